@@ -1,0 +1,59 @@
+//! JSON documents with a schema number in front.
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::SCHEMA;
+
+/// Largest document that is read, in bytes. A register is a few kilobytes; a ladder of 30 rungs stays below 32 KiB.
+pub(super) const MAX_DOCUMENT_BYTES: usize = 1 << 20;
+
+/// A document of the contract. The name is used in error messages.
+pub trait Document: Serialize + DeserializeOwned {
+    /// What the document is called, such as `terminal.json`.
+    const NAME: &'static str;
+}
+
+/// Why a document could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DocumentError {
+    /// Written by a newer version. It must be neither overwritten nor deleted (S15).
+    #[error("{name} has schema {found}, newer than {SCHEMA}: written by a newer version; upgrade this one")]
+    NewerSchema {
+        /// The document's name.
+        name: &'static str,
+        /// The schema number found.
+        found: u64,
+    },
+    /// Not a document of the contract.
+    #[error("{name} cannot be read: {reason}")]
+    Invalid {
+        /// The document's name.
+        name: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// Reads a document. The schema is looked at before the rest, so that a newer document is told apart from a broken one.
+pub fn decode<D: Document>(bytes: &[u8]) -> Result<D, DocumentError> {
+    let invalid = |reason: String| DocumentError::Invalid { name: D::NAME, reason };
+    if bytes.len() > MAX_DOCUMENT_BYTES {
+        return Err(invalid(format!("{} bytes, more than {MAX_DOCUMENT_BYTES}", bytes.len())));
+    }
+    let value: serde_json::Value =
+        serde_json::from_slice(bytes).map_err(|error| invalid(error.to_string()))?;
+    match value.get("schema").and_then(serde_json::Value::as_u64) {
+        Some(schema) if schema > u64::from(SCHEMA) => {
+            return Err(DocumentError::NewerSchema { name: D::NAME, found: schema });
+        }
+        Some(_) => {}
+        None => return Err(invalid("no `schema` number".into())),
+    }
+    serde_json::from_value(value).map_err(|error| invalid(error.to_string()))
+}
+
+/// Writes a document as JSON. The same value always gives the same bytes.
+pub fn encode<D: Document>(document: &D) -> Vec<u8> {
+    // Every document is a plain structure with string keys; serialising one cannot fail.
+    serde_json::to_vec(document).unwrap_or_default()
+}

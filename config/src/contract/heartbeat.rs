@@ -1,0 +1,91 @@
+//! `attempts/<n>.heartbeat.json`: what the task of attempt n last said of itself.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    document::Document,
+    failure::Failure,
+    job::{Attempt, JobKey},
+};
+
+/// What the task is busy with, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// Start checks (S8).
+    Starting,
+    /// Fetching the source.
+    Downloading,
+    /// Finding out what the source is.
+    Probing,
+    /// Encoding, packaging and uploading segments.
+    Transcoding,
+    /// Parsing every output again.
+    Verifying,
+    /// Uploading what is left, then the register.
+    Publishing,
+}
+
+impl Stage {
+    /// The stage as one lower-case word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Downloading => "downloading",
+            Self::Probing => "probing",
+            Self::Transcoding => "transcoding",
+            Self::Verifying => "verifying",
+            Self::Publishing => "publishing",
+        }
+    }
+}
+
+/// How the task is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum TaskState {
+    /// Alive. The heartbeat goes stale if no newer one follows.
+    Working,
+    /// Done: the register has been written by this attempt.
+    Finished,
+    /// Stopped from outside before it was done (SIGTERM, Spot). Nothing is wrong with the job.
+    Interrupted,
+    /// Failed. Says why.
+    Failed {
+        /// The failure, with its evidence.
+        failure: Failure,
+    },
+}
+
+/// The heartbeat. The last one of an attempt says how the attempt ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Heartbeat {
+    /// Schema number.
+    pub schema: u32,
+    /// The job.
+    pub job: JobKey,
+    /// The attempt.
+    pub attempt: Attempt,
+    /// The task's own ARN, from the metadata endpoint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task_arn: Option<String>,
+    /// Grows with every heartbeat of the attempt. Readers judge staleness by seeing it stand still on their own
+    /// clock, never by comparing clocks.
+    pub seq: u64,
+    /// The task's clock, in ms since 1970. For people.
+    pub written_at_ms: u64,
+    /// What it is busy with.
+    pub stage: Stage,
+    /// Progress of the whole attempt, 0–100.
+    pub percent: f32,
+    /// Encoding speed as a multiple of real time, while transcoding.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub speed: Option<f32>,
+    /// How it is.
+    #[serde(flatten)]
+    pub state: TaskState,
+}
+
+impl Document for Heartbeat {
+    const NAME: &'static str = "heartbeat";
+}

@@ -1,0 +1,97 @@
+//! `attempts/<n>.json`: the claim of an attempt number, made before the task is launched.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    document::Document,
+    failure::FailureCode,
+    job::{Attempt, JobKey},
+};
+
+/// Which Fargate capacity an attempt asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Capacity {
+    /// On-demand.
+    Fargate,
+    /// Spot: cheaper, may be taken back after two minutes' warning or none.
+    FargateSpot,
+}
+
+/// What a launch asks for beyond the task definition. The client token changes with it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Variant {
+    /// On-demand or Spot.
+    pub capacity: Capacity,
+    /// CPU units (1024 = one vCPU).
+    pub cpu: u32,
+    /// Memory in MiB.
+    pub memory_mib: u32,
+    /// Ephemeral storage in GiB (21–200); none leaves Fargate's 20 GiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ephemeral_gib: Option<u32>,
+}
+
+/// Which budget an ended attempt was charged to (S10).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Budget {
+    /// The job's own: its input or its transcoding failed.
+    Job,
+    /// The platform's: capacity, throttles, Spot, image pull, never started.
+    Platform,
+}
+
+/// How an earlier attempt ended. Carried from intent to intent, so budgets survive a restart and ECS' short memory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PastAttempt {
+    /// Which attempt.
+    pub attempt: Attempt,
+    /// Which budget it was charged to.
+    pub budget: Budget,
+    /// Stable failure code.
+    pub code: FailureCode,
+    /// One line for a person.
+    pub message: String,
+    /// The task, where one is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task_arn: Option<String>,
+}
+
+/// The intent to launch one attempt. Immutable: everything that `RunTask` is told is a pure function of it (S7).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Intent {
+    /// Schema number.
+    pub schema: u32,
+    /// The job.
+    pub job: JobKey,
+    /// The attempt that is claimed.
+    pub attempt: Attempt,
+    /// Task definition ARN with its revision (and the image digest it resolved to, once validated).
+    pub task_definition: String,
+    /// What is asked of Fargate.
+    pub variant: Variant,
+    /// `RunTask` is not sent, and a task that starts does no work, from this moment on (ms since 1970).
+    pub launch_not_after_ms: u64,
+    /// When the intent was made (ms since 1970).
+    pub created_at_ms: u64,
+    /// Who wrote it: tells one's own write, whose answer was lost, from somebody else's.
+    pub nonce: String,
+    /// How the attempts before ended, oldest first.
+    #[serde(default)]
+    pub history: Vec<PastAttempt>,
+}
+
+impl Document for Intent {
+    const NAME: &'static str = "attempt intent";
+}
+
+impl Intent {
+    /// `RunTask`'s client token: at most 64 ASCII characters, the same for the same (job, attempt, variant).
+    pub fn client_token(&self) -> String {
+        let Variant { capacity, cpu, memory_mib, ephemeral_gib } = &self.variant;
+        let variant = format!("{capacity:?}/{cpu}/{memory_mib}/{}", ephemeral_gib.unwrap_or(0));
+        let token = JobKey::of(&[self.job.as_str(), &self.attempt.to_string(), &variant]);
+        format!("tc-{token}")
+    }
+}

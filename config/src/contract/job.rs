@@ -1,0 +1,155 @@
+//! What a job is.
+
+use std::{fmt, num::NonZeroU32, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::document::Document;
+use crate::ladder::Profile;
+
+/// Identity of a job: 32 lower-case hexadecimal characters.
+///
+/// A hash of what the uploader asked for, never of the message that carried it: a redrive changes the `MessageId`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct JobKey(String);
+
+/// Not a job key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a job key is 32 lower-case hexadecimal characters")]
+pub struct JobKeyError;
+
+impl JobKey {
+    /// Hashes the parts that name a job. Each part is length-prefixed, so `("ab", "c")` differs from `("a", "bc")`.
+    pub fn of(parts: &[&str]) -> Self {
+        let mut hash = Sha256::new();
+        for part in parts {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part.as_bytes());
+        }
+        Self(hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    /// The key as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for JobKey {
+    type Err = JobKeyError;
+
+    fn from_str(text: &str) -> Result<Self, JobKeyError> {
+        let hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        (text.len() == 32 && text.bytes().all(hex)).then(|| Self(text.to_owned())).ok_or(JobKeyError)
+    }
+}
+
+impl TryFrom<String> for JobKey {
+    type Error = JobKeyError;
+
+    fn try_from(text: String) -> Result<Self, JobKeyError> {
+        text.parse()
+    }
+}
+
+impl From<JobKey> for String {
+    fn from(key: JobKey) -> Self {
+        key.0
+    }
+}
+
+impl fmt::Display for JobKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Number of an attempt at a job: 1, 2, …
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Attempt(pub NonZeroU32);
+
+impl Attempt {
+    /// The first attempt.
+    pub const FIRST: Self = Self(NonZeroU32::MIN);
+
+    /// An attempt number, unless it is zero.
+    pub fn new(number: u32) -> Option<Self> {
+        NonZeroU32::new(number).map(Self)
+    }
+
+    /// The attempt after this one.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+
+    /// The plain number.
+    pub fn number(self) -> u32 {
+        self.0.get()
+    }
+}
+
+impl fmt::Display for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The uploaded object, pinned as far as the event allows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// Bucket name.
+    pub bucket: String,
+    /// Object key, decoded.
+    pub key: String,
+    /// Version, where the bucket keeps versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version_id: Option<String>,
+    /// Entity tag without quotes. Reads are made conditional on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
+    /// Size in bytes as the event gave it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// S3's sequencer: orders events on one key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sequencer: Option<String>,
+}
+
+/// Where the result goes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutputTarget {
+    /// Production bucket.
+    pub bucket: String,
+    /// Stable prefix that players know, with a trailing slash. Computed by [`super::output_prefix`].
+    pub prefix: String,
+}
+
+/// `spec.json`: a job as it was accepted. Whatever the settings become later, the job runs as it was accepted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JobSpec {
+    /// Schema number.
+    pub schema: u32,
+    /// The job.
+    pub job: JobKey,
+    /// 0 for an upload; one more for each redrive out of the dead-letter queue.
+    pub generation: u32,
+    /// What to transcode.
+    pub source: Source,
+    /// The profile, resolved to a full ladder.
+    pub profile: Profile,
+    /// Where to put it.
+    pub output: OutputTarget,
+    /// Longest run of one attempt, in seconds. The task ends itself then; the controller stops it soon after.
+    pub max_run_seconds: u64,
+    /// Largest source that is accepted, in bytes.
+    pub max_source_bytes: u64,
+    /// When the job was accepted, in milliseconds since 1970.
+    pub accepted_at_ms: u64,
+}
+
+impl Document for JobSpec {
+    const NAME: &'static str = "spec.json";
+}

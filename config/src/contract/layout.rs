@@ -1,0 +1,116 @@
+//! Where things lie in the buckets.
+
+use super::job::{Attempt, JobKey};
+
+/// Longest stable prefix, in bytes: S3 allows 1024 for a key, and the longest name below the prefix takes under 200.
+const MAX_PREFIX_BYTES: usize = 800;
+
+/// Keys of one job in the state bucket, and of its attempts' folders in the output bucket.
+#[derive(Debug, Clone, Copy)]
+pub struct Layout<'a> {
+    job: &'a JobKey,
+}
+
+impl<'a> Layout<'a> {
+    /// The keys of `job`.
+    pub fn of(job: &'a JobKey) -> Self {
+        Self { job }
+    }
+
+    /// `jobs/<j>/`
+    pub fn prefix(self) -> String {
+        format!("jobs/{}/", self.job)
+    }
+
+    /// `jobs/<j>/spec.json`
+    pub fn spec(self) -> String {
+        format!("jobs/{}/spec.json", self.job)
+    }
+
+    /// `jobs/<j>/terminal.json`
+    pub fn terminal(self) -> String {
+        format!("jobs/{}/terminal.json", self.job)
+    }
+
+    /// `jobs/<j>/attempts/`
+    pub fn attempts(self) -> String {
+        format!("jobs/{}/attempts/", self.job)
+    }
+
+    /// `jobs/<j>/attempts/<n>.json`. Zero-padded, so that a listing is in order.
+    pub fn intent(self, attempt: Attempt) -> String {
+        format!("jobs/{}/attempts/{:06}.json", self.job, attempt.number())
+    }
+
+    /// `jobs/<j>/attempts/<n>.heartbeat.json`
+    pub fn heartbeat(self, attempt: Attempt) -> String {
+        format!("jobs/{}/attempts/{:06}.heartbeat.json", self.job, attempt.number())
+    }
+
+    /// The attempt whose intent lies at `key`; none for any other key.
+    pub fn attempt_of_intent(self, key: &str) -> Option<Attempt> {
+        let number = key.strip_prefix(self.attempts().as_str())?.strip_suffix(".json")?;
+        Attempt::new(number.parse().ok()?)
+    }
+
+    /// The folder of attempt n, relative to the stable prefix, with a trailing slash: `v-<12 of j>-<n>/`.
+    /// Playlists at the stable prefix refer to it, so it holds only characters that need no escaping.
+    pub fn folder(self, attempt: Attempt) -> String {
+        format!("v-{}-{}/", self.job.as_str().get(..12).unwrap_or_default(), attempt.number())
+    }
+
+    /// The job whose register lies at `key`; none for any other key.
+    pub fn job_of_register(key: &str) -> Option<JobKey> {
+        key.strip_prefix("jobs/")?.strip_suffix("/terminal.json")?.parse().ok()
+    }
+}
+
+/// The stable prefix for a source key: `<root><key>/`, with dot segments and empty segments made harmless.
+///
+/// Browsers and proxies normalise `.`, `..` and `//` away, so a segment that is one of them, or begins with `~`, gets
+/// a `~` in front: different keys stay different. A key too long to have files below it gives `<root>~long/<hash>/`.
+pub fn output_prefix(root: &str, source_key: &str) -> String {
+    let escape = |segment: &str| match segment {
+        "" | "." | ".." => format!("~{segment}"),
+        other if other.starts_with('~') => format!("~{other}"),
+        other => other.to_owned(),
+    };
+    let path = source_key.split('/').map(escape).collect::<Vec<_>>().join("/");
+    if root.len() + path.len() > MAX_PREFIX_BYTES {
+        return format!("{root}~long/{}/", JobKey::of(&[source_key]));
+    }
+    format!("{root}{path}/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hostile_keys_give_distinct_prefixes_without_dot_segments() {
+        let keys = ["a/../b", "a/b", "a//b", "/a", "a/", "..", "~..", "~", "", ".", "a/./b", "a/~./b"];
+        let mut prefixes: Vec<_> = keys.iter().map(|key| output_prefix("videos/", key)).collect();
+        for prefix in &prefixes {
+            let path = prefix.trim_end_matches('/');
+            assert!(path.split('/').all(|segment| !matches!(segment, "" | "." | "..")), "{prefix}");
+        }
+        prefixes.sort();
+        prefixes.dedup();
+        assert_eq!(prefixes.len(), keys.len(), "two keys share a prefix");
+    }
+
+    #[test]
+    fn a_key_of_1024_bytes_leaves_room_for_names_below_it() {
+        assert!(output_prefix("videos/", &"k".repeat(1024)).len() < 100);
+    }
+
+    #[test]
+    fn the_attempt_is_read_back_from_the_intent_key_only() {
+        let job = JobKey::of(&["x"]);
+        let layout = Layout::of(&job);
+        let third = Attempt::new(3).unwrap();
+        assert_eq!(layout.attempt_of_intent(&layout.intent(third)), Some(third));
+        assert_eq!(layout.attempt_of_intent(&layout.heartbeat(third)), None);
+        assert_eq!(Layout::job_of_register(&layout.terminal()), Some(job));
+    }
+}

@@ -1,0 +1,34 @@
+//! The contract of controller and task.
+//!
+//! | object (state bucket) | written by | when | how |
+//! |---|---|---|---|
+//! | `jobs/<j>/spec.json` | controller | the job is accepted | `If-None-Match: *` |
+//! | `jobs/<j>/attempts/<n>.json` | controller | before `RunTask` for attempt n | `If-None-Match: *` |
+//! | `jobs/<j>/attempts/<n>.heartbeat.json` | the task of attempt n | while it works, and once more when it ends | overwritten |
+//! | `jobs/<j>/terminal.json` | task (succeeded) or controller (dead) | once | `If-None-Match: *` |
+//!
+//! Every document carries `schema`. A reader that meets a newer schema than it knows leaves the object, and the
+//! message that led to it, alone (invariant S15); see [`decode`].
+
+mod document;
+mod env;
+mod exit;
+mod failure;
+mod heartbeat;
+mod intent;
+mod job;
+mod layout;
+mod terminal;
+
+pub use document::{Document, DocumentError, decode, encode};
+pub use env::{ENV_ATTEMPT, ENV_ENVIRONMENT, ENV_JOB, ENV_METRICS_NAMESPACE, ENV_STATE_BUCKET};
+pub use exit::ExitCode;
+pub use failure::{Failure, FailureCode, FailureInfo, Who};
+pub use heartbeat::{Heartbeat, Stage, TaskState};
+pub use intent::{Budget, Capacity, Intent, PastAttempt, Variant};
+pub use job::{Attempt, JobKey, JobKeyError, JobSpec, OutputTarget, Source};
+pub use layout::{Layout, output_prefix};
+pub use terminal::{Dead, EntryPoint, ObjectRef, Outcome, Succeeded, Terminal};
+
+/// The schema number that this version writes, and the newest that it reads.
+pub const SCHEMA: u32 = 1;

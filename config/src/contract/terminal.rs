@@ -1,0 +1,100 @@
+//! `terminal.json`, the terminal register: result, fence and dead-letter decision in one object, written once.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    document::Document,
+    failure::Failure,
+    intent::PastAttempt,
+    job::{Attempt, JobKey},
+};
+
+/// An object by content.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectRef {
+    /// Key in the output bucket.
+    pub key: String,
+    /// Size in bytes.
+    pub size: u64,
+    /// SHA-256 in lower-case hexadecimal.
+    pub sha256: String,
+}
+
+/// A stable name that players fetch, and the object in the winner's folder that is copied to it when settling.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EntryPoint {
+    /// Key under the stable prefix, such as `videos/cat.mp4/master.m3u8`.
+    pub to: String,
+    /// What is copied there, content type and cache control with it.
+    pub from: ObjectRef,
+}
+
+/// The job succeeded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Succeeded {
+    /// The winning attempt.
+    pub attempt: Attempt,
+    /// Its task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task_arn: Option<String>,
+    /// Output bucket.
+    pub bucket: String,
+    /// The winner's folder: a key prefix with a trailing slash.
+    pub folder: String,
+    /// The manifest of every file in the folder with its size and checksum.
+    pub manifest: ObjectRef,
+    /// Number of files in the manifest.
+    pub files: u64,
+    /// Their sizes added up, in bytes.
+    pub bytes: u64,
+    /// Duration of the result, in milliseconds.
+    pub duration_ms: u64,
+    /// What settling publishes, in this order.
+    pub entry_points: Vec<EntryPoint>,
+}
+
+/// The job is dead: it will not be tried again (S11).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Dead {
+    /// Why, with evidence.
+    pub failure: Failure,
+    /// The last task, where one is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_task_arn: Option<String>,
+    /// Where the last task's log is, where one is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_link: Option<String>,
+    /// Every attempt, oldest first.
+    #[serde(default)]
+    pub attempts: Vec<PastAttempt>,
+}
+
+/// How the job ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Outcome {
+    /// Written by the task.
+    Succeeded(Succeeded),
+    /// Written by the controller.
+    Dead(Dead),
+}
+
+/// The terminal register.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Terminal {
+    /// Schema number.
+    pub schema: u32,
+    /// The job.
+    pub job: JobKey,
+    /// Who wrote it: tells one's own write, whose answer was lost, from somebody else's.
+    pub nonce: String,
+    /// When (ms since 1970).
+    pub written_at_ms: u64,
+    /// How the job ended.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+}
+
+impl Document for Terminal {
+    const NAME: &'static str = "terminal.json";
+}

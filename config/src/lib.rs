@@ -1,0 +1,7 @@
+//! What the controller and the task have in common: the settings file, the ladders, and the *contract* —
+//! the objects in the state bucket, the exit codes and the failure codes by which the two talk to each other.
+//!
+//! This crate is a leaf. It does no input or output beyond reading the settings file.
+
+pub mod contract;
+pub mod ladder;

@@ -1,0 +1,1 @@
+//! The task: one uploaded video in, one verified streaming package out.
