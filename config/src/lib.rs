@@ -3,5 +3,11 @@
 //!
 //! This crate is a leaf. It does no input or output beyond reading the settings file.
 
+pub mod check;
 pub mod contract;
 pub mod ladder;
+pub mod load;
+pub mod settings;
+
+pub use load::{DEFAULTS, SettingsError, load};
+pub use settings::Settings;

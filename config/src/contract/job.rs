@@ -28,7 +28,8 @@ impl JobKey {
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part.as_bytes());
         }
-        Self(hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect())
+        let half = hash.finalize().iter().take(16).fold(0_u128, |value, byte| value << 8 | u128::from(*byte));
+        Self(format!("{half:032x}"))
     }
 
     /// The key as text.

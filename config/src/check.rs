@@ -1,0 +1,203 @@
+//! Checks that one key alone cannot fail: ranges, and keys that contradict each other.
+
+use std::fmt;
+
+use crate::settings::Settings;
+
+/// A refused value: which key, why, what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contradiction {
+    /// The key, such as `lease.margin_seconds`.
+    pub key: &'static str,
+    /// What is wrong and what to do.
+    pub why: String,
+}
+
+impl fmt::Display for Contradiction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.key, self.why)
+    }
+}
+
+/// SQS' longest visibility timeout, in seconds.
+const MAX_VISIBILITY: u64 = 43_200;
+
+/// All contradictions in the settings; none means that they can be used.
+pub fn check(settings: &Settings) -> Vec<Contradiction> {
+    let mut found = Findings(Vec::new());
+    names(settings, &mut found);
+    leases(settings, &mut found);
+    launches(settings, &mut found);
+    jobs(settings, &mut found);
+    calls(settings, &mut found);
+    found.0
+}
+
+struct Findings(Vec<Contradiction>);
+
+impl Findings {
+    /// Records `why` under `key` unless `holds`.
+    fn require(&mut self, holds: bool, key: &'static str, why: impl Into<String>) {
+        if !holds {
+            self.0.push(Contradiction { key, why: why.into() });
+        }
+    }
+}
+
+fn names(settings: &Settings, found: &mut Findings) {
+    let plain = |text: &str| {
+        !text.is_empty()
+            && text.len() <= 40
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+    };
+    found.require(plain(&settings.environment), "environment", "1–40 letters, digits, `-` or `_`");
+    found.require(
+        !settings.queues.is_empty(),
+        "queues",
+        "at least one [queues.<name>] with url and dead_letter_url",
+    );
+    for queue in settings.queues.values() {
+        found.require((1..=100).contains(&queue.weight), "queues.*.weight", "1–100");
+        found.require(queue.url != queue.dead_letter_url, "queues.*.dead_letter_url", "must differ from url");
+    }
+    found.require(!settings.sources.is_empty(), "sources", "at least one [sources.<name>] with bucket");
+    let prefix = &settings.output.prefix;
+    found.require(
+        prefix.is_empty() || (prefix.ends_with('/') && !prefix.starts_with('/')),
+        "output.prefix",
+        "must be empty, or end and not begin with `/`",
+    );
+    found.require(
+        settings.sources.values().all(|source| source.bucket != settings.output.bucket),
+        "output.bucket",
+        "must not be a source bucket: outputs would be taken for uploads",
+    );
+    found.require(
+        settings.state.bucket != settings.output.bucket,
+        "state.bucket",
+        "must not be the output bucket: what players may read must not hold job state",
+    );
+    found.require(!settings.cluster.subnets.is_empty(), "cluster.subnets", "at least one subnet");
+    found.require(
+        settings.http.listen.parse::<std::net::SocketAddr>().is_ok(),
+        "http.listen",
+        "address:port",
+    );
+}
+
+fn leases(settings: &Settings, found: &mut Findings) {
+    let lease = &settings.lease;
+    found.require(
+        (60..=MAX_VISIBILITY).contains(&lease.visibility_seconds),
+        "lease.visibility_seconds",
+        "60–43200 (12 h is SQS' maximum)",
+    );
+    found.require(
+        lease.margin_seconds < lease.visibility_seconds && lease.margin_seconds > 0,
+        "lease.margin_seconds",
+        format!("must be above 0 and below lease.visibility_seconds ({})", lease.visibility_seconds),
+    );
+    found.require((1..=MAX_VISIBILITY).contains(&lease.park_seconds), "lease.park_seconds", "1–43200");
+    found.require(
+        settings.observe.orphan_grace_seconds > lease.visibility_seconds,
+        "observe.orphan_grace_seconds",
+        format!(
+            "must be above lease.visibility_seconds ({}): a task's message may be invisible that long after a restart",
+            lease.visibility_seconds
+        ),
+    );
+}
+
+fn launches(settings: &Settings, found: &mut Findings) {
+    let launch = &settings.launch;
+    found.require((1..=5000).contains(&launch.max_tasks), "launch.max_tasks", "1–5000");
+    found.require(
+        fargate_size(launch.cpu, launch.memory_mib),
+        "launch.memory_mib",
+        format!("{} CPU units with {} MiB is no Fargate size", launch.cpu, launch.memory_mib),
+    );
+    found.require(
+        launch.ephemeral_gib == 0 || (21..=200).contains(&launch.ephemeral_gib),
+        "launch.ephemeral_gib",
+        "21–200, or 0 for Fargate's 20 GiB",
+    );
+    found.require((30..=3600).contains(&launch.deadline_seconds), "launch.deadline_seconds", "30–3600");
+    found.require(launch.clock_skew_seconds <= 600, "launch.clock_skew_seconds", "at most 600");
+    found.require(
+        launch.per_second.is_finite() && launch.per_second > 0.0 && launch.per_second <= 20.0,
+        "launch.per_second",
+        "above 0, at most 20 (RunTask's limit for the account)",
+    );
+    found.require((1..=100).contains(&launch.burst), "launch.burst", "1–100");
+}
+
+fn jobs(settings: &Settings, found: &mut Findings) {
+    let jobs = &settings.jobs;
+    found.require((1..=20).contains(&jobs.max_attempts), "jobs.max_attempts", "1–20");
+    found.require((1..=1000).contains(&jobs.max_platform_attempts), "jobs.max_platform_attempts", "1–1000");
+    found.require(
+        jobs.retry_base_seconds > 0 && jobs.retry_base_seconds <= jobs.retry_cap_seconds,
+        "jobs.retry_base_seconds",
+        "above 0 and at most jobs.retry_cap_seconds",
+    );
+    found.require((60..=14 * 86_400).contains(&jobs.max_run_seconds), "jobs.max_run_seconds", "60–1209600");
+    found.require(jobs.max_source_bytes > 0, "jobs.max_source_bytes", "above 0");
+    found.require(
+        settings.observe.heartbeat_stale_seconds >= 150,
+        "observe.heartbeat_stale_seconds",
+        "at least 150: a task stops itself 120 s after its last heartbeat",
+    );
+}
+
+fn calls(settings: &Settings, found: &mut Findings) {
+    let calls = &settings.calls;
+    found.require(
+        calls.attempt_seconds > calls.receive_wait_seconds
+            && calls.attempt_seconds * 3 < settings.lease.visibility_seconds,
+        "calls.attempt_seconds",
+        "must be above calls.receive_wait_seconds and below a third of lease.visibility_seconds",
+    );
+    found.require(
+        calls.receive_wait_seconds <= 20,
+        "calls.receive_wait_seconds",
+        "at most 20 (SQS' maximum)",
+    );
+    found.require(
+        calls.operation_seconds >= calls.attempt_seconds,
+        "calls.operation_seconds",
+        "at least calls.attempt_seconds",
+    );
+    found.require((1..=512).contains(&calls.concurrency), "calls.concurrency", "1–512");
+    found.require((1..=3600).contains(&settings.metrics.period_seconds), "metrics.period_seconds", "1–3600");
+    found.require(
+        (1..=110).contains(&settings.drain.timeout_seconds),
+        "drain.timeout_seconds",
+        "1–110 (stopTimeout is at most 120)",
+    );
+    for (key, value) in [
+        ("observe.describe_seconds", settings.observe.describe_seconds),
+        ("observe.resync_seconds", settings.observe.resync_seconds),
+        ("observe.start_timeout_seconds", settings.observe.start_timeout_seconds),
+        ("observe.stop_timeout_seconds", settings.observe.stop_timeout_seconds),
+        ("launch.cooldown_seconds", settings.launch.cooldown_seconds),
+        ("calls.connect_seconds", calls.connect_seconds),
+    ] {
+        found.require((1..=86_400).contains(&value), key, "1–86400");
+    }
+}
+
+/// Whether (CPU units, MiB) is a size that Fargate offers.
+pub fn fargate_size(cpu: u32, memory_mib: u32) -> bool {
+    let gib = memory_mib / 1024;
+    let whole = memory_mib.is_multiple_of(1024);
+    match cpu {
+        256 => [512, 1024, 2048].contains(&memory_mib),
+        512 => whole && (1..=4).contains(&gib),
+        1024 => whole && (2..=8).contains(&gib),
+        2048 => whole && (4..=16).contains(&gib),
+        4096 => whole && (8..=30).contains(&gib),
+        8192 => whole && (16..=60).contains(&gib) && gib.is_multiple_of(4),
+        16384 => whole && (32..=120).contains(&gib) && gib.is_multiple_of(8),
+        _ => false,
+    }
+}

@@ -1,0 +1,76 @@
+//! Loading: defaults < file < environment.
+
+use std::path::Path;
+
+use figment::{
+    Figment,
+    providers::{Env, Format, Toml},
+};
+
+use crate::{
+    check::{self, Contradiction},
+    settings::Settings,
+};
+
+/// The shipped file: every key with its default and reason.
+pub const DEFAULTS: &str = include_str!("../controller.toml");
+
+/// Why settings were refused. The message names the key and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// A key is missing, unknown or of the wrong type.
+    #[error("{0}")]
+    Shape(String),
+    /// Keys contradict each other, or a value is out of range.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Contradictions(Vec<Contradiction>),
+    /// The file is not there.
+    #[error("settings file {0} cannot be read: {1}")]
+    Unreadable(String, std::io::Error),
+}
+
+/// Loads a settings file over the defaults, and the environment over both.
+pub fn load(file: &Path) -> Result<Settings, SettingsError> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| SettingsError::Unreadable(file.display().to_string(), error))?;
+    from_text(&text, environment())
+}
+
+/// The environment layer: `TRANSCODE_<TABLE>__<KEY>` and `TRANSCODE_ENVIRONMENT`. Variables without `__` belong to
+/// others (the task's identity, paths of tools) and are not settings.
+fn environment() -> Env {
+    Env::prefixed("TRANSCODE_").filter(|key| key.as_str().contains("__") || key == "environment").split("__")
+}
+
+/// Loads from text, for tests and for reloading.
+pub fn from_text(text: &str, environment: Env) -> Result<Settings, SettingsError> {
+    let figment = Figment::from(Toml::string(DEFAULTS)).merge(Toml::string(text)).merge(environment);
+    let settings: Settings = figment.extract().map_err(|errors| {
+        SettingsError::Shape(errors.into_iter().map(|error| describe(&error)).collect::<Vec<_>>().join("\n"))
+    })?;
+    let contradictions = check::check(&settings);
+    if contradictions.is_empty() { Ok(settings) } else { Err(SettingsError::Contradictions(contradictions)) }
+}
+
+/// One line for one error, with the full path of the key.
+fn describe(error: &figment::Error) -> String {
+    use figment::error::Kind;
+    let path = error.path.join(".");
+    let within = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
+    match &error.kind {
+        Kind::UnknownField(field, known) => {
+            // figment's path already ends with the unknown field.
+            let key = if path.is_empty() { field.as_str() } else { path.as_str() };
+            format!("{key}: unknown key; known here: {}", known.join(", "))
+        }
+        Kind::MissingField(field) => {
+            format!("{}: missing; set it in the file or as {}", within(field), variable(&within(field)))
+        }
+        kind if path.is_empty() => kind.to_string(),
+        kind => format!("{path}: {kind}"),
+    }
+}
+
+fn variable(path: &str) -> String {
+    format!("TRANSCODE_{}", path.replace('.', "__").to_uppercase())
+}

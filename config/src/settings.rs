@@ -1,0 +1,239 @@
+//! The settings file as types. Units are in the names. What each key is for stands in `config/controller.toml`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::contract::Capacity;
+
+/// All settings of the controller.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Name of the deployment.
+    pub environment: String,
+    /// Job queues by name.
+    pub queues: BTreeMap<String, QueueSettings>,
+    /// Allowed sources by name.
+    pub sources: BTreeMap<String, SourceSettings>,
+    /// Events queue.
+    pub events: EventSettings,
+    /// State bucket.
+    pub state: StateSettings,
+    /// Output bucket.
+    pub output: OutputSettings,
+    /// Where tasks run.
+    pub cluster: ClusterSettings,
+    /// How tasks are launched.
+    pub launch: LaunchSettings,
+    /// How jobs are tried.
+    pub jobs: JobSettings,
+    /// How messages are held.
+    pub lease: LeaseSettings,
+    /// How tasks are watched.
+    pub observe: ObserveSettings,
+    /// Limits of calls to AWS.
+    pub calls: CallSettings,
+    /// CloudWatch.
+    pub metrics: MetricsSettings,
+    /// Health endpoints.
+    pub http: HttpSettings,
+    /// Shutdown.
+    pub drain: DrainSettings,
+}
+
+/// A queue that jobs come from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QueueSettings {
+    /// Queue address.
+    pub url: String,
+    /// Address of its dead-letter queue.
+    pub dead_letter_url: String,
+    /// Share of the free slots, 1–100.
+    #[serde(default = "one")]
+    pub weight: u32,
+}
+
+fn one() -> u32 {
+    1
+}
+
+/// A bucket and prefix that uploads may come from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourceSettings {
+    /// Bucket name.
+    pub bucket: String,
+    /// Key prefix; empty allows the whole bucket.
+    #[serde(default)]
+    pub prefix: String,
+    /// Profile of uploads from here; none takes `jobs.default_profile`.
+    #[serde(default)]
+    pub profile: Option<String>,
+}
+
+/// The events queue.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EventSettings {
+    /// Queue address; none works too.
+    #[serde(default)]
+    pub queue_url: Option<String>,
+}
+
+/// The state bucket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StateSettings {
+    /// Bucket name.
+    pub bucket: String,
+}
+
+/// The production bucket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OutputSettings {
+    /// Bucket name.
+    pub bucket: String,
+    /// Root of all stable prefixes.
+    pub prefix: String,
+}
+
+/// Where tasks run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClusterSettings {
+    /// Cluster name or ARN.
+    pub name: String,
+    /// Family, family:revision or ARN.
+    pub task_definition: String,
+    /// Container name.
+    pub container: String,
+    /// Subnet ids.
+    pub subnets: Vec<String>,
+    /// Security group ids.
+    pub security_groups: Vec<String>,
+    /// Public address.
+    pub assign_public_ip: bool,
+    /// Fargate platform version.
+    pub platform_version: String,
+}
+
+/// How tasks are launched.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LaunchSettings {
+    /// Most tasks at a time.
+    pub max_tasks: u32,
+    /// CPU units.
+    pub cpu: u32,
+    /// Memory, MiB.
+    pub memory_mib: u32,
+    /// Ephemeral storage, GiB; 0 leaves the default.
+    pub ephemeral_gib: u32,
+    /// On-demand or Spot.
+    pub capacity: Capacity,
+    /// How long after the intent RunTask may be sent.
+    pub deadline_seconds: u64,
+    /// Allowed difference of clocks.
+    pub clock_skew_seconds: u64,
+    /// RunTask calls a second.
+    pub per_second: f64,
+    /// RunTask calls in a burst.
+    pub burst: u32,
+    /// Pause for all launches after a capacity refusal.
+    pub cooldown_seconds: u64,
+}
+
+/// How jobs are tried.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JobSettings {
+    /// Attempts charged to the job.
+    pub max_attempts: u32,
+    /// Attempts charged to the platform.
+    pub max_platform_attempts: u32,
+    /// First wait between attempts.
+    pub retry_base_seconds: u64,
+    /// Longest wait between attempts.
+    pub retry_cap_seconds: u64,
+    /// Longest run of one attempt.
+    pub max_run_seconds: u64,
+    /// Largest source.
+    pub max_source_bytes: u64,
+    /// Profile of uploads.
+    pub default_profile: String,
+}
+
+/// How messages are held.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LeaseSettings {
+    /// Visibility timeout.
+    pub visibility_seconds: u64,
+    /// Extension when less is left.
+    pub margin_seconds: u64,
+    /// Putting aside of unknown versions.
+    pub park_seconds: u64,
+}
+
+/// How tasks are watched.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ObserveSettings {
+    /// Describe period.
+    pub describe_seconds: u64,
+    /// List period.
+    pub resync_seconds: u64,
+    /// From RunTask to RUNNING.
+    pub start_timeout_seconds: u64,
+    /// Heartbeat staleness.
+    pub heartbeat_stale_seconds: u64,
+    /// From StopTask to STOPPED.
+    pub stop_timeout_seconds: u64,
+    /// Orphans.
+    pub orphan_grace_seconds: u64,
+}
+
+/// Limits of calls to AWS.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CallSettings {
+    /// TCP and TLS.
+    pub connect_seconds: u64,
+    /// One try.
+    pub attempt_seconds: u64,
+    /// All tries.
+    pub operation_seconds: u64,
+    /// Calls under way.
+    pub concurrency: u32,
+    /// Long poll.
+    pub receive_wait_seconds: u64,
+}
+
+/// CloudWatch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MetricsSettings {
+    /// Namespace.
+    pub namespace: String,
+    /// Send period.
+    pub period_seconds: u64,
+}
+
+/// Health endpoints.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HttpSettings {
+    /// Address and port.
+    pub listen: String,
+}
+
+/// Shutdown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DrainSettings {
+    /// Longest drain.
+    pub timeout_seconds: u64,
+}

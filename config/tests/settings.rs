@@ -1,0 +1,121 @@
+//! The shipped file loads; each kind of wrong file is refused by the name of its key.
+
+use figment::providers::Env;
+use transcode_config::{load::from_text, settings::Settings};
+
+/// The least that a file must say.
+const LEAST: &str = r#"
+environment = "test"
+[queues.default]
+url = "http://127.0.0.1:1/1/jobs"
+dead_letter_url = "http://127.0.0.1:1/1/dead"
+[sources.uploads]
+bucket = "uploads"
+[state]
+bucket = "state"
+[output]
+bucket = "videos"
+[cluster]
+name = "c"
+task_definition = "transcode-task"
+subnets = ["subnet-1"]
+"#;
+
+fn load(text: &str) -> Result<Settings, String> {
+    from_text(text, Env::prefixed("NO_SUCH_PREFIX_")).map_err(|error| error.to_string())
+}
+
+fn with(line: &str) -> String {
+    let (table, rest) = line.split_once('.').unwrap();
+    if LEAST.contains(&format!("[{table}]\n")) {
+        LEAST.replace(&format!("[{table}]\n"), &format!("[{table}]\n{rest}\n"))
+    } else {
+        format!("{LEAST}\n[{table}]\n{rest}\n")
+    }
+}
+
+#[test]
+fn the_shipped_file_gives_every_other_key_its_default() {
+    let settings = load(LEAST).unwrap();
+    assert_eq!(settings.launch.max_tasks, 10);
+    assert_eq!(settings.output.prefix, "videos/");
+}
+
+#[test]
+fn the_example_in_the_shipped_file_loads_when_uncommented() {
+    let example: String = transcode_config::DEFAULTS
+        .lines()
+        .map(|line| match line.strip_prefix("# ") {
+            Some(rest)
+                if rest.starts_with('[') || rest.split_once(" = ").is_some_and(|(key, _)| is_key(key)) =>
+            {
+                rest
+            }
+            _ => line,
+        })
+        .fold(String::new(), |text, line| text + line + "\n");
+    let settings = load(&example).unwrap();
+    assert_eq!(settings.queues["default"].weight, 1);
+    assert!(settings.events.queue_url.is_some());
+}
+
+fn is_key(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+}
+
+#[test]
+fn an_unknown_key_is_refused_by_its_path() {
+    let error = load(&with("launch.max_task = 3")).unwrap_err();
+    assert!(error.starts_with("launch.max_task: unknown key"), "{error}");
+    assert!(error.contains("max_tasks"), "the message lists what is known: {error}");
+}
+
+#[test]
+fn a_missing_key_is_named_with_the_variable_that_sets_it() {
+    let error = load(&LEAST.replace("[state]\nbucket = \"state\"\n", "")).unwrap_err();
+    assert!(error.contains("state.bucket: missing") && error.contains("TRANSCODE_STATE__BUCKET"), "{error}");
+}
+
+#[test]
+fn a_wrong_type_is_refused_by_its_path() {
+    let error = load(&with("launch.max_tasks = \"many\"")).unwrap_err();
+    assert!(error.starts_with("launch.max_tasks:"), "{error}");
+}
+
+#[test]
+fn each_contradiction_is_refused_by_name() {
+    for (line, key) in [
+        ("lease.margin_seconds = 600", "lease.margin_seconds"),
+        ("lease.visibility_seconds = 43201", "lease.visibility_seconds"),
+        ("launch.max_tasks = 0", "launch.max_tasks"),
+        ("launch.memory_mib = 3000", "launch.memory_mib"),
+        ("launch.ephemeral_gib = 20", "launch.ephemeral_gib"),
+        ("launch.per_second = 50.0", "launch.per_second"),
+        ("jobs.max_attempts = 0", "jobs.max_attempts"),
+        ("jobs.retry_base_seconds = 6000", "jobs.retry_base_seconds"),
+        ("observe.orphan_grace_seconds = 600", "observe.orphan_grace_seconds"),
+        ("observe.heartbeat_stale_seconds = 30", "observe.heartbeat_stale_seconds"),
+        ("calls.attempt_seconds = 300", "calls.attempt_seconds"),
+        ("calls.receive_wait_seconds = 21", "calls.receive_wait_seconds"),
+        ("http.listen = \"here\"", "http.listen"),
+        ("output.prefix = \"videos\"", "output.prefix"),
+    ] {
+        let error = load(&with(line)).expect_err(line);
+        assert!(error.contains(&format!("{key}:")), "{line} gave {error}");
+    }
+    let error = load(&LEAST.replace("\"videos\"", "\"uploads\"")).unwrap_err();
+    assert!(error.contains("output.bucket:"), "{error}");
+}
+
+#[test]
+fn the_environment_outranks_the_file() {
+    figment::Jail::expect_with(|jail| {
+        jail.create_file("controller.toml", &with("launch.max_tasks = 3"))?;
+        jail.set_env("TRANSCODE_LAUNCH__MAX_TASKS", "7");
+        jail.set_env("TRANSCODE_JOB", "not a setting");
+        let settings =
+            transcode_config::load("controller.toml".as_ref()).map_err(|error| error.to_string())?;
+        assert_eq!(settings.launch.max_tasks, 7);
+        Ok(())
+    });
+}
