@@ -1,5 +1,8 @@
 //! The shipped file loads; each kind of wrong file is refused by the name of its key.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+#![allow(clippy::result_large_err, reason = "figment's test jail fixes the error type")]
+
 use figment::providers::Env;
 use transcode_config::{load::from_text, settings::Settings};
 

@@ -1,0 +1,231 @@
+//! Facts: what the world answered. They are the only way into the ledger.
+
+use transcode_config::contract::{Attempt, Heartbeat, Intent, JobKey, Terminal};
+
+use crate::{
+    clock::Ms,
+    task_view::{TaskArn, TaskView},
+};
+
+/// Name of a job queue in the settings.
+pub type QueueName = String;
+
+/// SQS' id of a message. Changes with a redrive, so it names a lease and never a job.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MessageId(pub String);
+
+/// A message as it was received.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Incoming {
+    /// Its id.
+    pub id: MessageId,
+    /// Handle of this receive; a later receive gives another.
+    pub receipt: String,
+    /// Body, at most 1 MiB.
+    pub body: String,
+    /// When it was sent (ms since 1970), where SQS says.
+    pub sent_at_ms: Option<u64>,
+}
+
+/// What kind of trouble a failed call met. One table in `aws/class.rs` turns SDK errors into these.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Class {
+    /// Refused for its rate. Nothing happened.
+    Throttled,
+    /// Refused for capacity or quota. Nothing happened.
+    Capacity,
+    /// No answer, or one that does not say: it may have happened.
+    Uncertain,
+    /// Refused for a passing reason. Nothing happened.
+    Transient,
+    /// Refused for good: the same call will be refused again.
+    Permanent,
+    /// Refused because the deployment is wrong: permissions, missing cluster, bad network configuration.
+    Misconfigured,
+}
+
+/// A failed call.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
+#[error("{operation}: {message}")]
+pub struct CallError {
+    /// Such as `ecs:RunTask`.
+    pub operation: &'static str,
+    /// What kind of trouble.
+    pub class: Class,
+    /// AWS' error code and message, in one line.
+    pub message: String,
+}
+
+/// What the state bucket says of a job. The register is read **last**: it is at least as new as the rest.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Snapshot {
+    /// The newest attempt's intent.
+    pub intent: Option<Intent>,
+    /// That attempt's heartbeat.
+    pub heartbeat: Option<Heartbeat>,
+    /// The register.
+    pub terminal: Option<Terminal>,
+}
+
+/// Why RunTask gave no task.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Refusal {
+    /// HTTP 200 with `failures[]` and no task. The same token is answered the same for ever: this attempt is over.
+    Definitive(String),
+    /// An error. Nothing was launched by this call, unless its class is [`Class::Uncertain`].
+    Failed(CallError),
+}
+
+/// Something that hints at news. It wakes, it never decides.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Hint {
+    /// A register was written.
+    Register(JobKey),
+    /// A task changed its state.
+    Task(TaskArn),
+}
+
+/// One answer of the world.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Fact {
+    /// Answer to `Receive`.
+    Received {
+        /// From where.
+        queue: QueueName,
+        /// What; may be empty.
+        messages: Vec<Incoming>,
+    },
+    /// `Receive` failed. Messages may have become invisible all the same; they come back.
+    ReceiveFailed {
+        /// From where.
+        queue: QueueName,
+        /// Why.
+        error: CallError,
+    },
+    /// Answer to `Inspect`.
+    Inspected {
+        /// The job.
+        job: JobKey,
+        /// What is there.
+        snapshot: Box<Snapshot>,
+    },
+    /// `Inspect` met a document of a newer schema, or one that cannot be read: leave the job alone (S15).
+    Unreadable {
+        /// The job.
+        job: JobKey,
+        /// What was found.
+        reason: String,
+    },
+    /// Answer to `Intend`: the intent that is there now, our own or one that another controller wrote first.
+    Intended {
+        /// The job.
+        job: JobKey,
+        /// What is there.
+        intent: Box<Intent>,
+    },
+    /// RunTask gave a task: a new one, or the one that this token gave before.
+    Launched {
+        /// The job.
+        job: JobKey,
+        /// The attempt.
+        attempt: Attempt,
+        /// The task.
+        task: TaskArn,
+    },
+    /// RunTask gave no task.
+    LaunchRefused {
+        /// The job.
+        job: JobKey,
+        /// The attempt.
+        attempt: Attempt,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// DescribeTasks knows it.
+    TaskSeen(Box<TaskView>),
+    /// DescribeTasks does not know it (yet, or any more).
+    TaskMissing(TaskArn),
+    /// DescribeTasks failed for these.
+    DescribeFailed {
+        /// Which.
+        tasks: Vec<TaskArn>,
+        /// Why.
+        error: CallError,
+    },
+    /// The list of tasks was read to its end (the tasks came as [`Fact::TaskSeen`] before), or not.
+    Resynced {
+        /// Read to its end.
+        complete: bool,
+    },
+    /// StopTask was taken, or ECS does not know the task.
+    Stopped {
+        /// The task.
+        task: TaskArn,
+    },
+    /// StopTask failed.
+    StopFailed {
+        /// The task.
+        task: TaskArn,
+        /// Why.
+        error: CallError,
+    },
+    /// Answer to `Bury`: the register that is there now, our own or one written before.
+    Decided {
+        /// The job.
+        job: JobKey,
+        /// What is there.
+        terminal: Box<Terminal>,
+    },
+    /// The stable entry points are in place.
+    Published {
+        /// The job.
+        job: JobKey,
+    },
+    /// The dead-letter queue acknowledged.
+    DeadLettered {
+        /// On behalf of which message.
+        message: MessageId,
+        /// The job.
+        job: JobKey,
+    },
+    /// `DeleteMessage` was taken.
+    Deleted {
+        /// Which.
+        message: MessageId,
+    },
+    /// The visibility timeout was set anew.
+    Extended {
+        /// Which.
+        message: MessageId,
+        /// How long from the call on, in milliseconds.
+        for_ms: Ms,
+    },
+    /// The message was given back.
+    Released {
+        /// Which.
+        message: MessageId,
+    },
+    /// The receipt handle is worthless: the message is visible again, leased elsewhere, or gone.
+    LeaseLost {
+        /// Which.
+        message: MessageId,
+    },
+    /// A call for a job failed (`Inspect`, `Intend`, `Bury`, `Publish`).
+    JobCallFailed {
+        /// The job.
+        job: JobKey,
+        /// Why.
+        error: CallError,
+    },
+    /// A call for a message failed (`DeadLetter`, `Delete`, `Extend`, `Release`).
+    MessageCallFailed {
+        /// Which.
+        message: MessageId,
+        /// Why.
+        error: CallError,
+    },
+    /// News from the events queue.
+    Hinted(Hint),
+    /// The process was asked to end: receive nothing, give back, let tasks run.
+    DrainRequested,
+}

@@ -1,0 +1,69 @@
+//! A task as ECS describes it, reduced to what decisions need.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use transcode_config::contract::{Attempt, JobKey};
+
+/// ARN of a task.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TaskArn(pub String);
+
+impl fmt::Display for TaskArn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// `lastStatus`, as far as it matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TaskStatus {
+    /// PROVISIONING, PENDING, ACTIVATING: not running yet.
+    Starting,
+    /// RUNNING, DEACTIVATING, STOPPING: its process may be working.
+    Running,
+    /// DEPROVISIONING with a recorded end of execution, STOPPED, DELETED: its process has ended for good.
+    Ended,
+}
+
+/// Who the task says it is: from the environment overrides of its launch, which, unlike tags, outlive StopTask.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Identity {
+    /// The job.
+    pub job: JobKey,
+    /// The attempt.
+    pub attempt: Attempt,
+}
+
+/// What DescribeTasks said of one task.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct TaskView {
+    /// ARN.
+    pub arn: TaskArn,
+    /// ECS' own counter: a view with a smaller one is older and is dropped.
+    pub version: i64,
+    /// Its identity; none for a task that carries our `startedBy` but not our overrides: somebody else's.
+    pub identity: Option<Identity>,
+    /// Where it is in its life.
+    pub status: TaskStatus,
+    /// `desiredStatus` is STOPPED.
+    pub stopping: bool,
+    /// `stopCode`, such as `EssentialContainerExited`.
+    pub stop_code: Option<String>,
+    /// `stoppedReason`.
+    pub stopped_reason: Option<String>,
+    /// Exit code of our container.
+    pub exit_code: Option<i32>,
+    /// Reason given for our container; says more than the task's.
+    pub container_reason: Option<String>,
+    /// Whether it has ever been RUNNING (`startedAt` is set).
+    pub started: bool,
+}
+
+impl TaskView {
+    /// Whether its process has ended for good.
+    pub fn ended(&self) -> bool {
+        self.status == TaskStatus::Ended
+    }
+}
