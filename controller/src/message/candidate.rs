@@ -1,0 +1,149 @@
+//! A job as a message names it: identity first, then whether it may run.
+
+use std::sync::Arc;
+
+use transcode_config::contract::{
+    Failure, FailureCode, JobKey, JobSpec, OutputTarget, SCHEMA, Source, output_prefix,
+};
+
+use super::{Request, Rules};
+
+/// Longest object key: S3's own limit, in bytes.
+const MAX_KEY_BYTES: usize = 1024;
+
+/// Longest bucket name.
+const MAX_BUCKET_BYTES: usize = 63;
+
+/// A job whose generation is not yet fixed.
+#[derive(Debug, Clone)]
+pub(super) struct Candidate {
+    /// Everything that names the job but its generation.
+    identity: Vec<String>,
+    verdict: Result<Accepted, Failure>,
+}
+
+#[derive(Debug, Clone)]
+struct Accepted {
+    source: Source,
+    /// Name of the profile; whether it exists is decided last.
+    profile: String,
+}
+
+/// How a job came to be asked for.
+pub(super) struct Asked {
+    /// What to transcode.
+    pub(super) source: Source,
+    /// The profile it asks for by name.
+    pub(super) profile: Option<String>,
+    /// The caller's own name of the job.
+    pub(super) idempotency_key: Option<String>,
+}
+
+impl Candidate {
+    /// A job that is refused, named by `identity`.
+    pub(super) fn refused(identity: &[&str], failure: Failure) -> Self {
+        Self { identity: identity.iter().map(|&part| part.to_owned()).collect(), verdict: Err(failure) }
+    }
+
+    /// Key under `generation`.
+    pub(super) fn key(&self, generation: u32) -> JobKey {
+        let generation = generation.to_string();
+        let parts: Vec<&str> =
+            self.identity.iter().map(String::as_str).chain([generation.as_str()]).collect();
+        JobKey::of(&parts)
+    }
+
+    /// Names the job and holds what was asked against the rules.
+    pub(super) fn of(asked: Asked, rules: &Rules) -> Self {
+        let Asked { source, profile, idempotency_key } = asked;
+        let allowed = allowed(&source, rules);
+        let profile = profile
+            .or_else(|| allowed.and_then(|(_, _, profile)| profile.clone()))
+            .unwrap_or_else(|| rules.default_profile.clone());
+        let identity = match idempotency_key {
+            Some(key) => vec!["caller".to_owned(), key],
+            None => identity(&source, &profile),
+        };
+        let verdict = match refusal(&source, allowed.is_some(), rules) {
+            Some(failure) => Err(failure),
+            None => Ok(Accepted { source, profile }),
+        };
+        Self { identity, verdict }
+    }
+
+    /// The request under `generation`.
+    pub(super) fn into_request(self, generation: u32, rules: &Rules, wall_ms: u64) -> Request {
+        let job = self.key(generation);
+        let Accepted { source, profile } = match self.verdict {
+            Ok(accepted) => accepted,
+            Err(failure) => return Request::Refuse { job, generation, failure },
+        };
+        let Some(profile) = rules.profiles.get(&profile).cloned() else {
+            let known = rules.profiles.keys().cloned().collect::<Vec<_>>().join(", ");
+            let failure =
+                Failure::new(FailureCode::UnknownProfile, "the profile that is asked for is not configured")
+                    .with("profile", profile)
+                    .with("configured", known);
+            return Request::Refuse { job, generation, failure };
+        };
+        let prefix = output_prefix(&rules.output_root, &source.key);
+        Request::Run(Arc::new(JobSpec {
+            schema: SCHEMA,
+            job,
+            generation,
+            source,
+            profile,
+            output: OutputTarget { bucket: rules.output_bucket.clone(), prefix },
+            max_run_seconds: rules.max_run_seconds,
+            max_source_bytes: rules.max_source_bytes,
+            accepted_at_ms: wall_ms,
+        }))
+    }
+}
+
+/// What names an upload: the version where there is one; without, the content and S3's order of the writes on the key,
+/// so that the same file uploaded a second time is a second job, and the same event delivered a second time is not.
+fn identity(source: &Source, profile: &str) -> Vec<String> {
+    let mut parts = vec!["object".to_owned(), source.bucket.clone(), source.key.clone()];
+    match &source.version_id {
+        Some(version) => parts.extend(["version".to_owned(), version.clone()]),
+        None => parts.extend([
+            "etag".to_owned(),
+            source.etag.clone().unwrap_or_default(),
+            source.sequencer.clone().unwrap_or_default(),
+        ]),
+    }
+    parts.push(profile.to_owned());
+    parts
+}
+
+/// The entry of the allow-list that covers `source`: the one with the longest prefix.
+fn allowed<'a>(source: &Source, rules: &'a Rules) -> Option<&'a (String, String, Option<String>)> {
+    rules
+        .sources
+        .iter()
+        .filter(|(bucket, prefix, _)| *bucket == source.bucket && source.key.starts_with(prefix.as_str()))
+        .max_by_key(|(_, prefix, _)| prefix.len())
+}
+
+fn refusal(source: &Source, allowed: bool, rules: &Rules) -> Option<Failure> {
+    let Source { bucket, key, size, .. } = source;
+    if bucket.is_empty() || bucket.len() > MAX_BUCKET_BYTES || key.is_empty() || key.len() > MAX_KEY_BYTES {
+        return Some(Failure::new(
+            FailureCode::MalformedMessage,
+            "bucket or key is empty or longer than S3 allows",
+        ));
+    }
+    let failure = if !allowed {
+        Failure::new(FailureCode::SourceNotAllowed, "no entry of `sources` covers this bucket and key")
+    } else if *size == Some(0) {
+        Failure::new(FailureCode::Empty, "the event says that the object has no bytes")
+    } else if size.is_some_and(|size| size > rules.max_source_bytes) {
+        Failure::new(FailureCode::SourceTooLarge, "the event gives a size above jobs.max_source_bytes")
+            .with("size", size.unwrap_or_default())
+            .with("max_source_bytes", rules.max_source_bytes)
+    } else {
+        return None;
+    };
+    Some(failure.with("bucket", bucket).with("key", key))
+}

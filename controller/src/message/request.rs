@@ -1,0 +1,57 @@
+//! Our own job request: `{"schema":1,"kind":"transcode.job","source":{"bucket":…,"key":…}}`.
+
+use serde::Deserialize;
+use serde_json::Value;
+use transcode_config::contract::Source;
+
+use super::{
+    Rules,
+    candidate::{Asked, Candidate},
+    malformed,
+};
+
+/// Its `kind`.
+pub(super) const KIND: &str = "transcode.job";
+
+/// Longest idempotency key, in bytes.
+const MAX_IDEMPOTENCY_BYTES: usize = 256;
+
+/// The request. Unknown keys are refused: a misspelt `profile` would otherwise run with the default one.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct JobRequest {
+    #[serde(rename = "schema")]
+    _schema: u32,
+    #[serde(rename = "kind")]
+    _kind: String,
+    source: RequestSource,
+    #[serde(default)]
+    profile: Option<String>,
+    #[serde(default)]
+    idempotency_key: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RequestSource {
+    bucket: String,
+    key: String,
+    #[serde(default)]
+    version_id: Option<String>,
+}
+
+/// Reads the request. Without an idempotency key it is named by what it asks for: sent twice it is one job, also when
+/// an object without versions was replaced in between.
+pub(super) fn read(value: &Value, body: &str, rules: &Rules) -> Candidate {
+    let JobRequest { source, profile, idempotency_key, .. } = match serde_json::from_value(value.clone()) {
+        Ok(request) => request,
+        Err(error) => return malformed(body, &format!("not a job request: {error}")),
+    };
+    let bad_key = |key: &String| key.is_empty() || key.len() > MAX_IDEMPOTENCY_BYTES;
+    if idempotency_key.as_ref().is_some_and(bad_key) {
+        return malformed(body, "`idempotency_key` must have 1–256 bytes");
+    }
+    let RequestSource { bucket, key, version_id } = source;
+    let source = Source { bucket, key, version_id, etag: None, size: None, sequencer: None };
+    Candidate::of(Asked { source, profile, idempotency_key }, rules)
+}
