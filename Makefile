@@ -1,0 +1,42 @@
+# The one entry point. `make help` lists what there is.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint sim
+
+# The clip that `scripts/setup` brings; any file that ffmpeg reads will do.
+VIDEO ?= .tools/media/bigbuckbunny.mp4
+# Where `make demo` leaves a copy of what was published.
+OUT ?= out
+# Through the environment, so that spaces and quotes in names survive.
+export VIDEO OUT
+# `dev` builds soonest; `make demo PROFILE=fast` suits a long video.
+PROFILE ?= dev
+# How many seeds the simulator runs, or which single one.
+SEEDS ?= 1000
+SEED ?=
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
+
+demo: ## a real video through the whole pipeline on this machine [VIDEO=file] [OUT=dir]
+	@scripts/setup
+	@cargo build --profile $(PROFILE) -p transcode-controller -p transcode-task -p transcode-local -p transcode-tests --bins
+	@cargo run --quiet --profile $(PROFILE) -p transcode-tests --bin demo -- --video "$$VIDEO" --out "$$OUT"
+
+# Unit tests and models first: they fail in seconds. The pipeline's own tests come last and run the binaries built here.
+test: ## everything that checks the project
+	@scripts/setup
+	cargo test --workspace --exclude transcode-tests
+	cargo build --workspace --bins
+	cargo test -p transcode-tests -- --test-threads=2
+
+lint: ## formatting, clippy, template, scripts
+	@scripts/setup --lint
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	.tools/lint/bin/cfn-lint deploy/template.yaml
+	.tools/lint/bin/shellcheck scripts/setup .ci/run
+
+sim: ## the production core in a simulated world [SEEDS=n] [SEED=s]
+	cargo run -p transcode-sim --profile fast --no-default-features -- $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))

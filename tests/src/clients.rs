@@ -1,0 +1,69 @@
+//! SDK clients for the emulator and for the local Fargate endpoint.
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
+
+/// The Region that everything local is in.
+pub const REGION: &str = "us-east-1";
+/// The account that everything local is in.
+pub const ACCOUNT: &str = "123456789012";
+
+/// One client for each service.
+#[derive(Debug, Clone)]
+pub struct Clients {
+    /// S3.
+    pub s3: aws_sdk_s3::Client,
+    /// SQS.
+    pub sqs: aws_sdk_sqs::Client,
+    /// CloudWatch.
+    pub cloudwatch: aws_sdk_cloudwatch::Client,
+    /// CloudFormation.
+    pub cloudformation: aws_sdk_cloudformation::Client,
+}
+
+impl Clients {
+    /// Clients for the emulator at `endpoint`.
+    pub fn at(endpoint: &str) -> Self {
+        let config = config(endpoint);
+        // An address without a name has no virtual-hosted buckets.
+        let s3 = aws_sdk_s3::config::Builder::from(&config).force_path_style(true).build();
+        Self {
+            s3: aws_sdk_s3::Client::from_conf(s3),
+            sqs: aws_sdk_sqs::Client::new(&config),
+            cloudwatch: aws_sdk_cloudwatch::Client::new(&config),
+            cloudformation: aws_sdk_cloudformation::Client::new(&config),
+        }
+    }
+}
+
+/// An ECS client for the endpoint at `endpoint`.
+pub fn ecs(endpoint: &str) -> aws_sdk_ecs::Client {
+    aws_sdk_ecs::Client::new(&config(endpoint))
+}
+
+/// Configuration with credentials that open nothing, for an endpoint on loopback.
+fn config(endpoint: &str) -> SdkConfig {
+    let credentials = Credentials::new("local", "local", None, None, "harness");
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(REGION))
+        .endpoint_url(endpoint)
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .build()
+}
+
+/// The variables by which a process of the pipeline finds its services. Nothing of them is the pipeline's own.
+pub fn environment(emulator: &str, ecs: Option<&str>) -> Vec<(String, String)> {
+    let mut env = vec![
+        ("AWS_REGION", REGION),
+        ("AWS_ACCESS_KEY_ID", "local"),
+        ("AWS_SECRET_ACCESS_KEY", "local"),
+        // Otherwise a missing credential is looked for at an address outside this machine.
+        ("AWS_EC2_METADATA_DISABLED", "true"),
+        ("AWS_ENDPOINT_URL_SQS", emulator),
+        ("AWS_ENDPOINT_URL_S3", emulator),
+        ("AWS_ENDPOINT_URL_CLOUDWATCH", emulator),
+    ];
+    env.extend(ecs.map(|endpoint| ("AWS_ENDPOINT_URL_ECS", endpoint)));
+    env.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}

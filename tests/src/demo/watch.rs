@@ -1,0 +1,100 @@
+//! Follows one job by what the pipeline writes into the state bucket, as any operator could.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use anyhow::{Result, bail};
+use transcode_config::contract::{Dead, Heartbeat, Outcome, Stage, Succeeded};
+
+use super::console::{Console, Moment};
+use crate::{Stack, wait};
+
+/// Longer than a job may take by the shipped settings, all attempts together.
+const LONGEST: Duration = Duration::from_hours(24);
+/// Settling copies a few small objects and deletes a message.
+const SETTLING: Duration = Duration::from_mins(2);
+
+/// Shows the job's progress until its register is there. A dead job is an error with its code and message.
+pub(super) async fn until_decided(stack: &mut Stack, key: &str, console: &mut Console) -> Result<Succeeded> {
+    let outcome = wait::until("the job ends", LONGEST, async || {
+        stack.ensure_alive()?;
+        let Some(job) = stack.job_of(key).await? else {
+            // A message that never becomes a job ends in the dead-letter queue.
+            if let Some(letter) = stack.dead_letters().await?.first() {
+                bail!("the upload was refused: {}", letter_text(letter));
+            }
+            console.show(moment("waiting", 0.0, "for the controller"))?;
+            return Ok(None);
+        };
+        if let Some(register) = stack.register(&job.job).await? {
+            return Ok(Some(register.outcome));
+        }
+        console.show(match stack.heartbeat(&job.job).await? {
+            Some(heartbeat) => of_heartbeat(&heartbeat),
+            None => moment("launching", 0.0, "a Fargate task"),
+        })?;
+        Ok(None)
+    })
+    .await;
+    match outcome {
+        Ok(Outcome::Succeeded(succeeded)) => Ok(succeeded),
+        Ok(Outcome::Dead(dead)) => bail!("{}", death(&dead)),
+        Err(error) => Err(error.context(stack.tails(20))),
+    }
+}
+
+/// Waits until the job is settled: the stable names are published and the message is gone.
+pub(super) async fn until_published(stack: &Stack, succeeded: &Succeeded) -> Result<()> {
+    stack
+        .wait_for("the stable names are published", SETTLING, async || {
+            for entry in &succeeded.entry_points {
+                let found = stack.objects(&succeeded.bucket, &entry.to).await?;
+                if !found.contains_key(&entry.to) {
+                    return Ok(None);
+                }
+            }
+            Ok(Some(()))
+        })
+        .await?;
+    stack.wait_for_empty_queue(SETTLING).await
+}
+
+fn moment(stage: &str, percent: f32, note: &str) -> Moment {
+    Moment { stage: stage.to_owned(), percent, note: note.to_owned() }
+}
+
+fn of_heartbeat(heartbeat: &Heartbeat) -> Moment {
+    let mut note = Vec::new();
+    if let (Stage::Transcoding, Some(speed)) = (heartbeat.stage, heartbeat.speed) {
+        note.push(format!("{speed:.2}x real time"));
+    }
+    if heartbeat.attempt.number() > 1 {
+        note.push(format!("attempt {}", heartbeat.attempt));
+    }
+    moment(heartbeat.stage.name(), heartbeat.percent, &note.join(", "))
+}
+
+/// A dead job in a few lines: code and message, evidence, attempts.
+fn death(dead: &Dead) -> String {
+    let failure = &dead.failure;
+    let mut lines = vec![failure.to_string()];
+    lines.extend(failure.evidence.iter().map(|(name, value)| format!("  {name}: {value}")));
+    lines.extend(
+        dead.attempts
+            .iter()
+            .map(|past| format!("  attempt {}: {}: {}", past.attempt, past.code, past.message)),
+    );
+    lines.push(format!("  what to do: {}", failure.code.info().remedy));
+    lines.join("\n")
+}
+
+/// A dead letter's reason, which the controller puts into message attributes, and its body.
+fn letter_text(letter: &aws_sdk_sqs::types::Message) -> String {
+    let attributes: BTreeMap<_, _> = letter
+        .message_attributes()
+        .into_iter()
+        .flatten()
+        .filter_map(|(name, value)| Some((name.as_str(), value.string_value()?)))
+        .collect();
+    let listed: Vec<_> = attributes.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+    format!("{}\n{}", listed.join(", "), letter.body().unwrap_or_default())
+}

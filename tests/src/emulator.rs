@@ -1,0 +1,88 @@
+//! The AWS emulator: S3, SQS, CloudWatch, EventBridge, IAM, CloudFormation on one loopback port.
+
+use std::{net::TcpListener, path::Path, time::Duration};
+
+use anyhow::{Context, Result, bail};
+
+use crate::{
+    clients::{ACCOUNT, Clients},
+    paths,
+    process::{Process, Spec},
+    wait,
+};
+
+/// A running emulator. It keeps everything in memory: when it ends, nothing is left.
+#[derive(Debug)]
+pub struct Emulator {
+    process: Process,
+    /// Its address.
+    pub endpoint: String,
+    /// Clients for it.
+    pub clients: Clients,
+}
+
+impl Emulator {
+    /// Starts an emulator on a free port of loopback and waits until it answers.
+    pub async fn start(folder: &Path, logs: &Path) -> Result<Self> {
+        const TRIES: u32 = 3;
+        let mut last = None;
+        // Between finding a free port and using it another process may take it; then this one ends at once.
+        for _ in 0..TRIES {
+            match Self::start_on(free_port()?, folder, logs).await {
+                Ok(emulator) => return Ok(emulator),
+                Err(error) => last = Some(error),
+            }
+        }
+        match last {
+            Some(error) => Err(error.context("the AWS emulator does not start")),
+            None => bail!("the AWS emulator does not start"),
+        }
+    }
+
+    async fn start_on(port: u16, folder: &Path, logs: &Path) -> Result<Self> {
+        let program = paths::tool("run/bin/ministack")?;
+        let port_text = port.to_string();
+        let env = [
+            ("GATEWAY_PORT", port_text.as_str()),
+            // It listens on every interface unless told otherwise.
+            ("BIND_HOST", "127.0.0.1"),
+            // What queue addresses are made of.
+            ("MINISTACK_HOST", "127.0.0.1"),
+            ("MINISTACK_ACCOUNT_ID", ACCOUNT),
+        ];
+        let mut process = Process::start(&Spec {
+            name: "emulator",
+            program: &program,
+            args: vec![],
+            env: env.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
+            folder,
+            logs,
+        })?;
+        let endpoint = format!("http://127.0.0.1:{port}");
+        let health = format!("{endpoint}/_ministack/health");
+        wait::until("the AWS emulator answers", Duration::from_mins(1), async || {
+            process.ensure_running()?;
+            let answer = reqwest::get(&health).await;
+            Ok(answer.is_ok_and(|answer| answer.status().is_success()).then_some(()))
+        })
+        .await?;
+        process.ensure_running()?;
+        Ok(Self { process, clients: Clients::at(&endpoint), endpoint })
+    }
+
+    /// An error with the end of the log if it has ended.
+    pub fn ensure_running(&mut self) -> Result<()> {
+        self.process.ensure_running()
+    }
+
+    /// The process, for its log.
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+}
+
+/// A port of loopback that is free now.
+pub fn free_port() -> Result<u16> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).context("no free port on loopback")?;
+    Ok(listener.local_addr().context("the address of a listening socket")?.port())
+}

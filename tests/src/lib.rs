@@ -1,0 +1,34 @@
+//! The pipeline on one machine: what `make demo` and the end-to-end tests run on.
+//!
+//! [`Stack::start`] starts an AWS emulator, deploys `deploy/template.yaml` on it, starts the local Fargate endpoint
+//! and the controller as it ships, and hands out SDK clients and helpers. Nothing of the pipeline knows that it is not
+//! on AWS: endpoints and credentials reach it through the ordinary `AWS_…` variables.
+//!
+//! | module | what it is for |
+//! |---|---|
+//! | [`process`] | child processes that die with the harness, with their logs |
+//! | [`wait`] | the one place that polls |
+//! | [`emulator`] | S3, SQS, CloudWatch, CloudFormation on loopback |
+//! | [`deployment`] | the template's stack and its outputs |
+//! | [`fargate`] | the local ECS endpoint and its control routes |
+//! | [`controller`] | the controller's settings file and process |
+//! | [`clients`] | SDK clients |
+//! | [`stack`] | all of it together |
+//! | [`pipeline`] | what a test asks of it: upload, wait, count, read records |
+//! | [`demo`] | the parts of `make demo` |
+//!
+//! Where the emulator differs from AWS stands in this folder's README.
+
+pub mod clients;
+pub mod controller;
+pub mod demo;
+pub mod deployment;
+pub mod emulator;
+pub mod fargate;
+pub mod paths;
+pub mod pipeline;
+pub mod process;
+pub mod stack;
+pub mod wait;
+
+pub use stack::{Stack, StackOptions};

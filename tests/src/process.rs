@@ -1,0 +1,175 @@
+//! Child processes that cannot outlive the harness, with their output in files.
+
+use std::{
+    fs::File,
+    io,
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{
+        Mutex, OnceLock,
+        mpsc::{self, Sender},
+    },
+    time::Duration,
+};
+
+use anyhow::{Context, Result, anyhow, bail};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::wait;
+
+/// How long a process may take to end after SIGTERM before it is killed.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// What to start.
+#[derive(Debug)]
+pub struct Spec<'a> {
+    /// Name for messages and for the log files.
+    pub name: &'a str,
+    /// The program.
+    pub program: &'a Path,
+    /// Its arguments.
+    pub args: Vec<String>,
+    /// Its whole environment, apart from `PATH` and the locale, which are passed on.
+    pub env: Vec<(String, String)>,
+    /// Its working folder; temporary files go there too.
+    pub folder: &'a Path,
+    /// Folder of the log files.
+    pub logs: &'a Path,
+}
+
+/// A running child. Dropping it ends it: SIGTERM, then SIGKILL. If the harness itself dies, the kernel kills it.
+#[derive(Debug)]
+pub struct Process {
+    name: String,
+    child: Child,
+    out: PathBuf,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts a child. Standard output goes to `<name>.out`, standard error to `<name>.log`, both appended to, so that
+    /// a restarted process continues its log.
+    pub fn start(spec: &Spec<'_>) -> Result<Self> {
+        let out = spec.logs.join(format!("{}.out", spec.name));
+        let log = spec.logs.join(format!("{}.log", spec.name));
+        let append = |path: &Path| {
+            File::options().create(true).append(true).open(path).with_context(|| path.display().to_string())
+        };
+        // setpriv asks the kernel to kill the child when its parent dies, and becomes the child itself: same pid.
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "--"]).arg(spec.program).args(&spec.args);
+        command.env_clear();
+        for name in ["PATH", "LANG", "LC_ALL"] {
+            if let Some(value) = std::env::var_os(name) {
+                command.env(name, value);
+            }
+        }
+        command.env("HOME", spec.folder).env("TMPDIR", spec.folder);
+        command.envs(spec.env.iter().map(|(name, value)| (name, value)));
+        command.current_dir(spec.folder).stdin(Stdio::null()).stdout(append(&out)?).stderr(append(&log)?);
+        // A Ctrl-C at the terminal is for the harness, which ends its children in order.
+        command.process_group(0);
+        let child = spawn_from_lasting_thread(command)
+            .with_context(|| format!("cannot start {} (setpriv is part of util-linux)", spec.name))?;
+        Ok(Self { name: spec.name.to_owned(), child, out, log })
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// How it ended, if it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
+    }
+
+    /// An error with the end of its log if it has ended.
+    pub fn ensure_running(&mut self) -> Result<()> {
+        match self.ended() {
+            Some(status) => bail!("{} ended ({status})\n{}", self.name, self.tail(20)),
+            None => Ok(()),
+        }
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        kill_process(self.raw_pid()?, signal).with_context(|| format!("signal to {}", self.name))
+    }
+
+    /// Kills it with SIGKILL and waits until it is gone.
+    pub fn kill(&mut self) -> Result<ExitStatus> {
+        self.child.kill().with_context(|| format!("kill {}", self.name))?;
+        self.child.wait().with_context(|| format!("wait for {}", self.name))
+    }
+
+    /// Ends it with SIGTERM and waits; kills it after `grace`. Gives the exit status.
+    pub fn stop(&mut self, grace: Duration) -> Result<ExitStatus> {
+        if let Some(status) = self.ended() {
+            return Ok(status);
+        }
+        self.signal(Signal::TERM)?;
+        wait::until_blocking(grace, || self.ended().is_some());
+        // A process that has ended is not killed again: its status is kept, and its pid may be another's.
+        self.ended().map_or_else(|| self.kill(), Ok)
+    }
+
+    /// What it wrote to standard output so far.
+    pub fn output(&self) -> String {
+        read(&self.out)
+    }
+
+    /// What it logged so far.
+    pub fn log(&self) -> String {
+        read(&self.log)
+    }
+
+    /// The last lines of its log, under a heading.
+    pub fn tail(&self, lines: usize) -> String {
+        format!("---- end of {} ----\n{}", self.log.display(), last_lines(&self.log(), lines))
+    }
+
+    fn raw_pid(&self) -> Result<Pid> {
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        pid.ok_or_else(|| anyhow!("{} has an impossible pid", self.name))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Nothing can be done about an error here; the kernel's death signal remains.
+        drop(self.stop(GRACE));
+    }
+}
+
+/// The last `lines` lines of a text.
+pub fn last_lines(text: &str, lines: usize) -> String {
+    let all: Vec<_> = text.lines().collect();
+    all.get(all.len().saturating_sub(lines)..).unwrap_or_default().join("\n")
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+}
+
+type Order = (Command, Sender<io::Result<Child>>);
+
+/// Starts a process from a thread that lives as long as the harness: the death signal is sent when the *thread* that
+/// started a child ends, and test threads end early.
+fn spawn_from_lasting_thread(command: Command) -> Result<Child> {
+    static ORDERS: OnceLock<Mutex<Sender<Order>>> = OnceLock::new();
+    let orders = ORDERS.get_or_init(|| {
+        let (orders, inbox) = mpsc::channel::<Order>();
+        std::thread::spawn(move || {
+            for (mut command, answer) in inbox {
+                drop(answer.send(command.spawn()));
+            }
+        });
+        Mutex::new(orders)
+    });
+    let (answer, child) = mpsc::channel();
+    let orders = orders.lock().map_err(|_| anyhow!("a thread panicked while starting a process"))?.clone();
+    orders.send((command, answer)).map_err(|_| anyhow!("the starting thread is gone"))?;
+    Ok(child.recv().context("the starting thread is gone")??)
+}

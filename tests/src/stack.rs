@@ -1,0 +1,181 @@
+//! Emulator, deployment, Fargate and controller together.
+
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use crate::{
+    clients::Clients,
+    controller::{self, ControllerPlan, Settings},
+    deployment::Deployment,
+    emulator::Emulator,
+    fargate::{Fargate, FargateOptions},
+    process::{Process, last_lines},
+};
+
+/// What a stack is to be like. The default is what ships: the real task, the shipped settings, one controller.
+#[derive(Debug, Default)]
+pub struct StackOptions {
+    /// Name of the environment; empty for `local`.
+    pub environment: String,
+    /// Settings of the controller that differ from the shipped ones, by dotted key, as TOML.
+    pub settings: Settings,
+    /// What runs as the task; none takes this build's `transcode-task`.
+    pub task_program: Option<PathBuf>,
+    /// More environment for every task.
+    pub task_env: Vec<(String, String)>,
+    /// More arguments for the local Fargate endpoint.
+    pub fargate_args: Vec<String>,
+    /// Leave the controller to be started by [`Stack::start_controller`].
+    pub without_controller: bool,
+}
+
+impl StackOptions {
+    /// Sets a setting of the controller, such as `("launch.max_tasks", "3")`.
+    #[must_use]
+    pub fn setting(mut self, key: &str, toml: &str) -> Self {
+        self.settings.insert(key.to_owned(), toml.to_owned());
+        self
+    }
+}
+
+/// A running pipeline. Dropping it ends every process and removes every file of it; a test that panics gets the ends
+/// of the logs first.
+#[derive(Debug)]
+pub struct Stack {
+    // Dropped from the top: the controller before what it talks to, the folder last.
+    controller: Option<Process>,
+    /// The local Fargate endpoint.
+    pub fargate: Fargate,
+    emulator: Emulator,
+    /// What was deployed.
+    pub deployment: Deployment,
+    /// How the controller is started.
+    pub plan: ControllerPlan,
+    folder: TempDir,
+}
+
+impl Stack {
+    /// Starts a pipeline with the shipped settings.
+    pub async fn start() -> Result<Self> {
+        Self::with(StackOptions::default()).await
+    }
+
+    /// Starts a pipeline.
+    pub async fn with(options: StackOptions) -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("transcode-").tempdir().context("a temporary folder")?;
+        let logs = folder.path().join("logs");
+        std::fs::create_dir(&logs).with_context(|| logs.display().to_string())?;
+        let emulator = Emulator::start(folder.path(), &logs).await?;
+        let name = if options.environment.is_empty() { "local" } else { &options.environment };
+        let deployment =
+            Deployment::create(&emulator.clients, name).await.with_context(|| emulator.process().tail(20))?;
+        let fargate = Fargate::start(&FargateOptions {
+            emulator: &emulator.endpoint,
+            events_queue: &deployment.events_queue,
+            task_program: options.task_program,
+            task_env: &options.task_env,
+            args: &options.fargate_args,
+            folder: folder.path(),
+            logs: &logs,
+        })
+        .await?;
+        let env = controller::environment(&emulator.endpoint, &fargate.endpoint);
+        let plan =
+            ControllerPlan::new("controller", &deployment, &options.settings, env, folder.path(), &logs)?;
+        let mut stack = Self { controller: None, fargate, emulator, deployment, plan, folder };
+        if !options.without_controller {
+            stack.start_controller().await?;
+        }
+        Ok(stack)
+    }
+
+    /// Clients for the emulator's services.
+    pub fn clients(&self) -> &Clients {
+        &self.emulator.clients
+    }
+
+    /// Address of the emulator.
+    pub fn endpoint(&self) -> &str {
+        &self.emulator.endpoint
+    }
+
+    /// A folder for the test's own files; removed with the stack.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Starts the controller and waits until it is ready. One that runs is stopped first.
+    pub async fn start_controller(&mut self) -> Result<()> {
+        self.controller = None;
+        self.controller = Some(self.plan.start().await?);
+        Ok(())
+    }
+
+    /// The controller's process.
+    pub fn controller(&mut self) -> Result<&mut Process> {
+        self.controller.as_mut().context("no controller runs")
+    }
+
+    /// Kills the controller with SIGKILL, as a crash would.
+    pub fn kill_controller(&mut self) -> Result<()> {
+        self.controller()?.kill()?;
+        self.controller = None;
+        Ok(())
+    }
+
+    /// Sends the controller a signal and leaves it at that.
+    pub fn signal_controller(&mut self, signal: Signal) -> Result<()> {
+        self.controller()?.signal(signal)
+    }
+
+    /// Kills the controller with SIGKILL and starts another one.
+    pub async fn restart_controller(&mut self) -> Result<()> {
+        self.kill_controller()?;
+        self.start_controller().await
+    }
+
+    /// An error with the end of a log if the emulator, the endpoint or the controller has ended by itself.
+    pub fn ensure_alive(&mut self) -> Result<()> {
+        self.emulator.ensure_running()?;
+        self.fargate.ensure_running()?;
+        self.controller.as_mut().map_or(Ok(()), Process::ensure_running)
+    }
+
+    /// Process ids of the emulator, the endpoint and the controller.
+    pub fn pids(&self) -> Vec<u32> {
+        let controller = self.controller.as_ref().map(Process::pid);
+        [self.emulator.process().pid(), self.fargate.process().pid()].into_iter().chain(controller).collect()
+    }
+
+    /// The ends of all logs, for a failure's message.
+    pub fn tails(&self, lines: usize) -> String {
+        let mut text = String::new();
+        let logs = std::fs::read_dir(self.folder.path().join("logs")).into_iter().flatten().flatten();
+        let mut files: Vec<_> = logs.map(|entry| entry.path()).chain(self.fargate.task_logs()).collect();
+        files.sort();
+        for file in files.iter().filter(|file| file.is_file()) {
+            let log = String::from_utf8_lossy(&std::fs::read(file).unwrap_or_default()).into_owned();
+            if !log.is_empty() {
+                let name = file.strip_prefix(self.folder.path()).unwrap_or(file).display();
+                // Writing to a string cannot fail.
+                let _ = writeln!(text, "---- end of {name} ----\n{}", last_lines(&log, lines));
+            }
+        }
+        text
+    }
+}
+
+impl Drop for Stack {
+    #[allow(clippy::print_stderr, reason = "a failing test shows what the processes said")]
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.tails(40));
+        }
+    }
+}
