@@ -47,6 +47,25 @@ pub struct AudioSettings {
     pub loudness_lufs: Option<f64>,
 }
 
+/// Pictures beside the video.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ImageSettings {
+    /// One picture that stands for the video, chosen by its content.
+    pub poster: bool,
+    /// A sheet of small pictures with a `WebVTT` index, for the seek bar.
+    pub storyboard: bool,
+    /// A picture of its own every so many seconds; none makes no thumbnails.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thumbnail_seconds: Option<u32>,
+}
+
+impl Default for ImageSettings {
+    fn default() -> Self {
+        Self { poster: true, storyboard: true, thumbnail_seconds: None }
+    }
+}
+
 /// A profile: everything that decides what a job's outputs look like.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -63,11 +82,141 @@ pub struct Profile {
     pub gop_seconds: u32,
     /// Segment length in groups of pictures.
     pub segment_gops: u32,
-    /// Rungs, lowest first.
-    #[serde(rename = "rung")]
+    /// Rungs, lowest first. Without any, only sound is made.
+    #[serde(rename = "rung", default)]
     pub rungs: Vec<Rung>,
     /// Sound.
     pub audio: AudioSettings,
     /// Longest accepted source, seconds.
     pub max_duration_seconds: u64,
+    /// Pictures beside the video.
+    #[serde(default)]
+    pub images: ImageSettings,
+}
+
+/// Why a profile cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("profile {profile}: {problem}")]
+pub struct ProfileError {
+    /// The profile's name, or where it was read from.
+    pub profile: String,
+    /// What is wrong, naming the key, and what to do.
+    pub problem: String,
+}
+
+/// The profiles that come with the program: name and text.
+const BUILT_IN: &[(&str, &str)] = &[("standard", include_str!("../profiles/standard.toml"))];
+
+impl Profile {
+    /// Reads a profile from TOML text and checks it. `origin` names the text in errors.
+    pub fn parse(origin: &str, text: &str) -> Result<Self, ProfileError> {
+        let profile: Self = toml::from_str(text)
+            .map_err(|error| ProfileError { profile: origin.to_owned(), problem: error.to_string() })?;
+        profile.check()?;
+        Ok(profile)
+    }
+
+    /// A profile that comes with the program.
+    pub fn built_in(name: &str) -> Option<Self> {
+        let (name, text) = BUILT_IN.iter().find(|(known, _)| *known == name)?;
+        Self::parse(name, text).ok()
+    }
+
+    /// Names of the profiles that come with the program.
+    pub fn built_in_names() -> impl Iterator<Item = &'static str> {
+        BUILT_IN.iter().map(|(name, _)| *name)
+    }
+
+    /// Whether the numbers make sense together. Says which key does not, and what to do.
+    pub fn check(&self) -> Result<(), ProfileError> {
+        let wrong = |problem: String| Err(ProfileError { profile: self.name.clone(), problem });
+        if self.name.is_empty() || !self.name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
+            return wrong("name: use letters, digits and hyphens only".into());
+        }
+        if self.gop_seconds == 0 || self.gop_seconds > 10 || self.segment_gops == 0 || self.segment_gops > 10 {
+            return wrong("gop_seconds and segment_gops: each must be 1 to 10 (rule 1.13: 2 s and 3)".into());
+        }
+        if self.crf > 63 {
+            return wrong(format!("crf: {} is not between 0 and 63", self.crf));
+        }
+        if !matches!(self.audio.bps, 32_000..=512_000) {
+            return wrong(format!("audio.bps: {} is not between 32000 and 512000", self.audio.bps));
+        }
+        if self.audio.loudness_lufs.is_some_and(|lufs| !(-40.0..=-5.0).contains(&lufs)) {
+            return wrong("audio.loudness_lufs: must be between -40 and -5; leave it out to keep loudness".into());
+        }
+        if self.images.thumbnail_seconds == Some(0) {
+            return wrong("images.thumbnail_seconds: must be at least 1; leave it out for none".into());
+        }
+        self.check_rungs().or_else(wrong)
+    }
+
+    fn check_rungs(&self) -> Result<(), String> {
+        for (index, rung) in self.rungs.iter().enumerate() {
+            let at = |problem: &str| Err(format!("rung {}: {problem}", index + 1));
+            if !(64..=4320).contains(&rung.short_side) || rung.short_side % 2 != 0 {
+                return at("short_side must be even and between 64 and 4320");
+            }
+            if rung.average_bps < 10_000 || rung.max_bps < rung.average_bps {
+                return at("average_bps must be at least 10000, and max_bps not below it");
+            }
+            if rung.buffer_bits < rung.max_bps / 2 {
+                return at("buffer_bits must hold at least half a second of max_bps");
+            }
+            if rung.max_fps == Some(0) {
+                return at("max_fps must be at least 1; leave it out to keep the source's");
+            }
+        }
+        for (index, pair) in self.rungs.windows(2).enumerate() {
+            let [low, high] = pair else { continue };
+            if high.short_side < low.short_side || high.average_bps <= low.average_bps {
+                return Err(format!(
+                    "rung {}: rungs go from lowest to highest; none may have a smaller picture than, or a bit rate \
+                     at or below, the one before it",
+                    index + 2
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_profile_that_comes_with_the_program_is_valid_and_has_its_files_name() {
+        for (name, text) in BUILT_IN {
+            assert_eq!(Profile::parse(name, text).unwrap().name, *name);
+        }
+    }
+
+    #[test]
+    fn every_file_in_profiles_is_built_in() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/profiles");
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+            assert!(Profile::built_in(&name).is_some(), "{name} is not listed in BUILT_IN");
+        }
+    }
+
+    #[test]
+    fn a_wrong_profile_is_refused_by_the_name_of_the_key() {
+        let standard = include_str!("../profiles/standard.toml");
+        for (from, to, key) in [
+            ("gop_seconds = 2", "gop_seconds = 0", "gop_seconds"),
+            ("crf = 23", "crf = 99", "crf"),
+            ("bps = 128_000", "bps = 1", "audio.bps"),
+            ("short_side = 234", "short_side = 235", "short_side"),
+            ("short_side = 234", "short_side = 720", "lowest to highest"),
+            ("max_bps = 180_000", "max_bps = 100_000", "max_bps"),
+            ("preset = ", "presett = ", "presett"),
+        ] {
+            assert!(standard.contains(from), "{from} is not in the file any more");
+            let error = Profile::parse("x", &standard.replacen(from, to, 1)).unwrap_err();
+            assert!(error.to_string().contains(key), "{to}: {error}");
+        }
+    }
 }

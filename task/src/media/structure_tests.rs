@@ -1,0 +1,86 @@
+use std::io::Cursor;
+
+use proptest::prelude::*;
+use transcode_config::contract::FailureCode;
+
+use super::inspect;
+
+fn code(bytes: &[u8]) -> Option<FailureCode> {
+    inspect(&mut Cursor::new(bytes)).unwrap().err().map(|failure| failure.code)
+}
+
+fn atom(kind: &[u8; 4], body: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(body.len() + 8).unwrap();
+    [&length.to_be_bytes(), kind.as_slice(), body].concat()
+}
+
+fn movie(dref_entry: &[u8]) -> Vec<u8> {
+    let dref = atom(b"dref", &[&[0, 0, 0, 0, 0, 0, 0, 1], dref_entry].concat());
+    let nested = [b"dinf", b"minf", b"mdia", b"trak", b"moov"].iter().fold(dref, |inner, kind| atom(kind, &inner));
+    [atom(b"ftyp", b"isom\0\0\0\0"), nested, atom(b"mdat", &[0; 100])].concat()
+}
+
+#[test]
+fn texts_pictures_and_nothing_are_refused_by_name() {
+    for (bytes, expected) in [
+        (&b""[..], FailureCode::Empty),
+        (b"just some words\n", FailureCode::NotMedia),
+        ("Gr\u{fc}\u{df}e, only text".as_bytes(), FailureCode::NotMedia),
+        (b"\xef\xbb\xbf\n#EXTM3U\n#EXTINF:1,\nhttp://169.254.170.2/x\n", FailureCode::ExternalReference),
+        (b"ffconcat version 1.0\nfile '/etc/passwd'\n", FailureCode::ExternalReference),
+        (b"<?xml version=\"1.0\"?>\n<MPD></MPD>", FailureCode::ExternalReference),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", FailureCode::StillImage),
+        (b"GIF89a\x01\0\x01\0\x80", FailureCode::StillImage),
+        (b"\xff\xd8\xff\xe0\0\x10JFIF", FailureCode::StillImage),
+        (b"\0\0\0\x18ftypheic\0\0\0\0", FailureCode::StillImage),
+    ] {
+        assert_eq!(code(bytes), Some(expected), "{}", String::from_utf8_lossy(bytes));
+    }
+}
+
+#[test]
+fn a_movie_cut_anywhere_is_truncated() {
+    let local = movie(&atom(b"url ", &[0, 0, 0, 1]));
+    assert_eq!(code(&local), None);
+    for missing in [1, 50, 99] {
+        assert_eq!(code(&local[..local.len() - missing]), Some(FailureCode::SourceTruncated), "{missing}");
+    }
+    // The index at the end, and the end cut off at a box's edge.
+    let unfinished = [atom(b"ftyp", b"isom\0\0\0\0"), atom(b"mdat", &[0; 100])].concat();
+    assert_eq!(code(&unfinished), Some(FailureCode::SourceTruncated));
+}
+
+#[test]
+fn media_in_another_file_is_an_external_reference() {
+    assert_eq!(code(&movie(&atom(b"url ", b"\0\0\0\0http://x/\0"))), Some(FailureCode::ExternalReference));
+    assert_eq!(code(&movie(&atom(b"alis", &[0; 40]))), Some(FailureCode::ExternalReference));
+}
+
+#[test]
+fn matroska_and_riff_lengths_are_compared_with_the_file() {
+    // EBML header of 3 bytes, Segment of 64 bytes.
+    let mkv = [&b"\x1a\x45\xdf\xa3\x83\0\0\0\x18\x53\x80\x67\x40\x40"[..], &[0; 64]].concat();
+    assert_eq!(code(&mkv), None);
+    assert_eq!(code(&mkv[..mkv.len() - 1]), Some(FailureCode::SourceTruncated));
+    let live = [&b"\x1a\x45\xdf\xa3\x83\0\0\0\x18\x53\x80\x67\xff"[..], &[0; 9]].concat();
+    assert_eq!(code(&live), None, "an unknown length says nothing");
+    let wav = [&b"RIFF\x40\0\0\0WAVEfmt "[..], &[0; 56]].concat();
+    assert_eq!(code(&wav), None);
+    assert_eq!(code(&wav[..60]), Some(FailureCode::SourceTruncated));
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_it_panic_or_hang(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
+        inspect(&mut Cursor::new(&bytes)).unwrap().ok();
+    }
+
+    #[test]
+    fn no_damaged_movie_makes_it_panic(at in 0usize..200, value in any::<u8>(), cut in 0usize..200) {
+        let mut bytes = movie(&atom(b"url ", &[0, 0, 0, 1]));
+        let at = at % bytes.len();
+        bytes[at] = value;
+        bytes.truncate(bytes.len().saturating_sub(cut).max(1));
+        inspect(&mut Cursor::new(&bytes)).unwrap().ok();
+    }
+}
