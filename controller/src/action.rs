@@ -73,6 +73,8 @@ pub enum Action {
     },
     /// `ListTasks` of this environment, to the end, and describe what it names.
     Resync,
+    /// Find the task definition that new attempts are pinned to, and validate it.
+    Resolve,
     /// `StopTask`.
     Stop {
         /// Which.
@@ -127,6 +129,7 @@ impl Action {
             Self::Launch { .. } => "launch",
             Self::Describe { .. } => "describe",
             Self::Resync => "resync",
+            Self::Resolve => "resolve",
             Self::Stop { .. } => "stop",
             Self::Bury { .. } => "bury",
             Self::Publish { .. } => "publish",

@@ -224,6 +224,16 @@ pub enum Fact {
         /// Why.
         error: CallError,
     },
+    /// The task definition that new attempts are pinned to, with its revision.
+    Resolved {
+        /// Its ARN.
+        task_definition: String,
+    },
+    /// `Resolve` failed: nothing new is claimed until it succeeds.
+    ResolveFailed {
+        /// Why.
+        error: CallError,
+    },
     /// News from the events queue.
     Hinted(Hint),
     /// The process was asked to end: receive nothing, give back, let tasks run.

@@ -13,5 +13,6 @@ pub mod outcome;
 pub mod plan;
 pub mod policy;
 pub mod ports;
+pub mod reconciler;
 pub mod task_view;
 pub mod tasks;

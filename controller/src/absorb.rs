@@ -1,0 +1,346 @@
+//! Taking facts in.
+//!
+//! A fact is believed for what it says and no more: a refusal says that nothing was launched by *that* call, a missing
+//! task says that ECS does not know it now, a hint says to look.
+
+use std::sync::Arc;
+
+use transcode_config::contract::{Attempt, Heartbeat, Intent, JobKey};
+
+use crate::{
+    clock::{Ms, Now},
+    fact::{CallError, Class, Fact, Hint, Incoming, MessageId, QueueName, Refusal, Snapshot},
+    job::{AttemptState, Job, Register},
+    lease::{Content, Lease},
+    ledger::Ledger,
+    message::{Parsed, parse},
+    policy::Policy,
+    task_view::{TaskArn, TaskView},
+    tasks::TaskRecord,
+};
+
+impl Ledger {
+    /// Takes one fact in.
+    #[allow(clippy::too_many_lines, reason = "a table: one line for each kind of fact")]
+    pub fn absorb(&mut self, fact: Fact, policy: &Policy, now: Now) {
+        match fact {
+            Fact::Received { queue, messages } => self.received(&queue, messages, policy, now),
+            Fact::ReceiveFailed { queue, error: _ } => {
+                let receiving = self.receiving.entry(queue).or_default();
+                receiving.call = None;
+                receiving.failures += 1;
+                receiving.retry_at = now.mono + policy.call_backoff(receiving.failures);
+            }
+            Fact::Inspected { job, snapshot } => self.inspected(&job, *snapshot, policy, now),
+            Fact::Unreadable { job, reason } => {
+                self.job_answered(&job, |job, _| job.unreadable = Some(reason));
+            }
+            Fact::Intended { job, intent } => {
+                self.job_answered(&job, |job, _| job.learn_intent(*intent, None, policy, now));
+            }
+            Fact::Launched { job, attempt, task } => self.launched(&job, attempt, &task, now),
+            Fact::LaunchRefused { job, attempt, refusal } => {
+                self.refused(&job, attempt, refusal, policy, now);
+            }
+            Fact::TaskSeen(view) => self.seen(*view, policy, now),
+            Fact::TaskMissing(arn) => self.described(&arn, policy, now, |task| {
+                task.missing_since.get_or_insert(now.mono);
+            }),
+            Fact::DescribeFailed { tasks, error: _ } => {
+                for arn in tasks {
+                    self.described(&arn, policy, now, |_| {});
+                }
+            }
+            Fact::Resynced { complete } => {
+                self.resync.answered(complete, policy.resync_every, policy, now.mono);
+            }
+            Fact::Resolved { task_definition } => {
+                self.task_definition = Some(task_definition);
+                self.resolve.answered(true, policy.resync_every, policy, now.mono);
+            }
+            Fact::ResolveFailed { error: _ } => {
+                self.resolve.answered(false, policy.resync_every, policy, now.mono);
+            }
+            Fact::Stopped { task } => self.stop_answered(&task, |task| {
+                task.stopped_at.get_or_insert(now.mono);
+                task.describe_at = now.mono;
+            }),
+            Fact::StopFailed { task, error: _ } => {
+                self.stop_answered(&task, |task| task.stop_retry_at = now.mono + policy.call_retry_base * 5);
+            }
+            Fact::Decided { job, terminal } => {
+                self.job_answered(&job, |job, _| job.decide(Arc::new(*terminal), now.mono));
+            }
+            Fact::Published { job } => self.job_answered(&job, |job, _| job.published = true),
+            Fact::DeadLettered { message, job } => self.message_answered(&message, |lease| {
+                lease.lettered.insert(job);
+            }),
+            Fact::Extended { message, for_ms } => self.message_answered(&message, |lease| {
+                // Counted from before the call: never later than SQS counts.
+                lease.deadline = lease.call.unwrap_or(now.mono) + for_ms;
+            }),
+            Fact::Deleted { message } | Fact::Released { message } | Fact::LeaseLost { message } => {
+                self.forget_lease(&message);
+            }
+            Fact::JobCallFailed { job, error } => self.job_failed(&job, &error, policy, now),
+            Fact::MessageCallFailed { message, error: _ } => {
+                if let Some(lease) = self.leases.get_mut(&message) {
+                    lease.call = None;
+                    lease.failures += 1;
+                    lease.retry_at = now.mono + policy.call_backoff(lease.failures);
+                }
+            }
+            Fact::Hinted(hint) => self.hinted(&hint, now),
+            Fact::DrainRequested => self.draining = true,
+        }
+    }
+
+    fn received(&mut self, queue: &QueueName, messages: Vec<Incoming>, policy: &Policy, now: Now) {
+        let receiving = self.receiving.entry(queue.clone()).or_default();
+        let asked_at = receiving.call.take().map_or(now.mono, |(_, at)| at);
+        receiving.failures = 0;
+        // An empty long poll has taken its time; one that comes back at once (an emulator, a fault) must not spin.
+        receiving.retry_at = if messages.is_empty() { asked_at + policy.call_retry_base } else { now.mono };
+        for message in messages {
+            self.receive_one(queue, message, asked_at, policy, now);
+        }
+    }
+
+    fn receive_one(&mut self, queue: &QueueName, message: Incoming, asked_at: Ms, policy: &Policy, now: Now) {
+        let deadline = asked_at + policy.visibility;
+        if let Some(lease) = self.leases.get_mut(&message.id) {
+            // Delivered again: the newest handle counts, and the clock of the 12 h begins anew.
+            lease.receipt = message.receipt;
+            lease.received_at = asked_at;
+            lease.deadline = deadline;
+            return;
+        }
+        let content = match parse(&message.body, &self.rules, now.wall) {
+            Parsed::Park(reason) => Content::Parked(reason),
+            Parsed::Ignore(_) => Content::Jobs([].into()),
+            Parsed::Jobs(requests) => {
+                let keys = requests.iter().map(|request| request.job().clone()).collect();
+                for request in requests {
+                    let job =
+                        self.jobs.entry(request.job().clone()).or_insert_with(|| Job::new(None, now.mono));
+                    job.leases.insert(message.id.clone());
+                    job.request.get_or_insert(request);
+                }
+                Content::Jobs(keys)
+            }
+        };
+        let lease = Lease {
+            queue: queue.clone(),
+            receipt: message.receipt,
+            body: message.body.into(),
+            content,
+            sent_at_ms: message.sent_at_ms,
+            received_at: asked_at,
+            deadline,
+            lettered: [].into(),
+            call: None,
+            retry_at: 0,
+            failures: 0,
+        };
+        self.leases.insert(message.id, lease);
+    }
+
+    fn inspected(&mut self, key: &JobKey, snapshot: Snapshot, policy: &Policy, now: Now) {
+        let mut task = None;
+        self.job_answered(key, |job, asked_at| {
+            job.inspect_at = now.mono + policy.heartbeat_stale / 3;
+            if let Some(terminal) = snapshot.terminal {
+                job.decide(Arc::new(terminal), now.mono);
+            } else if job.terminal().is_none() {
+                job.register = Register::Absent(asked_at);
+            }
+            if let Some(intent) = snapshot.intent {
+                task =
+                    snapshot.heartbeat.as_ref().and_then(|beat| Some((beat.task_arn.clone()?, beat.attempt)));
+                job.learn_intent(intent, snapshot.heartbeat, policy, now);
+            }
+        });
+        if let Some((arn, attempt)) = task {
+            self.know_task(&TaskArn(arn), key, attempt, now);
+        }
+    }
+
+    fn launched(&mut self, key: &JobKey, attempt: Attempt, task: &TaskArn, now: Now) {
+        self.refusals = 0;
+        self.job_answered(key, |job, _| {
+            if let Some(state) = job.attempt.as_mut().filter(|state| state.intent.attempt == attempt) {
+                state.launch_failures = 0;
+            }
+        });
+        self.know_task(task, key, attempt, now);
+        if let Some(record) = self.tasks.get_mut(task) {
+            // Right after a launch ECS often does not know the task yet; the answer would say nothing.
+            record.describe_at = record.describe_at.max(now.mono + 2000);
+        }
+    }
+
+    fn refused(&mut self, key: &JobKey, attempt: Attempt, refusal: Refusal, policy: &Policy, now: Now) {
+        let cool = match &refusal {
+            Refusal::Definitive(_) => true,
+            Refusal::Failed(error) => {
+                matches!(
+                    error.class,
+                    Class::Throttled | Class::Capacity | Class::Misconfigured | Class::Permanent
+                )
+            }
+        };
+        if cool {
+            self.refusals += 1;
+            self.cooldown_until = self.cooldown_until.max(now.mono + policy.cooldown_after(self.refusals));
+        }
+        self.job_answered(key, |job, _| {
+            let Some(state) = job.attempt.as_mut().filter(|state| state.intent.attempt == attempt) else {
+                return;
+            };
+            state.launch_failures += 1;
+            state.launch_retry_at = now.mono + policy.call_backoff(state.launch_failures);
+            if let Refusal::Definitive(reason) = refusal {
+                state.refused = Some((now.mono, reason));
+            }
+        });
+    }
+
+    fn seen(&mut self, view: TaskView, policy: &Policy, now: Now) {
+        let arn = view.arn.clone();
+        if !self.tasks.contains_key(&arn) {
+            match &view.identity {
+                None => {
+                    self.foreign.insert(arn.clone());
+                }
+                // An ended task of a job that nobody asks about is history.
+                Some(identity) if !view.ended() || self.jobs.contains_key(&identity.job) => {
+                    self.know_task(&arn, &identity.job.clone(), identity.attempt, now);
+                }
+                Some(_) => {}
+            }
+        }
+        let mut ended = None;
+        self.described(&arn, policy, now, |task| {
+            if task.see(view, now.mono) && task.ended() {
+                ended = Some(task.job.clone());
+            }
+        });
+        if let Some(job) = ended.and_then(|key| self.jobs.get_mut(&key)) {
+            job.inspect_at = now.mono;
+        }
+    }
+
+    fn hinted(&mut self, hint: &Hint, now: Now) {
+        match hint {
+            Hint::Register(key) => {
+                if let Some(job) = self.jobs.get_mut(key) {
+                    job.inspect_at = now.mono;
+                }
+            }
+            Hint::Task(arn) => {
+                if let Some(task) = self.tasks.get_mut(arn) {
+                    task.describe_at = now.mono;
+                }
+            }
+        }
+    }
+
+    fn described(&mut self, arn: &TaskArn, policy: &Policy, now: Now, change: impl FnOnce(&mut TaskRecord)) {
+        if let Some(task) = self.tasks.get_mut(arn) {
+            task.describe_call = false;
+            task.describe_at = now.mono + policy.describe_every;
+            change(task);
+        }
+    }
+
+    fn stop_answered(&mut self, arn: &TaskArn, change: impl FnOnce(&mut TaskRecord)) {
+        if let Some(task) = self.tasks.get_mut(arn) {
+            task.stop_call = false;
+            change(task);
+        }
+    }
+
+    /// A call for a job succeeded. `change` is given when it began.
+    fn job_answered(&mut self, key: &JobKey, change: impl FnOnce(&mut Job, Ms)) {
+        if let Some(job) = self.jobs.get_mut(key) {
+            let asked_at = job.call.take().unwrap_or(0);
+            job.failures = 0;
+            change(job, asked_at);
+        }
+    }
+
+    fn job_failed(&mut self, key: &JobKey, _error: &CallError, policy: &Policy, now: Now) {
+        if let Some(job) = self.jobs.get_mut(key) {
+            job.call = None;
+            job.failures += 1;
+            job.retry_at = now.mono + policy.call_backoff(job.failures);
+        }
+    }
+
+    fn message_answered(&mut self, message: &MessageId, change: impl FnOnce(&mut Lease)) {
+        if let Some(lease) = self.leases.get_mut(message) {
+            lease.failures = 0;
+            change(lease);
+            lease.call = None;
+        }
+    }
+
+    fn forget_lease(&mut self, message: &MessageId) {
+        let Some(lease) = self.leases.remove(message) else { return };
+        if let Content::Jobs(keys) = &lease.content {
+            for key in keys {
+                if let Some(job) = self.jobs.get_mut(key) {
+                    job.leases.remove(message);
+                }
+            }
+        }
+    }
+
+    /// Messages whose visibility timeout is over are no longer ours, whatever their handle still allows.
+    pub(crate) fn drop_lapsed(&mut self, now: Ms) {
+        let lapsed: Vec<MessageId> = self
+            .leases
+            .iter()
+            .filter(|(_, lease)| lease.deadline <= now && lease.call.is_none())
+            .map(|(id, _)| id.clone())
+            .collect();
+        for message in lapsed {
+            self.forget_lease(&message);
+        }
+    }
+}
+
+impl Job {
+    fn decide(&mut self, terminal: Arc<transcode_config::contract::Terminal>, now: Ms) {
+        if self.terminal().is_none() {
+            self.register = Register::Decided(terminal);
+            self.decided_at = now;
+        }
+    }
+
+    /// Takes in the newest intent and its heartbeat.
+    fn learn_intent(&mut self, intent: Intent, heartbeat: Option<Heartbeat>, policy: &Policy, now: Now) {
+        let known = self.attempt.as_ref().map(|state| state.intent.attempt);
+        if known.is_some_and(|known| known > intent.attempt) {
+            return;
+        }
+        if known != Some(intent.attempt) {
+            let left = (intent.launch_not_after_ms + policy.clock_skew).saturating_sub(now.wall);
+            self.attempt = Some(AttemptState {
+                intent: Arc::new(intent),
+                expires_at: now.mono + left,
+                refused: None,
+                launch_retry_at: 0,
+                launch_failures: 0,
+                heartbeat: None,
+                heartbeat_at: now.mono,
+            });
+        }
+        let Some(state) = self.attempt.as_mut() else { return };
+        let sequence = |beat: &Option<Heartbeat>| beat.as_ref().map(|beat| (beat.task_arn.clone(), beat.seq));
+        if heartbeat.is_some() && sequence(&heartbeat) != sequence(&state.heartbeat) {
+            state.heartbeat = heartbeat;
+            state.heartbeat_at = now.mono;
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! Judging an attempt: is it alive, is it proven over, what would tell?
+//!
+//! This is invariant S5. An attempt is over only when
+//! - every task of it that is known was seen ended by ARN, and the register was read after that; or
+//! - its launch was refused for good under its token; or
+//! - its heartbeat has stood still for `heartbeat_stale`, its launch deadline and the skew margin are past, ECS does
+//!   not know its tasks (or has had the order to stop them for longer than any container survives it), StopTask was
+//!   acknowledged for each, and the register was read after all of that.
+//!
+//! The last case leans on two promises of the task: it writes its first heartbeat *before* it looks at its launch
+//! deadline and for a newer attempt, and it stops working when it could not write a heartbeat for 120 s.
+
+use transcode_config::contract::FailureCode;
+
+use crate::{
+    clock::{Ms, Now},
+    job::{AttemptState, Job},
+    outcome::{Ended, classify, stop_reason},
+    policy::Policy,
+    task_view::{TaskArn, TaskStatus},
+    tasks::TaskRecord,
+};
+
+/// What a look at an attempt says.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Verdict {
+    /// Alive, or not yet to be told. Nothing to do before the time given.
+    Wait {
+        /// Look again then (monotonic).
+        until: Ms,
+        /// Why, for people.
+        why: &'static str,
+    },
+    /// Send RunTask (again: the token makes it harmless), not before the time given.
+    Launch {
+        /// Monotonic.
+        not_before: Ms,
+    },
+    /// Send StopTask.
+    Stop {
+        /// To which task.
+        task: TaskArn,
+        /// Why.
+        reason: &'static str,
+    },
+    /// Read the state bucket: what is known is older than what it is to be judged by.
+    Inspect,
+    /// Proven over, at the time given.
+    Over {
+        /// How.
+        ended: Box<Ended>,
+        /// Since when (monotonic).
+        at: Ms,
+    },
+}
+
+/// Everything that a judgement looks at.
+struct Case<'a> {
+    attempt: &'a AttemptState,
+    tasks: Vec<(&'a TaskArn, &'a TaskRecord)>,
+    read_at: Option<Ms>,
+    policy: &'a Policy,
+    now: Now,
+}
+
+/// Judges the newest attempt of a job whose register was absent when last read.
+pub fn judge<'a>(
+    job: &'a Job,
+    attempt: &'a AttemptState,
+    tasks: impl Fn(&TaskArn) -> Option<&'a TaskRecord>,
+    policy: &'a Policy,
+    now: Now,
+) -> Verdict {
+    let number = attempt.intent.attempt;
+    let own = job.tasks.iter().filter(|(_, of)| **of == number);
+    let tasks = own.filter_map(|(arn, _)| tasks(arn).map(|record| (arn, record))).collect();
+    let case = Case { attempt, tasks, read_at: job.read_at(), policy, now };
+    if case.tasks.is_empty() { case.without_task() } else { case.with_tasks() }
+}
+
+impl Case<'_> {
+    /// When a task that started in time would have written its first heartbeat.
+    fn silent_at(&self) -> Ms {
+        self.attempt.expires_at + self.policy.heartbeat_stale
+    }
+
+    /// When the heartbeat goes stale, if it stands still.
+    fn stale_at(&self) -> Ms {
+        self.attempt.heartbeat_at + self.policy.heartbeat_stale
+    }
+
+    fn without_task(&self) -> Verdict {
+        if let Some((at, reason)) = &self.attempt.refused {
+            let ended = Ended::without_word(
+                FailureCode::LaunchRefused,
+                format!("ECS refused the launch: {reason}"),
+                None,
+            );
+            return self.over_if_read_after(*at, ended);
+        }
+        if self.now.wall < self.attempt.intent.launch_not_after_ms {
+            return Verdict::Launch { not_before: self.attempt.launch_retry_at };
+        }
+        let at = self.silent_at().max(self.stale_at());
+        if self.now.mono < at {
+            return Verdict::Wait {
+                until: at,
+                why: "launch deadline passed; making sure that no task came up",
+            };
+        }
+        let message = "no task came up before the launch deadline";
+        self.over_if_read_after(at, Ended::without_word(FailureCode::LaunchExpired, message, None))
+    }
+
+    fn with_tasks(&self) -> Verdict {
+        let mut latest_end = 0;
+        let mut wait: Option<(Ms, &'static str)> = None;
+        for (arn, task) in &self.tasks {
+            match self.one(arn, task) {
+                Verdict::Over { at, .. } => latest_end = latest_end.max(at),
+                Verdict::Wait { until, why } => {
+                    wait = Some(wait.map_or((until, why), |(sooner, said)| {
+                        if until < sooner { (until, why) } else { (sooner, said) }
+                    }));
+                }
+                other => return other,
+            }
+        }
+        if let Some((until, why)) = wait {
+            return Verdict::Wait { until, why };
+        }
+        // All are over. The one that said most tells how: a described end before a disappearance.
+        let told = self.tasks.iter().find_map(|(_, task)| task.view.as_ref().filter(|view| view.ended()));
+        let ended = match told {
+            Some(view) => classify(view, self.attempt.heartbeat.as_ref()),
+            None => self.vanished(),
+        };
+        self.over_if_read_after(latest_end, ended)
+    }
+
+    fn vanished(&self) -> Ended {
+        let arn = self.tasks.first().map(|(arn, _)| (*arn).clone());
+        Ended::without_word(
+            FailureCode::TaskLost,
+            "ECS does not know the task any more and its heartbeat stands still",
+            arn,
+        )
+    }
+
+    /// One task of the attempt. `Over` here means only that this task cannot be working any more.
+    fn one(&self, arn: &TaskArn, task: &TaskRecord) -> Verdict {
+        let over = |at| Verdict::Over { ended: Box::new(self.vanished()), at };
+        let now = self.now.mono;
+        if let Some(at) = task.ended_at {
+            return over(at);
+        }
+        let stop = |reason| {
+            if task.stop_call || now < task.stop_retry_at {
+                Verdict::Wait { until: task.stop_retry_at.max(now + 1000), why: "stopping the task" }
+            } else {
+                Verdict::Stop { task: arn.clone(), reason }
+            }
+        };
+        let told = task.view.is_some() && task.missing_since.is_none();
+        if told && task.stopped_at.is_none() {
+            return match self.overdue(task) {
+                Ok(reason) => stop(reason),
+                Err(until) => Verdict::Wait { until, why: "the task is alive" },
+            };
+        }
+        let silent = self.silent_at().max(self.stale_at());
+        if now < silent {
+            return Verdict::Wait { until: silent, why: "waiting for a sign of the task" };
+        }
+        let Some(stopped_at) = task.stopped_at else {
+            return stop(stop_reason::LOST);
+        };
+        // Known to ECS: any container has been killed for good `stop_timeout` after the order. Unknown: nothing to wait for.
+        let gone = if told { stopped_at + self.policy.stop_timeout } else { stopped_at };
+        if now < gone {
+            return Verdict::Wait { until: gone, why: "stopping the task" };
+        }
+        over(gone.max(silent))
+    }
+
+    /// A living task that is past one of its deadlines: which; else when the next deadline is.
+    fn overdue(&self, task: &TaskRecord) -> Result<&'static str, Ms> {
+        let now = self.now.mono;
+        let status = task.view.as_ref().map_or(TaskStatus::Starting, |view| view.status);
+        let mut deadlines = Vec::with_capacity(2);
+        if status == TaskStatus::Starting {
+            deadlines.push((task.known_at + self.policy.start_timeout, stop_reason::START_TIMEOUT));
+        } else {
+            let running_at = task.running_at.unwrap_or(task.known_at);
+            // The task keeps its run time itself; a quarter of an hour more is for one that cannot.
+            deadlines.push((running_at + self.policy.max_run + 900_000, stop_reason::RUN_TIMEOUT));
+            let alive_at = self.attempt.heartbeat_at.max(running_at);
+            deadlines.push((alive_at + 2 * self.policy.heartbeat_stale, stop_reason::NO_HEARTBEAT));
+        }
+        match deadlines.iter().find(|(at, _)| now >= *at) {
+            Some((_, reason)) => Ok(*reason),
+            None => {
+                Err(deadlines.iter().map(|(at, _)| *at).min().unwrap_or(now + self.policy.describe_every))
+            }
+        }
+    }
+
+    fn over_if_read_after(&self, at: Ms, ended: Ended) -> Verdict {
+        match self.read_at {
+            Some(read_at) if read_at >= at => Verdict::Over { ended: Box::new(ended), at },
+            _ => Verdict::Inspect,
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! The ledger: everything this controller knows, and the calls that are under way.
+//!
+//! It changes in two ways only: [`Ledger::absorb`] takes a fact in, [`Ledger::begin`] notes that an action's call is
+//! about to be made. Between the two the planner leaves the job or message alone, so planning twice gives no second
+//! launch. All of it is a cache: losing it costs time, never a job.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use transcode_config::contract::{Attempt, JobKey};
+
+use crate::{
+    action::Action,
+    clock::{Ms, Now},
+    fact::{MessageId, QueueName},
+    job::Job,
+    lease::Lease,
+    message::Rules,
+    policy::Policy,
+    task_view::TaskArn,
+    tasks::TaskRecord,
+};
+
+/// How receiving from one queue goes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Receiving {
+    /// A receive for so many messages is under way, since when.
+    pub call: Option<(u8, Ms)>,
+    /// No receive before this.
+    pub retry_at: Ms,
+    /// Failed receives in a row.
+    pub failures: usize,
+}
+
+/// A call that is made again and again for the controller as a whole.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Periodic {
+    /// Under way.
+    pub call: bool,
+    /// Due not before this.
+    pub due_at: Ms,
+    /// Failures in a row.
+    pub failures: usize,
+    /// It has succeeded once.
+    pub done: bool,
+}
+
+impl Periodic {
+    /// Whether it should be made now.
+    pub fn due(&self, now: Ms) -> bool {
+        !self.call && self.due_at <= now
+    }
+
+    pub(crate) fn answered(&mut self, success: bool, every: Ms, policy: &Policy, now: Ms) {
+        self.call = false;
+        self.done |= success;
+        self.failures = if success { 0 } else { self.failures + 1 };
+        self.due_at = now + if success { every } else { policy.call_backoff(self.failures) };
+    }
+}
+
+/// Everything that is known.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ledger {
+    /// Distinguishes this process' writes from others'.
+    pub instance: String,
+    /// How bodies are read.
+    pub rules: Rules,
+    /// Held messages.
+    pub leases: BTreeMap<MessageId, Lease>,
+    /// Known jobs.
+    pub jobs: BTreeMap<JobKey, Job>,
+    /// Known tasks of known jobs.
+    pub tasks: BTreeMap<TaskArn, TaskRecord>,
+    /// Tasks that carry our `startedBy` and not our overrides. Never stopped; reported.
+    pub foreign: BTreeSet<TaskArn>,
+    /// Receiving, by queue.
+    pub receiving: BTreeMap<QueueName, Receiving>,
+    /// Listing all tasks.
+    pub resync: Periodic,
+    /// Finding the task definition.
+    pub resolve: Periodic,
+    /// The task definition that new attempts are pinned to.
+    pub task_definition: Option<String>,
+    /// No RunTask before this: ECS refused for rate, capacity, quota or configuration.
+    pub cooldown_until: Ms,
+    /// Refused launches in a row.
+    pub refusals: usize,
+    /// When the launch allowance is full again (generic cell rate algorithm).
+    pub launch_tat: Ms,
+    /// The process is ending.
+    pub draining: bool,
+}
+
+impl Ledger {
+    /// An empty ledger. `instance` must differ between any two processes.
+    pub fn new(instance: impl Into<String>, rules: Rules) -> Self {
+        Self {
+            instance: instance.into(),
+            rules,
+            leases: BTreeMap::new(),
+            jobs: BTreeMap::new(),
+            tasks: BTreeMap::new(),
+            foreign: BTreeSet::new(),
+            receiving: BTreeMap::new(),
+            resync: Periodic::default(),
+            resolve: Periodic::default(),
+            task_definition: None,
+            cooldown_until: 0,
+            refusals: 0,
+            launch_tat: 0,
+            draining: false,
+        }
+    }
+
+    /// Notes that the calls of `action` are about to be made.
+    pub fn begin(&mut self, action: &Action, policy: &Policy, now: Now) {
+        match action {
+            Action::Receive { queue, max } => {
+                self.receiving.entry(queue.clone()).or_default().call = Some((*max, now.mono));
+            }
+            Action::Resync => self.resync.call = true,
+            Action::Resolve => self.resolve.call = true,
+            Action::Inspect { job } | Action::Bury { job, .. } | Action::Publish { job, .. } => {
+                self.begin_job(job, now);
+            }
+            Action::Intend { spec, .. } => self.begin_job(&spec.job, now),
+            Action::Launch { intent } => {
+                self.begin_job(&intent.job, now);
+                self.launch_tat = self.launch_tat.max(now.mono) + policy.launch_interval;
+            }
+            Action::Describe { tasks } => {
+                for arn in tasks {
+                    if let Some(record) = self.tasks.get_mut(arn) {
+                        record.describe_call = true;
+                    }
+                }
+            }
+            Action::Stop { task, .. } => {
+                if let Some(record) = self.tasks.get_mut(task) {
+                    record.stop_call = true;
+                }
+            }
+            Action::DeadLetter(letter) => self.begin_lease(&letter.lease.message, now),
+            Action::Delete { lease } | Action::Extend { lease, .. } | Action::Release { lease, .. } => {
+                self.begin_lease(&lease.message, now);
+            }
+        }
+    }
+
+    fn begin_job(&mut self, job: &JobKey, now: Now) {
+        if let Some(job) = self.jobs.get_mut(job) {
+            job.call = Some(now.mono);
+        }
+    }
+
+    fn begin_lease(&mut self, message: &MessageId, now: Now) {
+        if let Some(lease) = self.leases.get_mut(message) {
+            lease.call = Some(now.mono);
+        }
+    }
+
+    /// Tasks that run, may run or are about to: what the limit is held against. Counted anew each time from what
+    /// ECS said and from attempts whose launch has no answer yet; there is no counter that could leak.
+    pub fn tasks_in_flight(&self, policy: &Policy, now: Now) -> usize {
+        let known = self.tasks.values().filter(|task| !task.gone(policy, now.mono)).count();
+        let unknown = self.jobs.values().filter(|job| job.may_come_up(policy, now.mono)).count();
+        known + unknown
+    }
+
+    /// When the rate allows a launch (monotonic), with `planned` launches planned before it and not begun yet. Not
+    /// later than now: it is allowed.
+    pub fn launch_allowed_at(&self, policy: &Policy, planned: u64, now: Now) -> Ms {
+        let burst = policy.launch_interval.saturating_mul(policy.launch_burst.saturating_sub(1));
+        let tat = self.launch_tat.max(now.mono) + policy.launch_interval.saturating_mul(planned);
+        tat.saturating_sub(burst).max(self.cooldown_until)
+    }
+
+    /// Notes a task of a job. Says whether it was unknown.
+    pub(crate) fn know_task(&mut self, arn: &TaskArn, job: &JobKey, attempt: Attempt, now: Now) -> bool {
+        let news = !self.tasks.contains_key(arn);
+        self.tasks.entry(arn.clone()).or_insert_with(|| TaskRecord::new(job.clone(), attempt, now.mono));
+        let entry = self.jobs.entry(job.clone()).or_insert_with(|| Job::new(None, now.mono));
+        entry.tasks.insert(arn.clone(), attempt);
+        news
+    }
+
+    /// Forgets what nothing depends on any more: jobs without a message and without a task that may be working.
+    pub(crate) fn sweep(&mut self, policy: &Policy, now: Now) {
+        let tasks = &self.tasks;
+        let idle = |job: &Job| {
+            let gone = |arn| tasks.get(arn).is_none_or(|task: &TaskRecord| task.gone(policy, now.mono));
+            job.leases.is_empty() && job.call.is_none() && job.tasks.keys().all(gone)
+        };
+        let done: Vec<JobKey> =
+            self.jobs.iter().filter(|(_, job)| idle(job)).map(|(key, _)| key.clone()).collect();
+        for key in done {
+            for arn in self.jobs.remove(&key).into_iter().flat_map(|job| job.tasks.into_keys()) {
+                self.tasks.remove(&arn);
+            }
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Messages: keep, settle, give back.
+
+use std::sync::Arc;
+
+use transcode_config::contract::{JobKey, Outcome};
+
+use super::Plan;
+use crate::{
+    action::{Action, DeadLetter},
+    clock::Now,
+    fact::MessageId,
+    lease::{Content, Lease},
+    ledger::Ledger,
+    policy::Policy,
+};
+
+pub(super) fn plan(plan: &mut Plan, policy: &Policy, ledger: &Ledger, now: Now) {
+    for (message, lease) in &ledger.leases {
+        if !lease.free(now.mono) {
+            if lease.call.is_none() {
+                plan.wake(lease.retry_at.min(lease.deadline));
+            }
+            continue;
+        }
+        match next(message, lease, policy, ledger, now) {
+            Some(action) => plan.act(action),
+            None => plan.wake(lease.extend_at(policy).max(now.mono + 1).min(lease.deadline)),
+        }
+    }
+}
+
+fn next(message: &MessageId, lease: &Lease, policy: &Policy, ledger: &Ledger, now: Now) -> Option<Action> {
+    let named = lease.named(message);
+    let jobs = match &lease.content {
+        Content::Parked(_) => return Some(Action::Release { lease: named, after_ms: policy.park }),
+        Content::Jobs(jobs) => jobs,
+    };
+    if let Some(letter) = jobs.iter().find_map(|job| letter(message, lease, job, ledger)) {
+        return Some(Action::DeadLetter(Box::new(letter)));
+    }
+    if jobs.iter().all(|job| settled(lease, job, ledger)) {
+        return Some(Action::Delete { lease: named });
+    }
+    let settling = jobs.iter().all(|job| ledger.jobs.get(job).is_some_and(|job| job.terminal().is_some()));
+    if ledger.draining && !settling {
+        // Tasks go on; whoever receives the message next adopts them.
+        return Some(Action::Release { lease: named, after_ms: 0 });
+    }
+    if lease.extend_at(policy) <= now.mono {
+        return lease.extension(policy, now.mono).map(|for_ms| Action::Extend { lease: named, for_ms });
+    }
+    None
+}
+
+/// The dead letter that has yet to be sent for a job on behalf of a message.
+fn letter(message: &MessageId, lease: &Lease, key: &JobKey, ledger: &Ledger) -> Option<DeadLetter> {
+    let job = ledger.jobs.get(key)?;
+    let Outcome::Dead(dead) = &job.terminal()?.outcome else { return None };
+    (!lease.lettered.contains(key)).then(|| DeadLetter {
+        lease: lease.named(message),
+        job: key.clone(),
+        generation: job.request.as_ref().map_or(0, crate::message::Request::generation),
+        body: Arc::clone(&lease.body),
+        dead: dead.clone(),
+    })
+}
+
+/// Whether nothing is left to do for a job before a message that asks for it may be deleted (S1).
+fn settled(lease: &Lease, key: &JobKey, ledger: &Ledger) -> bool {
+    let Some(job) = ledger.jobs.get(key) else { return false };
+    match job.terminal().map(|terminal| &terminal.outcome) {
+        Some(Outcome::Succeeded(_)) => job.published,
+        Some(Outcome::Dead(_)) => lease.lettered.contains(key),
+        None => false,
+    }
+}

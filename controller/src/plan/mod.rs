@@ -1,0 +1,81 @@
+//! The planner: from what is known to what is to be done. Pure: no clock, no randomness, no memory of its own.
+//!
+//! # Expected flow of a job
+//! 1. [`Action::Inspect`]: what has been decided, what has been tried?
+//! 2. register there → settle: [`Action::Publish`] or [`Action::DeadLetter`], then [`Action::Delete`]
+//! 3. no attempt, or the last one proven over and its backoff past → [`Action::Intend`], then [`Action::Launch`]
+//! 4. an attempt that may be alive → watch it ([`Action::Describe`], [`Action::Inspect`]), keep the lease
+//! 5. budgets spent, or a failure that no retry can mend → [`Action::Bury`], then as 2
+//!
+//! # Guarantees
+//! - A message is deleted only when each of its jobs is settled (S1).
+//! - Planning again after [`crate::ledger::Ledger::begin`] took the actions gives none of them again.
+//! - What an action says is a function of the ledger alone: the same ledger gives the same plan.
+//!
+//! # Assumptions
+//! - Each begun action is answered by at least one fact, its failure included; the executor's timeouts see to that.
+//! - Facts that follow from a call are absorbed no earlier than the call began.
+
+mod jobs;
+mod leases;
+mod receive;
+mod tasks;
+
+use std::collections::BTreeMap;
+
+use transcode_config::contract::JobKey;
+
+use crate::{
+    action::Action,
+    clock::{Ms, Now},
+    ledger::Ledger,
+    policy::Policy,
+};
+
+/// Why a job is where it is, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// One phrase.
+    pub why: String,
+    /// Nothing happens before this by itself (monotonic), where that is known.
+    pub until: Option<Ms>,
+}
+
+/// What is to be done now, and when to plan again at the latest.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Plan {
+    /// In order of importance; all of them can be carried out at once.
+    pub actions: Vec<Action>,
+    /// Something becomes due then (monotonic).
+    pub wake_at: Option<Ms>,
+    /// Why each job waits.
+    pub notes: BTreeMap<JobKey, Note>,
+}
+
+impl Plan {
+    fn act(&mut self, action: Action) {
+        self.actions.push(action);
+    }
+
+    fn wake(&mut self, at: Ms) {
+        self.wake_at = Some(self.wake_at.map_or(at, |sooner| sooner.min(at)));
+    }
+
+    fn note(&mut self, job: &JobKey, why: impl Into<String>, until: Option<Ms>) {
+        if let Some(at) = until {
+            self.wake(at);
+        }
+        self.notes.insert(job.clone(), Note { why: why.into(), until });
+    }
+}
+
+/// Plans. See the module.
+pub fn plan(policy: &Policy, ledger: &Ledger, now: Now) -> Plan {
+    let mut plan = Plan::default();
+    leases::plan(&mut plan, policy, ledger, now);
+    jobs::plan(&mut plan, policy, ledger, now);
+    tasks::plan(&mut plan, policy, ledger, now);
+    receive::plan(&mut plan, policy, ledger, now);
+    plan.wake_at = plan.wake_at.map(|at| at.max(now.mono + 1));
+    plan
+}

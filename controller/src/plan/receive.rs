@@ -1,0 +1,68 @@
+//! Receiving is a decision: no more than can be launched.
+
+use super::Plan;
+use crate::{
+    action::Action,
+    clock::Now,
+    fact::QueueName,
+    ledger::{Ledger, Receiving},
+    policy::Policy,
+};
+
+/// SQS hands out no more at once.
+const RECEIVE_MAX: usize = 10;
+
+pub(super) fn plan(plan: &mut Plan, policy: &Policy, ledger: &Ledger, now: Now) {
+    // After a restart the tasks are found before their messages come back: the first list comes first.
+    if ledger.draining || !ledger.resync.done {
+        return;
+    }
+    let mut room = room(policy, ledger, now);
+    let mut queues: Vec<(&QueueName, u32)> =
+        policy.queues.iter().map(|(name, weight)| (name, *weight)).collect();
+    queues.sort_by_key(|(_, weight)| std::cmp::Reverse(*weight));
+    for (index, (queue, weight)) in queues.iter().enumerate() {
+        let idle = Receiving::default();
+        let receiving = ledger.receiving.get(*queue).unwrap_or(&idle);
+        if receiving.call.is_some() {
+            continue;
+        }
+        if receiving.retry_at > now.mono {
+            plan.wake(receiving.retry_at);
+            continue;
+        }
+        let others: u32 = queues.iter().skip(index).map(|(_, weight)| *weight).sum();
+        let share = share(room, *weight, others).min(RECEIVE_MAX);
+        if share > 0 {
+            room -= share;
+            plan.act(Action::Receive { queue: (*queue).clone(), max: u8::try_from(share).unwrap_or(1) });
+        }
+    }
+}
+
+/// This queue's part of the room, at least one while there is any.
+fn share(room: usize, weight: u32, weights: u32) -> usize {
+    let part = room * weight as usize / weights.max(1) as usize;
+    part.max(usize::from(room > 0))
+}
+
+/// How many messages there is room for: free slots, less those spoken for by jobs that wait for one and by receives
+/// under way; and one for each task whose message has not come back yet, so that finished work is settled even when
+/// all slots are taken.
+fn room(policy: &Policy, ledger: &Ledger, now: Now) -> usize {
+    let slots = policy.max_tasks + ledger.jobs.values().filter(|job| job.leases.is_empty()).count();
+    let waiting = ledger.jobs.values().filter(|job| waits_for_slot(job)).count();
+    let asked: usize = ledger
+        .receiving
+        .values()
+        .filter_map(|receiving| receiving.call.map(|(max, _)| usize::from(max)))
+        .sum();
+    let spoken_for = ledger.tasks_in_flight(policy, now) + waiting + asked;
+    let leases = policy.max_leases.saturating_sub(ledger.leases.len() + asked);
+    slots.saturating_sub(spoken_for).min(leases)
+}
+
+/// A job that has a message and no attempt yet. One that waits out its backoff does not hold a slot (L5).
+fn waits_for_slot(job: &crate::job::Job) -> bool {
+    !job.leases.is_empty() && job.attempt.is_none() && job.terminal().is_none() && job.unreadable.is_none()
+}

@@ -1,0 +1,166 @@
+//! The numbers that decisions use. All times in milliseconds.
+
+use std::collections::BTreeMap;
+
+use transcode_config::{
+    Settings,
+    contract::{Budget, Capacity, FailureCode, JobKey, PastAttempt, Variant},
+};
+
+use crate::{clock::Ms, fact::QueueName};
+
+/// SQS gives a message up after 12 h in total from its receive, however often it is extended.
+pub const VISIBILITY_CAP: Ms = 12 * 3_600_000;
+
+/// Numbers only; made from the settings, replaced as a whole on reload.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Policy {
+    /// Job queues with their weights.
+    pub queues: BTreeMap<QueueName, u32>,
+    /// Most tasks at a time.
+    pub max_tasks: usize,
+    /// What the first attempt asks for.
+    pub variant: Variant,
+    /// How long after the intent RunTask may be sent.
+    pub launch_deadline: Ms,
+    /// Allowed difference of clocks.
+    pub clock_skew: Ms,
+    /// Average time between launches.
+    pub launch_interval: Ms,
+    /// Launches in a burst.
+    pub launch_burst: u64,
+    /// First pause of all launches after a refusal; doubles up to `call_retry_cap`.
+    pub cooldown: Ms,
+    /// Attempts charged to the job.
+    pub max_attempts: usize,
+    /// Attempts charged to the platform.
+    pub max_platform_attempts: usize,
+    /// First wait between attempts.
+    pub retry_base: Ms,
+    /// Longest wait between attempts.
+    pub retry_cap: Ms,
+    /// Longest run of one attempt.
+    pub max_run: Ms,
+    /// Visibility timeout.
+    pub visibility: Ms,
+    /// Extension when less is left.
+    pub lease_margin: Ms,
+    /// Putting aside.
+    pub park: Ms,
+    /// Describe period.
+    pub describe_every: Ms,
+    /// List period.
+    pub resync_every: Ms,
+    /// From launch to RUNNING.
+    pub start_timeout: Ms,
+    /// Heartbeat staleness.
+    pub heartbeat_stale: Ms,
+    /// From StopTask to STOPPED.
+    pub stop_timeout: Ms,
+    /// Orphans.
+    pub orphan_grace: Ms,
+    /// First wait after a failed call.
+    pub call_retry_base: Ms,
+    /// Longest wait after failed calls.
+    pub call_retry_cap: Ms,
+    /// Messages held at most. Above it nothing is received: jobs that wait for their next attempt hold messages too.
+    pub max_leases: usize,
+}
+
+impl From<&Settings> for Policy {
+    fn from(settings: &Settings) -> Self {
+        let (launch, jobs, observe) = (&settings.launch, &settings.jobs, &settings.observe);
+        let max_tasks = launch.max_tasks as usize;
+        Self {
+            queues: settings.queues.iter().map(|(name, queue)| (name.clone(), queue.weight)).collect(),
+            max_tasks,
+            variant: Variant {
+                capacity: launch.capacity,
+                cpu: launch.cpu,
+                memory_mib: launch.memory_mib,
+                ephemeral_gib: (launch.ephemeral_gib > 0).then_some(launch.ephemeral_gib),
+            },
+            launch_deadline: launch.deadline_seconds * 1000,
+            clock_skew: launch.clock_skew_seconds * 1000,
+            launch_interval: interval(launch.per_second),
+            launch_burst: u64::from(launch.burst),
+            cooldown: launch.cooldown_seconds * 1000,
+            max_attempts: jobs.max_attempts as usize,
+            max_platform_attempts: jobs.max_platform_attempts as usize,
+            retry_base: jobs.retry_base_seconds * 1000,
+            retry_cap: jobs.retry_cap_seconds * 1000,
+            max_run: jobs.max_run_seconds * 1000,
+            visibility: settings.lease.visibility_seconds * 1000,
+            lease_margin: settings.lease.margin_seconds * 1000,
+            park: settings.lease.park_seconds * 1000,
+            describe_every: observe.describe_seconds * 1000,
+            resync_every: observe.resync_seconds * 1000,
+            start_timeout: observe.start_timeout_seconds * 1000,
+            heartbeat_stale: observe.heartbeat_stale_seconds * 1000,
+            stop_timeout: observe.stop_timeout_seconds * 1000,
+            orphan_grace: observe.orphan_grace_seconds * 1000,
+            call_retry_base: 1000,
+            call_retry_cap: 60_000,
+            max_leases: max_tasks * 3 + 10,
+        }
+    }
+}
+
+/// Milliseconds between launches for a rate that the settings' check has found to be above 0 and at most 20.
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the result is between 50 and 2^32"
+)]
+fn interval(per_second: f64) -> Ms {
+    (1000.0 / per_second).clamp(50.0, f64::from(u32::MAX)) as Ms
+}
+
+impl Policy {
+    /// Exponential wait: base × 2^(failures − 1), at most cap.
+    fn exponential(base: Ms, cap: Ms, failures: usize) -> Ms {
+        let doublings = u32::try_from(failures.saturating_sub(1)).unwrap_or(u32::MAX).min(30);
+        base.saturating_mul(1 << doublings).min(cap)
+    }
+
+    /// Wait after `failures` failed calls in a row.
+    pub fn call_backoff(&self, failures: usize) -> Ms {
+        Self::exponential(self.call_retry_base, self.call_retry_cap, failures)
+    }
+
+    /// Pause of all launches after `refusals` in a row.
+    pub fn cooldown_after(&self, refusals: usize) -> Ms {
+        Self::exponential(self.cooldown, self.cooldown.max(self.call_retry_cap), refusals)
+    }
+
+    /// Wait before the next attempt, jittered down by up to half. The jitter comes from the job and the attempt, so a
+    /// restart computes the same.
+    pub fn attempt_backoff(&self, job: &JobKey, attempts: &[PastAttempt]) -> Ms {
+        let Some(last) = attempts.last() else { return 0 };
+        let failures = attempts.iter().filter(|past| past.budget == last.budget).count();
+        let wait = Self::exponential(self.retry_base, self.retry_cap, failures);
+        let seed = JobKey::of(&[job.as_str(), &last.attempt.to_string()]);
+        let jitter = u64::from_str_radix(seed.as_str().get(..8).unwrap_or_default(), 16).unwrap_or_default();
+        wait - jitter % (wait / 2 + 1)
+    }
+
+    /// What the next attempt asks for, given how the earlier ones ended: on-demand once Spot has been refused or
+    /// taken back.
+    pub fn variant_after(&self, attempts: &[PastAttempt]) -> Variant {
+        let refused = |past: &PastAttempt| {
+            past.budget == Budget::Platform
+                && matches!(past.code, FailureCode::LaunchRefused | FailureCode::Interrupted)
+        };
+        let mut variant = self.variant.clone();
+        if attempts.iter().any(refused) {
+            variant.capacity = Capacity::Fargate;
+        }
+        variant
+    }
+
+    /// Whether another attempt is allowed after these (S9, S10).
+    pub fn allows_another(&self, attempts: &[PastAttempt]) -> bool {
+        let spent = |budget| attempts.iter().filter(|past| past.budget == budget).count();
+        spent(Budget::Job) < self.max_attempts && spent(Budget::Platform) < self.max_platform_attempts
+    }
+}

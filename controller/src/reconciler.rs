@@ -1,0 +1,48 @@
+//! The loop: wake → absorb → plan → begin → apply.
+//!
+//! It has no inputs but facts and no memory but the ledger. A hundred events on one job cost one decision, because
+//! everything that has arrived is absorbed before anything is planned. Why it woke is logged and never branched on.
+//! A restart is the ordinary path: an empty ledger plans to look first.
+//!
+//! [`Reconciler::turn`] is the whole of it without input or output; the simulator drives it with its own world and its
+//! own clock, [`crate::run`] with AWS and the machine's.
+
+use crate::{
+    clock::Now,
+    fact::Fact,
+    ledger::Ledger,
+    message::Rules,
+    plan::{Plan, plan},
+    policy::Policy,
+};
+
+/// Ledger and policy.
+#[derive(Debug, Clone)]
+pub struct Reconciler {
+    /// The numbers in force.
+    pub policy: Policy,
+    /// What is known.
+    pub ledger: Ledger,
+}
+
+impl Reconciler {
+    /// A controller that has seen nothing yet. `instance` must differ between any two processes.
+    pub fn new(instance: impl Into<String>, policy: Policy, rules: Rules) -> Self {
+        Self { policy, ledger: Ledger::new(instance, rules) }
+    }
+
+    /// One turn: takes the facts in, plans, and notes the planned calls as begun. The caller carries the actions out
+    /// and brings what they answer to a later turn, and comes back not later than `wake_at`.
+    pub fn turn(&mut self, facts: impl IntoIterator<Item = Fact>, now: Now) -> Plan {
+        for fact in facts {
+            self.ledger.absorb(fact, &self.policy, now);
+        }
+        self.ledger.drop_lapsed(now.mono);
+        self.ledger.sweep(&self.policy, now);
+        let plan = plan(&self.policy, &self.ledger, now);
+        for action in &plan.actions {
+            self.ledger.begin(action, &self.policy, now);
+        }
+        plan
+    }
+}
