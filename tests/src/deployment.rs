@@ -122,3 +122,86 @@ async fn failures(clients: &Clients, name: &str) -> Result<String> {
     });
     Ok(lines.collect::<Vec<_>>().join("\n"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::emulator::Emulator;
+    use aws_sdk_sqs::types::QueueAttributeName;
+    use serde_json::{Value, json};
+
+    async fn receive(clients: &Clients, queue: &str) -> Vec<Value> {
+        wait::until("a message arrives", Duration::from_secs(10), async || {
+            let answer = clients.sqs.receive_message().queue_url(queue).wait_time_seconds(1).send().await?;
+            let bodies: Vec<_> = answer.messages().iter().filter_map(|message| message.body()).collect();
+            let parsed: Vec<Value> = bodies.iter().map(|body| serde_json::from_str(body).unwrap()).collect();
+            Ok((!parsed.is_empty()).then_some(parsed))
+        })
+        .await
+        .unwrap()
+    }
+
+    async fn attributes(clients: &Clients, queue: &str) -> BTreeMap<String, String> {
+        let get = clients.sqs.get_queue_attributes().queue_url(queue);
+        let answer = get.attribute_names(QueueAttributeName::All).send().await.unwrap();
+        let all = answer.attributes.unwrap_or_default();
+        all.into_iter().map(|(name, value)| (name.as_str().to_owned(), value)).collect()
+    }
+
+    async fn put(clients: &Clients, bucket: &str, key: &str) {
+        clients.s3.put_object().bucket(bucket).key(key).body(b"x".to_vec().into()).send().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_template_deploys_and_what_it_wires_is_wired() {
+        let folder = tempfile::tempdir().unwrap();
+        let emulator = Emulator::start(folder.path(), folder.path()).await.unwrap();
+        let clients = &emulator.clients;
+        let made = Deployment::create(clients, "wired").await.unwrap();
+
+        let jobs = attributes(clients, &made.jobs_queue).await;
+        let dead = attributes(clients, &made.dead_letter_queue).await;
+        assert_eq!(jobs["VisibilityTimeout"], "600");
+        let redrive: Value = serde_json::from_str(&jobs["RedrivePolicy"]).unwrap();
+        assert_eq!(redrive, json!({"deadLetterTargetArn": dead["QueueArn"], "maxReceiveCount": 100}));
+        let retention =
+            |queue: &BTreeMap<String, String>| queue["MessageRetentionPeriod"].parse::<u64>().unwrap();
+        assert!(retention(&dead) > retention(&jobs));
+
+        // S3 sends a test event when a notification is set: both queue policies let it in.
+        for queue in [&made.jobs_queue, &made.events_queue] {
+            assert_eq!(receive(clients, queue).await[0]["Event"], "s3:TestEvent");
+        }
+        put(clients, &made.source_bucket, "holiday in Köln+50%.mp4").await;
+        let upload = &receive(clients, &made.jobs_queue).await[0]["Records"][0]["s3"];
+        assert_eq!(upload["object"]["key"], "holiday+in+K%C3%B6ln%2B50%25.mp4");
+        assert!(upload["object"]["versionId"].is_string(), "sources are versioned");
+
+        put(clients, &made.state_bucket, "jobs/j/spec.json").await;
+        put(clients, &made.state_bucket, "jobs/j/terminal.json").await;
+        let events = receive(clients, &made.events_queue).await;
+        assert_eq!(events.len(), 1, "only registers wake the controller: {events:?}");
+        assert_eq!(events[0]["Records"][0]["s3"]["object"]["key"], "jobs/j/terminal.json");
+    }
+
+    #[tokio::test]
+    async fn what_the_task_definition_says_reaches_the_endpoint_that_runs_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let emulator = Emulator::start(folder.path(), folder.path()).await.unwrap();
+        let made = Deployment::create(&emulator.clients, "defined").await.unwrap();
+        let ecs = crate::clients::ecs(&emulator.endpoint);
+        let describe = ecs.describe_task_definition().task_definition(&made.task_family);
+        let definition = describe.send().await.unwrap().task_definition.unwrap();
+        assert_eq!(definition.task_definition_arn(), Some(made.task_definition_arn.as_str()));
+        let [container] = definition.container_definitions() else { panic!("one container: {definition:?}") };
+        assert_eq!((container.name(), container.image()), (Some("task"), Some(TASK_IMAGE)));
+        assert_eq!(container.stop_timeout(), Some(120));
+        assert_eq!(container.readonly_root_filesystem(), Some(true));
+        assert_eq!(container.user(), Some("65532:65532"));
+        let environment: BTreeMap<_, _> =
+            container.environment().iter().filter_map(|pair| Some((pair.name()?, pair.value()?))).collect();
+        assert_eq!(environment["TRANSCODE_STATE_BUCKET"], made.state_bucket);
+        assert_eq!(environment["TRANSCODE_ENVIRONMENT"], "defined");
+        assert_eq!(environment["TRANSCODE_METRICS_NAMESPACE"], made.metrics_namespace);
+    }
+}

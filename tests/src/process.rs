@@ -173,3 +173,67 @@ fn spawn_from_lasting_thread(command: Command) -> Result<Child> {
     orders.send((command, answer)).map_err(|_| anyhow!("the starting thread is gone"))?;
     Ok(child.recv().context("the starting thread is gone")??)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HELPER: &str = "TRANSCODE_TESTS_HELPER_FOLDER";
+
+    fn sleeper(folder: &Path) -> Process {
+        let args = vec!["-c".to_owned(), "echo started; echo logged >&2; exec sleep 300".to_owned()];
+        let (env, program) = (vec![], Path::new("/bin/sh"));
+        Process::start(&Spec { name: "sleeper", program, args, env, folder, logs: folder }).unwrap()
+    }
+
+    fn alive(pid: u32) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        // The state follows the name in brackets; a zombie is dead and waits for its parent.
+        stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
+    }
+
+    #[test]
+    fn a_dropped_child_is_gone_and_its_output_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let child = sleeper(folder.path());
+        let pid = child.pid();
+        assert!(wait::until_blocking(GRACE, || child.log() == "logged\n" && child.output() == "started\n"));
+        assert!(child.tail(1).ends_with("logged"));
+        drop(child);
+        assert!(!alive(pid));
+    }
+
+    #[test]
+    fn a_child_outlives_the_thread_that_asked_for_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().to_owned();
+        let mut child = std::thread::spawn(move || sleeper(&path)).join().unwrap();
+        assert!(wait::until_blocking(GRACE, || child.output() == "started\n"));
+        child.ensure_running().unwrap();
+    }
+
+    #[test]
+    fn children_die_with_a_killed_harness() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut harness = Command::new(std::env::current_exe().unwrap());
+        harness.args(["--exact", "process::tests::helper_that_is_killed", "--ignored"]);
+        let mut harness = harness.env(HELPER, folder.path()).stdout(Stdio::null()).spawn().unwrap();
+        let written = || read(&folder.path().join("pid")).parse::<u32>().ok();
+        assert!(wait::until_blocking(GRACE, || written().is_some()
+            && read(&folder.path().join("sleeper.out")) != ""));
+        let pid = written().unwrap();
+        assert!(alive(pid));
+        harness.kill().unwrap();
+        harness.wait().unwrap();
+        assert!(wait::until_blocking(GRACE, || !alive(pid)));
+    }
+
+    #[test]
+    #[ignore = "part of children_die_with_a_killed_harness"]
+    fn helper_that_is_killed() {
+        let Some(folder) = std::env::var_os(HELPER).map(PathBuf::from) else { return };
+        let mut child = sleeper(&folder);
+        std::fs::write(folder.join("pid"), child.pid().to_string()).unwrap();
+        wait::until_blocking(Duration::from_mins(1), || child.ended().is_some());
+    }
+}
