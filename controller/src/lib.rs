@@ -1,9 +1,41 @@
 //! The controller: a reconciling operator for ECS.
+//!
+//! ```text
+//! SQS body ─ message ─ job ─► ledger ─► plan ─► action ─► AWS
+//!                               ▲                           │
+//!              facts ◄──────────┴───────────────────────────┘
+//! ```
+//!
+//! There is no database and no leader. SQS says what is wanted, ECS says what runs, S3 says what is decided; the
+//! [`ledger`] is a cache of the three that a restart rebuilds. Nothing reacts straight to an event: events become
+//! [`fact`]s, facts change the ledger, and the pure [`plan`]ner reads it and says which [`action`]s to take. Applying
+//! them yields new facts.
+//!
+//! # Reading order
+//! [`message`] (what a body asks for) → [`fact`], [`action`] (the vocabulary) → [`ledger`] with [`lease`], [`job`],
+//! [`tasks`] (what is known) → [`absorb`] (how facts change it) → [`mod@plan`] with [`attempt`] (is it proven over?),
+//! [`outcome`] (how did it end?), [`policy`] (the numbers) → [`reconciler`] (one turn of the loop). All of that is pure.
+//! Around it: [`ports`] (what is asked of the world), [`apply`], and the adapters.
+//!
+//! # Invariants
+//! | id | promise | kept in |
+//! |---|---|---|
+//! | S1 | a message is deleted only after its jobs' registers were read, and dead ones were acknowledged by the DLQ | `plan/leases.rs` |
+//! | S2 | the register is written at most once | `ports::Store::bury`, the task |
+//! | S5 | attempt n+1 starts only when n is proven over and the register is absent | `attempt.rs`, `plan/jobs.rs` |
+//! | S7 | `RunTask` for (j, n, variant) is byte-identical each time and never sent after its deadline | `aws/run_task.rs` |
+//! | S9, S10 | budgets are counted from the attempt objects, the platform's apart | `policy.rs`, the intent's history |
+//! | S12 | the register outranks ECS | `plan/jobs.rs` |
+//! | S15 | an unknown version is parked, never deleted or overwritten | `message/`, `absorb.rs` |
 
 pub mod absorb;
 pub mod action;
+pub mod apply;
 pub mod attempt;
+#[cfg(feature = "aws")]
+pub mod aws;
 pub mod clock;
+pub mod events;
 pub mod fact;
 pub mod job;
 pub mod lease;
@@ -14,5 +46,7 @@ pub mod plan;
 pub mod policy;
 pub mod ports;
 pub mod reconciler;
+#[cfg(feature = "aws")]
+pub mod run;
 pub mod task_view;
 pub mod tasks;

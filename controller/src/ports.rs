@@ -34,6 +34,17 @@ pub struct Depth {
     pub delayed: u64,
 }
 
+/// The ports that the reconciler works through.
+#[derive(Debug, Clone)]
+pub struct Ports<Q, C, S> {
+    /// SQS.
+    pub queue: Q,
+    /// ECS.
+    pub cluster: C,
+    /// S3.
+    pub store: S,
+}
+
 /// The job queues and their dead-letter queues.
 pub trait Queue: Send + Sync + 'static {
     /// Receives with a long poll. `Err`: messages may have become invisible; they come back by themselves.

@@ -1,0 +1,172 @@
+//! The loop on a real clock: what [`crate::reconciler`] decides is carried out, and what it answers is brought back.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use tokio::{
+    sync::{Semaphore, mpsc},
+    task::{Id, JoinError, JoinSet},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    action::Action,
+    apply::{apply, gave_up},
+    clock::Now,
+    fact::Fact,
+    ledger::Ledger,
+    plan::Plan,
+    policy::Policy,
+    ports::{Cluster, Ports, Queue, Store},
+    reconciler::Reconciler,
+};
+
+/// Facts absorbed in one turn at most, so that a flood cannot keep the planner from its turn.
+const FACTS_PER_TURN: usize = 1000;
+
+/// Sees everything that happens, and changes nothing.
+pub trait Observer: Send + Sync + 'static {
+    /// A fact is about to be absorbed.
+    fn fact(&self, fact: &Fact, ledger: &Ledger);
+    /// A turn was planned. `reason` says why it was planned; it is for logs only.
+    fn turn(&self, reason: &'static str, plan: &Plan, ledger: &Ledger, policy: &Policy, now: Now);
+}
+
+/// Limits of the loop, from the settings.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Calls under way at once, long polls not counted.
+    pub concurrency: usize,
+    /// An action that takes longer is given up. Above what the adapters' own timeouts add up to.
+    pub give_up: Duration,
+    /// Longest drain.
+    pub drain: Duration,
+}
+
+/// The machine's clocks.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock(Instant);
+
+impl Clock {
+    /// Begins to count.
+    pub fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// What time it is. Both values fit into 64 bits for the next 500 million years.
+    pub fn now(&self) -> Now {
+        let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        // One hour of head start, so that no subtraction from the first moments reaches below zero.
+        let mono = 3_600_000 + millis(self.0.elapsed());
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).map(millis).unwrap_or_default();
+        Now { mono, wall }
+    }
+
+    fn until(&self, mono: u64) -> Duration {
+        Duration::from_millis(mono.saturating_sub(self.now().mono))
+    }
+}
+
+/// Calls under way, each with its action, so that one that panics is answered too.
+struct Calls {
+    set: JoinSet<Vec<Fact>>,
+    actions: HashMap<Id, Action>,
+    permits: Arc<Semaphore>,
+    give_up: Duration,
+}
+
+impl Calls {
+    fn start<Q: Queue, C: Cluster, S: Store>(&mut self, action: Action, ports: &Arc<Ports<Q, C, S>>) {
+        let (ports, permits, give_up) = (Arc::clone(ports), Arc::clone(&self.permits), self.give_up);
+        let copy = action.clone();
+        let handle = self.set.spawn(async move {
+            // A long poll waits for nobody and keeps nobody waiting.
+            let _permit = match &action {
+                Action::Receive { .. } => None,
+                _ => permits.acquire_owned().await.ok(),
+            };
+            let lost = action.clone();
+            match tokio::time::timeout(give_up, apply(action, &ports)).await {
+                Ok(facts) => facts,
+                Err(_) => gave_up(&lost, u64::try_from(give_up.as_millis()).unwrap_or(u64::MAX)),
+            }
+        });
+        self.actions.insert(handle.id(), copy);
+    }
+
+    fn answer(&mut self, joined: Result<(Id, Vec<Fact>), JoinError>) -> Vec<Fact> {
+        match joined {
+            Ok((id, facts)) => {
+                self.actions.remove(&id);
+                facts
+            }
+            Err(error) => {
+                let action = self.actions.remove(&error.id());
+                tracing::error!(action = action.as_ref().map(Action::name), %error, "a call ended abnormally");
+                action.map(|action| gave_up(&action, 0)).unwrap_or_default()
+            }
+        }
+    }
+}
+
+/// Runs until `stop`, then drains. `hints` brings facts from the events queue.
+pub async fn run<Q: Queue, C: Cluster, S: Store>(
+    mut reconciler: Reconciler,
+    ports: Ports<Q, C, S>,
+    mut hints: mpsc::Receiver<Fact>,
+    observer: Arc<dyn Observer>,
+    limits: Limits,
+    stop: CancellationToken,
+) {
+    let (clock, ports) = (Clock::start(), Arc::new(ports));
+    let mut calls = Calls {
+        set: JoinSet::new(),
+        actions: HashMap::new(),
+        permits: Arc::new(Semaphore::new(limits.concurrency)),
+        give_up: limits.give_up,
+    };
+    let (mut reason, mut facts, mut drain_by) = ("start", Vec::new(), None);
+    loop {
+        let now = clock.now();
+        for fact in &facts {
+            observer.fact(fact, &reconciler.ledger);
+        }
+        let plan = reconciler.turn(facts.drain(..), now);
+        observer.turn(reason, &plan, &reconciler.ledger, &reconciler.policy, now);
+        for action in &plan.actions {
+            calls.start(action.clone(), &ports);
+        }
+        if drain_by.is_some_and(|by| calls.set.is_empty() || Instant::now() >= by) {
+            return;
+        }
+        let wake = clock.until(plan.wake_at.unwrap_or(now.mono + 60_000));
+        reason = tokio::select! {
+            Some(joined) = calls.set.join_next_with_id() => {
+                facts.extend(calls.answer(joined));
+                "answer"
+            }
+            Some(hint) = hints.recv() => {
+                facts.push(hint);
+                "hint"
+            }
+            () = stop.cancelled(), if drain_by.is_none() => {
+                facts.push(Fact::DrainRequested);
+                drain_by = Some(Instant::now() + limits.drain);
+                "drain"
+            }
+            () = tokio::time::sleep(wake) => "deadline",
+        };
+        while facts.len() < FACTS_PER_TURN {
+            if let Some(joined) = calls.set.try_join_next_with_id() {
+                facts.extend(calls.answer(joined));
+            } else if let Ok(hint) = hints.try_recv() {
+                facts.push(hint);
+            } else {
+                break;
+            }
+        }
+    }
+}
