@@ -8,7 +8,7 @@
 //! own clock, [`crate::run`] with AWS and the machine's.
 
 use crate::{
-    clock::Now,
+    clock::{Ms, Now},
     fact::Fact,
     ledger::Ledger,
     message::Rules,
@@ -23,17 +23,23 @@ pub struct Reconciler {
     pub policy: Policy,
     /// What is known.
     pub ledger: Ledger,
+    last_turn: Ms,
 }
 
 impl Reconciler {
     /// A controller that has seen nothing yet. `instance` must differ between any two processes.
     pub fn new(instance: impl Into<String>, policy: Policy, rules: Rules) -> Self {
-        Self { policy, ledger: Ledger::new(instance, rules) }
+        Self { policy, ledger: Ledger::new(instance, rules), last_turn: 0 }
     }
 
     /// One turn: takes the facts in, plans, and notes the planned calls as begun. The caller carries the actions out
     /// and brings what they answer to a later turn, and comes back not later than `wake_at`.
+    ///
+    /// No two turns share a moment: a call that began in an earlier turn than a fact was absorbed in counts as older
+    /// than it, however coarse the clock is. A reading of the register must be newer than the end it is held against.
     pub fn turn(&mut self, facts: impl IntoIterator<Item = Fact>, now: Now) -> Plan {
+        let now = Now { mono: now.mono.max(self.last_turn + 1), ..now };
+        self.last_turn = now.mono;
         for fact in facts {
             self.ledger.absorb(fact, &self.policy, now);
         }

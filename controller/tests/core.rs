@@ -1,0 +1,414 @@
+//! The core by hand: one job at a time, each promise where it can be read.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::collections::BTreeMap;
+
+use transcode_config::{
+    contract::{
+        Attempt, Budget, Failure, FailureCode, Heartbeat, Intent, JobKey, ObjectRef, Outcome, SCHEMA, Stage,
+        Succeeded, TaskState, Terminal,
+    },
+    ladder::Profile,
+    load::from_text,
+};
+use transcode_controller::{
+    action::Action,
+    clock::{Ms, Now},
+    fact::{CallError, Class, Fact, Incoming, MessageId, Refusal, Snapshot},
+    message::Rules,
+    outcome::stop_reason,
+    policy::Policy,
+    reconciler::Reconciler,
+    task_view::{Identity, TaskArn, TaskStatus, TaskView},
+};
+
+const SETTINGS: &str = r#"
+environment = "test"
+queues.default = { url = "q", dead_letter_url = "d" }
+sources.uploads.bucket = "uploads"
+state.bucket = "state"
+output.bucket = "videos"
+[launch]
+max_tasks = 2
+[cluster]
+name = "c"
+task_definition = "t"
+subnets = ["s"]
+"#;
+
+/// A controller and the moment it lives in. Both clocks run together.
+struct World {
+    reconciler: Reconciler,
+    mono: Ms,
+}
+
+impl World {
+    /// After its first look round: nothing is running, the task definition is known.
+    fn ready() -> Self {
+        let settings = from_text(SETTINGS, figment::providers::Env::prefixed("NONE_")).unwrap();
+        let profile: Profile = toml::from_str(include_str!("../../config/profiles/standard.toml")).unwrap();
+        let rules = Rules {
+            sources: vec![("uploads".into(), String::new(), None)],
+            profiles: BTreeMap::from([("standard".into(), profile)]),
+            default_profile: "standard".into(),
+            output_bucket: "videos".into(),
+            output_root: "videos/".into(),
+            max_run_seconds: 3600,
+            max_source_bytes: 1 << 30,
+        };
+        let mut world =
+            Self { reconciler: Reconciler::new("me", Policy::from(&settings), rules), mono: 3_600_000 };
+        world.turn([]);
+        world.turn([Fact::Resynced { complete: true }, Fact::Resolved { task_definition: "t:1".into() }]);
+        world
+    }
+
+    fn now(&self) -> Now {
+        Now { mono: self.mono, wall: 1_700_000_000_000 + self.mono }
+    }
+
+    /// One turn; what is planned besides the ever-recurring receive, list and look-up.
+    fn turn(&mut self, facts: impl IntoIterator<Item = Fact>) -> Vec<Action> {
+        let now = self.now();
+        let plan = self.reconciler.turn(facts, now);
+        let routine =
+            |action: &Action| matches!(action, Action::Receive { .. } | Action::Resync | Action::Resolve);
+        plan.actions.into_iter().filter(|action| !routine(action)).collect()
+    }
+
+    fn after(&mut self, ms: Ms) -> Vec<Action> {
+        self.mono += ms;
+        self.turn([])
+    }
+
+    /// Delivers an upload of `key` and gives the job it became.
+    fn upload(&mut self, message: &str, key: &str) -> JobKey {
+        let body = serde_json::json!({"Records": [{"eventVersion": "2.1", "eventSource": "aws:s3",
+            "eventName": "ObjectCreated:Put",
+            "s3": {"bucket": {"name": "uploads"}, "object": {"key": key, "size": 10, "eTag": "e", "sequencer": "01"}}}]});
+        let actions = self.deliver(message, &body.to_string());
+        match actions.as_slice() {
+            [Action::Inspect { job }] => job.clone(),
+            other => panic!("an upload is looked up first, got {other:?}"),
+        }
+    }
+
+    fn deliver(&mut self, message: &str, body: &str) -> Vec<Action> {
+        let incoming = Incoming {
+            id: MessageId(message.into()),
+            receipt: format!("receipt of {message} at {}", self.mono),
+            body: body.into(),
+            sent_at_ms: None,
+        };
+        self.turn([Fact::Received { queue: "default".into(), messages: vec![incoming] }])
+    }
+
+    /// Lets time pass, answering what the job asks, until it is claimed again or buried.
+    fn until_decided(&mut self, job: &JobKey, intent: &Intent) -> Action {
+        let mut facts = vec![inspected(job, Some(intent), None, None)];
+        for _ in 0..200 {
+            let actions = self.turn(std::mem::take(&mut facts));
+            for action in actions {
+                match action {
+                    Action::Inspect { .. } => facts.push(inspected(job, Some(intent), None, None)),
+                    Action::Extend { lease, for_ms } => {
+                        facts.push(Fact::Extended { message: lease.message, for_ms })
+                    }
+                    decided => return decided,
+                }
+            }
+            self.mono += 5000;
+        }
+        panic!("neither claimed nor buried in 1000 s");
+    }
+
+    /// Brings a fresh job to its first task.
+    fn launched(&mut self, message: &str, key: &str, arn: &str) -> (JobKey, Intent) {
+        let job = self.upload(message, key);
+        let intent = intent_of(&self.turn([inspected(&job, None, None, None)]));
+        let launch = self.turn([Fact::Intended { job: job.clone(), intent: Box::new(intent.clone()) }]);
+        assert!(matches!(launch.as_slice(), [Action::Launch { .. }]), "{launch:?}");
+        let task = TaskArn(arn.into());
+        self.turn([Fact::Launched { job: job.clone(), attempt: intent.attempt, task }]);
+        (job, intent)
+    }
+}
+
+fn inspected(
+    job: &JobKey,
+    intent: Option<&Intent>,
+    heartbeat: Option<Heartbeat>,
+    terminal: Option<Terminal>,
+) -> Fact {
+    let snapshot = Snapshot { intent: intent.cloned(), heartbeat, terminal };
+    Fact::Inspected { job: job.clone(), snapshot: Box::new(snapshot) }
+}
+
+fn intent_of(actions: &[Action]) -> Intent {
+    match actions {
+        [Action::Intend { intent, .. }] => (**intent).clone(),
+        other => panic!("expected a claim, got {other:?}"),
+    }
+}
+
+fn view(arn: &str, job: &JobKey, attempt: u32, status: TaskStatus) -> TaskView {
+    TaskView {
+        arn: TaskArn(arn.into()),
+        version: 1,
+        identity: Some(Identity { job: job.clone(), attempt: Attempt::new(attempt).unwrap() }),
+        status,
+        stopping: status == TaskStatus::Ended,
+        stop_code: (status == TaskStatus::Ended).then(|| "EssentialContainerExited".into()),
+        stopped_reason: None,
+        exit_code: None,
+        container_reason: None,
+        started: status != TaskStatus::Starting,
+    }
+}
+
+fn seen(view: TaskView) -> Fact {
+    Fact::TaskSeen(Box::new(view))
+}
+
+fn heartbeat(job: &JobKey, seq: u64, state: TaskState) -> Heartbeat {
+    Heartbeat {
+        schema: SCHEMA,
+        job: job.clone(),
+        attempt: Attempt::FIRST,
+        task_arn: Some("task/1".into()),
+        seq,
+        written_at_ms: 0,
+        stage: Stage::Transcoding,
+        percent: 50.0,
+        speed: None,
+        state,
+    }
+}
+
+fn failed(code: FailureCode) -> TaskState {
+    TaskState::Failed { failure: Failure::new(code, "because") }
+}
+
+fn succeeded(job: &JobKey) -> Terminal {
+    let object = ObjectRef { key: "k".into(), size: 1, sha256: "0".repeat(64) };
+    let winner = Succeeded {
+        attempt: Attempt::FIRST,
+        task_arn: None,
+        bucket: "videos".into(),
+        folder: "videos/a/v-1/".into(),
+        manifest: object,
+        files: 1,
+        bytes: 1,
+        duration_ms: 1,
+        entry_points: vec![],
+    };
+    Terminal {
+        schema: SCHEMA,
+        job: job.clone(),
+        nonce: "n".into(),
+        written_at_ms: 0,
+        outcome: Outcome::Succeeded(winner),
+    }
+}
+
+#[test]
+fn a_success_is_published_and_only_then_its_message_deleted() {
+    let mut world = World::ready();
+    let job = world.upload("m1", "a.mp4");
+    let publish = world.turn([inspected(&job, None, None, Some(succeeded(&job)))]);
+    assert!(matches!(publish.as_slice(), [Action::Publish { .. }]), "S1: {publish:?}");
+    let delete = world.turn([Fact::Published { job }]);
+    assert!(matches!(delete.as_slice(), [Action::Delete { .. }]), "{delete:?}");
+    assert_eq!(world.turn([Fact::Deleted { message: MessageId("m1".into()) }]), []);
+    assert!(world.reconciler.ledger.jobs.is_empty(), "nothing is kept of a settled job");
+}
+
+#[test]
+fn planning_again_without_news_plans_nothing_again() {
+    let mut world = World::ready();
+    let job = world.upload("m1", "a.mp4");
+    assert_eq!(world.turn([]), []);
+    let intent = intent_of(&world.turn([inspected(&job, None, None, None)]));
+    assert_eq!(world.turn([]), [], "one claim");
+    world.turn([Fact::Intended { job, intent: Box::new(intent) }]);
+    assert_eq!(world.turn([]), [], "one launch");
+}
+
+#[test]
+fn a_launch_without_an_answer_is_sent_again_with_the_same_token_until_its_deadline() {
+    let mut world = World::ready();
+    let job = world.upload("m1", "a.mp4");
+    let intent = intent_of(&world.turn([inspected(&job, None, None, None)]));
+    let launch = world.turn([Fact::Intended { job: job.clone(), intent: Box::new(intent.clone()) }]);
+    let lost = CallError { operation: "ecs:RunTask", class: Class::Uncertain, message: "timed out".into() };
+    world.turn([Fact::LaunchRefused {
+        job: job.clone(),
+        attempt: intent.attempt,
+        refusal: Refusal::Failed(lost.clone()),
+    }]);
+    assert_eq!(world.after(5000), launch, "S7: byte-identical");
+    world.turn([Fact::LaunchRefused { job, attempt: intent.attempt, refusal: Refusal::Failed(lost) }]);
+    let late = world.after(300_000);
+    assert!(
+        !late.iter().any(|action| matches!(action, Action::Launch { .. })),
+        "S7: never after the deadline: {late:?}"
+    );
+}
+
+#[test]
+fn a_missing_task_after_launch_means_nothing_until_it_has_been_silent_past_every_deadline() {
+    let mut world = World::ready();
+    let (job, intent) = world.launched("m1", "a.mp4", "task/1");
+    let missing = || Fact::TaskMissing(TaskArn("task/1".into()));
+    for _ in 0..20 {
+        world.mono += 10_000;
+        let actions = world.turn([missing(), inspected(&job, Some(&intent), None, None)]);
+        let harmless = |action: &Action| matches!(action, Action::Inspect { .. } | Action::Describe { .. });
+        assert!(actions.iter().all(harmless), "S5: {actions:?}");
+    }
+    world.mono += 400_000;
+    let stop = world.turn([missing(), inspected(&job, Some(&intent), None, None)]);
+    assert!(
+        stop.iter()
+            .any(|action| matches!(action, Action::Stop { reason, .. } if *reason == stop_reason::LOST)),
+        "{stop:?}"
+    );
+    world.mono += 1000;
+    let look = world.turn([Fact::Stopped { task: TaskArn("task/1".into()) }, missing()]);
+    assert!(
+        look.iter().any(|action| matches!(action, Action::Inspect { .. })),
+        "the register is read last: {look:?}"
+    );
+}
+
+#[test]
+fn a_permanent_failure_is_buried_at_once_and_dead_lettered_before_the_delete() {
+    let mut world = World::ready();
+    let (job, intent) = world.launched("m1", "a.mp4", "task/1");
+    world.mono += 10_000;
+    let look = world.turn([seen(view("task/1", &job, 1, TaskStatus::Ended))]);
+    assert_eq!(look, [Action::Inspect { job: job.clone() }], "the register is read after the end was seen");
+    let beat = heartbeat(&job, 9, failed(FailureCode::NotMedia));
+    let bury = world.turn([inspected(&job, Some(&intent), Some(beat), None)]);
+    let [Action::Bury { terminal, .. }] = bury.as_slice() else { panic!("{bury:?}") };
+    let Outcome::Dead(dead) = &terminal.outcome else { panic!("{terminal:?}") };
+    assert_eq!((dead.failure.code, dead.attempts.len()), (FailureCode::NotMedia, 1));
+    assert_eq!(dead.last_task_arn.as_deref(), Some("task/1"), "S11");
+    let terminal = Box::new((**terminal).clone());
+    let letter = world.turn([Fact::Decided { job: job.clone(), terminal }]);
+    assert!(matches!(letter.as_slice(), [Action::DeadLetter(_)]), "S1: {letter:?}");
+    let delete = world.turn([Fact::DeadLettered { message: MessageId("m1".into()), job }]);
+    assert!(matches!(delete.as_slice(), [Action::Delete { .. }]), "{delete:?}");
+}
+
+#[test]
+fn a_register_read_before_the_end_was_seen_does_not_count() {
+    let mut world = World::ready();
+    let (job, intent) = world.launched("m1", "a.mp4", "task/1");
+    world.mono += 70_000;
+    let look = world.turn([]);
+    assert!(look.contains(&Action::Inspect { job: job.clone() }), "{look:?}");
+    // The reading began before the end was seen, and is answered after it.
+    world.turn([seen(view("task/1", &job, 1, TaskStatus::Ended))]);
+    let beat = heartbeat(&job, 1, TaskState::Working);
+    let again = world.after(1);
+    assert_eq!(again, [], "a reading is under way");
+    let again = world.turn([inspected(&job, Some(&intent), Some(beat), None)]);
+    assert!(again.contains(&Action::Inspect { job }), "S5: {again:?}");
+}
+
+#[test]
+fn a_job_gets_its_attempts_and_a_platform_failure_costs_none_of_them() {
+    let mut world = World::ready();
+    let (job, mut intent) = world.launched("m1", "a.mp4", "task/1");
+    // Spot takes the first two; then the encoder fails until the budget is spent.
+    for n in 1..=5 {
+        let mut end = view(&format!("task/{n}"), &job, n, TaskStatus::Ended);
+        end.exit_code = Some(16);
+        end.stop_code = (n <= 2).then(|| "SpotInterruption".into()).or(end.stop_code);
+        let look = world.turn([seen(end)]);
+        assert_eq!(look, [Action::Inspect { job: job.clone() }]);
+        let next = world.until_decided(&job, &intent);
+        if let Action::Bury { terminal, .. } = next {
+            let Outcome::Dead(dead) = &terminal.outcome else { panic!("{terminal:?}") };
+            let spent = |budget| dead.attempts.iter().filter(|past| past.budget == budget).count();
+            assert_eq!((spent(Budget::Job), spent(Budget::Platform)), (3, 2), "S9, S10");
+            return;
+        }
+        intent = intent_of(&[next]);
+        assert_eq!(intent.attempt.number(), n + 1);
+        world.turn([Fact::Intended { job: job.clone(), intent: Box::new(intent.clone()) }]);
+        let task = TaskArn(format!("task/{}", n + 1));
+        world.turn([Fact::Launched { job: job.clone(), attempt: intent.attempt, task }]);
+    }
+    panic!("never buried");
+}
+
+#[test]
+fn running_tasks_found_at_start_are_adopted_and_hold_their_slots() {
+    let mut world = World::ready();
+    let (one, two) = (JobKey::of(&["1"]), JobKey::of(&["2"]));
+    let looks = world.turn([
+        seen(view("task/1", &one, 1, TaskStatus::Running)),
+        seen(view("task/2", &two, 1, TaskStatus::Running)),
+    ]);
+    assert_eq!(
+        looks.iter().filter(|action| matches!(action, Action::Inspect { .. })).count(),
+        2,
+        "{looks:?}"
+    );
+    let third = world.upload("m3", "c.mp4");
+    let held = world.turn([inspected(&third, None, None, None)]);
+    assert!(
+        !held.iter().any(|action| matches!(action, Action::Intend { .. })),
+        "both slots are taken: {held:?}"
+    );
+}
+
+#[test]
+fn a_second_message_for_the_same_upload_joins_the_job_and_both_are_deleted() {
+    let mut world = World::ready();
+    let (job, _) = world.launched("m1", "a.mp4", "task/1");
+    let body = serde_json::json!({"Records": [{"eventVersion": "2.1", "eventSource": "aws:s3",
+        "eventName": "ObjectCreated:Put",
+        "s3": {"bucket": {"name": "uploads"}, "object": {"key": "a.mp4", "size": 10, "eTag": "e", "sequencer": "01"}}}]});
+    assert_eq!(world.deliver("m2", &body.to_string()), [], "no second launch");
+    world.mono += 70_000;
+    world.turn([]);
+    world.turn([inspected(&job, None, None, Some(succeeded(&job)))]);
+    let deletes = world.turn([Fact::Published { job }]);
+    assert_eq!(
+        deletes.iter().filter(|action| matches!(action, Action::Delete { .. })).count(),
+        2,
+        "{deletes:?}"
+    );
+}
+
+#[test]
+fn draining_hands_back_what_is_not_settled_and_stops_nothing() {
+    let mut world = World::ready();
+    world.launched("m1", "a.mp4", "task/1");
+    let waiting = world.upload("m2", "b.mp4");
+    world.turn([inspected(&waiting, None, None, None)]);
+    let actions = world.turn([Fact::DrainRequested]);
+    let released =
+        actions.iter().filter(|action| matches!(action, Action::Release { after_ms: 0, .. })).count();
+    assert_eq!(released, 2, "{actions:?}");
+    assert!(!actions.iter().any(|action| matches!(action, Action::Stop { .. })), "L8: {actions:?}");
+}
+
+#[test]
+fn an_unknown_version_is_put_aside_and_never_deleted() {
+    let mut world = World::ready();
+    let actions = world.deliver("m1", r#"{"schema": 99, "kind": "transcode.job", "source": {}}"#);
+    assert!(matches!(actions.as_slice(), [Action::Release { after_ms: 3_600_000, .. }]), "S15: {actions:?}");
+}
+
+#[test]
+fn a_document_of_a_newer_schema_is_left_alone() {
+    let mut world = World::ready();
+    let job = world.upload("m1", "a.mp4");
+    world.turn([Fact::Unreadable { job, reason: "schema 2".into() }]);
+    world.mono += 60_000;
+    assert_eq!(world.turn([]), [], "S15");
+}
