@@ -220,7 +220,7 @@ mod tests {
         let mut harness = harness.env(HELPER, folder.path()).stdout(Stdio::null()).spawn().unwrap();
         let written = || read(&folder.path().join("pid")).parse::<u32>().ok();
         assert!(wait::until_blocking(GRACE, || written().is_some()
-            && read(&folder.path().join("sleeper.out")) != ""));
+            && !read(&folder.path().join("sleeper.out")).is_empty()));
         let pid = written().unwrap();
         assert!(alive(pid));
         harness.kill().unwrap();

@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::Result;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// On a stream without cursor a line comes for each of these many percent.
 const STEP: f32 = 10.0;
@@ -91,7 +91,7 @@ impl Console {
 }
 
 fn visible_bar() -> ProgressBar {
-    let bar = ProgressBar::new(1000);
+    let bar = ProgressBar::with_draw_target(Some(1000), ProgressDrawTarget::stdout());
     let template = "  {prefix:<12} [{bar:40}] {percent:>3} %  {msg}  ({elapsed})";
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style.progress_chars("=> "));
