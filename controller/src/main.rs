@@ -1,2 +1,7 @@
-//! The controller.
-fn main() {}
+//! The controller's program. See `transcode-controller --help`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    transcode_controller::cli::main()
+}

@@ -50,6 +50,12 @@ pub struct Limits {
 #[derive(Debug, Clone, Copy)]
 pub struct Clock(Instant);
 
+/// Milliseconds since 1970 by the machine's clock.
+pub fn wall_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
 impl Clock {
     /// Begins to count.
     pub fn start() -> Self {
@@ -61,8 +67,7 @@ impl Clock {
         let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         // One hour of head start, so that no subtraction from the first moments reaches below zero.
         let mono = 3_600_000 + millis(self.0.elapsed());
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).map(millis).unwrap_or_default();
-        Now { mono, wall }
+        Now { mono, wall: wall_ms() }
     }
 
     fn until(&self, mono: u64) -> Duration {

@@ -112,7 +112,7 @@ impl World {
                 match action {
                     Action::Inspect { .. } => facts.push(inspected(job, Some(intent), None, None)),
                     Action::Extend { lease, for_ms } => {
-                        facts.push(Fact::Extended { message: lease.message, for_ms })
+                        facts.push(Fact::Extended { message: lease.message, for_ms });
                     }
                     decided => return decided,
                 }

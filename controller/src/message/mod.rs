@@ -83,6 +83,14 @@ impl Request {
             Self::Refuse { job, .. } => job,
         }
     }
+
+    /// Its generation: 0 for an upload, one more for each redrive.
+    pub fn generation(&self) -> u32 {
+        match self {
+            Self::Run(spec) => spec.generation,
+            Self::Refuse { generation, .. } => *generation,
+        }
+    }
 }
 
 /// What a body turned out to be.

@@ -1,0 +1,85 @@
+use super::*;
+
+fn refused<'a>(code: &'a str, status: u16, message: &'a str) -> Trouble<'a> {
+    Trouble::Refused { code: Some(code), status, message }
+}
+
+/// What AWS was seen to answer, and what must follow from it.
+#[test]
+fn each_row_of_what_aws_answers() {
+    use Class::{Capacity, Misconfigured, Permanent, Throttled, Transient, Uncertain};
+    let wrapped = "Rate exceeded (Service: AmazonECS; Status Code: 400; ErrorCode: Throttling)";
+    #[rustfmt::skip]
+    let rows = [
+        (Trouble::NotSent, Permanent),
+        (Trouble::NoCredentials, Transient),
+        (Trouble::NoAnswer, Uncertain),
+        (Trouble::Garbled, Uncertain),
+        (refused("ThrottlingException", 400, "Rate exceeded"), Throttled),
+        (refused("Throttling", 400, "Rate exceeded"), Throttled),
+        (refused("RequestThrottled", 403, ""), Throttled),
+        (refused("SlowDown", 503, "Please reduce your request rate."), Throttled),
+        (refused("InvalidParameterException", 400, wrapped), Throttled),
+        (refused("InvalidParameterException", 400, "The subnet ID 'subnet-1' does not exist"), Misconfigured),
+        (refused("InvalidParameterException", 400, "TaskDefinition not found."), Permanent),
+        (refused("ClientException", 400, "TaskDefinition is inactive"), Permanent),
+        (refused("ClientException", 400, "You've reached the limit on the number of vCPUs you can run concurrently"), Capacity),
+        (refused("ClientException", 400, "You've reached the limit on the number of tasks in PROVISIONING"), Capacity),
+        (refused("ClientException", 400, "something else"), Permanent),
+        (refused("ServerException", 500, "Capacity is unavailable at this time. Please try again later"), Capacity),
+        (refused("ServerException", 500, "Internal Error"), Uncertain),
+        (refused("AccessDeniedException", 400, "not authorized to perform: ecs:RunTask"), Misconfigured),
+        (refused("ClusterNotFoundException", 400, "Cluster not found."), Misconfigured),
+        (refused("BlockedException", 400, "Your account is currently blocked."), Misconfigured),
+        (refused("PlatformUnknownException", 400, ""), Misconfigured),
+        (refused("PlatformTaskDefinitionIncompatibilityException", 400, ""), Misconfigured),
+        (refused("UnsupportedFeatureException", 400, ""), Misconfigured),
+        (refused("AWS.SimpleQueueService.NonExistentQueue", 400, ""), Misconfigured),
+        (refused("OverLimit", 403, "Too many messages in flight"), Capacity),
+        (refused("ReceiptHandleIsInvalid", 400, ""), Permanent),
+        (refused("AccessDenied", 403, ""), Misconfigured),
+        (refused("NoSuchKey", 404, ""), Permanent),
+        (refused("NoSuchBucket", 404, ""), Misconfigured),
+        (refused("PreconditionFailed", 412, ""), Permanent),
+        (refused("ConditionalRequestConflict", 409, ""), Transient),
+        (refused("InternalError", 500, ""), Uncertain),
+        (refused("ExpiredTokenException", 400, ""), Transient),
+        (refused("RequestTimeTooSkewed", 403, ""), Misconfigured),
+    ];
+    for (trouble, class) in rows {
+        assert_eq!(classify(trouble), class, "{trouble:?}");
+    }
+}
+
+#[test]
+fn an_unknown_code_is_judged_by_its_status() {
+    for (status, class) in [
+        (400, Class::Permanent),
+        (403, Class::Misconfigured),
+        (404, Class::Permanent),
+        (408, Class::Uncertain),
+        (429, Class::Throttled),
+        (500, Class::Uncertain),
+        (503, Class::Uncertain),
+        (599, Class::Uncertain),
+    ] {
+        assert_eq!(classify(refused("FromTheFuture", status, "Rate exceeded")), class, "{status}");
+        assert_eq!(classify(Trouble::Refused { code: None, status, message: "" }), class, "{status}");
+    }
+}
+
+#[test]
+fn no_code_stands_in_the_table_twice_and_each_text_refines_a_code() {
+    let mut codes: Vec<_> = CODES.iter().map(|(code, _)| *code).collect();
+    codes.sort_unstable();
+    codes.dedup();
+    assert_eq!(codes.len(), CODES.len());
+    assert!(TEXTS.iter().all(|(code, _, _)| codes.contains(code)));
+}
+
+#[test]
+fn other_peoples_texts_become_one_short_line() {
+    let text = one_line(&format!("a\r\nb\u{1b}[31m{}", "x".repeat(5000)));
+    assert!(text.starts_with("a  b [31m"));
+    assert_eq!(text.chars().count(), MAX_MESSAGE);
+}

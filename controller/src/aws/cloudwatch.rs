@@ -1,0 +1,135 @@
+//! Sends what [`crate::events`] has counted to `CloudWatch`. An outage there costs metrics and nothing else.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use aws_sdk_cloudwatch::{
+    Client,
+    types::{Dimension, MetricDatum, StandardUnit},
+};
+use aws_smithy_types::DateTime;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+use transcode_config::settings::Settings;
+
+use super::{class::call_error, wall_ms};
+use crate::{
+    events::{Events, Moment, Point, Unit, Value},
+    fact::{CallError, Class},
+};
+
+/// `CloudWatch`' limits for one call and one datum.
+const MAX_DATUMS: usize = 1000;
+const MAX_VALUES: usize = 150;
+
+/// Periods that are kept while `CloudWatch` is away: an hour with the shipped settings. A period has some 30 datums.
+const MAX_PERIODS: usize = 60;
+
+/// The last flush of a process that is asked to end may take this long.
+const LAST_FLUSH: Duration = Duration::from_secs(5);
+
+/// The flusher.
+#[derive(Debug)]
+pub struct CloudWatch {
+    client: Client,
+    namespace: String,
+    environment: String,
+    period: Duration,
+    waiting: VecDeque<Vec<MetricDatum>>,
+}
+
+impl CloudWatch {
+    /// For these settings.
+    pub fn new(client: Client, settings: &Settings) -> Self {
+        Self {
+            client,
+            namespace: settings.metrics.namespace.clone(),
+            environment: settings.environment.clone(),
+            period: Duration::from_secs(settings.metrics.period_seconds),
+            waiting: VecDeque::new(),
+        }
+    }
+
+    /// Sends every period until told to stop, and then once more.
+    pub async fn run(mut self, events: Arc<Events>, stop: CancellationToken) {
+        let mut ticks = tokio::time::interval(self.period);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // The first tick comes at once, when there is nothing to tell.
+        ticks.tick().await;
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => self.flush(&events).await,
+                () = stop.cancelled() => break,
+            }
+        }
+        if tokio::time::timeout(LAST_FLUSH, self.flush(&events)).await.is_err() {
+            tracing::warn!("last metrics not sent in time");
+        }
+    }
+
+    /// Takes what has been counted and sends it, oldest period first; what cannot be sent is kept for the next time.
+    pub async fn flush(&mut self, events: &Events) {
+        self.keep(events);
+        while let Some(period) = self.waiting.front() {
+            match self.send(period).await {
+                Ok(()) => {}
+                // It will be refused again, and would stand in the way of all that follow.
+                Err(error) if error.class == Class::Permanent => {
+                    tracing::error!(%error, "metrics refused");
+                    events.emit(Moment::MetricsDropped { periods: 1 });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, class = ?error.class, waiting = self.waiting.len(), "metrics not sent");
+                    return;
+                }
+            }
+            self.waiting.pop_front();
+        }
+    }
+
+    fn keep(&mut self, events: &Events) {
+        let now = DateTime::from_millis(i64::try_from(wall_ms()).unwrap_or(i64::MAX));
+        let points = events.registry().drain();
+        self.waiting.push_back(points.iter().flat_map(|point| self.datums(point, now)).collect());
+        if self.waiting.len() > MAX_PERIODS {
+            self.waiting.pop_front();
+            events.emit(Moment::MetricsDropped { periods: 1 });
+        }
+    }
+
+    async fn send(&self, period: &[MetricDatum]) -> Result<(), CallError> {
+        for datums in period.chunks(MAX_DATUMS) {
+            let request = self.client.put_metric_data().namespace(&self.namespace);
+            let answer = request.set_metric_data(Some(datums.to_vec())).send().await;
+            answer.map_err(|error| call_error("cloudwatch:PutMetricData", &error))?;
+        }
+        Ok(())
+    }
+
+    /// The datums of a point: one, or as many as its values need.
+    fn datums(&self, point: &Point, at: DateTime) -> Vec<MetricDatum> {
+        let info = point.metric.info();
+        let dimension = |name: &str, value: &str| Dimension::builder().name(name).value(value).build();
+        let base = MetricDatum::builder()
+            .metric_name(info.name)
+            .timestamp(at)
+            .unit(match info.unit {
+                Unit::Count => StandardUnit::Count,
+                Unit::Seconds => StandardUnit::Seconds,
+            })
+            .dimensions(dimension("Environment", &self.environment));
+        let base = match point.code {
+            Some(code) => base.dimensions(dimension("Code", code.info().name)),
+            None => base,
+        };
+        match &point.value {
+            Value::One(value) => vec![base.value(*value).build()],
+            Value::Many(values) => values
+                .chunks(MAX_VALUES)
+                .map(|chunk| {
+                    let (values, counts) = chunk.iter().copied().unzip();
+                    base.clone().set_values(Some(values)).set_counts(Some(counts)).build()
+                })
+                .collect(),
+        }
+    }
+}

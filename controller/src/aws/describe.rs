@@ -1,0 +1,153 @@
+//! DescribeTasks' answer, reduced to views. Pure.
+
+use aws_sdk_ecs::types::{Container, Task};
+use transcode_config::contract::{Attempt, ENV_ATTEMPT, ENV_JOB};
+
+use crate::task_view::{Identity, TaskArn, TaskStatus, TaskView};
+
+/// The view of a task; none for one without an ARN, which AWS never sends. `ours` is the name of our container: there
+/// may be sidecars, and a task that failed to start can have no container at all.
+pub(super) fn view(task: &Task, ours: &str) -> Option<TaskView> {
+    let container = task.containers().iter().find(|container| container.name() == Some(ours));
+    Some(TaskView {
+        arn: TaskArn(task.task_arn()?.to_owned()),
+        version: task.version(),
+        identity: identity(task, ours),
+        status: status(task.last_status().unwrap_or_default(), task.execution_stopped_at().is_some()),
+        stopping: task.desired_status() == Some("STOPPED"),
+        stop_code: task.stop_code().map(|code| code.as_str().to_owned()),
+        stopped_reason: task.stopped_reason().map(str::to_owned),
+        exit_code: container.and_then(Container::exit_code),
+        container_reason: container.and_then(Container::reason).map(str::to_owned),
+        started: task.started_at().is_some(),
+    })
+}
+
+/// A status that is not known here counts as starting: nothing is concluded from it, and deadlines still run.
+fn status(last: &str, execution_stopped: bool) -> TaskStatus {
+    match last {
+        "STOPPED" | "DELETED" => TaskStatus::Ended,
+        "DEPROVISIONING" if execution_stopped => TaskStatus::Ended,
+        "RUNNING" | "DEACTIVATING" | "STOPPING" | "DEPROVISIONING" => TaskStatus::Running,
+        _ => TaskStatus::Starting,
+    }
+}
+
+fn identity(task: &Task, ours: &str) -> Option<Identity> {
+    let overrides = task.overrides()?.container_overrides();
+    let environment = overrides.iter().find(|container| container.name() == Some(ours))?.environment();
+    let value = |name: &str| environment.iter().find(|pair| pair.name() == Some(name))?.value();
+    Some(Identity {
+        job: value(ENV_JOB)?.parse().ok()?,
+        attempt: Attempt::new(value(ENV_ATTEMPT)?.parse().ok()?)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_ecs::types::{ContainerOverride, KeyValuePair, TaskOverride, TaskStopCode};
+    use aws_smithy_types::DateTime;
+    use transcode_config::contract::JobKey;
+
+    use super::*;
+
+    fn overrides(container: &str, pairs: &[(&str, &str)]) -> TaskOverride {
+        let pair = |(name, value): &(&str, &str)| KeyValuePair::builder().name(*name).value(*value).build();
+        let environment = pairs.iter().map(pair).collect();
+        let container =
+            ContainerOverride::builder().name(container).set_environment(Some(environment)).build();
+        TaskOverride::builder().container_overrides(container).build()
+    }
+
+    fn task() -> aws_sdk_ecs::types::builders::TaskBuilder {
+        Task::builder().task_arn("arn:task/1").version(3).last_status("RUNNING").desired_status("RUNNING")
+    }
+
+    #[test]
+    fn every_status_says_whether_the_process_may_be_working() {
+        use TaskStatus::{Ended, Running, Starting};
+        for (last, stopped, expected) in [
+            ("PROVISIONING", false, Starting),
+            ("PENDING", false, Starting),
+            ("ACTIVATING", false, Starting),
+            ("RUNNING", false, Running),
+            ("DEACTIVATING", false, Running),
+            ("STOPPING", false, Running),
+            ("STOPPING", true, Running),
+            ("DEPROVISIONING", false, Running),
+            ("DEPROVISIONING", true, Ended),
+            ("STOPPED", true, Ended),
+            ("STOPPED", false, Ended),
+            ("DELETED", false, Ended),
+            ("FROM_THE_FUTURE", false, Starting),
+            ("", false, Starting),
+        ] {
+            assert_eq!(status(last, stopped), expected, "{last} {stopped}");
+        }
+    }
+
+    #[test]
+    fn a_stopped_task_tells_code_reasons_and_who_it_was() {
+        let job = JobKey::of(&["x"]);
+        let ended = task()
+            .last_status("STOPPED")
+            .desired_status("STOPPED")
+            .stop_code(TaskStopCode::EssentialContainerExited)
+            .stopped_reason("Essential container in task exited")
+            .started_at(DateTime::from_secs(1))
+            .containers(Container::builder().name("proxy").exit_code(0).build())
+            .containers(
+                Container::builder().name("task").exit_code(137).reason("OutOfMemoryError: …").build(),
+            )
+            .overrides(overrides("task", &[(ENV_JOB, job.as_str()), (ENV_ATTEMPT, "2")]))
+            .build();
+        let expected = TaskView {
+            arn: TaskArn("arn:task/1".into()),
+            version: 3,
+            identity: Some(Identity { job, attempt: Attempt::new(2).unwrap() }),
+            status: TaskStatus::Ended,
+            stopping: true,
+            stop_code: Some("EssentialContainerExited".into()),
+            stopped_reason: Some("Essential container in task exited".into()),
+            exit_code: Some(137),
+            container_reason: Some("OutOfMemoryError: …".into()),
+            started: true,
+        };
+        assert_eq!(view(&ended, "task"), Some(expected));
+    }
+
+    #[test]
+    fn a_task_that_failed_to_start_has_no_containers() {
+        let failed = task()
+            .last_status("STOPPED")
+            .stop_code(TaskStopCode::TaskFailedToStart)
+            .set_containers(Some(Vec::new()))
+            .build();
+        let view = view(&failed, "task").unwrap();
+        assert_eq!((view.exit_code, view.container_reason, view.started), (None, None, false));
+        assert_eq!(view.stop_code.as_deref(), Some("TaskFailedToStart"));
+    }
+
+    #[test]
+    fn a_stop_code_of_the_future_is_kept_as_text() {
+        let stopped = task().stop_code(TaskStopCode::from("NewReason")).build();
+        assert_eq!(view(&stopped, "task").unwrap().stop_code.as_deref(), Some("NewReason"));
+    }
+
+    #[test]
+    fn a_task_without_our_overrides_is_somebody_elses() {
+        let job = JobKey::of(&["x"]);
+        let foreign = [
+            None,
+            Some(overrides("task", &[])),
+            Some(overrides("other", &[(ENV_JOB, job.as_str()), (ENV_ATTEMPT, "1")])),
+            Some(overrides("task", &[(ENV_JOB, job.as_str())])),
+            Some(overrides("task", &[(ENV_JOB, job.as_str()), (ENV_ATTEMPT, "0")])),
+            Some(overrides("task", &[(ENV_JOB, "../../etc"), (ENV_ATTEMPT, "1")])),
+        ];
+        for overrides in foreign {
+            let task = task().set_overrides(overrides).build();
+            assert_eq!(view(&task, "task").unwrap().identity, None, "{task:?}");
+        }
+    }
+}

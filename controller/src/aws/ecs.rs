@@ -1,0 +1,253 @@
+//! The cluster.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use aws_sdk_ecs::{
+    Client,
+    error::SdkError,
+    operation::run_task::{RunTaskError, RunTaskOutput},
+    types::{Failure, TaskDefinition},
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use transcode_config::{contract::Intent, settings::Settings};
+
+use super::{class::call_error, client::Pair, describe, run_task::LaunchTemplate, wall_ms};
+use crate::{
+    fact::{CallError, Class, Refusal},
+    ports::Cluster,
+    task_view::{TaskArn, TaskView},
+};
+
+/// ECS' limit for one DescribeTasks.
+const DESCRIBE_CHUNK: usize = 100;
+
+/// Pages of one listing: 20,000 tasks, four times what the settings allow. Also the end of a listing whose pages lead
+/// in a circle.
+const MAX_PAGES: usize = 200;
+
+/// How long a task definition is believed to be the newest.
+const DEFINITION_AGE: Duration = Duration::from_mins(1);
+
+/// Longest reason that a StopTask carries, in characters; ours are one line.
+const MAX_REASON: usize = 255;
+
+const RUN_TASK: &str = "ecs:RunTask";
+const DESCRIBE_TASKS: &str = "ecs:DescribeTasks";
+const LIST_TASKS: &str = "ecs:ListTasks";
+const STOP_TASK: &str = "ecs:StopTask";
+const DESCRIBE_DEFINITION: &str = "ecs:DescribeTaskDefinition";
+
+/// [`Cluster`] on ECS.
+#[derive(Debug)]
+pub struct Ecs {
+    clients: Pair<Client>,
+    template: LaunchTemplate,
+    cluster: String,
+    container: String,
+    family: String,
+    definition: Mutex<Option<(Instant, String)>>,
+}
+
+impl Ecs {
+    /// The cluster of these settings.
+    pub fn new(clients: Pair<Client>, settings: &Settings) -> Self {
+        Self {
+            clients,
+            template: LaunchTemplate::new(settings),
+            cluster: settings.cluster.name.clone(),
+            container: settings.cluster.container.clone(),
+            family: settings.cluster.task_definition.clone(),
+            definition: Mutex::new(None),
+        }
+    }
+
+    /// One DescribeTasks. Every task asked for is in the answer, or there is an error: a task that is neither described
+    /// nor reported as missing must not be taken for one that is gone.
+    async fn describe_chunk(&self, tasks: &[TaskArn]) -> Result<Vec<(TaskArn, Option<TaskView>)>, CallError> {
+        let answer = self
+            .clients
+            .read
+            .describe_tasks()
+            .cluster(&self.cluster)
+            .set_tasks(Some(tasks.iter().map(|task| task.0.clone()).collect()))
+            .send()
+            .await
+            .map_err(|error| call_error(DESCRIBE_TASKS, &error))?;
+        let mut views: BTreeMap<TaskArn, Option<TaskView>> = answer
+            .failures()
+            .iter()
+            .filter(|failure| failure.reason() == Some("MISSING"))
+            .filter_map(|failure| Some((TaskArn(failure.arn()?.to_owned()), None)))
+            .collect();
+        let seen = answer.tasks().iter().filter_map(|task| describe::view(task, &self.container));
+        views.extend(seen.map(|view| (view.arn.clone(), Some(view))));
+        let known = |task: &TaskArn| match views.get(task) {
+            Some(view) => Ok((task.clone(), view.clone())),
+            None => Err(unexplained(answer.failures())),
+        };
+        tasks.iter().map(known).collect()
+    }
+
+    async fn list_arns(&self) -> Result<BTreeSet<TaskArn>, CallError> {
+        let mut found = BTreeSet::new();
+        let mut next = None;
+        for _ in 0..MAX_PAGES {
+            let page = self
+                .clients
+                .read
+                .list_tasks()
+                .cluster(&self.cluster)
+                // ECS takes no other filter beside it.
+                .started_by(self.template.started_by())
+                .set_next_token(next)
+                .send()
+                .await
+                .map_err(|error| call_error(LIST_TASKS, &error))?;
+            found.extend(page.task_arns().iter().cloned().map(TaskArn));
+            next = page.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
+            if next.is_none() {
+                return Ok(found);
+            }
+        }
+        Err(failed(LIST_TASKS, Class::Transient, format!("no end after {MAX_PAGES} pages")))
+    }
+
+    fn cached_definition(&self) -> Option<String> {
+        let cached = self.definition.lock().unwrap_or_else(PoisonError::into_inner);
+        cached.as_ref().filter(|(at, _)| at.elapsed() < DEFINITION_AGE).map(|(_, arn)| arn.clone())
+    }
+}
+
+impl Cluster for Ecs {
+    async fn launch(&self, intent: &Intent) -> Result<TaskArn, Refusal> {
+        let request = self
+            .template
+            .request(intent)
+            .map_err(|error| Refusal::Failed(failed(RUN_TASK, Class::Permanent, error.to_string())))?;
+        // The last moment before the request leaves: the planner's decision may be old by now (S7).
+        if wall_ms() >= intent.launch_not_after_ms {
+            return Err(Refusal::Failed(failed(RUN_TASK, Class::Transient, "deadline passed".into())));
+        }
+        launched(request.send_with(&self.clients.write).await)
+    }
+
+    async fn describe(&self, tasks: &[TaskArn]) -> Result<Vec<(TaskArn, Option<TaskView>)>, CallError> {
+        let mut views = Vec::with_capacity(tasks.len());
+        for chunk in tasks.chunks(DESCRIBE_CHUNK) {
+            views.extend(self.describe_chunk(chunk).await?);
+        }
+        Ok(views)
+    }
+
+    async fn list(&self) -> Result<Vec<TaskView>, CallError> {
+        let arns: Vec<TaskArn> = self.list_arns().await?.into_iter().collect();
+        // Listed and then missing: gone meanwhile, or an old list. Neither is news.
+        Ok(self.describe(&arns).await?.into_iter().filter_map(|(_, view)| view).collect())
+    }
+
+    async fn stop(&self, task: &TaskArn, reason: &str) -> Result<(), CallError> {
+        let reason: String = reason.chars().take(MAX_REASON).collect();
+        let answer =
+            self.clients.write.stop_task().cluster(&self.cluster).task(&task.0).reason(reason).send().await;
+        match answer {
+            Ok(_) => Ok(()),
+            Err(error) if task_not_found(&error) => Ok(()),
+            Err(error) => Err(call_error(STOP_TASK, &error)),
+        }
+    }
+
+    async fn task_definition(&self) -> Result<String, CallError> {
+        if let Some(arn) = self.cached_definition() {
+            return Ok(arn);
+        }
+        let answer = self
+            .clients
+            .read
+            .describe_task_definition()
+            .task_definition(&self.family)
+            .send()
+            .await
+            .map_err(|error| call_error(DESCRIBE_DEFINITION, &error))?;
+        let arn = checked(answer.task_definition(), &self.container)?;
+        let mut cached = self.definition.lock().unwrap_or_else(PoisonError::into_inner);
+        *cached = Some((Instant::now(), arn.clone()));
+        Ok(arn)
+    }
+}
+
+/// What RunTask's answer means. A task that is there is adopted, however we came to know of it.
+fn launched(answer: Result<RunTaskOutput, SdkError<RunTaskError, HttpResponse>>) -> Result<TaskArn, Refusal> {
+    match answer {
+        Ok(output) => match output.tasks().iter().find_map(|task| task.task_arn()) {
+            Some(arn) => Ok(TaskArn(arn.to_owned())),
+            None => Err(refused(output.failures())),
+        },
+        Err(error) => {
+            // The token was used before with other parameters; what it launched then stands for this attempt.
+            if let Some(RunTaskError::ConflictException(conflict)) = error.as_service_error()
+                && let Some(arn) = conflict.resource_ids().first()
+            {
+                return Ok(TaskArn(arn.clone()));
+            }
+            Err(Refusal::Failed(call_error(RUN_TASK, &error)))
+        }
+    }
+}
+
+/// 200 without a task. With reasons it is ECS' last word under this token. Without any, or with MISSING, which is an
+/// answer to another question, it says nothing.
+fn refused(failures: &[Failure]) -> Refusal {
+    let reasons: Vec<String> = failures
+        .iter()
+        .filter_map(|failure| {
+            let reason = failure.reason().filter(|reason| *reason != "MISSING")?;
+            Some(match failure.detail() {
+                Some(detail) => format!("{reason}: {detail}"),
+                None => reason.to_owned(),
+            })
+        })
+        .collect();
+    if reasons.is_empty() {
+        return Refusal::Failed(failed(RUN_TASK, Class::Uncertain, "neither tasks nor failures".into()));
+    }
+    Refusal::Definitive(reasons.join("; "))
+}
+
+/// ECS has no code of its own for it, so code and text together decide.
+fn task_not_found<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool {
+    error.as_service_error().is_some_and(|error| {
+        error.code() == Some("InvalidParameterException")
+            && error.message().is_some_and(|text| text.contains("task was not found"))
+    })
+}
+
+/// The ARN of a task definition that can run our tasks.
+fn checked(definition: Option<&TaskDefinition>, container: &str) -> Result<String, CallError> {
+    let misconfigured = |message: String| failed(DESCRIBE_DEFINITION, Class::Misconfigured, message);
+    let definition = definition.ok_or_else(|| misconfigured("no task definition in the answer".into()))?;
+    let arn = definition
+        .task_definition_arn()
+        .ok_or_else(|| misconfigured("a task definition without an ARN".into()))?;
+    let ours = definition.container_definitions().iter().find(|known| known.name() == Some(container));
+    let ours = ours.ok_or_else(|| misconfigured(format!("{arn} has no container named {container}")))?;
+    if ours.log_configuration().is_none() {
+        // Tasks run all the same; but when one dies, nobody can read why.
+        tracing::warn!(task_definition = arn, container, "container has no log configuration");
+    }
+    Ok(arn.to_owned())
+}
+
+fn unexplained(failures: &[Failure]) -> CallError {
+    let reasons: Vec<&str> = failures.iter().filter_map(Failure::reason).collect();
+    let message = format!("a task is neither described nor missing; failures: {}", reasons.join("; "));
+    failed(DESCRIBE_TASKS, Class::Transient, message)
+}
+
+fn failed(operation: &'static str, class: Class, message: String) -> CallError {
+    CallError { operation, class, message }
+}

@@ -1,0 +1,164 @@
+//! The events queue: S3 notifications on registers and ECS state changes.
+//!
+//! What comes from it wakes and never decides: events are lost, repeated, late, out of order and can be forged. So
+//! they are deleted as soon as they are read, whatever they say; and with the queue dead everything still ends, at the
+//! pace of the ordinary looking.
+
+use std::time::Duration;
+
+use aws_sdk_sqs::{
+    Client,
+    types::{DeleteMessageBatchRequestEntry, Message},
+};
+use percent_encoding::percent_decode_str;
+use serde_json::Value;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use transcode_config::{
+    contract::{JobKey, Layout},
+    settings::Settings,
+};
+
+use super::class::call_error;
+use crate::{
+    fact::{CallError, Fact, Hint},
+    task_view::TaskArn,
+};
+
+/// First wait after a failed poll; doubles up to [`MAX_BACKOFF`].
+const BACKOFF: Duration = Duration::from_secs(1);
+
+/// Longest wait between failed polls. Without hints the loop looks by itself every 15 s, so nothing urgent waits here.
+const MAX_BACKOFF: Duration = Duration::from_mins(1);
+
+/// SQS' most for one receive and one batch.
+const BATCH: i32 = 10;
+
+/// Reads the events queue.
+#[derive(Debug)]
+pub struct Hints {
+    client: Client,
+    url: String,
+    wait: i32,
+}
+
+impl Hints {
+    /// The reader; none where the settings name no events queue.
+    pub fn new(client: Client, settings: &Settings) -> Option<Self> {
+        let wait = i32::try_from(settings.calls.receive_wait_seconds).unwrap_or(20);
+        Some(Self { client, url: settings.events.queue_url.clone()?, wait })
+    }
+
+    /// Reads until told to stop, or until nobody listens any more. A full channel drops hints.
+    pub async fn run(self, facts: mpsc::Sender<Fact>, stop: CancellationToken) {
+        let mut backoff = BACKOFF;
+        while !facts.is_closed() {
+            let polled = tokio::select! {
+                polled = self.poll(&facts) => polled,
+                () = stop.cancelled() => return,
+            };
+            let Err(error) = polled else {
+                backoff = BACKOFF;
+                continue;
+            };
+            tracing::warn!(%error, class = ?error.class, wait = ?backoff, "events queue cannot be read");
+            tokio::select! {
+                () = tokio::time::sleep(backoff) => {}
+                () = stop.cancelled() => return,
+            }
+            backoff = (backoff * 2).min(MAX_BACKOFF);
+        }
+    }
+
+    async fn poll(&self, facts: &mpsc::Sender<Fact>) -> Result<(), CallError> {
+        let answer = self
+            .client
+            .receive_message()
+            .queue_url(&self.url)
+            .max_number_of_messages(BATCH)
+            .wait_time_seconds(self.wait)
+            .send()
+            .await
+            .map_err(|error| call_error("sqs:ReceiveMessage", &error))?;
+        let messages = answer.messages.unwrap_or_default();
+        for hint in messages.iter().filter_map(Message::body).flat_map(read) {
+            // Full: the loop is awake already. Closed: the loop above ends.
+            let _ = facts.try_send(Fact::Hinted(hint));
+        }
+        self.delete(&messages).await
+    }
+
+    /// Entries that fail come back and are read again, which is harmless.
+    async fn delete(&self, messages: &[Message]) -> Result<(), CallError> {
+        let entry = |(index, message): (usize, &Message)| {
+            let entry = DeleteMessageBatchRequestEntry::builder().id(index.to_string());
+            entry.set_receipt_handle(message.receipt_handle.clone()).build().ok()
+        };
+        let entries: Vec<_> = messages.iter().enumerate().filter_map(entry).collect();
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let request = self.client.delete_message_batch().queue_url(&self.url);
+        let answer = request.set_entries(Some(entries)).send().await;
+        answer.map(|_| ()).map_err(|error| call_error("sqs:DeleteMessageBatch", &error))
+    }
+}
+
+/// The hints in a body; none in what is not understood.
+fn read(body: &str) -> Vec<Hint> {
+    let Ok(event) = serde_json::from_str::<Value>(body) else { return Vec::new() };
+    if event.get("detail-type").and_then(Value::as_str) == Some("ECS Task State Change") {
+        let arn = event.pointer("/detail/taskArn").and_then(Value::as_str);
+        return arn.map(|arn| Hint::Task(TaskArn(arn.to_owned()))).into_iter().collect();
+    }
+    let records = event.get("Records").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let key = |record: &Value| register(record.pointer("/s3/object/key")?.as_str()?);
+    records.iter().filter_map(key).map(Hint::Register).collect()
+}
+
+/// The job whose register lies at a form-encoded key.
+fn register(key: &str) -> Option<JobKey> {
+    Layout::job_of_register(&percent_decode_str(key).decode_utf8().ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_register_hints_at_its_job() {
+        let job = JobKey::of(&["x"]);
+        let key = Layout::of(&job).terminal();
+        for key in [key.clone(), key.replace('/', "%2F")] {
+            let body = json!({"Records": [{"s3": {"bucket": {"name": "b"}, "object": {"key": key}}}]});
+            assert_eq!(read(&body.to_string()), [Hint::Register(job.clone())]);
+        }
+    }
+
+    #[test]
+    fn a_state_change_hints_at_its_task() {
+        let body = json!({"version": "0", "detail-type": "ECS Task State Change", "source": "aws.ecs",
+            "detail": {"taskArn": "arn:aws:ecs:eu-west-1:1:task/c/1", "version": 4, "lastStatus": "STOPPED"}});
+        assert_eq!(read(&body.to_string()), [Hint::Task(TaskArn("arn:aws:ecs:eu-west-1:1:task/c/1".into()))]);
+    }
+
+    #[test]
+    fn garbage_hints_at_nothing() {
+        for body in [
+            "",
+            "null",
+            "[]",
+            "\"Records\"",
+            "{\"Records\": 3}",
+            "{\"Records\": [null, 1, {\"s3\": {\"object\": {\"key\": 7}}}]}",
+            "{\"Records\": [{\"s3\": {\"object\": {\"key\": \"jobs/../terminal.json\"}}}]}",
+            "{\"Records\": [{\"s3\": {\"object\": {\"key\": \"%ff%fe\"}}}]}",
+            "{\"detail-type\": \"ECS Task State Change\", \"detail\": []}",
+            "{\"Event\": \"s3:TestEvent\"}",
+        ] {
+            assert_eq!(read(body), [], "{body}");
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! Adapters: the ports of [`crate::ports`] on AWS, one file for each service.
+//!
+//! They are thin. Each method is one call (or its pages), and what it means lies in the port's documentation. They
+//! decide nothing and retry nothing that changes the world: a planner that knows why a call is made also knows whether
+//! it should be made again. Reads may be retried by the SDK.
+//!
+//! | file | what |
+//! |---|---|
+//! | `client` | one HTTP client for all services, with the timeouts of the settings |
+//! | `class` | the one table from error to [`crate::fact::Class`] |
+//! | `sqs`, `ecs`, `state` | the ports |
+//! | `run_task`, `describe` | pure: intent to RunTask, DescribeTasks' answer to views |
+//! | `hints` | the events queue, which wakes and never decides |
+//! | `cloudwatch` | sends the metrics of [`crate::events`] |
+
+pub mod class;
+pub mod client;
+pub mod cloudwatch;
+mod describe;
+pub mod ecs;
+pub mod hints;
+pub mod run_task;
+pub mod sqs;
+pub mod state;
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+pub use self::{client::Clients, cloudwatch::CloudWatch, ecs::Ecs, hints::Hints, sqs::Sqs, state::S3Store};
+
+/// The wall clock, in milliseconds since 1970. Adapters are one of the edges that may ask for it.
+fn wall_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,151 @@
+//! RunTask, built from the intent alone.
+//!
+//! **Promise (S7):** the same intent gives the same bytes. Under one client token ECS answers another request with
+//! `ConflictException`, so nothing in here may depend on time, receive count, receipt handle or on who asks.
+
+use aws_sdk_ecs::{
+    error::BuildError,
+    operation::run_task::builders::RunTaskInputBuilder,
+    types::{
+        AssignPublicIp, AwsVpcConfiguration, CapacityProviderStrategyItem, ContainerOverride,
+        EphemeralStorage, KeyValuePair, NetworkConfiguration, PropagateTags, Tag, TaskOverride,
+    },
+};
+use serde_json::{Value, json};
+use transcode_config::{
+    contract::{Capacity, ENV_ATTEMPT, ENV_JOB, Intent, Variant},
+    settings::{ClusterSettings, Settings},
+};
+
+/// ECS' limit for overrides as JSON, in characters.
+const MAX_OVERRIDES: usize = 8192;
+
+/// What all launches of this environment have in common.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LaunchTemplate {
+    environment: String,
+    cluster: ClusterSettings,
+}
+
+/// Why no request can be made of an intent.
+#[derive(Debug, thiserror::Error)]
+pub enum RequestError {
+    /// ECS would refuse it.
+    #[error("the overrides have {0} characters as JSON; ECS takes {MAX_OVERRIDES}")]
+    OverridesTooLong(usize),
+    /// Something that ECS requires is missing.
+    #[error(transparent)]
+    Incomplete(#[from] BuildError),
+}
+
+impl LaunchTemplate {
+    /// The template of these settings.
+    pub fn new(settings: &Settings) -> Self {
+        Self { environment: settings.environment.clone(), cluster: settings.cluster.clone() }
+    }
+
+    /// `startedBy` of every task of this environment. By it they are found again: StopTask deletes tags.
+    pub fn started_by(&self) -> String {
+        format!("transcode-{}", self.environment)
+    }
+
+    /// The request for an intent.
+    pub fn request(&self, intent: &Intent) -> Result<RunTaskInputBuilder, RequestError> {
+        let overrides = self.overrides(intent);
+        let length = json_length(&overrides);
+        if length > MAX_OVERRIDES {
+            return Err(RequestError::OverridesTooLong(length));
+        }
+        let request = RunTaskInputBuilder::default()
+            .cluster(&self.cluster.name)
+            .task_definition(&intent.task_definition)
+            .client_token(intent.client_token())
+            .started_by(self.started_by())
+            .count(1)
+            // Instead of a launch type: with one, ECS refuses Spot.
+            .capacity_provider_strategy(provider(intent.variant.capacity)?)
+            .platform_version(&self.cluster.platform_version)
+            .network_configuration(self.network()?)
+            .overrides(overrides)
+            // A shell in a container that decodes untrusted files is not offered.
+            .enable_execute_command(false)
+            .propagate_tags(PropagateTags::TaskDefinition);
+        Ok(self.tags(intent).into_iter().fold(request, RunTaskInputBuilder::tags))
+    }
+
+    fn network(&self) -> Result<NetworkConfiguration, BuildError> {
+        let public =
+            if self.cluster.assign_public_ip { AssignPublicIp::Enabled } else { AssignPublicIp::Disabled };
+        let vpc = AwsVpcConfiguration::builder()
+            .set_subnets(Some(self.cluster.subnets.clone()))
+            .set_security_groups(Some(self.cluster.security_groups.clone()))
+            .assign_public_ip(public)
+            .build()?;
+        Ok(NetworkConfiguration::builder().awsvpc_configuration(vpc).build())
+    }
+
+    /// The identity is all that the task is told (S16); everything else is in `spec.json`.
+    fn overrides(&self, intent: &Intent) -> TaskOverride {
+        let Variant { cpu, memory_mib, ephemeral_gib, .. } = &intent.variant;
+        let pair = |name: &str, value: String| KeyValuePair::builder().name(name).value(value).build();
+        let container = ContainerOverride::builder()
+            .name(&self.cluster.container)
+            .environment(pair(ENV_JOB, intent.job.to_string()))
+            .environment(pair(ENV_ATTEMPT, intent.attempt.to_string()))
+            .build();
+        TaskOverride::builder()
+            .container_overrides(container)
+            .cpu(cpu.to_string())
+            .memory(memory_mib.to_string())
+            .set_ephemeral_storage(ephemeral_gib.map(storage))
+            .build()
+    }
+
+    /// For cost reports and people. Identity does not depend on them.
+    fn tags(&self, intent: &Intent) -> [Tag; 3] {
+        let tag = |key: &str, value: String| Tag::builder().key(key).value(value).build();
+        [
+            tag("transcode:environment", self.environment.clone()),
+            tag("transcode:job", intent.job.to_string()),
+            tag("transcode:attempt", intent.attempt.to_string()),
+        ]
+    }
+}
+
+fn provider(capacity: Capacity) -> Result<CapacityProviderStrategyItem, BuildError> {
+    let name = match capacity {
+        Capacity::Fargate => "FARGATE",
+        Capacity::FargateSpot => "FARGATE_SPOT",
+    };
+    CapacityProviderStrategyItem::builder().capacity_provider(name).weight(1).build()
+}
+
+fn storage(gib: u32) -> EphemeralStorage {
+    EphemeralStorage::builder().size_in_gib(i32::try_from(gib).unwrap_or(i32::MAX)).build()
+}
+
+/// Length of the overrides as ECS counts them: characters of the JSON.
+fn json_length(overrides: &TaskOverride) -> usize {
+    let containers: Vec<Value> = overrides
+        .container_overrides()
+        .iter()
+        .map(|container| {
+            let environment: Vec<Value> = container
+                .environment()
+                .iter()
+                .map(|pair| json!({"name": pair.name(), "value": pair.value()}))
+                .collect();
+            json!({"name": container.name(), "environment": environment})
+        })
+        .collect();
+    let storage = overrides.ephemeral_storage().map(EphemeralStorage::size_in_gib);
+    json!({
+        "containerOverrides": containers,
+        "cpu": overrides.cpu(),
+        "memory": overrides.memory(),
+        "ephemeralStorage": {"sizeInGiB": storage},
+    })
+    .to_string()
+    .chars()
+    .count()
+}

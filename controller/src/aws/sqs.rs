@@ -1,0 +1,226 @@
+//! The job queues and their dead-letter queues.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_sqs::{
+    Client,
+    error::SdkError,
+    types::{Message, MessageSystemAttributeName, QueueAttributeName},
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use transcode_config::settings::{QueueSettings, Settings};
+
+use super::{class::call_error, client::Pair};
+use crate::{
+    action::{DeadLetter, LeaseRef},
+    clock::Ms,
+    fact::{CallError, Class, Incoming, MessageId, QueueName},
+    message::DeadLetterBody,
+    ports::{Depth, Queue},
+};
+
+/// SQS' longest visibility timeout, in seconds.
+const MAX_VISIBILITY: i32 = 43_200;
+
+const RECEIVE: &str = "sqs:ReceiveMessage";
+const DELETE: &str = "sqs:DeleteMessage";
+const CHANGE_VISIBILITY: &str = "sqs:ChangeMessageVisibility";
+const SEND: &str = "sqs:SendMessage";
+const ATTRIBUTES: &str = "sqs:GetQueueAttributes";
+
+/// [`Queue`] on SQS.
+#[derive(Debug, Clone)]
+pub struct Sqs {
+    clients: Pair<Client>,
+    queues: BTreeMap<QueueName, QueueSettings>,
+    visibility: i32,
+    wait: i32,
+}
+
+impl Sqs {
+    /// The queues of these settings.
+    pub fn new(clients: Pair<Client>, settings: &Settings) -> Self {
+        Self {
+            clients,
+            queues: settings.queues.clone(),
+            visibility: seconds(settings.lease.visibility_seconds * 1000),
+            wait: i32::try_from(settings.calls.receive_wait_seconds).unwrap_or(20),
+        }
+    }
+
+    /// A queue that the settings no longer name has no address any more; its messages come back by themselves.
+    fn queue(&self, operation: &'static str, name: &QueueName) -> Result<&QueueSettings, CallError> {
+        self.queues.get(name).ok_or_else(|| CallError {
+            operation,
+            class: Class::Permanent,
+            message: format!("no queue named {name} in the settings"),
+        })
+    }
+}
+
+impl Queue for Sqs {
+    async fn receive(&self, queue: &QueueName, max: u8) -> Result<Vec<Incoming>, CallError> {
+        let answer = self
+            .clients
+            .write
+            .receive_message()
+            .queue_url(&self.queue(RECEIVE, queue)?.url)
+            .max_number_of_messages(i32::from(max.clamp(1, 10)))
+            .wait_time_seconds(self.wait)
+            .visibility_timeout(self.visibility)
+            .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp)
+            .send()
+            .await
+            .map_err(|error| call_error(RECEIVE, &error))?;
+        Ok(answer.messages.unwrap_or_default().into_iter().filter_map(incoming).collect())
+    }
+
+    async fn delete(&self, lease: &LeaseRef) -> Result<bool, CallError> {
+        let answer = self
+            .clients
+            .write
+            .delete_message()
+            .queue_url(&self.queue(DELETE, &lease.queue)?.url)
+            .receipt_handle(&lease.receipt)
+            .send()
+            .await;
+        held(DELETE, answer)
+    }
+
+    async fn set_visibility(&self, lease: &LeaseRef, ms: Ms) -> Result<bool, CallError> {
+        let answer = self
+            .clients
+            .write
+            .change_message_visibility()
+            .queue_url(&self.queue(CHANGE_VISIBILITY, &lease.queue)?.url)
+            .receipt_handle(&lease.receipt)
+            .visibility_timeout(seconds(ms))
+            .send()
+            .await;
+        held(CHANGE_VISIBILITY, answer)
+    }
+
+    async fn dead_letter(&self, letter: &DeadLetter) -> Result<(), CallError> {
+        let body = DeadLetterBody::of(letter).encode();
+        let answer = self
+            .clients
+            .write
+            .send_message()
+            .queue_url(&self.queue(SEND, &letter.lease.queue)?.dead_letter_url)
+            .message_body(body)
+            .send()
+            .await;
+        answer.map(|_| ()).map_err(|error| call_error(SEND, &error))
+    }
+
+    async fn depth(&self, queue: &QueueName) -> Result<Depth, CallError> {
+        use QueueAttributeName as Name;
+        let names = [
+            Name::ApproximateNumberOfMessages,
+            Name::ApproximateNumberOfMessagesNotVisible,
+            Name::ApproximateNumberOfMessagesDelayed,
+        ];
+        let answer = self
+            .clients
+            .read
+            .get_queue_attributes()
+            .queue_url(&self.queue(ATTRIBUTES, queue)?.url)
+            .set_attribute_names(Some(names.to_vec()))
+            .send()
+            .await
+            .map_err(|error| call_error(ATTRIBUTES, &error))?;
+        let attributes = answer.attributes.unwrap_or_default();
+        let [visible, in_flight, delayed] =
+            names.map(|name| attributes.get(&name).and_then(|count| count.parse().ok()).unwrap_or(0));
+        Ok(Depth { visible, in_flight, delayed })
+    }
+}
+
+/// A message as it was received. SQS sends none without id and handle; one without a body is read as empty, so that
+/// it is refused with a reason instead of coming back for ever.
+fn incoming(message: Message) -> Option<Incoming> {
+    let sent =
+        message.attributes.as_ref().and_then(|all| all.get(&MessageSystemAttributeName::SentTimestamp));
+    let sent_at_ms = sent.and_then(|text| text.parse().ok());
+    Some(Incoming {
+        id: MessageId(message.message_id?),
+        receipt: message.receipt_handle?,
+        body: message.body.unwrap_or_default(),
+        sent_at_ms,
+    })
+}
+
+/// Whether the handle was still worth something.
+fn held<T, E>(
+    operation: &'static str,
+    answer: Result<T, SdkError<E, HttpResponse>>,
+) -> Result<bool, CallError>
+where
+    E: std::error::Error + ProvideErrorMetadata + 'static,
+{
+    match answer {
+        Ok(_) => Ok(true),
+        Err(error) if error.as_service_error().is_some_and(lease_lost) => Ok(false),
+        Err(error) => Err(call_error(operation, &error)),
+    }
+}
+
+/// Ordinary ends of a lease. The same code also stands for a timeout beyond the 12 h, which is another matter: there
+/// the lease is still ours, so the text is looked at too.
+fn lease_lost<E: ProvideErrorMetadata>(error: &E) -> bool {
+    let text = error.message().unwrap_or_default();
+    match error.code().unwrap_or_default() {
+        "ReceiptHandleIsInvalid"
+        | "MessageNotInflight"
+        | "AWS.SimpleQueueService.MessageNotInflight"
+        | "InvalidIdFormat" => true,
+        "InvalidParameterValue" => text.contains("eceipt handle") || text.contains("ReceiptHandle"),
+        _ => false,
+    }
+}
+
+/// Whole seconds, rounded up: a lease must not end before the ledger thinks so, nor a message come back too soon.
+fn seconds(ms: Ms) -> i32 {
+    i32::try_from(ms.div_ceil(1000)).unwrap_or(MAX_VISIBILITY).min(MAX_VISIBILITY)
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_sqs::operation::change_message_visibility::ChangeMessageVisibilityError as Error;
+    use aws_smithy_types::error::ErrorMetadata;
+
+    use super::*;
+
+    #[test]
+    fn a_lease_is_lost_only_when_the_handle_is_worthless() {
+        let beyond = "Value 43200 for parameter VisibilityTimeout is invalid. Reason: Total VisibilityTimeout for \
+                      the message is beyond the limit [43200 seconds].";
+        let expired =
+            "Value AQEB for parameter ReceiptHandle is invalid. Reason: The receipt handle has expired.";
+        for (code, text, lost) in [
+            ("ReceiptHandleIsInvalid", "", true),
+            ("AWS.SimpleQueueService.MessageNotInflight", "", true),
+            ("InvalidParameterValue", expired, true),
+            ("InvalidParameterValue", beyond, false),
+            ("RequestThrottled", "", false),
+            ("AWS.SimpleQueueService.NonExistentQueue", "", false),
+        ] {
+            let error = Error::generic(ErrorMetadata::builder().code(code).message(text).build());
+            assert_eq!(lease_lost(&error), lost, "{code} {text}");
+        }
+    }
+
+    #[test]
+    fn visibility_is_rounded_up_and_never_above_12_hours() {
+        assert_eq!([0, 1, 1000, 1001].map(seconds), [0, 1, 1, 2]);
+        assert_eq!([43_200_000, u64::MAX].map(seconds), [43_200, 43_200]);
+    }
+
+    #[test]
+    fn a_message_without_a_body_is_kept_and_one_without_a_handle_cannot_be() {
+        let message = Message::builder().message_id("m").receipt_handle("r").build();
+        assert_eq!(incoming(message).unwrap().body, "");
+        assert_eq!(incoming(Message::builder().message_id("m").build()), None);
+    }
+}

@@ -1,0 +1,245 @@
+//! The state bucket and, for settling, the output bucket.
+
+use std::time::Duration;
+
+use aws_sdk_s3::{Client, error::SdkError, operation::put_object::PutObjectError, primitives::ByteStream};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use transcode_config::{
+    contract::{
+        Attempt, Document, EntryPoint, Heartbeat, Intent, JobKey, JobSpec, Layout, Succeeded, Terminal,
+        decode, encode,
+    },
+    settings::Settings,
+};
+
+use super::{
+    class::{call_error, status},
+    client::Pair,
+};
+use crate::{
+    fact::{CallError, Class, Snapshot},
+    ports::{InspectError, Store},
+};
+
+/// Retries of a conditional write that met another one on the same key (409). Two controllers and a task at most write
+/// to one key, so the second try nearly always gets its answer.
+const CONFLICT_RETRIES: u32 = 3;
+
+/// Wait after the first 409; doubles.
+const CONFLICT_WAIT: Duration = Duration::from_millis(50);
+
+/// Pages of one listing of attempts: 10,000 objects, two for each attempt, many times the budgets of a job.
+const MAX_PAGES: usize = 10;
+
+/// Largest document that is read. Above the contract's own limit, so that `decode` says what is wrong.
+const MAX_BODY: usize = (1 << 20) + 1;
+
+const GET: &str = "s3:GetObject";
+const PUT: &str = "s3:PutObject";
+const LIST: &str = "s3:ListObjectsV2";
+const COPY: &str = "s3:CopyObject";
+
+/// What may stand unescaped in `x-amz-copy-source`.
+const COPY_SOURCE: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+type PutError = SdkError<PutObjectError, HttpResponse>;
+
+/// [`Store`] on S3.
+#[derive(Debug, Clone)]
+pub struct S3Store {
+    clients: Pair<Client>,
+    bucket: String,
+    body_timeout: Duration,
+}
+
+impl S3Store {
+    /// The buckets of these settings.
+    pub fn new(clients: Pair<Client>, settings: &Settings) -> Self {
+        Self {
+            clients,
+            bucket: settings.state.bucket.clone(),
+            body_timeout: Duration::from_secs(settings.calls.attempt_seconds),
+        }
+    }
+
+    /// A document, or none where there is no such object.
+    pub async fn read<D: Document>(&self, key: &str) -> Result<Option<D>, InspectError> {
+        let answer = self.clients.read.get_object().bucket(&self.bucket).key(key).send().await;
+        let body = match answer {
+            Ok(object) => object.body,
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(aws_sdk_s3::operation::get_object::GetObjectError::is_no_such_key) =>
+            {
+                return Ok(None);
+            }
+            Err(error) => return Err(InspectError::Call(call_error(GET, &error))),
+        };
+        // The SDK's timeouts end where the body begins.
+        let bytes = tokio::time::timeout(self.body_timeout, collect(body))
+            .await
+            .unwrap_or_else(|_| Err("time ran out within the body".into()))
+            .map_err(|message| InspectError::Call(failed(GET, Class::Transient, message)))?;
+        decode(&bytes).map(Some).map_err(|error| InspectError::Unreadable(format!("{key}: {error}")))
+    }
+
+    /// Creates an object unless there is one. `Ok(false)`: there is one, which may be our own of a try whose answer was
+    /// lost.
+    async fn create<D: Document>(&self, key: &str, document: &D) -> Result<bool, CallError> {
+        let body = encode(document);
+        let mut wait = CONFLICT_WAIT;
+        for _ in 0..CONFLICT_RETRIES {
+            match created(self.put(key, body.clone()).await) {
+                Err(error) if status(&error) == Some(409) => tokio::time::sleep(wait).await,
+                answer => return answer.map_err(|error| call_error(PUT, &error)),
+            }
+            wait *= 2;
+        }
+        created(self.put(key, body).await).map_err(|error| call_error(PUT, &error))
+    }
+
+    async fn put(&self, key: &str, body: Vec<u8>) -> Result<(), PutError> {
+        let request = self.clients.write.put_object().bucket(&self.bucket).key(key).if_none_match("*");
+        request.content_type("application/json").body(ByteStream::from(body)).send().await.map(|_| ())
+    }
+
+    /// The newest attempt that has an intent.
+    pub async fn newest(&self, job: &JobKey) -> Result<Option<Attempt>, CallError> {
+        let layout = Layout::of(job);
+        let mut newest = None;
+        let mut next = None;
+        for _ in 0..MAX_PAGES {
+            let page = self
+                .clients
+                .read
+                .list_objects_v2()
+                .bucket(&self.bucket)
+                .prefix(layout.attempts())
+                .set_continuation_token(next)
+                .send()
+                .await
+                .map_err(|error| call_error(LIST, &error))?;
+            let keys = page.contents().iter().filter_map(|object| object.key());
+            newest = newest.max(keys.filter_map(|key| layout.attempt_of_intent(key)).max());
+            next = page.next_continuation_token().map(str::to_owned);
+            if next.is_none() {
+                return Ok(newest);
+            }
+        }
+        Err(failed(LIST, Class::Permanent, format!("more than {MAX_PAGES} pages of attempts of job {job}")))
+    }
+
+    /// Reads the intent of an attempt that is known to have one.
+    async fn read_intent(&self, job: &JobKey, attempt: Attempt) -> Result<Intent, InspectError> {
+        let key = Layout::of(job).intent(attempt);
+        let intent: Intent = self.read(&key).await?.ok_or_else(|| gone(&key))?;
+        let expected = intent.job == *job && intent.attempt == attempt;
+        if expected { Ok(intent) } else { Err(strange(&key)) }
+    }
+
+    async fn read_register(&self, job: &JobKey) -> Result<Option<Terminal>, InspectError> {
+        let key = Layout::of(job).terminal();
+        let terminal: Option<Terminal> = self.read(&key).await?;
+        if terminal.as_ref().is_some_and(|terminal| terminal.job != *job) {
+            return Err(strange(&key));
+        }
+        Ok(terminal)
+    }
+
+    async fn copy(&self, bucket: &str, entry: &EntryPoint) -> Result<(), CallError> {
+        let source = format!("{bucket}/{}", utf8_percent_encode(&entry.from.key, COPY_SOURCE));
+        let answer =
+            self.clients.write.copy_object().bucket(bucket).key(&entry.to).copy_source(source).send().await;
+        answer.map(|_| ()).map_err(|error| call_error(COPY, &error))
+    }
+}
+
+impl Store for S3Store {
+    async fn inspect(&self, job: &JobKey) -> Result<Snapshot, InspectError> {
+        let mut snapshot = Snapshot::default();
+        if let Some(attempt) = self.newest(job).await.map_err(InspectError::Call)? {
+            snapshot.intent = Some(self.read_intent(job, attempt).await?);
+            let key = Layout::of(job).heartbeat(attempt);
+            let heartbeat: Option<Heartbeat> = self.read(&key).await?;
+            if heartbeat.as_ref().is_some_and(|beat| beat.job != *job || beat.attempt != attempt) {
+                return Err(strange(&key));
+            }
+            snapshot.heartbeat = heartbeat;
+        }
+        // Last, so that "absent" is true of a moment after everything above: an attempt that was over by then has
+        // not won.
+        snapshot.terminal = self.read_register(job).await?;
+        Ok(snapshot)
+    }
+
+    async fn intend(&self, spec: &JobSpec, intent: &Intent) -> Result<Intent, InspectError> {
+        let layout = Layout::of(&intent.job);
+        // First the specification: a task may start the moment that its intent is there.
+        self.create(&layout.spec(), spec).await.map_err(InspectError::Call)?;
+        let key = layout.intent(intent.attempt);
+        if self.create(&key, intent).await.map_err(InspectError::Call)? {
+            return Ok(intent.clone());
+        }
+        self.read_intent(&intent.job, intent.attempt).await
+    }
+
+    async fn bury(&self, terminal: &Terminal) -> Result<Terminal, InspectError> {
+        let key = Layout::of(&terminal.job).terminal();
+        if self.create(&key, terminal).await.map_err(InspectError::Call)? {
+            return Ok(terminal.clone());
+        }
+        self.read_register(&terminal.job).await?.ok_or_else(|| gone(&key))
+    }
+
+    async fn publish(&self, winner: &Succeeded) -> Result<(), CallError> {
+        for entry in &winner.entry_points {
+            // The register comes from the process that decoded a stranger's file: it names its own folder or nothing.
+            if !entry.from.key.starts_with(&winner.folder) {
+                let message = format!("{} is not in the winner's folder {}", entry.from.key, winner.folder);
+                return Err(failed(COPY, Class::Permanent, message));
+            }
+            self.copy(&winner.bucket, entry).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a conditional write created its object.
+#[allow(clippy::result_large_err, reason = "the SDK's own error, taken apart at once")]
+fn created(answer: Result<(), PutError>) -> Result<bool, PutError> {
+    match answer {
+        Ok(()) => Ok(true),
+        Err(error) if status(&error) == Some(412) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// The body, up to a document's size.
+async fn collect(mut body: ByteStream) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = body.try_next().await.map_err(|error| format!("body: {error}"))? {
+        let room = MAX_BODY - bytes.len();
+        bytes.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
+        if bytes.len() == MAX_BODY {
+            break;
+        }
+    }
+    Ok(bytes)
+}
+
+/// It was there a moment ago. Lifecycle rules remove what is old; looking again tells.
+fn gone(key: &str) -> InspectError {
+    InspectError::Call(failed(GET, Class::Transient, format!("{key}: gone meanwhile")))
+}
+
+/// A document that says of itself that it belongs elsewhere must not decide here (S15).
+fn strange(key: &str) -> InspectError {
+    InspectError::Unreadable(format!("{key}: names another job or attempt than its key"))
+}
+
+fn failed(operation: &'static str, class: Class, message: String) -> CallError {
+    CallError { operation, class, message }
+}

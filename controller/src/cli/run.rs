@@ -1,0 +1,147 @@
+//! `run`: settings and adapters put together.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use anyhow::Context;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    sync::mpsc,
+};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+use transcode_config::{Settings, ladder::Profile};
+
+use crate::{
+    aws::{Clients, CloudWatch, Ecs, Hints, S3Store, Sqs},
+    events::{Events, Moment},
+    fact::Fact,
+    http::{self, Status},
+    message::Rules,
+    observe::Watch,
+    policy::Policy,
+    ports::{Ports, Queue},
+    reconciler::Reconciler,
+    run::{Limits, run as reconcile},
+};
+
+/// Hints that wait to be absorbed. A full channel drops hints: they only wake.
+const HINTS: usize = 1024;
+
+pub(super) fn run(settings: Settings) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new("warn,transcode_controller=info"));
+    tracing_subscriber::fmt().json().flatten_event(true).with_env_filter(filter).init();
+    let runtime = tokio::runtime::Runtime::new().context("no runtime")?;
+    let result = runtime.block_on(serve(settings));
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    result
+}
+
+async fn serve(settings: Settings) -> anyhow::Result<()> {
+    let reconciler =
+        Reconciler::new(uuid::Uuid::new_v4().to_string(), Policy::from(&settings), rules(&settings)?);
+    let listener = TcpListener::bind(&settings.http.listen)
+        .await
+        .with_context(|| format!("http.listen: {} cannot be bound", settings.http.listen))?;
+    let clients = Clients::load(&settings.calls).await;
+    let (stop, after) = (stop_on_signals()?, CancellationToken::new());
+    let (events, status) = (Arc::new(Events::new()), Arc::new(Status::default()));
+    let (hint, hints) = mpsc::channel::<Fact>(HINTS);
+
+    let queue = Sqs::new(clients.sqs.clone(), &settings);
+    let depth = tokio::spawn(watch_depth(
+        Sqs::new(clients.sqs.clone(), &settings),
+        settings.clone(),
+        Arc::clone(&events),
+    ));
+    if let Some(reader) = Hints::new(clients.sqs.read.clone(), &settings) {
+        tokio::spawn(reader.run(hint.clone(), stop.clone()));
+    }
+    let flusher = CloudWatch::new(clients.cloudwatch.clone(), &settings);
+    let sent = tokio::spawn(flusher.run(Arc::clone(&events), after.clone()));
+    tokio::spawn(http::serve(listener, Arc::clone(&status), after.clone()));
+
+    tracing::info!(
+        environment = settings.environment,
+        version = env!("CARGO_PKG_VERSION"),
+        "controller started"
+    );
+    let ports = Ports {
+        queue,
+        cluster: Ecs::new(clients.ecs.clone(), &settings),
+        store: S3Store::new(clients.s3.clone(), &settings),
+    };
+    let watch = Arc::new(Watch { events: Arc::clone(&events), status });
+    reconcile(reconciler, ports, hints, watch, limits(&settings), stop).await;
+    // The sender lives until here: a closed channel would be taken for a dead events queue.
+    drop(hint);
+    depth.abort();
+    events.emit(Moment::DrainEnded { complete: true });
+    after.cancel();
+    tokio::time::timeout(Duration::from_secs(5), sent).await.ok();
+    Ok(())
+}
+
+fn limits(settings: &Settings) -> Limits {
+    Limits {
+        concurrency: settings.calls.concurrency as usize,
+        // An action is at most a handful of calls, one after the other.
+        give_up: Duration::from_secs(settings.calls.operation_seconds * 4),
+        drain: Duration::from_secs(settings.drain.timeout_seconds),
+    }
+}
+
+fn rules(settings: &Settings) -> anyhow::Result<Rules> {
+    let profiles: BTreeMap<String, Profile> = Profile::built_in_names()
+        .filter_map(|name| Profile::built_in(name).map(|profile| (name.to_owned(), profile)))
+        .collect();
+    let named = settings.sources.values().filter_map(|source| source.profile.as_ref());
+    for name in named.chain([&settings.jobs.default_profile]) {
+        anyhow::ensure!(
+            profiles.contains_key(name),
+            "profile {name}: not known; known: {:?}",
+            profiles.keys()
+        );
+    }
+    let sources = settings.sources.values();
+    Ok(Rules {
+        sources: sources
+            .map(|source| (source.bucket.clone(), source.prefix.clone(), source.profile.clone()))
+            .collect(),
+        profiles,
+        default_profile: settings.jobs.default_profile.clone(),
+        output_bucket: settings.output.bucket.clone(),
+        output_root: settings.output.prefix.clone(),
+        max_run_seconds: settings.jobs.max_run_seconds,
+        max_source_bytes: settings.jobs.max_source_bytes,
+    })
+}
+
+/// Reads the queues' counts for the metrics. Nothing is decided by them: they lag by a minute and more.
+async fn watch_depth(queue: Sqs, settings: Settings, events: Arc<Events>) {
+    let mut every = tokio::time::interval(Duration::from_secs(settings.metrics.period_seconds));
+    loop {
+        every.tick().await;
+        for name in settings.queues.keys() {
+            match queue.depth(name).await {
+                Ok(depth) => events.emit(Moment::DepthPolled { queue: name, depth }),
+                Err(error) => tracing::warn!(%error, queue = name, "queue depth cannot be read"),
+            }
+        }
+    }
+}
+
+fn stop_on_signals() -> anyhow::Result<CancellationToken> {
+    let stop = CancellationToken::new();
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let token = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        token.cancel();
+    });
+    Ok(stop)
+}

@@ -1,0 +1,38 @@
+//! Each observable moment once: its log line and its metric leave together.
+//!
+//! Code that does something says [`Events::emit`] with a [`Moment`]; what is logged and what is counted is decided
+//! here. Nothing in here needs a runtime, a network or a clock: the simulator counts with the same code.
+
+mod metric;
+mod moment;
+mod registry;
+
+pub use self::{
+    metric::{Kind, Metric, MetricInfo, Unit},
+    moment::{Ending, Moment},
+    registry::{Point, Registry, Value},
+};
+
+/// Where moments go.
+#[derive(Debug, Default)]
+pub struct Events {
+    registry: Registry,
+}
+
+impl Events {
+    /// With all counters at zero.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Logs and counts a moment.
+    pub fn emit(&self, moment: Moment<'_>) {
+        moment.log();
+        moment.count(&self.registry);
+    }
+
+    /// What has been counted.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+}

@@ -1,0 +1,195 @@
+//! Counters, gauges and distributions between two flushes.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use transcode_config::contract::FailureCode;
+
+use super::metric::{Kind, Metric};
+
+/// Most different values of one distribution in one period; more are counted under their nearest lower neighbour.
+/// Three digits over six decades are 5,400 values at worst; a thousand jobs a minute stay below this.
+const MAX_VALUES: usize = 1200;
+
+/// Most parts of one gauge, such as queues.
+const MAX_PARTS: usize = 100;
+
+/// What is sent of one metric for one period.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Point {
+    /// Which.
+    pub metric: Metric,
+    /// Value of the dimension `Code`, where it has one.
+    pub code: Option<FailureCode>,
+    /// How much.
+    pub value: Value,
+}
+
+/// How much.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// One number.
+    One(f64),
+    /// Values, each with how often it came.
+    Many(Vec<(f64, f64)>),
+}
+
+/// All metrics since the last flush. Its lock is held for one map operation at a time.
+#[derive(Debug, Default)]
+pub struct Registry {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    counters: BTreeMap<(Metric, Option<FailureCode>), u64>,
+    gauges: BTreeMap<Metric, BTreeMap<String, f64>>,
+    values: BTreeMap<Metric, BTreeMap<u64, u64>>,
+}
+
+impl Registry {
+    /// Adds to a counter.
+    pub fn add(&self, metric: Metric, count: u64) {
+        self.add_coded(metric, None, count);
+    }
+
+    /// Adds to a counter with the dimension `Code`.
+    pub fn add_coded(&self, metric: Metric, code: Option<FailureCode>, count: u64) {
+        let mut state = self.lock();
+        let counter = state.counters.entry((metric, code)).or_default();
+        *counter = counter.saturating_add(count);
+    }
+
+    /// Sets a gauge.
+    pub fn set(&self, metric: Metric, value: f64) {
+        self.set_part(metric, "", value);
+    }
+
+    /// Sets one part of a gauge; the parts are added up when it is sent.
+    pub fn set_part(&self, metric: Metric, part: &str, value: f64) {
+        let mut state = self.lock();
+        let parts = state.gauges.entry(metric).or_default();
+        if let Some(known) = parts.get_mut(part) {
+            *known = value;
+        } else if parts.len() < MAX_PARTS {
+            parts.insert(part.to_owned(), value);
+        }
+    }
+
+    /// Records one value of a distribution, given in milliseconds.
+    pub fn record_ms(&self, metric: Metric, ms: u64) {
+        let ms = three_digits(ms);
+        let mut state = self.lock();
+        let values = state.values.entry(metric).or_default();
+        let full = values.len() >= MAX_VALUES && !values.contains_key(&ms);
+        let neighbour = || values.range(..ms).next_back().or_else(|| values.iter().next());
+        let key = if full { neighbour().map_or(ms, |(known, _)| *known) } else { ms };
+        *values.entry(key).or_default() += 1;
+    }
+
+    /// What has been counted since the last time. Counters and distributions begin anew, gauges stand.
+    pub fn drain(&self) -> Vec<Point> {
+        let (mut counters, values, gauges) = {
+            let mut state = self.lock();
+            (std::mem::take(&mut state.counters), std::mem::take(&mut state.values), state.gauges.clone())
+        };
+        for metric in Metric::ALL.iter().filter(|metric| metric.info().kind == Kind::Counter) {
+            counters.entry((*metric, None)).or_default();
+        }
+        let counters = counters.into_iter().map(|((metric, code), count)| Point {
+            metric,
+            code,
+            value: Value::One(float(count)),
+        });
+        let gauges = gauges.into_iter().map(|(metric, parts)| Point {
+            metric,
+            code: None,
+            value: Value::One(parts.values().sum()),
+        });
+        let values = values.into_iter().map(|(metric, values)| Point {
+            metric,
+            code: None,
+            value: Value::Many(
+                values.into_iter().map(|(ms, count)| (float(ms) / 1000.0, float(count))).collect(),
+            ),
+        });
+        counters.chain(gauges).chain(values).collect()
+    }
+
+    /// A counter since the last flush: for tests, and for the notes.
+    pub fn count(&self, metric: Metric) -> u64 {
+        self.lock().counters.get(&(metric, None)).copied().unwrap_or_default()
+    }
+
+    /// A panic elsewhere must not take the numbers with it: every state of the maps is a valid one.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "counts and milliseconds stay far below 2^52")]
+fn float(count: u64) -> f64 {
+    count as f64
+}
+
+/// Rounds to three significant digits: half a percent, so that values repeat and stay few.
+fn three_digits(ms: u64) -> u64 {
+    let scale = 10_u64.pow(ms.checked_ilog10().unwrap_or(0).saturating_sub(2));
+    ms / scale * scale
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn point(points: &[Point], metric: Metric, code: Option<FailureCode>) -> Option<Value> {
+        points.iter().find(|p| p.metric == metric && p.code == code).map(|p| p.value.clone())
+    }
+
+    #[test]
+    fn counters_begin_anew_and_report_zero_while_gauges_stand() {
+        let registry = Registry::default();
+        registry.add(Metric::Launches, 2);
+        registry.add_coded(Metric::JobsDead, Some(FailureCode::Empty), 1);
+        registry.set(Metric::TasksInFlight, 3.0);
+        let first = registry.drain();
+        assert_eq!(point(&first, Metric::Launches, None), Some(Value::One(2.0)));
+        assert_eq!(point(&first, Metric::JobsDead, Some(FailureCode::Empty)), Some(Value::One(1.0)));
+        let second = registry.drain();
+        assert_eq!(point(&second, Metric::Launches, None), Some(Value::One(0.0)));
+        assert_eq!(point(&second, Metric::JobsDead, Some(FailureCode::Empty)), None);
+        assert_eq!(point(&second, Metric::TasksInFlight, None), Some(Value::One(3.0)));
+    }
+
+    #[test]
+    fn parts_of_a_gauge_are_added_up() {
+        let registry = Registry::default();
+        registry.set_part(Metric::QueueDepth, "high", 2.0);
+        registry.set_part(Metric::QueueDepth, "low", 3.0);
+        registry.set_part(Metric::QueueDepth, "low", 5.0);
+        assert_eq!(point(&registry.drain(), Metric::QueueDepth, None), Some(Value::One(7.0)));
+    }
+
+    #[test]
+    fn a_distribution_keeps_its_values_rounded_and_is_bounded() {
+        let registry = Registry::default();
+        for ms in [1234, 1239, 90_000] {
+            registry.record_ms(Metric::JobSeconds, ms);
+        }
+        let points = registry.drain();
+        let expected = Value::Many(vec![(1.23, 2.0), (90.0, 1.0)]);
+        assert_eq!(point(&points, Metric::JobSeconds, None), Some(expected));
+
+        for ms in 0..1_000_000 {
+            registry.record_ms(Metric::JobSeconds, ms * 97);
+        }
+        let Some(Value::Many(values)) = point(&registry.drain(), Metric::JobSeconds, None) else {
+            panic!("no values");
+        };
+        assert!(values.len() <= MAX_VALUES);
+        let total: f64 = values.iter().map(|(_, count)| count).sum();
+        assert!((total - 1e6).abs() < 0.5, "{total}");
+    }
+}

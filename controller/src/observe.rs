@@ -1,0 +1,167 @@
+//! From facts and plans to moments: what people see of the loop. It reads the ledger and changes nothing.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use transcode_config::contract::{JobKey, Outcome};
+
+use crate::{
+    action::Action,
+    clock::{Ms, Now},
+    events::{Ending, Events, Moment},
+    fact::{Fact, MessageId},
+    http::Status,
+    job::Job,
+    ledger::Ledger,
+    plan::Plan,
+    policy::Policy,
+    run::{Observer, wall_ms},
+    task_view::{TaskStatus, TaskView},
+};
+
+/// Tells [`Events`] and [`Status`] what happens.
+#[derive(Debug)]
+pub struct Watch {
+    /// Logs and counts.
+    pub events: Arc<Events>,
+    /// Health and notes.
+    pub status: Arc<Status>,
+}
+
+impl Observer for Watch {
+    fn fact(&self, fact: &Fact, ledger: &Ledger) {
+        match fact {
+            Fact::Received { queue, messages } => {
+                for message in messages.iter().filter(|message| !ledger.leases.contains_key(&message.id)) {
+                    tracing::debug!(message_id = message.id.0, queue, "message received");
+                }
+            }
+            Fact::TaskSeen(view) => self.task(view, ledger),
+            Fact::Launched { job, attempt, task } => {
+                self.events.emit(Moment::Launched { job, attempt: *attempt, task });
+            }
+            Fact::LaunchRefused { job, attempt, refusal } => {
+                self.events.emit(Moment::LaunchRefused { job, attempt: *attempt, refusal });
+            }
+            Fact::Intended { job, intent } => {
+                self.events.emit(Moment::AttemptClaimed { job, attempt: intent.attempt });
+                if let Some(past) = intent.history.last() {
+                    let (code, message) = (past.code, past.message.as_str());
+                    let moment = Moment::AttemptOver {
+                        job,
+                        attempt: past.attempt,
+                        budget: past.budget,
+                        code,
+                        message,
+                    };
+                    self.events.emit(moment);
+                }
+            }
+            Fact::DeadLettered { message, job } => self.events.emit(Moment::DeadLettered { job, message }),
+            Fact::Deleted { message } => self.settled(message, ledger),
+            Fact::LeaseLost { message } => self.events.emit(Moment::LeaseLost { message, job: None }),
+            Fact::Unreadable { job, reason } => self.events.emit(Moment::Unreadable { job, reason }),
+            Fact::Stopped { task } => {
+                let job = ledger.tasks.get(task).map(|record| &record.job);
+                self.events.emit(Moment::Stopped { task, job, reason: "asked to" });
+            }
+            Fact::Resynced { complete } => {
+                self.events.emit(Moment::Resynced { complete: *complete, tasks: ledger.tasks.len() });
+            }
+            Fact::DrainRequested => {
+                self.events
+                    .emit(Moment::DrainBegun { leases: ledger.leases.len(), tasks: ledger.tasks.len() });
+            }
+            other => self.failure(other),
+        }
+    }
+
+    fn turn(&self, reason: &'static str, plan: &Plan, ledger: &Ledger, policy: &Policy, now: Now) {
+        let oldest_ms = ledger.leases.values().filter_map(|lease| age(lease.sent_at_ms, now.wall)).max();
+        let tasks = ledger.tasks_in_flight(policy, now);
+        self.events.emit(Moment::Turned { tasks, jobs: ledger.jobs.len(), oldest_ms });
+        tracing::trace!(reason, actions = plan.actions.len(), "planned");
+        for action in &plan.actions {
+            self.events.emit(Moment::ActionStarted { action: action.name(), job: job_of(action) });
+            if let Action::Release { lease, .. } = action
+                && let Some(crate::lease::Content::Parked(reason)) =
+                    ledger.leases.get(&lease.message).map(|lease| &lease.content)
+            {
+                self.events.emit(Moment::Parked { message: &lease.message, reason });
+            }
+        }
+        let notes: BTreeMap<&JobKey, &str> =
+            plan.notes.iter().map(|(job, note)| (job, note.why.as_str())).collect();
+        self.status.turned(ledger.resync.done, ledger.draining, tasks, &notes);
+    }
+}
+
+impl Watch {
+    fn task(&self, view: &TaskView, ledger: &Ledger) {
+        let Some(identity) = &view.identity else {
+            if !ledger.foreign.contains(&view.arn) {
+                self.events.emit(Moment::ForeignTask { task: &view.arn });
+            }
+            return;
+        };
+        let (job, attempt, task) = (&identity.job, identity.attempt, &view.arn);
+        let known = ledger.tasks.get(task);
+        if known.is_none() && !view.ended() {
+            self.events.emit(Moment::Adopted { job, attempt, task });
+        }
+        if view.status == TaskStatus::Running && known.is_some_and(|record| record.running_at.is_none()) {
+            let queued_ms = ledger.jobs.get(job).and_then(|job| waited(job, ledger));
+            self.events.emit(Moment::Running { job, attempt, task, queued_ms });
+        }
+    }
+
+    fn settled(&self, message: &MessageId, ledger: &Ledger) {
+        let Some(lease) = ledger.leases.get(message) else { return };
+        let crate::lease::Content::Jobs(keys) = &lease.content else { return };
+        for key in keys {
+            let Some(job) = ledger.jobs.get(key) else { continue };
+            let Some(terminal) = job.terminal() else { continue };
+            let ending = match &terminal.outcome {
+                Outcome::Succeeded(_) => Ending::Succeeded,
+                Outcome::Dead(dead) => Ending::Dead(dead.failure.code),
+            };
+            // Two messages for one job end in two deletes; the job is settled once.
+            if job.leases.len() == 1 {
+                let job_ms = age(lease.sent_at_ms, wall_ms());
+                self.events.emit(Moment::Settled { job: key, ending, job_ms });
+            }
+        }
+    }
+
+    fn failure(&self, fact: &Fact) {
+        let (action, job, error) = match fact {
+            Fact::ReceiveFailed { error, .. } | Fact::ResolveFailed { error } => {
+                (error.operation, None, error)
+            }
+            Fact::JobCallFailed { job, error } => (error.operation, Some(job), error),
+            Fact::MessageCallFailed { error, .. }
+            | Fact::StopFailed { error, .. }
+            | Fact::DescribeFailed { error, .. } => (error.operation, None, error),
+            _ => return,
+        };
+        self.events.emit(Moment::ActionAnswered { action, job, took_ms: 0, error: Some(error) });
+    }
+}
+
+fn waited(job: &Job, ledger: &Ledger) -> Option<Ms> {
+    let sent = job.leases.iter().filter_map(|message| ledger.leases.get(message)?.sent_at_ms).min();
+    age(sent, wall_ms())
+}
+
+fn age(sent_at_ms: Option<u64>, wall: Ms) -> Option<Ms> {
+    Some(wall.saturating_sub(sent_at_ms?))
+}
+
+fn job_of(action: &Action) -> Option<&JobKey> {
+    match action {
+        Action::Inspect { job } | Action::Bury { job, .. } | Action::Publish { job, .. } => Some(job),
+        Action::Intend { spec, .. } => Some(&spec.job),
+        Action::Launch { intent } => Some(&intent.job),
+        Action::DeadLetter(letter) => Some(&letter.job),
+        _ => None,
+    }
+}
