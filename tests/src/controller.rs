@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::{
     clients,
@@ -59,14 +59,16 @@ impl ControllerPlan {
     /// Starts the controller and waits until it says that it is ready.
     pub async fn start(&self) -> Result<Process> {
         let mut process = self.spawn(&["run", "--config"])?;
-        wait::until("the controller is ready", Duration::from_secs(30), async || {
+        let ready = wait::until("the controller is ready", Duration::from_secs(30), async || {
             process.ensure_running()?;
             let answer = reqwest::get(&self.health).await;
             Ok(answer.is_ok_and(|answer| answer.status().is_success()).then_some(()))
         })
-        .await
-        .with_context(|| process.tail(20))?;
-        Ok(process)
+        .await;
+        match ready {
+            Ok(()) => Ok(process),
+            Err(error) => bail!("{error:#}\n{}", process.tail(20)),
+        }
     }
 
     /// Starts the controller's binary with these arguments and the settings file after them.

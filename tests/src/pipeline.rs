@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use aws_sdk_s3::{operation::get_object::GetObjectError, primitives::ByteStream};
 use aws_sdk_sqs::types::{Message, QueueAttributeName};
 use transcode_config::contract::{Attempt, Document, Heartbeat, JobKey, JobSpec, Layout, Terminal, decode};
@@ -48,7 +48,8 @@ impl Stack {
         limit: Duration,
         look: impl AsyncFnMut() -> Result<Option<T>>,
     ) -> Result<T> {
-        wait::until(what, limit, look).await.with_context(|| self.tails(30))
+        // The cause first: the logs are long.
+        wait::until(what, limit, look).await.map_err(|error| anyhow!("{error:#}\n{}", self.tails(30)))
     }
 
     /// What a queue says of itself. SQS lets these numbers lag; the emulator's are exact.

@@ -65,6 +65,8 @@ impl Process {
                 command.env(name, value);
             }
         }
+        // Logs go to files, where colours are noise.
+        command.env("NO_COLOR", "1");
         command.env("HOME", spec.folder).env("TMPDIR", spec.folder);
         command.envs(spec.env.iter().map(|(name, value)| (name, value)));
         command.current_dir(spec.folder).stdin(Stdio::null()).stdout(append(&out)?).stderr(append(&log)?);

@@ -60,3 +60,74 @@ pub async fn run(options: Options) -> Result<()> {
     out.fill(&stack, &key).await?;
     summary::how_to_play(&mut console, &options.out)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs,
+        path::Path,
+        process::{Child, Command, Stdio},
+        time::Duration,
+    };
+
+    use rustix::process::{Pid, Signal, kill_process};
+
+    use crate::{paths, wait};
+
+    const LIMIT: Duration = Duration::from_mins(1);
+
+    /// A demo whose temporary files lie in `folder`: every process of it has that path in its environment.
+    fn start(folder: &Path) -> Child {
+        let output = fs::File::create(folder.join("output")).unwrap();
+        Command::new(paths::binary("demo").unwrap())
+            .args(["--out", "out"])
+            .env("TMPDIR", folder.join("tmp"))
+            .current_dir(folder)
+            .stdout(output.try_clone().unwrap())
+            .stderr(output)
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap()
+    }
+
+    /// Processes with `text` in their environment.
+    fn processes_with(text: &str) -> Vec<String> {
+        let entries = fs::read_dir("/proc").unwrap().flatten();
+        let environments = entries.filter_map(|entry| {
+            let environ = fs::read(entry.path().join("environ")).ok()?;
+            let found = String::from_utf8_lossy(&environ).contains(text);
+            found.then(|| fs::read_to_string(entry.path().join("cmdline")).unwrap_or_default())
+        });
+        environments.collect()
+    }
+
+    fn interrupted_after(line: &str) {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("tmp")).unwrap();
+        let mut demo = start(folder.path());
+        let output = || fs::read_to_string(folder.path().join("output")).unwrap_or_default();
+        let seen =
+            wait::until_blocking(LIMIT, || output().contains(line) || demo.try_wait().unwrap().is_some());
+        assert!(seen && output().contains(line), "{line:?} is not in:\n{}", output());
+        kill_process(Pid::from_child(&demo), Signal::INT).unwrap();
+        let status = demo.wait().unwrap();
+        assert_eq!(status.code(), Some(130), "{}", output());
+        let marker = folder.path().join("tmp").display().to_string();
+        assert_eq!(processes_with(&marker), [""; 0], "processes are left");
+        let mut left: Vec<_> =
+            fs::read_dir(folder.path()).unwrap().flatten().map(|entry| entry.file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["output", "tmp"], "files are left");
+        assert_eq!(fs::read_dir(folder.path().join("tmp")).unwrap().count(), 0, "temporary files are left");
+    }
+
+    #[test]
+    fn ctrl_c_while_the_stack_starts_leaves_nothing_behind() {
+        interrupted_after("Starting the local AWS");
+    }
+
+    #[test]
+    fn ctrl_c_while_the_task_works_leaves_nothing_behind() {
+        interrupted_after("transcoding");
+    }
+}

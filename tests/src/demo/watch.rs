@@ -38,7 +38,8 @@ pub(super) async fn until_decided(stack: &mut Stack, key: &str, console: &mut Co
     match outcome {
         Ok(Outcome::Succeeded(succeeded)) => Ok(succeeded),
         Ok(Outcome::Dead(dead)) => bail!("{}", death(&dead)),
-        Err(error) => Err(error.context(stack.tails(20))),
+        // The cause first: the logs are long.
+        Err(error) => bail!("{error:#}\n{}", stack.tails(20)),
     }
 }
 
