@@ -49,6 +49,9 @@ impl Console {
 
     /// Shows how far the job is.
     pub(super) fn show(&mut self, moment: Moment) -> Result<()> {
+        if self.last.as_ref() == Some(&moment) {
+            return Ok(());
+        }
         match &mut self.bar {
             Some(bar) => {
                 if bar.is_hidden() {
