@@ -1,0 +1,126 @@
+//! One driver for each task: asks the state machine what to do, does it, and asks again.
+
+use std::sync::Arc;
+
+use rustix::process::Signal;
+use tokio::sync::Notify;
+
+use super::{
+    folder,
+    process::{self, Launched},
+    processes,
+    shared::Shared,
+};
+use crate::model::{
+    Millis,
+    machine::Next,
+    task::{Task, TaskId},
+};
+
+/// Drives a task until it is STOPPED or the endpoint stops.
+pub(crate) async fn drive(shared: Arc<Shared>, id: TaskId, nudge: Arc<Notify>) {
+    loop {
+        if shared.stop.is_cancelled() {
+            return;
+        }
+        match shared.update(|world, now| world.advance(&id, now)) {
+            Next::Again => {}
+            Next::Wait(until) => wait(&shared, until, &nudge).await,
+            Next::Start => start(&shared, &id).await,
+            Next::Terminate(pids) => pids.iter().for_each(|pid| processes::signal(*pid, Signal::TERM)),
+            Next::Kill(pids) => kill(pids).await,
+            Next::Clean => clean(&shared, &id).await,
+            Next::Over => break,
+        }
+    }
+    shared.forget_driver(&id);
+}
+
+async fn wait(shared: &Shared, until: Option<Millis>, nudge: &Notify) {
+    let timer = async {
+        match until {
+            Some(until) => tokio::time::sleep_until(shared.clock().instant(until)).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = timer => {}
+        () = nudge.notified() => {}
+        () = shared.stop.cancelled() => {}
+    }
+}
+
+/// Ends processes with all their descendants; reading the process table blocks, so not on this thread.
+async fn kill(pids: Vec<u32>) {
+    let killing =
+        tokio::task::spawn_blocking(move || pids.iter().for_each(|pid| processes::kill_all_of(*pid)));
+    if let Err(error) = killing.await {
+        tracing::error!(%error, "killing failed");
+    }
+}
+
+async fn clean(shared: &Arc<Shared>, id: &TaskId) {
+    let Some(job) = shared.update(|world, _| world.task(id).map(|task| task.job.clone())) else { return };
+    let (shared, id) = (Arc::clone(shared), id.clone());
+    let cleaning = tokio::task::spawn_blocking(move || folder::clean(&shared, &id, job));
+    if let Err(error) = cleaning.await {
+        tracing::error!(%error, "cleaning failed");
+    }
+}
+
+/// Starts the processes of all containers, or records why they cannot start.
+async fn start(shared: &Arc<Shared>, id: &TaskId) {
+    let Some(task) = shared.update(|world, _| world.task(id).cloned()) else { return };
+    match launch_all(shared, &task).await {
+        Ok(launched) => {
+            let pids: Vec<u32> = launched.iter().map(|one| one.pid).collect();
+            shared.update(|world, now| world.started(id, &pids, now));
+            for (index, one) in launched.into_iter().enumerate() {
+                shared.running.spawn(watch(Arc::clone(shared), id.clone(), index, one));
+            }
+        }
+        Err(reason) => {
+            tracing::warn!(task = %id, %reason, "task failed to start");
+            shared.update(|world, now| world.start_failed(id, reason, now));
+        }
+    }
+}
+
+async fn launch_all(shared: &Shared, task: &Task) -> Result<Vec<Launched>, String> {
+    let mut launched: Vec<Launched> = Vec::new();
+    for (index, container) in task.containers.iter().enumerate() {
+        let started = match shared.config.program(&container.image) {
+            Some(program) => process::launch(shared, task, index, program).await,
+            None => Err(format!(
+                "CannotPullContainerError: failed to resolve ref {}: not found: no program plays this image",
+                container.image
+            )),
+        };
+        match started {
+            Ok(one) => launched.push(one),
+            Err(reason) => {
+                kill(launched.iter().map(|one| one.pid).collect()).await;
+                for mut one in launched {
+                    // Killed just now; this reaps it.
+                    let _ = one.child.wait().await;
+                }
+                return Err(reason);
+            }
+        }
+    }
+    Ok(launched)
+}
+
+/// Waits for a process's end and records it. When the first process of a container ends, all others of it do.
+async fn watch(shared: Arc<Shared>, id: TaskId, index: usize, mut launched: Launched) {
+    let code = match launched.child.wait().await {
+        Ok(status) => process::exit_code(status),
+        Err(error) => {
+            tracing::error!(task = %id, %error, "waiting for a process failed");
+            255
+        }
+    };
+    kill(vec![launched.pid]).await;
+    tracing::info!(task = %id, container = index, code, "container ended");
+    shared.update(|world, now| world.exited(&id, index, code, now));
+}

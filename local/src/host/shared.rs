@@ -1,0 +1,116 @@
+//! What all parts share: the world behind its lock, and the carrying out of its effects.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use serde_json::Value;
+use tokio::sync::{Notify, mpsc};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{clock::Clock, driver, folder::Leftover, spawner::Spawner};
+use crate::{
+    config::Config,
+    http::upstream::Upstream,
+    model::{
+        Millis, envelope,
+        task::TaskId,
+        world::{Effect, World},
+    },
+};
+
+/// What all parts share.
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    /// `http://127.0.0.1:PORT`, where this endpoint listens.
+    pub(crate) endpoint: String,
+    pub(crate) spawner: Spawner,
+    pub(crate) upstream: Option<Upstream>,
+    /// Ends the drivers and the server.
+    pub(crate) stop: CancellationToken,
+    /// The drivers, and those that wait for the processes' ends.
+    pub(crate) running: TaskTracker,
+    pub(crate) leftovers: Mutex<VecDeque<Leftover>>,
+    world: Mutex<World>,
+    nudges: Mutex<HashMap<TaskId, Arc<Notify>>>,
+    events: Option<mpsc::Sender<Value>>,
+    clock: Clock,
+}
+
+/// The parts that [`Shared::new`] puts together.
+pub(crate) struct Parts {
+    pub(crate) config: Config,
+    pub(crate) endpoint: String,
+    pub(crate) spawner: Spawner,
+    pub(crate) upstream: Option<Upstream>,
+    pub(crate) world: World,
+    pub(crate) events: Option<mpsc::Sender<Value>>,
+}
+
+/// The lock's content, also after a holder panicked: the world is consistent between any two statements that matter,
+/// and a test server that goes on says more than one that hangs up.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    pub(crate) fn new(parts: Parts) -> Arc<Self> {
+        Arc::new(Self {
+            config: parts.config,
+            endpoint: parts.endpoint,
+            spawner: parts.spawner,
+            upstream: parts.upstream,
+            stop: CancellationToken::new(),
+            running: TaskTracker::new(),
+            leftovers: Mutex::default(),
+            world: Mutex::new(parts.world),
+            nudges: Mutex::default(),
+            events: parts.events,
+            clock: Clock::start(),
+        })
+    }
+
+    pub(crate) fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// Looks at the world or changes it, then carries out the effects of the change.
+    pub(crate) fn update<T>(self: &Arc<Self>, change: impl FnOnce(&mut World, Millis) -> T) -> T {
+        let mut world = lock(&self.world);
+        let result = change(&mut world, self.clock.now());
+        for effect in std::mem::take(&mut world.effects) {
+            self.carry_out(effect, &mut world);
+        }
+        result
+    }
+
+    /// Under the world's lock, so that events are queued in the order of the changes.
+    fn carry_out(self: &Arc<Self>, effect: Effect, world: &mut World) {
+        match effect {
+            Effect::Launch(id) => {
+                let nudge = Arc::new(Notify::new());
+                lock(&self.nudges).insert(id.clone(), Arc::clone(&nudge));
+                self.running.spawn(driver::drive(Arc::clone(self), id, nudge));
+            }
+            Effect::Nudge(id) => {
+                if let Some(nudge) = lock(&self.nudges).get(&id) {
+                    nudge.notify_one();
+                }
+            }
+            Effect::Changed(task, at) => {
+                let Some(events) = &self.events else { return };
+                let id = uuid::Uuid::new_v4().to_string();
+                let event = envelope::state_change(&world.settings.names, &task, &id, at);
+                if events.try_send(event).is_err() {
+                    world.counters.events_failed += 1;
+                }
+            }
+        }
+    }
+
+    /// The task's driver has ended.
+    pub(crate) fn forget_driver(&self, id: &str) {
+        lock(&self.nudges).remove(id);
+    }
+}

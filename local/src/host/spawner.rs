@@ -1,0 +1,41 @@
+//! The thread that starts all processes.
+//!
+//! The kernel sends a process its parent-death signal when the **thread** that started it ends. Threads of the async
+//! runtime come and go, so one thread that lives as long as the endpoint starts every process.
+
+use std::{io, process::Command, sync::mpsc, thread};
+
+use tokio::{process::Child, runtime::Handle, sync::oneshot};
+
+type Order = (Command, oneshot::Sender<io::Result<Child>>);
+
+/// Handle of the thread; the thread ends when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Spawner {
+    orders: mpsc::Sender<Order>,
+}
+
+impl Spawner {
+    /// Starts the thread. Must be called inside a runtime: that one reaps the children.
+    pub(crate) fn start() -> io::Result<Self> {
+        let (orders, inbox) = mpsc::channel::<Order>();
+        let runtime = Handle::current();
+        thread::Builder::new().name("spawner".to_owned()).spawn(move || {
+            let _inside = runtime.enter();
+            while let Ok((command, reply)) = inbox.recv() {
+                // If nobody waits for it any more, the child is dropped and killed.
+                let child = tokio::process::Command::from(command).kill_on_drop(true).spawn();
+                let _ = reply.send(child);
+            }
+        })?;
+        Ok(Self { orders })
+    }
+
+    /// Starts a process.
+    pub(crate) async fn spawn(&self, command: Command) -> io::Result<Child> {
+        let (reply, answer) = oneshot::channel();
+        let gone = || io::Error::other("the thread that starts processes has ended");
+        self.orders.send((command, reply)).map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+}

@@ -1,0 +1,140 @@
+//! Clusters and task definitions that another ECS endpoint knows, such as the emulator on which CloudFormation made
+//! them.
+
+use std::sync::Arc;
+
+use hyper::Method;
+use serde_json::{Value, json};
+
+use super::client::{ClientError, JsonClient};
+use crate::{
+    host::shared::Shared,
+    model::{
+        Millis,
+        definitions::{self, Definition},
+        error::ApiError,
+        names,
+    },
+};
+
+/// How long a pinned revision is taken from memory before its status is asked for again.
+const FRESH: Millis = 10_000;
+/// Definitions taken over by one `ListTaskDefinitions`.
+const MAX_LISTED: usize = 200;
+
+/// The other endpoint.
+#[derive(Debug, Clone)]
+pub(crate) struct Upstream {
+    client: JsonClient,
+}
+
+impl Upstream {
+    pub(crate) fn new(endpoint: &str) -> Result<Self, ClientError> {
+        Ok(Self { client: JsonClient::new(endpoint)? })
+    }
+
+    /// One call in AWS JSON 1.1; `None` when the other endpoint refuses it.
+    async fn call(&self, operation: &str, body: &Value) -> Result<Option<Value>, ApiError> {
+        let target = format!("{}.{operation}", super::ecs::TARGET);
+        let headers = [("content-type", "application/x-amz-json-1.1"), ("x-amz-target", target.as_str())];
+        match self.client.send(Method::POST, "/", &headers, Some(body)).await {
+            Ok((200, answer)) => Ok(Some(answer)),
+            Ok((status @ 500.., answer)) => {
+                Err(ApiError::server(format!("the upstream endpoint answered {status}: {answer}")))
+            }
+            Ok((_, _)) => Ok(None),
+            Err(error) => Err(ApiError::server(format!("the upstream endpoint: {error}"))),
+        }
+    }
+}
+
+/// Takes over what an operation refers to and is not known here. Does nothing without an upstream endpoint.
+pub(crate) async fn import(shared: &Arc<Shared>, operation: &str, body: &Value) -> Result<(), ApiError> {
+    let Some(upstream) = &shared.upstream else { return Ok(()) };
+    match operation {
+        "DescribeClusters" => {
+            for reference in definitions::strings(&body["clusters"]).iter().take(100) {
+                import_cluster(shared, upstream, Some(reference)).await?;
+            }
+        }
+        "RunTask" | "DescribeTasks" | "ListTasks" | "StopTask" => {
+            import_cluster(shared, upstream, body["cluster"].as_str()).await?;
+        }
+        _ => {}
+    }
+    match operation {
+        "RunTask" | "DescribeTaskDefinition" | "DeregisterTaskDefinition" => {
+            let reference = definitions::text(&body["taskDefinition"]).unwrap_or_default();
+            import_definition(shared, upstream, &reference).await
+        }
+        // The next revision must come after the upstream endpoint's.
+        "RegisterTaskDefinition" => {
+            let family = definitions::text(&body["family"]).unwrap_or_default();
+            import_definition(shared, upstream, &family).await
+        }
+        "ListTaskDefinitions" => {
+            let answer = upstream.call("ListTaskDefinitions", body).await?.unwrap_or_default();
+            for arn in definitions::strings(&answer["taskDefinitionArns"]).iter().take(MAX_LISTED) {
+                import_definition(shared, upstream, arn).await?;
+            }
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn import_cluster(
+    shared: &Arc<Shared>,
+    upstream: &Upstream,
+    reference: Option<&str>,
+) -> Result<(), ApiError> {
+    let name = names::cluster(reference).to_owned();
+    if shared.update(|world, _| world.clusters.contains_key(&name)) {
+        return Ok(());
+    }
+    let answer = upstream.call("DescribeClusters", &json!({"clusters": [name]})).await?.unwrap_or_default();
+    let found = definitions::list(&answer["clusters"])
+        .iter()
+        .find(|cluster| cluster["clusterName"] == name.as_str() && cluster["clusterArn"].is_string());
+    if let Some(cluster) = found {
+        tracing::info!(cluster = %name, "cluster taken over from upstream");
+        shared.update(|world, _| world.clusters.insert(name, cluster.clone()));
+    }
+    Ok(())
+}
+
+async fn import_definition(
+    shared: &Arc<Shared>,
+    upstream: &Upstream,
+    reference: &str,
+) -> Result<(), ApiError> {
+    let Some((family, revision)) = names::definition(reference).filter(|(family, _)| !family.is_empty())
+    else {
+        return Ok(());
+    };
+    let known = shared.update(|world, now| {
+        let found = world.definitions.find(reference).filter(|_| revision.is_some());
+        // One registered here is this endpoint's own business; one taken over may change its status.
+        found.is_some_and(|(_, one)| one.imported.is_none_or(|at| now < at.saturating_add(FRESH)))
+    });
+    if known {
+        return Ok(());
+    }
+    let short = revision.map_or_else(|| family.to_owned(), |revision| format!("{family}:{revision}"));
+    let request = json!({"taskDefinition": short, "include": ["TAGS"]});
+    let Some(answer) = upstream.call("DescribeTaskDefinition", &request).await? else { return Ok(()) };
+    let number = definitions::number(&answer["taskDefinition"]["revision"]);
+    let Some(revision) = number.and_then(|number| u32::try_from(number).ok()) else { return Ok(()) };
+    shared.update(|world, now| {
+        let exact = format!("{family}:{revision}");
+        if world.definitions.find(&exact).is_some_and(|(_, one)| one.imported.is_none()) {
+            return Ok(());
+        }
+        let definition = Definition {
+            body: answer["taskDefinition"].clone(),
+            tags: answer["tags"].clone(),
+            imported: Some(now),
+        };
+        world.definitions.insert(family, revision, definition)
+    })
+}

@@ -1,0 +1,136 @@
+//! RunTask: what is checked in which order, and the client token.
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::{Call, launch};
+use crate::model::{
+    error::ApiError,
+    fault::FaultKind,
+    input::{self, RunTask},
+    render::{self, TimeStyle},
+    task::Placement,
+    tokens::{self, Entry, Lookup},
+    world::World,
+};
+
+/// `RunTask`.
+///
+/// The token is looked up before the definition: a repeated call gets its first answer even if the definition was
+/// deregistered meanwhile.
+pub(crate) fn run_task(call: &mut Call<'_>, body: &Value) -> Result<Value, ApiError> {
+    let input: RunTask = input::parse(body)?;
+    input::check_run_task(&input)?;
+    let cluster = call.world.active_cluster(input.cluster.as_deref())?;
+    let clock = call.world.expiry_clock(call.now);
+    let token = input.client_token.as_ref().map(|token| tokens::key(&cluster, token));
+    let fingerprint = fingerprint(body);
+    if let Some(token) = &token {
+        match call.world.tokens.look(token, &fingerprint, clock) {
+            Lookup::Fresh => {}
+            Lookup::Replay(entry) => {
+                call.world.counters.replays += 1;
+                return Ok(replay(call.world, &entry));
+            }
+            Lookup::Conflict(arns) => return Err(ApiError::conflict(arns)),
+        }
+    }
+    let request = launch::prepare(call.world, &input, cluster)?;
+    let failures = drawn_failures(call.world, request.job.as_deref());
+    let mut started = Vec::new();
+    let mut answers = Vec::new();
+    if failures.is_empty() {
+        for placement in place(call.world, &input, &request.cluster)? {
+            let task = launch::build(call, &request, &input, placement, token.clone());
+            answers.push(render::task(&task, TimeStyle::Epoch, true));
+            started.push((task.id.clone(), task.arn.clone()));
+            call.world.add_task(task, call.now);
+        }
+    }
+    if let Some(token) = token {
+        call.world.tokens.keep(token, fingerprint, started, failures.clone(), clock);
+    }
+    Ok(json!({"tasks": answers, "failures": failures}))
+}
+
+/// A hash of everything but the token. `serde_json` sorts the keys, so their order in the request does not matter.
+fn fingerprint(body: &Value) -> String {
+    let mut body = body.clone();
+    if let Value::Object(fields) = &mut body {
+        fields.remove("clientToken");
+        fields.retain(|_, value| !value.is_null());
+    }
+    let digest = Sha256::digest(body.to_string());
+    digest
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .filter_map(|half| char::from_digit(half.into(), 16))
+        .collect()
+}
+
+/// The first answer again. Of a task that has stopped only ARN and states come back.
+fn replay(world: &World, entry: &Entry) -> Value {
+    let tasks: Vec<Value> = entry
+        .tasks
+        .iter()
+        .map(|(id, arn)| match world.task(id) {
+            Some(task) if task.times.stopped.is_none() => render::task(task, TimeStyle::Epoch, true),
+            _ => json!({"taskArn": arn, "lastStatus": "STOPPED", "desiredStatus": "STOPPED"}),
+        })
+        .collect();
+    json!({"tasks": tasks, "failures": entry.failures})
+}
+
+fn drawn_failures(world: &mut World, job: Option<&str>) -> Vec<Value> {
+    match world.take_fault("RunTask", job, |kind| matches!(kind, FaultKind::Failures { .. })) {
+        Some(FaultKind::Failures { reason, detail: Some(detail) }) => {
+            vec![json!({"reason": reason, "detail": detail})]
+        }
+        Some(FaultKind::Failures { reason, detail: None }) => vec![json!({"reason": reason})],
+        _ => Vec::new(),
+    }
+}
+
+/// Where each of the `count` tasks goes: the launch type, or the providers by base first and then the heaviest weight
+/// (ECS spreads by weight over many calls; for single tasks the heaviest is what most of them get).
+fn place(world: &World, input: &RunTask, cluster: &str) -> Result<Vec<Placement>, ApiError> {
+    let count = usize::try_from(input.count.unwrap_or(1)).unwrap_or(1);
+    let own = input.capacity_provider_strategy.as_deref().unwrap_or_default();
+    let strategy = match (input.launch_type.as_deref(), own.is_empty()) {
+        (Some(_), false) => {
+            return Err(ApiError::invalid(
+                "Specifying both a launch type and capacity provider strategy is not supported. Remove one and try again.",
+            ));
+        }
+        (Some("FARGATE"), true) => return Ok(vec![Placement::LaunchType; count]),
+        (None, false) => own.to_vec(),
+        (None, true) => {
+            input::parse(&world.clusters[cluster]["defaultCapacityProviderStrategy"]).unwrap_or_default()
+        }
+        (Some(_), true) => Vec::new(),
+    };
+    if strategy.is_empty() {
+        // Without a strategy the launch type is EC2, and there are no instances.
+        return Err(ApiError::invalid("No Container Instances were found in your cluster."));
+    }
+    let offered = &world.clusters[cluster]["capacityProviders"];
+    let is_offered = |name: &str| {
+        ["FARGATE", "FARGATE_SPOT"].contains(&name)
+            && offered.as_array().is_some_and(|list| list.iter().any(|one| one == name))
+    };
+    if let Some(unknown) = strategy.iter().find(|item| !is_offered(&item.capacity_provider)) {
+        let name = &unknown.capacity_provider;
+        return Err(ApiError::invalid(format!("The specified capacity provider '{name}' was not found.")));
+    }
+    let Some(heaviest) = strategy.iter().rev().max_by_key(|item| item.weight).filter(|item| item.weight > 0)
+    else {
+        return Err(ApiError::invalid(
+            "At least one capacity provider must have a weight greater than zero.",
+        ));
+    };
+    let base = strategy.iter().flat_map(|item| {
+        std::iter::repeat_n(&item.capacity_provider, usize::try_from(item.base).unwrap_or(0).min(count))
+    });
+    let names = base.chain(std::iter::repeat(&heaviest.capacity_provider)).take(count);
+    Ok(names.map(|name| Placement::CapacityProvider(name.clone())).collect())
+}
