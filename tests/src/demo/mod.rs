@@ -36,12 +36,18 @@ pub async fn run(options: Options) -> Result<()> {
     ensure!(video.is_file(), "VIDEO={} is not a file", video.display());
     let key =
         video.file_name().and_then(|name| name.to_str()).context("VIDEO's name is not UTF-8")?.to_owned();
-    let out = OutputFolder::claim(&options.out)?;
+    let out_folder = options.out;
+    let out = OutputFolder::claim(&out_folder)?;
     let mut console = Console::new();
 
     console.say("Starting the local AWS, deploying deploy/template.yaml on it, starting the controller")?;
-    let environment = "demo".to_owned();
-    let mut stack = Stack::with(StackOptions { environment, ..StackOptions::default() }).await?;
+    let options = StackOptions {
+        environment: "demo".to_owned(),
+        // So that the bar moves; the usual quarter of a minute is longer than a short clip takes.
+        task_env: vec![("TRANSCODE_HEARTBEAT_SECONDS".to_owned(), "1".to_owned())],
+        ..StackOptions::default()
+    };
+    let mut stack = Stack::with(options).await?;
     let bucket = &stack.deployment.source_bucket;
     console.say(&format!("  ready after {:.1} s", start.elapsed().as_secs_f32()))?;
     console.say(&format!("Uploading {} to s3://{bucket}/{key}", video.display()))?;
@@ -50,15 +56,12 @@ pub async fn run(options: Options) -> Result<()> {
     let uploaded = Instant::now();
     let result = watch::until_decided(&mut stack, &key, &mut console).await;
     console.finish();
-    let succeeded = match result {
-        Ok(succeeded) => succeeded,
-        Err(failure) => return Err(failure),
-    };
+    let succeeded = result?;
     watch::until_published(&stack, &succeeded).await?;
     let took = uploaded.elapsed();
     summary::print(&mut console, &stack, &key, &succeeded, took).await?;
     out.fill(&stack, &key).await?;
-    summary::how_to_play(&mut console, &options.out)
+    summary::how_to_play(&mut console, &out_folder)
 }
 
 #[cfg(test)]
