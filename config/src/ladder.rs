@@ -133,7 +133,8 @@ impl Profile {
         if self.name.is_empty() || !self.name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
             return wrong("name: use letters, digits and hyphens only".into());
         }
-        if self.gop_seconds == 0 || self.gop_seconds > 10 || self.segment_gops == 0 || self.segment_gops > 10 {
+        if self.gop_seconds == 0 || self.gop_seconds > 10 || self.segment_gops == 0 || self.segment_gops > 10
+        {
             return wrong("gop_seconds and segment_gops: each must be 1 to 10 (rule 1.13: 2 s and 3)".into());
         }
         if self.crf > 63 {
@@ -143,7 +144,9 @@ impl Profile {
             return wrong(format!("audio.bps: {} is not between 32000 and 512000", self.audio.bps));
         }
         if self.audio.loudness_lufs.is_some_and(|lufs| !(-40.0..=-5.0).contains(&lufs)) {
-            return wrong("audio.loudness_lufs: must be between -40 and -5; leave it out to keep loudness".into());
+            return wrong(
+                "audio.loudness_lufs: must be between -40 and -5; leave it out to keep loudness".into(),
+            );
         }
         if self.images.thumbnail_seconds == Some(0) {
             return wrong("images.thumbnail_seconds: must be at least 1; leave it out for none".into());

@@ -1,7 +1,193 @@
-//! media
-pub mod rational;
-pub mod structure;
-pub mod probe;
-pub mod scan;
-pub mod rate;
+//! The media core: from a local source file to a verified CMAF package in a local folder.
+//!
+//! ```text
+//! structure ─ probe ─ scan ─► timeline, ladder ─► plan ─► encode ─► package ─► verify
+//!   bytes    headers  packets      (pure)        (pure)   ffmpeg    playlists   every output again
+//! ```
+//!
+//! Nothing here knows of AWS. The source is opened only by ffprobe and ffmpeg, through [`crate::process`]; what is
+//! parsed in this process are its box headers, and what our own encoder wrote.
+
+pub mod encode;
 pub mod ladder;
+pub mod metadata;
+pub mod package;
+pub mod plan;
+pub mod probe;
+pub mod rate;
+pub mod rational;
+pub mod scan;
+mod source;
+pub mod structure;
+pub mod verify;
+
+use std::path::{Path, PathBuf};
+
+use tokio::sync::mpsc::UnboundedSender;
+use tokio_util::sync::CancellationToken;
+use transcode_config::{
+    contract::{Failure, FailureCode, Stage},
+    ladder::Profile,
+};
+
+pub use metadata::Summary;
+pub use package::folder::PackagedFile;
+
+use crate::process::Tools;
+use encode::Tracks;
+use metadata::METADATA;
+use package::{folder::Folder, hls, images};
+use plan::Plan;
+use verify::MASTER;
+
+/// What is to be made.
+#[derive(Debug, Clone, Copy)]
+pub struct MediaJob<'a> {
+    /// The source file.
+    pub input: &'a Path,
+    /// Private scratch folder. On the same file system as `output`.
+    pub work: &'a Path,
+    /// Where the package goes; an empty folder.
+    pub output: &'a Path,
+    /// What goes in front of addresses in the entry files: `v-abc-1/`.
+    pub folder: &'a str,
+    /// The profile.
+    pub profile: &'a Profile,
+    /// What the source is called. For messages only; it never becomes an argument or a path.
+    pub source_name: &'a str,
+}
+
+/// What happens on the way.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// Another kind of work begins.
+    Stage(Stage),
+    /// How far the job is, 0 to 100 over all stages here, and the encoder's speed as a multiple of real time.
+    Progress {
+        /// Percent of the whole. Never falls.
+        percent: f32,
+        /// Encoding speed, while encoding.
+        speed: Option<f32>,
+    },
+    /// A file of the package, relative to the output folder, is complete and never modified again.
+    FileReady(PathBuf),
+}
+
+/// A file that gets a stable name of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EntryFile {
+    /// The stable name: `master.m3u8`.
+    pub name: String,
+    /// Its path in the package: `entry/master.m3u8`.
+    pub file: String,
+}
+
+/// A verified package.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Package {
+    /// Every file.
+    pub files: Vec<PackagedFile>,
+    /// Those with stable names, in the order in which they are to be published.
+    pub entry: Vec<EntryFile>,
+    /// Duration of the result in milliseconds.
+    pub duration_ms: u64,
+    /// What was made.
+    pub summary: Summary,
+}
+
+/// Percent of the whole at which the parts end.
+const EXAMINED: f32 = 3.0;
+const ENCODED: f32 = 92.0;
+const PICTURED: f32 = 95.0;
+
+/// What every stage needs.
+#[derive(Debug, Clone, Copy)]
+struct Context<'a> {
+    job: &'a MediaJob<'a>,
+    tools: &'a Tools,
+    events: &'a UnboundedSender<Event>,
+    stop: &'a CancellationToken,
+}
+
+impl Context<'_> {
+    fn send(&self, event: Event) {
+        // Nobody listening is no reason to stop.
+        self.events.send(event).ok();
+    }
+
+    fn reached(&self, percent: f32) {
+        self.send(Event::Progress { percent, speed: None });
+    }
+}
+
+/// Makes and verifies the package.
+///
+/// On success every file in [`Package::files`] lies complete below `job.output`. On failure what lies there is
+/// worthless and for the caller to remove.
+pub async fn make(
+    job: &MediaJob<'_>,
+    tools: &Tools,
+    events: &UnboundedSender<Event>,
+    stop: &CancellationToken,
+) -> Result<Package, Failure> {
+    let context = Context { job, tools, events, stop };
+    context.send(Event::Stage(Stage::Probing));
+    context.reached(0.0);
+    let (source, timeline) = source::examine(&context).await?;
+    let plan = plan::make(&source, &timeline, job.profile)?;
+    tracing::info!(seconds = plan.seconds, rungs = rungs(&plan), sounds = plan.audio.len(), "planned");
+    context.send(Event::Stage(Stage::Transcoding));
+    context.reached(EXAMINED);
+    let package = Folder::new(job.output, events.clone());
+    let (tracks, mut package) = encode::encode(&context, &plan, package, (EXAMINED, ENCODED)).await?;
+    if let Some(video) = &plan.video {
+        images::make(&context, video, &tracks, &mut package).await?;
+    }
+    context.reached(PICTURED);
+    let summary = metadata::summary(&source, &plan, &tracks);
+    write_texts(job, &plan, &tracks, &mut package)?;
+    package.write(METADATA, &metadata::document(&source, &summary))?;
+    context.send(Event::Stage(Stage::Verifying));
+    prove(job, &plan, &mut package).await?;
+    context.reached(100.0);
+    let duration_ms = rational::round_to_u64(plan.seconds * 1000.0);
+    let files = package.into_files();
+    Ok(Package { entry: entries(&files), files, duration_ms, summary })
+}
+
+fn rungs(plan: &Plan) -> usize {
+    plan.video.as_ref().map_or(0, |video| video.renditions.len())
+}
+
+fn write_texts(
+    job: &MediaJob<'_>,
+    plan: &Plan,
+    tracks: &Tracks,
+    package: &mut Folder,
+) -> Result<(), Failure> {
+    let target = hls::target_duration(tracks);
+    for track in tracks.video.iter().chain(&tracks.audio) {
+        package.write(&format!("{}/index.m3u8", track.folder), hls::media(track, target).as_bytes())?;
+    }
+    for track in &tracks.video {
+        package.write(&format!("{}/iframes.m3u8", track.folder), hls::i_frames(track, target).as_bytes())?;
+    }
+    package.write(MASTER, hls::master(plan, tracks, job.folder, target).as_bytes())
+}
+
+/// Verifies off the async threads: it reads the headers of every fragment.
+async fn prove(job: &MediaJob<'_>, plan: &Plan, package: &mut Folder) -> Result<(), Failure> {
+    let (root, folder, plan) = (job.output.to_owned(), job.folder.to_owned(), plan.clone());
+    let report = tokio::task::spawn_blocking(move || verify::verify(&root, &folder, &plan))
+        .await
+        .map_err(|error| Failure::new(FailureCode::Internal, "verification failed").with("error", error))??;
+    let bytes = serde_json::to_vec_pretty(&report).unwrap_or_default();
+    package.write("verification.json", &bytes)
+}
+
+/// The stable names, pictures and data before the playlists that players begin with.
+fn entries(files: &[PackagedFile]) -> Vec<EntryFile> {
+    const ORDER: [&str; 4] = ["poster.jpg", "metadata.json", "manifest.mpd", "master.m3u8"];
+    let names = ORDER.into_iter().map(|name| EntryFile { name: name.into(), file: format!("entry/{name}") });
+    names.filter(|entry| files.iter().any(|file| file.path == entry.file)).collect()
+}

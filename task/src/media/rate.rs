@@ -95,7 +95,9 @@ fn nearest(rate: f64, tolerance: f64, declared: Option<Rational>) -> Option<Rati
         .filter(|candidate| distance(candidate) <= tolerance)
         .min_by(|a, b| distance(a).total_cmp(&distance(b)));
     // 29.97 and 30 are both near for a short clip; there the header may decide.
-    if let Some(declared) = declared.filter(|declared| STANDARD.contains(declared) && distance(declared) <= tolerance) {
+    if let Some(declared) =
+        declared.filter(|declared| STANDARD.contains(declared) && distance(declared) <= tolerance)
+    {
         return Some(declared);
     }
     standard.or_else(|| {
@@ -131,7 +133,7 @@ mod tests {
     }
 
     fn timing(deltas: &[(i64, u64)]) -> Timing {
-        let deltas = BTreeMap::from_iter(deltas.iter().copied());
+        let deltas = deltas.iter().copied().collect::<BTreeMap<_, _>>();
         Timing { packets: 1, start: 0.0, end: 1.0, last: 1.0, deltas, corrupt: 0 }
     }
 

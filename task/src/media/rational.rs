@@ -80,7 +80,11 @@ pub fn float(value: u64) -> f64 {
 }
 
 /// Rounds to the nearest whole number; anything negative or not a number gives 0.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates, which is what is wanted")]
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "`as` saturates, which is what is wanted"
+)]
 pub fn round_to_u64(value: f64) -> u64 {
     value.round() as u64
 }

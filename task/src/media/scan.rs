@@ -56,19 +56,14 @@ pub struct Scan {
 }
 
 impl Scan {
-    /// Takes one line of `ffprobe -of compact=p=0`. Lines that are not packets are ignored.
+    /// Takes one line of `ffprobe -of compact=p=0:nk=1`. Lines that are not packets are ignored.
     pub fn line(&mut self, line: &str) {
-        let (mut index, mut pts, mut dts, mut duration, mut flags) = (None, None, None, None, "");
-        for field in line.trim().split('|') {
-            match field.split_once('=') {
-                Some(("stream_index", value)) => index = value.parse::<u32>().ok(),
-                Some(("pts", value)) => pts = value.parse::<i64>().ok(),
-                Some(("dts", value)) => dts = value.parse::<i64>().ok(),
-                Some(("duration", value)) => duration = value.parse::<i64>().ok(),
-                Some(("flags", value)) => flags = value,
-                _ => {}
-            }
-        }
+        // In ffprobe's own order, whatever the order in which they are asked for. `N/A` is not a number.
+        let mut fields = line.trim().split('|');
+        let index = fields.next().and_then(|value| value.parse::<u32>().ok());
+        let mut number = || fields.next().and_then(|value| value.parse::<i64>().ok());
+        let (pts, dts, duration) = (number(), number(), number());
+        let flags = fields.next().unwrap_or_default();
         let (Some(index), Some(time)) = (index, pts.or(dts)) else { return };
         if flags.contains('D') || (self.streams.len() >= MAX_STREAMS && !self.streams.contains_key(&index)) {
             return;
@@ -122,7 +117,8 @@ impl Stream {
 }
 
 fn note(deltas: &mut BTreeMap<i64, u64>, previous: Option<i64>, time: i64) {
-    let Some(delta) = previous.and_then(|previous| time.checked_sub(previous)).filter(|&delta| delta > 0) else {
+    let Some(delta) = previous.and_then(|previous| time.checked_sub(previous)).filter(|&delta| delta > 0)
+    else {
         return;
     };
     if deltas.len() < MAX_DELTAS || deltas.contains_key(&delta) {
@@ -142,7 +138,7 @@ mod tests {
     fn reordered_frames_are_measured_in_the_order_they_are_shown() {
         let mut scan = Scan::default();
         for pts in [0, 3, 1, 2, 6, 4, 5] {
-            scan.line(&format!("stream_index=0|pts={pts}|dts=N/A|duration=1|flags=__"));
+            scan.line(&format!("0|{pts}|N/A|1|__"));
         }
         let timing = scan.timing(0, TENTHS).unwrap();
         assert_eq!(timing.packets, 7);
@@ -153,8 +149,8 @@ mod tests {
     #[test]
     fn packets_outside_of_the_edit_list_do_not_count() {
         let mut scan = Scan::default();
-        scan.line("stream_index=1|pts=-5|dts=-5|duration=5|flags=KD_");
-        scan.line("stream_index=1|pts=0|dts=0|duration=5|flags=K__");
+        scan.line("1|-5|-5|5|KD_");
+        scan.line("1|0|0|5|K__");
         scan.line("side_data_type=x|");
         let timing = scan.timing(1, TENTHS).unwrap();
         assert_eq!((timing.packets, timing.start), (1, 0.0));
@@ -165,9 +161,11 @@ mod tests {
         #[test]
         fn no_line_makes_it_panic(lines in proptest::collection::vec(".{0,60}", 0..20), times in proptest::collection::vec(any::<(u32, i64, i64)>(), 0..80)) {
             let mut scan = Scan::default();
-            lines.iter().for_each(|line| scan.line(line));
+            for line in &lines {
+                scan.line(line);
+            }
             for (index, pts, duration) in &times {
-                scan.line(&format!("stream_index={}|pts={pts}|duration={duration}|flags=K", index % 3));
+                scan.line(&format!("{}|{pts}|{pts}|{duration}|K", index % 3));
             }
             scan.timing(0, TENTHS);
         }

@@ -89,7 +89,10 @@ fn picture(head: &[u8]) -> Option<&'static str> {
 }
 
 fn is_iso(head: &[u8]) -> bool {
-    matches!(head.get(4..8), Some(b"ftyp" | b"moov" | b"mdat" | b"wide" | b"free" | b"skip" | b"pnot" | b"styp"))
+    matches!(
+        head.get(4..8),
+        Some(b"ftyp" | b"moov" | b"mdat" | b"wide" | b"free" | b"skip" | b"pnot" | b"styp")
+    )
 }
 
 /// Sizes that RIFF (AVI, WAV) and Matroska write in front of their data.
@@ -114,22 +117,28 @@ fn riff_or_ebml(head: &[u8], size: u64) -> Result<(), Failure> {
 /// Where a Matroska file's Segment ends, if it says so and the Segment begins within `head`.
 fn segment_end(head: &[u8]) -> Option<u64> {
     let mut rest = head.get(4..)?;
-    let header = vint(&mut rest)??;
+    let Length::Known(header) = vint(&mut rest)? else { return None };
     let start = u64::try_from(head.len() - rest.len()).ok()?.checked_add(header)?;
     let mut segment = head.get(usize::try_from(start).ok()?..)?.strip_prefix(b"\x18\x53\x80\x67")?;
-    let length = vint(&mut segment)??;
+    let Length::Known(length) = vint(&mut segment)? else { return None };
     u64::try_from(head.len() - segment.len()).ok()?.checked_add(length)
 }
 
-/// An EBML variable-length number. The inner none is "unknown length".
-fn vint(bytes: &mut &[u8]) -> Option<Option<u64>> {
+/// An EBML length.
+enum Length {
+    Known(u64),
+    Unknown,
+}
+
+/// Reads an EBML variable-length number.
+fn vint(bytes: &mut &[u8]) -> Option<Length> {
     let first = *bytes.first()?;
     let width = usize::try_from(first.leading_zeros()).ok()? + 1;
     let field = bytes.get(..width).filter(|_| width <= 8)?;
     *bytes = bytes.get(width..)?;
     let marker = 1_u64 << (7 * width);
     let value = field.iter().fold(0_u64, |value, byte| value << 8 | u64::from(*byte)) & (marker - 1);
-    Some((value != marker - 1).then_some(value))
+    Some(if value == marker - 1 { Length::Unknown } else { Length::Known(value) })
 }
 
 fn truncated(needed: u64, size: u64, by: &str) -> Failure {
@@ -183,7 +192,7 @@ fn walk<R: Read + Seek>(
         }
         let (kind, body, end) = match header(file, at, range.end)? {
             Header::Whole { kind, body, end } => (kind, body, end),
-            Header::PastEnd { kind, end } if depth == 0 && is_top_level(&kind) => {
+            Header::PastEnd { kind, end } if depth == 0 && is_top_level(kind) => {
                 return Ok(Err(truncated(end, range.end, "its box sizes")));
             }
             // Trailing junk is common; what ffmpeg makes of it is found out by demuxing everything.
@@ -275,8 +284,11 @@ fn header<R: Read + Seek>(file: &mut R, at: u64, limit: u64) -> io::Result<Heade
 }
 
 /// Whether a box of this kind at the top level is part of the movie, so that its missing end is missing media.
-fn is_top_level(kind: &[u8; 4]) -> bool {
-    matches!(kind, b"mdat" | b"moov" | b"moof" | b"ftyp" | b"meta" | b"uuid" | b"mfra" | b"sidx" | b"styp" | b"free")
+fn is_top_level(kind: [u8; 4]) -> bool {
+    matches!(
+        &kind,
+        b"mdat" | b"moov" | b"moof" | b"ftyp" | b"meta" | b"uuid" | b"mfra" | b"sidx" | b"styp" | b"free"
+    )
 }
 
 #[cfg(test)]

@@ -9,15 +9,16 @@ fn code(bytes: &[u8]) -> Option<FailureCode> {
     inspect(&mut Cursor::new(bytes)).unwrap().err().map(|failure| failure.code)
 }
 
-fn atom(kind: &[u8; 4], body: &[u8]) -> Vec<u8> {
+fn atom(kind: [u8; 4], body: &[u8]) -> Vec<u8> {
     let length = u32::try_from(body.len() + 8).unwrap();
-    [&length.to_be_bytes(), kind.as_slice(), body].concat()
+    [&length.to_be_bytes(), &kind, body].concat()
 }
 
 fn movie(dref_entry: &[u8]) -> Vec<u8> {
-    let dref = atom(b"dref", &[&[0, 0, 0, 0, 0, 0, 0, 1], dref_entry].concat());
-    let nested = [b"dinf", b"minf", b"mdia", b"trak", b"moov"].iter().fold(dref, |inner, kind| atom(kind, &inner));
-    [atom(b"ftyp", b"isom\0\0\0\0"), nested, atom(b"mdat", &[0; 100])].concat()
+    let dref = atom(*b"dref", &[&[0, 0, 0, 0, 0, 0, 0, 1], dref_entry].concat());
+    let nested =
+        [b"dinf", b"minf", b"mdia", b"trak", b"moov"].iter().fold(dref, |inner, kind| atom(**kind, &inner));
+    [atom(*b"ftyp", b"isom\0\0\0\0"), nested, atom(*b"mdat", &[0; 100])].concat()
 }
 
 #[test]
@@ -40,20 +41,20 @@ fn texts_pictures_and_nothing_are_refused_by_name() {
 
 #[test]
 fn a_movie_cut_anywhere_is_truncated() {
-    let local = movie(&atom(b"url ", &[0, 0, 0, 1]));
+    let local = movie(&atom(*b"url ", &[0, 0, 0, 1]));
     assert_eq!(code(&local), None);
     for missing in [1, 50, 99] {
         assert_eq!(code(&local[..local.len() - missing]), Some(FailureCode::SourceTruncated), "{missing}");
     }
     // The index at the end, and the end cut off at a box's edge.
-    let unfinished = [atom(b"ftyp", b"isom\0\0\0\0"), atom(b"mdat", &[0; 100])].concat();
+    let unfinished = [atom(*b"ftyp", b"isom\0\0\0\0"), atom(*b"mdat", &[0; 100])].concat();
     assert_eq!(code(&unfinished), Some(FailureCode::SourceTruncated));
 }
 
 #[test]
 fn media_in_another_file_is_an_external_reference() {
-    assert_eq!(code(&movie(&atom(b"url ", b"\0\0\0\0http://x/\0"))), Some(FailureCode::ExternalReference));
-    assert_eq!(code(&movie(&atom(b"alis", &[0; 40]))), Some(FailureCode::ExternalReference));
+    assert_eq!(code(&movie(&atom(*b"url ", b"\0\0\0\0http://x/\0"))), Some(FailureCode::ExternalReference));
+    assert_eq!(code(&movie(&atom(*b"alis", &[0; 40]))), Some(FailureCode::ExternalReference));
 }
 
 #[test]
@@ -77,7 +78,7 @@ proptest! {
 
     #[test]
     fn no_damaged_movie_makes_it_panic(at in 0usize..200, value in any::<u8>(), cut in 0usize..200) {
-        let mut bytes = movie(&atom(b"url ", &[0, 0, 0, 1]));
+        let mut bytes = movie(&atom(*b"url ", &[0, 0, 0, 1]));
         let at = at % bytes.len();
         bytes[at] = value;
         bytes.truncate(bytes.len().saturating_sub(cut).max(1));

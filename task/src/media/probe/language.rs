@@ -19,7 +19,8 @@ const SHORT: &[(&str, &str)] = &[
 /// A container's language tag as BCP 47, or none if it is unknown or not a language tag.
 pub(super) fn bcp47(tag: &str) -> Option<String> {
     let tag = tag.trim().to_ascii_lowercase().replace('_', "-");
-    let (primary, rest) = tag.split_once('-').map_or((tag.as_str(), None), |(primary, rest)| (primary, Some(rest)));
+    let (primary, rest) =
+        tag.split_once('-').map_or((tag.as_str(), None), |(primary, rest)| (primary, Some(rest)));
     let letters = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric());
     if !matches!(primary.len(), 2 | 3) || !primary.bytes().all(|byte| byte.is_ascii_lowercase()) {
         return None;

@@ -12,17 +12,12 @@ use transcode_config::contract::{Failure, FailureCode};
 pub use info::{AudioStream, Color, Skipped, SourceInfo, TextStream, VideoStream};
 
 use super::rational::Rational;
+use crate::process::MAX_PIXELS;
 
 /// Most streams that are accepted. Real files stay below 40; each stream costs a decoder context.
 pub const MAX_STREAMS: usize = 64;
-/// Most pixels of a picture: 8192x8192, or 8K with room. Decoders get the same number as `-max_pixels`.
-pub const MAX_PIXELS: u64 = 8192 * 8192;
 /// Most channels that are downmixed.
 const MAX_CHANNELS: u32 = 24;
-/// Containers that may be opened, by ffmpeg's demuxer names. Nothing here follows references to other files.
-pub const CONTAINERS: &str = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts,mpeg,avi,flv,asf,ogg,wav,w64,aiff,mp3,aac,\
-flac,ac3,eac3,caf,mxf,dv,ivf";
-
 /// Reads ffprobe's answer to `-show_format -show_streams -of json`.
 pub fn parse(json: &[u8], size: u64) -> Result<SourceInfo, Failure> {
     let root: Value = serde_json::from_slice(json).map_err(|error| {
@@ -31,9 +26,12 @@ pub fn parse(json: &[u8], size: u64) -> Result<SourceInfo, Failure> {
     let none = Vec::new();
     let streams = root.get("streams").and_then(Value::as_array).unwrap_or(&none);
     if streams.len() > MAX_STREAMS {
-        return Err(Failure::new(FailureCode::TooManyStreams, format!("the file has {} streams", streams.len()))
-            .with("streams", streams.len())
-            .with("allowed", MAX_STREAMS));
+        return Err(Failure::new(
+            FailureCode::TooManyStreams,
+            format!("the file has {} streams", streams.len()),
+        )
+        .with("streams", streams.len())
+        .with("allowed", MAX_STREAMS));
     }
     let format = root.get("format").unwrap_or(&Value::Null);
     if streams.is_empty() {
@@ -59,7 +57,8 @@ pub fn parse(json: &[u8], size: u64) -> Result<SourceInfo, Failure> {
 }
 
 fn nothing(info: &SourceInfo) -> Failure {
-    let found: Vec<_> = info.skipped.iter().map(|skipped| format!("{}: {}", skipped.what, skipped.why)).collect();
+    let found: Vec<_> =
+        info.skipped.iter().map(|skipped| format!("{}: {}", skipped.what, skipped.why)).collect();
     let code = if info.skipped.iter().any(|skipped| skipped.why == NO_DECODER) {
         FailureCode::UnsupportedCodec
     } else if !info.skipped.is_empty() && info.skipped.iter().all(|skipped| skipped.why == PICTURE) {
@@ -79,7 +78,9 @@ fn sort_in(info: &mut SourceInfo, stream: &Value, position: u32) -> Result<(), F
     let codec = text(stream, "codec_name").unwrap_or_default();
     let tag = text(stream, "codec_tag_string").unwrap_or_default();
     if matches!(tag.as_str(), "encv" | "enca" | "drmi" | "drms") {
-        return Err(Failure::new(FailureCode::Encrypted, "a stream of the file is encrypted").with("stream", index));
+        return Err(
+            Failure::new(FailureCode::Encrypted, "a stream of the file is encrypted").with("stream", index)
+        );
     }
     let mut skip = |why: &'static str| {
         let name = if codec.is_empty() { tag.clone() } else { codec.clone() };
@@ -109,7 +110,8 @@ fn is_text(codec: &str) -> bool {
 }
 
 fn video(stream: &Value, index: u32, codec: String) -> Result<Option<VideoStream>, Failure> {
-    let side = |key| whole(stream, key).and_then(|value| u32::try_from(value).ok()).filter(|&value| value > 0);
+    let side =
+        |key| whole(stream, key).and_then(|value| u32::try_from(value).ok()).filter(|&value| value > 0);
     let (Some(width), Some(height)) = (side("width"), side("height")) else { return Ok(None) };
     if u64::from(width) * u64::from(height) > MAX_PIXELS || width > 16384 || height > 16384 {
         return Err(too_many_pixels(width, height));
@@ -172,7 +174,9 @@ fn audio(stream: &Value, index: u32, codec: String) -> Option<AudioStream> {
         time_base: rate(stream, "time_base").unwrap_or(Rational { num: 1, den: 90_000 }),
         duration: seconds(stream, "duration").filter(|&duration| duration > 0.0),
         language: tagged(stream, "language").and_then(|tag| language::bcp47(&tag)),
-        title: tagged(stream, "title").or_else(|| tagged(stream, "handler_name")).and_then(|title| tidy(&title)),
+        title: tagged(stream, "title")
+            .or_else(|| tagged(stream, "handler_name"))
+            .and_then(|title| tidy(&title)),
         default: flag(stream, "default"),
         describes_video: flag(stream, "visual_impaired") || flag(stream, "descriptions"),
     })

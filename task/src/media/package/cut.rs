@@ -1,0 +1,253 @@
+//! Cuts what the encoder writes into segments, while it writes.
+//!
+//! The encoder gives one growing file for each rendition. Here its fragments become the segments that are published:
+//! for the picture three groups of pictures, each in a `moof` of its own so that I-frame playlists can point to them
+//! (rule 6.10); for sound one `moof` with the AAC frames nearest to the same times. Times are moved so that the first
+//! frame of every track is shown at 0 without an edit list.
+
+use std::{
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+};
+
+use serde::Serialize;
+use transcode_config::contract::{Failure, FailureCode};
+
+use super::{
+    folder::Folder,
+    fragment::{self, BoxReader, Fragment, Init, Sample},
+};
+use crate::media::{plan::AAC_FRAME, rational::float};
+
+/// Where segments end.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Cut {
+    /// After so many groups of pictures.
+    Groups(u32),
+    /// At the sound frames nearest to the multiples of so many seconds.
+    Seconds(f64),
+}
+
+/// A fragment within a segment. Times in ticks of the track.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Piece {
+    /// Where its `moof` begins in the segment.
+    pub offset: u64,
+    /// Bytes from there to the end of its first sample: for the picture, all that the key frame needs.
+    pub key_bytes: u64,
+    /// Bytes of that sample.
+    pub key_size: u32,
+    /// Bytes of the whole fragment.
+    pub bytes: u64,
+    /// Decode time of its first sample.
+    pub start: u64,
+    /// How long it lasts.
+    pub duration: u64,
+    /// Samples in it.
+    pub samples: u32,
+}
+
+/// A published segment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Segment {
+    /// File name within the track's folder.
+    pub name: String,
+    /// Decode time of its first sample, in ticks.
+    pub start: u64,
+    /// How long it lasts, in ticks.
+    pub duration: u64,
+    /// Size in bytes.
+    pub bytes: u64,
+    /// Its fragments.
+    pub pieces: Vec<Piece>,
+}
+
+/// A published track.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Track {
+    /// Folder in the package, without a slash at its end: `video/720p`.
+    pub folder: String,
+    /// Its header.
+    pub init: Init,
+    /// Its segments.
+    pub segments: Vec<Segment>,
+}
+
+/// Name of a track's header in its folder.
+pub const INIT: &str = "init.mp4";
+
+impl Track {
+    /// Duration in ticks.
+    pub fn duration(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.duration).sum()
+    }
+
+    /// Ticks as seconds.
+    pub fn seconds(&self, ticks: u64) -> f64 {
+        float(ticks) / f64::from(self.init.timescale)
+    }
+}
+
+/// Cuts one growing file.
+#[derive(Debug)]
+pub struct Cutter {
+    folder: String,
+    cut: Cut,
+    source: PathBuf,
+    reader: Option<BoxReader<File>>,
+    init: Option<Init>,
+    waiting: Vec<Fragment>,
+    segments: Vec<Segment>,
+    /// Presentation offset of the very first sample; taken from all of them.
+    first_offset: Option<i64>,
+    sequence: u32,
+}
+
+impl Cutter {
+    /// Follows `source`, which the encoder will create. Segments go to `folder` in the package.
+    pub fn new(source: &Path, folder: String, cut: Cut) -> Self {
+        Self {
+            folder,
+            cut,
+            source: source.to_owned(),
+            reader: None,
+            init: None,
+            waiting: Vec::new(),
+            segments: Vec::new(),
+            first_offset: None,
+            sequence: 0,
+        }
+    }
+
+    /// Publishes every segment that is complete.
+    pub fn advance(&mut self, package: &mut Folder) -> Result<(), Failure> {
+        while let Some(fragment) = self.next(package)? {
+            if self.begins_segment(&fragment) {
+                self.publish(package)?;
+            }
+            self.waiting.push(fragment);
+        }
+        Ok(())
+    }
+
+    /// The next fragment that is all there.
+    fn next(&mut self, package: &mut Folder) -> Result<Option<Fragment>, Failure> {
+        let unreadable = |error| unreadable(&self.folder, &error);
+        let reader = match &mut self.reader {
+            Some(reader) => reader,
+            None => match File::open(&self.source) {
+                Ok(file) => self.reader.insert(BoxReader::new(file)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                Err(error) => return Err(unreadable(error)),
+            },
+        };
+        let init = match &mut self.init {
+            Some(init) => init,
+            None => match reader.init().map_err(unreadable)? {
+                Some(init) => {
+                    package.write(&format!("{}/{INIT}", self.folder), &init.bytes)?;
+                    self.init.insert(init)
+                }
+                None => return Ok(None),
+            },
+        };
+        reader.fragment(init, true).map_err(unreadable)
+    }
+
+    /// Publishes the rest, once the encoder has ended.
+    pub fn finish(mut self, package: &mut Folder) -> Result<Track, Failure> {
+        self.advance(package)?;
+        self.publish(package)?;
+        match self.init {
+            Some(init) if !self.segments.is_empty() => {
+                Ok(Track { folder: self.folder, init, segments: self.segments })
+            }
+            _ => Err(Failure::new(FailureCode::DecodeFailed, "nothing could be decoded")
+                .with("track", self.folder)),
+        }
+    }
+
+    fn begins_segment(&self, fragment: &Fragment) -> bool {
+        match self.cut {
+            Cut::Groups(groups) => u32::try_from(self.waiting.len()).is_ok_and(|waiting| waiting >= groups),
+            Cut::Seconds(seconds) => {
+                let Some(init) = &self.init else { return false };
+                let next = seconds * float(u64::try_from(self.segments.len()).unwrap_or_default() + 1);
+                // Half a frame early is nearer than half a frame late.
+                let middle = fragment.start + u64::from(AAC_FRAME / 2);
+                !self.waiting.is_empty() && float(middle) / f64::from(init.timescale) >= next
+            }
+        }
+    }
+
+    fn publish(&mut self, package: &mut Folder) -> Result<(), Failure> {
+        let waiting = std::mem::take(&mut self.waiting);
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        let groups = match self.cut {
+            Cut::Groups(_) => waiting,
+            Cut::Seconds(_) => vec![merged(waiting)],
+        };
+        let mut bytes = fragment::segment_type().map_err(|error| unreadable(&self.folder, &error))?;
+        let mut pieces = Vec::new();
+        for group in groups {
+            pieces.push(self.append(&mut bytes, &group).map_err(|error| unreadable(&self.folder, &error))?);
+        }
+        let name = format!("{:05}.m4s", self.segments.len() + 1);
+        package.write(&format!("{}/{name}", self.folder), &bytes)?;
+        self.segments.push(Segment {
+            name,
+            start: pieces.first().map_or(0, |piece| piece.start),
+            duration: pieces.iter().map(|piece| piece.duration).sum(),
+            bytes: length(&bytes),
+            pieces,
+        });
+        Ok(())
+    }
+
+    fn append(&mut self, out: &mut Vec<u8>, group: &Fragment) -> io::Result<Piece> {
+        let first = group.samples.first().map_or(0, |sample| sample.offset);
+        let shift = *self.first_offset.get_or_insert(first);
+        let samples: Vec<_> =
+            group.samples.iter().map(|sample| Sample { offset: sample.offset - shift, ..*sample }).collect();
+        self.sequence += 1;
+        let offset = length(out);
+        let moof = fragment::write(out, self.sequence, group.start, &samples, &group.data)?;
+        let key_size = samples.first().map_or(0, |sample| sample.size);
+        Ok(Piece {
+            offset,
+            // The mdat's own header is 8 bytes.
+            key_bytes: moof + 8 + u64::from(key_size),
+            key_size,
+            bytes: length(out) - offset,
+            start: group.start,
+            duration: group.duration(),
+            samples: u32::try_from(samples.len()).unwrap_or(u32::MAX),
+        })
+    }
+}
+
+/// Many fragments of one frame as one of many frames.
+fn merged(fragments: Vec<Fragment>) -> Fragment {
+    let mut all = Fragment { start: 0, samples: Vec::new(), data: Vec::new(), moof_bytes: 0, bytes: 0 };
+    for (position, fragment) in fragments.into_iter().enumerate() {
+        if position == 0 {
+            all.start = fragment.start;
+        }
+        all.samples.extend(fragment.samples);
+        all.data.extend(fragment.data);
+    }
+    all
+}
+
+fn length(bytes: &[u8]) -> u64 {
+    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
+}
+
+fn unreadable(folder: &str, error: &io::Error) -> Failure {
+    Failure::new(FailureCode::EncodeFailed, "the encoder's output cannot be read")
+        .with("track", folder)
+        .with("error", error)
+}

@@ -1,0 +1,199 @@
+//! HLS playlists, written from what was measured. Pure.
+//!
+//! Rule numbers are those of Apple's HLS Authoring Specification.
+
+use std::fmt::Write;
+
+use super::{
+    codecs::{codec_string, picture_size},
+    cut::{INIT, Segment, Track},
+};
+use crate::media::{
+    encode::Tracks,
+    plan::{AudioPlan, Plan},
+    rational::{Rational, float, round_to_u64},
+};
+
+/// Group that every sound rendition belongs to.
+const AUDIO_GROUP: &str = "audio";
+
+/// Bits per second of a track.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bandwidth {
+    /// Largest of any segment.
+    pub peak: u64,
+    /// Over the whole track.
+    pub average: u64,
+}
+
+/// Measures a track. Only a segment that lasts at least half the target duration counts as a peak (rule 9.1 follows
+/// RFC 8216, 4.3.4.2), unless there is no other.
+pub fn bandwidth(track: &Track, target: u64) -> Bandwidth {
+    measure(track.segments.iter().map(|segment| (segment.bytes, track.seconds(segment.duration))), target)
+}
+
+/// The same for any list of sizes in bytes and durations in seconds.
+pub fn measure(parts: impl Iterator<Item = (u64, f64)> + Clone, target: u64) -> Bandwidth {
+    let rate = |(bytes, seconds): (u64, f64)| round_to_u64((float(bytes) * 8.0 / seconds.max(0.001)).ceil());
+    let long = parts.clone().filter(|(_, seconds)| *seconds * 2.0 >= float(target)).map(rate).max();
+    let total = parts.clone().fold((0, 0.0), |sum, part| (sum.0 + part.0, sum.1 + part.1));
+    let average = rate(total);
+    // The rest of a track that ends with a short, heavy segment can lift the average above every long one.
+    let peak = long.or_else(|| parts.map(rate).max()).unwrap_or(0).max(average);
+    Bandwidth { peak, average }
+}
+
+/// The target duration of all playlists: the longest segment, rounded (rule 8.2: the same for sound and picture).
+pub fn target_duration(tracks: &Tracks) -> u64 {
+    let segments =
+        tracks.video.iter().chain(&tracks.audio).flat_map(|track| {
+            track.segments.iter().map(|segment| round_to_u64(track.seconds(segment.duration)))
+        });
+    segments.max().unwrap_or(1).max(1)
+}
+
+/// A media playlist.
+pub fn media(track: &Track, target: u64) -> String {
+    let mut text = head(target, "");
+    for Segment { name, duration, .. } in &track.segments {
+        let _ = write!(text, "#EXTINF:{:.6},\n{name}\n", track.seconds(*duration));
+    }
+    text.push_str("#EXT-X-ENDLIST\n");
+    text
+}
+
+/// An I-frame playlist: for each key frame the bytes from its `moof` to its end (rules 6.1 and 6.10).
+pub fn i_frames(track: &Track, target: u64) -> String {
+    let mut text = head(target, "#EXT-X-I-FRAMES-ONLY\n");
+    for segment in &track.segments {
+        for piece in &segment.pieces {
+            let _ = write!(
+                text,
+                "#EXTINF:{:.6},\n#EXT-X-BYTERANGE:{}@{}\n{}\n",
+                track.seconds(piece.duration),
+                piece.key_bytes,
+                piece.offset,
+                segment.name
+            );
+        }
+    }
+    text.push_str("#EXT-X-ENDLIST\n");
+    text
+}
+
+fn head(target: u64, extra: &str) -> String {
+    format!(
+        "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:{target}\n#EXT-X-MEDIA-SEQUENCE:0\n\
+         #EXT-X-PLAYLIST-TYPE:VOD\n{extra}#EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-MAP:URI=\"{INIT}\"\n"
+    )
+}
+
+/// The master playlist. `folder` goes in front of every address.
+pub fn master(plan: &Plan, tracks: &Tracks, folder: &str, target: u64) -> String {
+    let mut text = String::from("#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-INDEPENDENT-SEGMENTS\n");
+    let audio: Vec<_> = tracks.audio.iter().map(|track| bandwidth(track, target)).collect();
+    let loudest = audio.iter().fold(Bandwidth { peak: 0, average: 0 }, |most, one| Bandwidth {
+        peak: most.peak.max(one.peak),
+        average: most.average.max(one.average),
+    });
+    let audio_codec = tracks.audio.first().and_then(|track| codec_string(&track.init.codec));
+    for (sound, track) in plan.audio.iter().zip(&tracks.audio) {
+        text.push_str(&rendition(sound, track, folder));
+    }
+    let Some(video) = &plan.video else {
+        for (track, own) in tracks.audio.iter().zip(&audio).take(1) {
+            let codecs = codec_string(&track.init.codec).unwrap_or_default();
+            let _ = write!(
+                text,
+                "#EXT-X-STREAM-INF:BANDWIDTH={},AVERAGE-BANDWIDTH={},CODECS=\"{codecs}\",\
+                 AUDIO=\"{AUDIO_GROUP}\"\n{folder}{}/index.m3u8\n",
+                own.peak, own.average, track.folder
+            );
+        }
+        return text;
+    };
+    let rungs: Vec<_> = video.renditions.iter().zip(&tracks.video).collect();
+    for (rung, track) in first_choice_first(&rungs) {
+        let own = bandwidth(track, target);
+        let codecs = [codec_string(&track.init.codec), audio_codec.clone()];
+        let codecs = codecs.into_iter().flatten().collect::<Vec<_>>().join(",");
+        let (width, height) = picture_size(&track.init.codec).unwrap_or_default();
+        let group = if tracks.audio.is_empty() { String::new() } else { format!(",AUDIO=\"{AUDIO_GROUP}\"") };
+        let _ = write!(
+            text,
+            "#EXT-X-STREAM-INF:BANDWIDTH={},AVERAGE-BANDWIDTH={},CODECS=\"{codecs}\",RESOLUTION={width}x{height},\
+             FRAME-RATE={}{group},VIDEO-RANGE=SDR,CLOSED-CAPTIONS=NONE\n{folder}{}/index.m3u8\n",
+            own.peak + loudest.peak,
+            own.average + loudest.average,
+            frame_rate(rung.rate),
+            track.folder,
+        );
+    }
+    for (_, track) in &rungs {
+        text.push_str(&i_frame_stream(track, folder, target));
+    }
+    text
+}
+
+/// The variant that a player starts with comes first (rule 1.32: one of about 2 Mb/s); the rest follow from lowest to
+/// highest.
+fn first_choice_first<'a, T>(
+    rungs: &[(&'a crate::media::ladder::Rendition, &'a T)],
+) -> Vec<(&'a crate::media::ladder::Rendition, &'a T)> {
+    const START: u64 = 2_000_000;
+    let first = rungs.iter().enumerate().min_by_key(|(_, (rung, _))| rung.average_bps.abs_diff(START));
+    let Some((first, _)) = first else { return Vec::new() };
+    let mut ordered = rungs.to_vec();
+    ordered.get_mut(..=first).unwrap_or_default().rotate_right(1);
+    ordered
+}
+
+fn i_frame_stream(track: &Track, folder: &str, target: u64) -> String {
+    let pieces = track.segments.iter().flat_map(|segment| &segment.pieces);
+    let own =
+        measure(pieces.map(|piece| (piece.key_bytes, track.seconds(piece.duration))), target.div_ceil(3));
+    let codecs = codec_string(&track.init.codec).unwrap_or_default();
+    let (width, height) = picture_size(&track.init.codec).unwrap_or_default();
+    format!(
+        "#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH={},AVERAGE-BANDWIDTH={},CODECS=\"{codecs}\",RESOLUTION={width}x{height},\
+         VIDEO-RANGE=SDR,URI=\"{folder}{}/iframes.m3u8\"\n",
+        own.peak, own.average, track.folder
+    )
+}
+
+/// Up to three decimals (rule 9.14).
+pub fn frame_rate(rate: Rational) -> String {
+    format!("{:.3}", rate.value())
+}
+
+fn rendition(sound: &AudioPlan, track: &Track, folder: &str) -> String {
+    let yes_no = |yes| if yes { "YES" } else { "NO" };
+    let mut text = format!("#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"{AUDIO_GROUP}\",NAME=\"{}\"", sound.label);
+    if let Some(language) = &sound.stream.language {
+        let _ = write!(text, ",LANGUAGE=\"{language}\"");
+    }
+    let _ = write!(text, ",DEFAULT={},AUTOSELECT=YES", yes_no(sound.default));
+    if sound.stream.describes_video {
+        text.push_str(",CHARACTERISTICS=\"public.accessibility.describes-video\"");
+    }
+    let _ = writeln!(text, ",CHANNELS=\"2\",URI=\"{folder}{}/index.m3u8\"", track.folder);
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_last_segment_is_no_peak() {
+        let parts = [(750_000, 6.0), (1_500_000, 6.0), (100_000, 0.1)];
+        assert_eq!(measure(parts.into_iter(), 6), Bandwidth { peak: 2_000_000, average: 1_553_720 });
+        assert_eq!(measure([(100, 0.1)].into_iter(), 6).peak, 8000, "unless there is no other");
+    }
+
+    #[test]
+    fn frame_rates_have_three_decimals() {
+        assert_eq!(frame_rate(Rational { num: 30_000, den: 1001 }), "29.970");
+        assert_eq!(frame_rate(Rational { num: 25, den: 1 }), "25.000");
+    }
+}

@@ -1,0 +1,10 @@
+//! From encoded tracks to a package.
+
+pub mod choice;
+pub mod codecs;
+pub mod cut;
+pub mod folder;
+pub mod fragment;
+pub mod hls;
+pub mod images;
+pub mod keys;

@@ -1,0 +1,113 @@
+//! The argument list of the one ffmpeg run.
+
+use std::{
+    ffi::{OsStr, OsString},
+    path::Path,
+};
+
+use transcode_config::ladder::VideoCodec;
+
+use super::{AudioPlan, Plan, VideoPlan, filters};
+use crate::{media::ladder::Rendition, process::input_flags};
+
+/// File that ffmpeg writes rung `number` to, in its output folder.
+pub fn video_file(number: usize) -> String {
+    format!("v{number}.mp4")
+}
+
+/// File that ffmpeg writes sound rendition `number` to, in its output folder.
+pub fn audio_file(number: usize) -> String {
+    format!("a{number}.mp4")
+}
+
+/// The arguments: one input, decoded once; one fragmented MP4 for each rendition, a fragment for each group of
+/// pictures and for each frame of sound. Outputs go to the working directory.
+pub fn arguments(plan: &Plan, input: &Path) -> Vec<OsString> {
+    let mut args = Args(Vec::new());
+    args.add(
+        "-hide_banner -nostdin -y -loglevel repeat+level+warning -nostats -progress pipe:1 -stats_period 0.5",
+    );
+    args.0.extend(input_flags().into_iter().map(OsString::from));
+    args.word("-i");
+    args.word(&local(input));
+    args.word("-filter_complex");
+    args.word(&filters::graph(plan));
+    if let Some(video) = &plan.video {
+        for (number, rendition) in video.renditions.iter().enumerate() {
+            rung(&mut args, video, number, rendition);
+        }
+    }
+    for (number, audio) in plan.audio.iter().enumerate() {
+        sound(&mut args, number, audio);
+    }
+    args.0
+}
+
+/// `file:` in front, so that no character of a path is read as a protocol or an option.
+pub fn local(path: &Path) -> OsString {
+    let mut argument = OsString::from("file:");
+    argument.push(path);
+    argument
+}
+
+fn rung(args: &mut Args, plan: &VideoPlan, number: usize, rendition: &Rendition) {
+    let gop = plan.gop_of(rendition);
+    let Rendition { average_bps: _, max_bps, buffer_bits, codec_profile, .. } = rendition;
+    args.add(&format!("-map [v{number}]"));
+    match plan.codec {
+        VideoCodec::H264 => args.add(&format!(
+            "-c:v libx264 -preset {} -profile:v {codec_profile} -crf {} -maxrate {max_bps} -bufsize {buffer_bits} \
+             -g {gop} -keyint_min {gop} -sc_threshold 0 -flags +cgop+bitexact",
+            plan.preset, plan.crf,
+        )),
+        VideoCodec::Hevc => args.add(&format!(
+            "-c:v libx265 -preset {} -profile:v {codec_profile} -crf {} -tag:v hvc1 -flags +bitexact -x265-params \
+             log-level=error:vbv-maxrate={}:vbv-bufsize={}:keyint={gop}:min-keyint={gop}:scenecut=0:open-gop=0",
+            plan.preset,
+            plan.crf,
+            max_bps / 1000,
+            buffer_bits / 1000,
+        )),
+        VideoCodec::Av1 => args.add(&format!(
+            "-c:v libsvtav1 -preset {} -crf {} -g {gop} -flags +bitexact -svtav1-params scd=0:mbr={}",
+            plan.preset,
+            plan.crf,
+            max_bps / 1000,
+        )),
+    }
+    args.add(&format!(
+        "-colorspace bt709 -color_primaries {} -color_trc bt709 -color_range tv -fps_mode passthrough \
+         -video_track_timescale {}",
+        filters::primaries(plan),
+        plan.timescale(),
+    ));
+    output(args, "+frag_keyframe", &video_file(number));
+}
+
+fn sound(args: &mut Args, number: usize, plan: &AudioPlan) {
+    args.add(&format!("-map [a{number}] -c:a aac -b:a {} -flags +bitexact", plan.bps));
+    // The encoder's first frame only primes it and lies before time 0. Without it the track starts at 0 with no need
+    // of an edit list, which not every player honours.
+    args.add("-bsf:a noise=drop=lt(pts\\,0)");
+    output(args, "+frag_every_frame", &audio_file(number));
+}
+
+fn output(args: &mut Args, fragments: &str, file: &str) {
+    args.add("-map_metadata -1 -map_chapters -1 -fflags +bitexact -f mp4 -movflags");
+    args.word(&format!("+empty_moov+cmaf+skip_sidx+skip_trailer{fragments}"));
+    args.word(file);
+}
+
+struct Args(Vec<OsString>);
+
+impl Args {
+    /// Words separated by spaces.
+    fn add(&mut self, words: &str) {
+        self.0.extend(words.split_whitespace().map(OsString::from));
+    }
+
+    /// One word as it is.
+    fn word<T: AsRef<OsStr> + ?Sized>(&mut self, word: &T) {
+        self.0.push(word.as_ref().to_owned());
+    }
+}

@@ -1,0 +1,86 @@
+//! The filter graph: one decoded picture in, every rung out; one decoded sound in, one rendition out.
+//!
+//! Only numbers and fixed words go in. Nothing that an uploader can choose (names, tags, paths) reaches a filter.
+
+use std::fmt::Write;
+
+use super::{AudioPlan, Plan, SAMPLE_RATE, VideoPlan};
+
+/// The whole graph. Its outputs are `[v0]…` for the rungs and `[a0]…` for the sound renditions.
+pub(super) fn graph(plan: &Plan) -> String {
+    let video = plan.video.iter().flat_map(video_chains);
+    let audio = plan.audio.iter().enumerate().map(|(number, audio)| audio_chain(number, audio));
+    video.chain(audio).collect::<Vec<_>>().join(";")
+}
+
+fn video_chains(plan: &VideoPlan) -> Vec<String> {
+    let mut trunk = format!("[0:{}]", plan.stream.index);
+    if plan.stream.interlaced {
+        trunk.push_str("bwdif=mode=send_frame:parity=auto:deint=all,");
+    }
+    // `fps` starts at 0 whatever the first frame's time is; `tpad` and `trim` make the number of frames exact.
+    let _ = write!(
+        trunk,
+        "fps=fps={}:start_time=0:round=near,tpad=stop_mode=clone:stop={},trim=end_frame={},split={}",
+        plan.rate,
+        plan.pad_frames,
+        plan.frames,
+        plan.renditions.len(),
+    );
+    for number in 0..plan.renditions.len() {
+        let _ = write!(trunk, "[s{number}]");
+    }
+    let rungs = plan.renditions.iter().enumerate().map(|(number, rung)| {
+        let step = match rung.frame_step {
+            0 | 1 => String::new(),
+            step => format!("framestep={step},"),
+        };
+        format!(
+            "[s{number}]{step}scale=w={}:h={}:flags=bicubic+accurate_rnd+full_chroma_int:in_color_matrix={}:\
+             out_color_matrix=bt709:out_range=tv,format=yuv420p,setsar=1,setparams=range=tv:colorspace=bt709:\
+             color_primaries={}:color_trc=bt709[v{number}]",
+            rung.width,
+            rung.height,
+            matrix(plan),
+            primaries(plan),
+        )
+    });
+    std::iter::once(trunk).chain(rungs).collect()
+}
+
+/// The source's matrix. Untagged video of standard definition is BT.601 and anything larger BT.709, as players assume.
+fn matrix(plan: &VideoPlan) -> &'static str {
+    match plan.stream.color.space.as_deref() {
+        Some("bt709") => "bt709",
+        Some("smpte170m" | "bt470bg") => "smpte170m",
+        Some("smpte240m") => "smpte240m",
+        Some("fcc") => "fcc",
+        Some("bt2020nc" | "bt2020c") => "bt2020",
+        _ if plan.stream.width.min(plan.stream.height) >= 720 => "bt709",
+        _ => "smpte170m",
+    }
+}
+
+/// Primaries are passed on, since they are not converted; the tag stays true.
+pub(super) fn primaries(plan: &VideoPlan) -> &'static str {
+    match plan.stream.color.primaries.as_deref() {
+        Some("smpte170m") => "smpte170m",
+        Some("bt470bg") => "bt470bg",
+        Some("bt2020") => "bt2020",
+        _ => "bt709",
+    }
+}
+
+fn audio_chain(number: usize, plan: &AudioPlan) -> String {
+    // Mono is played by both speakers at its own level; everything else is mixed by the standard coefficients,
+    // scaled so that no sample can pass full scale.
+    let mix = match plan.stream.channels {
+        1 => "pan=stereo|c0=c0|c1=c0",
+        _ => "aformat=channel_layouts=stereo",
+    };
+    format!(
+        "[0:{}]aresample={SAMPLE_RATE}:async=1:first_pts=0:rematrix_maxval=1,{mix},\
+         apad=pad_len={},atrim=end_sample={},aformat=sample_fmts=fltp[a{number}]",
+        plan.stream.index, plan.pad_samples, plan.samples,
+    )
+}

@@ -1,0 +1,199 @@
+//! What is made of a source: every number that the encoder, the packager and the checks need. Pure.
+
+mod arguments;
+mod filters;
+pub mod timeline;
+
+use serde::Serialize;
+use transcode_config::{
+    contract::{Failure, FailureCode},
+    ladder::{Profile, VideoCodec},
+};
+
+pub use arguments::{arguments, audio_file, local, video_file};
+
+use super::{
+    ladder::{self, Rendition},
+    probe::{AudioStream, SourceInfo, VideoStream},
+    rational::{Rational, round_to_u64},
+};
+use timeline::Timeline;
+
+/// Samples a second of every sound rendition.
+pub const SAMPLE_RATE: u32 = 48_000;
+/// Samples in an AAC frame.
+pub const AAC_FRAME: u32 = 1024;
+/// Frames by which rounding at the end of a variable-rate stream may differ from what was computed.
+const SLACK_FRAMES: u64 = 2;
+/// The same for sound: 100 ms of samples.
+const SLACK_SAMPLES: u64 = 4800;
+
+/// The plan of a job.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Plan {
+    /// Duration of the result in seconds; with picture, a whole number of frames.
+    pub seconds: f64,
+    /// Segment length in seconds. Sound is cut at the AAC frames nearest to its multiples.
+    pub segment_seconds: f64,
+    /// The picture.
+    pub video: Option<VideoPlan>,
+    /// Sound renditions.
+    pub audio: Vec<AudioPlan>,
+}
+
+/// The plan for the picture.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct VideoPlan {
+    /// The stream.
+    pub stream: VideoStream,
+    /// Codec.
+    pub codec: VideoCodec,
+    /// Encoder preset.
+    pub preset: String,
+    /// Constant rate factor.
+    pub crf: u32,
+    /// Constant frame rate before rungs leave frames out.
+    pub rate: Rational,
+    /// Frames of the result at that rate.
+    pub frames: u64,
+    /// Copies of the last frame that may be needed to reach that number.
+    pub pad_frames: u64,
+    /// Frames of a closed group of pictures, at the full rate.
+    pub gop_frames: u32,
+    /// Groups in a segment.
+    pub segment_gops: u32,
+    /// The rungs, lowest first.
+    pub renditions: Vec<Rendition>,
+}
+
+/// The plan for one sound rendition.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AudioPlan {
+    /// Name, unique among the sound renditions and fit for a path: `en`.
+    pub name: String,
+    /// Name for people, unique among the sound renditions: `en`, or the track's own title.
+    pub label: String,
+    /// The stream.
+    pub stream: AudioStream,
+    /// Bits per second.
+    pub bps: u64,
+    /// Samples of the result.
+    pub samples: u64,
+    /// Samples of silence that may be needed to reach that number.
+    pub pad_samples: u64,
+    /// Whether it plays without being asked for.
+    pub default: bool,
+}
+
+impl VideoPlan {
+    /// Ticks a second of every rung's clock; a frame is a whole number of them.
+    pub fn timescale(&self) -> u32 {
+        self.rate.num * 10_000_u32.div_ceil(self.rate.num).max(1)
+    }
+
+    /// Frames of a rung over the whole result.
+    pub fn frames_of(&self, rendition: &Rendition) -> u64 {
+        self.frames.div_ceil(u64::from(rendition.frame_step))
+    }
+
+    /// Frames of a rung in a group of pictures.
+    pub fn gop_of(&self, rendition: &Rendition) -> u32 {
+        self.gop_frames / rendition.frame_step.max(1)
+    }
+}
+
+/// Plans a job.
+pub fn make(source: &SourceInfo, timeline: &Timeline, profile: &Profile) -> Result<Plan, Failure> {
+    let longest = std::time::Duration::from_secs(profile.max_duration_seconds).as_secs_f64();
+    if timeline.end > longest {
+        return Err(too_long(timeline.end, profile));
+    }
+    let video = match (&source.video, timeline.video) {
+        (Some(stream), Some(time)) if !profile.rungs.is_empty() => {
+            Some(plan_video(stream, time, timeline.end, profile))
+        }
+        _ => None,
+    };
+    if video.is_none() && source.audio.is_empty() {
+        return Err(Failure::new(
+            FailureCode::NothingToPlay,
+            "the profile makes sound only, and the file has no sound",
+        ));
+    }
+    let target = f64::from(profile.gop_seconds * profile.segment_gops);
+    let (seconds, segment_seconds) = match &video {
+        Some(video) => {
+            let segment = u64::from(video.gop_frames) * u64::from(video.segment_gops);
+            (video.rate.seconds_of(video.frames), video.rate.seconds_of(segment))
+        }
+        None => (timeline.end, target),
+    };
+    let audio = plan_audio(source, timeline, seconds, profile);
+    Ok(Plan { seconds, segment_seconds, video, audio })
+}
+
+/// The refusal of a source that lasts too long.
+pub fn too_long(seconds: f64, profile: &Profile) -> Failure {
+    Failure::new(FailureCode::TooLong, format!("the source lasts {seconds:.0} s"))
+        .with("seconds", format!("{seconds:.3}"))
+        .with("allowed_seconds", profile.max_duration_seconds)
+        .with("profile", &profile.name)
+}
+
+fn plan_video(stream: &VideoStream, time: timeline::VideoTime, end: f64, profile: &Profile) -> VideoPlan {
+    let renditions = ladder::renditions(stream, time.rate, profile);
+    // Every rung must be able to divide a group evenly, or its key frames would drift from the others'.
+    let step = renditions.iter().map(|rendition| rendition.frame_step).fold(1, lcm);
+    let wanted = f64::from(profile.gop_seconds) * time.rate.value() / f64::from(step);
+    let gop_frames = u32::try_from(round_to_u64(wanted)).unwrap_or(1).max(1) * step;
+    let frames = time.rate.frames_in(end).max(1);
+    let own = time.rate.frames_in(time.end).min(frames);
+    VideoPlan {
+        stream: stream.clone(),
+        codec: profile.codec,
+        preset: profile.preset.clone(),
+        crf: profile.crf,
+        rate: time.rate,
+        frames,
+        pad_frames: frames - own + SLACK_FRAMES,
+        gop_frames,
+        segment_gops: profile.segment_gops,
+        renditions,
+    }
+}
+
+fn lcm(a: u32, b: u32) -> u32 {
+    let (a, b) = (a.max(1), b.max(1));
+    Rational::new(a, b).map_or(a, |ratio| ratio.num * b)
+}
+
+fn plan_audio(source: &SourceInfo, timeline: &Timeline, seconds: f64, profile: &Profile) -> Vec<AudioPlan> {
+    let samples = round_to_u64(seconds * f64::from(SAMPLE_RATE)).max(1);
+    let first_default =
+        source.audio.iter().position(|audio| audio.default && !audio.describes_video).unwrap_or(0);
+    let mut plans: Vec<AudioPlan> = Vec::new();
+    for (position, (stream, end)) in source.audio.iter().zip(&timeline.audio_ends).enumerate() {
+        let base = stream.language.clone().unwrap_or_else(|| "main".into()).to_ascii_lowercase();
+        let taken = |name: &str| plans.iter().any(|plan| plan.name == name);
+        let name = if taken(&base) { format!("{base}-{}", position + 1) } else { base };
+        let wanted =
+            stream.title.clone().or_else(|| stream.language.clone()).unwrap_or_else(|| "Main".into());
+        let taken = |label: &str| plans.iter().any(|plan| plan.label == label);
+        let label = if taken(&wanted) { format!("{wanted} ({})", position + 1) } else { wanted };
+        let own = round_to_u64(end * f64::from(SAMPLE_RATE)).min(samples);
+        plans.push(AudioPlan {
+            name,
+            label,
+            stream: stream.clone(),
+            bps: profile.audio.bps,
+            samples,
+            pad_samples: samples - own + SLACK_SAMPLES,
+            default: position == first_default,
+        });
+    }
+    plans
+}
+
+#[cfg(test)]
+#[path = "../plan_tests.rs"]
+mod tests;

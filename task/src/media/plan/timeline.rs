@@ -1,0 +1,149 @@
+//! When the result begins and ends, and whether the source is all there. Pure.
+
+use transcode_config::contract::{Failure, FailureCode};
+
+use crate::media::{
+    probe::{Skipped, SourceInfo},
+    rate,
+    rational::Rational,
+    scan::{Scan, Timing},
+};
+
+/// How much of a declared duration may be missing besides two frames, in seconds. Muxers round, and the last packet's
+/// duration is often unknown; a cut upload misses more.
+const MISSING: f64 = 0.5;
+/// Sound that runs on this much longer than the picture is cut with it; beyond it, the last picture stands still.
+const OVERHANG: f64 = 0.1;
+
+/// Containers whose header says how long the media is. For others ffprobe's duration is an estimate from the size.
+const DECLARING: &[&str] = &["mov", "matroska", "avi", "flv", "asf", "wav", "w64", "mxf", "caf", "aiff"];
+
+/// When things happen in the result, in seconds from its beginning.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Timeline {
+    /// Constant frame rate and where the picture ends by itself; none for sound alone.
+    pub video: Option<VideoTime>,
+    /// For each sound track of the source, where it ends by itself.
+    pub audio_ends: Vec<f64>,
+    /// Where everything ends.
+    pub end: f64,
+}
+
+/// Timing of the picture.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct VideoTime {
+    /// Constant frame rate.
+    pub rate: Rational,
+    /// Where the last frame of the source ends.
+    pub end: f64,
+}
+
+/// Removes streams that turned out to be empty, refuses a source that is not all there, and lays out the timeline.
+pub fn lay_out(source: &mut SourceInfo, scan: &Scan) -> Result<Timeline, Failure> {
+    drop_empty(source, scan)?;
+    let start = source.start;
+    let mut content: f64 = 0.0;
+    let mut video_time = None;
+    if let Some(video) = &source.video
+        && let Some(timing) = scan.timing(video.index, video.time_base)
+    {
+        let rate = rate::choose(video, &timing);
+        // Where the container gives the last frame no duration, it is shown as long as the others.
+        let end = if timing.end > timing.last { timing.end } else { timing.last + 1.0 / rate.value() };
+        complete(source, &timing, end, video.duration, 2.0 / rate.value())?;
+        content = content.max(end);
+        video_time = Some(VideoTime { rate, end: (end - start).max(1.0 / rate.value()) });
+    }
+    let mut audio_ends = Vec::new();
+    for audio in &source.audio {
+        let Some(timing) = scan.timing(audio.index, audio.time_base) else { continue };
+        complete(source, &timing, timing.end, audio.duration, 0.1)?;
+        content = content.max(timing.end);
+        audio_ends.push((timing.end - start).max(0.0));
+    }
+    whole(source, scan, content)?;
+    let longest = audio_ends.iter().copied().fold(0.0, f64::max);
+    let end = match video_time {
+        Some(video) if longest <= video.end + OVERHANG => video.end,
+        _ => longest,
+    };
+    if !end.is_finite() || end <= 0.0 {
+        return Err(Failure::new(FailureCode::NothingToPlay, "the streams of the file have no duration"));
+    }
+    Ok(Timeline { video: video_time, audio_ends, end })
+}
+
+fn drop_empty(source: &mut SourceInfo, scan: &Scan) -> Result<(), Failure> {
+    const WHY: &str = "it has no packets";
+    let empty = |index, time_base| scan.timing(index, time_base).is_none();
+    if let Some(video) = source.video.take_if(|video| empty(video.index, video.time_base)) {
+        if video.duration.is_some_and(|declared| declared > MISSING) {
+            return Err(missing("video", 0.0, video.duration.unwrap_or_default()));
+        }
+        source.skipped.push(Skipped {
+            index: video.index,
+            what: format!("video ({})", video.codec),
+            why: WHY,
+        });
+    }
+    let (kept, dropped): (Vec<_>, Vec<_>) =
+        source.audio.drain(..).partition(|audio| !empty(audio.index, audio.time_base));
+    source.audio = kept;
+    for audio in dropped {
+        source.skipped.push(Skipped {
+            index: audio.index,
+            what: format!("audio ({})", audio.codec),
+            why: WHY,
+        });
+    }
+    if source.video.is_none() && source.audio.is_empty() {
+        return Err(Failure::new(FailureCode::NothingToPlay, "the streams of the file are empty"));
+    }
+    Ok(())
+}
+
+fn declares(source: &SourceInfo) -> bool {
+    source.container.split(',').any(|name| DECLARING.contains(&name))
+}
+
+/// Compares a stream with the duration in its own header.
+fn complete(
+    source: &SourceInfo,
+    timing: &Timing,
+    end: f64,
+    declared: Option<f64>,
+    slack: f64,
+) -> Result<(), Failure> {
+    let found = end - timing.start;
+    match declared {
+        Some(declared) if declares(source) && found + MISSING + slack < declared => {
+            Err(missing("stream", found, declared))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Compares all that was found with the duration in the file's header.
+fn whole(source: &SourceInfo, scan: &Scan, content: f64) -> Result<(), Failure> {
+    // A MOV's header covers tracks that are not used; there each stream's own header has been compared.
+    if !declares(source) || source.container.starts_with("mov") {
+        return Ok(());
+    }
+    let texts = source.text.iter().filter_map(|text| scan.timing(text.index, Rational { num: 1, den: 1000 }));
+    let end = texts.map(|timing| timing.end).fold(content, f64::max);
+    match source.duration {
+        Some(declared) if end - source.start + MISSING + 0.1 < declared => {
+            Err(missing("file", end - source.start, declared))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn missing(what: &str, found: f64, declared: f64) -> Failure {
+    Failure::new(
+        FailureCode::SourceTruncated,
+        format!("the {what} says that it lasts {declared:.2} s, but only {found:.2} s are there"),
+    )
+    .with("seconds_present", format!("{found:.3}"))
+    .with("seconds_declared", format!("{declared:.3}"))
+}

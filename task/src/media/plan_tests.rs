@@ -1,0 +1,119 @@
+use std::path::Path;
+
+use serde_json::json;
+use transcode_config::{contract::FailureCode, ladder::Profile};
+
+use super::*;
+use crate::media::{probe, scan::Scan};
+
+/// A probed and scanned source of `frames` frames at 25 a second with 48-kHz sound of `packets` packets.
+fn source(frames: i64, packets: i64, extra: &[serde_json::Value]) -> (SourceInfo, Scan) {
+    let mut streams = vec![
+        json!({ "index": 0, "codec_type": "video", "codec_name": "h264", "width": 1280, "height": 720,
+            "time_base": "1/12800", "avg_frame_rate": "25/1", "duration": "4.0" }),
+        json!({ "index": 1, "codec_type": "audio", "codec_name": "aac", "channels": 6, "sample_rate": "48000",
+            "time_base": "1/48000", "disposition": { "default": 1 } }),
+    ];
+    streams.extend(extra.iter().cloned());
+    let root = json!({ "streams": streams, "format": { "format_name": "mov,mp4,m4a", "duration": "4.0" } });
+    let mut scan = Scan::default();
+    for frame in 0..frames {
+        scan.line(&format!("0|{}|N/A|512|K_", frame * 512));
+    }
+    for packet in 0..packets {
+        scan.line(&format!("1|{}|N/A|1024|K_", packet * 1024));
+    }
+    (probe::parse(root.to_string().as_bytes(), 1).unwrap(), scan)
+}
+
+fn planned(mut source: (SourceInfo, Scan)) -> Result<Plan, Failure> {
+    let timeline = timeline::lay_out(&mut source.0, &source.1)?;
+    make(&source.0, &timeline, &Profile::built_in("standard").unwrap())
+}
+
+fn argv(plan: &Plan) -> String {
+    let args = arguments(plan, Path::new("/job/-odd %d name"));
+    let mut lines = String::new();
+    for arg in args {
+        let arg = arg.into_string().unwrap();
+        // One line for each option, one for each chain of the filter graph.
+        let break_here = arg.starts_with('-') && !arg.starts_with("-1");
+        lines.push_str(if break_here { "\n" } else { " " });
+        lines.push_str(&arg.replace(';', ";\n    "));
+    }
+    lines
+}
+
+#[test]
+fn arguments_for_picture_and_sound() {
+    insta::assert_snapshot!(argv(&planned(source(100, 188, &[])).unwrap()));
+}
+
+#[test]
+fn sound_alone_is_planned_without_a_picture() {
+    let (mut info, scan) = source(0, 188, &[]);
+    info.video = None;
+    let plan = planned((info, scan)).unwrap();
+    assert!(plan.video.is_none());
+    assert!((plan.segment_seconds - 6.0).abs() < 1e-9);
+    insta::assert_snapshot!(argv(&plan));
+}
+
+#[test]
+fn a_picture_that_ends_long_before_its_header_says_is_truncated() {
+    let failure = planned(source(50, 188, &[])).unwrap_err();
+    assert_eq!(failure.code, FailureCode::SourceTruncated);
+    assert_eq!(failure.evidence["seconds_present"], "2.000");
+    assert!(planned(source(99, 188, &[])).is_ok(), "a frame less is rounding");
+}
+
+#[test]
+fn a_picture_that_never_comes_is_truncated_and_empty_sound_is_left_out() {
+    assert_eq!(planned(source(0, 188, &[])).unwrap_err().code, FailureCode::SourceTruncated);
+    assert!(planned(source(100, 0, &[])).unwrap().audio.is_empty());
+}
+
+#[test]
+fn sound_that_runs_on_holds_the_last_picture() {
+    let plan = planned(source(100, 281, &[])).unwrap();
+    let video = plan.video.unwrap();
+    assert_eq!(video.frames, 150);
+    assert_eq!(video.pad_frames, 50 + SLACK_FRAMES);
+    assert_eq!(plan.audio[0].samples, 288_000);
+    let short = planned(source(100, 190, &[])).unwrap();
+    assert_eq!(short.video.unwrap().frames, 100, "50 ms more are cut");
+}
+
+#[test]
+fn too_long_is_refused_by_name() {
+    let (mut info, scan) = source(100, 188, &[]);
+    let timeline = timeline::lay_out(&mut info, &scan).unwrap();
+    let profile = Profile { max_duration_seconds: 3, ..Profile::built_in("standard").unwrap() };
+    assert_eq!(make(&info, &timeline, &profile).unwrap_err().code, FailureCode::TooLong);
+}
+
+#[test]
+fn ntsc_segments_are_whole_groups_in_every_rung() {
+    let mut source = source(0, 0, &[]);
+    source.0.audio.clear();
+    for frame in 0_i64..240 {
+        source.1.line(&format!("0|{}|N/A|213|K_", frame * 12_800 * 1001 / 60_000));
+    }
+    let plan = planned(source).unwrap();
+    let video = plan.video.unwrap();
+    assert_eq!(video.rate.to_string(), "60000/1001");
+    assert!((plan.segment_seconds - 6.006).abs() < 1e-6, "{}", plan.segment_seconds);
+    let gops: Vec<_> = video.renditions.iter().map(|rung| video.gop_of(rung)).collect();
+    assert_eq!(gops, [60, 60, 120, 120]);
+}
+
+#[test]
+fn two_tracks_of_one_language_have_different_names_and_one_is_the_default() {
+    let more = json!({ "index": 2, "codec_type": "audio", "codec_name": "aac", "channels": 2,
+        "sample_rate": "48000", "time_base": "1/48000" });
+    let (info, mut scan) = source(100, 188, &[more]);
+    scan.line("2|0|0|192000|K_");
+    let plan = planned((info, scan)).unwrap();
+    let names: Vec<_> = plan.audio.iter().map(|audio| (audio.name.as_str(), audio.default)).collect();
+    assert_eq!(names, [("main", true), ("main-2", false)]);
+}
