@@ -1,0 +1,106 @@
+//! The state bucket: small JSON documents, read, overwritten or created once.
+
+use aws_sdk_s3::{Client, primitives::ByteStream};
+use transcode_config::contract::{Attempt, JobKey, Layout};
+
+use super::error::{AwsError, Class};
+
+/// Largest document that is fetched, in bytes: the contract's own limit. Longer answers are cut there and then refused
+/// by the decoder.
+const MAX_BYTES: usize = (1 << 20) + 1;
+/// Pages of a listing that are followed. One job has two objects an attempt; 20 pages are 10,000 attempts.
+const MAX_PAGES: usize = 20;
+
+/// What a create-once write ended with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Put {
+    /// The object did not exist and was written.
+    Created,
+    /// An object is there already — perhaps one's own, written by a try whose answer was lost.
+    Exists,
+}
+
+/// How an attempt stands among what the state bucket says of its job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Not decided, and no attempt is newer.
+    Current,
+    /// The terminal register exists.
+    Decided,
+    /// A newer attempt's intent exists.
+    Superseded(Attempt),
+}
+
+/// The documents of the state bucket.
+#[derive(Debug, Clone)]
+pub struct Documents {
+    client: Client,
+    bucket: String,
+}
+
+impl Documents {
+    pub(super) fn new(client: Client, bucket: String) -> Self {
+        Self { client, bucket }
+    }
+
+    /// The document at `key`; none if there is none.
+    pub async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, AwsError> {
+        let answer = match self.client.get_object().bucket(&self.bucket).key(key).send().await {
+            Ok(answer) => answer,
+            Err(error) => {
+                let error = AwsError::from(error);
+                return if error.class == Class::NotFound { Ok(None) } else { Err(error) };
+            }
+        };
+        let mut body = answer.body;
+        let mut bytes = Vec::new();
+        while let Some(chunk) = body.next().await {
+            let chunk =
+                chunk.map_err(|error| AwsError::transient(format!("the answer broke off: {error}")))?;
+            bytes.extend_from_slice(&chunk);
+            if bytes.len() >= MAX_BYTES {
+                break;
+            }
+        }
+        Ok(Some(bytes))
+    }
+
+    /// Writes `key`, whatever is there. On an error it may have been written, now or a little later.
+    pub async fn put(&self, key: &str, body: Vec<u8>) -> Result<(), AwsError> {
+        let put = self.client.put_object().bucket(&self.bucket).key(key);
+        put.content_type("application/json").body(ByteStream::from(body)).send().await?;
+        Ok(())
+    }
+
+    /// Writes `key` if nothing is there. On an [`Class::Transient`] error it may have been written; on any other error
+    /// it was not.
+    pub async fn create(&self, key: &str, body: Vec<u8>) -> Result<Put, AwsError> {
+        let put = self.client.put_object().bucket(&self.bucket).key(key).if_none_match("*");
+        match put.content_type("application/json").body(ByteStream::from(body)).send().await {
+            Ok(_) => Ok(Put::Created),
+            Err(error) => match AwsError::from(error) {
+                error if error.class == Class::Precondition => Ok(Put::Exists),
+                error => Err(error),
+            },
+        }
+    }
+
+    /// Looks whether the job is decided or a newer attempt exists: one listing that begins behind the attempt's own
+    /// intent, so what it returns is newer attempts, the specification and the register. Listings of S3 are consistent.
+    pub async fn standing(&self, job: &JobKey, attempt: Attempt) -> Result<Standing, AwsError> {
+        let layout = Layout::of(job);
+        let listing = self.client.list_objects_v2().bucket(&self.bucket).prefix(layout.prefix());
+        let mut pages = listing.start_after(layout.intent(attempt)).into_paginator().send();
+        let (terminal, mut newest) = (layout.terminal(), None);
+        for _ in 0..MAX_PAGES {
+            let Some(page) = pages.next().await else { break };
+            for key in page?.contents().iter().filter_map(|object| object.key()) {
+                if key == terminal {
+                    return Ok(Standing::Decided);
+                }
+                newest = newest.max(layout.attempt_of_intent(key).filter(|other| *other > attempt));
+            }
+        }
+        Ok(newest.map_or(Standing::Current, Standing::Superseded))
+    }
+}

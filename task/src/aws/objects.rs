@@ -1,0 +1,185 @@
+//! Sources and outputs: ranged reads, checksummed writes, deletes. Nothing here lists: a task knows what it wrote, so its
+//! role needs no listing of the production bucket.
+
+use std::path::PathBuf;
+
+use aws_sdk_s3::{
+    Client,
+    operation::head_object::HeadObjectOutput,
+    primitives::ByteStream,
+    types::{ArchiveStatus, ChecksumMode, ChecksumType, Delete, ObjectIdentifier, StorageClass},
+};
+use aws_smithy_checksums::ChecksumAlgorithm;
+use bytes::Bytes;
+use transcode_config::contract::Source;
+
+use super::error::{AwsError, Class};
+
+/// Keys that one `DeleteObjects` takes.
+const DELETE_BATCH: usize = 1000;
+
+/// What S3 says of the source.
+#[derive(Debug, Clone)]
+pub struct SourceHead {
+    /// The object to read, pinned: every further read is of this very object or fails.
+    pub pinned: Pinned,
+    /// Size in bytes.
+    pub size: u64,
+    /// Whether it lies in an archive and has not been restored.
+    pub archived: bool,
+    /// The checksum of the whole object, where S3 has one: the algorithm and the value in Base64.
+    pub checksum: Option<(ChecksumAlgorithm, String)>,
+}
+
+/// An object that cannot change under the reader.
+#[derive(Debug, Clone)]
+pub struct Pinned {
+    bucket: String,
+    key: String,
+    version_id: Option<String>,
+    /// With quotes, as HTTP wants it.
+    etag: Option<String>,
+}
+
+/// What is uploaded.
+#[derive(Debug, Clone)]
+pub enum Body {
+    /// A file that does not change any more.
+    File(PathBuf),
+    /// Bytes made in memory.
+    Bytes(Bytes),
+}
+
+impl Body {
+    async fn stream(&self) -> Result<ByteStream, AwsError> {
+        match self {
+            Self::Bytes(bytes) => Ok(ByteStream::from(bytes.clone())),
+            Self::File(path) => ByteStream::from_path(path).await.map_err(|error| AwsError {
+                class: Class::Rejected,
+                status: None,
+                code: None,
+                message: format!("an output cannot be read: {error}"),
+            }),
+        }
+    }
+}
+
+/// HTTP headers that players get with an output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Meta {
+    /// `Content-Type`.
+    pub content_type: &'static str,
+    /// `Cache-Control`.
+    pub cache_control: &'static str,
+}
+
+/// Source and output buckets.
+#[derive(Debug, Clone)]
+pub struct Objects {
+    pub(super) small: Client,
+    pub(super) transfer: Client,
+}
+
+impl Objects {
+    pub(super) fn new(small: Client, transfer: Client) -> Self {
+        Self { small, transfer }
+    }
+
+    /// Asks for the source, pinned as far as the event allowed and from now on by what the answer says.
+    pub async fn head(&self, source: &Source) -> Result<SourceHead, AwsError> {
+        let head = self.small.head_object().bucket(&source.bucket).key(&source.key);
+        let head = head.set_version_id(source.version_id.clone()).checksum_mode(ChecksumMode::Enabled);
+        let answer = head.set_if_match(source.etag.as_deref().map(quoted)).send().await?;
+        Ok(SourceHead {
+            size: answer.content_length().and_then(|size| u64::try_from(size).ok()).unwrap_or(0),
+            archived: archived(&answer),
+            checksum: whole_checksum(&answer),
+            pinned: Pinned {
+                bucket: source.bucket.clone(),
+                key: source.key.clone(),
+                version_id: answer.version_id.filter(|id| id != "null").or_else(|| source.version_id.clone()),
+                etag: answer.e_tag.or_else(|| source.etag.as_deref().map(quoted)),
+            },
+        })
+    }
+
+    /// Opens the bytes `from..to` of the source. The body may break off before its end.
+    pub async fn range(&self, object: &Pinned, from: u64, to: u64) -> Result<ByteStream, AwsError> {
+        let get = self.transfer.get_object().bucket(&object.bucket).key(&object.key);
+        let get = get.set_version_id(object.version_id.clone()).set_if_match(object.etag.clone());
+        let answer = get.range(format!("bytes={from}-{}", to.saturating_sub(1))).send().await?;
+        // A server that ignores the range would have us write the wrong bytes at the right place.
+        let expected = format!("bytes {from}-{}/", to.saturating_sub(1));
+        match answer.content_range() {
+            Some(range) if range.starts_with(&expected) => Ok(answer.body),
+            other => Err(AwsError::transient(format!("asked for {expected}, was given {other:?}"))),
+        }
+    }
+
+    /// Writes one object in one call. S3 refuses a body whose SHA-256 is not `sha256` (Base64).
+    pub async fn put(
+        &self,
+        bucket: &str,
+        key: &str,
+        body: &Body,
+        sha256: &str,
+        meta: Meta,
+    ) -> Result<(), AwsError> {
+        let put = self.transfer.put_object().bucket(bucket).key(key).body(body.stream().await?);
+        let put = put.checksum_sha256(sha256).content_type(meta.content_type);
+        put.cache_control(meta.cache_control).send().await?;
+        Ok(())
+    }
+
+    /// Deletes objects. Those that are not there are no error.
+    pub async fn delete(&self, bucket: &str, keys: &[String]) -> Result<(), AwsError> {
+        for batch in keys.chunks(DELETE_BATCH) {
+            let objects: Vec<_> =
+                batch.iter().filter_map(|key| ObjectIdentifier::builder().key(key).build().ok()).collect();
+            let Ok(delete) = Delete::builder().set_objects(Some(objects)).quiet(true).build() else {
+                continue;
+            };
+            let answer = self.small.delete_objects().bucket(bucket).delete(delete).send().await?;
+            // 200 with errors inside: a partial failure is a failure.
+            if let Some(error) = answer.errors().first() {
+                let code = error.code().unwrap_or("unknown");
+                return Err(AwsError::transient(format!("not every object was deleted: {code}")));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn quoted(etag: &str) -> String {
+    format!("\"{}\"", etag.trim_matches('"'))
+}
+
+/// `GLACIER` and `DEEP_ARCHIVE` can be read only once restored; Intelligent-Tiering says so by an archive status.
+fn archived(head: &HeadObjectOutput) -> bool {
+    let tier = matches!(head.storage_class(), Some(StorageClass::Glacier | StorageClass::DeepArchive))
+        || matches!(
+            head.archive_status(),
+            Some(ArchiveStatus::ArchiveAccess | ArchiveStatus::DeepArchiveAccess)
+        );
+    let restored = head.restore().is_some_and(|restore| restore.contains("ongoing-request=\"false\""));
+    tier && !restored
+}
+
+/// The strongest checksum of the whole object. A composite one is made of part checksums, and the size of the parts is
+/// not known here, so it is left out; length and entity tag still hold.
+fn whole_checksum(head: &HeadObjectOutput) -> Option<(ChecksumAlgorithm, String)> {
+    if head.checksum_type() == Some(&ChecksumType::Composite) {
+        return None;
+    }
+    let known = [
+        (ChecksumAlgorithm::Sha256, head.checksum_sha256()),
+        (ChecksumAlgorithm::Crc64Nvme, head.checksum_crc64_nvme()),
+        (ChecksumAlgorithm::Crc32c, head.checksum_crc32_c()),
+        (ChecksumAlgorithm::Crc32, head.checksum_crc32()),
+        (ChecksumAlgorithm::Sha1, head.checksum_sha1()),
+    ];
+    known.into_iter().find_map(|(algorithm, value)| {
+        // `<checksum>-<parts>` is composite too, from servers that do not say so.
+        value.filter(|value| !value.contains('-')).map(|value| (algorithm, value.to_owned()))
+    })
+}

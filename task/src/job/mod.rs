@@ -1,0 +1,290 @@
+//! One attempt at one job: the steps in their order, and how it ends whatever happens.
+
+mod digest;
+mod ending;
+mod heartbeat;
+mod publish;
+mod register;
+mod source;
+mod start;
+pub(crate) mod stop;
+mod transcode;
+mod upload;
+
+use std::{path::Path, time::Duration};
+
+use tempfile::TempDir;
+use tokio::time::Instant;
+use tracing::Instrument;
+use transcode_config::contract::{ExitCode, JobSpec, Layout, Outcome, SCHEMA, Stage, Succeeded, Terminal};
+
+use self::{
+    ending::{End, Ending},
+    heartbeat::Heart,
+    publish::Destination,
+    register::Written,
+    stop::Stop,
+    upload::Uploads,
+};
+use crate::{
+    aws::{At, Clients, MetricName, Metrics, task_arn},
+    media::{MediaJob, Package},
+    process::Tools,
+    sandbox::SandboxPolicy,
+};
+
+pub use heartbeat::Rhythm;
+pub use start::Identity;
+
+/// What the task is told from outside. Everything else is in `spec.json`.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Which attempt at which job.
+    pub me: Identity,
+    /// The environment's name: the metrics' only dimension.
+    pub environment: String,
+    /// `CloudWatch` namespace; none sends no metrics.
+    pub namespace: Option<String>,
+    /// The heartbeat.
+    pub rhythm: Rhythm,
+    /// What to do where the kernel lacks a part of the sandbox.
+    pub sandbox: SandboxPolicy,
+}
+
+/// Runs the attempt to its end. Never returns without having tried to report how it ended.
+pub async fn run(settings: Settings, clients: Clients) -> ExitCode {
+    let began = Instant::now();
+    let stop = Stop::default();
+    if let Err(error) = stop.on_signals() {
+        tracing::error!(%error, "signals cannot be caught");
+        return ExitCode::Internal;
+    }
+    let task_arn = task_arn().await;
+    let task = task_arn.as_deref().and_then(|arn| arn.rsplit('/').next()).unwrap_or("none");
+    let span = tracing::info_span!("task", job = %settings.me.job, attempt = %settings.me.attempt, task);
+    let heart = Heart::new(clients.documents.clone(), settings.me.clone(), task_arn.clone(), settings.rhythm);
+    let run = Run {
+        settings,
+        clients,
+        task_arn,
+        began,
+        stop,
+        heart,
+        metrics: Metrics::default(),
+        work: None,
+        uploads: None,
+        heard_of: false,
+    };
+    run.finish().instrument(span).await
+}
+
+/// An attempt under way.
+#[derive(Debug)]
+struct Run {
+    settings: Settings,
+    clients: Clients,
+    task_arn: Option<String>,
+    began: Instant,
+    stop: Stop,
+    heart: Heart,
+    metrics: Metrics,
+    work: Option<TempDir>,
+    /// The uploads, as long as nothing can refer to the folder that they go to.
+    uploads: Option<Uploads>,
+    /// Whether a heartbeat says that this attempt is at work.
+    heard_of: bool,
+}
+
+impl Run {
+    async fn finish(mut self) -> ExitCode {
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), "task started");
+        let result = self.steps().await;
+        let ending = Ending::of(result, self.stop.reason());
+        let exit = ending.exit();
+        match &ending {
+            Ending::Succeeded => tracing::info!("succeeded"),
+            Ending::Superseded(why) => tracing::info!(why, "superseded"),
+            Ending::Interrupted => tracing::warn!("interrupted"),
+            Ending::Failed(failure) => {
+                tracing::error!(code = %failure.code, message = failure.message, evidence = ?failure.evidence, "failed");
+            }
+        }
+        self.conclude(&ending).await;
+        tracing::info!(exit = exit.code(), meaning = exit.meaning(), "task ended");
+        exit
+    }
+
+    /// The steps. Each begins only when the one before is done.
+    async fn steps(&mut self) -> Result<(), End> {
+        let me = self.settings.me.clone();
+        let order = start::check(&self.clients.documents, &me, self.stop.token()).await?;
+        let limit = Duration::from_secs(order.spec.max_run_seconds);
+        self.stop.after(limit.saturating_sub(self.began.elapsed()));
+        self.heart.begin(&self.stop).await.map_err(End::aws(At::State))?;
+        self.heard_of = true;
+        // The heartbeat first, then the look: whoever decides without having seen it is seen by it.
+        start::still_current(&self.clients.documents, &me, self.stop.token()).await?;
+        start::in_time(&order.intent)?;
+        let tools = Tools::find(self.settings.sandbox)?;
+        let work = self.make_work_folder()?;
+        self.download(&order.spec, &work).await?;
+        let folder = format!("{}{}", order.spec.output.prefix, Layout::of(&me.job).folder(me.attempt));
+        let package = self.transcode(&order.spec, &tools, &work, &folder).await?;
+        let succeeded = self.publish(&order.spec, &package, &work, folder).await?;
+        self.register(succeeded).await
+    }
+
+    fn make_work_folder(&mut self) -> Result<std::path::PathBuf, End> {
+        let name = format!("transcode-{}-{}-", self.settings.me.job, self.settings.me.attempt);
+        let work = tempfile::Builder::new().prefix(&name).tempdir().map_err(|error| source::disk(&error))?;
+        for folder in ["scratch", "output"] {
+            std::fs::create_dir(work.path().join(folder)).map_err(|error| source::disk(&error))?;
+        }
+        let path = work.path().to_owned();
+        self.work = Some(work);
+        Ok(path)
+    }
+
+    async fn download(&mut self, spec: &JobSpec, work: &Path) -> Result<(), End> {
+        self.heart.stage(Stage::Downloading);
+        let began = Instant::now();
+        let (objects, stop) = (&self.clients.objects, self.stop.token());
+        let head = source::ask(objects, spec, work, stop).await?;
+        let (heart, share) = (&self.heart, transcode::SHARE.0);
+        #[allow(clippy::cast_precision_loss, reason = "a percentage for people")]
+        let progress = |bytes: u64| heart.progress(bytes as f32 / head.size as f32 * share, None);
+        source::fetch(objects, &head, &work.join("source"), stop, &progress).await?;
+        let seconds = began.elapsed().as_secs_f64();
+        self.metrics.put(MetricName::DownloadSeconds, seconds);
+        self.metrics.put(MetricName::SourceBytes, float(head.size));
+        tracing::info!(bytes = head.size, seconds, "source downloaded");
+        Ok(())
+    }
+
+    async fn transcode(
+        &mut self,
+        spec: &JobSpec,
+        tools: &Tools,
+        work: &Path,
+        folder: &str,
+    ) -> Result<Package, End> {
+        let began = Instant::now();
+        let me = &self.settings.me;
+        let objects = self.clients.objects.clone();
+        let uploads = Uploads::new(objects, spec.output.bucket.clone(), folder.to_owned(), self.stop.token());
+        let job = MediaJob {
+            input: &work.join("source"),
+            work: &work.join("scratch"),
+            output: &work.join("output"),
+            folder: &Layout::of(&me.job).folder(me.attempt),
+            profile: &spec.profile,
+            source_name: spec.source.key.rsplit('/').next().unwrap_or_default(),
+        };
+        let uploads = self.uploads.insert(uploads);
+        let package = transcode::transcode(&job, tools, &self.heart, uploads, &self.stop).await?;
+        let (seconds, length) = (began.elapsed().as_secs_f64(), float(package.duration_ms) / 1000.0);
+        self.metrics.put(MetricName::TranscodeSeconds, seconds);
+        self.metrics.put(MetricName::RealTimeFactor, length / seconds);
+        tracing::info!(seconds, files = package.files.len(), "transcoded");
+        Ok(package)
+    }
+
+    async fn publish(
+        &mut self,
+        spec: &JobSpec,
+        package: &Package,
+        work: &Path,
+        folder: String,
+    ) -> Result<Succeeded, End> {
+        self.heart.stage(Stage::Publishing);
+        let began = Instant::now();
+        let to = Destination { target: &spec.output, folder, task_arn: self.task_arn.clone() };
+        let Some(uploads) = self.uploads.as_mut() else { return Err(internal("no uploads")) };
+        let (output, scratch) = (work.join("output"), work.join("scratch"));
+        let published = publish::publish(package, &output, &scratch, uploads, &self.settings.me, &to).await?;
+        self.metrics.put(MetricName::UploadSeconds, began.elapsed().as_secs_f64());
+        self.metrics.put(MetricName::OutputBytes, float(published.bytes));
+        self.metrics.put(MetricName::OutputMinutes, float(published.duration_ms) / 60_000.0);
+        Ok(published)
+    }
+
+    /// The last step: from the register on, the job is decided.
+    async fn register(&mut self, succeeded: Succeeded) -> Result<(), End> {
+        let documents = &self.clients.documents;
+        start::still_current(documents, &self.settings.me, self.stop.token()).await?;
+        if let Err(reason) = self.heart.stop_looking() {
+            self.stop.request(reason);
+        }
+        if self.stop.token().is_cancelled() {
+            return Err(internal("stopped before the register"));
+        }
+        let terminal = Terminal {
+            schema: SCHEMA,
+            job: self.settings.me.job.clone(),
+            nonce: uuid::Uuid::new_v4().to_string(),
+            written_at_ms: start::now_ms(),
+            outcome: Outcome::Succeeded(succeeded),
+        };
+        match register::write(documents, &terminal, &self.stop).await {
+            Written::Ours => {
+                self.uploads = None;
+                Ok(())
+            }
+            Written::Theirs => Err(End::Superseded("somebody else decided the job first".into())),
+            Written::Refused(error) => Err(End::Failed(error.failure(At::State))),
+            Written::Unknown(error) => {
+                // The register may name the folder, now or in a moment: it must stay.
+                self.uploads = None;
+                Err(End::Failed(error.failure(At::State)))
+            }
+        }
+    }
+
+    /// Ends what still runs, says how it ended, and leaves nothing behind. All at once, and each limited in time: a task
+    /// that was told to stop has seconds.
+    async fn conclude(mut self, ending: &Ending) {
+        if let Some(uploads) = self.uploads.as_mut() {
+            uploads.abandon().await;
+        }
+        self.metrics.put(ending.metric(), 1.0);
+        self.metrics.put(MetricName::TaskSeconds, self.began.elapsed().as_secs_f64());
+        // A task that had nothing to do from the start writes nothing at all (S8).
+        let silent = matches!(ending, Ending::Superseded(_)) && !self.heard_of;
+        let (heart, state, uploads, work) = (self.heart, ending.state(), self.uploads, self.work);
+        let last_words = async {
+            if !silent {
+                heart.last(state).await;
+            }
+        };
+        let metrics = async {
+            if let Some(namespace) = &self.settings.namespace {
+                self.metrics.send(&self.clients.metrics, namespace, &self.settings.environment).await;
+            }
+        };
+        let remove = async {
+            if let Some(uploads) = uploads {
+                uploads.remove().await;
+            }
+        };
+        tokio::join!(last_words, metrics, remove, close(work));
+    }
+}
+
+async fn close(work: Option<TempDir>) {
+    let Some(work) = work else { return };
+    let path = work.path().to_owned();
+    match tokio::task::spawn_blocking(move || work.close()).await {
+        Ok(Ok(())) => {}
+        other => tracing::warn!(path = %path.display(), ?other, "the work folder was not removed"),
+    }
+}
+
+fn internal(message: &str) -> End {
+    transcode_config::contract::Failure::new(transcode_config::contract::FailureCode::Internal, message)
+        .into()
+}
+
+#[allow(clippy::cast_precision_loss, reason = "a metric: exact up to 2^53")]
+fn float(number: u64) -> f64 {
+    number as f64
+}

@@ -1,0 +1,204 @@
+//! What is left to upload, in order: segments, media playlists, the rest, the entry files, the manifest.
+
+use std::path::Path;
+
+use serde::Serialize;
+use transcode_config::contract::{
+    Attempt, EntryPoint, Failure, FailureCode, JobKey, ObjectRef, OutputTarget, SCHEMA, Succeeded,
+};
+
+use super::{
+    digest::Digest,
+    ending::End,
+    start::Identity,
+    transcode::relative,
+    upload::{Stored, Uploads},
+};
+use crate::{
+    aws::{At, Meta},
+    media::{Package, PackagedFile},
+};
+
+/// Name of the manifest in the attempt's folder.
+const MANIFEST: &str = "files.json";
+/// An attempt's folder never changes once the register names it.
+const FOR_EVER: &str = "public, max-age=31536000, immutable";
+
+/// `files.json`: every file of the folder but itself.
+#[derive(Debug, Serialize)]
+struct Manifest<'a> {
+    schema: u32,
+    job: &'a JobKey,
+    attempt: Attempt,
+    files: Vec<ManifestFile<'a>>,
+}
+
+/// One file as it is stored.
+#[derive(Debug, Serialize)]
+struct ManifestFile<'a> {
+    /// Relative to the folder.
+    path: &'a str,
+    /// In bytes.
+    size: u64,
+    /// In lower-case hexadecimal.
+    sha256: String,
+    content_type: &'a str,
+}
+
+/// When a file goes up. A player that finds one file must find whatever that file refers to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Turn {
+    Segments,
+    MediaPlaylists,
+    Rest,
+    Entry,
+}
+
+const TURNS: [Turn; 4] = [Turn::Segments, Turn::MediaPlaylists, Turn::Rest, Turn::Entry];
+
+fn turn_of(path: &str) -> Turn {
+    match path.rsplit_once('.').map(|(_, extension)| extension) {
+        _ if path.starts_with("entry/") => Turn::Entry,
+        Some("m4s" | "mp4" | "m4a" | "m4v" | "ts" | "aac") => Turn::Segments,
+        Some("m3u8") => Turn::MediaPlaylists,
+        _ => Turn::Rest,
+    }
+}
+
+/// Headers of a file that is uploaded before the package is complete; none for one that waits until then. Should they
+/// differ from what the package says in the end, the file is stored once more.
+pub(crate) fn early_meta(path: &Path) -> Option<Meta> {
+    let kind = path.extension()?.to_str()?;
+    let content_type = match kind {
+        "m4s" | "mp4" if path.starts_with("audio") => "audio/mp4",
+        "m4s" | "mp4" => "video/mp4",
+        _ => return None,
+    };
+    Some(Meta { content_type, cache_control: FOR_EVER })
+}
+
+fn meta(file: &PackagedFile) -> Meta {
+    Meta { content_type: file.content_type, cache_control: file.cache_control }
+}
+
+/// Uploads whatever of the package is not up yet, then the manifest, and says what the register is to say.
+///
+/// When this returns, S3 has acknowledged every file with its checksum (S3).
+pub(crate) async fn publish(
+    package: &Package,
+    output: &Path,
+    scratch: &Path,
+    uploads: &mut Uploads,
+    me: &Identity,
+    to: &Destination<'_>,
+) -> Result<Succeeded, End> {
+    // First what was begun early: no two writes of one key may be under way.
+    uploads.finish().await.map_err(End::aws(At::Output))?;
+    for turn in TURNS {
+        for file in package.files.iter().filter(|file| turn_of(&file.path) == turn) {
+            let name = relative(Path::new(&file.path))?;
+            uploads.begin(name.to_owned(), output.join(name), meta(file));
+        }
+        uploads.finish().await.map_err(End::aws(At::Output))?;
+    }
+    let stored =
+        package.files.iter().map(|file| acknowledged(file, uploads)).collect::<Result<Vec<_>, _>>()?;
+    let manifest = manifest(package, me);
+    let path = scratch.join(MANIFEST);
+    tokio::fs::write(&path, &manifest).await.map_err(|error| super::source::disk(&error))?;
+    let json = Meta { content_type: "application/json", cache_control: FOR_EVER };
+    uploads.begin(MANIFEST.to_owned(), path, json);
+    uploads.finish().await.map_err(End::aws(At::Output))?;
+    Ok(Succeeded {
+        attempt: me.attempt,
+        task_arn: to.task_arn.clone(),
+        bucket: to.target.bucket.clone(),
+        folder: to.folder.clone(),
+        manifest: to.object(MANIFEST, &Digest::of(&manifest)),
+        files: package.files.len() as u64,
+        bytes: stored.iter().map(|stored| stored.digest.size).sum(),
+        duration_ms: package.duration_ms,
+        entry_points: entry_points(package, uploads, to)?,
+    })
+}
+
+/// Where an attempt publishes to.
+#[derive(Debug)]
+pub(crate) struct Destination<'a> {
+    /// Bucket and stable prefix.
+    pub(crate) target: &'a OutputTarget,
+    /// The attempt's folder: a key prefix with a trailing slash.
+    pub(crate) folder: String,
+    /// The task that publishes.
+    pub(crate) task_arn: Option<String>,
+}
+
+impl Destination<'_> {
+    fn object(&self, path: &str, digest: &Digest) -> ObjectRef {
+        ObjectRef { key: format!("{}{path}", self.folder), size: digest.size, sha256: digest.hex() }
+    }
+}
+
+/// What S3 acknowledged is what the package was verified as: size, checksum and headers.
+fn acknowledged(file: &PackagedFile, uploads: &Uploads) -> Result<Stored, Failure> {
+    let changed = |what: &str| {
+        Failure::new(FailureCode::Internal, format!("an output was stored with another {what} than verified"))
+            .with("path", &file.path)
+    };
+    let Some(stored) = uploads.stored().get(&file.path) else { return Err(changed("name")) };
+    if stored.digest.size != file.size || stored.digest.hex() != file.sha256 {
+        return Err(changed("content").with("verified", &file.sha256).with("stored", stored.digest.hex()));
+    }
+    if stored.meta != meta(file) {
+        return Err(changed("content type").with("verified", file.content_type));
+    }
+    Ok(stored.clone())
+}
+
+fn manifest(package: &Package, me: &Identity) -> Vec<u8> {
+    let mut files: Vec<_> = package
+        .files
+        .iter()
+        .map(|file| ManifestFile {
+            path: &file.path,
+            size: file.size,
+            sha256: file.sha256.clone(),
+            content_type: file.content_type,
+        })
+        .collect();
+    files.sort_by_key(|file| file.path);
+    let manifest = Manifest { schema: SCHEMA, job: &me.job, attempt: me.attempt, files };
+    // A plain structure: serialising it cannot fail.
+    serde_json::to_vec(&manifest).unwrap_or_default()
+}
+
+fn entry_points(
+    package: &Package,
+    uploads: &Uploads,
+    to: &Destination<'_>,
+) -> Result<Vec<EntryPoint>, Failure> {
+    let point = |entry: &crate::media::EntryFile| {
+        let stored = uploads.stored().get(&entry.file).ok_or_else(|| {
+            Failure::new(FailureCode::Internal, "an entry file is not part of the package")
+                .with("path", &entry.file)
+        })?;
+        let name = relative(Path::new(&entry.name))?;
+        Ok(EntryPoint {
+            to: format!("{}{name}", to.target.prefix),
+            from: to.object(&entry.file, &stored.digest),
+        })
+    };
+    package.entry.iter().map(point).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_refers_to_a_file_goes_up_after_it() {
+        let turns = ["v/1.m4s", "v/init.mp4", "v/index.m3u8", "poster.jpg", "entry/master.m3u8"].map(turn_of);
+        assert!(turns.is_sorted());
+        assert_eq!(turn_of("entry/poster.jpg"), Turn::Entry);
+    }
+}

@@ -1,0 +1,100 @@
+//! The transcode, with what is finished going up while the rest is still being made.
+
+use std::{
+    path::{Component, Path},
+    time::Duration,
+};
+
+use tokio::{
+    sync::mpsc::{UnboundedReceiver, unbounded_channel},
+    time::timeout,
+};
+use transcode_config::contract::{Failure, FailureCode};
+
+use super::{ending::End, heartbeat::Heart, publish::early_meta, stop::Stop, upload::Uploads};
+use crate::{
+    aws::{At, AwsError},
+    media::{self, Event, MediaJob, Package},
+    process::Tools,
+};
+
+/// Share of the whole attempt that is over when the transcode begins and when it ends, in percent.
+pub(crate) const SHARE: (f32, f32) = (5.0, 95.0);
+/// Once told to stop, the media part gets this long to end ffmpeg by itself; then it is dropped, which kills.
+const STOP_TIME: Duration = Duration::from_secs(5);
+
+/// Makes the package; segments are uploaded as they get ready. Ends the transcode when an upload fails for good.
+pub(crate) async fn transcode(
+    job: &MediaJob<'_>,
+    tools: &Tools,
+    heart: &Heart,
+    uploads: &mut Uploads,
+    stop: &Stop,
+) -> Result<Package, End> {
+    let (events, mut inbox) = unbounded_channel();
+    // A token of its own: a failed upload ends the transcode, not the attempt's reporting.
+    let media_stop = stop.token().child_token();
+    let make = media::make(job, tools, &events, &media_stop);
+    tokio::pin!(make);
+    let cut_short: End = loop {
+        tokio::select! {
+            Some(event) = inbox.recv() => hear(event, job.output, heart, uploads),
+            error = uploads.failed() => break End::Failed(error.failure(At::Output)),
+            () = media_stop.cancelled() => break End::Failed(AwsError::stopped().failure(At::Output)),
+            result = &mut make => {
+                let package = result?;
+                drain(&mut inbox, job.output, heart, uploads);
+                return Ok(package);
+            }
+        }
+    };
+    media_stop.cancel();
+    if timeout(STOP_TIME, make).await.is_err() {
+        tracing::warn!("the transcode did not stop in time and is killed");
+    }
+    Err(cut_short)
+}
+
+fn drain(inbox: &mut UnboundedReceiver<Event>, output: &Path, heart: &Heart, uploads: &mut Uploads) {
+    while let Ok(event) = inbox.try_recv() {
+        hear(event, output, heart, uploads);
+    }
+}
+
+fn hear(event: Event, output: &Path, heart: &Heart, uploads: &mut Uploads) {
+    match event {
+        Event::Stage(stage) => heart.stage(stage),
+        Event::Progress { percent, speed } => {
+            let (from, to) = SHARE;
+            heart.progress(from + percent.clamp(0.0, 100.0) / 100.0 * (to - from), speed);
+        }
+        // What has no name that can be uploaded is refused later, with the package; here it is only early.
+        Event::FileReady(path) => {
+            if let (Ok(name), Some(meta)) = (relative(&path), early_meta(&path)) {
+                uploads.begin(name.to_owned(), output.join(&path), meta);
+            }
+        }
+    }
+}
+
+/// A path below the output folder as the end of a key. Nothing may lead out of the folder (S4).
+pub(crate) fn relative(path: &Path) -> Result<&str, Failure> {
+    let plain = path.components().all(|part| matches!(part, Component::Normal(_)));
+    path.to_str().filter(|name| plain && !name.is_empty()).ok_or_else(|| {
+        Failure::new(FailureCode::Internal, "an output has a name that cannot be a key")
+            .with("path", path.display())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_output_leaves_the_folder() {
+        for path in ["../x", "/x", "a/../../x", ""] {
+            assert!(relative(Path::new(path)).is_err(), "{path}");
+        }
+        assert_eq!(relative(Path::new("h264/1.m4s")).unwrap(), "h264/1.m4s");
+    }
+}

@@ -1,0 +1,211 @@
+//! Parallel, checksummed uploads into the attempt's own folder (S4), while the encoder still runs.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{sync::Semaphore, task::JoinSet, time::timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::digest::{Digest, digest_of};
+use crate::{
+    aws::{AwsError, Body, Class, Meta, Multipart, Objects},
+    retry::{Patience, retry},
+};
+
+/// Uploads under way at once. Segments are a few megabytes; eight keep Fargate's network busy and one core free.
+const PARALLEL: usize = 8;
+/// Throwing away a multipart upload, when everything is to end soon.
+const ABORT: Duration = Duration::from_secs(4);
+/// Deleting the folder.
+const CLEAN: Duration = Duration::from_secs(6);
+
+/// What is stored of one file, as S3 acknowledged it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Stored {
+    /// Size and checksum of the object.
+    pub(crate) digest: Digest,
+    /// The headers it was stored with.
+    pub(crate) meta: Meta,
+}
+
+/// The uploads of one attempt.
+#[derive(Debug)]
+pub(crate) struct Uploads {
+    target: Arc<Target>,
+    running: JoinSet<Result<(String, Stored), AwsError>>,
+    /// Relative paths that a write was begun for, which may thus lie in the folder, and the headers.
+    begun: BTreeMap<String, Meta>,
+    stored: BTreeMap<String, Stored>,
+}
+
+/// Where to, and how many at once.
+#[derive(Debug)]
+struct Target {
+    objects: Objects,
+    bucket: String,
+    /// The attempt's folder: a key prefix with a trailing slash.
+    folder: String,
+    slots: Semaphore,
+    stop: CancellationToken,
+}
+
+impl Uploads {
+    /// Uploads into `folder` of `bucket`, until `stop`.
+    pub(crate) fn new(objects: Objects, bucket: String, folder: String, stop: &CancellationToken) -> Self {
+        let slots = Semaphore::new(PARALLEL);
+        let target = Target { objects, bucket, folder, slots, stop: stop.child_token() };
+        Self {
+            target: Arc::new(target),
+            running: JoinSet::new(),
+            begun: BTreeMap::new(),
+            stored: BTreeMap::new(),
+        }
+    }
+
+    /// Begins the upload of `file` as `<folder><path>`, unless it was begun before with the same headers.
+    pub(crate) fn begin(&mut self, path: String, file: PathBuf, meta: Meta) {
+        match self.begun.insert(path.clone(), meta) {
+            Some(before) if before == meta => return,
+            Some(_) => tracing::warn!(path, "stored again: its headers were not those of the package"),
+            None => {}
+        }
+        let target = Arc::clone(&self.target);
+        self.running.spawn(async move {
+            let stored = target.store(&path, &file, meta).await?;
+            Ok((path, stored))
+        });
+    }
+
+    /// Waits until an upload fails. Never returns while all goes well.
+    pub(crate) async fn failed(&mut self) -> AwsError {
+        loop {
+            match self.running.join_next().await {
+                Some(ended) => {
+                    if let Err(error) = self.note(ended) {
+                        return error;
+                    }
+                }
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    /// Waits for everything that was begun.
+    pub(crate) async fn finish(&mut self) -> Result<(), AwsError> {
+        while let Some(ended) = self.running.join_next().await {
+            self.note(ended)?;
+        }
+        Ok(())
+    }
+
+    /// What S3 acknowledged so far, by relative path.
+    pub(crate) fn stored(&self) -> &BTreeMap<String, Stored> {
+        &self.stored
+    }
+
+    fn note(
+        &mut self,
+        ended: Result<Result<(String, Stored), AwsError>, tokio::task::JoinError>,
+    ) -> Result<(), AwsError> {
+        let (path, stored) = ended.map_err(|error| AwsError {
+            class: Class::Rejected,
+            status: None,
+            code: None,
+            message: format!("an upload broke down: {error}"),
+        })??;
+        self.stored.insert(path, stored);
+        Ok(())
+    }
+
+    /// Ends every upload under way; multipart ones are aborted before this returns.
+    pub(crate) async fn abandon(&mut self) {
+        self.target.stop.cancel();
+        while self.running.join_next().await.is_some() {}
+    }
+
+    /// Ends every upload and deletes whatever may lie in the folder. What cannot be deleted in a few seconds stays for
+    /// the bucket's lifecycle rule; nothing refers to it.
+    pub(crate) async fn remove(mut self) {
+        self.abandon().await;
+        let keys: Vec<_> = self.begun.keys().map(|path| self.target.key(path)).collect();
+        if keys.is_empty() {
+            return;
+        }
+        let never = CancellationToken::new();
+        let Target { objects, bucket, folder, .. } = self.target.as_ref();
+        let delete = || objects.delete(bucket, &keys);
+        match timeout(CLEAN, retry(Patience::LAST_WORDS, "remove the folder", &never, delete)).await {
+            Ok(Ok(())) => tracing::info!(folder, files = keys.len(), "removed this attempt's folder"),
+            Ok(Err(error)) => tracing::warn!(folder, %error, "this attempt's folder was not removed"),
+            Err(_) => tracing::warn!(folder, "this attempt's folder was not removed in time"),
+        }
+    }
+}
+
+impl Target {
+    fn key(&self, path: &str) -> String {
+        format!("{}{path}", self.folder)
+    }
+
+    async fn store(&self, path: &str, file: &Path, meta: Meta) -> Result<Stored, AwsError> {
+        // Closed never: the semaphore lives as long as the target.
+        let _slot = self.slots.acquire().await.map_err(|_| AwsError::stopped())?;
+        if self.stop.is_cancelled() {
+            return Err(AwsError::stopped());
+        }
+        let key = self.key(path);
+        let digest = digest_of(file, 0, None).await?;
+        if digest.size > Multipart::THRESHOLD_BYTES {
+            self.store_in_parts(&key, file, digest.size, meta).await?;
+        } else {
+            let (body, sum) = (Body::File(file.to_owned()), digest.base64());
+            let put = || self.objects.put(&self.bucket, &key, &body, &sum, meta);
+            retry(Patience::TRANSFER, "upload", &self.stop, put).await?;
+        }
+        tracing::debug!(path, bytes = digest.size, "uploaded");
+        Ok(Stored { digest, meta })
+    }
+
+    /// A multipart upload, begun again when S3 says that it conflicts or is not known any more.
+    async fn store_in_parts(&self, key: &str, file: &Path, size: u64, meta: Meta) -> Result<(), AwsError> {
+        let again = || async {
+            self.one_multipart(key, file, size, meta).await.map_err(|error| match error.class {
+                Class::NoUpload => AwsError { class: Class::Conflict, ..error },
+                _ => error,
+            })
+        };
+        // Not ended by the stop from outside: what ends it inside also aborts the upload.
+        retry(Patience::TRANSFER, "multipart upload", &CancellationToken::new(), again).await
+    }
+
+    async fn one_multipart(&self, key: &str, file: &Path, size: u64, meta: Meta) -> Result<(), AwsError> {
+        let create = || Multipart::create(&self.objects, &self.bucket, key, meta);
+        let upload = retry(Patience::TRANSFER, "create multipart upload", &self.stop, create).await?;
+        let result = self.parts(&upload, file, size).await;
+        if result.is_err() {
+            match timeout(ABORT, upload.abort()).await {
+                Ok(Ok(())) => tracing::info!(key, "multipart upload aborted"),
+                Ok(Err(error)) => tracing::warn!(key, %error, "multipart upload not aborted"),
+                Err(_) => tracing::warn!(key, "multipart upload not aborted in time"),
+            }
+        }
+        result
+    }
+
+    async fn parts(&self, upload: &Multipart<'_>, file: &Path, size: u64) -> Result<(), AwsError> {
+        let (mut parts, mut offset, mut number) = (Vec::new(), 0, 1);
+        while offset < size {
+            let length = Multipart::PART_BYTES.min(size - offset);
+            let sum = digest_of(file, offset, Some(length)).await?.base64();
+            let put = || upload.part(number, file, offset, length, &sum);
+            parts.push(retry(Patience::TRANSFER, "upload part", &self.stop, put).await?);
+            (offset, number) = (offset + length, number + 1);
+        }
+        let complete = || upload.complete(parts.clone());
+        retry(Patience::TRANSFER, "complete multipart upload", &self.stop, complete).await
+    }
+}

@@ -1,0 +1,174 @@
+//! An HTTP proxy in front of the emulator that does to S3's answers what networks and S3 do to them.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::Notify,
+};
+
+/// What happens to a request.
+#[derive(Debug, Clone)]
+pub(crate) enum Fault {
+    /// It never reaches S3; this answer is given instead.
+    Answer(u16, &'static str),
+    /// It never reaches S3; these bytes are the answer.
+    Raw(&'static str),
+    /// S3 carries it out; the answer is lost.
+    LoseAnswer,
+    /// It reaches S3; the body of the answer breaks off after so many bytes.
+    Truncate(usize),
+    /// It reaches nobody and is never answered.
+    BlackHole,
+    /// It reaches S3 once the test says so.
+    Hold(Arc<Notify>),
+}
+
+/// Which requests a fault is for.
+#[derive(Debug)]
+struct Rule {
+    method: &'static str,
+    contains: String,
+    times: usize,
+    fault: Fault,
+    hits: usize,
+}
+
+/// The proxy. It ends with the test's runtime.
+#[derive(Debug, Clone)]
+pub(crate) struct Proxy {
+    /// Its address, to be used as S3's endpoint.
+    pub(crate) endpoint: String,
+    upstream: String,
+    rules: Arc<Mutex<Vec<Rule>>>,
+    log: Arc<Mutex<Vec<String>>>,
+}
+
+impl Proxy {
+    /// A proxy without faults.
+    pub(crate) async fn start(upstream: &str) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let address: SocketAddr = upstream.strip_prefix("http://").unwrap().parse().unwrap();
+        let proxy =
+            Self { endpoint, upstream: upstream.to_owned(), rules: Arc::default(), log: Arc::default() };
+        let serving = proxy.clone();
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let proxy = serving.clone();
+                tokio::spawn(async move { proxy.serve(client, address).await });
+            }
+        });
+        proxy
+    }
+
+    /// What it stands in front of.
+    pub(crate) fn upstream(&self) -> String {
+        self.upstream.clone()
+    }
+
+    /// The next `times` requests of `method` whose target contains `contains` meet with `fault`.
+    pub(crate) fn fault(&self, method: &'static str, contains: &str, times: usize, fault: Fault) {
+        let rule = Rule { method, contains: contains.to_owned(), times, fault, hits: 0 };
+        self.rules.lock().unwrap().push(rule);
+    }
+
+    /// How many requests have met a fault for `contains`.
+    pub(crate) fn hits(&self, contains: &str) -> usize {
+        let rules = self.rules.lock().unwrap();
+        rules.iter().filter(|rule| rule.contains == contains).map(|rule| rule.hits).sum()
+    }
+
+    /// Every request so far: method and target, then the range of one that asks for a range.
+    pub(crate) fn requests(&self) -> Vec<String> {
+        self.log.lock().unwrap().clone()
+    }
+
+    fn fault_of(&self, line: &str) -> Option<Fault> {
+        self.log.lock().unwrap().push(line.to_owned());
+        let (method, target) = line.split_once(' ')?;
+        let mut rules = self.rules.lock().unwrap();
+        let rule = rules.iter_mut().find(|rule| {
+            rule.method == method && target.contains(&rule.contains) && rule.hits < rule.times
+        })?;
+        rule.hits += 1;
+        Some(rule.fault.clone())
+    }
+
+    /// One request a connection: what a fault does to a connection must not touch another request.
+    async fn serve(self, mut client: TcpStream, upstream: SocketAddr) -> Option<()> {
+        let (head, request) = read_request(&mut client).await?;
+        let range = head.lines().find_map(|line| line.strip_prefix("range: ")).unwrap_or_default();
+        let line = format!("{} {range}", head.split(" HTTP/").next()?);
+        let fault = self.fault_of(line.trim_end());
+        match &fault {
+            Some(Fault::Answer(status, code)) => {
+                let body = format!("<Error><Code>{code}</Code><Message>made by the test</Message></Error>");
+                let answer = format!(
+                    "HTTP/1.1 {status} Fault\r\ncontent-type: application/xml\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+                    body.len()
+                );
+                return client.write_all(answer.as_bytes()).await.ok();
+            }
+            Some(Fault::Raw(answer)) => return client.write_all(answer.as_bytes()).await.ok(),
+            Some(Fault::BlackHole) => std::future::pending().await,
+            Some(Fault::Hold(release)) => release.notified().await,
+            _ => {}
+        }
+        let mut server = TcpStream::connect(upstream).await.ok()?;
+        server.write_all(&request).await.ok()?;
+        let mut answer = Vec::new();
+        server.read_to_end(&mut answer).await.ok()?;
+        match fault {
+            Some(Fault::LoseAnswer) => return None,
+            Some(Fault::Truncate(bytes)) => {
+                let body = answer.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
+                answer.truncate(body + bytes);
+            }
+            _ => {}
+        }
+        client.write_all(&answer).await.ok()?;
+        client.shutdown().await.ok()
+    }
+}
+
+/// The head as text, and the whole request as it goes on, asking the other side to close when done.
+async fn read_request(client: &mut TcpStream) -> Option<(String, Vec<u8>)> {
+    let mut bytes = Vec::new();
+    let end = loop {
+        if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
+            break end;
+        }
+        if client.read_buf(&mut bytes).await.ok()? == 0 {
+            return None;
+        }
+    };
+    let head = String::from_utf8(bytes.get(..end)?.to_vec()).ok()?;
+    let header = |name: &str| {
+        head.lines().find_map(|line| {
+            let (key, value) = line.split_once(':')?;
+            key.eq_ignore_ascii_case(name).then(|| value.trim().to_owned())
+        })
+    };
+    if header("expect").is_some() {
+        client.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await.ok()?;
+    }
+    let length: usize = header("content-length").map_or(Some(0), |length| length.parse().ok())?;
+    while bytes.len() < end + 4 + length {
+        if client.read_buf(&mut bytes).await.ok()? == 0 {
+            return None;
+        }
+    }
+    let kept = head.lines().filter(|line| {
+        let name = line.split(':').next().unwrap_or_default();
+        !name.eq_ignore_ascii_case("connection") && !name.eq_ignore_ascii_case("expect")
+    });
+    let mut request = kept.collect::<Vec<_>>().join("\r\n").into_bytes();
+    request.extend_from_slice(b"\r\nconnection: close\r\n\r\n");
+    request.extend_from_slice(bytes.get(end + 4..)?);
+    Some((head, request))
+}

@@ -1,0 +1,125 @@
+//! What a success leaves: files, manifest, register, heartbeat, metrics — and nothing else.
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use transcode_config::contract::{Outcome, Succeeded, TaskState};
+
+use crate::world::{NEVER, SECRET, World};
+
+fn hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
+}
+
+/// S3: every file of the manifest is there, with its size, checksum and type, and nothing else is in the bucket.
+pub(crate) async fn assert_published(world: &World, result: &Succeeded) {
+    assert_eq!(result.bucket, world.outputs);
+    let manifest = world.bytes(&world.outputs, &result.manifest.key).await.unwrap();
+    assert_eq!(
+        (manifest.len() as u64, hex(&manifest)),
+        (result.manifest.size, result.manifest.sha256.clone())
+    );
+    let manifest: Value = serde_json::from_slice(&manifest).unwrap();
+    let files = manifest["files"].as_array().unwrap();
+    assert_eq!(files.len() as u64, result.files);
+    let mut expected = vec![result.manifest.key.clone()];
+    let mut bytes = 0;
+    for file in files {
+        let key = format!("{}{}", result.folder, file["path"].as_str().unwrap());
+        let got = world.clients.s3.get_object().bucket(&world.outputs).key(&key).send().await.unwrap();
+        assert_eq!(got.content_type(), file["content_type"].as_str(), "{key}");
+        assert!(got.cache_control().is_some(), "{key}");
+        let body = got.body.collect().await.unwrap().to_vec();
+        assert_eq!(
+            (Some(body.len() as u64), file["sha256"].as_str()),
+            (file["size"].as_u64(), Some(&*hex(&body)))
+        );
+        bytes += body.len() as u64;
+        expected.push(key);
+    }
+    assert_eq!(bytes, result.bytes);
+    for entry in &result.entry_points {
+        assert!(expected.contains(&entry.from.key), "{entry:?}");
+        assert!(entry.to.starts_with(&world.spec.output.prefix), "{entry:?}");
+    }
+    expected.sort();
+    let mut found = world.published().await;
+    found.retain(|key| key.starts_with(&result.folder));
+    found.sort();
+    assert_eq!(found, expected);
+}
+
+/// What the register says of a success.
+pub(crate) async fn succeeded(world: &World) -> Succeeded {
+    match world.register().await.expect("there is no register").outcome {
+        Outcome::Succeeded(succeeded) => succeeded,
+        Outcome::Dead(dead) => panic!("{dead:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_success_is_whole_and_leaves_nothing_else() {
+    let world = World::new("success").await;
+    let attempt = world.launch(1, NEVER).await;
+    let mut task = world.task(attempt);
+    assert_eq!(task.exit().await, Some(0), "{}", task.log());
+
+    let result = succeeded(&world).await;
+    assert_published(&world, &result).await;
+    assert_eq!(result.attempt, attempt);
+    assert_eq!(result.folder, format!("{}{}", world.spec.output.prefix, world.layout().folder(attempt)));
+    let master = result.entry_points.iter().find(|entry| entry.to.ends_with("/master.m3u8")).unwrap();
+    let master = world.bytes(&world.outputs, &master.from.key).await.unwrap();
+    assert!(String::from_utf8(master).unwrap().contains(&world.layout().folder(attempt)));
+    assert!((4_000..7_000).contains(&result.duration_ms), "{}", result.duration_ms);
+    // S4: all of it is in the attempt's own folder. The stable names are the controller's to write.
+    assert!(world.published().await.iter().all(|key| key.starts_with(&result.folder)));
+
+    let last = world.heartbeat(attempt).await.unwrap();
+    assert_eq!((last.state, last.percent.round() as u32), (TaskState::Finished, 100));
+    assert!(task.leftovers().is_empty(), "{:?}", task.leftovers());
+    assert_no_secret(&world, &task.log()).await;
+    assert_order(&world.proxy.requests());
+    assert_metrics(&world).await;
+}
+
+/// S16, and that each line is an object with the job.
+async fn assert_no_secret(world: &World, log: &str) {
+    for line in log.lines() {
+        let line: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}"));
+        assert_eq!(line["span"]["job"].as_str(), Some(world.spec.job.as_str()), "{line}");
+    }
+    let listed = world.clients.s3.list_objects_v2().bucket(&world.state).send().await.unwrap();
+    for key in listed.contents().iter().map(|object| object.key().unwrap()) {
+        let text = String::from_utf8(world.bytes(&world.state, key).await.unwrap()).unwrap();
+        assert!(!text.contains(SECRET) && !text.contains("X-Amz-"), "{key}");
+    }
+    assert!(!log.contains(SECRET) && !log.contains("X-Amz-"), "{log}");
+}
+
+/// The first heartbeat comes before any work; what refers to a file comes after it; the register comes last of all.
+fn assert_order(requests: &[String]) {
+    let puts: Vec<_> = requests.iter().filter(|line| line.starts_with("PUT")).collect();
+    let first = |what: &str| {
+        requests.iter().position(|line| line.contains(what)).unwrap_or_else(|| panic!("no {what}"))
+    };
+    let last = |what: &str| {
+        requests.iter().rposition(|line| line.starts_with("PUT") && line.contains(what)).unwrap()
+    };
+    assert!(first("heartbeat.json") < first("/source-"), "{requests:?}");
+    assert!(last(".m4s") < first("index.m3u8").min(first("/entry/")), "{puts:?}");
+    assert!(last("/entry/") < first("/files.json"), "{puts:?}");
+    let register =
+        requests.iter().position(|line| line.starts_with("PUT") && line.contains("terminal.json")).unwrap();
+    assert!(last("/files.json") < register && last("/outputs-") < register, "{puts:?}");
+}
+
+async fn assert_metrics(world: &World) {
+    let listed = world.clients.cloudwatch.list_metrics().namespace(&world.state).send().await.unwrap();
+    let names: Vec<_> = listed.metrics().iter().map(|metric| metric.metric_name().unwrap()).collect();
+    for name in ["TaskSucceeded", "SourceBytes", "OutputBytes", "RealTimeFactor", "TaskSeconds"] {
+        assert!(names.contains(&name), "{name} is not in {names:?}");
+    }
+    for dimension in listed.metrics().iter().flat_map(|metric| metric.dimensions()) {
+        assert_eq!(dimension.name(), Some("Environment"));
+    }
+}
