@@ -37,6 +37,7 @@ lint: ## formatting, clippy, template, scripts
 	cargo clippy --workspace --all-targets -- -D warnings
 	.tools/lint/bin/cfn-lint deploy/template.yaml
 	.tools/lint/bin/shellcheck scripts/setup .ci/run
+	python3 -c 'import ast, sys; [ast.parse(open(name).read(), name) for name in sys.argv[1:]]' scripts/emulator
 
 sim: ## the production core in a simulated world [SEEDS=n] [SEED=s]
 	cargo run -p transcode-sim --profile fast --no-default-features -- $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))

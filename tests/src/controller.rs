@@ -82,6 +82,7 @@ impl ControllerPlan {
             env: self.env.clone(),
             folder: &self.folder,
             logs: &self.logs,
+            orderly: false,
         })
     }
 }

@@ -40,7 +40,8 @@ impl Emulator {
     }
 
     async fn start_on(port: u16, folder: &Path, logs: &Path) -> Result<Self> {
-        let program = paths::tool("run/bin/ministack")?;
+        let program = paths::tool("run/bin/python")?;
+        let script = paths::checkout().join("scripts/emulator").display().to_string();
         let port_text = port.to_string();
         let env = [
             ("GATEWAY_PORT", port_text.as_str()),
@@ -53,10 +54,11 @@ impl Emulator {
         let mut process = Process::start(&Spec {
             name: "emulator",
             program: &program,
-            args: vec![],
+            args: vec![script],
             env: env.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
             folder,
             logs,
+            orderly: false,
         })?;
         let endpoint = format!("http://127.0.0.1:{port}");
         let health = format!("{endpoint}/_ministack/health");

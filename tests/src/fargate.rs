@@ -68,6 +68,8 @@ impl Fargate {
             env: clients::environment(options.emulator, None),
             folder: options.folder,
             logs: options.logs,
+            // It ends its tasks.
+            orderly: true,
         })?;
         let endpoint = wait::until(
             "the local Fargate endpoint gives its address",

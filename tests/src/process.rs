@@ -36,15 +36,19 @@ pub struct Spec<'a> {
     pub folder: &'a Path,
     /// Folder of the log files.
     pub logs: &'a Path,
+    /// Whether it has something to put in order at its end. Other processes are killed at once when dropped: what they
+    /// hold goes with the stack, and an orderly end takes seconds (open long polls).
+    pub orderly: bool,
 }
 
-/// A running child. Dropping it ends it: SIGTERM, then SIGKILL. If the harness itself dies, the kernel kills it.
+/// A running child. Dropping it ends it. If the harness itself dies, the kernel kills it.
 #[derive(Debug)]
 pub struct Process {
     name: String,
     child: Child,
     out: PathBuf,
     log: PathBuf,
+    orderly: bool,
 }
 
 impl Process {
@@ -74,7 +78,7 @@ impl Process {
         command.process_group(0);
         let child = spawn_from_lasting_thread(command)
             .with_context(|| format!("cannot start {} (setpriv is part of util-linux)", spec.name))?;
-        Ok(Self { name: spec.name.to_owned(), child, out, log })
+        Ok(Self { name: spec.name.to_owned(), child, out, log, orderly: spec.orderly })
     }
 
     /// Its process id.
@@ -102,6 +106,9 @@ impl Process {
 
     /// Kills it with SIGKILL and waits until it is gone.
     pub fn kill(&mut self) -> Result<ExitStatus> {
+        if let Some(status) = self.ended() {
+            return Ok(status);
+        }
         self.child.kill().with_context(|| format!("kill {}", self.name))?;
         self.child.wait().with_context(|| format!("wait for {}", self.name))
     }
@@ -141,7 +148,7 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         // Nothing can be done about an error here; the kernel's death signal remains.
-        drop(self.stop(GRACE));
+        drop(if self.orderly { self.stop(GRACE) } else { self.kill() });
     }
 }
 
@@ -185,7 +192,8 @@ mod tests {
     fn sleeper(folder: &Path) -> Process {
         let args = vec!["-c".to_owned(), "echo started; echo logged >&2; exec sleep 300".to_owned()];
         let (env, program) = (vec![], Path::new("/bin/sh"));
-        Process::start(&Spec { name: "sleeper", program, args, env, folder, logs: folder }).unwrap()
+        Process::start(&Spec { name: "sleeper", program, args, env, folder, logs: folder, orderly: true })
+            .unwrap()
     }
 
     fn alive(pid: u32) -> bool {
