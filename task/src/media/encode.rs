@@ -83,7 +83,9 @@ pub(super) async fn encode(
         (Ok(_), cut) => {
             // Twice the room is needed only as long as the encoder works.
             std::fs::remove_dir_all(&work).ok();
-            cut
+            let (tracks, package) = cut?;
+            all_decoded(plan, &tracks)?;
+            Ok((tracks, package))
         }
     }
 }
@@ -160,6 +162,26 @@ fn limits(plan: &Plan) -> Limits {
         output_bytes: allowed,
         stdout_bytes: 16 << 10,
     }
+}
+
+/// Whether every rung has as many frames as the demuxer found. Damage in the middle is concealed by repeating frames;
+/// what is missing at the end is not, and ffmpeg ends with status 0 all the same.
+fn all_decoded(plan: &Plan, tracks: &Tracks) -> Result<(), Failure> {
+    let Some(video) = &plan.video else { return Ok(()) };
+    for (rung, track) in video.renditions.iter().zip(&tracks.video) {
+        let pieces = track.segments.iter().flat_map(|segment| &segment.pieces);
+        let (made, planned) = (pieces.map(|piece| u64::from(piece.samples)).sum::<u64>(), video.frames_of(rung));
+        if made < planned {
+            return Err(Failure::new(
+                FailureCode::DecodeFailed,
+                format!("only {made} of {planned} frames could be decoded"),
+            )
+            .with("frames_decoded", made)
+            .with("frames_expected", planned)
+            .with("track", &track.folder));
+        }
+    }
+    Ok(())
 }
 
 /// Tells a source that cannot be decoded from an encoder that failed, by ffmpeg's own words.

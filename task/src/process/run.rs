@@ -62,7 +62,9 @@ pub(super) async fn run(
         Err(cause) => {
             running.group.kill();
             // Not before everything is dead and reaped.
-            (&mut running.ended).await.ok();
+            if !watch.has_ended {
+                (&mut running.ended).await.ok();
+            }
             return Err(verdict::ended_by_us(cause, call, &stderr_tail));
         }
     };
@@ -87,6 +89,8 @@ struct Watch<'a> {
     tail: Tail,
     begin: Instant,
     last_progress: Instant,
+    /// Whether the end was told: that happens once.
+    has_ended: bool,
 }
 
 impl<'a> Watch<'a> {
@@ -104,6 +108,7 @@ impl<'a> Watch<'a> {
             tail: Tail::default(),
             begin,
             last_progress: begin,
+            has_ended: false,
         })
     }
 
@@ -120,14 +125,17 @@ impl<'a> Watch<'a> {
         let mut err = vec![0; 4 * 1024];
         let mut folder = time::interval(FOLDER_EVERY);
         folder.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        while ended.is_none() || self.stdout.is_open() || self.stderr.is_open() {
+        while !self.has_ended || self.stdout.is_open() || self.stderr.is_open() {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Err(Cause::Stopped),
                 () = time::sleep_until(self.begin + limits.wall) => return Err(Cause::OutOfTime),
                 () = time::sleep_until(self.last_progress + limits.stall) => return Err(Cause::Stalled),
                 _ = folder.tick() => self.weigh().await?,
-                how = &mut running.ended, if ended.is_none() => ended = Some(how.ok()),
+                how = &mut running.ended, if !self.has_ended => {
+                    self.has_ended = true;
+                    ended = how.ok();
+                }
                 read = self.stderr.read(&mut err) => self.tail.push(err.get(..read).unwrap_or_default()),
                 read = self.stdout.read(&mut out) => {
                     let moved = self.lines.push(out.get(..read).unwrap_or_default(), on_line);
@@ -141,7 +149,7 @@ impl<'a> Watch<'a> {
         self.lines.finish(on_line);
         // What was written since the last look.
         self.weigh().await?;
-        Ok(ended.flatten())
+        Ok(ended)
     }
 
     /// Adds up the output folder.

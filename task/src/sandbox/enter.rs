@@ -9,7 +9,7 @@
 use std::{
     ffi::CString,
     io,
-    os::fd::{AsRawFd, OwnedFd},
+    os::fd::{AsRawFd, FromRawFd, OwnedFd},
     ptr,
 };
 
@@ -296,4 +296,26 @@ pub(super) fn harden() -> io::Result<()> {
         libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) | libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     };
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Undoes the part of [`harden`] that a test looks for.
+pub(super) fn expose() -> io::Result<()> {
+    // SAFETY: no pointers.
+    let done = unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 1, 0, 0, 0) };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Whether the process is root's.
+pub(super) fn is_root() -> bool {
+    // SAFETY: no arguments.
+    unsafe { libc::geteuid() == 0 }
+}
+
+/// A copy of a descriptor that an exec would leave open.
+pub(super) fn inheritable(file: &std::fs::File) -> io::Result<OwnedFd> {
+    // SAFETY: no pointers; the new descriptor belongs to nobody else.
+    unsafe {
+        let copy = libc::dup(file.as_raw_fd());
+        if copy < 0 { Err(io::Error::last_os_error()) } else { Ok(OwnedFd::from_raw_fd(copy)) }
+    }
 }

@@ -28,8 +28,11 @@
 //! says so: the [`SandboxLevel`] goes into the log and the result. Fargate's kernel probably has no Landlock; what is then not
 //! covered is written in `SECURITY.md`.
 
+mod canary;
+mod check;
 mod enter;
 mod files;
+mod probes;
 mod seccomp;
 mod spawn;
 
@@ -39,6 +42,10 @@ use serde::{Deserialize, Serialize};
 use transcode_config::contract::{Failure, FailureCode};
 
 pub(crate) use self::spawn::{Ended, Program, Rlimits, Running};
+pub use self::{
+    canary::{CANARY, canary_main},
+    check::{CheckOptions, check},
+};
 
 /// What to do where the kernel lacks a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]

@@ -50,7 +50,7 @@ fn assert_no_encoder(world: &World) {
 
 #[tokio::test]
 async fn sigterm_ends_everything_and_says_interrupted() {
-    let world = World::new("sigterm").await.slow();
+    let world = World::slow("sigterm").await;
     let (attempt, mut task) = encoding(&world).await;
     let asked = Instant::now();
     task.signal(Signal::TERM);
@@ -62,7 +62,7 @@ async fn sigterm_ends_everything_and_says_interrupted() {
 
 #[tokio::test]
 async fn a_task_that_cannot_write_its_heartbeat_stops_itself() {
-    let world = World::new("fence").await.slow();
+    let world = World::slow("fence").await;
     let (attempt, mut task) = encoding(&world).await;
     let last = world.heartbeat(attempt).await.unwrap().seq;
     world.proxy.fault("PUT", "heartbeat", usize::MAX, Fault::BlackHole);
@@ -77,7 +77,7 @@ async fn a_task_that_cannot_write_its_heartbeat_stops_itself() {
 
 #[tokio::test]
 async fn an_attempt_that_is_overtaken_stops() {
-    let world = World::new("overtaken").await.slow();
+    let world = World::slow("overtaken").await;
     let (attempt, mut task) = encoding(&world).await;
     world.intend(2, NEVER).await;
     assert_eq!(task.exit().await, Some(12), "{}", task.log());
@@ -87,7 +87,7 @@ async fn an_attempt_that_is_overtaken_stops() {
 
 #[tokio::test]
 async fn an_attempt_whose_job_is_decided_stops() {
-    let world = World::new("overruled").await.slow();
+    let world = World::slow("overruled").await;
     let (_, mut task) = encoding(&world).await;
     world.put(&world.layout().terminal(), encode(&dead(&world))).await;
     assert_eq!(task.exit().await, Some(12), "{}", task.log());
@@ -98,7 +98,7 @@ async fn an_attempt_whose_job_is_decided_stops() {
 
 #[tokio::test]
 async fn the_maximum_run_time_is_kept_inside_the_task() {
-    let mut world = World::new("runtime").await.slow();
+    let mut world = World::slow("runtime").await;
     world.spec.max_run_seconds = 3;
     let attempt = world.launch(1, NEVER).await;
     let mut task = world.task(attempt);
@@ -140,7 +140,7 @@ async fn killed_at_any_point_it_leaves_no_register_and_the_next_attempt_succeeds
 
 #[tokio::test]
 async fn a_kill_while_it_encodes_ends_the_encoder_too() {
-    let world = World::new("encoder").await.slow();
+    let world = World::slow("encoder").await;
     let (_, mut task) = encoding(&world).await;
     task.signal(Signal::KILL);
     assert_eq!(task.exit().await, None);

@@ -64,6 +64,19 @@ fn emulator() -> &'static str {
     &started.0.endpoint
 }
 
+/// The real clip, many times over.
+fn long_clip() -> &'static [u8] {
+    static CLIP: OnceLock<Vec<u8>> = OnceLock::new();
+    CLIP.get_or_init(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let long = folder.path().join("long.mp4");
+        let mut ffmpeg = std::process::Command::new("ffmpeg");
+        ffmpeg.args(["-v", "error", "-stream_loop", "35", "-i"]).arg(paths::clip().unwrap());
+        assert!(ffmpeg.args(["-c", "copy"]).arg(&long).status().unwrap().success());
+        std::fs::read(&long).unwrap()
+    })
+}
+
 /// One job, its buckets and its proxy.
 pub(crate) struct World {
     pub(crate) clients: Clients,
@@ -80,6 +93,17 @@ impl World {
     pub(crate) async fn new(name: &str) -> Self {
         let clip = std::fs::read(paths::clip().unwrap()).unwrap();
         Self::with_source(name, clip).await
+    }
+
+    /// A job on three minutes of video, which a slow preset encodes for far longer than any test takes. Its first segment
+    /// is there after some seconds.
+    pub(crate) async fn slow(name: &str) -> Self {
+        let mut world = Self::with_source(name, long_clip().to_vec()).await;
+        world.spec.profile.preset = "slow".into();
+        for rung in &mut world.spec.profile.rungs {
+            rung.short_side = 360;
+        }
+        world
     }
 
     /// A job on these bytes.
@@ -114,15 +138,6 @@ impl World {
         };
         let proxy = Proxy::start(endpoint).await;
         Self { clients, proxy, spec, state, outputs, scratch: tempfile::tempdir().unwrap() }
-    }
-
-    /// Makes the encoding take far longer than any test, with a first segment after some seconds.
-    pub(crate) fn slow(mut self) -> Self {
-        self.spec.profile.preset = "placebo".into();
-        for rung in &mut self.spec.profile.rungs {
-            rung.short_side = 720;
-        }
-        self
     }
 
     pub(crate) fn layout(&self) -> Layout<'_> {

@@ -17,6 +17,9 @@ use transcode_task::{
     sandbox::{Sandbox, SandboxPolicy},
 };
 
+/// The task's program, one of whose modes is the canary.
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_transcode-task");
+
 /// A kernel to run a test in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kernel {

@@ -28,6 +28,10 @@ pub fn arguments(plan: &Plan, input: &Path) -> Vec<OsString> {
         "-hide_banner -nostdin -y -loglevel repeat+level+warning -nostats -progress pipe:1 -stats_period 0.5",
     );
     args.0.extend(input_flags().into_iter().map(OsString::from));
+    // The graph is built once. Made anew when the picture's size changes, it would start counting frames again.
+    if plan.video.is_some() {
+        args.add("-noautorotate -reinit_filter:v 0");
+    }
     args.word("-i");
     args.word(&local(input));
     args.word("-filter_complex");

@@ -5,6 +5,7 @@
 use std::fmt::Write;
 
 use super::{AudioPlan, Plan, SAMPLE_RATE, VideoPlan};
+use crate::media::probe::VideoStream;
 
 /// The whole graph. Its outputs are `[v0]…` for the rungs and `[a0]…` for the sound renditions.
 pub(super) fn graph(plan: &Plan) -> String {
@@ -14,14 +15,17 @@ pub(super) fn graph(plan: &Plan) -> String {
 }
 
 fn video_chains(plan: &VideoPlan) -> Vec<String> {
-    let mut trunk = format!("[0:{}]", plan.stream.index);
+    // The size that the headers tell comes first: a change of size in the middle of the file ends here.
+    let VideoStream { index, width, height, turn, .. } = &plan.stream;
+    let mut trunk = format!("[0:{index}]scale=w={width}:h={height}:flags=bicubic,");
     if plan.stream.interlaced {
         trunk.push_str("bwdif=mode=send_frame:parity=auto:deint=all,");
     }
     // `fps` starts at 0 whatever the first frame's time is; `tpad` and `trim` make the number of frames exact.
     let _ = write!(
         trunk,
-        "fps=fps={}:start_time=0:round=near,tpad=stop_mode=clone:stop={},trim=end_frame={},split={}",
+        "{}fps=fps={}:start_time=0:round=near,tpad=stop_mode=clone:stop={},trim=end_frame={},split={}",
+        turn.filters(),
         plan.rate,
         plan.pad_frames,
         plan.frames,

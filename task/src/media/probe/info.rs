@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::turn::Turn;
 use crate::media::rational::Rational;
 
 /// A source as ffprobe sees it, in the terms that decisions are made in. Times in seconds on the file's own clock.
@@ -38,8 +39,8 @@ pub struct VideoStream {
     pub height: u32,
     /// Shape of a pixel, width to height.
     pub pixel_aspect: Rational,
-    /// Clockwise turn for display, in degrees: 0, 90, 180 or 270.
-    pub rotation: u32,
+    /// How it must be turned for display.
+    pub turn: Turn,
     /// Pixel format, such as `yuv420p10le`.
     pub pixel_format: String,
     /// Whether the fields are interlaced.
@@ -140,6 +141,6 @@ impl VideoStream {
     pub fn display_size(&self) -> (f64, f64) {
         let width = f64::from(self.width) * self.pixel_aspect.value();
         let height = f64::from(self.height);
-        if self.rotation % 180 == 90 { (height, width) } else { (width, height) }
+        if self.turn.swaps_sides() { (height, width) } else { (width, height) }
     }
 }

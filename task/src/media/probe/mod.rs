@@ -5,11 +5,13 @@
 
 mod info;
 mod language;
+mod turn;
 
 use serde_json::Value;
 use transcode_config::contract::{Failure, FailureCode};
 
 pub use info::{AudioStream, Color, Skipped, SourceInfo, TextStream, VideoStream};
+pub use turn::Turn;
 
 use super::rational::Rational;
 use crate::process::MAX_PIXELS;
@@ -119,7 +121,9 @@ fn video(stream: &Value, index: u32, codec: String) -> Result<Option<VideoStream
     let tag = |key| text(stream, key).filter(|value| !matches!(value.as_str(), "unknown" | "reserved"));
     let side_data = stream.get("side_data_list").and_then(Value::as_array);
     let side_data = side_data.map(Vec::as_slice).unwrap_or_default();
-    let rotation = side_data.iter().find_map(|data| whole(data, "rotation")).unwrap_or(0);
+    let matrix = side_data.iter().find_map(|data| text_of(data, "displaymatrix", 500));
+    let angle = side_data.iter().find_map(|data| whole(data, "rotation"));
+    let turn = matrix.and_then(|dump| Turn::from_matrix(&dump)).or(angle.map(Turn::from_angle)).unwrap_or_default();
     let dolby_vision = side_data.iter().find_map(|data| whole(data, "dv_profile"));
     let color = Color {
         space: tag("color_space"),
@@ -141,8 +145,7 @@ fn video(stream: &Value, index: u32, codec: String) -> Result<Option<VideoStream
             // A shape beyond 1:10 is a damaged header, not a picture.
             .filter(|ratio| (0.1..=10.0).contains(&ratio.value()))
             .unwrap_or(Rational::ONE),
-        // ffprobe counts counter-clockwise, from -180 to 180.
-        rotation: u32::try_from((360 - rotation.rem_euclid(360)) % 360 / 90 * 90).unwrap_or(0),
+        turn,
         pixel_format: text(stream, "pix_fmt").unwrap_or_default(),
         interlaced: text(stream, "field_order")
             .is_some_and(|order| matches!(order.as_str(), "tt" | "bb" | "tb" | "bt")),
@@ -213,7 +216,11 @@ fn flag(stream: &Value, key: &str) -> bool {
 }
 
 fn text(value: &Value, key: &str) -> Option<String> {
-    value.get(key).and_then(Value::as_str).map(|text| text.chars().take(200).collect())
+    text_of(value, key, 200)
+}
+
+fn text_of(value: &Value, key: &str, most: usize) -> Option<String> {
+    value.get(key).and_then(Value::as_str).map(|text| text.chars().take(most).collect())
 }
 
 /// ffprobe writes numbers as numbers or as strings, by field.

@@ -1,0 +1,103 @@
+//! How a picture must be turned to stand upright.
+//!
+//! ffmpeg could do this by itself, but then in front of every other filter, where a change of size in the middle of a
+//! file would reach it. The turn is therefore read here and made by the filter graph.
+
+use serde::Serialize;
+
+/// One of the eight ways to lay down a rectangle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Turn {
+    /// As it is.
+    #[default]
+    Upright,
+    /// A quarter clockwise.
+    Clockwise,
+    /// Upside down.
+    Half,
+    /// A quarter counter-clockwise.
+    Counterclockwise,
+    /// Left and right exchanged.
+    Mirrored,
+    /// Top and bottom exchanged.
+    Flipped,
+    /// Exchanged across the diagonal from the top left.
+    Transposed,
+    /// Exchanged across the other diagonal.
+    Antitransposed,
+}
+
+impl Turn {
+    /// Whether width and height are exchanged.
+    pub fn swaps_sides(self) -> bool {
+        matches!(self, Self::Clockwise | Self::Counterclockwise | Self::Transposed | Self::Antitransposed)
+    }
+
+    /// The filters that do it, with a comma at the end; nothing for an upright picture.
+    pub fn filters(self) -> &'static str {
+        match self {
+            Self::Upright => "",
+            Self::Clockwise => "transpose=clock,",
+            Self::Half => "hflip,vflip,",
+            Self::Counterclockwise => "transpose=cclock,",
+            Self::Mirrored => "hflip,",
+            Self::Flipped => "vflip,",
+            Self::Transposed => "transpose=cclock_flip,",
+            Self::Antitransposed => "transpose=clock_flip,",
+        }
+    }
+
+    /// From ffprobe's dump of a display matrix: three rows of an address and three numbers. Angles in between become
+    /// the nearest quarter. None if it is not such a dump.
+    pub(super) fn from_matrix(dump: &str) -> Option<Self> {
+        let mut rows = dump.lines().filter_map(|line| line.split_once(':')).map(|(_, numbers)| {
+            let mut numbers = numbers.split_whitespace().map(|number| number.parse::<i64>().ok());
+            Some((numbers.next()??, numbers.next()??))
+        });
+        let ((a, b), (c, d)) = (rows.next()??, rows.next()??);
+        let quarter = b.unsigned_abs() + c.unsigned_abs() > a.unsigned_abs() + d.unsigned_abs();
+        Some(match (quarter, a < 0, d < 0, b < 0, c < 0) {
+            (false, false, false, ..) => Self::Upright,
+            (false, true, true, ..) => Self::Half,
+            (false, true, false, ..) => Self::Mirrored,
+            (false, false, true, ..) => Self::Flipped,
+            (true, _, _, false, true) => Self::Clockwise,
+            (true, _, _, true, false) => Self::Counterclockwise,
+            (true, _, _, false, false) => Self::Transposed,
+            (true, _, _, true, true) => Self::Antitransposed,
+        })
+    }
+
+    /// From ffprobe's angle, counter-clockwise in degrees.
+    pub(super) fn from_angle(degrees: i64) -> Self {
+        match (degrees.rem_euclid(360) + 45) % 360 / 90 {
+            1 => Self::Counterclockwise,
+            2 => Self::Half,
+            3 => Self::Clockwise,
+            _ => Self::Upright,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Turn;
+
+    #[test]
+    fn matrices_and_angles_are_read() {
+        let clockwise = "\n00000000:            0       65536           0\n00000001:       -65536           0           0\n\
+                         00000002:            0           0  1073741824\n";
+        assert_eq!(Turn::from_matrix(clockwise), Some(Turn::Clockwise));
+        assert_eq!(Turn::from_matrix("0: -65536 0 0\n1: 0 65536 0\n"), Some(Turn::Mirrored));
+        assert_eq!(Turn::from_matrix("0: 65000 300 0\n1: -300 65000 0\n"), Some(Turn::Upright), "half a degree");
+        assert_eq!(Turn::from_matrix("0: x"), None);
+        for (angle, turn) in
+            [(0, Turn::Upright), (-90, Turn::Clockwise), (180, Turn::Half), (91, Turn::Counterclockwise)]
+        {
+            assert_eq!(Turn::from_angle(angle), turn, "{angle}");
+        }
+        Turn::from_angle(i64::MIN);
+        Turn::from_angle(i64::MAX);
+    }
+}

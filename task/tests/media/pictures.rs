@@ -1,0 +1,218 @@
+//! Pictures of every kind: what a viewer sees of them.
+
+use std::path::{Path, PathBuf};
+
+use crate::support::{Run, ffmpeg, ffprobe, quick, run, variant};
+
+/// A second and a half of the clip, small, without sound, with `filter` and `args`.
+fn short(folder: &Path, name: &str, filter: &str, args: &str) -> PathBuf {
+    variant(folder, name, &format!("-t 1.5 -an -vf {filter} -c:v libx264 -preset ultrafast {args}"))
+}
+
+fn frames(run: &Run, track: &str) -> Vec<f64> {
+    let times = ffprobe(&run.joined(track), "-select_streams v", "frame=pts_time");
+    times.lines().filter_map(|line| line.trim_end_matches(',').parse().ok()).collect()
+}
+
+fn size(run: &Run, track: &str) -> String {
+    ffprobe(&run.joined(track), "-select_streams v", "stream=width,height,sample_aspect_ratio")
+}
+
+/// The mean red, green and blue of the picture's four quarters, of the frame in the middle of a file.
+fn quarters(path: &Path) -> Vec<u8> {
+    let raw = path.with_extension("rgb");
+    let filter = "-vf scale=2:2:flags=area+accurate_rnd+full_chroma_inp+full_chroma_int,format=rgb24 -frames:v 1 -f rawvideo";
+    ffmpeg(&["-ss", "0.5", "-i", path.to_str().unwrap()], filter, &raw);
+    std::fs::read(raw).unwrap()
+}
+
+fn assert_alike(a: &[u8], b: &[u8], tolerance: u8, what: &str) {
+    assert_eq!(a.len(), b.len());
+    assert!(a.iter().zip(b).all(|(a, b)| a.abs_diff(*b) <= tolerance), "{what}: {a:?} is not {b:?}");
+}
+
+#[tokio::test]
+async fn constant_frame_rates_are_kept_and_fast_ones_halved() {
+    let folder = tempfile::tempdir().unwrap();
+    for (rate, low, high) in [
+        ("24000/1001", "24000/1001", "24000/1001"),
+        ("30000/1001", "30000/1001", "30000/1001"),
+        ("60000/1001", "30000/1001", "60000/1001"),
+        ("50", "25/1", "50/1"),
+        ("120", "30/1", "60/1"),
+        ("1", "1/1", "1/1"),
+    ] {
+        let source = short(folder.path(), "x.mp4", &format!("scale=320:180,fps={rate}"), "");
+        let run = run(&source, &quick()).await;
+        run.package();
+        for (track, expected) in [("video/90p", low), ("video/180p", high)] {
+            let rates = ffprobe(&run.joined(track), "-select_streams v", "stream=r_frame_rate");
+            assert_eq!(rates, expected, "{rate} {track}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn variable_frame_rate_becomes_constant_without_drift() {
+    let folder = tempfile::tempdir().unwrap();
+    // 30 a second, with every frame between 0.5 and 1 s missing but one.
+    let filter = "scale=320:180,fps=30,select='not(between(t,0.5,0.97))+eq(n,20)'";
+    let source = short(folder.path(), "x.mkv", filter, "-fps_mode vfr");
+    let run = run(&source, &quick()).await;
+    assert!((run.package().summary.seconds - 1.5).abs() < 0.034, "{}", run.package().summary.seconds);
+    let times = frames(&run, "video/180p");
+    assert_eq!(times.len(), 45);
+    assert!(times.windows(2).all(|pair| (pair[1] - pair[0] - 1.0 / 30.0).abs() < 0.001), "{times:?}");
+}
+
+/// Writes a display matrix into the first track of an MP4: a and b of the first row, c and d of the second.
+fn turn(path: &Path, matrix: [i32; 4]) {
+    let mut bytes = std::fs::read(path).unwrap();
+    let at = bytes.windows(4).position(|window| window == b"tkhd").unwrap() + 4 + 40;
+    let [a, b, c, d] = matrix.map(|number| number << 16);
+    for (place, number) in [(0, a), (1, b), (3, c), (4, d)] {
+        bytes[at + 4 * place..at + 4 * place + 4].copy_from_slice(&number.to_be_bytes());
+    }
+    std::fs::write(path, bytes).unwrap();
+}
+
+#[tokio::test]
+async fn turned_and_flipped_phone_videos_are_shown_upright() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = short(folder.path(), "x.mp4", "scale=320:180", "-crf 10");
+    let upright = quarters(&source);
+    for (matrix, expected) in [
+        ([0, 1, -1, 0], "180,320,1:1"),
+        ([-1, 0, 0, -1], "320,180,1:1"),
+        ([0, -1, 1, 0], "180,320,1:1"),
+        ([-1, 0, 0, 1], "320,180,1:1"),
+        ([1, 0, 0, -1], "320,180,1:1"),
+        ([0, 1, 1, 0], "180,320,1:1"),
+        ([0, -1, -1, 0], "180,320,1:1"),
+    ] {
+        turn(&source, matrix);
+        // ffmpeg turns by itself here: what it shows is what a player shows.
+        let wanted = quarters(&source);
+        assert_ne!(wanted, upright, "the test file is not turned");
+        let run = run(&source, &quick()).await;
+        run.package();
+        assert_eq!(size(&run, "video/180p"), expected, "{matrix:?}");
+        assert_alike(&quarters(&run.joined("video/180p")), &wanted, 8, &format!("{matrix:?}"));
+    }
+}
+
+#[tokio::test]
+async fn portrait_gets_the_same_rungs_by_its_short_side() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = short(folder.path(), "x.mp4", "scale=320:180,transpose=clock", "");
+    let run = run(&source, &quick()).await;
+    run.package();
+    assert_eq!(size(&run, "video/180p"), "180,320,1:1");
+    assert_eq!(size(&run, "video/90p"), "90,160,1:1");
+}
+
+#[tokio::test]
+async fn anamorphic_and_odd_sizes_come_out_square_and_even() {
+    let folder = tempfile::tempdir().unwrap();
+    let wide = short(folder.path(), "wide.mp4", "scale=180:144,setsar=64/45", "");
+    let wide = run(&wide, &quick()).await;
+    wide.package();
+    assert_eq!(size(&wide, "video/144p"), "256,144,1:1");
+    let odd = short(folder.path(), "odd.mkv", "scale=321:181,format=yuv444p", "");
+    let odd = run(&odd, &quick()).await;
+    odd.package();
+    assert_eq!(odd.package().summary.video.last().unwrap().width, 320);
+}
+
+#[tokio::test]
+async fn a_tiny_source_gets_one_rung_of_its_own_size() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = short(folder.path(), "x.mp4", "scale=64:36", "");
+    let run = run(&source, &quick()).await;
+    let video = &run.package().summary.video;
+    assert_eq!(video.len(), 1);
+    assert_eq!((video[0].width, video[0].height), (64, 36));
+}
+
+#[tokio::test]
+async fn deep_and_fine_colour_becomes_8_bit_420_with_the_same_colours() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, format, codec) in [
+        ("10.mkv", "yuv420p10le", "-c:v libx264 -preset ultrafast"),
+        ("422.mkv", "yuv422p", "-c:v libx264 -preset ultrafast"),
+        ("444.mkv", "yuv444p", "-c:v libx264 -preset ultrafast"),
+        ("rgb.mkv", "gbrp", "-c:v ffv1"),
+        ("pc.mkv", "yuvj420p", "-c:v mjpeg -q:v 2"),
+    ] {
+        let filter = format!("-t 1 -an -vf scale=320:180,format={format} {codec}");
+        let source = variant(folder.path(), name, &filter);
+        let run = run(&source, &quick()).await;
+        run.package();
+        let made = run.joined("video/180p");
+        let tags = ffprobe(&made, "-select_streams v", "stream=pix_fmt,color_range,color_space");
+        assert_eq!(tags, "yuv420p,tv,bt709", "{name}");
+        assert_alike(&quarters(&made), &quarters(&source), 6, name);
+    }
+}
+
+#[tokio::test]
+async fn interlaced_video_is_deinterlaced() {
+    let folder = tempfile::tempdir().unwrap();
+    // Two frames woven into one: combed wherever something moves.
+    let filter = "scale=320:180,fps=50,tinterlace=interleave_top,fieldorder=tff";
+    let source = short(folder.path(), "x.ts", filter, "-flags +ilme+ildct -x264opts tff=1");
+    assert!(ffprobe(&source, "-select_streams v", "stream=field_order").starts_with("tt"));
+    let run = run(&source, &quick()).await;
+    run.package();
+    let made = run.joined("video/180p");
+    assert_eq!(ffprobe(&made, "-select_streams v", "stream=field_order"), "progressive");
+    let combing = |path: &Path| {
+        let text = folder.path().join("idet.txt");
+        let filter = format!("-vf idet,metadata=print:file={} -f null", text.display());
+        ffmpeg(&["-i", path.to_str().unwrap()], &filter, Path::new("-"));
+        let text = std::fs::read_to_string(text).unwrap();
+        let key = "lavfi.idet.multiple.tff=";
+        text.lines().rev().find_map(|line| line.strip_prefix(key)).unwrap().parse::<f64>().unwrap()
+    };
+    assert!(combing(&source) > 20.0, "the test file is not combed");
+    assert!(combing(&made) < 3.0, "combing is left: {}", combing(&made));
+}
+
+#[tokio::test]
+async fn a_cover_picture_is_not_the_video() {
+    let folder = tempfile::tempdir().unwrap();
+    let cover = variant(folder.path(), "cover.jpg", "-frames:v 1 -s 64x64 -update 1 -f image2");
+    let song = folder.path().join("song.m4a");
+    let clip = crate::support::clip();
+    let inputs = ["-i", clip.to_str().unwrap(), "-i", cover.to_str().unwrap()];
+    ffmpeg(&inputs, "-map 0:a -map 1:v -t 2 -c copy -disposition:v attached_pic", &song);
+    let run = run(&song, &quick()).await;
+    let package = run.package();
+    assert!(package.summary.video.is_empty());
+    assert_eq!(package.summary.audio.len(), 1);
+    assert!(package.summary.warnings[0].contains("still picture"), "{:?}", package.summary.warnings);
+}
+
+#[tokio::test]
+async fn one_frame_is_a_video_of_one_frame() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = variant(folder.path(), "x.mp4", "-frames:v 1 -an -s 320x180 -c:v libx264");
+    let run = run(&source, &quick()).await;
+    run.package();
+    assert_eq!(frames(&run, "video/180p").len(), 1);
+}
+
+#[tokio::test]
+async fn a_change_of_size_in_the_middle_keeps_the_length() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = short(folder.path(), "1.ts", "scale=320:180", "");
+    let second = short(folder.path(), "2.ts", "scale=256:144", "");
+    let both = folder.path().join("both.ts");
+    let joined = [std::fs::read(first).unwrap(), std::fs::read(second).unwrap()].concat();
+    std::fs::write(&both, joined).unwrap();
+    let fixed = folder.path().join("fixed.mkv");
+    ffmpeg(&["-i", both.to_str().unwrap()], "-c copy", &fixed);
+    let run = run(&fixed, &quick()).await;
+    assert_eq!(size(&run, "video/180p"), "320,180,1:1");
+    assert!(run.package().summary.seconds > 2.9, "{}", run.package().summary.seconds);
+}

@@ -1,0 +1,184 @@
+//! `sandbox-check` on this machine and on one without Landlock: nothing gets out, and with any layer taken away something
+//! does.
+
+use std::{
+    collections::BTreeSet,
+    os::unix::{fs::PermissionsExt, process::CommandExt},
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use crate::support::{Kernel, old_kernel};
+
+/// The program, where also an unprivileged user can execute it.
+fn program(folder: &Path) -> PathBuf {
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let copy = folder.join("program");
+    std::fs::copy(crate::support::PROGRAM, &copy).unwrap();
+    copy
+}
+
+fn am_root() -> bool {
+    std::fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0)
+}
+
+/// Who runs the check. The task is not root's; where the tests are, they become nobody for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum User {
+    Nobody,
+    Same,
+}
+
+/// Runs the check and returns its exit status with the JSON that it printed.
+fn check(kernel: Kernel, user: User, args: &[&str]) -> (i32, serde_json::Value) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new(program(folder.path()));
+    command.arg("sandbox-check").arg("--json").args(args);
+    command.env("TRANSCODE_SECRET", "what the canary must not find").current_dir("/");
+    if user == User::Nobody && am_root() {
+        command.uid(65534).gid(65534);
+    }
+    if kernel == Kernel::Old {
+        let filter = old_kernel();
+        // SAFETY: installing a filter that exists already is two system calls.
+        unsafe {
+            command.pre_exec(move || seccompiler::apply_filter(&filter).map_err(std::io::Error::other))
+        };
+    }
+    let output = command.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let report = serde_json::from_str(&text)
+        .unwrap_or_else(|error| panic!("{error}: {text}{}", String::from_utf8_lossy(&output.stderr)));
+    (output.status.code().unwrap(), report)
+}
+
+fn breaches(report: &serde_json::Value) -> BTreeSet<&str> {
+    let rows = report["rows"].as_array().unwrap().iter();
+    rows.filter(|row| row["breach"] == true).map(|row| row["name"].as_str().unwrap()).collect()
+}
+
+/// With this layer gone, these attempts and no others break out, and the exit status says so.
+fn without(kernel: Kernel, user: User, layer: &str, expected: &[&str]) {
+    let (status, report) = check(kernel, user, &["--without", layer]);
+    assert_eq!(breaches(&report), expected.iter().copied().collect(), "{kernel:?} without {layer}");
+    assert_eq!(status == 0, expected.is_empty(), "{kernel:?} without {layer}");
+}
+
+#[test]
+fn nothing_gets_out() {
+    for kernel in Kernel::BOTH {
+        for user in [User::Nobody, User::Same] {
+            let (status, report) = check(kernel, user, &[]);
+            assert_eq!(breaches(&report), BTreeSet::new(), "{kernel:?} {user:?} {report:#}");
+            assert_eq!(status, 0);
+            assert_eq!(report["level"]["landlock"].is_u64(), kernel.has_landlock(), "{kernel:?}");
+            assert_eq!(report["level"]["seccomp"], true);
+        }
+    }
+}
+
+#[test]
+fn what_nothing_stops_without_landlock_is_said_to_be_open() {
+    let (_, report) = check(Kernel::Old, User::Nobody, &[]);
+    let rows = report["rows"].as_array().unwrap().iter();
+    let open: Vec<_> =
+        rows.filter(|row| row["expected"] == "open").map(|row| row["name"].as_str().unwrap()).collect();
+    assert_eq!(open, ["other-job-read", "other-job-list", "other-job-write", "system-file", "input-write"]);
+}
+
+#[test]
+fn without_landlock_files_are_open() {
+    let files = ["other-job-read", "other-job-list", "other-job-write", "system-file", "input-write"];
+    let expected = if Kernel::Here.has_landlock() { files.as_slice() } else { &[] };
+    without(Kernel::Here, User::Nobody, "landlock", expected);
+}
+
+/// What only seccomp stops.
+const CALLS: [&str; 14] = [
+    "chmod",
+    "exec-page",
+    "exec-page-grow",
+    "exec-page-hint",
+    "exec-page-move",
+    "fork",
+    "namespace",
+    "signal-owner",
+    "socket-ipv4",
+    "socket-ipv6",
+    "socket-netlink",
+    "socket-unix",
+    "socket-vsock",
+    "task-limits",
+];
+
+#[test]
+fn without_seccomp_there_are_sockets_and_processes() {
+    for kernel in Kernel::BOTH {
+        let (status, report) = check(kernel, User::Nobody, &["--without", "seccomp"]);
+        assert_eq!(status, 11);
+        let seen = breaches(&report);
+        // Not every kernel lets unprivileged users make these.
+        let mut expected: BTreeSet<_> =
+            CALLS.into_iter().filter(|name| !OPTIONAL.contains(name) || seen.contains(name)).collect();
+        if !kernel.has_landlock() {
+            expected.extend(["exec", "hard-link", "signal", "symlink", "thread-signal"]);
+        }
+        expected.extend(OPTIONAL.into_iter().filter(|name| seen.contains(name)));
+        assert_eq!(seen, expected, "{kernel:?}");
+    }
+}
+
+/// Depend on the kernel's configuration, not on the sandbox.
+const OPTIONAL: [&str; 5] = ["io-uring", "namespace", "socket-ipv6", "socket-vsock", "socket-netlink"];
+
+#[test]
+fn without_the_closed_parent_its_environment_is_read_where_landlock_does_not_stop_that() {
+    without(Kernel::Old, User::Nobody, "dumpable", &["task-environ", "task-memory"]);
+    let expected: &[&str] = if Kernel::Here.has_landlock() { &[] } else { &["task-environ", "task-memory"] };
+    without(Kernel::Here, User::Nobody, "dumpable", expected);
+}
+
+#[test]
+fn without_the_cleared_environment_the_secret_is_found() {
+    without(Kernel::Here, User::Nobody, "environment", &["environment"]);
+}
+
+#[test]
+fn without_closing_a_descriptor_is_found() {
+    for kernel in Kernel::BOTH {
+        without(kernel, User::Nobody, "descriptors", &["descriptors"]);
+    }
+}
+
+#[test]
+fn without_limits_nothing_ends() {
+    let limits = ["core", "cpu", "file-size", "memory", "open-files", "threads"];
+    let (_, report) = check(Kernel::Here, User::Nobody, &["--without", "limits"]);
+    let mut seen = breaches(&report);
+    // The host's own limits may be just as low.
+    for inherited in ["core", "open-files", "threads"] {
+        seen.insert(inherited);
+    }
+    assert_eq!(seen, limits.into());
+}
+
+#[test]
+fn without_dropping_capabilities_root_reads_what_the_mode_forbids() {
+    // An unprivileged task has none to lose.
+    without(Kernel::Here, User::Nobody, "capabilities", &[]);
+    let expected: &[&str] = if am_root() { &["closed-file"] } else { &[] };
+    without(Kernel::Here, User::Same, "capabilities", expected);
+}
+
+#[test]
+fn the_check_refuses_where_the_policy_is_not_met() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new(program(folder.path()));
+    command.args(["sandbox-check", "--sandbox", "require"]);
+    let filter = old_kernel();
+    // SAFETY: as above.
+    unsafe { command.pre_exec(move || seccompiler::apply_filter(&filter).map_err(std::io::Error::other)) };
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(11));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("SANDBOX_UNAVAILABLE"));
+}

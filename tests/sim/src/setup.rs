@@ -1,0 +1,294 @@
+//! What a seed draws before its run begins: settings, uploads, natures of jobs, troubles with a time of their own.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+use transcode_config::{
+    contract::{Capacity, FailureCode, Variant},
+    ladder::Profile,
+};
+use transcode_controller::{clock::Ms, message::Rules, policy::Policy};
+
+use crate::rng::{Rng, mix};
+
+/// One second.
+pub const SECOND: Ms = 1000;
+/// One minute.
+pub const MINUTE: Ms = 60 * SECOND;
+/// One hour.
+pub const HOUR: Ms = 60 * MINUTE;
+
+/// How often a task writes its heartbeat.
+pub const BEAT_EVERY: Ms = 30 * SECOND;
+/// A task that could not write a heartbeat for this long stops working.
+pub const FENCE: Ms = 120 * SECOND;
+/// How long a call may take before its caller gives up.
+pub const CALL_TIMEOUT: Ms = 30 * SECOND;
+
+/// A trouble with a beginning and an end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Episode {
+    /// Nobody may read or write the state bucket.
+    StateDenied,
+    /// The controllers' credentials have expired.
+    Credentials,
+    /// Nothing answers at all.
+    BrownOut,
+    /// The events queue is dead.
+    HintsDead,
+    /// All controllers are down.
+    AllDown,
+}
+
+/// What will become of a job's attempts, faults aside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Nature {
+    /// Succeeds.
+    Good,
+    /// Refused for what it is.
+    Permanent(FailureCode),
+    /// Fails each time.
+    Fails,
+    /// Fails now and then.
+    Flaky,
+}
+
+/// What a message is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Asks for jobs.
+    Jobs,
+    /// Asks for nothing.
+    Nothing,
+    /// Of a version that nobody here knows.
+    Unknown,
+}
+
+/// A message that somebody will send.
+#[derive(Debug, Clone)]
+pub struct Upload {
+    /// When.
+    pub at: Ms,
+    /// What it says.
+    pub body: String,
+    /// What it is.
+    pub kind: Kind,
+}
+
+/// Everything that was drawn.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// The seed.
+    pub seed: u64,
+    /// Numbers of all controllers.
+    pub policy: Policy,
+    /// How bodies are read.
+    pub rules: Rules,
+    /// How many controllers.
+    pub controllers: usize,
+    /// Longest offset of any clock, either way.
+    pub offset: Ms,
+    /// When faults stop.
+    pub heal_at: Ms,
+    /// Messages.
+    pub uploads: Vec<Upload>,
+    /// Longest work of one attempt.
+    pub work: Ms,
+    /// Share of bad jobs, in percent.
+    pub bad: u64,
+    /// Tasks that the account's quota allows.
+    pub quota: usize,
+    /// Receives after which SQS itself moves a message to the dead-letter queue; 0 never.
+    pub max_receives: u32,
+    /// Average time between crashes of a controller; 0 never.
+    pub crash_every: Ms,
+    /// One in so many effects is followed by a crash; 0 none.
+    pub crash_at_effect: u64,
+    /// Average time between pauses of a controller; 0 never.
+    pub pause_every: Ms,
+    /// Episodes with begin and end.
+    pub episodes: Vec<(Episode, Ms, Ms)>,
+    /// When an operator sends the dead letters back.
+    pub redrives: Vec<Ms>,
+    /// When the task definition changes.
+    pub definitions: Vec<Ms>,
+    /// When somebody else starts a task under our name.
+    pub foreign: Vec<Ms>,
+    /// Whether events reach the controllers.
+    pub hints: bool,
+    /// Whether clocks jump.
+    pub jumps: bool,
+    /// One in so many jobs is taken over by a newer version; 0 none.
+    pub newer: u64,
+    /// Jobs of an earlier run are under way when the controllers start.
+    pub crowd: bool,
+}
+
+impl Setup {
+    /// Draws everything. `crowd` makes the seed one with 5,000 tasks that outlive their controller.
+    pub fn draw(seed: u64, crowd: bool) -> Self {
+        let mut rng = Rng::new(mix(&[seed, 3]));
+        let policy = policy(&mut rng, crowd);
+        let heal_at = rng.spread(HOUR, 30 * HOUR);
+        let jobs = if crowd { 5000 } else { rng.spread(1, 48) };
+        let uploads = uploads(&mut rng, jobs, heal_at, crowd);
+        let often = |rng: &mut Rng, low, high| if rng.chance(0.5) { rng.spread(low, high) } else { 0 };
+        let mut setup = Self {
+            seed,
+            rules: rules(&policy),
+            controllers: usize::try_from(rng.between(1, 3)).unwrap_or(1),
+            offset: policy.clock_skew / 2,
+            heal_at,
+            uploads,
+            work: rng.spread(MINUTE, policy.max_run),
+            bad: rng.pick(&[0, 5, 30, 100], 5),
+            quota: if rng.chance(0.2) { policy.max_tasks.div_ceil(2) } else { usize::MAX },
+            max_receives: if rng.chance(0.1) { 5 } else { 0 },
+            crash_every: often(&mut rng, 5 * MINUTE, 8 * HOUR),
+            crash_at_effect: if rng.chance(0.3) { rng.spread(5, 500) } else { 0 },
+            pause_every: often(&mut rng, 30 * MINUTE, 12 * HOUR),
+            episodes: Vec::new(),
+            redrives: Vec::new(),
+            definitions: Vec::new(),
+            foreign: Vec::new(),
+            hints: rng.chance(0.6),
+            jumps: rng.chance(0.3),
+            newer: if rng.chance(0.1) { 4 } else { 0 },
+            crowd,
+            policy,
+        };
+        setup.draw_times(&mut rng);
+        setup
+    }
+
+    fn draw_times(&mut self, rng: &mut Rng) {
+        let kinds = [Episode::StateDenied, Episode::Credentials, Episode::BrownOut, Episode::HintsDead, Episode::AllDown];
+        for kind in kinds {
+            if rng.chance(0.12) {
+                let from = rng.below(self.heal_at);
+                let until = from + rng.spread(5 * MINUTE, 5 * HOUR);
+                self.episodes.push((kind, from, until.min(self.heal_at)));
+            }
+        }
+        for (times, rate) in
+            [(&mut self.redrives, 0.3), (&mut self.definitions, 0.2), (&mut self.foreign, 0.2)]
+        {
+            while rng.chance(rate) {
+                times.push(rng.below(self.heal_at));
+            }
+        }
+    }
+
+    /// Whether an episode is on.
+    pub fn during(&self, kind: Episode, now: Ms) -> bool {
+        self.episodes.iter().any(|(which, from, until)| *which == kind && (*from..*until).contains(&now))
+    }
+}
+
+fn policy(rng: &mut Rng, crowd: bool) -> Policy {
+    let visibility = rng.spread(100 * SECOND, 12 * HOUR);
+    let retry_base = rng.spread(SECOND, MINUTE);
+    let max_tasks = if crowd { 5000 } else { usize::try_from(rng.spread(1, 40)).unwrap_or(1) };
+    let spot = rng.chance(0.5);
+    let mut queues = BTreeMap::from([("jobs".to_owned(), 1)]);
+    if rng.chance(0.3) {
+        queues.insert("low".to_owned(), 3);
+    }
+    Policy {
+        queues,
+        max_tasks,
+        variant: Variant {
+            capacity: if spot { Capacity::FargateSpot } else { Capacity::Fargate },
+            cpu: 2048,
+            memory_mib: 4096,
+            ephemeral_gib: None,
+        },
+        launch_deadline: rng.spread(30 * SECOND, HOUR),
+        clock_skew: rng.pick(&[0, MINUTE, 10 * MINUTE], MINUTE),
+        launch_interval: rng.spread(50, 2 * SECOND),
+        launch_burst: rng.spread(1, 100),
+        cooldown: rng.spread(SECOND, 5 * MINUTE),
+        max_attempts: usize::try_from(rng.between(1, 4)).unwrap_or(3),
+        max_platform_attempts: usize::try_from(rng.spread(1, 20)).unwrap_or(20),
+        retry_base,
+        retry_cap: rng.spread(retry_base, HOUR),
+        max_run: rng.spread(10 * MINUTE, 20 * HOUR),
+        visibility,
+        lease_margin: rng.between(visibility / 4, visibility * 3 / 4),
+        park: rng.spread(MINUTE, 12 * HOUR),
+        describe_every: rng.spread(5 * SECOND, 10 * MINUTE),
+        resync_every: rng.spread(30 * SECOND, 20 * MINUTE),
+        start_timeout: rng.spread(2 * MINUTE, 30 * MINUTE),
+        heartbeat_stale: rng.spread(150 * SECOND, 20 * MINUTE),
+        stop_timeout: rng.spread(150 * SECOND, 20 * MINUTE),
+        orphan_grace: visibility + rng.spread(MINUTE, HOUR),
+        call_retry_base: SECOND,
+        call_retry_cap: MINUTE,
+        max_leases: max_tasks * 3 + 10,
+    }
+}
+
+fn rules(policy: &Policy) -> Rules {
+    // A short ladder: it is cloned with each body that is read, and decides nothing here.
+    let profile = serde_json::from_value::<Profile>(json!({
+        "name": "standard", "codec": "h264", "crf": 21, "preset": "fast", "gop_seconds": 2, "segment_gops": 3,
+        "rung": [], "audio": {"bps": 128_000}, "max_duration_seconds": 3600,
+    }));
+    Rules {
+        sources: vec![("uploads".into(), String::new(), None)],
+        profiles: profile.into_iter().map(|profile| ("standard".to_owned(), profile)).collect(),
+        default_profile: "standard".into(),
+        output_bucket: "videos".into(),
+        output_root: String::new(),
+        max_run_seconds: policy.max_run / SECOND,
+        max_source_bytes: 1 << 40,
+    }
+}
+
+fn record(job: u64, size: u64) -> serde_json::Value {
+    json!({
+        "eventVersion": "2.1", "eventName": "ObjectCreated:Put",
+        "s3": {"bucket": {"name": "uploads"},
+               "object": {"key": format!("{job}.mp4"), "size": size, "eTag": "e", "sequencer": "01"}}
+    })
+}
+
+fn uploads(rng: &mut Rng, jobs: u64, heal_at: Ms, crowd: bool) -> Vec<Upload> {
+    let mut uploads = Vec::new();
+    let burst = rng.chance(0.5);
+    let mut when = |rng: &mut Rng| {
+        let span = if crowd || burst { MINUTE } else { heal_at * 3 / 4 };
+        // A backlog: most arrives at once, some of it in the middle of everything.
+        if burst && rng.chance(0.3) { heal_at / 2 + rng.below(MINUTE) } else { rng.below(span) }
+    };
+    let event = |records: Vec<serde_json::Value>| json!({ "Records": records }).to_string();
+    let mut push = |rng: &mut Rng, body: String, kind: Kind| {
+        let at = when(rng);
+        uploads.push(Upload { at, body, kind });
+    };
+    let odd = rng.pick(&[0.0, 0.05, 0.3], 0.05);
+    for job in 0..jobs {
+        let size = if rng.chance(odd / 4.0) { 0 } else { 1000 };
+        let mut records = vec![record(job, size)];
+        if rng.chance(odd) {
+            records.push(record(job + 100_000, 1000));
+        }
+        push(rng, event(records), Kind::Jobs);
+        if rng.chance(odd) {
+            // A second producer announces the same upload.
+            push(rng, event(vec![record(job, size)]), Kind::Jobs);
+        }
+        if rng.chance(odd / 2.0) {
+            let bad = ["{", "[[[[", "\u{0}\u{fffd}", "{\"Records\":3}"];
+            let body = rng.pick(&bad, "{");
+            push(rng, format!("{body}{job}"), Kind::Jobs);
+        }
+        if rng.chance(odd / 4.0) {
+            push(rng, "{\"Event\":\"s3:TestEvent\"}".into(), Kind::Nothing);
+        }
+        if rng.chance(odd / 4.0) {
+            push(rng, json!({"schema": 2, "kind": "transcode.job"}).to_string(), Kind::Unknown);
+        }
+    }
+    uploads
+}

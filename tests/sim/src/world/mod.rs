@@ -1,0 +1,317 @@
+//! The simulated world: one virtual clock, one queue of events, models of SQS, ECS and S3, tasks, and controllers that
+//! run the production core.
+//!
+//! Everything is a plain function of the seed. The models follow AWS' documented behaviour in its worst reading:
+//! answers get lost after the work was done, requests arrive when nobody waits any more, lists leave things out.
+
+mod calls;
+mod ecs;
+mod host;
+mod process;
+mod sqs;
+mod store;
+mod trace;
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BinaryHeap},
+};
+
+use transcode_config::contract::JobKey;
+use transcode_controller::{clock::Ms, fact::Hint, message};
+
+pub use self::{
+    ecs::{Proc, Task},
+    store::JobTruth,
+};
+use self::{calls::Call, ecs::Token, host::Host, process::Step, sqs::Message, trace::Trace};
+use crate::{
+    fault::{Fault, Faults},
+    invariants::Violation,
+    rng::{Rng, mix},
+    rows::Reached,
+    setup::{Episode, Kind, Setup},
+};
+
+/// The wall clock at the beginning of every run (ms since 1970).
+pub const EPOCH: Ms = 1_700_000_000_000;
+
+/// Something that happens at a moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Event {
+    /// A request, or its next stage, reaches its service.
+    Effect(u32),
+    /// An answer, or the end of the patience for one, reaches its caller.
+    Answer(u32),
+    /// A controller plans.
+    Plan(usize, u64),
+    /// A controller's process begins, dies, stands still, goes on.
+    Up(usize, u32),
+    Crash(usize, u32),
+    Pause(usize, u32),
+    Resume(usize),
+    /// A controller's wall clock jumps.
+    Jump(usize),
+    /// An event of ECS or S3 arrives at a controller.
+    Hint(usize, Hint),
+    /// A step in a task's life, unless its story has changed since.
+    Task(usize, u32, Step),
+    /// A deleted message is there again.
+    Returns(usize),
+    /// The operator redrives the dead letters.
+    Redrive,
+    /// The task definition changes.
+    Definition,
+    /// Somebody else's task.
+    Foreign,
+    /// A newer version takes over some jobs.
+    Newer(usize),
+}
+
+/// An event with its place in the queue. Compared by that place alone.
+#[derive(Debug, Clone)]
+struct Due {
+    at: Ms,
+    order: u64,
+    event: Event,
+}
+
+impl PartialEq for Due {
+    fn eq(&self, other: &Self) -> bool {
+        (self.at, self.order) == (other.at, other.order)
+    }
+}
+
+impl Eq for Due {}
+
+impl PartialOrd for Due {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Due {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.at, self.order).cmp(&(other.at, other.order))
+    }
+}
+
+/// The world.
+pub struct World {
+    /// What was drawn.
+    pub setup: Setup,
+    /// What goes wrong.
+    pub faults: Faults,
+    /// Rows of the catalogue that were reached.
+    pub reached: Reached,
+    /// Virtual time.
+    pub now: Ms,
+    /// Events so far.
+    pub steps: u64,
+    /// The first broken promise.
+    pub violation: Option<Violation>,
+    /// Jobs, as they really are.
+    pub jobs: Vec<JobTruth>,
+    /// Tasks, as they really are.
+    pub tasks: Vec<Task>,
+    /// What happened, as a hash and on request as text.
+    pub trace: Trace,
+    /// Milliseconds that tasks worked, and of those the ones that a finished job or another attempt made needless.
+    pub worked: Ms,
+    /// Work of attempts that did not win.
+    pub wasted: Ms,
+    /// RunTask calls that made a task, ever.
+    pub launched: u64,
+    rng: Rng,
+    queue: BinaryHeap<Reverse<Due>>,
+    order: u64,
+    by_key: BTreeMap<JobKey, usize>,
+    messages: Vec<Message>,
+    /// Bodies in the dead-letter queue, with the job of each letter.
+    letters: Vec<String>,
+    tokens: BTreeMap<String, Token>,
+    hosts: Vec<Host>,
+    calls: Vec<Option<Call>>,
+    free_calls: Vec<u32>,
+    definition: u32,
+}
+
+impl World {
+    /// The world of a seed, before anything has happened.
+    pub fn new(setup: Setup, without: &[Fault], keep_text: bool) -> Self {
+        let seed = setup.seed;
+        let mut world = Self {
+            faults: Faults::draw(seed, without),
+            reached: Reached::default(),
+            now: 0,
+            steps: 0,
+            violation: None,
+            jobs: Vec::new(),
+            tasks: Vec::new(),
+            trace: Trace::new(keep_text),
+            worked: 0,
+            wasted: 0,
+            launched: 0,
+            rng: Rng::new(mix(&[seed, 4])),
+            queue: BinaryHeap::new(),
+            order: 0,
+            by_key: BTreeMap::new(),
+            messages: Vec::new(),
+            letters: Vec::new(),
+            tokens: BTreeMap::new(),
+            hosts: Vec::new(),
+            calls: Vec::new(),
+            free_calls: Vec::new(),
+            definition: 1,
+            setup,
+        };
+        world.begin();
+        world
+    }
+
+    fn begin(&mut self) {
+        for upload in std::mem::take(&mut self.setup.uploads) {
+            let queue = if self.setup.policy.queues.len() > 1 && self.rng.chance(0.5) { "low" } else { "jobs" };
+            if upload.kind == Kind::Unknown {
+                self.reached.reach(13);
+            }
+            self.send(queue, upload.body, upload.kind, upload.at);
+        }
+        let times = [
+            (self.setup.redrives.clone(), Event::Redrive),
+            (self.setup.definitions.clone(), Event::Definition),
+            (self.setup.foreign.clone(), Event::Foreign),
+        ];
+        for (at, event) in times.into_iter().flat_map(|(times, event)| times.into_iter().map(move |at| (at, event.clone()))) {
+            self.at(at, event);
+        }
+        if self.setup.newer > 0 {
+            for job in 0..self.jobs.len() {
+                if self.rng.below(self.setup.newer) == 0 {
+                    let at = self.rng.below(self.setup.heal_at);
+                    self.at(at, Event::Newer(job));
+                }
+            }
+        }
+        self.begin_hosts();
+    }
+
+    /// The wall clock of a machine that is `offset` off.
+    fn wall(&self, offset: i64) -> Ms {
+        (EPOCH + self.now).saturating_add_signed(offset)
+    }
+
+    fn at(&mut self, at: Ms, event: Event) {
+        self.order += 1;
+        self.queue.push(Reverse(Due { at: at.max(self.now), order: self.order, event }));
+    }
+
+    fn after(&mut self, delay: Ms, event: Event) {
+        self.at(self.now + delay, event);
+    }
+
+    /// Whether a fault strikes now; counts its rows.
+    fn fault(&mut self, fault: Fault) -> bool {
+        let hit = self.faults.strikes(fault);
+        if hit {
+            for row in fault.rows() {
+                self.reached.reach(*row);
+            }
+        }
+        hit
+    }
+
+    fn during(&self, episode: Episode) -> bool {
+        self.faults.on && self.setup.during(episode, self.now)
+    }
+
+    /// Notes a broken promise, if it is one. Only the first counts.
+    fn check(&mut self, found: Result<(), Violation>) {
+        if let Err(violation) = found
+            && self.violation.is_none()
+        {
+            self.trace.note(self.now, || format!("VIOLATION {violation}"));
+            self.violation = Some(violation);
+        }
+    }
+
+    /// When the next event is due.
+    pub fn next_at(&self) -> Option<Ms> {
+        self.queue.peek().map(|Reverse(due)| due.at)
+    }
+
+    /// Lets the next event happen.
+    pub fn step(&mut self) {
+        let Some(Reverse(Due { at, event, .. })) = self.queue.pop() else { return };
+        self.now = at;
+        self.steps += 1;
+        self.trace.event(at, &event);
+        match event {
+            Event::Effect(call) => self.effect(call),
+            Event::Answer(call) => self.answer(call),
+            Event::Plan(host, token) => self.plan(host, token),
+            Event::Up(host, boot) => self.up(host, boot),
+            Event::Crash(host, boot) => self.crash(host, boot),
+            Event::Pause(host, boot) => self.pause(host, boot),
+            Event::Resume(host) => self.resume(host),
+            Event::Jump(host) => self.jump(host),
+            Event::Hint(host, hint) => self.hinted(host, hint),
+            Event::Task(task, epoch, step) => self.task_step(task, epoch, step),
+            Event::Returns(message) => self.returns(message),
+            Event::Redrive => self.redrive(),
+            Event::Definition => {
+                self.definition += 1;
+                self.reached.reach(35);
+            }
+            Event::Foreign => self.foreign_task(),
+            Event::Newer(job) => {
+                if let Some(job) = self.jobs.get_mut(job).filter(|job| job.terminal.is_none()) {
+                    job.newer = true;
+                    self.reached.reach(50);
+                }
+            }
+        }
+    }
+
+    /// Faults stop: every controller is up, every machine goes on, every service answers.
+    pub fn heal(&mut self) {
+        self.faults.on = false;
+        self.trace.note(self.now, || "faults stop".to_owned());
+        self.heal_tasks();
+        self.heal_hosts();
+    }
+
+    /// The index of a job, which is made up when it is named for the first time.
+    fn job_index(&mut self, request: &message::Request) -> usize {
+        if let Some(index) = self.by_key.get(request.job()) {
+            return *index;
+        }
+        let index = self.jobs.len();
+        let nature = self.nature(index);
+        self.jobs.push(JobTruth::new(request.clone(), nature));
+        self.by_key.insert(request.job().clone(), index);
+        index
+    }
+
+    /// Sends a message: it becomes visible at `at`.
+    fn send(&mut self, queue: &str, body: String, kind: Kind, at: Ms) {
+        let requests = match message::parse(&body, &self.setup.rules, EPOCH) {
+            message::Parsed::Jobs(requests) => requests,
+            message::Parsed::Ignore(_) | message::Parsed::Park(_) => Vec::new(),
+        };
+        let jobs: Vec<usize> = requests.iter().map(|request| self.job_index(request)).collect();
+        for (request, job) in requests.iter().zip(&jobs) {
+            if matches!(request, message::Request::Refuse { .. }) {
+                self.reached.reach(13);
+            }
+            let messages = self.jobs.get_mut(*job).map(|job| {
+                job.messages += 1;
+                job.messages
+            });
+            if messages > Some(1) {
+                self.reached.reach(12);
+            }
+        }
+        self.messages.push(Message::new(self.messages.len(), queue, body, kind, jobs, at));
+    }
+}
