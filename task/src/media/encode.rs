@@ -170,7 +170,8 @@ fn all_decoded(plan: &Plan, tracks: &Tracks) -> Result<(), Failure> {
     let Some(video) = &plan.video else { return Ok(()) };
     for (rung, track) in video.renditions.iter().zip(&tracks.video) {
         let pieces = track.segments.iter().flat_map(|segment| &segment.pieces);
-        let (made, planned) = (pieces.map(|piece| u64::from(piece.samples)).sum::<u64>(), video.frames_of(rung));
+        let (made, planned) =
+            (pieces.map(|piece| u64::from(piece.samples)).sum::<u64>(), video.frames_of(rung));
         if made < planned {
             return Err(Failure::new(
                 FailureCode::DecodeFailed,

@@ -1,5 +1,7 @@
 //! The media core on real media: a package as players see it, and inputs that must work or fail by name.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test code")]
+
 mod package;
 mod pictures;
 mod refusals;

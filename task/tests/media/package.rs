@@ -32,9 +32,9 @@ async fn ffmpeg_decodes_every_track_to_the_last_frame_from_zero() {
         let times = ffprobe(&file, "-select_streams v", "frame=pts_time");
         let times = times.lines().filter(|line| !line.is_empty());
         let times: Vec<f64> = times.map(|time| time.trim_end_matches(',').parse().unwrap()).collect();
-        for (index, time) in times.iter().enumerate() {
+        for (index, time) in (0_u32..).zip(&times) {
             assert!(
-                (time - index as f64 / 25.0).abs() < 0.0015,
+                (time - f64::from(index) / 25.0).abs() < 0.0015,
                 "frame {index} of {track} is shown at {time}"
             );
         }

@@ -145,7 +145,8 @@ impl Cutter {
         let init = match &mut self.init {
             Some(init) => init,
             None => match reader.init().map_err(unreadable)? {
-                Some(init) => {
+                Some(mut init) => {
+                    fragment::set_upright(&mut init.bytes);
                     package.write(&format!("{}/{INIT}", self.folder), &init.bytes)?;
                     self.init.insert(init)
                 }

@@ -5,8 +5,8 @@
 use std::io::{self, Read, Seek, SeekFrom};
 
 use mp4_atom::{
-    Atom, Codec, Encode, FourCC, Ftyp, Header, Mdat, Mfhd, Moof, Moov, ReadFrom, Styp, Tfdt, Tfhd, Traf,
-    Trex, Trun, TrunEntry, TrunSamples,
+    Atom, Codec, Encode, FourCC, Ftyp, Header, Matrix, Mdat, Mfhd, Moof, Moov, ReadFrom, Styp, Tfdt, Tfhd,
+    Traf, Trex, Trun, TrunEntry, TrunSamples,
 };
 
 /// Largest fragment that is read. Ten seconds at 100 Mb/s would be 125 MB; nothing that we encode comes near.
@@ -27,6 +27,8 @@ pub struct Init {
     pub codec: Codec,
     /// Whether an edit list shifts the track.
     pub has_edits: bool,
+    /// Whether players are told to turn the picture.
+    pub turned: bool,
     defaults: Trex,
 }
 
@@ -173,7 +175,22 @@ fn describe(moov: Moov, bytes: Vec<u8>) -> io::Result<Init> {
     if timescale == 0 {
         return Err(invalid("a clock of 0 ticks a second"));
     }
-    Ok(Init { bytes, timescale, codec, has_edits: track.edts.is_some(), defaults })
+    let turned = track.tkhd.matrix != Matrix::default();
+    Ok(Init { bytes, timescale, codec, has_edits: track.edts.is_some(), turned, defaults })
+}
+
+/// Sets the display matrix of a track's header to "as it is". ffmpeg passes the source's on although the picture has
+/// been turned already, and players would turn it once more.
+pub fn set_upright(init: &mut [u8]) {
+    const KIND: &[u8] = b"tkhd";
+    let Some(at) = init.windows(4).position(|window| window == KIND) else { return };
+    let long = init.get(at + 4).is_some_and(|&version| version == 1);
+    // Version and flags, times, track and duration, then 16 bytes up to the matrix.
+    let matrix = at + 4 + if long { 36 } else { 24 } + 16;
+    let upright = [1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30].map(u32::to_be_bytes);
+    if let Some(place) = init.get_mut(matrix..matrix + 36) {
+        place.copy_from_slice(upright.as_flattened());
+    }
 }
 
 fn samples(moof: Moof, init: &Init, data_offset: u64) -> io::Result<(u64, Vec<Sample>)> {

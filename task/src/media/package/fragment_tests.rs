@@ -12,7 +12,14 @@ fn sample(size: u32, flags: u32, offset: i64) -> Sample {
 
 fn init() -> Init {
     let codec = Codec::Unknown(FourCC::new(b"none"), Vec::new());
-    Init { bytes: Vec::new(), timescale: 12_800, codec, has_edits: false, defaults: Trex::default() }
+    Init {
+        bytes: Vec::new(),
+        timescale: 12_800,
+        codec,
+        has_edits: false,
+        turned: false,
+        defaults: Trex::default(),
+    }
 }
 
 fn written(samples: &[Sample]) -> Vec<u8> {

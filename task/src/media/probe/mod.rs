@@ -123,7 +123,8 @@ fn video(stream: &Value, index: u32, codec: String) -> Result<Option<VideoStream
     let side_data = side_data.map(Vec::as_slice).unwrap_or_default();
     let matrix = side_data.iter().find_map(|data| text_of(data, "displaymatrix", 500));
     let angle = side_data.iter().find_map(|data| whole(data, "rotation"));
-    let turn = matrix.and_then(|dump| Turn::from_matrix(&dump)).or(angle.map(Turn::from_angle)).unwrap_or_default();
+    let turn =
+        matrix.and_then(|dump| Turn::from_matrix(&dump)).or(angle.map(Turn::from_angle)).unwrap_or_default();
     let dolby_vision = side_data.iter().find_map(|data| whole(data, "dv_profile"));
     let color = Color {
         space: tag("color_space"),

@@ -90,7 +90,11 @@ mod tests {
                          00000002:            0           0  1073741824\n";
         assert_eq!(Turn::from_matrix(clockwise), Some(Turn::Clockwise));
         assert_eq!(Turn::from_matrix("0: -65536 0 0\n1: 0 65536 0\n"), Some(Turn::Mirrored));
-        assert_eq!(Turn::from_matrix("0: 65000 300 0\n1: -300 65000 0\n"), Some(Turn::Upright), "half a degree");
+        assert_eq!(
+            Turn::from_matrix("0: 65000 300 0\n1: -300 65000 0\n"),
+            Some(Turn::Upright),
+            "half a degree"
+        );
         assert_eq!(Turn::from_matrix("0: x"), None);
         for (angle, turn) in
             [(0, Turn::Upright), (-90, Turn::Clockwise), (180, Turn::Half), (91, Turn::Counterclockwise)]

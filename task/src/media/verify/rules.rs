@@ -6,6 +6,7 @@
 //! | `track.continuous` | each fragment begins where the one before ended | CMAF 6.6.8 |
 //! | `video.frames` | as many frames as planned | design |
 //! | `track.duration` | within one frame of the plan | design |
+//! | `video.upright` | the picture is not turned by the player | design |
 //! | `video.key-frames` | one key frame a group, at its start | 1.13, 6.10 |
 //! | `video.alignment` | groups begin at the same times in every rung | 1.15 |
 //! | `hls.complete` | the playlist is closed and is not empty | RFC 8216 |
@@ -57,6 +58,7 @@ pub(super) fn all(root: &Path, folder: &str, plan: &Plan, report: &mut Report) -
                 frame * f64::from(rung.frame_step.max(1)),
                 frame,
             );
+            report.check("video.upright", &name, !measured.turned, measured.turned, false);
             report.check("video.key-frames", &name, measured.bad_groups == 0, measured.bad_groups, 0);
             key_frame_ranges(root, &name, &measured, report)?;
             video.push((name, measured));

@@ -21,6 +21,8 @@ pub struct Measured {
     pub timescale: u32,
     /// Whether an edit list shifts it.
     pub has_edits: bool,
+    /// Whether players are told to turn it.
+    pub turned: bool,
     /// Earliest presentation time.
     pub first: i64,
     /// Presentation end of the last sample shown.
@@ -59,6 +61,7 @@ pub fn read(root: &Path, folder: &str) -> io::Result<Measured> {
         codec: init.codec.clone(),
         timescale: init.timescale,
         has_edits: init.has_edits,
+        turned: init.turned,
         playlist,
         first: i64::MAX,
         end: i64::MIN,
