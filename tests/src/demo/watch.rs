@@ -1,8 +1,9 @@
 //! Follows one job by what the pipeline writes into the state bucket, as any operator could.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
 use transcode_config::contract::{Dead, Heartbeat, Outcome, Stage, Succeeded};
 
 use super::console::{Console, Moment};
@@ -20,7 +21,7 @@ pub(super) async fn until_decided(stack: &mut Stack, key: &str, console: &mut Co
         let Some(job) = stack.job_of(key).await? else {
             // A message that never becomes a job ends in the dead-letter queue.
             if let Some(letter) = stack.dead_letters().await?.first() {
-                bail!("the upload was refused: {}", letter_text(letter));
+                return dead_letter(letter.body().unwrap_or_default()).map(Outcome::Dead).map(Some);
             }
             console.show(moment("waiting", 0.0, "for the controller"))?;
             return Ok(None);
@@ -88,14 +89,8 @@ fn death(dead: &Dead) -> String {
     lines.join("\n")
 }
 
-/// A dead letter's reason, which the controller puts into message attributes, and its body.
-fn letter_text(letter: &aws_sdk_sqs::types::Message) -> String {
-    let attributes: BTreeMap<_, _> = letter
-        .message_attributes()
-        .into_iter()
-        .flatten()
-        .filter_map(|(name, value)| Some((name.as_str(), value.string_value()?)))
-        .collect();
-    let listed: Vec<_> = attributes.iter().map(|(name, value)| format!("{name}: {value}")).collect();
-    format!("{}\n{}", listed.join(", "), letter.body().unwrap_or_default())
+/// How a job died that never got a record of its own: the controller's letter says it in the register's words.
+fn dead_letter(body: &str) -> Result<Dead> {
+    let mut letter: Value = serde_json::from_str(body).with_context(|| format!("dead letter {body:?}"))?;
+    serde_json::from_value(letter["dead"].take()).with_context(|| format!("dead letter {body:?}"))
 }
