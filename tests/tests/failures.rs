@@ -8,7 +8,7 @@ use serde_json::Value;
 use transcode_config::contract::{FailureCode, Outcome, Terminal};
 use transcode_tests::{Stack, StackOptions};
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 /// A stack whose tasks run `script`, and whose failed attempts are followed up within seconds.
 async fn stack(script: &str) -> (Stack, tempfile::TempDir) {
