@@ -36,9 +36,9 @@ pub use package::folder::PackagedFile;
 use crate::process::Tools;
 use encode::Tracks;
 use metadata::METADATA;
-use package::{folder::Folder, hls, images};
+use package::{dash, folder::Folder, hls, images};
 use plan::Plan;
-use verify::MASTER;
+use verify::{MANIFEST, MASTER};
 
 /// What is to be made.
 #[derive(Debug, Clone, Copy)]
@@ -172,6 +172,7 @@ fn write_texts(
     for track in &tracks.video {
         package.write(&format!("{}/iframes.m3u8", track.folder), hls::i_frames(track, target).as_bytes())?;
     }
+    package.write(MANIFEST, dash::manifest(plan, tracks, job.folder).as_bytes())?;
     package.write(MASTER, hls::master(plan, tracks, job.folder, target).as_bytes())
 }
 

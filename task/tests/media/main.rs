@@ -5,4 +5,5 @@
 mod package;
 mod pictures;
 mod refusals;
+mod sound;
 mod support;

@@ -11,7 +11,7 @@ async fn the_real_clip_becomes_a_verified_package() {
     let package = run.package();
     assert_eq!(package.duration_ms, 5280);
     let names: Vec<_> = package.entry.iter().map(|entry| entry.name.as_str()).collect();
-    assert_eq!(names, ["poster.jpg", "metadata.json", "master.m3u8"]);
+    assert_eq!(names, ["poster.jpg", "metadata.json", "manifest.mpd", "master.m3u8"]);
     for file in &package.files {
         let bytes = std::fs::read(run.output().join(&file.path)).unwrap();
         assert_eq!(bytes.len() as u64, file.size, "{}", file.path);

@@ -3,6 +3,7 @@
 pub mod choice;
 pub mod codecs;
 pub mod cut;
+pub mod dash;
 pub mod folder;
 pub mod fragment;
 pub mod hls;

@@ -3,6 +3,7 @@
 //! Nothing here uses what the packager remembers; it reads what players will read. A rule that does not hold fails the
 //! job with `VERIFY_FAILED`, and the report says which, what was measured and what is allowed.
 
+mod dash;
 pub mod playlist;
 pub mod report;
 mod rules;
@@ -18,6 +19,9 @@ use super::plan::Plan;
 
 /// Path of the master playlist in the package.
 pub const MASTER: &str = "entry/master.m3u8";
+
+/// Path of the DASH manifest in the package.
+pub const MANIFEST: &str = "entry/manifest.mpd";
 
 /// Checks the package at `root`, whose addresses begin with `folder`, against `plan`.
 pub fn verify(root: &Path, folder: &str, plan: &Plan) -> Result<Report, Failure> {

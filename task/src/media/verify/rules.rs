@@ -16,6 +16,8 @@
 //! | `hls.resolution` | what the sample entries say | 9.15 |
 //! | `hls.bandwidth`, `hls.average-bandwidth` | within 10 % of what is measured | 1.26, 1.27 |
 //! | `hls.i-frames` | each range is a moof and one key frame | 6.1, 6.10 |
+//! | `dash.timeline` | as many segments as there are, each as long as it is, back to back | ISO/IEC 23009-1, 5.3.9.6 |
+//! | `dash.addresses` | every address leads to a file of the package | design |
 //! | `hls.addresses` | every address leads to a file of the package | design |
 
 use std::{
@@ -25,7 +27,7 @@ use std::{
 };
 
 use super::{
-    MASTER,
+    MASTER, dash,
     playlist::{self, Entry},
     report::Report,
     track::{self, Measured, bad},
@@ -74,7 +76,9 @@ pub(super) fn all(root: &Path, folder: &str, plan: &Plan, report: &mut Report) -
     }
     alignment(&video, report);
     target_durations(&video, &audio, report);
-    master(root, folder, &video, &audio, report)
+    master(root, folder, &video, &audio, report)?;
+    let tracks: Vec<_> = video.iter().chain(&audio).map(|(name, track)| (name.as_str(), track)).collect();
+    dash::check(root, folder, &tracks, report)
 }
 
 fn each_track(report: &mut Report, name: &str, track: &Measured, wanted: f64, tolerance: f64, frame: f64) {

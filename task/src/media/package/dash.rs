@@ -1,0 +1,100 @@
+//! The DASH manifest over the same segments. Pure.
+
+use std::fmt::Write;
+
+use super::{
+    codecs::{codec_string, picture_size},
+    cut::{INIT, Track},
+    hls,
+};
+use crate::media::{
+    encode::Tracks,
+    plan::{AudioPlan, Plan, SAMPLE_RATE},
+};
+
+/// The manifest. `folder` goes in front of every address.
+pub fn manifest(plan: &Plan, tracks: &Tracks, folder: &str) -> String {
+    let target = hls::target_duration(tracks);
+    let mut text = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
+         <MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\" profiles=\"urn:mpeg:dash:profile:isoff-live:2011,\
+         urn:mpeg:dash:profile:cmaf:2019\" type=\"static\" mediaPresentationDuration=\"PT{:.3}S\" \
+         minBufferTime=\"PT{target}S\" maxSegmentDuration=\"PT{}S\">\n  <Period id=\"0\" start=\"PT0S\">\n",
+        plan.seconds,
+        target + 1,
+    );
+    if let Some(video) = &plan.video {
+        text.push_str(
+            "    <AdaptationSet id=\"0\" contentType=\"video\" mimeType=\"video/mp4\" segmentAlignment=\"true\" \
+             startWithSAP=\"1\">\n",
+        );
+        for (rung, track) in video.renditions.iter().zip(&tracks.video) {
+            let (width, height) = picture_size(&track.init.codec).unwrap_or_default();
+            let _ = write!(
+                text,
+                "      <Representation id=\"{}\" bandwidth=\"{}\" codecs=\"{}\" width=\"{width}\" \
+                 height=\"{height}\" frameRate=\"{}\" sar=\"1:1\">\n{}      </Representation>\n",
+                rung.name,
+                hls::bandwidth(track, target).peak,
+                codec_string(&track.init.codec).unwrap_or_default(),
+                rung.rate,
+                template(track, folder),
+            );
+        }
+        text.push_str("    </AdaptationSet>\n");
+    }
+    for (number, (sound, track)) in plan.audio.iter().zip(&tracks.audio).enumerate() {
+        text.push_str(&sound_set(number + 1, sound, track, folder, target));
+    }
+    text.push_str("  </Period>\n</MPD>\n");
+    text
+}
+
+fn sound_set(number: usize, sound: &AudioPlan, track: &Track, folder: &str, target: u64) -> String {
+    let language =
+        sound.stream.language.as_deref().map_or_else(String::new, |tag| format!(" lang=\"{tag}\""));
+    let role = match (sound.stream.describes_video, sound.default) {
+        (true, _) => "description",
+        (false, true) => "main",
+        (false, false) => "alternate",
+    };
+    format!(
+        "    <AdaptationSet id=\"{number}\" contentType=\"audio\" mimeType=\"audio/mp4\"{language} \
+         segmentAlignment=\"true\" startWithSAP=\"1\">\n      \
+         <Label>{}</Label>\n      <Role schemeIdUri=\"urn:mpeg:dash:role:2011\" value=\"{role}\"/>\n      \
+         <Representation id=\"{}\" bandwidth=\"{}\" codecs=\"{}\" audioSamplingRate=\"{SAMPLE_RATE}\">\n        \
+         <AudioChannelConfiguration schemeIdUri=\"urn:mpeg:dash:23003:3:audio_channel_configuration:2011\" \
+         value=\"2\"/>\n{}      </Representation>\n    </AdaptationSet>\n",
+        escaped(&sound.label),
+        sound.name,
+        hls::bandwidth(track, target).peak,
+        codec_string(&track.init.codec).unwrap_or_default(),
+        template(track, folder),
+    )
+}
+
+/// Addresses and exact durations; runs of equal ones are folded.
+fn template(track: &Track, folder: &str) -> String {
+    let mut text = format!(
+        "        <SegmentTemplate timescale=\"{}\" initialization=\"{folder}{}/{INIT}\" \
+         media=\"{folder}{}/$Number%05d$.m4s\" startNumber=\"1\">\n          <SegmentTimeline>\n",
+        track.init.timescale, track.folder, track.folder,
+    );
+    let mut runs: Vec<(u64, u64, u64)> = Vec::new();
+    for segment in &track.segments {
+        match runs.last_mut() {
+            Some((_, duration, more)) if *duration == segment.duration => *more += 1,
+            _ => runs.push((segment.start, segment.duration, 0)),
+        }
+    }
+    for (start, duration, more) in runs {
+        let repeat = if more == 0 { String::new() } else { format!(" r=\"{more}\"") };
+        let _ = writeln!(text, "            <S t=\"{start}\" d=\"{duration}\"{repeat}/>");
+    }
+    text.push_str("          </SegmentTimeline>\n        </SegmentTemplate>\n");
+    text
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}

@@ -1,0 +1,149 @@
+//! Sound of every kind: what a listener hears of it, and when.
+
+use std::path::{Path, PathBuf};
+
+use crate::support::{Run, clip, ffmpeg, ffprobe, quick, run, variant};
+
+/// A second and a half of black with sound made by `graph`.
+fn made(folder: &Path, name: &str, graph: &str, args: &str) -> PathBuf {
+    let path = folder.join(name);
+    let picture = "color=gray:size=160x90:rate=25:duration=1.5";
+    let args = format!("-c:v libx264 -preset ultrafast {args}");
+    ffmpeg(&["-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", graph], &args, &path);
+    path
+}
+
+/// Samples of the left channel at 48 kHz, as a player decodes them.
+fn samples(path: &Path) -> Vec<f32> {
+    let raw = path.with_extension("f32");
+    ffmpeg(&["-i", path.to_str().unwrap()], "-af pan=mono|c0=c0 -ar 48000 -f f32le", &raw);
+    let bytes = std::fs::read(raw).unwrap();
+    bytes.chunks_exact(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap())).collect()
+}
+
+/// When the sound first gets louder than a tenth, in seconds.
+fn onset(path: &Path) -> f64 {
+    let samples = samples(path);
+    let at = samples.iter().position(|sample| sample.abs() > 0.1).expect("it is silent");
+    f64::from(u32::try_from(at).unwrap()) / 48_000.0
+}
+
+fn master(run: &Run) -> String {
+    run.package();
+    run.text("entry/master.m3u8")
+}
+
+#[tokio::test]
+async fn no_sound_is_no_sound_rendition() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = variant(folder.path(), "x.mp4", "-t 1.2 -an -s 160x90 -c:v libx264 -preset ultrafast");
+    let master = master(&run(&source, &quick()).await);
+    assert!(!master.contains("AUDIO") && !master.contains("mp4a"), "{master}");
+}
+
+#[tokio::test]
+async fn every_language_is_kept_with_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("x.mkv");
+    let clip = clip();
+    let args = "-t 1.2 -map 0:v -map 0:a -map 0:a -map 0:a -s 160x90 -c:v libx264 -preset ultrafast -c:a aac -ac 2 \
+                -metadata:s:a:0 language=ger -metadata:s:a:1 language=eng -metadata:s:a:2 language=eng \
+                -metadata:s:a:2 title=Commentary -disposition:a:0 0 -disposition:a:1 default";
+    ffmpeg(&["-i", clip.to_str().unwrap()], args, &source);
+    let run = run(&source, &quick()).await;
+    let master = master(&run);
+    for line in [
+        r#"NAME="de",LANGUAGE="de",DEFAULT=NO,AUTOSELECT=YES,CHANNELS="2",URI="v-test-1/audio/de/index.m3u8""#,
+        r#"NAME="en",LANGUAGE="en",DEFAULT=YES,AUTOSELECT=YES,CHANNELS="2",URI="v-test-1/audio/en/index.m3u8""#,
+        r#"NAME="Commentary",LANGUAGE="en",DEFAULT=NO,AUTOSELECT=YES,CHANNELS="2",URI="v-test-1/audio/en-3/index.m3u8""#,
+    ] {
+        assert!(master.contains(line), "{line} is not in {master}");
+    }
+}
+
+#[tokio::test]
+async fn surround_and_mono_become_stereo() {
+    let folder = tempfile::tempdir().unwrap();
+    // 0.25 in the left front only; the mix leaves it on the left.
+    let surround = made(
+        folder.path(),
+        "5.1.mkv",
+        "aevalsrc=0.25*sin(2764*t)|0|0|0|0|0:c=5.1:s=48000:d=1.5",
+        "-c:a flac",
+    );
+    let run_surround = run(&surround, &quick()).await;
+    run_surround.package();
+    let file = run_surround.joined("audio/main");
+    assert_eq!(ffprobe(&file, "", "stream=channels"), "2");
+    let mono = made(folder.path(), "mono.mkv", "aevalsrc=0.25*sin(2764*t):c=mono:s=44100:d=1.5", "-c:a flac");
+    let run_mono = run(&mono, &quick()).await;
+    run_mono.package();
+    let loudest =
+        samples(&run_mono.joined("audio/main")).into_iter().fold(0.0_f32, |most, one| most.max(one.abs()));
+    assert!(loudest > 0.05, "mono is lost: {loudest}");
+}
+
+#[tokio::test]
+async fn picture_and_sound_stay_together() {
+    let folder = tempfile::tempdir().unwrap();
+    // A click of sound at 0.5 s.
+    let click = "aevalsrc='if(between(t,0.5,0.7),0.8*sin(2764*t),0)':s=48000:d=1.5";
+    let plain = made(folder.path(), "plain.mkv", click, "-c:a pcm_s16le");
+    // The same, told apart in time by the container: sound 0.3 s later; both 1000 s later; with an edit list.
+    let later = folder.path().join("later.mkv");
+    let path = plain.to_str().unwrap();
+    ffmpeg(&["-i", path, "-itsoffset", "0.3", "-i", path], "-map 0:v -map 1:a -c copy", &later);
+    let offset = folder.path().join("offset.ts");
+    ffmpeg(&["-i", path], "-c:v copy -c:a mp2 -output_ts_offset 1000", &offset);
+    let edited = folder.path().join("edited.mp4");
+    ffmpeg(&["-i", path, "-itsoffset", "0.3", "-i", path], "-map 0:v -map 1:a -c:v copy -c:a aac", &edited);
+    for (source, at) in [(&plain, 0.5), (&later, 0.8), (&offset, 0.5), (&edited, 0.8)] {
+        let run = run(source, &quick()).await;
+        run.package();
+        let heard = onset(&run.joined("audio/main"));
+        assert!((heard - at).abs() < 0.02, "{}: heard at {heard}, not at {at}", source.display());
+    }
+}
+
+#[tokio::test]
+async fn sound_that_ends_early_is_filled_and_sound_that_runs_on_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let short = made(folder.path(), "short.mkv", "sine=d=0.5:r=48000", "-c:a pcm_s16le");
+    let long = made(folder.path(), "long.mkv", "sine=d=2.5:r=48000", "-c:a pcm_s16le");
+    for (source, milliseconds) in [(short, 1500), (long, 2520)] {
+        let run = run(&source, &quick()).await;
+        let got = run.package().duration_ms;
+        assert!(got.abs_diff(milliseconds) <= 40, "{}: {got} ms", source.display());
+    }
+}
+
+#[tokio::test]
+async fn a_gap_in_the_sound_is_silence_and_not_a_shift() {
+    let folder = tempfile::tempdir().unwrap();
+    let click = "aevalsrc='if(between(t,1.0,1.2),0.8*sin(2764*t),0)':s=48000:d=1.5";
+    let whole = made(folder.path(), "whole.mkv", click, "-c:a pcm_s16le");
+    let gap = folder.path().join("gap.mkv");
+    let cut = "-c copy -bsf:a noise=drop='between(pts*tb,0.3,0.7)'";
+    ffmpeg(&["-i", whole.to_str().unwrap()], cut, &gap);
+    let run = run(&gap, &quick()).await;
+    run.package();
+    let heard = onset(&run.joined("audio/main"));
+    assert!((heard - 1.0).abs() < 0.02, "heard at {heard}, not at 1.0");
+}
+
+#[tokio::test]
+async fn unknown_streams_are_left_out_with_a_warning() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = variant(folder.path(), "x.mp4", "-t 1.2 -map 0:v -map 0:a -map 0:a -c copy");
+    let mut bytes = std::fs::read(&source).unwrap();
+    // The second sound track becomes one of a kind that no decoder knows.
+    let at = bytes.windows(4).rposition(|window| window == b"mp4a").unwrap();
+    bytes[at..at + 4].copy_from_slice(b"apac");
+    let configuration = at + bytes[at..].windows(4).position(|window| window == b"esds").unwrap();
+    bytes[configuration..configuration + 4].copy_from_slice(b"dapa");
+    std::fs::write(&source, bytes).unwrap();
+    let run = run(&source, &quick()).await;
+    let summary = &run.package().summary;
+    assert_eq!(summary.audio.len(), 1);
+    assert!(summary.warnings[0].contains("no decoder"), "{:?}", summary.warnings);
+}
