@@ -5,6 +5,8 @@
 #![allow(unsafe_code, reason = "filters are installed between fork and exec")]
 
 mod canary;
+mod corpus;
 mod encode;
+mod hostile;
 mod misbehave;
 mod support;

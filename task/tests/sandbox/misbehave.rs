@@ -281,7 +281,7 @@ fn require_starts_nothing_without_landlock_or_seccomp() {
                     assert!(failure.message.contains("no landlock"));
                 }
             }
-            assert_eq!(Tools::find(SandboxPolicy::Require).is_ok(), kernel_has_all().await);
+            assert_eq!(Tools::find(SandboxPolicy::Require).is_ok(), kernel_has_all());
             for layer in [Layer::Landlock, Layer::Seccomp] {
                 let refused = Sandbox::without(SandboxPolicy::Require, [layer].into()).unwrap_err();
                 assert_eq!(refused.code, FailureCode::SandboxUnavailable);
@@ -290,7 +290,7 @@ fn require_starts_nothing_without_landlock_or_seccomp() {
     }
 }
 
-async fn kernel_has_all() -> bool {
+fn kernel_has_all() -> bool {
     Sandbox::new(SandboxPolicy::Prefer).unwrap().level().is_full()
 }
 
@@ -305,7 +305,7 @@ fn an_input_that_is_not_named_cannot_be_read() {
         let args = [CANARY, "input", other.to_str().unwrap()];
         let ended = run(&stand_in(&[]), call_on(Tool::Ffprobe, &args, &mine, None)).await;
         // Without Landlock that is open, and said to be.
-        assert_eq!(ended.is_err(), kernel == Kernel::Here && kernel_has_all().await, "{kernel:?}");
+        assert_eq!(ended.is_err(), kernel == Kernel::Here && kernel_has_all(), "{kernel:?}");
     };
     for kernel in Kernel::BOTH {
         kernel.run(async || body(kernel).await);
