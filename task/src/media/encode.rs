@@ -41,7 +41,7 @@ pub(super) async fn encode(
     package: Folder,
     share: (f32, f32),
 ) -> Result<(Tracks, Folder), Failure> {
-    let work = context.job.work.join("encode");
+    let work = folder(context);
     std::fs::create_dir_all(&work).map_err(|error| cannot_write("encode", &error))?;
     let call = Invocation {
         tool: Tool::Ffmpeg,
@@ -81,13 +81,16 @@ pub(super) async fn encode(
         (Err(_), Err(failure)) if halt.is_cancelled() && !context.stop.is_cancelled() => Err(failure),
         (Err(failure), _) => Err(blame(failure)),
         (Ok(_), cut) => {
-            // Twice the room is needed only as long as the encoder works.
-            std::fs::remove_dir_all(&work).ok();
             let (tracks, package) = cut?;
             all_decoded(plan, &tracks)?;
             Ok((tracks, package))
         }
     }
+}
+
+/// Where the encoder writes. Needed until the sound has been checked.
+pub(super) fn folder(context: &Context<'_>) -> PathBuf {
+    context.job.work.join("encode")
 }
 
 /// What the encoder's progress says to whoever cuts.

@@ -10,6 +10,7 @@
 
 pub mod encode;
 pub mod ladder;
+pub mod loudness;
 pub mod metadata;
 pub mod package;
 pub mod plan;
@@ -38,7 +39,7 @@ use encode::Tracks;
 use metadata::METADATA;
 use package::{dash, folder::Folder, hls, images};
 use plan::Plan;
-use verify::{MANIFEST, MASTER};
+use verify::{Check, MANIFEST, MASTER};
 
 /// What is to be made.
 #[derive(Debug, Clone, Copy)]
@@ -97,6 +98,7 @@ pub struct Package {
 
 /// Percent of the whole at which the parts end.
 const EXAMINED: f32 = 3.0;
+const LISTENED: f32 = 8.0;
 const ENCODED: f32 = 92.0;
 const PICTURED: f32 = 95.0;
 
@@ -134,12 +136,13 @@ pub async fn make(
     context.send(Event::Stage(Stage::Probing));
     context.reached(0.0);
     let (source, timeline) = source::examine(&context).await?;
-    let plan = plan::make(&source, &timeline, job.profile)?;
+    let mut plan = plan::make(&source, &timeline, job.profile)?;
     tracing::info!(seconds = plan.seconds, rungs = rungs(&plan), sounds = plan.audio.len(), "planned");
     context.send(Event::Stage(Stage::Transcoding));
     context.reached(EXAMINED);
+    loudness::correct(&context, &mut plan, (EXAMINED, LISTENED)).await?;
     let package = Folder::new(job.output, events.clone());
-    let (tracks, mut package) = encode::encode(&context, &plan, package, (EXAMINED, ENCODED)).await?;
+    let (tracks, mut package) = encode::encode(&context, &plan, package, (LISTENED, ENCODED)).await?;
     if let Some(video) = &plan.video {
         images::make(&context, video, &tracks, &mut package).await?;
     }
@@ -148,7 +151,9 @@ pub async fn make(
     write_texts(job, &plan, &tracks, &mut package)?;
     package.write(METADATA, &metadata::document(&source, &summary))?;
     context.send(Event::Stage(Stage::Verifying));
-    prove(job, &plan, &mut package).await?;
+    let sound = loudness::check(&context, &plan, &encode::folder(&context)).await?;
+    std::fs::remove_dir_all(encode::folder(&context)).ok();
+    prove(job, &plan, sound, &mut package).await?;
     context.reached(100.0);
     let duration_ms = rational::round_to_u64(plan.seconds * 1000.0);
     let files = package.into_files();
@@ -177,9 +182,14 @@ fn write_texts(
 }
 
 /// Verifies off the async threads: it reads the headers of every fragment.
-async fn prove(job: &MediaJob<'_>, plan: &Plan, package: &mut Folder) -> Result<(), Failure> {
+async fn prove(
+    job: &MediaJob<'_>,
+    plan: &Plan,
+    measured: Vec<Check>,
+    package: &mut Folder,
+) -> Result<(), Failure> {
     let (root, folder, plan) = (job.output.to_owned(), job.folder.to_owned(), plan.clone());
-    let report = tokio::task::spawn_blocking(move || verify::verify(&root, &folder, &plan))
+    let report = tokio::task::spawn_blocking(move || verify::verify(&root, &folder, &plan, measured))
         .await
         .map_err(|error| Failure::new(FailureCode::Internal, "verification failed").with("error", error))??;
     let bytes = serde_json::to_vec_pretty(&report).unwrap_or_default();

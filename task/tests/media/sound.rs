@@ -147,3 +147,47 @@ async fn unknown_streams_are_left_out_with_a_warning() {
     assert_eq!(summary.audio.len(), 1);
     assert!(summary.warnings[0].contains("no decoder"), "{:?}", summary.warnings);
 }
+
+/// Integrated loudness in LUFS, by ffmpeg's meter.
+fn loudness(path: &Path) -> f64 {
+    let done = std::process::Command::new("ffmpeg")
+        .args(["-hide_banner", "-nostats", "-i", path.to_str().unwrap(), "-af", "ebur128=framelog=verbose"])
+        .args(["-f", "null", "-"])
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&done.stderr).into_owned();
+    let line = text.lines().rev().find_map(|line| line.trim().strip_prefix("I:")).unwrap();
+    line.trim().trim_end_matches("LUFS").trim().parse().unwrap()
+}
+
+#[tokio::test]
+async fn loudness_comes_within_one_unit_of_the_target_and_silence_stays_silent() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut profile = quick();
+    profile.audio.loudness_lufs = Some(-23.0);
+    let quiet = made(
+        folder.path(),
+        "quiet.mkv",
+        "anoisesrc=a=0.02:r=48000:d=1.5:seed=1,lowpass=2000",
+        "-c:a pcm_s16le",
+    );
+    let loud = made(
+        folder.path(),
+        "loud.mkv",
+        "anoisesrc=a=0.9:r=48000:d=1.5:seed=1,lowpass=2000",
+        "-c:a pcm_s16le",
+    );
+    for source in [&clip(), &quiet, &loud] {
+        let before = loudness(source);
+        let run = run(source, &profile).await;
+        run.package();
+        let after = loudness(&run.joined("audio/main"));
+        assert!((after + 23.0).abs() <= 1.0, "{}: {before} became {after} LUFS", source.display());
+        assert!((before + 23.0).abs() > 2.0, "the test file has the wanted loudness already");
+        assert!(run.text("verification.json").contains("audio.loudness"));
+    }
+    let silent = made(folder.path(), "silent.mkv", "anullsrc=r=48000:d=1.5", "-c:a pcm_s16le");
+    let run = run(&silent, &profile).await;
+    run.package();
+    assert!(samples(&run.joined("audio/main")).iter().all(|sample| sample.abs() < 0.001));
+}

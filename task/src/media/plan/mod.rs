@@ -11,9 +11,11 @@ use transcode_config::{
 };
 
 pub use arguments::{arguments, audio_file, local, video_file};
+pub use filters::mix;
 
 use super::{
     ladder::{self, Rendition},
+    loudness::{Gain, Loudness},
     probe::{AudioStream, SourceInfo, VideoStream},
     rational::{Rational, round_to_u64},
 };
@@ -83,6 +85,10 @@ pub struct AudioPlan {
     pub pad_samples: u64,
     /// Whether it plays without being asked for.
     pub default: bool,
+    /// How loud the source is, once measured.
+    pub loudness: Option<Loudness>,
+    /// What brings it to the wanted loudness, once measured.
+    pub gain: Option<Gain>,
 }
 
 impl VideoPlan {
@@ -189,6 +195,8 @@ fn plan_audio(source: &SourceInfo, timeline: &Timeline, seconds: f64, profile: &
             samples,
             pad_samples: samples - own + SLACK_SAMPLES,
             default: position == first_default,
+            loudness: None,
+            gain: None,
         });
     }
     plans

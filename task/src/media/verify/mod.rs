@@ -24,8 +24,9 @@ pub const MASTER: &str = "entry/master.m3u8";
 pub const MANIFEST: &str = "entry/manifest.mpd";
 
 /// Checks the package at `root`, whose addresses begin with `folder`, against `plan`.
-pub fn verify(root: &Path, folder: &str, plan: &Plan) -> Result<Report, Failure> {
-    let mut report = Report::default();
+/// `measured` are checks that have been made already.
+pub fn verify(root: &Path, folder: &str, plan: &Plan, measured: Vec<Check>) -> Result<Report, Failure> {
+    let mut report = Report { checks: measured, ..Report::default() };
     rules::all(root, folder, plan, &mut report).map_err(|error: io::Error| {
         Failure::new(FailureCode::VerifyFailed, "an output cannot be read again")
             .with("rule", "package.readable")

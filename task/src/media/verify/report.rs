@@ -16,6 +16,9 @@ pub struct Check {
     pub allowed: String,
     /// Whether it holds.
     pub passed: bool,
+    /// Whether it only informs: that it does not hold is reported, and the package counts all the same.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub advisory: bool,
 }
 
 /// The report that lies beside the result as `verification.json`.
@@ -44,6 +47,7 @@ impl Report {
             measured: measured.to_string(),
             allowed: allowed.to_string(),
             passed,
+            advisory: false,
         });
     }
 
@@ -66,7 +70,7 @@ impl Report {
 
     /// The report, or a failure that names the first rule that does not hold.
     pub fn concluded(mut self) -> Result<Self, Failure> {
-        let broken: Vec<_> = self.checks.iter().filter(|check| !check.passed).collect();
+        let broken: Vec<_> = self.checks.iter().filter(|check| !check.passed && !check.advisory).collect();
         if let Some(first) = broken.first() {
             return Err(Failure::new(
                 FailureCode::VerifyFailed,

@@ -1,0 +1,184 @@
+//! Loudness by EBU R128: measured over the decoded sound, then corrected by one constant gain.
+//!
+//! A constant gain keeps the dynamics of the sound as they were made. Only where it would lift peaks above the ceiling
+//! does a limiter round them off. The result is measured again, on what was encoded.
+
+use std::{ffi::OsString, path::Path, time::Duration};
+
+use serde::Serialize;
+use transcode_config::contract::Failure;
+
+use super::{
+    Context,
+    plan::{AudioPlan, Plan, audio_file, local, mix},
+    verify::Check,
+};
+use crate::process::{Invocation, Limits, Tool, input_flags};
+
+/// Highest peak after correction, in dB below full scale. Encoding adds some.
+const CEILING: f64 = -1.5;
+/// Quieter than this is silence, or a hum that must not be lifted. R128 itself starts at -70.
+const SILENCE: f64 = -60.0;
+/// Most that quiet sound is lifted, in dB.
+const MOST: f64 = 24.0;
+/// How near to the target the result must be, in LU.
+const TOLERANCE: f64 = 1.0;
+
+/// What was measured.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Loudness {
+    /// Integrated loudness in LUFS.
+    pub integrated: f64,
+    /// True peak in dB relative to full scale.
+    pub peak: f64,
+}
+
+/// A correction.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Gain {
+    /// Gain in dB.
+    pub db: f64,
+    /// Whether peaks must be limited.
+    pub limit: bool,
+}
+
+/// The gain from `measured` to `target` LUFS; none for silence.
+pub fn gain(measured: Loudness, target: f64) -> Option<Gain> {
+    if !measured.integrated.is_finite() || measured.integrated < SILENCE {
+        return None;
+    }
+    let db = (target - measured.integrated).min(MOST);
+    Some(Gain { db, limit: measured.peak + db > CEILING })
+}
+
+/// The filters for a gain, with a comma in front.
+pub fn filters(gain: Gain) -> String {
+    let volume = format!(",volume=volume={:.2}dB:precision=float", gain.db);
+    let limit = 10_f64.powf(CEILING / 20.0);
+    if gain.limit { format!("{volume},alimiter=limit={limit:.4}:level=0:latency=1") } else { volume }
+}
+
+/// Measures every sound rendition of the plan as it will be mixed, and puts the gains into the plan.
+pub(super) async fn correct(
+    context: &Context<'_>,
+    plan: &mut Plan,
+    share: (f32, f32),
+) -> Result<(), Failure> {
+    let Some(target) = context.job.profile.audio.loudness_lufs else { return Ok(()) };
+    let mut at = share.0;
+    let step = (share.1 - share.0) / f32::from(u16::try_from(plan.audio.len().max(1)).unwrap_or(u16::MAX));
+    for audio in &mut plan.audio {
+        let graph =
+            format!("[0:{}]{},ebur128=peak=true:framelog=verbose[o]", audio.stream.index, mix(&audio.stream));
+        let measured = measure(context, context.job.input, &input_flags(), &graph).await?;
+        audio.loudness = measured;
+        audio.gain = measured.and_then(|measured| gain(measured, target));
+        tracing::info!(track = audio.name, ?measured, gain = ?audio.gain, "loudness");
+        at += step;
+        context.reached(at);
+    }
+    Ok(())
+}
+
+/// Measures what was encoded, in the encoder's folder, and holds it against the target.
+pub(super) async fn check(context: &Context<'_>, plan: &Plan, encoded: &Path) -> Result<Vec<Check>, Failure> {
+    let Some(target) = context.job.profile.audio.loudness_lufs else { return Ok(Vec::new()) };
+    let mut checks = Vec::new();
+    for (number, audio) in plan.audio.iter().enumerate() {
+        let Some(gain) = audio.gain else { continue };
+        let flags = ["-protocol_whitelist", "file", "-format_whitelist", "mov"].map(String::from);
+        let graph = "[0:a]ebur128=peak=true:framelog=verbose[o]";
+        let Some(result) = measure(context, &encoded.join(audio_file(number)), &flags, graph).await? else {
+            continue;
+        };
+        checks.push(judge(audio, gain, result, target));
+    }
+    Ok(checks)
+}
+
+fn judge(audio: &AudioPlan, gain: Gain, result: Loudness, target: f64) -> Check {
+    let near = (result.integrated - target).abs() <= TOLERANCE;
+    // Peaks that had to be limited, and sound too quiet to be lifted all the way, may stay below.
+    let excused = (gain.limit || gain.db >= MOST) && result.integrated < target;
+    Check {
+        rule: "audio.loudness",
+        subject: format!("audio/{}", audio.name),
+        measured: format!("{:.1} LUFS, peak {:.1} dB", result.integrated, result.peak),
+        allowed: if gain.limit || gain.db >= MOST {
+            format!("at most {:.1} LUFS: its peaks or its quietness allow no more gain", target + TOLERANCE)
+        } else {
+            format!("{target:.1} ± {TOLERANCE:.1} LUFS")
+        },
+        passed: near || excused,
+        // Noise loses level in any codec of this bit rate. Too quiet is worth a word, not a lost job.
+        advisory: result.integrated < target,
+    }
+}
+
+async fn measure(
+    context: &Context<'_>,
+    input: &Path,
+    flags: &[String],
+    graph: &str,
+) -> Result<Option<Loudness>, Failure> {
+    let mut args: Vec<OsString> = "-hide_banner -nostdin -loglevel info -nostats -progress pipe:1"
+        .split(' ')
+        .map(OsString::from)
+        .collect();
+    args.extend(flags.iter().map(OsString::from));
+    args.push("-i".into());
+    args.push(local(input));
+    args.extend(["-filter_complex", graph, "-map", "[o]", "-f", "null", "-"].map(OsString::from));
+    let call = Invocation {
+        tool: Tool::Ffmpeg,
+        args,
+        input: Some(input.to_owned()),
+        extra_inputs: Vec::new(),
+        output_dir: None,
+        limits: Limits {
+            wall: Duration::from_hours(3),
+            stall: Duration::from_mins(3),
+            cpu_seconds: 6 * 3600,
+            memory_bytes: 4 << 30,
+            file_bytes: 0,
+            output_bytes: 0,
+            stdout_bytes: 16 << 10,
+        },
+    };
+    let finished = context.tools.run(call, &mut |_| (), context.stop).await?;
+    Ok(parse(&finished.stderr_tail))
+}
+
+/// Reads the summary that `ebur128` ends with. None if there is none, as for a track without samples.
+fn parse(stderr: &str) -> Option<Loudness> {
+    let (_, summary) = stderr.rsplit_once("Summary:")?;
+    let value = |name: &str| {
+        let line = summary.lines().find_map(|line| line.trim().strip_prefix(name))?;
+        line.split_whitespace().next()?.parse::<f64>().ok()
+    };
+    Some(Loudness { integrated: value("I:")?, peak: value("Peak:").unwrap_or(0.0) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_summary_is_read_and_nothing_before_it() {
+        let text = "title: Summary: I: 3 LUFS\n[x @ 0x1] Summary:\n\n  Integrated loudness:\n    I:         -34.1 LUFS\n\
+                    Threshold: -44.5 LUFS\n  True peak:\n    Peak:      -13.5 dBFS\n";
+        assert_eq!(parse(text), Some(Loudness { integrated: -34.1, peak: -13.5 }));
+        assert_eq!(parse("nothing"), None);
+    }
+
+    #[test]
+    fn gains_stop_at_the_ceiling_and_silence_is_left_alone() {
+        let at = |integrated, peak| gain(Loudness { integrated, peak }, -23.0);
+        assert_eq!(at(-33.0, -13.0), Some(Gain { db: 10.0, limit: false }));
+        assert_eq!(at(-13.0, 0.0), Some(Gain { db: -10.0, limit: false }));
+        assert_eq!(at(-33.0, -3.0), Some(Gain { db: 10.0, limit: true }));
+        assert_eq!(at(-55.0, -50.0), Some(Gain { db: MOST, limit: false }));
+        assert_eq!(at(-70.0, -200.0), None);
+        assert_eq!(at(f64::NEG_INFINITY, 0.0), None);
+    }
+}
