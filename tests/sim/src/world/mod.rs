@@ -116,12 +116,12 @@ pub struct World {
     pub tasks: Vec<Task>,
     /// What happened, as a hash and on request as text.
     pub trace: Trace,
-    /// Milliseconds that tasks worked, and of those the ones that a finished job or another attempt made needless.
+    /// Milliseconds that tasks worked.
     pub worked: Ms,
-    /// Work of attempts that did not win.
+    /// Of those, the ones after somebody else had decided the job.
     pub wasted: Ms,
-    /// RunTask calls that made a task, ever.
-    pub launched: u64,
+    /// Tasks that began to work, ever.
+    pub began: u64,
     rng: Rng,
     queue: BinaryHeap<Reverse<Due>>,
     order: u64,
@@ -151,7 +151,7 @@ impl World {
             trace: Trace::new(keep_text),
             worked: 0,
             wasted: 0,
-            launched: 0,
+            began: 0,
             rng: Rng::new(mix(&[seed, 4])),
             queue: BinaryHeap::new(),
             order: 0,

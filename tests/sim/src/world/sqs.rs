@@ -129,12 +129,11 @@ impl World {
         self.check(found.unwrap_or(Ok(())));
         let returns = self.fault(Fault::DeletedReturns);
         if let Some(message) = self.messages.get_mut(index) {
-            if !message.deleted && returns {
+            let first = !message.deleted;
+            message.deleted = true;
+            if first && returns {
                 let delay = self.rng.spread(SECOND, HOUR);
                 self.after(delay, Event::Returns(index));
-            } 
-            if let Some(message) = self.messages.get_mut(index) {
-                message.deleted = true;
             }
         }
         done

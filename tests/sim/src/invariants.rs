@@ -1,0 +1,231 @@
+//! One predicate for each promise of the job protocol, held against the truth at the moment when it could be broken.
+//!
+//! | id | where it is asked |
+//! |---|---|
+//! | S1, S15 | a message is deleted |
+//! | S2, S3, S11 | the register is written |
+//! | S4 | entry points are published |
+//! | S5, S9, S10, S16 | an intent, or a dead register, is written |
+//! | S6, S8 | a task begins to work |
+//! | S7 | `RunTask` is sent, and reaches ECS |
+//! | S12 | a dead letter is sent |
+//! | S13, S14 | all of the above with crashes, pauses and two or three controllers |
+//! | L1, L2, L3 | after faults have stopped |
+//! | L4 | `StopTask` reaches ECS |
+//! | L6 | calls and launches of a controller are counted |
+
+use std::{collections::BTreeSet, fmt};
+
+use transcode_config::contract::{
+    Attempt, Budget, Dead, Intent, JobKey, Outcome, PastAttempt, Succeeded, Terminal,
+};
+use transcode_controller::{
+    clock::Ms,
+    fact::MessageId,
+    message::Request,
+    policy::Policy,
+    task_view::TaskArn,
+};
+
+use crate::{
+    setup::{FENCE, Kind},
+    world::{JobTruth, Proc, Task},
+};
+
+/// A broken promise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// Its id in the job protocol.
+    pub id: &'static str,
+    /// What was seen.
+    pub what: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.id, self.what)
+    }
+}
+
+/// A promise that was kept, or not.
+pub type Kept = Result<(), Violation>;
+
+fn keep(holds: bool, id: &'static str, what: impl FnOnce() -> String) -> Kept {
+    if holds { Ok(()) } else { Err(Violation { id, what: what() }) }
+}
+
+/// S1: a message is deleted only when all its jobs are decided, and the dead ones are in the dead-letter queue.
+pub fn s1_deleted_when_decided(message: &MessageId, jobs: &[&JobTruth]) -> Kept {
+    for job in jobs {
+        let settled = match job.terminal.as_ref().map(|terminal| &terminal.outcome) {
+            None => false,
+            Some(Outcome::Dead(_)) => job.letters > 0,
+            Some(Outcome::Succeeded(winner)) => job.published == Some(winner.attempt),
+        };
+        keep(settled, "S1", || format!("{} was deleted while {} was not settled", message.0, job.key()))?;
+    }
+    Ok(())
+}
+
+/// S2: the register is written at most once.
+pub fn s2_written_once(job: Option<&JobTruth>) -> Kept {
+    keep(job.is_none_or(|job| job.registers <= 1), "S2", || "a register was written twice".into())
+}
+
+/// S3: every file of the manifest is there when the register becomes visible.
+pub fn s3_files_are_there(job: &JobTruth, winner: &Succeeded) -> Kept {
+    keep(job.complete.contains(&winner.attempt), "S3", || {
+        format!("{}: attempt {} succeeded with files missing", job.key(), winner.attempt)
+    })
+}
+
+/// S4: what is published lies in the folder of the attempt that the register names.
+pub fn s4_published_is_the_winner(job: Option<&JobTruth>, attempt: Attempt) -> Kept {
+    let register = job.and_then(|job| job.terminal.as_ref()).map(|terminal| &terminal.outcome);
+    let holds = matches!(register, Some(Outcome::Succeeded(winner)) if winner.attempt == attempt);
+    keep(holds, "S4", || format!("attempt {attempt} was published and is not the winner"))
+}
+
+/// S5: nothing of an earlier attempt works, when the next is claimed.
+pub fn s5_previous_is_over(job: &JobTruth, intent: &Intent, tasks: &[&Task]) -> Kept {
+    keep(intent.attempt.number() as usize == job.intents.len() + 1, "S5", || {
+        format!("{}: attempt {} was claimed after {}", job.key(), intent.attempt, job.intents.len())
+    })?;
+    let working = tasks.iter().find(|task| matches!(task.proc, Proc::Working(_)));
+    keep(working.is_none(), "S5", || {
+        format!("{}: attempt {} was claimed while an earlier one worked", job.key(), intent.attempt)
+    })
+}
+
+/// S5, for the last attempt: nothing works any more, when the job is given up.
+pub fn s5_dead_when_over(job: &JobTruth, tasks: &[&Task]) -> Kept {
+    let working = tasks.iter().find(|task| matches!(task.proc, Proc::Working(_)));
+    keep(working.is_none(), "S5", || format!("{} was given up while a task worked on it", job.key()))
+}
+
+/// S6: at most one task works on a job.
+pub fn s6_one_works(job: &JobTruth) -> Kept {
+    keep(job.working <= 1, "S6", || format!("{} tasks work on {}", job.working, job.key()))
+}
+
+/// S7: the same launch is asked for each time.
+pub fn s7_same_launch(first: &Intent, again: &Intent) -> Kept {
+    keep(first == again, "S7", || format!("{}: two launches under one token", first.job))
+}
+
+/// S7: RunTask is not sent past its deadline, and only for the claim that lies in the bucket.
+pub fn s7_launch_as_claimed(job: Option<&JobTruth>, intent: &Intent, wall: Ms) -> Kept {
+    let number = intent.attempt.number() as usize;
+    let claimed = job.and_then(|job| job.intents.get(number - 1)).is_some_and(|there| **there == *intent);
+    keep(claimed, "S7", || format!("{}: attempt {} launched without its claim", intent.job, intent.attempt))?;
+    keep(wall < intent.launch_not_after_ms, "S7", || {
+        format!("{}: attempt {} launched after its deadline", intent.job, intent.attempt)
+    })
+}
+
+/// S8: a task begins only before its deadline, without a register and without a newer attempt.
+pub fn s8_begins_in_time(job: &JobTruth, task: &Task, wall: Ms) -> Kept {
+    let newest = job.intents.len() == task.attempt().number() as usize;
+    let holds = job.terminal.is_none() && newest && wall < task.intent.launch_not_after_ms;
+    keep(holds, "S8", || format!("{} began to work and should not have", task.view.arn))
+}
+
+fn spent(history: &[PastAttempt], budget: Budget) -> usize {
+    history.iter().filter(|past| past.budget == budget).count()
+}
+
+/// S9: attempts are within their budgets, counted from the attempts' own objects.
+pub fn s9_budgets(job: &JobTruth, intent: &Intent, policy: &Policy) -> Kept {
+    let history = &intent.history;
+    let holds = spent(history, Budget::Job) < policy.max_attempts
+        && spent(history, Budget::Platform) < policy.max_platform_attempts
+        && history.len() == job.intents.len()
+        && history.iter().zip(1..).all(|(past, number)| past.attempt.number() == number);
+    keep(holds, "S9", || format!("{}: attempt {} after {history:?}", job.key(), intent.attempt))
+}
+
+/// S9: a job dies of a failure that no retry can mend, or of a spent budget, and not sooner.
+pub fn s9_dead_when_spent(job: &JobTruth, dead: &Dead, policy: &Policy) -> Kept {
+    let refused = matches!(job.request, Request::Refuse { .. });
+    let holds = refused
+        || !dead.failure.code.info().retryable
+        || spent(&dead.attempts, Budget::Job) >= policy.max_attempts
+        || spent(&dead.attempts, Budget::Platform) >= policy.max_platform_attempts;
+    keep(holds, "S9", || format!("{} was given up with attempts left: {:?}", job.key(), dead.failure.code))
+}
+
+/// S10: what the platform did is charged to the platform.
+pub fn s10_platform_pays(platform: &BTreeSet<Attempt>, history: &[PastAttempt]) -> Kept {
+    let wrong =
+        history.iter().find(|past| past.budget == Budget::Job && platform.contains(&past.attempt));
+    keep(wrong.is_none(), "S10", || format!("charged to the job: {wrong:?}"))
+}
+
+/// S11: a dead register carries code, attempts and the last task.
+pub fn s11_dead_says_why(job: &JobTruth, dead: &Dead) -> Kept {
+    keep(dead.attempts.len() == job.intents.len(), "S11", || {
+        format!("{} died after {} attempts, its register lists {}", job.key(), job.intents.len(), dead.attempts.len())
+    })?;
+    let known = dead.attempts.iter().rev().find_map(|past| past.task_arn.as_ref());
+    keep(!dead.failure.message.is_empty() && dead.last_task_arn.as_ref() == known, "S11", || {
+        format!("{}: the register leaves out its message or its last task", job.key())
+    })
+}
+
+/// S12: nothing is dead-lettered but what the register calls dead.
+pub fn s12_register_outranks(job: &JobKey, register: Option<&Terminal>) -> Kept {
+    let dead = register.is_some_and(|terminal| matches!(terminal.outcome, Outcome::Dead(_)));
+    keep(dead, "S12", || format!("{job} was dead-lettered and its register does not say dead"))
+}
+
+/// S15: a message of an unknown version is never deleted.
+pub fn s15_unknown_is_kept(message: &MessageId, kind: Kind) -> Kept {
+    keep(kind != Kind::Unknown, "S15", || format!("{} is of an unknown version and was deleted", message.0))
+}
+
+/// S15: a job of a newer version is left alone.
+pub fn s15_newer_is_left_alone(job: &JobTruth, what: &str) -> Kept {
+    keep(!job.newer, "S15", || format!("{what} was written for {}, which a newer version has", job.key()))
+}
+
+/// S16: no handle of a message in what is written down.
+pub fn s16_no_secrets(document: &impl fmt::Debug) -> Kept {
+    keep(!format!("{document:?}").contains("secret-"), "S16", || "a receipt handle was written down".into())
+}
+
+/// L4: a healthy task of an undecided job's newest attempt is not stopped.
+pub fn l4_healthy_is_left_alone(
+    job: &JobTruth,
+    task: &Task,
+    beat_age: Option<Ms>,
+    now: Ms,
+    policy: &Policy,
+) -> Kept {
+    let Proc::Working(since) = task.proc else { return Ok(()) };
+    let newest = job.intents.len() == task.attempt().number() as usize;
+    let healthy = job.terminal.is_none()
+        && newest
+        && beat_age.is_some_and(|age| age < FENCE)
+        && now - since < policy.max_run;
+    keep(!healthy, "L4", || format!("{} was healthy and was stopped", task.view.arn))
+}
+
+/// Row 37: what somebody else runs under our name is never stopped.
+pub fn foreign_is_left_alone(task: &TaskArn) -> Kept {
+    keep(false, "row 37", || format!("{task} is somebody else's and was stopped"))
+}
+
+/// L6: launches keep to their rate; everything else makes no hot loop.
+pub fn l6_within_budget(what: &str, used: u64, allowed: u64) -> Kept {
+    keep(used <= allowed, "L6", || format!("{used} {what}, {allowed} are allowed"))
+}
+
+/// Planning again without news asks for nothing again.
+pub fn plans_once(again: &[String]) -> Kept {
+    keep(again.is_empty(), "plan", || format!("planned again without news: {again:?}"))
+}
+
+/// L3: a task is ended soon after its longest run.
+pub fn l3_run_is_limited(task: &Task, ran: Ms, allowed: Ms) -> Kept {
+    keep(ran <= allowed, "L3", || format!("{} worked for {ran} ms, {allowed} are allowed", task.view.arn))
+}

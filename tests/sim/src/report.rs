@@ -1,0 +1,71 @@
+//! What is printed.
+
+use crate::{
+    rows::{EXCLUDED, Reached},
+    run::Report,
+    setup::HOUR,
+    shrink::shrink,
+};
+
+/// Sums over many seeds.
+#[derive(Debug, Clone, Default)]
+pub struct Totals {
+    /// Seeds.
+    pub seeds: u64,
+    /// Seeds that broke a promise.
+    pub violations: u64,
+    jobs: u64,
+    worked: u64,
+    wasted: u64,
+    slowest: u64,
+    reached: Reached,
+}
+
+impl Totals {
+    /// Adds a seed.
+    pub fn add(&mut self, report: &Report) {
+        self.seeds += 1;
+        self.violations += u64::from(report.violation.is_some());
+        self.jobs += report.jobs;
+        self.worked += report.worked;
+        self.wasted += report.wasted;
+        self.slowest = self.slowest.max(report.settled_in);
+        self.reached.merge(&report.reached);
+    }
+
+    /// The closing line.
+    #[allow(clippy::cast_precision_loss, reason = "for show")]
+    pub fn line(&self) -> String {
+        let rows = Reached::reachable().count();
+        format!(
+            "simulation: seeds={} jobs={} run_hours={} violations={} rows_reached={}/{rows} duplicate_run_hours={:.2}%",
+            self.seeds,
+            self.jobs,
+            self.worked / HOUR,
+            self.violations,
+            rows - self.reached.missing().len(),
+            100.0 * self.wasted as f64 / self.worked.max(1) as f64,
+        )
+    }
+
+    /// One line for each row of the fault catalogue.
+    pub fn rows_text(&self) -> String {
+        let reached = Reached::reachable().map(|row| format!("row {row:>2}: {}", self.reached.count(row)));
+        let excluded = EXCLUDED.iter().map(|(row, why)| format!("row {row:>2}: not here ({why})"));
+        reached.chain(excluded).collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// What there is to say of a seed that broke a promise.
+pub fn failure_text(report: &Report) -> String {
+    let Some((step, violation)) = &report.violation else { return String::new() };
+    let (left, last) = shrink(report);
+    let shrunk = last.violation.map(|(step, violation)| format!("{violation} (step {step})")).unwrap_or_default();
+    format!(
+        "seed {} broke a promise at step {step}: {violation}\n\
+         faults that are needed for it: {left:?}\n\
+         with these alone: {shrunk}\n\
+         replay: make sim SEED={}",
+        report.seed, report.seed
+    )
+}

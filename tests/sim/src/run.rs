@@ -1,0 +1,157 @@
+//! One seed: faults and safety first, then faults stop and everything must come to rest, and stay there.
+
+use transcode_config::contract::Outcome;
+use transcode_controller::{clock::Ms, message::Request};
+
+use crate::{
+    fault::Fault,
+    invariants::Violation,
+    rows::Reached,
+    setup::{HOUR, MINUTE, SECOND, Setup},
+    world::World,
+};
+
+/// What came of a seed.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// The seed.
+    pub seed: u64,
+    /// The first broken promise, with the number of the event at which it broke.
+    pub violation: Option<(u64, Violation)>,
+    /// Jobs.
+    pub jobs: u64,
+    /// Milliseconds that tasks worked.
+    pub worked: Ms,
+    /// Of those, the ones beside the winner's.
+    pub wasted: Ms,
+    /// Rows that were reached.
+    pub reached: Reached,
+    /// The same in each run of the seed.
+    pub hash: u64,
+    /// Events.
+    pub steps: u64,
+    /// How long it took to come to rest once faults had stopped.
+    pub settled_in: Ms,
+    /// Faults that struck.
+    pub struck: Vec<Fault>,
+    /// The trace as text, where it was asked for.
+    pub trace: Vec<String>,
+}
+
+/// Whether a seed is one with 5,000 tasks.
+fn crowd(seed: u64) -> bool {
+    seed % 5000 == 4999
+}
+
+/// Runs a seed without some of its faults.
+pub fn run(seed: u64, without: &[Fault], keep_text: bool) -> Report {
+    let setup = Setup::draw(seed, crowd(seed));
+    let heal_at = setup.heal_at;
+    let mut world = World::new(setup, without, keep_text);
+    advance(&mut world, heal_at);
+    let mut settled_in = 0;
+    if world.violation.is_none() {
+        world.now = heal_at;
+        world.heal();
+        settled_in = come_to_rest(&mut world);
+    }
+    let struck = world.faults.struck().map(|(fault, _)| fault).collect();
+    world.trace.number(world.worked);
+    world.trace.number(world.began);
+    Report {
+        seed,
+        violation: world.violation.clone().map(|violation| (world.steps, violation)),
+        jobs: world.jobs.len() as u64,
+        worked: world.worked,
+        wasted: world.wasted,
+        reached: world.reached.clone(),
+        hash: world.trace.hash(),
+        steps: world.steps,
+        settled_in,
+        struck,
+        trace: world.trace.lines().to_vec(),
+    }
+}
+
+fn advance(world: &mut World, until: Ms) {
+    while world.violation.is_none() && world.next_at().is_some_and(|at| at < until) {
+        world.step();
+    }
+}
+
+/// L2: within its bound everything is at rest; then it stays so for a while.
+fn come_to_rest(world: &mut World) -> Ms {
+    let from = world.now;
+    let until = from + bound(world);
+    while world.violation.is_none() {
+        let open = unrest(world);
+        if open.is_none() {
+            break;
+        }
+        if world.now > until {
+            world.violation =
+                open.map(|what| Violation { id: "L2", what: format!("{} ms after faults stopped: {what}", until - from) });
+            return 0;
+        }
+        let next = world.now + MINUTE;
+        advance(world, next);
+        world.now = world.now.max(next);
+    }
+    let settled_in = world.now - from;
+    let began = world.began;
+    let stay = world.now + world.setup.policy.orphan_grace.min(HOUR) + HOUR;
+    advance(world, stay);
+    if world.violation.is_none() {
+        let again = unrest(world);
+        let what = if world.began == began { again } else { Some("a task began to work".into()) };
+        world.violation = what.map(|what| Violation { id: "L2", what: format!("it did not stay at rest: {what}") });
+    }
+    settled_in
+}
+
+/// What keeps the world from being at rest.
+fn unrest(world: &World) -> Option<String> {
+    if let Some(task) = world.tasks.iter().find(|task| task.job.is_some() && task.alive()) {
+        let newer = task.job.and_then(|job| world.jobs.get(job)).is_some_and(|job| job.newer);
+        if !newer {
+            return Some(format!("{} runs", task.view.arn));
+        }
+    }
+    if let Some(message) = world.open_messages().first() {
+        return Some(format!("message {message} is still there"));
+    }
+    let wanted = world.wanted_jobs();
+    for (job, _) in world.jobs.iter().zip(wanted).filter(|(job, wanted)| *wanted && !job.newer) {
+        let settled = match job.terminal.as_ref().map(|terminal| &terminal.outcome) {
+            None => false,
+            Some(Outcome::Dead(_)) => job.letters > 0,
+            Some(Outcome::Succeeded(winner)) => job.published == Some(winner.attempt),
+        };
+        if !settled {
+            let kind = if matches!(job.request, Request::Run(_)) { "job" } else { "refused job" };
+            return Some(format!("{kind} {} is not settled", job.key()));
+        }
+    }
+    None
+}
+
+/// Not later than this after faults have stopped everything is at rest: what a message may be put aside for, and for
+/// each wave of jobs that fits the limit at once all the attempts they may need, each at its longest.
+fn bound(world: &World) -> Ms {
+    let policy = &world.setup.policy;
+    let attempt = policy.launch_deadline
+        + policy.clock_skew
+        + 3 * policy.heartbeat_stale
+        + policy.start_timeout
+        + 3 * policy.max_run
+        + policy.stop_timeout
+        + policy.retry_cap
+        + policy.orphan_grace
+        + 4 * policy.describe_every
+        + 15 * MINUTE;
+    let open = world.jobs.iter().filter(|job| job.terminal.is_none()).count();
+    let waves = (open / policy.max_tasks.max(1) + 2) as u64;
+    let attempts = (policy.max_attempts + 2) as u64;
+    let launches = open as u64 * attempts * policy.launch_interval;
+    2 * policy.visibility.max(policy.park) + waves * attempts * attempt + launches + 10 * MINUTE + SECOND
+}

@@ -1,0 +1,349 @@
+//! Calls: from an action over the wire to its effect, and back to facts; with everything that a wire can do.
+
+use std::sync::Arc;
+
+use transcode_controller::{
+    action::Action,
+    clock::Ms,
+    fact::{CallError, Class, Fact, Refusal, Snapshot},
+};
+
+use super::{Event, World};
+use crate::{
+    fault::Fault,
+    setup::{CALL_TIMEOUT, Episode, HOUR, MINUTE, SECOND},
+};
+
+/// How long a receive waits for a message.
+const LONG_POLL: Ms = 20 * SECOND;
+
+/// A call under way.
+pub(super) struct Call {
+    host: usize,
+    boot: u32,
+    action: Action,
+    stage: u8,
+    /// What was read in an earlier stage.
+    snapshot: Option<Snapshot>,
+    answer: Vec<Fact>,
+    /// The answer will not arrive; the caller gives up on its own.
+    deaf: bool,
+    /// The caller has given up, or has had its answer.
+    answered: bool,
+    /// Its effect is still to come.
+    pending: bool,
+    /// When a receive stops waiting.
+    poll_until: Ms,
+}
+
+pub(super) fn failed(operation: &'static str, class: Class, message: &str) -> CallError {
+    CallError { operation, class, message: message.to_owned() }
+}
+
+/// What happens to a request.
+enum Fate {
+    Ordinary,
+    Refused(Class),
+    NeverArrives,
+    AnswerLost,
+    Late(Ms),
+}
+
+/// The fact that an action failed.
+fn failure(action: &Action, class: Class) -> Fact {
+    let error = failed(action.name(), class, "fault");
+    match action {
+        Action::Receive { queue, .. } => Fact::ReceiveFailed { queue: queue.clone(), error },
+        Action::Inspect { job } | Action::Bury { job, .. } | Action::Publish { job, .. } => {
+            Fact::JobCallFailed { job: job.clone(), error }
+        }
+        Action::Intend { spec, .. } => Fact::JobCallFailed { job: spec.job.clone(), error },
+        Action::Launch { intent } => Fact::LaunchRefused {
+            job: intent.job.clone(),
+            attempt: intent.attempt,
+            refusal: Refusal::Failed(error),
+        },
+        Action::Describe { tasks } => Fact::DescribeFailed { tasks: tasks.clone(), error },
+        Action::Resync => Fact::Resynced { complete: false },
+        Action::Resolve => Fact::ResolveFailed { error },
+        Action::Stop { task, .. } => Fact::StopFailed { task: task.clone(), error },
+        Action::DeadLetter(letter) => Fact::MessageCallFailed { message: letter.lease.message.clone(), error },
+        Action::Delete { lease } | Action::Extend { lease, .. } | Action::Release { lease, .. } => {
+            Fact::MessageCallFailed { message: lease.message.clone(), error }
+        }
+    }
+}
+
+impl World {
+    /// A controller begins a call.
+    pub(super) fn call(&mut self, host: usize, boot: u32, action: Action) {
+        if let Action::Launch { intent } = &action {
+            self.count_launch(host);
+            // The adapter looks at the clock once more.
+            if self.host_wall(host) >= intent.launch_not_after_ms {
+                let facts = vec![failure(&action, Class::Transient)];
+                return self.deliver(host, boot, facts);
+            }
+            let wall = self.host_wall(host);
+            let job = self.job_of(&intent.job).and_then(|job| self.jobs.get(job));
+            let found = crate::invariants::s7_launch_as_claimed(job, intent, wall);
+            self.check(found);
+        }
+        let fate = self.fate(&action);
+        let pending = !matches!(fate, Fate::Refused(_) | Fate::NeverArrives);
+        let answer = match fate {
+            Fate::Refused(class) => vec![failure(&action, class)],
+            _ => Vec::new(),
+        };
+        let deaf = matches!(fate, Fate::AnswerLost | Fate::Late(_) | Fate::NeverArrives);
+        let poll_until = self.now + LONG_POLL;
+        let call =
+            Call { host, boot, action, stage: 0, snapshot: None, answer, deaf, answered: false, pending, poll_until };
+        let index = self.keep(call);
+        let delay = self.rng.between(2, 150);
+        match fate {
+            Fate::Ordinary => self.after(delay, Event::Effect(index)),
+            Fate::Refused(_) => self.after(delay, Event::Answer(index)),
+            Fate::NeverArrives => self.after(CALL_TIMEOUT, Event::Answer(index)),
+            Fate::AnswerLost => {
+                self.after(delay, Event::Effect(index));
+                self.after(CALL_TIMEOUT, Event::Answer(index));
+            }
+            Fate::Late(by) => {
+                self.after(by, Event::Effect(index));
+                self.after(CALL_TIMEOUT, Event::Answer(index));
+            }
+        }
+    }
+
+    fn keep(&mut self, call: Call) -> u32 {
+        if let Some(index) = self.free_calls.pop()
+            && let Some(slot) = self.calls.get_mut(index as usize)
+        {
+            *slot = Some(call);
+            return index;
+        }
+        self.calls.push(Some(call));
+        u32::try_from(self.calls.len() - 1).unwrap_or(u32::MAX)
+    }
+
+    fn release(&mut self, index: u32) {
+        if let Some(slot) = self.calls.get_mut(index as usize)
+            && slot.as_ref().is_some_and(|call| call.answered && !call.pending)
+        {
+            *slot = None;
+            self.free_calls.push(index);
+        }
+    }
+
+    fn fate(&mut self, action: &Action) -> Fate {
+        if !self.faults.on {
+            return Fate::Ordinary;
+        }
+        if self.during(Episode::BrownOut) {
+            return Fate::NeverArrives;
+        }
+        if self.during(Episode::Credentials) {
+            return Fate::Refused(Class::Misconfigured);
+        }
+        if self.fault(Fault::BlackHole) {
+            return Fate::NeverArrives;
+        }
+        match action {
+            Action::Inspect { .. } | Action::Intend { .. } | Action::Bury { .. } | Action::Publish { .. } => {
+                self.fate_in_s3(action)
+            }
+            Action::Launch { .. } if self.fault(Fault::LaunchAnswerLost) => Fate::AnswerLost,
+            Action::Launch { .. } if self.fault(Fault::LaunchDelayed) => {
+                Fate::Late(self.rng.spread(MINUTE, 26 * HOUR))
+            }
+            Action::Launch { .. } => Fate::Ordinary,
+            Action::Stop { .. } if self.fault(Fault::StopLost) => Fate::NeverArrives,
+            Action::Describe { .. } | Action::Resync | Action::Resolve | Action::Stop { .. } => {
+                if self.fault(Fault::EcsError) { Fate::Refused(Class::Throttled) } else { Fate::Ordinary }
+            }
+            _ => self.fate_in_sqs(action),
+        }
+    }
+
+    fn fate_in_s3(&mut self, action: &Action) -> Fate {
+        if self.during(Episode::StateDenied) {
+            return Fate::Refused(Class::Misconfigured);
+        }
+        if self.fault(Fault::S3Error) {
+            return Fate::Refused(Class::Transient);
+        }
+        if matches!(action, Action::Inspect { .. }) {
+            return Fate::Ordinary;
+        }
+        if self.fault(Fault::WriteConflict) {
+            Fate::Refused(Class::Transient)
+        } else if self.fault(Fault::WriteAnswerLost) {
+            Fate::AnswerLost
+        } else if self.fault(Fault::WriteDelayed) {
+            Fate::Late(self.rng.spread(SECOND, HOUR))
+        } else {
+            Fate::Ordinary
+        }
+    }
+
+    fn fate_in_sqs(&mut self, action: &Action) -> Fate {
+        if self.fault(Fault::SqsError) {
+            let class = if self.rng.chance(0.5) { Class::Throttled } else { Class::Uncertain };
+            return Fate::Refused(class);
+        }
+        match action {
+            Action::Receive { .. } if self.fault(Fault::ReceiveLost) => Fate::AnswerLost,
+            Action::DeadLetter(_) if self.fault(Fault::LetterLost) => Fate::AnswerLost,
+            Action::Extend { .. } if self.fault(Fault::ExtendFails) => Fate::NeverArrives,
+            Action::Delete { .. } if self.fault(Fault::DeleteFails) => Fate::Refused(Class::Transient),
+            Action::Delete { .. } if self.fault(Fault::DeleteLost) => {
+                if self.rng.chance(0.5) { Fate::AnswerLost } else { Fate::Late(self.rng.spread(SECOND, HOUR)) }
+            }
+            _ => Fate::Ordinary,
+        }
+    }
+
+    /// A request, or its next stage, reaches its service.
+    pub(super) fn effect(&mut self, index: u32) {
+        let Some(mut call) = self.calls.get_mut(index as usize).and_then(Option::take) else { return };
+        let next = self.carry_out(&mut call);
+        let (host, boot, deaf) = (call.host, call.boot, call.deaf);
+        let alive = self.hosts.get(host).is_some_and(|it| it.boot == boot && it.core.is_some());
+        match next {
+            // The stages of a call are made by its caller: they end with its life.
+            Some(at) if alive => self.at(at, Event::Effect(index)),
+            Some(_) => (call.pending, call.answered) = (false, true),
+            None => {
+                call.pending = false;
+                if !deaf {
+                    let delay = self.rng.between(1, 100);
+                    self.after(delay, Event::Answer(index));
+                }
+            }
+        }
+        if let Some(slot) = self.calls.get_mut(index as usize) {
+            *slot = Some(call);
+        }
+        self.release(index);
+        let every = self.setup.crash_at_effect;
+        if every > 0 && self.faults.on && self.rng.below(every) == 0 {
+            self.crash(host, boot);
+        }
+    }
+
+    /// An answer reaches its caller, or the caller has waited long enough.
+    pub(super) fn answer(&mut self, index: u32) {
+        let Some(call) = self.calls.get_mut(index as usize).and_then(Option::as_mut) else { return };
+        if call.answered {
+            return;
+        }
+        call.answered = true;
+        let (host, boot) = (call.host, call.boot);
+        let facts = if call.deaf || call.answer.is_empty() {
+            vec![failure(&call.action, Class::Uncertain)]
+        } else {
+            std::mem::take(&mut call.answer)
+        };
+        self.release(index);
+        self.deliver(host, boot, facts);
+    }
+
+    /// Carries out one stage. Gives the time of the next one, if there is one.
+    fn carry_out(&mut self, call: &mut Call) -> Option<Ms> {
+        let stage = call.stage;
+        call.stage += 1;
+        let soon = self.now + self.rng.between(5, 200);
+        let fact = match &call.action {
+            Action::Receive { queue, max } => {
+                match self.receive(queue, *max, call.poll_until) {
+                    Ok(fact) => fact,
+                    Err(again) => return Some(again),
+                }
+            }
+            Action::Inspect { job } | Action::Bury { job, .. } if self.is_newer(job) => {
+                Fact::Unreadable { job: job.clone(), reason: "schema 2".into() }
+            }
+            Action::Intend { spec, .. } if self.is_newer(&spec.job) => {
+                Fact::Unreadable { job: spec.job.clone(), reason: "schema 2".into() }
+            }
+            Action::Inspect { job } if stage == 0 => {
+                call.snapshot = Some(self.read_attempt(job));
+                return Some(soon);
+            }
+            Action::Inspect { job } => {
+                let terminal = self.read_register(job);
+                let snapshot = Box::new(Snapshot { terminal, ..call.snapshot.take().unwrap_or_default() });
+                Fact::Inspected { job: job.clone(), snapshot }
+            }
+            // The specification first.
+            Action::Intend { .. } | Action::Publish { .. } if stage == 0 => return Some(soon),
+            Action::Intend { intent, .. } => match self.put_intent(intent) {
+                Some(there) => Fact::Intended { job: there.job.clone(), intent: Box::new((*there).clone()) },
+                None => failure(&call.action, Class::Transient),
+            },
+            Action::Publish { job, winner } => {
+                self.publish(job, winner.attempt);
+                Fact::Published { job: job.clone() }
+            }
+            Action::Bury { job, terminal } => {
+                self.put_register(terminal);
+                let there = self.read_register(job).unwrap_or_else(|| (**terminal).clone());
+                Fact::Decided { job: job.clone(), terminal: Box::new(there) }
+            }
+            other => return self.carry_out_elsewhere(&other.clone(), &mut call.answer),
+        };
+        call.answer.push(fact);
+        None
+    }
+
+    fn carry_out_elsewhere(&mut self, action: &Action, answer: &mut Vec<Fact>) -> Option<Ms> {
+        let fact = match action {
+            Action::Launch { intent } => {
+                let (job, attempt) = (intent.job.clone(), intent.attempt);
+                match self.run_task(&Arc::clone(intent)) {
+                    Ok(task) => Fact::Launched { job, attempt, task },
+                    Err(refusal) => Fact::LaunchRefused { job, attempt, refusal },
+                }
+            }
+            Action::Describe { tasks } => {
+                for arn in tasks {
+                    let fact = match self.describe(arn) {
+                        Some(view) => Fact::TaskSeen(Box::new(view)),
+                        None => Fact::TaskMissing(arn.clone()),
+                    };
+                    answer.push(fact);
+                }
+                return None;
+            }
+            Action::Resync => {
+                let views = self.list();
+                answer.extend(views.into_iter().map(|view| Fact::TaskSeen(Box::new(view))));
+                Fact::Resynced { complete: true }
+            }
+            Action::Resolve => Fact::Resolved { task_definition: format!("arn:definition:{}", self.definition) },
+            Action::Stop { task, reason } => {
+                self.stop(task, reason);
+                Fact::Stopped { task: task.clone() }
+            }
+            Action::DeadLetter(letter) => self.dead_letter(letter),
+            Action::Delete { lease } => self.delete(lease),
+            Action::Extend { lease, for_ms } => {
+                let done = Fact::Extended { message: lease.message.clone(), for_ms: *for_ms };
+                self.set_visibility(lease, *for_ms, done)
+            }
+            Action::Release { lease, after_ms } => {
+                let done = Fact::Released { message: lease.message.clone() };
+                self.set_visibility(lease, *after_ms, done)
+            }
+            // Carried out by the caller.
+            Action::Receive { .. }
+            | Action::Inspect { .. }
+            | Action::Intend { .. }
+            | Action::Bury { .. }
+            | Action::Publish { .. } => return None,
+        };
+        answer.push(fact);
+        None
+    }
+}

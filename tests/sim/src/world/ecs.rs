@@ -1,0 +1,272 @@
+//! ECS: the token table, tasks and their phases, views that are late, old or gone.
+
+use std::sync::Arc;
+
+use transcode_config::contract::{Attempt, Intent, JobKey, TaskState};
+use transcode_controller::{
+    clock::Ms,
+    fact::{Class, Hint, Refusal},
+    task_view::{Identity, TaskArn, TaskStatus, TaskView},
+};
+
+use super::{Event, World, calls::failed, process::Step};
+use crate::{
+    fault::Fault,
+    invariants,
+    setup::{HOUR, MINUTE, SECOND},
+};
+
+const RUN_TASK: &str = "ecs:RunTask";
+
+/// What a client token stands for.
+#[derive(Debug, Clone)]
+pub(super) struct Token {
+    intent: Arc<Intent>,
+    /// Its task; none for a call that was answered with `failures[]`.
+    task: Option<usize>,
+    made_at: Ms,
+}
+
+/// Where a task's process really is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Proc {
+    /// Not begun.
+    NotStarted,
+    /// Start checks.
+    Starting,
+    /// Working since.
+    Working(Ms),
+    /// Its machine stands still; it had been working since.
+    Frozen(Ms),
+    /// Over.
+    Gone,
+}
+
+/// A task, as it really is.
+#[derive(Debug, Clone)]
+pub struct Task {
+    /// What ECS says of it.
+    pub view: TaskView,
+    /// What ECS said before its last change.
+    pub(super) old: TaskView,
+    /// Index of its job; none for somebody else's task.
+    pub job: Option<usize>,
+    /// Its claim.
+    pub intent: Arc<Intent>,
+    /// Where its process is.
+    pub proc: Proc,
+    /// Outdated steps carry another number.
+    pub(super) epoch: u32,
+    /// ECS does not know it before this.
+    pub(super) shows_at: Ms,
+    pub(super) stopped_at: Option<Ms>,
+    pub(super) purged: bool,
+    /// It never reaches STOPPED by itself.
+    pub(super) stuck: bool,
+    /// When its first heartbeat was written.
+    pub(super) beat_from: Option<Ms>,
+    /// No heartbeat is written within this.
+    pub(super) quiet: Option<(Ms, Ms)>,
+    /// No heartbeat is written after this.
+    pub(super) beat_until: Ms,
+    /// What its last heartbeat says, and when it was written.
+    pub(super) last_word: Option<(Ms, TaskState)>,
+    /// How far its wall clock is off.
+    pub(super) offset: i64,
+}
+
+impl Task {
+    /// Whether its process may be doing something, now or later.
+    pub fn alive(&self) -> bool {
+        self.proc != Proc::Gone
+    }
+
+    /// The attempt it belongs to.
+    pub fn attempt(&self) -> Attempt {
+        self.intent.attempt
+    }
+}
+
+fn number(arn: &TaskArn) -> Option<usize> {
+    arn.0.strip_prefix("arn:task/")?.parse().ok()
+}
+
+impl World {
+    /// RunTask reaches ECS. `Conflict` is answered as the adapter does it: with the task that is there.
+    pub(super) fn run_task(&mut self, intent: &Arc<Intent>) -> Result<TaskArn, Refusal> {
+        let token = intent.client_token();
+        let now = self.now;
+        if let Some(known) = self.tokens.get(&token).cloned().filter(|known| self.token_lives(known)) {
+            let _ = self.fault(Fault::Conflict);
+            self.check(invariants::s7_same_launch(&known.intent, intent));
+            return match known.task.and_then(|task| self.tasks.get(task)) {
+                Some(task) => {
+                    self.reached.reach(16);
+                    Ok(task.view.arn.clone())
+                }
+                None => Err(Refusal::Definitive("Capacity is unavailable at this time".into())),
+            };
+        }
+        let refuse = |class, text| Err(Refusal::Failed(failed(RUN_TASK, class, text)));
+        if self.fault(Fault::LaunchThrottled) {
+            return refuse(Class::Throttled, "Rate exceeded (ErrorCode: Throttling)");
+        }
+        if self.fault(Fault::NoCapacity) {
+            return refuse(Class::Capacity, "Capacity is unavailable at this time");
+        }
+        if self.faults.on && self.tasks.iter().filter(|task| task.alive()).count() >= self.setup.quota {
+            self.reached.reach(20);
+            return refuse(Class::Capacity, "You've reached the limit on the number of vCPUs");
+        }
+        let mut entry = Token { intent: Arc::clone(intent), task: None, made_at: now };
+        if self.fault(Fault::LaunchFailures) {
+            self.tokens.insert(token, entry);
+            self.platform_trouble(intent);
+            return Err(Refusal::Definitive("RESOURCE:CPU".into()));
+        }
+        let job = self.by_key.get(&intent.job).copied();
+        let task = self.new_task(job, intent, Some(&intent.job));
+        entry.task = Some(task);
+        self.tokens.insert(token, entry);
+        Ok(TaskArn(format!("arn:task/{task}")))
+    }
+
+    /// A token lives as long as its task and an hour, a day at most.
+    fn token_lives(&self, token: &Token) -> bool {
+        let stopped = token.task.and_then(|task| self.tasks.get(task)).and_then(|task| task.stopped_at);
+        self.now < stopped.map_or(Ms::MAX, |at| at + HOUR).min(token.made_at + 24 * HOUR)
+    }
+
+    fn new_task(&mut self, job: Option<usize>, intent: &Arc<Intent>, key: Option<&JobKey>) -> usize {
+        let index = self.tasks.len();
+        let shows_at = self.now
+            + if self.fault(Fault::MissingAfterLaunch) {
+                self.rng.spread(SECOND, 10 * MINUTE)
+            } else {
+                self.rng.below(SECOND)
+            };
+        let view = TaskView {
+            arn: TaskArn(format!("arn:task/{index}")),
+            version: 1,
+            identity: key.map(|job| Identity { job: job.clone(), attempt: intent.attempt }),
+            status: TaskStatus::Starting,
+            stopping: false,
+            stop_code: None,
+            stopped_reason: None,
+            exit_code: None,
+            container_reason: None,
+            started: false,
+        };
+        let offset = self.draw_offset();
+        self.tasks.push(Task {
+            old: view.clone(),
+            view,
+            job,
+            intent: Arc::clone(intent),
+            proc: Proc::NotStarted,
+            epoch: 0,
+            shows_at,
+            stopped_at: None,
+            purged: false,
+            stuck: false,
+            beat_from: None,
+            quiet: None,
+            beat_until: Ms::MAX,
+            last_word: None,
+            offset,
+        });
+        if let Some(job) = job.and_then(|job| self.jobs.get_mut(job)) {
+            job.tasks.push(index);
+        }
+        if self.fault(Fault::StartFailure) {
+            self.platform_trouble(intent);
+            let delay = self.rng.spread(SECOND, 5 * MINUTE);
+            self.after(delay, Event::Task(index, 0, Step::FailsToStart));
+        } else {
+            let delay = if self.fault(Fault::StuckStart) {
+                self.rng.spread(10 * MINUTE, 6 * HOUR)
+            } else {
+                self.rng.spread(5 * SECOND, 90 * SECOND)
+            };
+            self.after(delay, Event::Task(index, 0, Step::Start));
+        }
+        index
+    }
+
+    /// Changes what ECS says of a task, and may tell about it.
+    pub(super) fn change(&mut self, task: usize, change: impl FnOnce(&mut TaskView)) {
+        let Some(task) = self.tasks.get_mut(task) else { return };
+        task.old = task.view.clone();
+        change(&mut task.view);
+        task.view.version += 1;
+        let hint = Hint::Task(task.view.arn.clone());
+        self.hint(&hint);
+    }
+
+    /// DescribeTasks, for one task.
+    pub(super) fn describe(&mut self, arn: &TaskArn) -> Option<TaskView> {
+        let stale = self.fault(Fault::StaleView);
+        let now = self.now;
+        let task = number(arn).and_then(|index| self.tasks.get(index))?;
+        if task.purged {
+            self.reached.reach(24);
+            return None;
+        }
+        (task.shows_at <= now).then(|| if stale { task.old.clone() } else { task.view.clone() })
+    }
+
+    /// ListTasks to the end, described: what desires to run, or, when some of it is stale, also what does not.
+    pub(super) fn list(&mut self) -> Vec<TaskView> {
+        let mut views = Vec::new();
+        for index in 0..self.tasks.len() {
+            let Some(task) = self.tasks.get(index) else { continue };
+            if task.purged || task.shows_at > self.now || task.view.ended() || task.view.stopping {
+                continue;
+            }
+            if self.fault(Fault::PartialList) {
+                continue;
+            }
+            let arn = TaskArn(format!("arn:task/{index}"));
+            views.extend(self.describe(&arn));
+        }
+        views
+    }
+
+    /// StopTask reaches ECS.
+    pub(super) fn stop(&mut self, arn: &TaskArn, reason: &'static str) {
+        let Some(index) = number(arn) else { return };
+        let Some(task) = self.tasks.get(index).cloned() else { return };
+        if task.job.is_none() {
+            self.check(invariants::foreign_is_left_alone(arn));
+        }
+        if task.view.ended() || task.purged || task.view.stopping {
+            self.reached.reach(30);
+            return;
+        }
+        if let Some(job) = task.job.and_then(|job| self.jobs.get(job)) {
+            let age = self.last_beat(&task).map(|at| self.now - at);
+            self.check(invariants::l4_healthy_is_left_alone(job, &task, age, self.now, &self.setup.policy));
+        }
+        self.change(index, |view| {
+            view.stopping = true;
+            view.stop_code = Some("UserInitiated".into());
+            view.stopped_reason = Some(reason.to_owned());
+        });
+        self.terminate(index);
+    }
+
+    /// Somebody else's task under our `startedBy`.
+    pub(super) fn foreign_task(&mut self) {
+        self.reached.reach(37);
+        let Some(intent) = self.jobs.iter().find_map(|job| job.intents.last().cloned()) else { return };
+        let _ = self.new_task(None, &intent, None);
+    }
+
+    /// Remembers that the platform is to blame for the end of an attempt (S10).
+    pub(super) fn platform_trouble(&mut self, intent: &Intent) {
+        let (attempt, key) = (intent.attempt, &intent.job);
+        if let Some(job) = self.by_key.get(key).and_then(|index| self.jobs.get_mut(*index)) {
+            job.platform.insert(attempt);
+        }
+    }
+}

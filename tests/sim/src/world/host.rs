@@ -1,0 +1,296 @@
+//! Controllers: the production reconciler in a process that may crash, stand still, and have a wrong clock.
+
+use transcode_controller::{
+    clock::{Ms, Now},
+    fact::{Fact, Hint},
+    plan::plan,
+    reconciler::Reconciler,
+};
+
+use super::{Event, World};
+use crate::{
+    fault::Fault,
+    invariants,
+    setup::{Episode, HOUR, MINUTE, SECOND},
+};
+
+/// Where a controller runs.
+pub(super) struct Host {
+    /// Processes so far; facts for an earlier one are lost.
+    pub(super) boot: u32,
+    /// The process; none while it is down.
+    pub(super) core: Option<Reconciler>,
+    booted_at: Ms,
+    pub(super) offset: i64,
+    pub(super) paused: bool,
+    inbox: Vec<Fact>,
+    /// When it plans next, and the number of that plan.
+    plan_at: Ms,
+    plan_token: u64,
+    /// Calls in the present minute.
+    minute: Ms,
+    calls: u64,
+    /// Launches of this process.
+    launches: u64,
+}
+
+impl World {
+    pub(super) fn begin_hosts(&mut self) {
+        for index in 0..self.setup.controllers {
+            let offset = self.draw_offset();
+            self.hosts.push(Host {
+                boot: 0,
+                core: None,
+                booted_at: 0,
+                offset,
+                paused: false,
+                inbox: Vec::new(),
+                plan_at: Ms::MAX,
+                plan_token: 0,
+                minute: 0,
+                calls: 0,
+                launches: 0,
+            });
+            let at = self.rng.below(MINUTE);
+            self.at(at, Event::Up(index, 0));
+        }
+        for (episode, from, _) in self.setup.episodes.clone() {
+            let row = match episode {
+                Episode::StateDenied => 45,
+                Episode::Credentials => 53,
+                Episode::BrownOut => 63,
+                Episode::HintsDead => 39,
+                Episode::AllDown => 24,
+            };
+            if episode == Episode::AllDown {
+                (0..self.setup.controllers).for_each(|index| self.at(from, Event::Crash(index, u32::MAX)));
+            } else {
+                self.reached.reach(row);
+            }
+        }
+    }
+
+    fn host_now(&self, host: &Host) -> Now {
+        Now { mono: self.now - host.booted_at, wall: self.wall(host.offset) }
+    }
+
+    /// A host's wall clock.
+    pub(super) fn host_wall(&self, index: usize) -> Ms {
+        self.hosts.get(index).map_or(0, |host| self.wall(host.offset))
+    }
+
+    pub(super) fn up(&mut self, index: usize, boot: u32) {
+        let (policy, rules) = (self.setup.policy.clone(), self.setup.rules.clone());
+        let now = self.now;
+        let Some(host) = self.hosts.get_mut(index).filter(|host| host.boot == boot && host.core.is_none()) else {
+            return;
+        };
+        host.core = Some(Reconciler::new(format!("c{index}-{boot}"), policy, rules));
+        host.booted_at = now;
+        host.inbox.clear();
+        host.plan_at = Ms::MAX;
+        host.launches = 0;
+        self.plan_by(index, 0);
+        if self.faults.on {
+            for (every, event) in [
+                (self.setup.crash_every, Event::Crash(index, boot)),
+                (self.setup.pause_every, Event::Pause(index, boot)),
+                (if self.setup.jumps { 3 * HOUR } else { 0 }, Event::Jump(index)),
+            ] {
+                if every > 0 {
+                    let delay = self.rng.spread(every / 4, every * 4);
+                    self.after(delay, event);
+                }
+            }
+        }
+    }
+
+    /// kill -9. `u32::MAX` stands for whichever process is there.
+    pub(super) fn crash(&mut self, index: usize, boot: u32) {
+        let on = self.faults.on;
+        let Some(host) = self.hosts.get_mut(index) else { return };
+        if !on || host.core.is_none() || (boot != host.boot && boot != u32::MAX) {
+            return;
+        }
+        let settling = host.core.as_ref().is_some_and(|core| {
+            core.ledger.jobs.values().any(|job| job.terminal().is_some() && !job.published)
+        });
+        host.core = None;
+        host.paused = false;
+        host.boot += 1;
+        let boot = host.boot;
+        self.reached.reach(48);
+        if settling {
+            self.reached.reach(47);
+        }
+        if self.setup.crowd {
+            self.reached.reach(51);
+        }
+        let end = self.setup.episodes.iter().filter(|(kind, from, until)| {
+            *kind == Episode::AllDown && (*from..*until).contains(&self.now)
+        });
+        let wait = end.map(|(_, _, until)| until - self.now).max().unwrap_or(0);
+        let delay = wait + self.rng.spread(SECOND, 3 * HOUR);
+        self.after(delay, Event::Up(index, boot));
+    }
+
+    /// SIGSTOP.
+    pub(super) fn pause(&mut self, index: usize, boot: u32) {
+        let on = self.faults.on;
+        let Some(host) = self.hosts.get_mut(index).filter(|host| host.boot == boot && host.core.is_some()) else {
+            return;
+        };
+        if on && !host.paused {
+            host.paused = true;
+            let delay = self.rng.spread(MINUTE, 4 * HOUR);
+            if delay > HOUR {
+                self.reached.reach(49);
+            }
+            self.after(delay, Event::Resume(index));
+        }
+    }
+
+    pub(super) fn resume(&mut self, index: usize) {
+        if let Some(host) = self.hosts.get_mut(index).filter(|host| host.paused) {
+            host.paused = false;
+            self.plan_by(index, 0);
+            if self.faults.on && self.setup.pause_every > 0 {
+                let boot = self.hosts.get(index).map_or(0, |host| host.boot);
+                let delay = self.rng.spread(self.setup.pause_every / 4, self.setup.pause_every * 4);
+                self.after(delay, Event::Pause(index, boot));
+            }
+        }
+    }
+
+    pub(super) fn jump(&mut self, index: usize) {
+        if self.faults.on {
+            let offset = self.draw_offset();
+            if let Some(host) = self.hosts.get_mut(index) {
+                host.offset = offset;
+            }
+        }
+    }
+
+    /// Facts arrive at a process, unless it is not there any more.
+    pub(super) fn deliver(&mut self, index: usize, boot: u32, facts: Vec<Fact>) {
+        let now = self.now;
+        for fact in &facts {
+            self.trace.value(now, &format!("c{index} <-"), fact);
+        }
+        let Some(host) = self.hosts.get_mut(index).filter(|host| host.boot == boot && host.core.is_some()) else {
+            return;
+        };
+        host.inbox.extend(facts);
+        let delay = self.rng.between(1, 200);
+        self.plan_by(index, delay);
+    }
+
+    /// Lets a controller plan not later than in `delay`.
+    fn plan_by(&mut self, index: usize, delay: Ms) {
+        let at = self.now + delay;
+        let Some(host) = self.hosts.get_mut(index) else { return };
+        if at < host.plan_at {
+            host.plan_at = at;
+            host.plan_token += 1;
+            let token = host.plan_token;
+            self.at(at, Event::Plan(index, token));
+        }
+    }
+
+    pub(super) fn plan(&mut self, index: usize, token: u64) {
+        let Some(host) = self.hosts.get(index) else { return };
+        if host.plan_token != token {
+            return;
+        }
+        let now = self.host_now(host);
+        let sampled = self.rng.below(16) == 0;
+        let Some(host) = self.hosts.get_mut(index) else { return };
+        host.plan_at = Ms::MAX;
+        if host.paused {
+            return;
+        }
+        let Some(core) = &mut host.core else { return };
+        let facts = std::mem::take(&mut host.inbox);
+        let planned = core.turn(facts, now);
+        let boot = host.boot;
+        if sampled && !planned.actions.is_empty() {
+            let again = plan(&core.policy, &core.ledger, now).actions;
+            let again: Vec<String> = again.iter().map(|action| action.name().to_owned()).collect();
+            self.check(invariants::plans_once(&again));
+        }
+        let wake = planned.wake_at.map(|at| at.saturating_sub(now.mono).max(1));
+        self.count_calls(index, planned.actions.len() as u64, now.mono);
+        for action in planned.actions {
+            self.trace.value(self.now, &format!("c{index} ->"), &action);
+            self.call(index, boot, action);
+        }
+        if let Some(delay) = wake {
+            self.plan_by(index, delay);
+        }
+    }
+
+    /// Counts calls: no hot loops, whatever the world answers (L6).
+    fn count_calls(&mut self, index: usize, calls: u64, now: Ms) {
+        let things = (self.jobs.len() + self.messages.len() + self.tasks.len()) as u64;
+        let Some(host) = self.hosts.get_mut(index) else { return };
+        if host.minute != now / MINUTE {
+            host.minute = now / MINUTE;
+            host.calls = 0;
+        }
+        host.calls += calls;
+        let used = host.calls;
+        self.check(invariants::l6_within_budget("calls in a minute", used, 400 + 40 * things));
+    }
+
+    /// Counts a launch against its rate (L6).
+    pub(super) fn count_launch(&mut self, index: usize) {
+        let policy = &self.setup.policy;
+        let Some(host) = self.hosts.get_mut(index) else { return };
+        host.launches += 1;
+        let allowed = policy.launch_burst + (self.now - host.booted_at) / policy.launch_interval + 1;
+        let found = invariants::l6_within_budget("launches", host.launches, allowed);
+        self.check(found);
+    }
+
+    /// Sends an event to all controllers, in its own time, or not at all.
+    pub(super) fn hint(&mut self, hint: &Hint) {
+        if !self.setup.hints || self.during(Episode::HintsDead) {
+            return;
+        }
+        for index in 0..self.hosts.len() {
+            if self.hosts.get(index).is_none_or(|host| host.core.is_none()) {
+                continue;
+            }
+            let mut delay = self.rng.between(100, 3000);
+            if self.fault(Fault::HintTrouble) {
+                if self.rng.chance(0.5) {
+                    continue;
+                }
+                delay = self.rng.spread(SECOND, HOUR);
+                self.after(delay * 2, Event::Hint(index, hint.clone()));
+            }
+            self.after(delay, Event::Hint(index, hint.clone()));
+        }
+        if self.fault(Fault::HintForged) {
+            let forged = self.jobs.last().map(|job| Hint::Register(job.key().clone()));
+            if let Some(forged) = forged {
+                self.after(SECOND, Event::Hint(0, forged));
+            }
+        }
+    }
+
+    pub(super) fn hinted(&mut self, index: usize, hint: Hint) {
+        let boot = self.hosts.get(index).map_or(0, |host| host.boot);
+        self.deliver(index, boot, vec![Fact::Hinted(hint)]);
+    }
+
+    pub(super) fn heal_hosts(&mut self) {
+        for index in 0..self.hosts.len() {
+            self.resume(index);
+            let down = self.hosts.get(index).filter(|host| host.core.is_none()).map(|host| host.boot);
+            if let Some(boot) = down {
+                self.up(index, boot);
+            }
+        }
+    }
+}

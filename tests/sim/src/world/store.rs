@@ -1,0 +1,200 @@
+//! S3: one state bucket with conditional writes, and what was published.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use transcode_config::contract::{
+    Attempt, Heartbeat, Intent, JobKey, Outcome, SCHEMA, Stage, TaskState, Terminal,
+};
+use transcode_controller::{
+    clock::Ms,
+    fact::{Hint, Snapshot},
+    message::Request,
+};
+
+use super::{Task, World};
+use crate::{
+    invariants,
+    setup::{BEAT_EVERY, Nature},
+};
+
+/// A job, as it really is.
+#[derive(Debug, Clone)]
+pub struct JobTruth {
+    /// What was asked for.
+    pub request: Request,
+    /// What becomes of its attempts.
+    pub nature: Nature,
+    /// Its intents, by attempt.
+    pub intents: Vec<Arc<Intent>>,
+    /// Its register.
+    pub terminal: Option<Arc<Terminal>>,
+    /// When the register was written.
+    pub decided_at: Ms,
+    /// How often the register was written.
+    pub registers: u32,
+    /// Whose entry points are in place.
+    pub published: Option<Attempt>,
+    /// Letters in the dead-letter queue.
+    pub letters: u32,
+    /// Messages that ask for it.
+    pub messages: u32,
+    /// Its tasks.
+    pub tasks: Vec<usize>,
+    /// Tasks that work on it now.
+    pub working: u32,
+    /// Attempts that certainly ended through the platform's fault.
+    pub platform: BTreeSet<Attempt>,
+    /// Attempts whose folder holds every file of its manifest.
+    pub complete: BTreeSet<Attempt>,
+    /// A newer version has written documents of it.
+    pub newer: bool,
+}
+
+impl JobTruth {
+    pub(super) fn new(request: Request, nature: Nature) -> Self {
+        Self {
+            request,
+            nature,
+            intents: Vec::new(),
+            terminal: None,
+            decided_at: 0,
+            registers: 0,
+            published: None,
+            letters: 0,
+            messages: 0,
+            tasks: Vec::new(),
+            working: 0,
+            platform: BTreeSet::new(),
+            complete: BTreeSet::new(),
+            newer: false,
+        }
+    }
+
+    /// Its key.
+    pub fn key(&self) -> &JobKey {
+        self.request.job()
+    }
+}
+
+impl World {
+    pub(super) fn job_of(&self, key: &JobKey) -> Option<usize> {
+        self.by_key.get(key).copied()
+    }
+
+    /// Newest intent and its heartbeat; the register is read later.
+    pub(super) fn read_attempt(&self, key: &JobKey) -> Snapshot {
+        let Some(job) = self.job_of(key).and_then(|job| self.jobs.get(job)) else {
+            return Snapshot::default();
+        };
+        let intent = job.intents.last();
+        let heartbeat = intent.and_then(|intent| {
+            let own = job.tasks.iter().filter_map(|task| self.tasks.get(*task));
+            let written = own.filter(|task| task.attempt() == intent.attempt);
+            let newest = written.filter_map(|task| Some((self.last_beat(task)?, task))).max_by_key(|(at, _)| *at);
+            newest.map(|(at, task)| self.heartbeat(task, at))
+        });
+        Snapshot { intent: intent.map(|intent| (**intent).clone()), heartbeat, terminal: None }
+    }
+
+    pub(super) fn read_register(&self, key: &JobKey) -> Option<Terminal> {
+        let job = self.job_of(key).and_then(|job| self.jobs.get(job))?;
+        job.terminal.as_ref().map(|terminal| (**terminal).clone())
+    }
+
+    pub(super) fn is_newer(&self, key: &JobKey) -> bool {
+        self.job_of(key).and_then(|job| self.jobs.get(job)).is_some_and(|job| job.newer)
+    }
+
+    /// When a task's newest heartbeat was written. Heartbeats are not events: they are worked out when looked at.
+    pub(super) fn last_beat(&self, task: &Task) -> Option<Ms> {
+        let from = task.beat_from?;
+        if let Some((at, _)) = task.last_word {
+            return Some(at);
+        }
+        let mut until = self.now.min(task.beat_until);
+        if let Some((begin, end)) = task.quiet
+            && (begin..end).contains(&until)
+        {
+            until = begin;
+        }
+        Some(from + (until.max(from) - from) / BEAT_EVERY * BEAT_EVERY)
+    }
+
+    #[allow(clippy::cast_precision_loss, reason = "for show")]
+    fn heartbeat(&self, task: &Task, at: Ms) -> Heartbeat {
+        let from = task.beat_from.unwrap_or(at);
+        let last_word = task.last_word.as_ref();
+        Heartbeat {
+            schema: SCHEMA,
+            job: task.intent.job.clone(),
+            attempt: task.attempt(),
+            task_arn: Some(task.view.arn.0.clone()),
+            seq: 1 + (at - from) / BEAT_EVERY + u64::from(last_word.is_some()),
+            written_at_ms: self.wall(task.offset),
+            stage: Stage::Transcoding,
+            percent: 0.0,
+            speed: None,
+            state: last_word.map_or(TaskState::Working, |(_, state)| state.clone()),
+        }
+    }
+
+    /// Creates the intent unless it exists; gives back the one that is there.
+    pub(super) fn put_intent(&mut self, intent: &Arc<Intent>) -> Option<Arc<Intent>> {
+        let index = self.job_of(&intent.job)?;
+        let number = intent.attempt.number() as usize;
+        let job = self.jobs.get(index)?;
+        if let Some(there) = job.intents.get(number - 1) {
+            return Some(Arc::clone(there));
+        }
+        let tasks: Vec<&Task> = job.tasks.iter().filter_map(|task| self.tasks.get(*task)).collect();
+        let policy = &self.setup.policy;
+        let found = invariants::s5_previous_is_over(job, intent, &tasks)
+            .and_then(|()| invariants::s9_budgets(job, intent, policy))
+            .and_then(|()| invariants::s10_platform_pays(&job.platform, &intent.history))
+            .and_then(|()| invariants::s15_newer_is_left_alone(job, "an intent"))
+            .and_then(|()| invariants::s16_no_secrets(&intent));
+        self.check(found);
+        if let Some(job) = self.jobs.get_mut(index) {
+            job.intents.push(Arc::clone(intent));
+        }
+        Some(Arc::clone(intent))
+    }
+
+    /// Creates the register unless it exists; says whether this call did.
+    pub(super) fn put_register(&mut self, terminal: &Arc<Terminal>) -> bool {
+        let Some(index) = self.job_of(&terminal.job) else { return false };
+        let policy = &self.setup.policy;
+        let Some(job) = self.jobs.get(index).filter(|job| job.terminal.is_none()) else { return false };
+        let found = match &terminal.outcome {
+            Outcome::Dead(dead) => {
+                let tasks: Vec<&Task> = job.tasks.iter().filter_map(|task| self.tasks.get(*task)).collect();
+                invariants::s5_dead_when_over(job, &tasks)
+                    .and_then(|()| invariants::s9_dead_when_spent(job, dead, policy))
+                    .and_then(|()| invariants::s10_platform_pays(&job.platform, &dead.attempts))
+                    .and_then(|()| invariants::s11_dead_says_why(job, dead))
+                    .and_then(|()| invariants::s15_newer_is_left_alone(job, "a register"))
+                    .and_then(|()| invariants::s16_no_secrets(dead))
+            }
+            Outcome::Succeeded(winner) => invariants::s3_files_are_there(job, winner),
+        };
+        self.check(found);
+        if let Some(job) = self.jobs.get_mut(index) {
+            job.registers += 1;
+            job.decided_at = self.now;
+            job.terminal = Some(Arc::clone(terminal));
+            let key = job.key().clone();
+            self.check(invariants::s2_written_once(self.jobs.get(index)));
+            self.hint(&Hint::Register(key));
+        }
+        true
+    }
+
+    /// Copies the entry points.
+    pub(super) fn publish(&mut self, key: &JobKey, attempt: Attempt) {
+        let Some(index) = self.job_of(key) else { return };
+        self.check(invariants::s4_published_is_the_winner(self.jobs.get(index), attempt));
+        if let Some(job) = self.jobs.get_mut(index) {
+            job.published = Some(attempt);
+        }
+    }
+}
