@@ -123,7 +123,9 @@ pub fn main() -> ExitCode {
 
 fn task(runtime: &tokio::runtime::Runtime, args: TaskArgs, sandbox: SandboxPolicy) -> ExitCode {
     let (Some(job), Some(attempt), Some(bucket)) = (args.job, args.attempt, args.state_bucket) else {
-        complain(&format!("set {ENV_JOB}, {ENV_ATTEMPT} and {ENV_STATE_BUCKET}, or give --input and --output"));
+        complain(&format!(
+            "set {ENV_JOB}, {ENV_ATTEMPT} and {ENV_STATE_BUCKET}, or give --input and --output"
+        ));
         return ExitCode::Usage;
     };
     if args.fence_seconds < 2 * args.heartbeat_seconds {
@@ -149,8 +151,8 @@ fn task(runtime: &tokio::runtime::Runtime, args: TaskArgs, sandbox: SandboxPolic
 
 /// One JSON object a line, for `CloudWatch` Logs. The SDK's own lines are left out below "warn": they may hold requests.
 fn log_for_machines() {
-    let filter = EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| EnvFilter::new("warn,transcode_task=info"));
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,transcode_task=info"));
     tracing_subscriber::fmt()
         .json()
         .flatten_event(true)

@@ -24,7 +24,7 @@ pub use objects::{Body, Meta, Objects, Pinned, SourceHead};
 const CONNECT: Duration = Duration::from_secs(3);
 /// One try of a call that moves a few kilobytes. Well below the fence, so that several tries fit into it.
 const SMALL_CALL: Duration = Duration::from_secs(10);
-/// One try of a call that moves up to [`Multipart::PART_BYTES`] or one whole file below the multipart threshold:
+/// One try of a call that moves up to one part or one whole file below the multipart threshold:
 /// 64 MiB at 0.6 MB/s, far below what Fargate's network gives.
 const TRANSFER_CALL: Duration = Duration::from_mins(2);
 /// The metrics call, retries and all: a `CloudWatch` outage must not hold a finished task.
@@ -52,10 +52,15 @@ impl Clients {
             .retry_config(RetryConfig::standard().with_max_attempts(2))
             .load()
             .await;
+        Self::of(&config, state_bucket)
+    }
+
+    /// Clients for this region, endpoint and these credentials.
+    pub fn of(config: &SdkConfig, state_bucket: String) -> Self {
         Self {
-            documents: Documents::new(small(&config), state_bucket),
-            objects: Objects::new(small(&config), transfer(&config)),
-            metrics: metrics_client(&config),
+            documents: Documents::new(small(config), state_bucket),
+            objects: Objects::new(small(config), transfer(config)),
+            metrics: metrics_client(config),
         }
     }
 }

@@ -23,11 +23,6 @@ pub struct Multipart<'a> {
 }
 
 impl<'a> Multipart<'a> {
-    /// Files above this are uploaded in parts.
-    pub const THRESHOLD_BYTES: u64 = 64 << 20;
-    /// Size of a part. S3 takes 10,000 parts: this reaches 312 GiB, more than the largest ephemeral storage.
-    pub const PART_BYTES: u64 = 32 << 20;
-
     /// Opens an upload. On an uncertain error an upload may be open that nobody knows; the bucket's lifecycle rule ends
     /// such ones.
     pub async fn create(

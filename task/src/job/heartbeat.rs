@@ -36,7 +36,7 @@ const AFTER_FAILURE: Duration = Duration::from_secs(3);
 /// A write under way when the work ends gets this long, so that it does not land after the last one.
 const LAST_BEAT: Duration = Duration::from_secs(3);
 /// The last heartbeat as a whole. The exit code says the same, less exactly.
-const LAST_WORDS: Duration = Duration::from_secs(8);
+const LAST_WORDS: Duration = Duration::from_secs(6);
 
 /// How often, and for how long without success.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,6 +3,10 @@
 mod digest;
 mod ending;
 mod heartbeat;
+#[cfg(test)]
+#[allow(dead_code, reason = "shared with the tests of the whole program, which use all of it")]
+#[path = "../../tests/job/proxy.rs"]
+mod proxy;
 mod publish;
 mod register;
 mod source;

@@ -18,6 +18,10 @@ use crate::{
 
 /// Uploads under way at once. Segments are a few megabytes; eight keep Fargate's network busy and one core free.
 const PARALLEL: usize = 8;
+/// Files above this are uploaded in parts.
+const ONE_CALL_BYTES: u64 = 64 << 20;
+/// Size of a part. S3 takes 10,000 of them: 312 GiB, more than the largest ephemeral storage.
+const PART_BYTES: u64 = 32 << 20;
 /// Throwing away a multipart upload, when everything is to end soon.
 const ABORT: Duration = Duration::from_secs(4);
 /// Deleting the folder.
@@ -50,6 +54,9 @@ struct Target {
     /// The attempt's folder: a key prefix with a trailing slash.
     folder: String,
     slots: Semaphore,
+    /// Files above this are uploaded in parts.
+    one_call_bytes: u64,
+    part_bytes: u64,
     stop: CancellationToken,
 }
 
@@ -57,7 +64,9 @@ impl Uploads {
     /// Uploads into `folder` of `bucket`, until `stop`.
     pub(crate) fn new(objects: Objects, bucket: String, folder: String, stop: &CancellationToken) -> Self {
         let slots = Semaphore::new(PARALLEL);
-        let target = Target { objects, bucket, folder, slots, stop: stop.child_token() };
+        let (one_call_bytes, part_bytes) = (ONE_CALL_BYTES, PART_BYTES);
+        let stop = stop.child_token();
+        let target = Target { objects, bucket, folder, slots, one_call_bytes, part_bytes, stop };
         Self {
             target: Arc::new(target),
             running: JoinSet::new(),
@@ -159,7 +168,7 @@ impl Target {
         }
         let key = self.key(path);
         let digest = digest_of(file, 0, None).await?;
-        if digest.size > Multipart::THRESHOLD_BYTES {
+        if digest.size > self.one_call_bytes {
             self.store_in_parts(&key, file, digest.size, meta).await?;
         } else {
             let (body, sum) = (Body::File(file.to_owned()), digest.base64());
@@ -199,7 +208,7 @@ impl Target {
     async fn parts(&self, upload: &Multipart<'_>, file: &Path, size: u64) -> Result<(), AwsError> {
         let (mut parts, mut offset, mut number) = (Vec::new(), 0, 1);
         while offset < size {
-            let length = Multipart::PART_BYTES.min(size - offset);
+            let length = self.part_bytes.min(size - offset);
             let sum = digest_of(file, offset, Some(length)).await?.base64();
             let put = || upload.part(number, file, offset, length, &sum);
             parts.push(retry(Patience::TRANSFER, "upload part", &self.stop, put).await?);
@@ -209,3 +218,7 @@ impl Target {
         retry(Patience::TRANSFER, "complete multipart upload", &self.stop, complete).await
     }
 }
+
+#[cfg(test)]
+#[path = "upload_tests.rs"]
+mod tests;

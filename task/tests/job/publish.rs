@@ -75,7 +75,8 @@ async fn a_success_is_whole_and_leaves_nothing_else() {
     assert!(world.published().await.iter().all(|key| key.starts_with(&result.folder)));
 
     let last = world.heartbeat(attempt).await.unwrap();
-    assert_eq!((last.state, last.percent.round() as u32), (TaskState::Finished, 100));
+    assert_eq!(last.state, TaskState::Finished);
+    assert!(last.percent > 99.9, "{}", last.percent);
     assert!(task.leftovers().is_empty(), "{:?}", task.leftovers());
     assert_no_secret(&world, &task.log()).await;
     assert_order(&world.proxy.requests());
@@ -119,7 +120,7 @@ async fn assert_metrics(world: &World) {
     for name in ["TaskSucceeded", "SourceBytes", "OutputBytes", "RealTimeFactor", "TaskSeconds"] {
         assert!(names.contains(&name), "{name} is not in {names:?}");
     }
-    for dimension in listed.metrics().iter().flat_map(|metric| metric.dimensions()) {
+    for dimension in listed.metrics().iter().flat_map(aws_sdk_cloudwatch::types::Metric::dimensions) {
         assert_eq!(dimension.name(), Some("Environment"));
     }
 }

@@ -25,14 +25,14 @@ pub(crate) fn dead(world: &World) -> Terminal {
     }
 }
 
-fn code(exit: ExitCode) -> Option<i32> {
-    Some(exit.code().into())
+fn code(exit: ExitCode) -> i32 {
+    exit.code().into()
 }
 
 /// The attempt ended as superseded, wrote nothing and read nothing of the source.
 async fn assert_idle(world: &World, attempt: transcode_config::contract::Attempt) {
     let mut task = world.task(attempt);
-    assert_eq!(task.exit().await, code(ExitCode::Superseded), "{}", task.log());
+    assert_eq!(task.exit().await, Some(code(ExitCode::Superseded)), "{}", task.log());
     assert_eq!(world.heartbeat(attempt).await, None);
     assert!(world.published().await.is_empty());
     assert!(task.leftovers().is_empty());
@@ -82,7 +82,7 @@ async fn a_successor_that_appears_during_the_checks_is_seen_after_the_first_hear
         .await;
     world.intend(2, NEVER).await;
     release.notify_one();
-    assert_eq!(task.exit().await, code(ExitCode::Superseded), "{}", task.log());
+    assert_eq!(task.exit().await, Some(code(ExitCode::Superseded)), "{}", task.log());
     assert!(!world.proxy.requests().iter().any(|line| line.contains("/source-")));
     // It had said that it was at work; now it says that it is not.
     assert_eq!(world.heartbeat(attempt).await.unwrap().state, TaskState::Interrupted);
@@ -95,7 +95,7 @@ async fn without_an_intent_or_with_a_newer_specification_an_operator_must_act() 
     let newer = br#"{"schema": 99, "whatever": true}"#.to_vec();
     world.put(&world.layout().spec(), newer.clone()).await;
     let mut task = world.task(attempt);
-    assert_eq!(task.exit().await, code(ExitCode::Misconfigured), "{}", task.log());
+    assert_eq!(task.exit().await, Some(code(ExitCode::Misconfigured)), "{}", task.log());
     let state = world.heartbeat(attempt).await.unwrap().state;
     assert!(
         matches!(&state, TaskState::Failed { failure } if failure.code == FailureCode::ConfigInvalid && failure.message.contains("newer")),
@@ -106,7 +106,7 @@ async fn without_an_intent_or_with_a_newer_specification_an_operator_must_act() 
 
     let unclaimed = attempt.next();
     let mut task = world.task(unclaimed);
-    assert_eq!(task.exit().await, code(ExitCode::Misconfigured), "{}", task.log());
+    assert_eq!(task.exit().await, Some(code(ExitCode::Misconfigured)), "{}", task.log());
     let state = world.heartbeat(unclaimed).await.unwrap().state;
     assert!(
         matches!(&state, TaskState::Failed { failure } if failure.message.contains("intent")),
@@ -118,6 +118,6 @@ async fn without_an_intent_or_with_a_newer_specification_an_operator_must_act() 
 async fn without_an_identity_the_program_says_what_it_needs() {
     let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_transcode-task")).env_clear().output();
     let output = output.await.unwrap();
-    assert_eq!(output.status.code(), code(ExitCode::Usage));
+    assert_eq!(output.status.code(), Some(code(ExitCode::Usage)));
     assert!(String::from_utf8_lossy(&output.stderr).contains("TRANSCODE_JOB"));
 }

@@ -71,7 +71,7 @@ fn long_clip() -> &'static [u8] {
         let folder = tempfile::tempdir().unwrap();
         let long = folder.path().join("long.mp4");
         let mut ffmpeg = std::process::Command::new("ffmpeg");
-        ffmpeg.args(["-v", "error", "-stream_loop", "35", "-i"]).arg(paths::clip().unwrap());
+        ffmpeg.args(["-v", "error", "-stream_loop", "11", "-i"]).arg(paths::clip().unwrap());
         assert!(ffmpeg.args(["-c", "copy"]).arg(&long).status().unwrap().success());
         std::fs::read(&long).unwrap()
     })
@@ -95,11 +95,11 @@ impl World {
         Self::with_source(name, clip).await
     }
 
-    /// A job on three minutes of video, which a slow preset encodes for far longer than any test takes. Its first segment
+    /// A job on a minute of video, which a slow preset encodes for far longer than any test takes. Its first segment
     /// is there after some seconds.
     pub(crate) async fn slow(name: &str) -> Self {
         let mut world = Self::with_source(name, long_clip().to_vec()).await;
-        world.spec.profile.preset = "slow".into();
+        world.spec.profile.preset = "slower".into();
         for rung in &mut world.spec.profile.rungs {
             rung.short_side = 360;
         }
