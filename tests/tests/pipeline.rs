@@ -79,7 +79,11 @@ async fn an_upload_becomes_a_package_that_plays_and_nothing_is_left_over() {
             assert!((seconds(&playlist) - 2.0).abs() < 0.05, "{} lasts {}", variant.uri, seconds(&playlist));
         }
     }
-    assert!(winner.files as usize <= published.len(), "S3: {} files in {published:?}", winner.files);
+    assert!(
+        usize::try_from(winner.files).unwrap() <= published.len(),
+        "S3: {} files in {published:?}",
+        winner.files
+    );
 
     let task = winner.task_arn.clone().unwrap();
     stack
