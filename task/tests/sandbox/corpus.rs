@@ -116,22 +116,22 @@ pub(crate) fn texts(bait: &Bait) -> Vec<(&'static str, Vec<u8>)> {
 
 /// An AVI file whose one stream is a GAB2 text, which is itself opened as a file of any kind.
 fn avi_with_subtitles(text: &[u8]) -> Vec<u8> {
-    fn chunk(id: &[u8; 4], body: &[u8]) -> Vec<u8> {
+    fn chunk(id: [u8; 4], body: &[u8]) -> Vec<u8> {
         let length = u32::try_from(body.len()).unwrap();
         let mut chunk = [id.as_slice(), &length.to_le_bytes(), body].concat();
         chunk.resize(chunk.len().next_multiple_of(2), 0);
         chunk
     }
-    let list = |kind: &[u8; 4], body: &[u8]| chunk(b"LIST", &[kind.as_slice(), body].concat());
+    let list = |kind: &[u8; 4], body: &[u8]| chunk(*b"LIST", &[kind.as_slice(), body].concat());
     let words = |words: &[u32]| -> Vec<u8> { words.iter().flat_map(|word| word.to_le_bytes()).collect() };
-    let main = chunk(b"avih", &words(&[40_000, 0, 0, 0x10, 1, 0, 1, 0, 64, 64, 0, 0, 0, 0]));
+    let main = chunk(*b"avih", &words(&[40_000, 0, 0, 0x10, 1, 0, 1, 0, 64, 64, 0, 0, 0, 0]));
     let head = [b"txts".as_slice(), &words(&[0, 0, 0, 0, 1, 25, 0, 1, 0, 0, 0, 0, 0])].concat();
-    let stream = list(b"strl", &[chunk(b"strh", &head), chunk(b"strf", &[])].concat());
+    let stream = list(b"strl", &[chunk(*b"strh", &head), chunk(*b"strf", &[])].concat());
     let header = list(b"hdrl", &[main, stream].concat());
     let length = u32::try_from(text.len()).unwrap().to_le_bytes();
     let gab2 = [b"GAB2\0\x02\0".as_slice(), &[4, 0, 0, 0], b"x\0\0\0", &[4, 0], &length, text].concat();
-    let media = list(b"movi", &chunk(b"00tx", &gab2));
-    chunk(b"RIFF", &[b"AVI ".as_slice(), &header, &media].concat())
+    let media = list(b"movi", &chunk(*b"00tx", &gab2));
+    chunk(*b"RIFF", &[b"AVI ".as_slice(), &header, &media].concat())
 }
 
 /// An MP4 file whose tracks lie in another file, by a `url ` entry and by a Macintosh alias.
