@@ -105,7 +105,14 @@ pub struct ProfileError {
 }
 
 /// The profiles that come with the program: name and text.
-const BUILT_IN: &[(&str, &str)] = &[("standard", include_str!("../profiles/standard.toml"))];
+const BUILT_IN: &[(&str, &str)] = &[
+    ("standard", include_str!("../profiles/standard.toml")),
+    ("apple-full", include_str!("../profiles/apple-full.toml")),
+    ("hevc", include_str!("../profiles/hevc.toml")),
+    ("av1", include_str!("../profiles/av1.toml")),
+    ("audio", include_str!("../profiles/audio.toml")),
+    ("vertical", include_str!("../profiles/vertical.toml")),
+];
 
 impl Profile {
     /// Reads a profile from TOML text and checks it. `origin` names the text in errors.

@@ -105,6 +105,8 @@ pub enum FailureCode {
     ExternalReference,
     /// Dolby Vision profile 5 has no base layer that can be shown without it.
     DolbyVisionUnsupported,
+    /// The video has high dynamic range, and this ffmpeg cannot bring it to standard range.
+    HdrUnsupported,
     /// The task refused the input; its own report was lost.
     InputRefused,
     /// The message is neither an S3 event nor a job request.
@@ -188,6 +190,7 @@ impl FailureCode {
         Self::Encrypted,
         Self::ExternalReference,
         Self::DolbyVisionUnsupported,
+        Self::HdrUnsupported,
         Self::InputRefused,
         Self::MalformedMessage,
         Self::UnknownProfile,
@@ -283,6 +286,9 @@ impl FailureCode {
             Self::DolbyVisionUnsupported => row("DOLBY_VISION_UNSUPPORTED", false, Uploader, E::InputRefused,
                 "Dolby Vision profile 5 has no base layer that can be shown without it",
                 "export with an HDR10 or HLG base layer"),
+            Self::HdrUnsupported => row("HDR_UNSUPPORTED", false, Operator, E::Misconfigured,
+                "the video has high dynamic range, and this ffmpeg cannot bring it to standard range",
+                "use an ffmpeg built with zimg (filters zscale and tonemap), then redrive"),
             Self::InputRefused => row("INPUT_REFUSED", false, Uploader, E::InputRefused,
                 "the task refused the input; its own report was lost",
                 "see the task's log for the exact code"),

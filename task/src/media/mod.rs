@@ -137,6 +137,9 @@ pub async fn make(
     context.reached(0.0);
     let (source, timeline) = source::examine(&context).await?;
     let mut plan = plan::make(&source, &timeline, job.profile)?;
+    if plan.video.as_ref().is_some_and(|video| video.tone_map) {
+        source::can_tone_map(&context).await?;
+    }
     tracing::info!(seconds = plan.seconds, rungs = rungs(&plan), sounds = plan.audio.len(), "planned");
     context.send(Event::Stage(Stage::Transcoding));
     context.reached(EXAMINED);

@@ -88,6 +88,34 @@ fn refusal(failure: Failure) -> Failure {
     Failure { code, message: message.into(), ..failure }
 }
 
+/// Whether this ffmpeg can bring high dynamic range to standard range.
+pub(super) async fn can_tone_map(context: &Context<'_>) -> Result<(), Failure> {
+    let limits = call(context, &[], PROBE_BYTES).limits;
+    let args = ["-hide_banner", "-filters"].map(OsString::from).to_vec();
+    let call = Invocation {
+        tool: Tool::Ffmpeg,
+        args,
+        input: None,
+        extra_inputs: Vec::new(),
+        output_dir: None,
+        limits,
+    };
+    let (mut zscale, mut tonemap) = (false, false);
+    let mut look = |line: &str| {
+        let name = line.split_whitespace().nth(1);
+        zscale |= name == Some("zscale");
+        tonemap |= name == Some("tonemap");
+    };
+    context.tools.run(call, &mut look, context.stop).await?;
+    if zscale && tonemap {
+        return Ok(());
+    }
+    let info = FailureCode::HdrUnsupported.info();
+    Err(Failure::new(FailureCode::HdrUnsupported, info.meaning)
+        .with("zscale", zscale)
+        .with("tonemap", tonemap))
+}
+
 async fn packets(context: &Context<'_>) -> Result<Scan, Failure> {
     let call = call(context, &["-show_entries", scan::ENTRIES, "-of", "compact=p=0:nk=1"], SCAN_BYTES);
     let mut scan = Scan::default();

@@ -4,6 +4,7 @@
 
 mod package;
 mod pictures;
+mod profiles;
 mod refusals;
 mod sound;
 mod support;

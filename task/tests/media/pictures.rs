@@ -156,6 +156,38 @@ async fn deep_and_fine_colour_becomes_8_bit_420_with_the_same_colours() {
 }
 
 #[tokio::test]
+async fn high_dynamic_range_is_brought_back_to_what_it_was_made_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let original =
+        short(folder.path(), "sdr.mp4", "scale=320:180:out_color_matrix=bt709", "-colorspace bt709 -crf 10");
+    let wanted = quarters(&original);
+    for transfer in ["smpte2084", "arib-std-b67"] {
+        let to = format!(
+            "setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709,zscale=w=320:h=180:t=linear:npl=203,\
+             format=gbrpf32le,\
+             zscale=p=2020:t={transfer}:m=2020_ncl:r=limited:npl=203,format=yuv420p10le"
+        );
+        let tags = format!(
+            "-crf 10 -color_primaries bt2020 -color_trc {transfer} -colorspace bt2020nc -color_range tv"
+        );
+        let source = short(folder.path(), "hdr.mkv", &to, &tags);
+        let run = run(&source, &quick()).await;
+        run.package();
+        let made = run.joined("video/180p");
+        let tags =
+            ffprobe(&made, "-select_streams v", "stream=pix_fmt,color_space,color_transfer,color_primaries");
+        assert_eq!(tags, "yuv420p,bt709,bt709,bt709");
+        assert_alike(&quarters(&made), &wanted, 14, transfer);
+        // Taken as it is, it is far off: otherwise the test above would mean nothing.
+        let ignored = folder.path().join("ignored.mkv");
+        let untagged = "-vf setparams=color_trc=bt709:colorspace=bt709 -c:v ffv1";
+        ffmpeg(&["-i", source.to_str().unwrap()], untagged, &ignored);
+        let off = quarters(&ignored).iter().zip(&wanted).any(|(a, b)| a.abs_diff(*b) > 25);
+        assert!(off, "{transfer}: the test file is not of high dynamic range");
+    }
+}
+
+#[tokio::test]
 async fn interlaced_video_is_deinterlaced() {
     let folder = tempfile::tempdir().unwrap();
     // Two frames woven into one: combed wherever something moves.

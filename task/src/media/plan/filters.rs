@@ -27,11 +27,12 @@ fn video_chains(plan: &VideoPlan) -> Vec<String> {
     // `fps` starts at 0 whatever the first frame's time is; `tpad` and `trim` make the number of frames exact.
     let _ = write!(
         trunk,
-        "{}fps=fps={}:start_time=0:round=near,tpad=stop_mode=clone:stop={},trim=end_frame={},split={}",
+        "{}fps=fps={}:start_time=0:round=near,tpad=stop_mode=clone:stop={},trim=end_frame={},{}split={}",
         turn.filters(),
         plan.rate,
         plan.pad_frames,
         plan.frames,
+        tone_map(plan),
         plan.renditions.len(),
     );
     for number in 0..plan.renditions.len() {
@@ -55,9 +56,27 @@ fn video_chains(plan: &VideoPlan) -> Vec<String> {
     std::iter::once(trunk).chain(rungs).collect()
 }
 
+/// From PQ or HLG to BT.709, by way of linear light. The picture is brought down to the top rung's size first: linear
+/// light is made of floats, and slow.
+fn tone_map(plan: &VideoPlan) -> String {
+    let (true, Some(top)) = (plan.tone_map, plan.renditions.last()) else { return String::new() };
+    let transfer = match plan.stream.color.transfer.as_deref() {
+        Some("arib-std-b67") => "arib-std-b67",
+        _ => "smpte2084",
+    };
+    let range = if plan.stream.color.range.as_deref() == Some("pc") { "pc" } else { "tv" };
+    format!(
+        "setparams=range={range}:colorspace=bt2020nc:color_primaries=bt2020:color_trc={transfer},\
+         zscale=w={}:h={}:transfer=linear:npl=203,format=gbrpf32le,zscale=primaries=709,\
+         tonemap=tonemap=mobius:desat=2:peak=10,zscale=transfer=709:matrix=709:range=limited,format=yuv420p,",
+        top.width, top.height,
+    )
+}
+
 /// The source's matrix. Untagged video of standard definition is BT.601 and anything larger BT.709, as players assume.
 fn matrix(plan: &VideoPlan) -> &'static str {
     match plan.stream.color.space.as_deref() {
+        _ if plan.tone_map => "bt709",
         Some("bt709") => "bt709",
         Some("smpte170m" | "bt470bg") => "smpte170m",
         Some("smpte240m") => "smpte240m",
@@ -71,6 +90,7 @@ fn matrix(plan: &VideoPlan) -> &'static str {
 /// Primaries are passed on, since they are not converted; the tag stays true.
 pub(super) fn primaries(plan: &VideoPlan) -> &'static str {
     match plan.stream.color.primaries.as_deref() {
+        _ if plan.tone_map => "bt709",
         Some("smpte170m") => "smpte170m",
         Some("bt470bg") => "bt470bg",
         Some("bt2020") => "bt2020",

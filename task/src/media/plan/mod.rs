@@ -64,6 +64,8 @@ pub struct VideoPlan {
     pub gop_frames: u32,
     /// Groups in a segment.
     pub segment_gops: u32,
+    /// Whether high dynamic range must be brought to standard range.
+    pub tone_map: bool,
     /// The rungs, lowest first.
     pub renditions: Vec<Rendition>,
 }
@@ -164,6 +166,7 @@ fn plan_video(stream: &VideoStream, time: timeline::VideoTime, end: f64, profile
         pad_frames: frames - own + SLACK_FRAMES,
         gop_frames,
         segment_gops: profile.segment_gops,
+        tone_map: stream.color.is_hdr(),
         renditions,
     }
 }

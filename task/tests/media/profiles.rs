@@ -1,0 +1,71 @@
+//! Codecs and options beyond the standard profile.
+
+use transcode_config::ladder::{Profile, VideoCodec};
+
+use crate::support::{ffprobe, quick, run, variant};
+
+async fn encoded(codec: VideoCodec, preset: &str) -> (String, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let source =
+        variant(folder.path(), "x.mp4", "-t 2.2 -c:a copy -s 320x180 -c:v libx264 -preset ultrafast");
+    let mut profile = Profile { codec, preset: preset.into(), ..quick() };
+    for rung in &mut profile.rungs {
+        "main".clone_into(&mut rung.codec_profile);
+    }
+    let run = run(&source, &profile).await;
+    run.package();
+    let file = run.joined("video/180p");
+    let decoded = ffprobe(
+        &file,
+        "-count_frames -select_streams v",
+        "stream=codec_name,codec_tag_string,nb_read_frames",
+    );
+    (decoded, run.text("entry/master.m3u8"))
+}
+
+#[tokio::test]
+async fn hevc_is_packaged_as_hvc1() {
+    let (decoded, master) = encoded(VideoCodec::Hevc, "ultrafast").await;
+    assert_eq!(decoded, "hevc,hvc1,55");
+    assert!(master.contains("CODECS=\"hvc1.1.6.L"), "{master}");
+}
+
+#[tokio::test]
+async fn av1_is_packaged_as_av01() {
+    let (decoded, master) = encoded(VideoCodec::Av1, "12").await;
+    assert_eq!(decoded, "av1,av01,55");
+    assert!(master.contains("CODECS=\"av01.0.00M.08,mp4a.40.2\""), "{master}");
+}
+
+#[tokio::test]
+async fn thumbnails_come_at_their_interval() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = variant(folder.path(), "x.mp4", "-t 4.48 -an -s 320x180 -c:v libx264 -preset ultrafast");
+    let mut profile = quick();
+    profile.images.thumbnail_seconds = Some(2);
+    let run = run(&source, &profile).await;
+    let pictures: Vec<_> =
+        run.package().files.iter().filter(|file| file.path.starts_with("images/thumbnail-")).collect();
+    assert_eq!(pictures.len(), 3, "at 0, 2 and 4 s");
+    assert!(run.text("images/thumbnails.vtt").contains("00:00:04.000 --> 00:00:04.480\nthumbnail-00003.jpg"));
+    let size = ffprobe(&run.output().join(&pictures[2].path), "", "stream=width,height");
+    assert_eq!(size, "320,180");
+}
+
+#[tokio::test]
+async fn the_poster_is_not_black_and_the_storyboard_covers_the_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let source =
+        variant(folder.path(), "x.mp4", "-an -vf scale=320:180,fade=in:0:60 -c:v libx264 -preset ultrafast");
+    let run = run(&source, &quick()).await;
+    run.package();
+    let raw = folder.path().join("grey");
+    let poster = run.output().join("entry/poster.jpg");
+    let poster = poster.to_str().unwrap();
+    crate::support::ffmpeg(&["-i", poster], "-vf scale=1:1:flags=area,format=gray -f rawvideo", &raw);
+    assert!(std::fs::read(&raw).unwrap()[0] > 60, "the poster is dark");
+    let index = run.text("images/storyboard.vtt");
+    assert_eq!(index.matches("-->").count(), 6, "{index}");
+    assert!(index.contains("00:00:05.000 --> 00:00:05.280\nstoryboard.jpg#xywh=320,90,160,90"), "{index}");
+    assert_eq!(ffprobe(&run.output().join("images/storyboard.jpg"), "", "stream=width,height"), "480,180");
+}
