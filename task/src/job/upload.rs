@@ -133,7 +133,11 @@ impl Uploads {
     /// Ends every upload under way; multipart ones are aborted before this returns.
     pub(crate) async fn abandon(&mut self) {
         self.target.stop.cancel();
-        while self.running.join_next().await.is_some() {}
+        let ended = async { while self.running.join_next().await.is_some() {} };
+        // One that hashes a large file is not waited for: it has sent nothing yet.
+        if timeout(ABORT + Duration::from_secs(1), ended).await.is_err() {
+            self.running.abort_all();
+        }
     }
 
     /// Ends every upload and deletes whatever may lie in the folder. What cannot be deleted in a few seconds stays for

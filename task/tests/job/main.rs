@@ -2,6 +2,8 @@
 //!
 //! | file | promises |
 //! |---|---|
+//! | `alone.rs` | the program on files, without AWS |
+//! | `host.rs` | what is around the task may be silent: metadata endpoint, CloudWatch |
 //! | `start.rs` | S8: when a task does no work |
 //! | `publish.rs` | S3, S4, S12, S16: what a success leaves |
 //! | `register.rs` | S2, fault rows 41, 42, 56: who decided the job |
@@ -10,6 +12,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod alone;
+mod host;
 mod proxy;
 mod publish;
 mod register;

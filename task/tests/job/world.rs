@@ -29,7 +29,7 @@ pub(crate) const SECRET: &str = "a-secret-that-nobody-may-see";
 pub(crate) const NEVER: u64 = 4_000_000_000_000;
 
 /// One small rung: quick.
-const TINY: &str = r#"
+pub(crate) const TINY: &str = r#"
 name = "tiny"
 codec = "h264"
 crf = 30
@@ -84,6 +84,8 @@ pub(crate) struct World {
     pub(crate) spec: JobSpec,
     pub(crate) state: String,
     pub(crate) outputs: String,
+    /// Set for the tasks on top of everything else.
+    pub(crate) env: Vec<(&'static str, String)>,
     /// Where tasks make their work folders.
     pub(crate) scratch: tempfile::TempDir,
 }
@@ -137,7 +139,8 @@ impl World {
             accepted_at_ms: 1,
         };
         let proxy = Proxy::start(endpoint).await;
-        Self { clients, proxy, spec, state, outputs, scratch: tempfile::tempdir().unwrap() }
+        let scratch = tempfile::tempdir().unwrap();
+        Self { clients, proxy, spec, state, outputs, env: vec![], scratch }
     }
 
     pub(crate) fn layout(&self) -> Layout<'_> {
@@ -196,6 +199,7 @@ impl World {
         command.env(ENV_JOB, self.spec.job.as_str()).env(ENV_ATTEMPT, attempt.to_string());
         command.env(ENV_STATE_BUCKET, &self.state).env(ENV_METRICS_NAMESPACE, &self.state);
         command.env("TRANSCODE_HEARTBEAT_SECONDS", "1").env("TRANSCODE_FENCE_SECONDS", "4");
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stderr(out.try_clone().unwrap()).stdout(out).kill_on_drop(true);
         Task { child: command.spawn().unwrap(), log, work }
     }
