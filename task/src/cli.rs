@@ -27,7 +27,7 @@ const LONGEST_FENCE: u64 = 120;
 /// Without options it is a task of the pipeline: job, attempt and state bucket come from the environment. With `--input`
 /// and `--output` it works on files, without any AWS.
 #[derive(Debug, Parser)]
-#[command(name = "transcode-task", version, args_conflicts_with_subcommands = true)]
+#[command(name = "transcode-task", version)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,

@@ -95,8 +95,8 @@ impl AwsError {
             (At::Source, Class::Denied) => F::SourceDenied,
             (At::Source, Class::Precondition | Class::Range) => F::SourceChanged,
             (At::Source, Class::Archived) => F::SourceArchived,
-            // What S3 says to a version id that it never gave out.
-            (At::Source, Class::Rejected) if self.status == Some(400) => F::SourceMissing,
+            // What S3 says when the object is encrypted with a key that only the uploader has.
+            (At::Source, Class::Rejected) if self.status == Some(400) => F::SourceDenied,
             (At::Output | At::State, Class::Denied) => F::OutputDenied,
             (At::Output | At::State, Class::NoBucket) => F::ConfigInvalid,
             (_, Class::Stopped) => F::Interrupted,
