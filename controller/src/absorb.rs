@@ -264,6 +264,7 @@ impl Ledger {
     fn job_answered(&mut self, key: &JobKey, change: impl FnOnce(&mut Job, Ms)) {
         if let Some(job) = self.jobs.get_mut(key) {
             let asked_at = job.call.take().unwrap_or(0);
+            job.claiming = false;
             job.failures = 0;
             change(job, asked_at);
         }
@@ -272,6 +273,7 @@ impl Ledger {
     fn job_failed(&mut self, key: &JobKey, _error: &CallError, policy: &Policy, now: Now) {
         if let Some(job) = self.jobs.get_mut(key) {
             job.call = None;
+            job.claiming = false;
             job.failures += 1;
             job.retry_at = now.mono + policy.call_backoff(job.failures);
         }

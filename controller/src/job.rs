@@ -62,6 +62,8 @@ pub struct Job {
     pub unreadable: Option<String>,
     /// A call for it is under way, since when.
     pub call: Option<Ms>,
+    /// That call claims an attempt: the job holds a slot already.
+    pub claiming: bool,
     /// No call before this.
     pub retry_at: Ms,
     /// Failed calls in a row.
@@ -84,6 +86,7 @@ impl Job {
             published: false,
             unreadable: None,
             call: None,
+            claiming: false,
             retry_at: 0,
             failures: 0,
             inspect_at: now,

@@ -123,7 +123,12 @@ impl Ledger {
             Action::Inspect { job } | Action::Bury { job, .. } | Action::Publish { job, .. } => {
                 self.begin_job(job, now);
             }
-            Action::Intend { spec, .. } => self.begin_job(&spec.job, now),
+            Action::Intend { spec, .. } => {
+                self.begin_job(&spec.job, now);
+                if let Some(job) = self.jobs.get_mut(&spec.job) {
+                    job.claiming = true;
+                }
+            }
             Action::Launch { intent } => {
                 self.begin_job(&intent.job, now);
                 self.launch_tat = self.launch_tat.max(now.mono) + policy.launch_interval;
@@ -163,7 +168,8 @@ impl Ledger {
     /// ECS said and from attempts whose launch has no answer yet; there is no counter that could leak.
     pub fn tasks_in_flight(&self, policy: &Policy, now: Now) -> usize {
         let known = self.tasks.values().filter(|task| !task.gone(policy, now.mono)).count();
-        let unknown = self.jobs.values().filter(|job| job.may_come_up(policy, now.mono)).count();
+        let unknown =
+            self.jobs.values().filter(|job| job.claiming || job.may_come_up(policy, now.mono)).count();
         known + unknown
     }
 

@@ -24,7 +24,9 @@ pub(super) fn plan(plan: &mut Plan, policy: &Policy, ledger: &Ledger, now: Now) 
         }
         match next(message, lease, policy, ledger, now) {
             Some(action) => plan.act(action),
-            None => plan.wake(lease.extend_at(policy).max(now.mono + 1).min(lease.deadline)),
+            // Past the time to extend and nothing done: near the 12 h cap. All that is left to come is its end.
+            None if lease.extend_at(policy) <= now.mono => plan.wake(lease.deadline),
+            None => plan.wake(lease.extend_at(policy)),
         }
     }
 }

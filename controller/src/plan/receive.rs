@@ -64,5 +64,9 @@ fn room(policy: &Policy, ledger: &Ledger, now: Now) -> usize {
 
 /// A job that has a message and no attempt yet. One that waits out its backoff does not hold a slot (L5).
 fn waits_for_slot(job: &crate::job::Job) -> bool {
-    !job.leases.is_empty() && job.attempt.is_none() && job.terminal().is_none() && job.unreadable.is_none()
+    !job.leases.is_empty()
+        && job.attempt.is_none()
+        && !job.claiming
+        && job.terminal().is_none()
+        && job.unreadable.is_none()
 }
