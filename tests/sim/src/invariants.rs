@@ -20,6 +20,7 @@ use transcode_config::contract::{
     Attempt, Budget, Dead, Intent, JobKey, Outcome, PastAttempt, Succeeded, Terminal,
 };
 use transcode_controller::{
+    action::Action,
     clock::Ms,
     fact::MessageId,
     message::Request,
@@ -220,9 +221,17 @@ pub fn l6_within_budget(what: &str, used: u64, allowed: u64) -> Kept {
     keep(used <= allowed, "L6", || format!("{used} {what}, {allowed} are allowed"))
 }
 
-/// Planning again without news asks for nothing again.
-pub fn plans_once(again: &[String]) -> Kept {
-    keep(again.is_empty(), "plan", || format!("planned again without news: {again:?}"))
+/// Planning again without news asks for nothing again, and for no change of the world at all: what was planned is
+/// under way and holds its place.
+pub fn plans_once(first: &[Action], again: &[Action]) -> Kept {
+    let changes = |action: &Action| {
+        matches!(action, Action::Intend { .. } | Action::Launch { .. } | Action::Bury { .. } | Action::Stop { .. })
+    };
+    let more = again.iter().find(|action| changes(action) || first.contains(action));
+    keep(more.is_none(), "plan", || {
+        let names: Vec<_> = first.iter().map(Action::name).collect();
+        format!("after {names:?} planned again without news: {more:?}")
+    })
 }
 
 /// L3: a task is ended soon after its longest run.

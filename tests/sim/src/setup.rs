@@ -256,7 +256,7 @@ fn record(job: u64, size: u64) -> serde_json::Value {
 fn uploads(rng: &mut Rng, jobs: u64, heal_at: Ms, crowd: bool) -> Vec<Upload> {
     let mut uploads = Vec::new();
     let burst = rng.chance(0.5);
-    let mut when = |rng: &mut Rng| {
+    let when = |rng: &mut Rng| {
         let span = if crowd || burst { MINUTE } else { heal_at * 3 / 4 };
         // A backlog: most arrives at once, some of it in the middle of everything.
         if burst && rng.chance(0.3) { heal_at / 2 + rng.below(MINUTE) } else { rng.below(span) }

@@ -215,11 +215,14 @@ impl World {
         let boot = host.boot;
         if sampled && !planned.actions.is_empty() {
             let again = plan(&core.policy, &core.ledger, now).actions;
-            let again: Vec<String> = again.iter().map(|action| action.name().to_owned()).collect();
-            self.check(invariants::plans_once(&again));
+            self.check(invariants::plans_once(&planned.actions, &again));
+        }
+        if self.trace.kept() {
+            let notes: Vec<_> = planned.notes.values().collect();
+            self.trace.value(self.now, &format!("c{index} wakes {:?} at {}", planned.wake_at, now.mono), &notes);
         }
         let wake = planned.wake_at.map(|at| at.saturating_sub(now.mono).max(1));
-        self.count_calls(index, planned.actions.len() as u64, now.mono);
+        self.count_calls(index, 1 + planned.actions.len() as u64, now.mono);
         for action in planned.actions {
             self.trace.value(self.now, &format!("c{index} ->"), &action);
             self.call(index, boot, action);
@@ -229,7 +232,7 @@ impl World {
         }
     }
 
-    /// Counts calls: no hot loops, whatever the world answers (L6).
+    /// Counts turns and calls: no hot loops, whatever the world answers (L6).
     fn count_calls(&mut self, index: usize, calls: u64, now: Ms) {
         let things = (self.jobs.len() + self.messages.len() + self.tasks.len()) as u64;
         let Some(host) = self.hosts.get_mut(index) else { return };
@@ -239,7 +242,7 @@ impl World {
         }
         host.calls += calls;
         let used = host.calls;
-        self.check(invariants::l6_within_budget("calls in a minute", used, 400 + 40 * things));
+        self.check(invariants::l6_within_budget("turns and calls in a minute", used, 1000 + 80 * things));
     }
 
     /// Counts a launch against its rate (L6).
