@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::{
+    captions::Captions,
     encode::Tracks,
     package::{codecs::codec_string, hls},
     plan::Plan,
@@ -24,6 +25,8 @@ pub struct Summary {
     pub video: Vec<VideoSummary>,
     /// The sound renditions.
     pub audio: Vec<AudioSummary>,
+    /// The text renditions.
+    pub text: Vec<Captions>,
     /// What was left out or changed, for people.
     pub warnings: Vec<String>,
 }
@@ -61,7 +64,7 @@ pub struct AudioSummary {
 }
 
 /// Sums up a package.
-pub fn summary(source: &SourceInfo, plan: &Plan, tracks: &Tracks) -> Summary {
+pub fn summary(source: &SourceInfo, plan: &Plan, tracks: &Tracks, captions: &[Captions]) -> Summary {
     let target = hls::target_duration(tracks);
     let rungs = plan.video.iter().flat_map(|video| &video.renditions).zip(&tracks.video);
     let video = rungs.map(|(rung, track)| {
@@ -89,6 +92,7 @@ pub fn summary(source: &SourceInfo, plan: &Plan, tracks: &Tracks) -> Summary {
         seconds: plan.seconds,
         video: video.collect(),
         audio: audio.collect(),
+        text: captions.to_vec(),
         warnings: warnings.collect(),
     }
 }

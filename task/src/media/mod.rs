@@ -8,6 +8,7 @@
 //! Nothing here knows of AWS. The source is opened only by ffprobe and ffmpeg, through [`crate::process`]; what is
 //! parsed in this process are its box headers, and what our own encoder wrote.
 
+pub mod captions;
 pub mod encode;
 pub mod ladder;
 pub mod loudness;
@@ -35,6 +36,7 @@ pub use metadata::Summary;
 pub use package::folder::PackagedFile;
 
 use crate::process::Tools;
+use captions::Captions;
 use encode::Tracks;
 use metadata::METADATA;
 use package::{dash, folder::Folder, hls, images};
@@ -135,7 +137,7 @@ pub async fn make(
     let context = Context { job, tools, events, stop };
     context.send(Event::Stage(Stage::Probing));
     context.reached(0.0);
-    let (source, timeline) = source::examine(&context).await?;
+    let (mut source, timeline) = source::examine(&context).await?;
     let mut plan = plan::make(&source, &timeline, job.profile)?;
     if plan.video.as_ref().is_some_and(|video| video.tone_map) {
         source::can_tone_map(&context).await?;
@@ -150,8 +152,9 @@ pub async fn make(
         images::make(&context, video, &tracks, &mut package).await?;
     }
     context.reached(PICTURED);
-    let summary = metadata::summary(&source, &plan, &tracks);
-    write_texts(job, &plan, &tracks, &mut package)?;
+    let captions = captions::make(&context, &mut source, plan.seconds, &mut package).await?;
+    let summary = metadata::summary(&source, &plan, &tracks, &captions);
+    write_texts(job, &plan, &tracks, &captions, &mut package)?;
     package.write(METADATA, &metadata::document(&source, &summary))?;
     context.send(Event::Stage(Stage::Verifying));
     let sound = loudness::check(&context, &plan, &encode::folder(&context)).await?;
@@ -171,6 +174,7 @@ fn write_texts(
     job: &MediaJob<'_>,
     plan: &Plan,
     tracks: &Tracks,
+    captions: &[Captions],
     package: &mut Folder,
 ) -> Result<(), Failure> {
     let target = hls::target_duration(tracks);
@@ -180,8 +184,11 @@ fn write_texts(
     for track in &tracks.video {
         package.write(&format!("{}/iframes.m3u8", track.folder), hls::i_frames(track, target).as_bytes())?;
     }
-    package.write(MANIFEST, dash::manifest(plan, tracks, job.folder).as_bytes())?;
-    package.write(MASTER, hls::master(plan, tracks, job.folder, target).as_bytes())
+    for one in captions {
+        package.write(&format!("{}/index.m3u8", one.folder), hls::texts(one).as_bytes())?;
+    }
+    package.write(MANIFEST, dash::manifest(plan, tracks, captions, job.folder).as_bytes())?;
+    package.write(MASTER, hls::master(plan, tracks, captions, job.folder, target).as_bytes())
 }
 
 /// Verifies off the async threads: it reads the headers of every fragment.

@@ -43,8 +43,9 @@ pub(super) async fn examine(context: &Context<'_>) -> Result<(SourceInfo, Timeli
     let mut info = describe(context, size).await?;
     let limit = context.job.profile.max_duration_seconds;
     // Early, before hours of packets are read; what the header claims may be wrong, so with room.
-    if let Some(claimed) =
-        info.duration.filter(|&claimed| claimed > 1.5 * Duration::from_secs(limit).as_secs_f64())
+    // Some containers count from 0 and not from where the media begins.
+    let claimed = info.duration.map(|duration| duration.min(duration - info.start));
+    if let Some(claimed) = claimed.filter(|&claimed| claimed > 1.5 * Duration::from_secs(limit).as_secs_f64())
     {
         return Err(too_long(claimed, context.job.profile));
     }

@@ -55,7 +55,7 @@ async fn every_language_is_kept_with_its_name() {
     for line in [
         r#"NAME="de",LANGUAGE="de",DEFAULT=NO,AUTOSELECT=YES,CHANNELS="2",URI="v-test-1/audio/de/index.m3u8""#,
         r#"NAME="en",LANGUAGE="en",DEFAULT=YES,AUTOSELECT=YES,CHANNELS="2",URI="v-test-1/audio/en/index.m3u8""#,
-        r#"NAME="Commentary",LANGUAGE="en",DEFAULT=NO,AUTOSELECT=YES,CHANNELS="2",URI="v-test-1/audio/en-3/index.m3u8""#,
+        r#"NAME="Commentary",LANGUAGE="en",DEFAULT=NO,AUTOSELECT=YES,CHANNELS="2",URI="v-test-1/audio/en-2/index.m3u8""#,
     ] {
         assert!(master.contains(line), "{line} is not in {master}");
     }
@@ -190,4 +190,30 @@ async fn loudness_comes_within_one_unit_of_the_target_and_silence_stays_silent()
     let run = run(&silent, &profile).await;
     run.package();
     assert!(samples(&run.joined("audio/main")).iter().all(|sample| sample.abs() < 0.001));
+}
+
+#[tokio::test]
+async fn text_subtitles_become_webvtt_in_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let words = folder.path().join("words.srt");
+    std::fs::write(
+        &words,
+        "1\n00:00:00,500 --> 00:00:01,000\nGr\u{fc}\u{df}e\n\n2\n00:00:04,000 --> 00:00:09,000\nto the end\n",
+    )
+    .unwrap();
+    let source = folder.path().join("x.mkv");
+    let clip = clip();
+    let inputs = ["-i", clip.to_str().unwrap(), "-i", words.to_str().unwrap()];
+    let args = "-map 0:v -map 1 -map 1 -s 160x90 -c:v libx264 -preset ultrafast -c:s srt -output_ts_offset 100 \
+                -metadata:s:s:0 language=ger -metadata:s:s:1 language=eng -disposition:s:1 forced";
+    ffmpeg(&inputs, args, &source);
+    let run = run(&source, &quick()).await;
+    let master = master(&run);
+    let line = r#"TYPE=SUBTITLES,GROUP-ID="text",NAME="de",LANGUAGE="de",DEFAULT=NO,AUTOSELECT=YES,FORCED=NO,URI="v-test-1/text/de/index.m3u8""#;
+    assert!(master.contains(line), "{master}");
+    assert!(master.contains(r#"NAME="en",LANGUAGE="en",DEFAULT=NO,AUTOSELECT=YES,FORCED=YES"#), "{master}");
+    let text = run.text("text/de/00001.vtt");
+    assert!(text.contains("00:00:00.500 --> 00:00:01.000\nGr\u{fc}\u{df}e\n"), "{text}");
+    assert!(text.contains("00:00:04.000 --> 00:00:05.280\nto the end\n"), "{text}");
+    assert!(run.text("entry/manifest.mpd").contains("<BaseURL>v-test-1/text/de/whole.vtt</BaseURL>"));
 }

@@ -8,12 +8,13 @@ use super::{
     hls,
 };
 use crate::media::{
+    captions::{Captions, WHOLE},
     encode::Tracks,
     plan::{AudioPlan, Plan, SAMPLE_RATE},
 };
 
 /// The manifest. `folder` goes in front of every address.
-pub fn manifest(plan: &Plan, tracks: &Tracks, folder: &str) -> String {
+pub fn manifest(plan: &Plan, tracks: &Tracks, captions: &[Captions], folder: &str) -> String {
     let target = hls::target_duration(tracks);
     let mut text = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
@@ -46,6 +47,9 @@ pub fn manifest(plan: &Plan, tracks: &Tracks, folder: &str) -> String {
     for (number, (sound, track)) in plan.audio.iter().zip(&tracks.audio).enumerate() {
         text.push_str(&sound_set(number + 1, sound, track, folder, target));
     }
+    for (number, one) in captions.iter().enumerate() {
+        text.push_str(&text_set(tracks.audio.len() + 1 + number, one, folder));
+    }
     text.push_str("  </Period>\n</MPD>\n");
     text
 }
@@ -70,6 +74,26 @@ fn sound_set(number: usize, sound: &AudioPlan, track: &Track, folder: &str, targ
         hls::bandwidth(track, target).peak,
         codec_string(&track.init.codec).unwrap_or_default(),
         template(track, folder),
+    )
+}
+
+/// Texts are one file each.
+fn text_set(number: usize, captions: &Captions, folder: &str) -> String {
+    let language =
+        captions.stream.language.as_deref().map_or_else(String::new, |tag| format!(" lang=\"{tag}\""));
+    let role = match (captions.stream.forced, captions.stream.hearing_impaired) {
+        (true, _) => "forced-subtitle",
+        (false, true) => "caption",
+        (false, false) => "subtitle",
+    };
+    format!(
+        "    <AdaptationSet id=\"{number}\" contentType=\"text\" mimeType=\"text/vtt\"{language}>\n      \
+         <Label>{}</Label>\n      <Role schemeIdUri=\"urn:mpeg:dash:role:2011\" value=\"{role}\"/>\n      \
+         <Representation id=\"text-{}\" bandwidth=\"1000\">\n        <BaseURL>{folder}{}/{WHOLE}</BaseURL>\n      \
+         </Representation>\n    </AdaptationSet>\n",
+        escaped(&captions.label),
+        captions.name,
+        captions.folder,
     )
 }
 

@@ -7,15 +7,20 @@ use std::fmt::Write;
 use super::{
     codecs::{codec_string, picture_size},
     cut::{INIT, Segment, Track},
+    text,
 };
 use crate::media::{
+    captions::Captions,
     encode::Tracks,
     plan::{AudioPlan, Plan},
+    probe::TextStream,
     rational::{Rational, float, round_to_u64},
 };
 
 /// Group that every sound rendition belongs to.
 const AUDIO_GROUP: &str = "audio";
+/// Group that every text rendition belongs to.
+const TEXT_GROUP: &str = "text";
 
 /// Bits per second of a track.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,8 +93,22 @@ fn head(target: u64, extra: &str) -> String {
     )
 }
 
+/// A media playlist of texts.
+pub fn texts(captions: &Captions) -> String {
+    let mut text = format!(
+        "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:{}\n#EXT-X-MEDIA-SEQUENCE:0\n\
+         #EXT-X-PLAYLIST-TYPE:VOD\n",
+        text::SEGMENT_SECONDS
+    );
+    for (number, seconds) in captions.segments.iter().enumerate() {
+        let _ = write!(text, "#EXTINF:{seconds:.6},\n{:05}.vtt\n", number + 1);
+    }
+    text.push_str("#EXT-X-ENDLIST\n");
+    text
+}
+
 /// The master playlist. `folder` goes in front of every address.
-pub fn master(plan: &Plan, tracks: &Tracks, folder: &str, target: u64) -> String {
+pub fn master(plan: &Plan, tracks: &Tracks, captions: &[Captions], folder: &str, target: u64) -> String {
     let mut text = String::from("#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-INDEPENDENT-SEGMENTS\n");
     let audio: Vec<_> = tracks.audio.iter().map(|track| bandwidth(track, target)).collect();
     let loudest = audio.iter().fold(Bandwidth { peak: 0, average: 0 }, |most, one| Bandwidth {
@@ -100,13 +119,17 @@ pub fn master(plan: &Plan, tracks: &Tracks, folder: &str, target: u64) -> String
     for (sound, track) in plan.audio.iter().zip(&tracks.audio) {
         text.push_str(&rendition(sound, track, folder));
     }
+    for one in captions {
+        text.push_str(&text_rendition(one, folder));
+    }
+    let texts = if captions.is_empty() { String::new() } else { format!(",SUBTITLES=\"{TEXT_GROUP}\"") };
     let Some(video) = &plan.video else {
         for (track, own) in tracks.audio.iter().zip(&audio).take(1) {
             let codecs = codec_string(&track.init.codec).unwrap_or_default();
             let _ = write!(
                 text,
                 "#EXT-X-STREAM-INF:BANDWIDTH={},AVERAGE-BANDWIDTH={},CODECS=\"{codecs}\",\
-                 AUDIO=\"{AUDIO_GROUP}\"\n{folder}{}/index.m3u8\n",
+                 AUDIO=\"{AUDIO_GROUP}\"{texts}\n{folder}{}/index.m3u8\n",
                 own.peak, own.average, track.folder
             );
         }
@@ -122,7 +145,7 @@ pub fn master(plan: &Plan, tracks: &Tracks, folder: &str, target: u64) -> String
         let _ = write!(
             text,
             "#EXT-X-STREAM-INF:BANDWIDTH={},AVERAGE-BANDWIDTH={},CODECS=\"{codecs}\",RESOLUTION={width}x{height},\
-             FRAME-RATE={}{group},VIDEO-RANGE=SDR,CLOSED-CAPTIONS=NONE\n{folder}{}/index.m3u8\n",
+             FRAME-RATE={}{group}{texts},VIDEO-RANGE=SDR,CLOSED-CAPTIONS=NONE\n{folder}{}/index.m3u8\n",
             own.peak + loudest.peak,
             own.average + loudest.average,
             frame_rate(rung.rate),
@@ -159,6 +182,26 @@ fn i_frame_stream(track: &Track, folder: &str, target: u64) -> String {
          VIDEO-RANGE=SDR,URI=\"{folder}{}/iframes.m3u8\"\n",
         own.peak, own.average, track.folder
     )
+}
+
+fn text_rendition(captions: &Captions, folder: &str) -> String {
+    let yes_no = |yes| if yes { "YES" } else { "NO" };
+    let TextStream { language, forced, hearing_impaired, default, .. } = &captions.stream;
+    let mut text =
+        format!("#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID=\"{TEXT_GROUP}\",NAME=\"{}\"", captions.label);
+    if let Some(language) = language {
+        let _ = write!(text, ",LANGUAGE=\"{language}\"");
+    }
+    let _ =
+        write!(text, ",DEFAULT={},AUTOSELECT=YES,FORCED={}", yes_no(*default && *forced), yes_no(*forced));
+    if *hearing_impaired {
+        text.push_str(
+            ",CHARACTERISTICS=\"public.accessibility.transcribes-spoken-dialog,\
+             public.accessibility.describes-music-and-sound\"",
+        );
+    }
+    let _ = writeln!(text, ",URI=\"{folder}{}/index.m3u8\"", captions.folder);
+    text
 }
 
 /// Up to three decimals (rule 9.14).

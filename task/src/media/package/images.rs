@@ -14,6 +14,7 @@ use super::{
     cut::Track,
     folder::{Folder, cannot_write},
     keys::{self, Key},
+    text,
 };
 use crate::{
     media::{
@@ -265,20 +266,6 @@ async fn run(context: &Context<'_>, args: Vec<OsString>, input: PathBuf, work: &
     context.tools.run(call, &mut |_| (), context.stop).await.map(|_| ())
 }
 
-/// `WebVTT` time: hours, minutes, seconds and milliseconds.
 fn timestamp(seconds: f64) -> String {
-    let millis = round_to_u64(seconds * 1000.0);
-    let (hours, minutes) = (millis / 3_600_000, millis / 60_000 % 60);
-    format!("{hours:02}:{minutes:02}:{:02}.{:03}", millis / 1000 % 60, millis % 1000)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::timestamp;
-
-    #[test]
-    fn times_of_the_index() {
-        assert_eq!(timestamp(0.0), "00:00:00.000");
-        assert_eq!(timestamp(45_296.789), "12:34:56.789");
-    }
+    text::timestamp(round_to_u64(seconds * 1000.0))
 }

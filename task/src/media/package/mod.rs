@@ -9,3 +9,4 @@ pub mod fragment;
 pub mod hls;
 pub mod images;
 pub mod keys;
+pub mod text;

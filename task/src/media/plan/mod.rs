@@ -182,13 +182,10 @@ fn plan_audio(source: &SourceInfo, timeline: &Timeline, seconds: f64, profile: &
         source.audio.iter().position(|audio| audio.default && !audio.describes_video).unwrap_or(0);
     let mut plans: Vec<AudioPlan> = Vec::new();
     for (position, (stream, end)) in source.audio.iter().zip(&timeline.audio_ends).enumerate() {
-        let base = stream.language.clone().unwrap_or_else(|| "main".into()).to_ascii_lowercase();
-        let taken = |name: &str| plans.iter().any(|plan| plan.name == name);
-        let name = if taken(&base) { format!("{base}-{}", position + 1) } else { base };
-        let wanted =
-            stream.title.clone().or_else(|| stream.language.clone()).unwrap_or_else(|| "Main".into());
-        let taken = |label: &str| plans.iter().any(|plan| plan.label == label);
-        let label = if taken(&wanted) { format!("{wanted} ({})", position + 1) } else { wanted };
+        let language = stream.language.as_deref().map(str::to_ascii_lowercase);
+        let name = unique(language, "main", |name| plans.iter().any(|plan| plan.name == name));
+        let wanted = stream.title.clone().or_else(|| stream.language.clone());
+        let label = unique(wanted, "Main", |label| plans.iter().any(|plan| plan.label == label));
         let own = round_to_u64(end * f64::from(SAMPLE_RATE)).min(samples);
         plans.push(AudioPlan {
             name,
@@ -203,6 +200,15 @@ fn plan_audio(source: &SourceInfo, timeline: &Timeline, seconds: f64, profile: &
         });
     }
     plans
+}
+
+/// `wanted`, or `otherwise`, with a number behind it if that is taken.
+pub fn unique(wanted: Option<String>, otherwise: &str, taken: impl Fn(&str) -> bool) -> String {
+    let wanted = wanted.unwrap_or_else(|| otherwise.to_owned());
+    if !taken(&wanted) {
+        return wanted;
+    }
+    (2..10_000).map(|number| format!("{wanted}-{number}")).find(|name| !taken(name)).unwrap_or(wanted)
 }
 
 #[cfg(test)]

@@ -132,7 +132,8 @@ fn whole(source: &SourceInfo, scan: &Scan, content: f64) -> Result<(), Failure> 
     let texts = source.text.iter().filter_map(|text| scan.timing(text.index, Rational { num: 1, den: 1000 }));
     let end = texts.map(|timing| timing.end).fold(content, f64::max);
     match source.duration {
-        Some(declared) if end - source.start + MISSING + 0.1 < declared => {
+        // Some containers count from 0, and not from where the media begins.
+        Some(declared) if end.max(end - source.start) + MISSING + 0.1 < declared => {
             Err(missing("file", end - source.start, declared))
         }
         _ => Ok(()),

@@ -16,6 +16,7 @@
 //! | `hls.resolution` | what the sample entries say | 9.15 |
 //! | `hls.bandwidth`, `hls.average-bandwidth` | within 10 % of what is measured | 1.26, 1.27 |
 //! | `hls.i-frames` | each range is a moof and one key frame | 6.1, 6.10 |
+//! | `text.duration`, `text.segments` | as long as the video; every segment is `WebVTT` | 5.1 |
 //! | `dash.timeline` | as many segments as there are, each as long as it is, back to back | ISO/IEC 23009-1, 5.3.9.6 |
 //! | `dash.addresses` | every address leads to a file of the package | design |
 //! | `hls.addresses` | every address leads to a file of the package | design |
@@ -76,7 +77,7 @@ pub(super) fn all(root: &Path, folder: &str, plan: &Plan, report: &mut Report) -
     }
     alignment(&video, report);
     target_durations(&video, &audio, report);
-    master(root, folder, &video, &audio, report)?;
+    master(root, folder, plan.seconds, &video, &audio, report)?;
     let tracks: Vec<_> = video.iter().chain(&audio).map(|(name, track)| (name.as_str(), track)).collect();
     dash::check(root, folder, &tracks, report)
 }
@@ -158,6 +159,7 @@ fn key_frame_ranges(root: &Path, name: &str, track: &Measured, report: &mut Repo
 fn master(
     root: &Path,
     folder: &str,
+    seconds: f64,
     video: &[(String, Measured)],
     audio: &[(String, Measured)],
     report: &mut Report,
@@ -169,9 +171,13 @@ fn master(
         let track = path.strip_suffix("/index.m3u8").or_else(|| path.strip_suffix("/iframes.m3u8"))?;
         video.iter().chain(audio).find(|(name, _)| name == track)
     };
-    let lost = entries.iter().filter(|entry| found(&entry.uri).is_none()).count();
+    let is_text = |entry: &Entry| entry.attributes.get("TYPE").is_some_and(|kind| kind == "SUBTITLES");
+    let lost = entries.iter().filter(|entry| !is_text(entry) && found(&entry.uri).is_none()).count();
     report.check("hls.addresses", MASTER, lost == 0, lost, 0);
-    let listed = |tag: &str| entries.iter().filter(|entry| entry.tag == tag).count();
+    for entry in entries.iter().filter(|entry| is_text(entry)) {
+        texts(root, entry.uri.strip_prefix(folder).unwrap_or("?"), seconds, report)?;
+    }
+    let listed = |tag: &str| entries.iter().filter(|entry| entry.tag == tag && !is_text(entry)).count();
     let variants = if video.is_empty() { 1 } else { video.len() };
     report.same("hls.variants", MASTER, &listed("STREAM-INF"), &variants);
     report.same("hls.renditions", MASTER, &listed("MEDIA"), &audio.len());
@@ -190,6 +196,23 @@ fn master(
         let sound = if video.is_empty() { None } else { audio.first() };
         description(report, name, entry, track, sound.map(|(_, track)| track));
     }
+    Ok(())
+}
+
+/// A text rendition: as long as the video, and every segment is `WebVTT`.
+fn texts(root: &Path, path: &str, seconds: f64, report: &mut Report) -> io::Result<()> {
+    let folder = root.join(path.strip_suffix("/index.m3u8").unwrap_or(path));
+    let list = playlist::media(&std::fs::read_to_string(root.join(path))?);
+    let list = list.ok_or_else(|| bad("a text playlist cannot be read"))?;
+    let mut total = 0.0;
+    let mut wrong = 0_usize;
+    for part in &list.parts {
+        total += part.seconds;
+        let text = std::fs::read_to_string(track::inside(&folder, &part.uri)?)?;
+        wrong += usize::from(!text.starts_with("WEBVTT\n") || part.seconds > float(list.target.unwrap_or(0)));
+    }
+    report.near("text.duration", path, total, seconds, 0.001);
+    report.check("text.segments", path, wrong == 0 && list.ended, format!("{wrong} wrong"), 0);
     Ok(())
 }
 

@@ -1,0 +1,134 @@
+//! Text subtitles of the source as `WebVTT` renditions.
+
+use std::{ffi::OsString, io::Read, path::Path, time::Duration};
+
+use serde::Serialize;
+use transcode_config::contract::{Failure, FailureCode};
+
+use super::{
+    Context,
+    package::{
+        folder::{Folder, cannot_write},
+        text,
+    },
+    plan::{local, unique},
+    probe::{Skipped, SourceInfo, TextStream},
+    rational::round_to_u64,
+};
+use crate::process::{Invocation, Limits, Tool, input_flags};
+
+/// Largest text that is read of a track.
+const MAX_BYTES: u64 = 16 << 20;
+
+/// A published text rendition.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Captions {
+    /// Name, unique among the texts and fit for a path.
+    pub name: String,
+    /// Name for people, unique among the texts.
+    pub label: String,
+    /// The stream.
+    pub stream: TextStream,
+    /// Folder in the package, without a slash at its end.
+    pub folder: String,
+    /// Number of cues.
+    pub cues: usize,
+    /// Durations of the segments, in seconds.
+    #[serde(skip)]
+    pub segments: Vec<f64>,
+}
+
+/// Name of the whole track in its folder.
+pub const WHOLE: &str = "whole.vtt";
+
+/// Makes a rendition of each text track. One that cannot be read is left out with a warning: a job does not fail for it.
+pub(super) async fn make(
+    context: &Context<'_>,
+    source: &mut SourceInfo,
+    seconds: f64,
+    package: &mut Folder,
+) -> Result<Vec<Captions>, Failure> {
+    let work = context.job.work.join("text");
+    std::fs::create_dir_all(&work).map_err(|error| cannot_write("text", &error))?;
+    let mut made: Vec<Captions> = Vec::new();
+    for stream in source.text.clone() {
+        let mut skip = |why| {
+            let what = format!("subtitle ({})", stream.codec);
+            source.skipped.push(Skipped { index: stream.index, what, why });
+        };
+        let cues = match extract(context, &stream, &work).await {
+            Ok(text) => text::parse(&text, round_to_u64(seconds * 1000.0)),
+            Err(failure) if failure.code == FailureCode::EncodeFailed => {
+                tracing::warn!(stream = stream.index, %failure, "a subtitle track cannot be read");
+                skip("its text cannot be read");
+                continue;
+            }
+            Err(failure) => return Err(failure),
+        };
+        if cues.is_empty() {
+            skip("it has no text");
+            continue;
+        }
+        let name = unique(stream.language.clone(), "text", |name| made.iter().any(|one| one.name == name));
+        let label = stream.title.clone().or_else(|| stream.language.clone());
+        let label = unique(label, "Subtitles", |label| made.iter().any(|one| one.label == label));
+        made.push(publish(name.to_ascii_lowercase(), label, &stream, &cues, seconds, package)?);
+    }
+    std::fs::remove_dir_all(&work).ok();
+    Ok(made)
+}
+
+fn publish(
+    name: String,
+    label: String,
+    stream: &TextStream,
+    cues: &[text::Cue],
+    seconds: f64,
+    package: &mut Folder,
+) -> Result<Captions, Failure> {
+    let folder = format!("text/{name}");
+    let mut durations = Vec::new();
+    for (segment, duration) in text::segments(cues, seconds) {
+        durations.push(duration);
+        package.write(&format!("{folder}/{:05}.vtt", durations.len()), segment.as_bytes())?;
+    }
+    package.write(&format!("{folder}/{WHOLE}"), text::whole(cues).as_bytes())?;
+    Ok(Captions { name, label, stream: stream.clone(), folder, cues: cues.len(), segments: durations })
+}
+
+async fn extract(context: &Context<'_>, stream: &TextStream, work: &Path) -> Result<String, Failure> {
+    const FILE: &str = "text.vtt";
+    let mut args: Vec<OsString> =
+        "-hide_banner -nostdin -y -loglevel repeat+level+warning -nostats -progress pipe:1"
+            .split(' ')
+            .map(OsString::from)
+            .collect();
+    args.extend(input_flags().into_iter().map(OsString::from));
+    args.push("-i".into());
+    args.push(local(context.job.input));
+    let map = format!("0:{}", stream.index);
+    args.extend(["-map", &map, "-c:s", "webvtt", "-f", "webvtt", FILE].map(OsString::from));
+    let call = Invocation {
+        tool: Tool::Ffmpeg,
+        args,
+        input: Some(context.job.input.to_owned()),
+        extra_inputs: Vec::new(),
+        output_dir: Some(work.to_owned()),
+        limits: Limits {
+            wall: Duration::from_hours(1),
+            // Between two texts of a long film there may be nothing to report.
+            stall: Duration::from_mins(30),
+            cpu_seconds: 3600,
+            memory_bytes: 4 << 30,
+            file_bytes: MAX_BYTES,
+            output_bytes: MAX_BYTES,
+            stdout_bytes: 16 << 10,
+        },
+    };
+    context.tools.run(call, &mut |_| (), context.stop).await?;
+    let mut bytes = Vec::new();
+    std::fs::File::open(work.join(FILE))
+        .and_then(|file| file.take(MAX_BYTES).read_to_end(&mut bytes))
+        .map_err(|error| cannot_write(FILE, &error))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
