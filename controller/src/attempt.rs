@@ -164,7 +164,9 @@ impl Case<'_> {
         let told = task.view.is_some() && task.missing_since.is_none();
         if told && task.stopped_at.is_none() {
             return match self.overdue(task) {
-                Ok(reason) => stop(reason),
+                // A bucket that cannot be read shows no heartbeats either: silence counts only when it was listened to.
+                Ok((at, stop_reason::NO_HEARTBEAT)) if !self.read_since(at) => Verdict::Inspect,
+                Ok((_, reason)) => stop(reason),
                 Err(until) => Verdict::Wait { until, why: "the task is alive" },
             };
         }
@@ -173,7 +175,7 @@ impl Case<'_> {
             return Verdict::Wait { until: silent, why: "waiting for a sign of the task" };
         }
         let Some(stopped_at) = task.stopped_at else {
-            return stop(stop_reason::LOST);
+            return if self.read_since(silent) { stop(stop_reason::LOST) } else { Verdict::Inspect };
         };
         // Known to ECS: any container has been killed for good `stop_timeout` after the order. Unknown: nothing to wait for.
         let gone = if told { stopped_at + self.policy.stop_timeout } else { stopped_at };
@@ -183,8 +185,8 @@ impl Case<'_> {
         over(gone.max(silent))
     }
 
-    /// A living task that is past one of its deadlines: which; else when the next deadline is.
-    fn overdue(&self, task: &TaskRecord) -> Result<&'static str, Ms> {
+    /// A living task that is past one of its deadlines: since when and which; else when the next deadline is.
+    fn overdue(&self, task: &TaskRecord) -> Result<(Ms, &'static str), Ms> {
         let now = self.now.mono;
         let status = task.view.as_ref().map_or(TaskStatus::Starting, |view| view.status);
         let mut deadlines = Vec::with_capacity(2);
@@ -198,7 +200,7 @@ impl Case<'_> {
             deadlines.push((alive_at + 2 * self.policy.heartbeat_stale, stop_reason::NO_HEARTBEAT));
         }
         match deadlines.iter().find(|(at, _)| now >= *at) {
-            Some((_, reason)) => Ok(*reason),
+            Some(passed) => Ok(*passed),
             None => {
                 Err(deadlines.iter().map(|(at, _)| *at).min().unwrap_or(now + self.policy.describe_every))
             }
@@ -206,9 +208,11 @@ impl Case<'_> {
     }
 
     fn over_if_read_after(&self, at: Ms, ended: Ended) -> Verdict {
-        match self.read_at {
-            Some(read_at) if read_at >= at => Verdict::Over { ended: Box::new(ended), at },
-            _ => Verdict::Inspect,
-        }
+        if self.read_since(at) { Verdict::Over { ended: Box::new(ended), at } } else { Verdict::Inspect }
+    }
+
+    /// Whether the state bucket was read after `at`.
+    fn read_since(&self, at: Ms) -> bool {
+        self.read_at.is_some_and(|read_at| read_at >= at)
     }
 }
