@@ -221,16 +221,16 @@ pub fn l6_within_budget(what: &str, used: u64, allowed: u64) -> Kept {
     keep(used <= allowed, "L6", || format!("{used} {what}, {allowed} are allowed"))
 }
 
-/// Planning again without news asks for nothing again, and for no change of the world at all: what was planned is
-/// under way and holds its place.
+/// Planning again without news asks for nothing again.
 pub fn plans_once(first: &[Action], again: &[Action]) -> Kept {
-    let changes = |action: &Action| {
-        matches!(action, Action::Intend { .. } | Action::Launch { .. } | Action::Bury { .. } | Action::Stop { .. })
-    };
-    let more = again.iter().find(|action| changes(action) || first.contains(action));
-    keep(more.is_none(), "plan", || {
-        let names: Vec<_> = first.iter().map(Action::name).collect();
-        format!("after {names:?} planned again without news: {more:?}")
+    let more = again.iter().find(|action| first.contains(action));
+    keep(more.is_none(), "plan", || format!("planned again without news: {more:?}"))
+}
+
+/// The limit of tasks: whoever claims an attempt has room for it, claims under way included.
+pub fn limit_is_kept(claimed: bool, in_flight: usize, policy: &Policy) -> Kept {
+    keep(!claimed || in_flight <= policy.max_tasks, "limit", || {
+        format!("claimed with {in_flight} in flight, {} are allowed", policy.max_tasks)
     })
 }
 

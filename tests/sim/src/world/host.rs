@@ -1,6 +1,7 @@
 //! Controllers: the production reconciler in a process that may crash, stand still, and have a wrong clock.
 
 use transcode_controller::{
+    action::Action,
     clock::{Ms, Now},
     fact::{Fact, Hint},
     plan::plan,
@@ -213,10 +214,16 @@ impl World {
         let facts = std::mem::take(&mut host.inbox);
         let planned = core.turn(facts, now);
         let boot = host.boot;
-        if sampled && !planned.actions.is_empty() {
-            let again = plan(&core.policy, &core.ledger, now).actions;
-            self.check(invariants::plans_once(&planned.actions, &again));
-        }
+        let again = if sampled && !planned.actions.is_empty() {
+            plan(&core.policy, &core.ledger, now).actions
+        } else {
+            Vec::new()
+        };
+        let claimed = planned.actions.iter().any(|action| matches!(action, Action::Intend { .. }));
+        let in_flight = if claimed { core.ledger.tasks_in_flight(&core.policy, now) } else { 0 };
+        let found = invariants::plans_once(&planned.actions, &again)
+            .and_then(|()| invariants::limit_is_kept(claimed, in_flight, &core.policy));
+        self.check(found);
         if self.trace.kept() {
             let notes: Vec<_> = planned.notes.values().collect();
             self.trace.value(self.now, &format!("c{index} wakes {:?} at {}", planned.wake_at, now.mono), &notes);

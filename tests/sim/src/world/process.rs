@@ -33,6 +33,8 @@ pub(super) enum Step {
     Freeze(Ms),
     /// Its machine goes on.
     Thaw,
+    /// The platform takes it back.
+    TakenBack(&'static str, &'static str),
     /// SIGKILL.
     Kill,
     /// ECS has noticed its end.
@@ -110,6 +112,7 @@ impl World {
             Step::End(ending) => self.end(index, ending),
             Step::Freeze(length) => self.freeze(index, length),
             Step::Thaw => self.thaw(index),
+            Step::TakenBack(code, reason) => self.taken_back(index, code, reason),
             Step::Kill => self.gone(index, Some(137), None),
             Step::Noticed => self.noticed(index),
             Step::Purge => {
@@ -245,16 +248,26 @@ impl World {
         work
     }
 
-    fn interrupted_by(&mut self, index: usize, at: Ms, code: &str, reason: &str) {
-        // The code is set now and shown when ECS shows the end; the process has not been told yet.
-        if let Some(task) = self.tasks.get_mut(index) {
-            task.view.stop_code = Some(code.to_owned());
-            task.view.stopped_reason = Some(reason.to_owned());
+    fn interrupted_by(&mut self, index: usize, at: Ms, code: &'static str, reason: &'static str) {
+        self.task_after(index, at, Step::TakenBack(code, reason));
+    }
+
+    /// The platform takes the task back, with a warning or without.
+    fn taken_back(&mut self, index: usize, code: &'static str, reason: &'static str) {
+        if let Some(task) = self.tasks.get(index).filter(|task| !task.view.stopping) {
             let intent = Arc::clone(&task.intent);
             self.platform_trouble(&intent);
+            self.change(index, |view| {
+                view.stopping = true;
+                view.stop_code = Some(code.to_owned());
+                view.stopped_reason = Some(reason.to_owned());
+            });
         }
-        let step = if self.rng.chance(0.5) { Step::End(Ending::Interrupted) } else { Step::Kill };
-        self.task_after(index, at, step);
+        if self.rng.chance(0.5) {
+            self.end(index, Ending::Interrupted);
+        } else {
+            self.gone(index, Some(137), None);
+        }
     }
 
     /// SIGTERM reaches the process.
