@@ -28,6 +28,7 @@ impl Ledger {
             Fact::ReceiveFailed { queue, error: _ } => {
                 let receiving = self.receiving.entry(queue).or_default();
                 receiving.call = None;
+                receiving.served += 1;
                 receiving.failures += 1;
                 receiving.retry_at = now.mono + policy.call_backoff(receiving.failures);
             }
@@ -99,6 +100,7 @@ impl Ledger {
         let receiving = self.receiving.entry(queue.clone()).or_default();
         let asked_at = receiving.call.take().map_or(now.mono, |(_, at)| at);
         receiving.failures = 0;
+        receiving.served += messages.len().max(1) as u64;
         // An empty long poll has taken its time; one that comes back at once (an emulator, a fault) must not spin.
         receiving.retry_at = if messages.is_empty() { asked_at + policy.call_retry_base } else { now.mono };
         for message in messages {

@@ -29,6 +29,8 @@ pub struct Receiving {
     pub retry_at: Ms,
     /// Failed receives in a row.
     pub failures: usize,
+    /// Receives and messages so far: what the queue has had of its share.
+    pub served: u64,
 }
 
 /// A call that is made again and again for the controller as a whole.

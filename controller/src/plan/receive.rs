@@ -20,7 +20,12 @@ pub(super) fn plan(plan: &mut Plan, policy: &Policy, ledger: &Ledger, now: Now) 
     let mut room = room(policy, ledger, now);
     let mut queues: Vec<(&QueueName, u32)> =
         policy.queues.iter().map(|(name, weight)| (name, *weight)).collect();
-    queues.sort_by_key(|(_, weight)| std::cmp::Reverse(*weight));
+    // Whoever has had the least of its share comes first: with room for one message only, an empty queue of great
+    // weight would otherwise be asked for ever, and no other.
+    let had = |queue: &QueueName| ledger.receiving.get(queue).map_or(0, |receiving| receiving.served);
+    queues.sort_by_key(|(queue, weight)| {
+        (had(queue).saturating_mul(1000) / u64::from((*weight).max(1)), std::cmp::Reverse(*weight))
+    });
     for (index, (queue, weight)) in queues.iter().enumerate() {
         let idle = Receiving::default();
         let receiving = ledger.receiving.get(*queue).unwrap_or(&idle);
