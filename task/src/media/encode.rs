@@ -81,7 +81,9 @@ pub(super) async fn encode(
         (Err(_), Err(failure)) if halt.is_cancelled() && !context.stop.is_cancelled() => Err(failure),
         (Err(failure), _) => Err(blame(failure)),
         (Ok(_), cut) => {
-            let (tracks, package) = cut?;
+            let (tracks, package) = cut?.ok_or_else(|| {
+                Failure::new(FailureCode::Internal, "the encoder ended and its segments were given up")
+            })?;
             all_decoded(plan, &tracks)?;
             Ok((tracks, package))
         }
@@ -99,7 +101,8 @@ enum Tick {
     Done,
 }
 
-type Cutting = tokio::task::JoinHandle<Result<(Tracks, Folder), Failure>>;
+/// None if the encoder failed.
+type Cutting = tokio::task::JoinHandle<Result<Option<(Tracks, Folder)>, Failure>>;
 
 fn spawn_cutters(
     plan: &Plan,
@@ -127,7 +130,13 @@ fn spawn_cutters(
         .collect();
     tokio::task::spawn_blocking(move || {
         let mut work = || {
-            while let Ok(Tick::More) = heard.recv() {
+            loop {
+                match heard.recv() {
+                    Ok(Tick::Done) => break,
+                    Ok(Tick::More) => {}
+                    // The encoder failed. It says why; what is here is only what it left behind.
+                    Err(_) => return Ok(None),
+                }
                 for cutter in video.iter_mut().chain(&mut audio) {
                     cutter.advance(&mut package)?;
                 }
@@ -135,16 +144,14 @@ fn spawn_cutters(
             let mut finish = |cutters: Vec<Cutter>| {
                 cutters.into_iter().map(|cutter| cutter.finish(&mut package)).collect::<Result<Vec<_>, _>>()
             };
-            Ok(Tracks {
-                video: finish(std::mem::take(&mut video))?,
-                audio: finish(std::mem::take(&mut audio))?,
-            })
+            let video = finish(std::mem::take(&mut video))?;
+            Ok(Some(Tracks { video, audio: finish(std::mem::take(&mut audio))? }))
         };
         let result = work();
         if result.is_err() {
             halt.cancel();
         }
-        result.map(|tracks| (tracks, package))
+        result.map(|tracks| tracks.map(|tracks| (tracks, package)))
     })
 }
 

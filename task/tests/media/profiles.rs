@@ -1,6 +1,9 @@
 //! Codecs and options beyond the standard profile.
 
-use transcode_config::ladder::{Profile, VideoCodec};
+use transcode_config::{
+    contract::FailureCode,
+    ladder::{Profile, VideoCodec},
+};
 
 use crate::support::{ffprobe, quick, run, variant};
 
@@ -21,6 +24,14 @@ async fn encoded(codec: VideoCodec, preset: &str) -> (String, String) {
         "stream=codec_name,codec_tag_string,nb_read_frames",
     );
     (decoded, run.text("entry/master.m3u8"))
+}
+
+#[tokio::test]
+async fn an_encoder_that_fails_is_named_with_its_own_words() {
+    let profile = Profile { preset: "no-such-preset".into(), ..quick() };
+    let failure = run(&crate::support::clip(), &profile).await.result.unwrap_err();
+    assert_eq!(failure.code, FailureCode::EncodeFailed);
+    assert!(failure.evidence["stderr"].contains("no-such-preset"), "{:?}", failure.evidence);
 }
 
 #[tokio::test]
