@@ -178,6 +178,12 @@ impl World {
         if let Some(job) = job.and_then(|job| self.jobs.get_mut(job)) {
             job.tasks.push(index);
         }
+        if let Some(job) = job
+            && self.tasks_of(job, intent) > 1
+            && let Some(job) = self.jobs.get_mut(job)
+        {
+            job.platform.remove(&intent.attempt);
+        }
         if self.fault(Fault::StartFailure) {
             self.platform_trouble(intent);
             let delay = self.rng.spread(SECOND, 5 * MINUTE);
@@ -262,11 +268,22 @@ impl World {
         let _ = self.new_task(None, &intent, None);
     }
 
-    /// Remembers that the platform is to blame for the end of an attempt (S10).
+    /// Remembers that the platform is to blame for the end of an attempt (S10): where the attempt had one task at
+    /// most. Of two, the one that came too late says nothing of how the attempt ended.
     pub(super) fn platform_trouble(&mut self, intent: &Intent) {
-        let (attempt, key) = (intent.attempt, &intent.job);
-        if let Some(job) = self.by_key.get(key).and_then(|index| self.jobs.get_mut(*index)) {
+        let attempt = intent.attempt;
+        let Some(index) = self.job_of(&intent.job) else { return };
+        let tasks = self.tasks_of(index, intent);
+        if tasks <= 1
+            && let Some(job) = self.jobs.get_mut(index)
+        {
             job.platform.insert(attempt);
         }
+    }
+
+    /// How many tasks an attempt has had.
+    fn tasks_of(&self, job: usize, intent: &Intent) -> usize {
+        let tasks = self.jobs.get(job).into_iter().flat_map(|job| job.tasks.iter());
+        tasks.filter_map(|task| self.tasks.get(*task)).filter(|task| task.attempt() == intent.attempt).count()
     }
 }
