@@ -190,8 +190,12 @@ impl Case<'_> {
         let now = self.now.mono;
         let status = task.view.as_ref().map_or(TaskStatus::Starting, |view| view.status);
         let mut deadlines = Vec::with_capacity(2);
-        if status == TaskStatus::Starting {
-            deadlines.push((task.known_at + self.policy.start_timeout, stop_reason::START_TIMEOUT));
+        // A heartbeat is as good a sign of a start as ECS' word, which may be late.
+        if status == TaskStatus::Starting && self.attempt.heartbeat.is_none() {
+            let at = task.known_at + self.policy.start_timeout;
+            // Held against what ECS says then, not against what it said long before.
+            let at = if task.seen_at >= at { at } else { at.max(now.max(task.describe_at) + 1000) };
+            deadlines.push((at, stop_reason::START_TIMEOUT));
         } else {
             let running_at = task.running_at.unwrap_or(task.known_at);
             // The task keeps its run time itself; a quarter of an hour more is for one that cannot.

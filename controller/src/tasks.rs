@@ -19,6 +19,8 @@ pub struct TaskRecord {
     pub view: Option<TaskView>,
     /// When it became known (monotonic).
     pub known_at: Ms,
+    /// When ECS last said something of it that was not older than what it had said before.
+    pub seen_at: Ms,
     /// When it was first seen past its start.
     pub running_at: Option<Ms>,
     /// When it was seen ended.
@@ -45,6 +47,7 @@ impl TaskRecord {
             attempt,
             view: None,
             known_at: now,
+            seen_at: 0,
             running_at: None,
             ended_at: None,
             missing_since: None,
@@ -59,6 +62,9 @@ impl TaskRecord {
     /// Takes a view in, unless it is older than the one that is there. Says whether it was news.
     pub fn see(&mut self, view: TaskView, now: Ms) -> bool {
         self.missing_since = None;
+        if self.view.as_ref().is_none_or(|known| known.version <= view.version) {
+            self.seen_at = now;
+        }
         if self.view.as_ref().is_some_and(|known| known.version > view.version || known == &view) {
             return false;
         }
