@@ -20,6 +20,8 @@ pub(crate) enum Fault {
     Raw(&'static str),
     /// S3 carries it out; the answer is lost.
     LoseAnswer,
+    /// S3 carries it out; the answer comes once the test says so.
+    HoldAnswer(Arc<Notify>),
     /// It reaches S3; the body of the answer breaks off after so many bytes.
     Truncate(usize),
     /// It reaches nobody and is never answered.
@@ -125,6 +127,7 @@ impl Proxy {
         server.read_to_end(&mut answer).await.ok()?;
         match fault {
             Some(Fault::LoseAnswer) => return None,
+            Some(Fault::HoldAnswer(release)) => release.notified().await,
             Some(Fault::Truncate(bytes)) => {
                 let body = answer.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
                 answer.truncate(body + bytes);

@@ -108,6 +108,7 @@ fn assert_order(requests: &[String]) {
     };
     assert!(first("heartbeat.json") < first("/source-"), "{requests:?}");
     assert!(last(".m4s") < first("index.m3u8").min(first("/entry/")), "{puts:?}");
+    assert!(last("index.m3u8") < first("/entry/"), "{puts:?}");
     assert!(last("/entry/") < first("/files.json"), "{puts:?}");
     let register =
         requests.iter().position(|line| line.starts_with("PUT") && line.contains("terminal.json")).unwrap();

@@ -26,6 +26,22 @@ async fn ones_own_write_whose_answer_was_lost_is_recognised() {
 }
 
 #[tokio::test]
+async fn ones_own_register_is_not_taken_for_somebody_elses() {
+    let world = World::new("own").await;
+    let (attempt, release) = (world.launch(1, NEVER).await, Arc::new(Notify::new()));
+    world.proxy.fault("PUT", REGISTER, 1, Fault::HoldAnswer(release.clone()));
+    let mut task = world.task(attempt);
+    world.until("the register", async || world.register().await).await;
+    // Heartbeats go on while the answer is on its way, and the look after each would find a decided job.
+    let seq = world.heartbeat(attempt).await.unwrap().seq;
+    let later = async || (world.heartbeat(attempt).await?.seq >= seq + 2).then_some(());
+    world.until("two more heartbeats", later).await;
+    release.notify_one();
+    assert_eq!(task.exit().await, Some(0), "{}", task.log());
+    assert!(!task.log().contains("stopping"), "{}", task.log());
+}
+
+#[tokio::test]
 async fn a_conflict_is_tried_again() {
     let world = World::new("conflict").await;
     let attempt = world.launch(1, NEVER).await;

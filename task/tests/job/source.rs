@@ -89,7 +89,8 @@ async fn a_source_that_is_too_large_for_the_settings_or_the_disk() {
     (world.spec.max_source_bytes, world.spec.source.size) = (u64::MAX, None);
     let head = "HTTP/1.1 200 OK\r\ncontent-length: 9000000000000000\r\nconnection: close\r\n\r\n";
     world.proxy.fault("HEAD", "/source-disk", 1, Fault::Raw(head));
-    assert_refused(&world, FailureCode::DiskFull).await;
+    let failure = assert_refused(&world, FailureCode::DiskFull).await;
+    assert!(failure.evidence.contains_key("free_bytes"), "not asked first: {failure:?}");
 }
 
 #[tokio::test]

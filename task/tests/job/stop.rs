@@ -34,6 +34,11 @@ async fn assert_nothing_left(world: &World, task: &Task) {
     assert_no_encoder(world);
 }
 
+/// The work was stopped, not finished in vain.
+fn assert_cut_short(task: &Task) {
+    assert!(!task.log().contains(r#""message":"transcoded""#), "{}", task.log());
+}
+
 /// A process that has the task's work folder among its arguments, if there is one.
 fn encoder(world: &World) -> Option<String> {
     let scratch = world.scratch.path().to_str().unwrap();
@@ -81,6 +86,7 @@ async fn an_attempt_that_is_overtaken_stops() {
     let (attempt, mut task) = encoding(&world).await;
     world.intend(2, NEVER).await;
     assert_eq!(task.exit().await, Some(12), "{}", task.log());
+    assert_cut_short(&task);
     assert_eq!(world.heartbeat(attempt).await.unwrap().state, TaskState::Interrupted);
     assert_nothing_left(&world, &task).await;
 }
@@ -91,6 +97,7 @@ async fn an_attempt_whose_job_is_decided_stops() {
     let (_, mut task) = encoding(&world).await;
     world.put(&world.layout().terminal(), encode(&dead(&world))).await;
     assert_eq!(task.exit().await, Some(12), "{}", task.log());
+    assert_cut_short(&task);
     assert_eq!(world.register().await, Some(dead(&world)));
     assert!(world.published().await.is_empty());
     assert_no_encoder(&world);
