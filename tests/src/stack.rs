@@ -57,6 +57,7 @@ pub struct Stack {
     pub deployment: Deployment,
     /// How the controller is started.
     pub plan: ControllerPlan,
+    settings: Settings,
     folder: TempDir,
 }
 
@@ -88,7 +89,8 @@ impl Stack {
         let env = controller::environment(&emulator.endpoint, &fargate.endpoint);
         let plan =
             ControllerPlan::new("controller", &deployment, &options.settings, env, folder.path(), &logs)?;
-        let mut stack = Self { controller: None, fargate, emulator, deployment, plan, folder };
+        let settings = options.settings;
+        let mut stack = Self { controller: None, fargate, emulator, deployment, plan, settings, folder };
         if !options.without_controller {
             stack.start_controller().await?;
         }
@@ -115,6 +117,13 @@ impl Stack {
         self.controller = None;
         self.controller = Some(self.plan.start().await?);
         Ok(())
+    }
+
+    /// Starts one more controller beside the first, with the same settings and a name for its files.
+    pub async fn another_controller(&self, name: &str) -> Result<Process> {
+        let env = controller::environment(&self.emulator.endpoint, &self.fargate.endpoint);
+        let (folder, logs) = (self.folder.path(), self.folder.path().join("logs"));
+        ControllerPlan::new(name, &self.deployment, &self.settings, env, folder, &logs)?.start().await
     }
 
     /// The controller's process.

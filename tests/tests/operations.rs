@@ -1,0 +1,93 @@
+//! What an operator does to a running pipeline, and what must not matter to it.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::{os::unix::fs::PermissionsExt, time::Duration};
+
+use rustix::process::Signal;
+use transcode_config::contract::Outcome;
+use transcode_tests::{Stack, StackOptions};
+
+const LIMIT: Duration = Duration::from_mins(1);
+
+fn options(folder: &tempfile::TempDir, script: &str) -> StackOptions {
+    let path = folder.path().join("task.sh");
+    std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    StackOptions { task_program: Some(path), ..StackOptions::default() }
+        .setting("observe.describe_seconds", "1")
+        .setting("calls.receive_wait_seconds", "1")
+}
+
+async fn running_tasks(stack: &Stack, count: u64) {
+    stack
+        .wait_for(&format!("{count} tasks run"), LIMIT, async || {
+            let counters = stack.fargate.counters().await?;
+            Ok((counters["tasks"]["running"].as_u64() == Some(count)).then_some(()))
+        })
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn sigterm_hands_back_what_waits_leaves_tasks_running_and_ends_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut stack =
+        Stack::with(options(&folder, "sleep 600").setting("launch.max_tasks", "1")).await.unwrap();
+    stack.put_source_body("one.mp4", b"x".to_vec()).await.unwrap();
+    running_tasks(&stack, 1).await;
+    stack.signal_controller(Signal::TERM).unwrap();
+    // Ended, and everything that it held is visible again.
+    stack
+        .wait_for("the message is handed back", LIMIT, async || {
+            let counts = stack.jobs_waiting().await?;
+            Ok((counts.visible == 1 && counts.in_flight == 0).then_some(()))
+        })
+        .await
+        .unwrap();
+    stack
+        .wait_for("the controller has ended", LIMIT, async || {
+            let log = std::fs::read_to_string(stack.folder().join("logs/controller.out"))?;
+            Ok(log.contains("drain ended").then_some(()))
+        })
+        .await
+        .unwrap();
+    running_tasks(&stack, 1).await;
+
+    // The next one adopts the task; no second one.
+    stack.start_controller().await.unwrap();
+    stack
+        .wait_for("the message is held again", LIMIT, async || {
+            Ok((stack.jobs_waiting().await?.in_flight == 1).then_some(()))
+        })
+        .await
+        .unwrap();
+    assert_eq!(stack.fargate.counters().await.unwrap()["tasks"]["launched"], 1, "L4, L8");
+}
+
+#[tokio::test]
+async fn with_the_events_queue_dead_everything_still_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let dead = "\"http://127.0.0.1:9/123456789012/no-such-queue\"";
+    let stack = Stack::with(options(&folder, "exit 10").setting("events.queue_url", dead)).await.unwrap();
+    stack.put_source_body("quiet.mp4", b"x".to_vec()).await.unwrap();
+    let terminal = stack.wait_for_register("quiet.mp4", LIMIT).await.unwrap();
+    assert!(matches!(terminal.outcome, Outcome::Dead(_)));
+    stack.wait_for_empty_queue(LIMIT).await.unwrap();
+}
+
+#[tokio::test]
+async fn two_controllers_share_the_work_and_run_each_upload_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let stack = Stack::with(options(&folder, "exit 10")).await.unwrap();
+    let other = stack.another_controller("second").await.unwrap();
+    for n in 0..12 {
+        stack.put_source_body(&format!("{n}.mp4"), b"x".to_vec()).await.unwrap();
+    }
+    for n in 0..12 {
+        stack.wait_for_register(&format!("{n}.mp4"), LIMIT).await.unwrap();
+    }
+    stack.wait_for_empty_queue(LIMIT).await.unwrap();
+    assert_eq!(stack.fargate.counters().await.unwrap()["tasks"]["launched"], 12, "S14");
+    assert_eq!(stack.jobs().await.unwrap().len(), 12);
+    drop(other);
+}
