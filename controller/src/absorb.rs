@@ -14,6 +14,7 @@ use crate::{
     lease::{Content, Lease},
     ledger::Ledger,
     message::{Parsed, parse},
+    mutant::on,
     policy::Policy,
     task_view::{TaskArn, TaskView},
     tasks::TaskRecord,
@@ -34,7 +35,7 @@ impl Ledger {
             }
             Fact::Inspected { job, snapshot } => self.inspected(&job, *snapshot, policy, now),
             Fact::Unreadable { job, reason } => {
-                self.job_answered(&job, |job, _| job.unreadable = Some(reason));
+                self.job_answered(&job, |job, _| job.unreadable = (!on(35)).then_some(reason));
             }
             Fact::Intended { job, intent } => {
                 self.job_answered(&job, |job, _| job.learn_intent(*intent, None, policy, now));
@@ -88,9 +89,12 @@ impl Ledger {
                 if let Some(lease) = self.leases.get_mut(&message) {
                     lease.call = None;
                     lease.failures += 1;
-                    lease.retry_at = now.mono + policy.call_backoff(lease.failures);
+                    lease.retry_at = if on(34) { 0 } else { now.mono + policy.call_backoff(lease.failures) };
                 }
             }
+            Fact::Hinted(Hint::Task(arn)) if on(30) => self.described(&arn, policy, now, |task| {
+                task.ended_at.get_or_insert(now.mono);
+            }),
             Fact::Hinted(hint) => self.hinted(&hint, now),
             Fact::DrainRequested => self.draining = true,
         }
@@ -154,7 +158,7 @@ impl Ledger {
             if let Some(terminal) = snapshot.terminal {
                 job.decide(Arc::new(terminal), now.mono);
             } else if job.terminal().is_none() {
-                job.register = Register::Absent(asked_at);
+                job.register = Register::Absent(if on(31) { now.mono } else { asked_at });
             }
             if let Some(intent) = snapshot.intent {
                 task =
@@ -201,6 +205,9 @@ impl Ledger {
             };
             state.launch_failures += 1;
             state.launch_retry_at = now.mono + policy.call_backoff(state.launch_failures);
+            if on(32) && state.refused.is_none() {
+                state.refused = Some((now.mono, "any refusal".into()));
+            }
             if let Refusal::Definitive(reason) = refusal {
                 state.refused = Some((now.mono, reason));
             }
@@ -277,7 +284,7 @@ impl Ledger {
             job.call = None;
             job.claiming = false;
             job.failures += 1;
-            job.retry_at = now.mono + policy.call_backoff(job.failures);
+            job.retry_at = if on(33) { 0 } else { now.mono + policy.call_backoff(job.failures) };
         }
     }
 

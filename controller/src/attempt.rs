@@ -15,6 +15,7 @@ use transcode_config::contract::FailureCode;
 use crate::{
     clock::{Ms, Now},
     job::{AttemptState, Job},
+    mutant::on,
     outcome::{Ended, classify, stop_reason},
     policy::Policy,
     task_view::{TaskArn, TaskStatus},
@@ -86,7 +87,7 @@ impl Case<'_> {
 
     /// When the heartbeat goes stale, if it stands still.
     fn stale_at(&self) -> Ms {
-        self.attempt.heartbeat_at + self.policy.heartbeat_stale
+        self.attempt.heartbeat_at + if on(14) { 60_000 } else { self.policy.heartbeat_stale }
     }
 
     fn without_task(&self) -> Verdict {
@@ -98,10 +99,10 @@ impl Case<'_> {
             );
             return self.over_if_read_after(*at, ended);
         }
-        if self.now.wall < self.attempt.intent.launch_not_after_ms {
+        if self.now.wall < self.attempt.intent.launch_not_after_ms || on(9) {
             return Verdict::Launch { not_before: self.attempt.launch_retry_at };
         }
-        let at = self.silent_at().max(self.stale_at());
+        let at = if on(10) { self.now.mono } else { self.silent_at().max(self.stale_at()) };
         if self.now.mono < at {
             return Verdict::Wait {
                 until: at,
@@ -161,11 +162,19 @@ impl Case<'_> {
                 Verdict::Stop { task: arn.clone(), reason }
             }
         };
+        if on(8) && task.missing_since.is_some() {
+            return over(now);
+        }
         let told = task.view.is_some() && task.missing_since.is_none();
+        if on(11)
+            && let Some(at) = task.stopped_at
+        {
+            return over(at);
+        }
         if told && task.stopped_at.is_none() {
             return match self.overdue(task) {
                 // A bucket that cannot be read shows no heartbeats either: silence counts only when it was listened to.
-                Ok((at, stop_reason::NO_HEARTBEAT)) if !self.read_since(at) => Verdict::Inspect,
+                Ok((at, stop_reason::NO_HEARTBEAT)) if !self.read_since(at) && !on(12) => Verdict::Inspect,
                 Ok((_, reason)) => stop(reason),
                 Err(until) => Verdict::Wait { until, why: "the task is alive" },
             };
@@ -174,7 +183,7 @@ impl Case<'_> {
         if now < silent {
             return Verdict::Wait { until: silent, why: "waiting for a sign of the task" };
         }
-        let Some(stopped_at) = task.stopped_at else {
+        let Some(stopped_at) = task.stopped_at.or(on(7).then_some(now)) else {
             return if self.read_since(silent) { stop(stop_reason::LOST) } else { Verdict::Inspect };
         };
         // Known to ECS: any container has been killed for good `stop_timeout` after the order. Unknown: nothing to wait for.
@@ -194,7 +203,7 @@ impl Case<'_> {
         if status == TaskStatus::Starting && self.attempt.heartbeat.is_none() {
             let at = task.known_at + self.policy.start_timeout;
             // Held against what ECS says then, not against what it said long before.
-            let at = if task.seen_at >= at { at } else { at.max(now.max(task.describe_at) + 1000) };
+            let at = if task.seen_at >= at || on(13) { at } else { at.max(now.max(task.describe_at) + 1000) };
             deadlines.push((at, stop_reason::START_TIMEOUT));
         } else {
             let running_at = task.running_at.unwrap_or(task.known_at);
@@ -217,6 +226,6 @@ impl Case<'_> {
 
     /// Whether the state bucket was read after `at`.
     fn read_since(&self, at: Ms) -> bool {
-        self.read_at.is_some_and(|read_at| read_at >= at)
+        on(6) || self.read_at.is_some_and(|read_at| read_at >= at)
     }
 }

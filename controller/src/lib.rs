@@ -45,6 +45,10 @@ pub mod job;
 pub mod lease;
 pub mod ledger;
 pub mod message;
+#[cfg(feature = "mutants")]
+pub mod mutant;
+#[cfg(not(feature = "mutants"))]
+mod mutant;
 #[cfg(feature = "aws")]
 pub mod observe;
 pub mod outcome;

@@ -6,7 +6,10 @@ use transcode_config::contract::{
     Budget, ExitCode, Failure, FailureCode, Heartbeat, PastAttempt, TaskState, Who,
 };
 
-use crate::task_view::{TaskArn, TaskView};
+use crate::{
+    mutant::on,
+    task_view::{TaskArn, TaskView},
+};
 
 /// `stoppedReason` of our own StopTask calls. They come back in the task's description, so a restarted controller
 /// knows why its predecessor stopped a task.
@@ -72,7 +75,7 @@ fn budget(code: FailureCode) -> Budget {
             | FailureCode::SourceDenied
             | FailureCode::OutputDenied
     ) || code.info().who == Who::Aws;
-    if platform { Budget::Platform } else { Budget::Job }
+    if platform && !on(25) { Budget::Platform } else { Budget::Job }
 }
 
 /// What the task's last heartbeat says.

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use aws_sdk_s3::{Client, error::SdkError, operation::put_object::PutObjectError, primitives::ByteStream};
-use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_sdk_s3::{Client, operation::get_object::GetObjectError, primitives::ByteStream};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use transcode_config::{
     contract::{
@@ -22,9 +21,9 @@ use crate::{
     ports::{InspectError, Store},
 };
 
-/// Retries of a conditional write that met another one on the same key (409). Two controllers and a task at most write
+/// Tries of a conditional write that met another one on the same key (409). Two controllers and a task at most write
 /// to one key, so the second try nearly always gets its answer.
-const CONFLICT_RETRIES: u32 = 3;
+const CONFLICT_TRIES: u32 = 4;
 
 /// Wait after the first 409; doubles.
 const CONFLICT_WAIT: Duration = Duration::from_millis(50);
@@ -44,7 +43,14 @@ const COPY: &str = "s3:CopyObject";
 const COPY_SOURCE: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
-type PutError = SdkError<PutObjectError, HttpResponse>;
+/// What became of a conditional write.
+enum Put {
+    Created,
+    /// There is an object.
+    Exists,
+    /// Another conditional write on the same key was under way, and neither is known to have won.
+    Conflict,
+}
 
 /// [`Store`] on S3.
 #[derive(Debug, Clone)]
@@ -69,11 +75,7 @@ impl S3Store {
         let answer = self.clients.read.get_object().bucket(&self.bucket).key(key).send().await;
         let body = match answer {
             Ok(object) => object.body,
-            Err(error)
-                if error
-                    .as_service_error()
-                    .is_some_and(aws_sdk_s3::operation::get_object::GetObjectError::is_no_such_key) =>
-            {
+            Err(error) if error.as_service_error().is_some_and(GetObjectError::is_no_such_key) => {
                 return Ok(None);
             }
             Err(error) => return Err(InspectError::Call(call_error(GET, &error))),
@@ -91,19 +93,29 @@ impl S3Store {
     async fn create<D: Document>(&self, key: &str, document: &D) -> Result<bool, CallError> {
         let body = encode(document);
         let mut wait = CONFLICT_WAIT;
-        for _ in 0..CONFLICT_RETRIES {
-            match created(self.put(key, body.clone()).await) {
-                Err(error) if status(&error) == Some(409) => tokio::time::sleep(wait).await,
-                answer => return answer.map_err(|error| call_error(PUT, &error)),
+        for _ in 0..CONFLICT_TRIES {
+            match self.put(key, body.clone()).await? {
+                Put::Created => return Ok(true),
+                Put::Exists => return Ok(false),
+                Put::Conflict => tokio::time::sleep(wait).await,
             }
             wait *= 2;
         }
-        created(self.put(key, body).await).map_err(|error| call_error(PUT, &error))
+        Err(failed(PUT, Class::Transient, format!("{key}: always another conditional write under way")))
     }
 
-    async fn put(&self, key: &str, body: Vec<u8>) -> Result<(), PutError> {
+    /// One conditional write.
+    async fn put(&self, key: &str, body: Vec<u8>) -> Result<Put, CallError> {
         let request = self.clients.write.put_object().bucket(&self.bucket).key(key).if_none_match("*");
-        request.content_type("application/json").body(ByteStream::from(body)).send().await.map(|_| ())
+        let body = ByteStream::from(body);
+        match request.content_type("application/json").body(body).send().await {
+            Ok(_) => Ok(Put::Created),
+            Err(error) => match status(&error) {
+                Some(412) => Ok(Put::Exists),
+                Some(409) => Ok(Put::Conflict),
+                _ => Err(call_error(PUT, &error)),
+            },
+        }
     }
 
     /// The newest attempt that has an intent.
@@ -204,16 +216,6 @@ impl Store for S3Store {
             self.copy(&winner.bucket, entry).await?;
         }
         Ok(())
-    }
-}
-
-/// Whether a conditional write created its object.
-#[allow(clippy::result_large_err, reason = "the SDK's own error, taken apart at once")]
-fn created(answer: Result<(), PutError>) -> Result<bool, PutError> {
-    match answer {
-        Ok(()) => Ok(true),
-        Err(error) if status(&error) == Some(412) => Ok(false),
-        Err(error) => Err(error),
     }
 }
 

@@ -14,6 +14,7 @@ use crate::{
     job::{AttemptState, Job, Register},
     ledger::Ledger,
     message::Request,
+    mutant::on,
     outcome::Ended,
     policy::Policy,
 };
@@ -101,7 +102,7 @@ impl<'a> View<'a> {
                 let planned =
                     plan.actions.iter().filter(|action| matches!(action, Action::Launch { .. })).count();
                 let at = not_before.max(self.ledger.launch_allowed_at(self.policy, planned as u64, self.now));
-                if at <= now {
+                if at <= now || on(19) {
                     plan.act(Action::Launch { intent: Arc::clone(&attempt.intent) });
                 } else {
                     plan.note(key, WAITING_TO_LAUNCH, Some(at));
@@ -127,13 +128,16 @@ impl<'a> View<'a> {
         job.request.as_ref()?;
         let number = attempt.intent.attempt;
         let mut history = attempt.intent.history.clone();
+        if on(16) {
+            history.clear();
+        }
         history.push(ended.past(number));
-        if !ended.failure.code.info().retryable || !self.policy.allows_another(&history) {
+        if (!ended.failure.code.info().retryable && !on(15)) || !self.policy.allows_another(&history) {
             plan.act(bury(key, ended, history, self.ledger, self.now));
             return None;
         }
         let due = at + self.policy.attempt_backoff(key, &history);
-        if self.now.mono < due {
+        if self.now.mono < due && !on(17) {
             let why = format!("attempt {number} failed ({}); next attempt after backoff", ended.failure.code);
             plan.note(key, why, Some(due));
             return None;
@@ -145,7 +149,7 @@ impl<'a> View<'a> {
     fn claim(self, plan: &mut Plan, mut candidates: Vec<Candidate<'_>>) {
         candidates.sort_by_key(|candidate| candidate.job.since);
         let in_flight = self.ledger.tasks_in_flight(self.policy, self.now);
-        let mut room = self.policy.max_tasks.saturating_sub(in_flight);
+        let mut room = if on(18) { usize::MAX } else { self.policy.max_tasks.saturating_sub(in_flight) };
         let hold = self.hold();
         for candidate in candidates {
             let key = candidate.key;
@@ -192,7 +196,7 @@ impl<'a> View<'a> {
             attempt,
             task_definition: self.ledger.task_definition.clone().unwrap_or_default(),
             variant: self.policy.variant_after(&candidate.history),
-            launch_not_after_ms: self.now.wall + self.policy.launch_deadline,
+            launch_not_after_ms: self.now.wall + if on(22) { 0 } else { self.policy.launch_deadline },
             created_at_ms: self.now.wall,
             nonce: format!("{}/{attempt}", self.ledger.instance),
             history: candidate.history.clone(),
@@ -213,7 +217,8 @@ fn bury(key: &JobKey, ended: &Ended, history: Vec<PastAttempt>, ledger: &Ledger,
     if failure.code.info().retryable {
         failure = failure.with("attempts_spent", history.len());
     }
-    let last_task_arn = history.iter().rev().find_map(|past| past.task_arn.clone());
+    let last_task_arn = history.iter().rev().find_map(|past| past.task_arn.clone()).filter(|_| !on(20));
+    let history = if on(21) { Vec::new() } else { history };
     let terminal = Terminal {
         schema: SCHEMA,
         job: key.clone(),

@@ -11,6 +11,7 @@ use crate::{
     fact::MessageId,
     lease::{Content, Lease},
     ledger::Ledger,
+    mutant::on,
     policy::Policy,
 };
 
@@ -25,7 +26,7 @@ pub(super) fn plan(plan: &mut Plan, policy: &Policy, ledger: &Ledger, now: Now) 
         match next(message, lease, policy, ledger, now) {
             Some(action) => plan.act(action),
             // Past the time to extend and nothing done: near the 12 h cap. All that is left to come is its end.
-            None if lease.extend_at(policy) <= now.mono => plan.wake(lease.deadline),
+            None if lease.extend_at(policy) <= now.mono && !on(1) => plan.wake(lease.deadline),
             None => plan.wake(lease.extend_at(policy)),
         }
     }
@@ -34,10 +35,14 @@ pub(super) fn plan(plan: &mut Plan, policy: &Policy, ledger: &Ledger, now: Now) 
 fn next(message: &MessageId, lease: &Lease, policy: &Policy, ledger: &Ledger, now: Now) -> Option<Action> {
     let named = lease.named(message);
     let jobs = match &lease.content {
+        Content::Parked(_) if on(2) => return Some(Action::Delete { lease: named }),
         Content::Parked(_) => return Some(Action::Release { lease: named, after_ms: policy.park }),
         Content::Jobs(jobs) => jobs,
     };
     if let Some(letter) = jobs.iter().find_map(|job| letter(message, lease, job, ledger)) {
+        if on(5) {
+            return Some(Action::Delete { lease: named });
+        }
         return Some(Action::DeadLetter(Box::new(letter)));
     }
     if jobs.iter().all(|job| settled(lease, job, ledger)) {
@@ -71,8 +76,8 @@ fn letter(message: &MessageId, lease: &Lease, key: &JobKey, ledger: &Ledger) -> 
 fn settled(lease: &Lease, key: &JobKey, ledger: &Ledger) -> bool {
     let Some(job) = ledger.jobs.get(key) else { return false };
     match job.terminal().map(|terminal| &terminal.outcome) {
-        Some(Outcome::Succeeded(_)) => job.published,
+        Some(Outcome::Succeeded(_)) => job.published || on(3),
         Some(Outcome::Dead(_)) => lease.lettered.contains(key),
-        None => false,
+        None => on(4) && !job.tasks.is_empty(),
     }
 }

@@ -2,7 +2,8 @@
 
 use super::Plan;
 use crate::{
-    action::Action, clock::Now, ledger::Ledger, outcome::stop_reason, policy::Policy, task_view::TaskArn,
+    action::Action, clock::Now, ledger::Ledger, mutant::on, outcome::stop_reason, policy::Policy,
+    task_view::TaskArn,
 };
 
 /// DescribeTasks takes no more.
@@ -49,7 +50,8 @@ fn orphans(plan: &mut Plan, policy: &Policy, ledger: &Ledger, now: Now) {
         }
         let newest = job.attempt.as_ref().map(|state| (state.intent.attempt, state.intent.created_at_ms));
         let since = match (job.terminal(), newest) {
-            (Some(_), _) => job.decided_at,
+            (Some(_), _) if !on(28) => job.decided_at,
+            (None, _) if on(29) && job.leases.is_empty() => task.known_at,
             (None, Some((newest, _))) if newest > task.attempt => task.known_at,
             _ => continue,
         };

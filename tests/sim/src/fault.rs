@@ -155,6 +155,10 @@ impl Faults {
 
     /// Faults that struck, with how often.
     pub fn struck(&self) -> impl Iterator<Item = (Fault, u64)> {
-        Fault::ALL.iter().copied().zip(self.sources.iter().map(|source| source.hits)).filter(|(_, hits)| *hits > 0)
+        Fault::ALL
+            .iter()
+            .copied()
+            .zip(self.sources.iter().map(|source| source.hits))
+            .filter(|(_, hits)| *hits > 0)
     }
 }

@@ -20,12 +20,7 @@ use transcode_config::contract::{
     Attempt, Budget, Dead, Intent, JobKey, Outcome, PastAttempt, Succeeded, Terminal,
 };
 use transcode_controller::{
-    action::Action,
-    clock::Ms,
-    fact::MessageId,
-    message::Request,
-    policy::Policy,
-    task_view::TaskArn,
+    action::Action, clock::Ms, fact::MessageId, message::Request, policy::Policy, task_view::TaskArn,
 };
 
 use crate::{
@@ -98,6 +93,13 @@ pub fn s5_previous_is_over(job: &JobTruth, intent: &Intent, tasks: &[&Task]) -> 
     })
 }
 
+/// S5: the register is absent when the next attempt is claimed. A claim that was long on its way does not count: the
+/// register was absent when it was sent.
+pub fn s5_undecided(job: &JobTruth, late: bool) -> Kept {
+    let succeeded = job.terminal.as_ref().is_some_and(|it| matches!(it.outcome, Outcome::Succeeded(_)));
+    keep(!succeeded || late, "S5", || format!("{} was claimed again after it had succeeded", job.key()))
+}
+
 /// S5, for the last attempt: nothing works any more, when the job is given up.
 pub fn s5_dead_when_over(job: &JobTruth, tasks: &[&Task]) -> Kept {
     let working = tasks.iter().find(|task| matches!(task.proc, Proc::Working(_)));
@@ -141,6 +143,7 @@ pub fn s9_budgets(job: &JobTruth, intent: &Intent, policy: &Policy) -> Kept {
     let holds = spent(history, Budget::Job) < policy.max_attempts
         && spent(history, Budget::Platform) < policy.max_platform_attempts
         && history.len() == job.intents.len()
+        && history.iter().all(|past| past.code.info().retryable)
         && history.iter().zip(1..).all(|(past, number)| past.attempt.number() == number);
     keep(holds, "S9", || format!("{}: attempt {} after {history:?}", job.key(), intent.attempt))
 }
@@ -157,15 +160,19 @@ pub fn s9_dead_when_spent(job: &JobTruth, dead: &Dead, policy: &Policy) -> Kept 
 
 /// S10: what the platform did is charged to the platform.
 pub fn s10_platform_pays(platform: &BTreeSet<Attempt>, history: &[PastAttempt]) -> Kept {
-    let wrong =
-        history.iter().find(|past| past.budget == Budget::Job && platform.contains(&past.attempt));
+    let wrong = history.iter().find(|past| past.budget == Budget::Job && platform.contains(&past.attempt));
     keep(wrong.is_none(), "S10", || format!("charged to the job: {wrong:?}"))
 }
 
 /// S11: a dead register carries code, attempts and the last task.
 pub fn s11_dead_says_why(job: &JobTruth, dead: &Dead) -> Kept {
     keep(dead.attempts.len() == job.intents.len(), "S11", || {
-        format!("{} died after {} attempts, its register lists {}", job.key(), job.intents.len(), dead.attempts.len())
+        format!(
+            "{} died after {} attempts, its register lists {}",
+            job.key(),
+            job.intents.len(),
+            dead.attempts.len()
+        )
     })?;
     let known = dead.attempts.iter().rev().find_map(|past| past.task_arn.as_ref());
     keep(!dead.failure.message.is_empty() && dead.last_task_arn.as_ref() == known, "S11", || {

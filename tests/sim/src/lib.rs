@@ -8,10 +8,12 @@
 
 pub mod fault;
 pub mod invariants;
+pub mod mutants;
 pub mod report;
 pub mod rng;
 pub mod rows;
 pub mod run;
 pub mod setup;
 pub mod shrink;
+pub mod weak;
 pub mod world;

@@ -60,7 +60,8 @@ impl Totals {
 pub fn failure_text(report: &Report) -> String {
     let Some((step, violation)) = &report.violation else { return String::new() };
     let (left, last) = shrink(report);
-    let shrunk = last.violation.map(|(step, violation)| format!("{violation} (step {step})")).unwrap_or_default();
+    let shrunk =
+        last.violation.map(|(step, violation)| format!("{violation} (step {step})")).unwrap_or_default();
     format!(
         "seed {} broke a promise at step {step}: {violation}\n\
          faults that are needed for it: {left:?}\n\

@@ -5,7 +5,10 @@ pub const ROWS: u8 = 64;
 
 /// Rows that do not exist at this level, with the reason; other tests are answerable for them.
 pub const EXCLUDED: [(u8, &str); 4] = [
-    (9, "retention about to expire: a report with no effect on the protocol; checked where metrics are checked"),
+    (
+        9,
+        "retention about to expire: a report with no effect on the protocol; checked where metrics are checked",
+    ),
     (36, "override over 8192 characters: a matter of the adapter's bytes; intents here are values"),
     (55, "full disk and slow stdout of the controller: the core neither writes files nor logs"),
     (62, "ffmpeg outlives its parent: process groups exist only in the real task"),

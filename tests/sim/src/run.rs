@@ -89,8 +89,10 @@ fn come_to_rest(world: &mut World) -> Ms {
             break;
         }
         if world.now > until {
-            world.violation =
-                open.map(|what| Violation { id: "L2", what: format!("{} ms after faults stopped: {what}", until - from) });
+            world.violation = open.map(|what| Violation {
+                id: "L2",
+                what: format!("{} ms after faults stopped: {what}", until - from),
+            });
             return 0;
         }
         let next = world.now + MINUTE;
@@ -105,7 +107,8 @@ fn come_to_rest(world: &mut World) -> Ms {
         // A request that was under way for a day may still bring a task up; it looks around and ends.
         let again = unrest(world, |task| matches!(task.proc, Proc::Working(_)));
         let what = if world.began == began { again } else { Some("a task began to work".into()) };
-        world.violation = what.map(|what| Violation { id: "L2", what: format!("it did not stay at rest: {what}") });
+        world.violation =
+            what.map(|what| Violation { id: "L2", what: format!("it did not stay at rest: {what}") });
     }
     settled_in
 }

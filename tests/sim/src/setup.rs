@@ -94,6 +94,8 @@ pub struct Setup {
     pub uploads: Vec<Upload>,
     /// Longest work of one attempt.
     pub work: Ms,
+    /// Whether short work is as frequent as long work, rather than as each of its orders of magnitude.
+    pub even_work: bool,
     /// Share of bad jobs, in percent.
     pub bad: u64,
     /// Tasks that the account's quota allows.
@@ -114,6 +116,8 @@ pub struct Setup {
     pub definitions: Vec<Ms>,
     /// When somebody else starts a task under our name.
     pub foreign: Vec<Ms>,
+    /// Longest time from a fact's arrival to the turn that takes it in.
+    pub pace: Ms,
     /// Whether events reach the controllers.
     pub hints: bool,
     /// Whether clocks jump.
@@ -130,7 +134,7 @@ impl Setup {
         let mut rng = Rng::new(mix(&[seed, 3]));
         let policy = policy(&mut rng, crowd);
         let heal_at = rng.spread(HOUR, 30 * HOUR);
-        let jobs = if crowd { 5000 } else { rng.spread(1, 48) };
+        let jobs = if crowd { 5000 } else { rng.spread(1, 200) };
         let uploads = uploads(&mut rng, jobs, heal_at, crowd);
         let often = |rng: &mut Rng, low, high| if rng.chance(0.5) { rng.spread(low, high) } else { 0 };
         let mut setup = Self {
@@ -140,7 +144,8 @@ impl Setup {
             offset: policy.clock_skew / 2,
             heal_at,
             uploads,
-            work: rng.spread(MINUTE, policy.max_run),
+            work: if rng.chance(0.5) { rng.spread(MINUTE, policy.max_run) } else { policy.max_run * 9 / 10 },
+            even_work: rng.chance(0.5),
             bad: rng.pick(&[0, 5, 30, 100], 5),
             quota: if rng.chance(0.2) { policy.max_tasks.div_ceil(2) } else { usize::MAX },
             max_receives: if rng.chance(0.1) { 5 } else { 0 },
@@ -151,6 +156,7 @@ impl Setup {
             redrives: Vec::new(),
             definitions: Vec::new(),
             foreign: Vec::new(),
+            pace: rng.spread(50, 8 * SECOND),
             hints: rng.chance(0.6),
             jumps: rng.chance(0.3),
             newer: if rng.chance(0.1) { 4 } else { 0 },
@@ -162,7 +168,13 @@ impl Setup {
     }
 
     fn draw_times(&mut self, rng: &mut Rng) {
-        let kinds = [Episode::StateDenied, Episode::Credentials, Episode::BrownOut, Episode::HintsDead, Episode::AllDown];
+        let kinds = [
+            Episode::StateDenied,
+            Episode::Credentials,
+            Episode::BrownOut,
+            Episode::HintsDead,
+            Episode::AllDown,
+        ];
         for kind in kinds {
             if rng.chance(0.12) {
                 let from = rng.below(self.heal_at);
@@ -188,7 +200,7 @@ impl Setup {
 fn policy(rng: &mut Rng, crowd: bool) -> Policy {
     let visibility = rng.spread(100 * SECOND, 12 * HOUR);
     let retry_base = rng.spread(SECOND, MINUTE);
-    let max_tasks = if crowd { 5000 } else { usize::try_from(rng.spread(1, 40)).unwrap_or(1) };
+    let max_tasks = if crowd { 5000 } else { usize::try_from(rng.spread(1, 200)).unwrap_or(1) };
     let spot = rng.chance(0.5);
     let mut queues = BTreeMap::from([("jobs".to_owned(), 1)]);
     if rng.chance(0.3) {

@@ -12,6 +12,7 @@ use super::{Event, World};
 use crate::{
     fault::Fault,
     setup::{CALL_TIMEOUT, Episode, HOUR, MINUTE, SECOND},
+    weak,
 };
 
 /// How long a receive waits for a message.
@@ -67,7 +68,9 @@ fn failure(action: &Action, class: Class) -> Fact {
         Action::Resync => Fact::Resynced { complete: false },
         Action::Resolve => Fact::ResolveFailed { error },
         Action::Stop { task, .. } => Fact::StopFailed { task: task.clone(), error },
-        Action::DeadLetter(letter) => Fact::MessageCallFailed { message: letter.lease.message.clone(), error },
+        Action::DeadLetter(letter) => {
+            Fact::MessageCallFailed { message: letter.lease.message.clone(), error }
+        }
         Action::Delete { lease } | Action::Extend { lease, .. } | Action::Release { lease, .. } => {
             Fact::MessageCallFailed { message: lease.message.clone(), error }
         }
@@ -80,7 +83,7 @@ impl World {
         if let Action::Launch { intent } = &action {
             self.count_launch(host);
             // The adapter looks at the clock once more.
-            if self.host_wall(host) >= intent.launch_not_after_ms {
+            if self.host_wall(host) >= intent.launch_not_after_ms && !weak::on(weak::SENT_LATE) {
                 let facts = vec![failure(&action, Class::Transient)];
                 return self.deliver(host, boot, facts);
             }
@@ -97,8 +100,18 @@ impl World {
         };
         let deaf = matches!(fate, Fate::AnswerLost | Fate::Late(_) | Fate::NeverArrives);
         let poll_until = self.now + LONG_POLL;
-        let call =
-            Call { host, boot, action, stage: 0, snapshot: None, answer, deaf, answered: false, pending, poll_until };
+        let call = Call {
+            host,
+            boot,
+            action,
+            stage: 0,
+            snapshot: None,
+            answer,
+            deaf,
+            answered: false,
+            pending,
+            poll_until,
+        };
         let index = self.keep(call);
         let delay = self.rng.between(2, 150);
         match fate {
@@ -198,7 +211,11 @@ impl World {
             Action::Extend { .. } if self.fault(Fault::ExtendFails) => Fate::NeverArrives,
             Action::Delete { .. } if self.fault(Fault::DeleteFails) => Fate::Refused(Class::Transient),
             Action::Delete { .. } if self.fault(Fault::DeleteLost) => {
-                if self.rng.chance(0.5) { Fate::AnswerLost } else { Fate::Late(self.rng.spread(SECOND, HOUR)) }
+                if self.rng.chance(0.5) {
+                    Fate::AnswerLost
+                } else {
+                    Fate::Late(self.rng.spread(SECOND, HOUR))
+                }
             }
             _ => Fate::Ordinary,
         }
@@ -255,12 +272,10 @@ impl World {
         call.stage += 1;
         let soon = self.now + self.rng.between(5, 200);
         let fact = match &call.action {
-            Action::Receive { queue, max } => {
-                match self.receive(queue, *max, call.poll_until) {
-                    Ok(fact) => fact,
-                    Err(again) => return Some(again),
-                }
-            }
+            Action::Receive { queue, max } => match self.receive(queue, *max, call.poll_until) {
+                Ok(fact) => fact,
+                Err(again) => return Some(again),
+            },
             Action::Inspect { job } | Action::Bury { job, .. } if self.is_newer(job) => {
                 Fact::Unreadable { job: job.clone(), reason: "schema 2".into() }
             }
@@ -278,7 +293,7 @@ impl World {
             }
             // The specification first.
             Action::Intend { .. } | Action::Publish { .. } if stage == 0 => return Some(soon),
-            Action::Intend { intent, .. } => match self.put_intent(intent) {
+            Action::Intend { intent, .. } => match self.put_intent(intent, call.deaf) {
                 Some(there) => Fact::Intended { job: there.job.clone(), intent: Box::new((*there).clone()) },
                 None => failure(&call.action, Class::Transient),
             },
@@ -321,7 +336,9 @@ impl World {
                 answer.extend(views.into_iter().map(|view| Fact::TaskSeen(Box::new(view))));
                 Fact::Resynced { complete: true }
             }
-            Action::Resolve => Fact::Resolved { task_definition: format!("arn:definition:{}", self.definition) },
+            Action::Resolve => {
+                Fact::Resolved { task_definition: format!("arn:definition:{}", self.definition) }
+            }
             Action::Stop { task, reason } => {
                 self.stop(task, reason);
                 Fact::Stopped { task: task.clone() }

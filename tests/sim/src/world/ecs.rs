@@ -14,6 +14,7 @@ use crate::{
     fault::Fault,
     invariants,
     setup::{HOUR, MINUTE, SECOND},
+    weak,
 };
 
 const RUN_TASK: &str = "ecs:RunTask";
@@ -94,7 +95,10 @@ fn number(arn: &TaskArn) -> Option<usize> {
 impl World {
     /// RunTask reaches ECS. `Conflict` is answered as the adapter does it: with the task that is there.
     pub(super) fn run_task(&mut self, intent: &Arc<Intent>) -> Result<TaskArn, Refusal> {
-        let token = intent.client_token();
+        let mut token = intent.client_token();
+        if weak::on(weak::RANDOM_TOKEN) {
+            token = format!("{token}-{}", self.tokens.len());
+        }
         let now = self.now;
         if let Some(known) = self.tokens.get(&token).cloned().filter(|known| self.token_lives(known)) {
             let _ = self.fault(Fault::Conflict);
@@ -121,7 +125,7 @@ impl World {
         let mut entry = Token { intent: Arc::clone(intent), task: None, made_at: now };
         if self.fault(Fault::LaunchFailures) {
             self.tokens.insert(token, entry);
-            self.platform_trouble(intent);
+            self.platform_trouble(intent, 0);
             return Err(Refusal::Definitive("RESOURCE:CPU".into()));
         }
         let job = self.by_key.get(&intent.job).copied();
@@ -185,7 +189,7 @@ impl World {
             job.platform.remove(&intent.attempt);
         }
         if self.fault(Fault::StartFailure) {
-            self.platform_trouble(intent);
+            self.platform_trouble(intent, 1);
             let delay = self.rng.spread(SECOND, 5 * MINUTE);
             self.after(delay, Event::Task(index, 0, Step::FailsToStart));
         } else {
@@ -270,11 +274,11 @@ impl World {
 
     /// Remembers that the platform is to blame for the end of an attempt (S10): where the attempt had one task at
     /// most. Of two, the one that came too late says nothing of how the attempt ended.
-    pub(super) fn platform_trouble(&mut self, intent: &Intent) {
+    pub(super) fn platform_trouble(&mut self, intent: &Intent, its_tasks: usize) {
         let attempt = intent.attempt;
         let Some(index) = self.job_of(&intent.job) else { return };
         let tasks = self.tasks_of(index, intent);
-        if tasks <= 1
+        if tasks <= its_tasks
             && let Some(job) = self.jobs.get_mut(index)
         {
             job.platform.insert(attempt);

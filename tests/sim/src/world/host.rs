@@ -83,7 +83,8 @@ impl World {
     pub(super) fn up(&mut self, index: usize, boot: u32) {
         let (policy, rules) = (self.setup.policy.clone(), self.setup.rules.clone());
         let now = self.now;
-        let Some(host) = self.hosts.get_mut(index).filter(|host| host.boot == boot && host.core.is_none()) else {
+        let Some(host) = self.hosts.get_mut(index).filter(|host| host.boot == boot && host.core.is_none())
+        else {
             return;
         };
         host.core = Some(Reconciler::new(format!("c{index}-{boot}"), policy, rules));
@@ -127,9 +128,10 @@ impl World {
         if self.setup.crowd {
             self.reached.reach(51);
         }
-        let end = self.setup.episodes.iter().filter(|(kind, from, until)| {
-            *kind == Episode::AllDown && (*from..*until).contains(&self.now)
-        });
+        let end =
+            self.setup.episodes.iter().filter(|(kind, from, until)| {
+                *kind == Episode::AllDown && (*from..*until).contains(&self.now)
+            });
         let wait = end.map(|(_, _, until)| until - self.now).max().unwrap_or(0);
         let delay = wait + self.rng.spread(SECOND, 3 * HOUR);
         self.after(delay, Event::Up(index, boot));
@@ -138,7 +140,8 @@ impl World {
     /// SIGSTOP.
     pub(super) fn pause(&mut self, index: usize, boot: u32) {
         let on = self.faults.on;
-        let Some(host) = self.hosts.get_mut(index).filter(|host| host.boot == boot && host.core.is_some()) else {
+        let Some(host) = self.hosts.get_mut(index).filter(|host| host.boot == boot && host.core.is_some())
+        else {
             return;
         };
         if on && !host.paused {
@@ -178,11 +181,12 @@ impl World {
         for fact in &facts {
             self.trace.value(now, &format!("c{index} <-"), fact);
         }
-        let Some(host) = self.hosts.get_mut(index).filter(|host| host.boot == boot && host.core.is_some()) else {
+        let Some(host) = self.hosts.get_mut(index).filter(|host| host.boot == boot && host.core.is_some())
+        else {
             return;
         };
         host.inbox.extend(facts);
-        let delay = self.rng.between(1, 200);
+        let delay = self.rng.between(1, self.setup.pace);
         self.plan_by(index, delay);
     }
 
@@ -226,7 +230,11 @@ impl World {
         self.check(found);
         if self.trace.kept() {
             let notes: Vec<_> = planned.notes.values().collect();
-            self.trace.value(self.now, &format!("c{index} wakes {:?} at {}", planned.wake_at, now.mono), &notes);
+            self.trace.value(
+                self.now,
+                &format!("c{index} wakes {:?} at {}", planned.wake_at, now.mono),
+                &notes,
+            );
         }
         let wake = planned.wake_at.map(|at| at.saturating_sub(now.mono).max(1));
         self.count_calls(index, 1 + planned.actions.len() as u64, now.mono);

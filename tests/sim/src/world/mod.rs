@@ -20,11 +20,11 @@ use std::{
 use transcode_config::contract::JobKey;
 use transcode_controller::{clock::Ms, fact::Hint, message};
 
+use self::{calls::Call, ecs::Token, host::Host, process::Step, sqs::Message, trace::Trace};
 pub use self::{
     ecs::{Proc, Task},
     store::JobTruth,
 };
-use self::{calls::Call, ecs::Token, host::Host, process::Step, sqs::Message, trace::Trace};
 use crate::{
     fault::{Fault, Faults},
     invariants::Violation,
@@ -171,7 +171,8 @@ impl World {
 
     fn begin(&mut self) {
         for upload in std::mem::take(&mut self.setup.uploads) {
-            let queue = if self.setup.policy.queues.len() > 1 && self.rng.chance(0.5) { "low" } else { "jobs" };
+            let queue =
+                if self.setup.policy.queues.len() > 1 && self.rng.chance(0.5) { "low" } else { "jobs" };
             if upload.kind == Kind::Unknown {
                 self.reached.reach(13);
             }
@@ -182,7 +183,9 @@ impl World {
             (self.setup.definitions.clone(), Event::Definition),
             (self.setup.foreign.clone(), Event::Foreign),
         ];
-        for (at, event) in times.into_iter().flat_map(|(times, event)| times.into_iter().map(move |at| (at, event.clone()))) {
+        for (at, event) in
+            times.into_iter().flat_map(|(times, event)| times.into_iter().map(move |at| (at, event.clone())))
+        {
             self.at(at, event);
         }
         if self.setup.newer > 0 {

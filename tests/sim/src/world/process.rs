@@ -14,6 +14,7 @@ use crate::{
     invariants,
     rng::{Rng, mix},
     setup::{BEAT_EVERY, Episode, FENCE, HOUR, MINUTE, Nature, SECOND},
+    weak,
 };
 
 /// A step in a task's life.
@@ -164,8 +165,8 @@ impl World {
         let Some(job) = self.jobs.get(job_index) else { return };
         let wall = self.wall(task.offset);
         let newest = job.intents.len() == task.attempt().number() as usize;
-        let late = wall >= task.intent.launch_not_after_ms;
-        if job.terminal.is_some() || !newest || late {
+        let late = wall >= task.intent.launch_not_after_ms && !weak::on(weak::NO_DEADLINE);
+        if (job.terminal.is_some() || !newest || late) && !weak::on(weak::NO_START_CHECKS) {
             if late {
                 self.reached.reach(22);
             }
@@ -189,12 +190,19 @@ impl World {
     /// Draws how the work of a task goes.
     fn draw_story(&mut self, index: usize, job: usize) {
         let most = self.setup.policy.max_run;
-        let mut work = self.rng.spread(10 * SECOND, self.setup.work);
+        let longest = self.setup.work;
+        let mut work = if self.setup.even_work {
+            self.rng.between(10 * SECOND, longest)
+        } else {
+            self.rng.spread(10 * SECOND, longest)
+        };
         let nature = self.jobs.get(job).map_or(Nature::Good, |job| job.nature);
         let mut ending = match nature {
             Nature::Permanent(code) => Ending::Fails(code),
             Nature::Fails => Ending::Fails(FailureCode::EncodeFailed),
-            Nature::Flaky if self.faults.on && self.rng.chance(0.5) => Ending::Fails(FailureCode::VerifyFailed),
+            Nature::Flaky if self.faults.on && self.rng.chance(0.5) => {
+                Ending::Fails(FailureCode::VerifyFailed)
+            }
             Nature::Good | Nature::Flaky => Ending::Done,
         };
         for (fault, instead) in [
@@ -241,7 +249,7 @@ impl World {
         let from = task.beat_from.unwrap_or(now);
         let last = from + (begin.max(from) - from) / BEAT_EVERY * BEAT_EVERY;
         let fenced = last + FENCE;
-        if fenced < end && fenced < now + work {
+        if fenced < end && fenced < now + work && !weak::on(weak::NO_FENCE) {
             *ending = Ending::Fenced;
             return fenced - now;
         }
@@ -256,7 +264,7 @@ impl World {
     fn taken_back(&mut self, index: usize, code: &'static str, reason: &'static str) {
         if let Some(task) = self.tasks.get(index).filter(|task| !task.view.stopping) {
             let intent = Arc::clone(&task.intent);
-            self.platform_trouble(&intent);
+            self.platform_trouble(&intent, 1);
             self.change(index, |view| {
                 view.stopping = true;
                 view.stop_code = Some(code.to_owned());
@@ -368,7 +376,9 @@ impl World {
         let Some(job_index) = task.job else { return };
         let (arn, attempt) = (task.view.arn.0.clone(), task.attempt());
         let Some(job) = self.jobs.get_mut(job_index) else { return };
-        job.complete.insert(attempt);
+        if !weak::on(weak::EARLY_REGISTER) {
+            job.complete.insert(attempt);
+        }
         let object = || ObjectRef { key: "manifest".into(), size: 1, sha256: String::new() };
         let terminal = Terminal {
             schema: SCHEMA,
@@ -444,7 +454,8 @@ impl World {
             return;
         }
         let allowed = policy.max_run + 900 * SECOND + 2 * policy.describe_every + 10 * MINUTE;
-        let found = self.tasks.get(index).map(|task| invariants::l3_run_is_limited(task, self.now - since, allowed));
+        let found =
+            self.tasks.get(index).map(|task| invariants::l3_run_is_limited(task, self.now - since, allowed));
         self.check(found.unwrap_or(Ok(())));
     }
 
@@ -457,8 +468,11 @@ impl World {
             view.stop_code.get_or_insert_with(|| "EssentialContainerExited".into());
         });
         // DEPROVISIONING may take long: its process has ended all the same, and the adapter says so.
-        let until_stopped =
-            if self.fault(Fault::LongDeprovisioning) { self.rng.spread(10 * MINUTE, 3 * HOUR) } else { SECOND };
+        let until_stopped = if self.fault(Fault::LongDeprovisioning) {
+            self.rng.spread(10 * MINUTE, 3 * HOUR)
+        } else {
+            SECOND
+        };
         if let Some(task) = self.tasks.get_mut(index) {
             task.stuck = false;
             task.stopped_at = Some(now + until_stopped);
@@ -469,7 +483,9 @@ impl World {
     /// Machines that stand still go on; tasks that ECS has lost are found when they are stopped.
     pub(super) fn heal_tasks(&mut self) {
         let frozen: Vec<usize> = (0..self.tasks.len())
-            .filter(|index| self.tasks.get(*index).is_some_and(|task: &Task| matches!(task.proc, Proc::Frozen(_))))
+            .filter(|index| {
+                self.tasks.get(*index).is_some_and(|task: &Task| matches!(task.proc, Proc::Frozen(_)))
+            })
             .collect();
         for index in frozen {
             let delay = self.rng.below(MINUTE);

@@ -36,7 +36,14 @@ pub(super) struct Message {
 }
 
 impl Message {
-    pub(super) fn new(number: usize, queue: &str, body: String, kind: Kind, jobs: Vec<usize>, at: Ms) -> Self {
+    pub(super) fn new(
+        number: usize,
+        queue: &str,
+        body: String,
+        kind: Kind,
+        jobs: Vec<usize>,
+        at: Ms,
+    ) -> Self {
         Self {
             id: MessageId(format!("m-{number}")),
             queue: queue.to_owned(),
@@ -168,9 +175,11 @@ impl World {
         if let Some(job) = self.by_key.get(&letter.job).and_then(|job| self.jobs.get_mut(*job)) {
             job.letters += 1;
         }
-        let found = self.by_key.get(&letter.job).and_then(|job| self.jobs.get(*job)).map(|job| {
-            invariants::s12_register_outranks(&letter.job, job.terminal.as_deref())
-        });
+        let found = self
+            .by_key
+            .get(&letter.job)
+            .and_then(|job| self.jobs.get(*job))
+            .map(|job| invariants::s12_register_outranks(&letter.job, job.terminal.as_deref()));
         self.check(found.unwrap_or(Ok(())));
         self.letters.push(DeadLetterBody::of(letter).encode());
         Fact::DeadLettered { message: letter.lease.message.clone(), job: letter.job.clone() }
@@ -199,7 +208,9 @@ impl World {
         self.messages
             .iter()
             .filter(|message| message.there() && message.kind != Kind::Unknown)
-            .filter(|message| !message.jobs.iter().any(|job| self.jobs.get(*job).is_some_and(|job| job.newer)))
+            .filter(|message| {
+                !message.jobs.iter().any(|job| self.jobs.get(*job).is_some_and(|job| job.newer))
+            })
             .map(|message| message.id.0.clone())
             .collect()
     }

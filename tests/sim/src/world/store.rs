@@ -15,6 +15,7 @@ use super::{Task, World};
 use crate::{
     invariants,
     setup::{BEAT_EVERY, Nature},
+    weak,
 };
 
 /// A job, as it really is.
@@ -90,7 +91,8 @@ impl World {
         let heartbeat = intent.and_then(|intent| {
             let own = job.tasks.iter().filter_map(|task| self.tasks.get(*task));
             let written = own.filter(|task| task.attempt() == intent.attempt);
-            let newest = written.filter_map(|task| Some((self.last_beat(task)?, task))).max_by_key(|(at, _)| *at);
+            let newest =
+                written.filter_map(|task| Some((self.last_beat(task)?, task))).max_by_key(|(at, _)| *at);
             newest.map(|(at, task)| self.heartbeat(task, at))
         });
         Snapshot { intent: intent.map(|intent| (**intent).clone()), heartbeat, terminal: None }
@@ -139,7 +141,7 @@ impl World {
     }
 
     /// Creates the intent unless it exists; gives back the one that is there.
-    pub(super) fn put_intent(&mut self, intent: &Arc<Intent>) -> Option<Arc<Intent>> {
+    pub(super) fn put_intent(&mut self, intent: &Arc<Intent>, late: bool) -> Option<Arc<Intent>> {
         let index = self.job_of(&intent.job)?;
         let number = intent.attempt.number() as usize;
         let job = self.jobs.get(index)?;
@@ -149,6 +151,7 @@ impl World {
         let tasks: Vec<&Task> = job.tasks.iter().filter_map(|task| self.tasks.get(*task)).collect();
         let policy = &self.setup.policy;
         let found = invariants::s5_previous_is_over(job, intent, &tasks)
+            .and_then(|()| invariants::s5_undecided(job, late))
             .and_then(|()| invariants::s9_budgets(job, intent, policy))
             .and_then(|()| invariants::s10_platform_pays(&job.platform, &intent.history))
             .and_then(|()| invariants::s15_newer_is_left_alone(job, "an intent"))
@@ -164,7 +167,13 @@ impl World {
     pub(super) fn put_register(&mut self, terminal: &Arc<Terminal>) -> bool {
         let Some(index) = self.job_of(&terminal.job) else { return false };
         let policy = &self.setup.policy;
-        let Some(job) = self.jobs.get(index).filter(|job| job.terminal.is_none()) else { return false };
+        let blind = match terminal.outcome {
+            Outcome::Dead(_) => weak::on(weak::BLIND_BURIAL),
+            Outcome::Succeeded(_) => weak::on(weak::BLIND_REGISTER),
+        };
+        let Some(job) = self.jobs.get(index).filter(|job| job.terminal.is_none() || blind) else {
+            return false;
+        };
         let found = match &terminal.outcome {
             Outcome::Dead(dead) => {
                 let tasks: Vec<&Task> = job.tasks.iter().filter_map(|task| self.tasks.get(*task)).collect();
@@ -192,6 +201,8 @@ impl World {
     /// Copies the entry points.
     pub(super) fn publish(&mut self, key: &JobKey, attempt: Attempt) {
         let Some(index) = self.job_of(key) else { return };
+        let newest = self.jobs.get(index).and_then(|job| job.intents.last()).map(|intent| intent.attempt);
+        let attempt = newest.filter(|_| weak::on(weak::PUBLISHES_NEWEST)).unwrap_or(attempt);
         self.check(invariants::s4_published_is_the_winner(self.jobs.get(index), attempt));
         if let Some(job) = self.jobs.get_mut(index) {
             job.published = Some(attempt);
