@@ -23,7 +23,7 @@ impl Rng {
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         let out = scramble(self.0);
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         out
@@ -31,7 +31,7 @@ impl Rng {
 
     /// A number in `0..bound`; 0 for an empty range.
     pub fn below(&mut self, bound: u64) -> u64 {
-        if bound == 0 { 0 } else { self.next() % bound }
+        if bound == 0 { 0 } else { self.draw() % bound }
     }
 
     /// A number in `low..=high`.
@@ -50,7 +50,7 @@ impl Rng {
     /// True once in a while.
     #[allow(clippy::cast_precision_loss, reason = "53 bits are kept")]
     pub fn chance(&mut self, rate: f64) -> bool {
-        rate > 0.0 && ((self.next() >> 11) as f64) < rate * (1_u64 << 53) as f64
+        rate > 0.0 && ((self.draw() >> 11) as f64) < rate * (1_u64 << 53) as f64
     }
 
     /// One of several.

@@ -77,6 +77,7 @@ pub struct Upload {
 
 /// Everything that was drawn.
 #[derive(Debug, Clone)]
+#[allow(clippy::struct_excessive_bools, reason = "independent switches, each drawn on its own")]
 pub struct Setup {
     /// The seed.
     pub seed: u64,

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// A step in a task's life.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
     /// The container runs.
     Start,
