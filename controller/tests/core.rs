@@ -267,6 +267,11 @@ fn a_missing_task_after_launch_means_nothing_until_it_has_been_silent_past_every
         assert!(actions.iter().all(harmless), "S5: {actions:?}");
     }
     world.mono += 400_000;
+    let look = world.turn([missing(), inspected(&job, Some(&intent), None, None)]);
+    assert!(
+        look.contains(&Action::Inspect { job: job.clone() }),
+        "silence counts only when it was listened to: {look:?}"
+    );
     let stop = world.turn([missing(), inspected(&job, Some(&intent), None, None)]);
     assert!(
         stop.iter()
