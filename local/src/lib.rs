@@ -54,8 +54,9 @@
 //! | `GET leftovers` | folders that tasks left with something in them |
 //! | `DELETE leftovers` | deletes those folders |
 //!
-//! A fault is `{"kind": …}` with the fields of its [`FaultKind`] and the optional scope `operation`, `job` (value of
-//! `TRANSCODE_JOB` in the override environment), `count` and `oneIn`:
+//! A fault is `{"kind": …}` with the fields of its [`FaultKind`] and optionally `operation`, `job`, `count` (how often)
+//! and `oneIn` (every so-manieth time). `job` is the value of `TRANSCODE_JOB` in the override environment; it narrows
+//! faults of `RunTask`, `StopTask`, launched tasks and events, and calls of other operations have none.
 //!
 //! | kind | fields | hits |
 //! |---|---|---|

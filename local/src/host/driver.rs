@@ -74,7 +74,9 @@ async fn start(shared: &Arc<Shared>, id: &TaskId) {
     match launch_all(shared, &task).await {
         Ok(launched) => {
             let pids: Vec<u32> = launched.iter().map(|one| one.pid).collect();
-            shared.update(|world, now| world.started(id, &pids, now));
+            if !shared.update(|world, now| world.started(id, &pids, now)) {
+                return end(launched).await;
+            }
             for (index, one) in launched.into_iter().enumerate() {
                 shared.running.spawn(watch(Arc::clone(shared), id.clone(), index, one));
             }
@@ -99,16 +101,20 @@ async fn launch_all(shared: &Shared, task: &Task) -> Result<Vec<Launched>, Strin
         match started {
             Ok(one) => launched.push(one),
             Err(reason) => {
-                kill(launched.iter().map(|one| one.pid).collect()).await;
-                for mut one in launched {
-                    // Killed just now; this reaps it.
-                    let _ = one.child.wait().await;
-                }
+                end(launched).await;
                 return Err(reason);
             }
         }
     }
     Ok(launched)
+}
+
+/// Ends processes that are not to run after all, and reaps them.
+async fn end(launched: Vec<Launched>) {
+    kill(launched.iter().map(|one| one.pid).collect()).await;
+    for mut one in launched {
+        let _ = one.child.wait().await;
+    }
 }
 
 /// Waits for a process's end and records it. When the first process of a container ends, all others of it do.

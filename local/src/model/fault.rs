@@ -4,9 +4,9 @@
 //! The first fault that fits a call, in the order they were set, is taken.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-/// Faults that can be set at one time.
-pub(crate) const MAX_FAULTS: usize = 1000;
+use super::{error::ApiError, input};
 
 /// What goes wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -176,98 +176,33 @@ impl Fault {
     pub fn new(kind: FaultKind) -> Self {
         Self { kind, operation: None, job: None, count: None, one_in: None }
     }
-}
 
-/// A fault that is set.
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct Active {
-    pub(crate) id: u64,
-    #[serde(flatten)]
-    pub(crate) fault: Fault,
-    /// Calls that fitted.
-    seen: u64,
-    /// Calls that were hit.
-    hits: u64,
-}
-
-/// The faults that are set.
-#[derive(Debug, Default)]
-pub(crate) struct Faults {
-    active: Vec<Active>,
-    last_id: u64,
-}
-
-impl Faults {
-    /// Sets a fault; its id, or `None` when too many are set.
-    pub(crate) fn set(&mut self, fault: Fault) -> Option<u64> {
-        if self.active.len() >= MAX_FAULTS {
-            return None;
+    /// Reads a fault. Fields that it would not heed are refused: a mistyped `count` would hit for ever.
+    pub(crate) fn from_json(body: &Value) -> Result<Self, ApiError> {
+        let fault: Self = input::parse(body)?;
+        let heeded = input::write(&fault)?;
+        let given = body.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
+        if let Some((name, _)) = given.into_iter().find(|(name, _)| heeded.get(name).is_none()) {
+            return Err(ApiError::invalid(format!("{} has no field {name}", fault.kind.name())));
         }
-        self.last_id += 1;
-        self.active.push(Active { id: self.last_id, fault, seen: 0, hits: 0 });
-        Some(self.last_id)
-    }
-
-    /// Clears one fault, or all; how many there were.
-    pub(crate) fn clear(&mut self, id: Option<u64>) -> usize {
-        let before = self.active.len();
-        self.active.retain(|active| id.is_some_and(|id| active.id != id));
-        before - self.active.len()
-    }
-
-    pub(crate) fn list(&self) -> &[Active] {
-        &self.active
-    }
-
-    /// The first fault of a wanted kind that hits this call. A spent fault stays listed with `count` 0.
-    pub(crate) fn take(
-        &mut self,
-        operation: &str,
-        job: Option<&str>,
-        wanted: impl Fn(&FaultKind) -> bool,
-    ) -> Option<FaultKind> {
-        self.active.iter_mut().find_map(|active| {
-            let fault = &mut active.fault;
-            let fits = fault.count != Some(0)
-                && wanted(&fault.kind)
-                && fault.operation.as_deref().is_none_or(|one| one == operation)
-                && fault.job.as_deref().is_none_or(|one| Some(one) == job);
-            if !fits {
-                return None;
+        match &fault.kind {
+            FaultKind::Error { status, .. } if !(400..=599).contains(status) => {
+                Err(ApiError::invalid("status must be between 400 and 599"))
             }
-            active.seen += 1;
-            if !(active.seen - 1).is_multiple_of(u64::from(fault.one_in.unwrap_or(1).max(1))) {
-                return None;
+            FaultKind::Stuck { phase }
+                if !["PROVISIONING", "PENDING", "DEPROVISIONING"].contains(&phase.as_str()) =>
+            {
+                Err(ApiError::invalid("phase must be PROVISIONING, PENDING or DEPROVISIONING"))
             }
-            fault.count = fault.count.map(|count| count - 1);
-            active.hits += 1;
-            Some(fault.kind.clone())
-        })
+            _ => Ok(fault),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn count_scope_and_rate_are_kept() {
-        let mut faults = Faults::default();
-        let fault =
-            Fault { operation: Some("RunTask".into()), count: Some(2), ..Fault::new(FaultKind::Throttle) };
-        faults.set(fault);
-        assert!(faults.take("StopTask", None, |_| true).is_none());
-        assert!(faults.take("RunTask", None, |kind| *kind != FaultKind::Throttle).is_none());
-        assert!(faults.take("RunTask", Some("j"), |_| true).is_some());
-        assert!(faults.take("RunTask", None, |_| true).is_some());
-        assert!(faults.take("RunTask", None, |_| true).is_none());
-
-        faults.clear(None);
-        faults.set(Fault { one_in: Some(3), job: Some("j".into()), ..Fault::new(FaultKind::NeverStopped) });
-        let hits = (0..7).filter(|_| faults.take("RunTask", Some("j"), |_| true).is_some()).count();
-        assert_eq!(hits, 3);
-        assert!(faults.take("RunTask", None, |_| true).is_none());
-    }
+    use serde_json::json;
 
     #[test]
     fn faults_are_written_in_json() {
@@ -279,6 +214,20 @@ mod tests {
         assert_eq!((fault.kind, fault.count), (kind, Some(1)));
         let lost: Fault = serde_json::from_str(r#"{"kind":"lost_answer","how":"hang"}"#).unwrap();
         assert_eq!(lost.kind, FaultKind::LostAnswer { how: Loss::Hang });
-        assert!(serde_json::from_str::<Fault>(r#"{"kind":"earthquake"}"#).is_err());
+    }
+
+    #[test]
+    fn what_would_not_be_heeded_is_refused() {
+        let refused = |body: Value| Fault::from_json(&body).unwrap_err().message;
+        assert!(refused(json!({"kind": "earthquake"})).contains("earthquake"));
+        assert_eq!(refused(json!({"kind": "throttle", "cuont": 1})), "throttle has no field cuont");
+        assert_eq!(
+            refused(json!({"kind": "throttle", "milliseconds": 1})),
+            "throttle has no field milliseconds"
+        );
+        assert!(refused(json!({"kind": "stuck", "phase": "RUNNING"})).starts_with("phase"));
+        assert!(refused(json!({"kind": "error", "code": "X", "status": 200})).starts_with("status"));
+        let body = json!({"kind": "failures", "operation": "RunTask", "job": null, "oneIn": 2});
+        assert_eq!(Fault::from_json(&body).unwrap().one_in, Some(2));
     }
 }

@@ -1,6 +1,6 @@
 //! The requests, as far as they are read, and the limits of their fields.
 
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::error::ApiError;
@@ -8,6 +8,11 @@ use super::error::ApiError;
 /// A request body as a typed value; unknown fields are ignored, as AWS does.
 pub(crate) fn parse<T: DeserializeOwned>(body: &Value) -> Result<T, ApiError> {
     T::deserialize(body).map_err(|error| ApiError::new("SerializationException", error.to_string()))
+}
+
+/// A value as JSON.
+pub(crate) fn write<T: Serialize>(value: &T) -> Result<Value, ApiError> {
+    serde_json::to_value(value).map_err(|error| ApiError::server(error.to_string()))
 }
 
 /// `RunTask`.

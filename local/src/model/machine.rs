@@ -148,14 +148,18 @@ fn enter(task: &mut Task, phase: Phase, now: Millis) -> Next {
     Next::Again
 }
 
-/// The processes run, one id for each container.
-pub(crate) fn started(task: &mut Task, pids: &[u32], now: Millis) {
+/// The processes run, one id for each container. Says whether they may: not if the start failed meanwhile.
+pub(crate) fn started(task: &mut Task, pids: &[u32], now: Millis) -> bool {
+    if task.phase != Phase::Pending {
+        return false;
+    }
     for (container, pid) in task.containers.iter_mut().zip(pids) {
         container.process = Process::Alive(*pid);
     }
     task.times.pull_stopped = Some(now);
     task.times.started = Some(now);
     enter(task, Phase::Running, now);
+    true
 }
 
 /// No process could be started. Does nothing once the task runs. Says whether it did something.
@@ -215,3 +219,6 @@ pub(crate) fn mark_out_of_memory(task: &mut Task) -> bool {
     }
     any
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@ pub(crate) mod definitions;
 pub(crate) mod envelope;
 pub(crate) mod error;
 pub(crate) mod fault;
+pub(crate) mod faults;
 pub(crate) mod input;
 pub(crate) mod machine;
 pub(crate) mod names;

@@ -187,3 +187,55 @@ impl Container {
         }
     }
 }
+
+/// A task for unit tests: two containers, the first essential; 512 MiB; just created at time 0.
+#[cfg(test)]
+pub(crate) fn example() -> Task {
+    let container = |name: &str, essential| Container {
+        name: name.to_owned(),
+        image: "image".to_owned(),
+        arn: format!("arn:container/{name}"),
+        runtime_id: name.to_owned(),
+        essential,
+        memory: None,
+        stop_timeout: 30_000,
+        arguments: Vec::new(),
+        environment: Vec::new(),
+        process: Process::Waiting,
+        exit_code: None,
+        reason: None,
+        out_of_memory: false,
+        resident: 0,
+    };
+    Task {
+        id: "t".to_owned(),
+        arn: "arn:aws:ecs:us-east-1:123456789012:task/c/t".to_owned(),
+        cluster: "c".to_owned(),
+        cluster_arn: "arn:aws:ecs:us-east-1:123456789012:cluster/c".to_owned(),
+        definition_arn: "arn:aws:ecs:us-east-1:123456789012:task-definition/f:1".to_owned(),
+        family: "f".to_owned(),
+        revision: 1,
+        group: "family:f".to_owned(),
+        started_by: None,
+        placement: Placement::LaunchType,
+        platform_version: "1.4.0".to_owned(),
+        overrides: Value::Null,
+        tags: vec![serde_json::json!({"key": "k", "value": "v"})],
+        cpu: 256,
+        memory: 512,
+        ephemeral_storage: 20,
+        containers: vec![container("main", true), container("side", false)],
+        phase: Phase::Provisioning,
+        phase_since: 0,
+        stop: None,
+        times: Times::default(),
+        version: 1,
+        job: None,
+        script: Script::default(),
+        terminated_at: None,
+        killed: false,
+        cleaned: false,
+        failed_to_start: false,
+        token: None,
+    }
+}

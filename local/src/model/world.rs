@@ -12,7 +12,8 @@ use super::{
     counters::Counters,
     definitions::Definitions,
     error::ApiError,
-    fault::{FaultKind, Faults},
+    fault::FaultKind,
+    faults::Faults,
     machine::{self, Next, Timing},
     names::{self, Names},
     task::{Phase, Process, Task, TaskId},
@@ -184,16 +185,14 @@ impl World {
         next
     }
 
-    /// The task's processes were started.
-    pub(crate) fn started(&mut self, id: &str, pids: &[u32], now: Millis) {
-        if let Some(task) = self.task(id) {
-            let job = task.job.clone();
+    /// The task's processes were started. Says whether they may run; if not, the caller ends them.
+    pub(crate) fn started(&mut self, id: &str, pids: &[u32], now: Millis) -> bool {
+        let started = self.change(id, now, |task| machine::started(task, pids, now)) == Some(true);
+        if started {
+            let job = self.task(id).and_then(|task| task.job.clone());
             self.counters.started(job.as_deref());
         }
-        self.change(id, now, |task| {
-            machine::started(task, pids, now);
-            true
-        });
+        started
     }
 
     /// The task could not start. Says whether that changed anything.
