@@ -8,7 +8,7 @@ use crate::{
     invariants::Violation,
     rows::Reached,
     setup::{HOUR, MINUTE, SECOND, Setup},
-    world::{Proc, Task, World},
+    world::{Kill, Proc, Task, World},
 };
 
 /// What came of a seed.
@@ -46,8 +46,18 @@ fn crowd(seed: u64) -> bool {
 /// Runs a seed without some of its faults.
 pub fn run(seed: u64, without: &[Fault], keep_text: bool) -> Report {
     let setup = Setup::draw(seed, crowd(seed));
-    let heal_at = setup.heal_at;
-    let mut world = World::new(setup, without, keep_text);
+    run_world(World::new(setup, without, keep_text)).0
+}
+
+/// Runs the plain scenario, in which nothing goes wrong but one kill; also says how many effects there were.
+pub fn run_plain(kill: Option<Kill>) -> (Report, u64) {
+    let mut world = World::new(Setup::plain(), Fault::ALL, kill.is_some());
+    world.kill_at = kill;
+    run_world(world)
+}
+
+fn run_world(mut world: World) -> (Report, u64) {
+    let (seed, heal_at) = (world.setup.seed, world.setup.heal_at);
     advance(&mut world, heal_at);
     let mut settled_in = 0;
     if world.violation.is_none() {
@@ -58,7 +68,7 @@ pub fn run(seed: u64, without: &[Fault], keep_text: bool) -> Report {
     let struck = world.faults.struck().map(|(fault, _)| fault).collect();
     world.trace.number(world.worked);
     world.trace.number(world.began);
-    Report {
+    let report = Report {
         seed,
         violation: world.violation.clone().map(|violation| (world.steps, violation)),
         jobs: world.jobs.len() as u64,
@@ -70,7 +80,8 @@ pub fn run(seed: u64, without: &[Fault], keep_text: bool) -> Report {
         settled_in,
         struck,
         trace: world.trace.lines().to_vec(),
-    }
+    };
+    (report, world.effects)
 }
 
 fn advance(world: &mut World, until: Ms) {

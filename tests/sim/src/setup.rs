@@ -168,6 +168,61 @@ impl Setup {
         setup
     }
 
+    /// A scenario without any trouble: one controller, four uploads of which some fail, short work.
+    pub fn plain() -> Self {
+        let mut setup = Self::draw(2, false);
+        setup.policy = Policy {
+            queues: BTreeMap::from([("jobs".to_owned(), 1)]),
+            max_tasks: 2,
+            max_attempts: 2,
+            max_platform_attempts: 3,
+            launch_deadline: 5 * MINUTE,
+            clock_skew: 0,
+            retry_base: 10 * SECOND,
+            retry_cap: MINUTE,
+            max_run: HOUR,
+            visibility: 10 * MINUTE,
+            lease_margin: 5 * MINUTE,
+            describe_every: 15 * SECOND,
+            resync_every: MINUTE,
+            start_timeout: 15 * MINUTE,
+            heartbeat_stale: 3 * MINUTE,
+            stop_timeout: 5 * MINUTE,
+            orphan_grace: 15 * MINUTE,
+            max_leases: 16,
+            ..setup.policy
+        };
+        let upload = |job: u64, size: u64| Upload {
+            at: job * SECOND,
+            body: json!({ "Records": [record(job, size)] }).to_string(),
+            kind: Kind::Jobs,
+        };
+        Self {
+            controllers: 1,
+            offset: 0,
+            heal_at: 5 * HOUR,
+            uploads: vec![upload(0, 1), upload(1, 1), upload(2, 1), upload(3, 0)],
+            work: 5 * MINUTE,
+            even_work: true,
+            bad: 60,
+            quota: usize::MAX,
+            max_receives: 0,
+            crash_every: 0,
+            crash_at_effect: 0,
+            pause_every: 0,
+            episodes: Vec::new(),
+            redrives: Vec::new(),
+            definitions: Vec::new(),
+            foreign: Vec::new(),
+            pace: 50,
+            hints: true,
+            jumps: false,
+            newer: 0,
+            crowd: false,
+            ..setup
+        }
+    }
+
     fn draw_times(&mut self, rng: &mut Rng) {
         let kinds = [
             Episode::StateDenied,

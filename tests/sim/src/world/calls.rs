@@ -224,8 +224,17 @@ impl World {
     /// A request, or its next stage, reaches its service.
     pub(super) fn effect(&mut self, index: u32) {
         let Some(mut call) = self.calls.get_mut(index as usize).and_then(Option::take) else { return };
-        let next = self.carry_out(&mut call);
         let (host, boot, deaf) = (call.host, call.boot, call.deaf);
+        self.effects += 1;
+        let kill = self.kill_at.filter(|kill| kill.effect == self.effects);
+        if kill.is_some_and(|kill| !kill.after) {
+            self.crash(host, boot);
+            return;
+        }
+        let next = self.carry_out(&mut call);
+        if kill.is_some() {
+            self.crash(host, boot);
+        }
         let alive = self.hosts.get(host).is_some_and(|it| it.boot == boot && it.core.is_some());
         match next {
             // The stages of a call are made by its caller: they end with its life.

@@ -68,6 +68,15 @@ enum Event {
     Newer(usize),
 }
 
+/// A kill -9 at one numbered effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kill {
+    /// Which effect, from 1 on.
+    pub effect: u64,
+    /// The effect still happens, and the controller never learns of it; or it does not happen.
+    pub after: bool,
+}
+
 /// An event with its place in the queue. Compared by that place alone.
 #[derive(Debug, Clone)]
 struct Due {
@@ -122,6 +131,10 @@ pub struct World {
     pub wasted: Ms,
     /// Tasks that began to work, ever.
     pub began: u64,
+    /// Effects of controllers' calls so far.
+    pub effects: u64,
+    /// The one effect at which its controller is killed, where one is chosen.
+    pub kill_at: Option<Kill>,
     rng: Rng,
     queue: BinaryHeap<Reverse<Due>>,
     order: u64,
@@ -152,6 +165,8 @@ impl World {
             worked: 0,
             wasted: 0,
             began: 0,
+            effects: 0,
+            kill_at: None,
             rng: Rng::new(mix(&[seed, 4])),
             queue: BinaryHeap::new(),
             order: 0,
