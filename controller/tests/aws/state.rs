@@ -1,0 +1,255 @@
+//! The state bucket, on the emulator; order and odd answers on a stub.
+
+use serde_json::json;
+use transcode_config::contract::{
+    Attempt, EntryPoint, Heartbeat, Intent, JobKey, Layout, ObjectRef, SCHEMA, Stage, Succeeded, TaskState,
+    Terminal, encode,
+};
+use transcode_controller::{
+    aws::S3Store,
+    fact::{Class, Snapshot},
+    ports::{InspectError, Store},
+};
+
+use crate::{
+    stub::{Answer, Stub},
+    support::{World, clients, dead, intent, job, settings, spec, world},
+};
+
+fn store(world: &World) -> S3Store {
+    S3Store::new(world.clients.s3.clone(), &world.settings)
+}
+
+async fn put(world: &World, bucket: &str, key: &str, body: impl Into<Vec<u8>>) {
+    let request = world.emulator.clients.s3.put_object().bucket(bucket).key(key);
+    let request = request.content_type("application/vnd.apple.mpegurl").cache_control("max-age=2");
+    request.body(body.into().into()).send().await.unwrap();
+}
+
+fn heartbeat(job: &JobKey, attempt: u32) -> Heartbeat {
+    Heartbeat {
+        schema: SCHEMA,
+        job: job.clone(),
+        attempt: Attempt::new(attempt).unwrap(),
+        task_arn: None,
+        seq: 1,
+        written_at_ms: 1,
+        stage: Stage::Probing,
+        percent: 1.0,
+        speed: None,
+        state: TaskState::Working,
+    }
+}
+
+#[tokio::test]
+async fn of_many_writers_one_wins_and_all_are_told_who() {
+    let world = world().await;
+    for round in 0..5 {
+        let job = job(&format!("race {round}"));
+        let writers = (0..6).map(|writer| {
+            let (store, job) = (store(&world), job.clone());
+            tokio::spawn(async move {
+                let own = Intent { nonce: format!("writer {writer}"), ..intent(&job, 1) };
+                let claimed = store.intend(&spec(&job), &own).await.unwrap().nonce;
+                (claimed, store.bury(&dead(&job, &own.nonce)).await.unwrap().nonce)
+            })
+        });
+        let told = futures::future::join_all(writers).await.into_iter().map(Result::unwrap);
+        let (claims, registers): (Vec<_>, Vec<_>) = told.unzip();
+        assert!(claims.iter().all(|nonce| *nonce == claims[0]), "{claims:?}");
+        assert!(registers.iter().all(|nonce| *nonce == registers[0]), "{registers:?}");
+        let snapshot = store(&world).inspect(&job).await.unwrap();
+        assert_eq!(snapshot.intent.unwrap().nonce, claims[0]);
+        assert_eq!(snapshot.terminal.unwrap().nonce, registers[0]);
+    }
+}
+
+#[tokio::test]
+async fn inspecting_finds_the_newest_attempt_with_its_own_heartbeat() {
+    let world = world().await;
+    let (store, job) = (store(&world), job("x"));
+    assert_eq!(store.inspect(&job).await, Ok(Snapshot::default()));
+    for attempt in [1, 2, 10] {
+        store.intend(&spec(&job), &intent(&job, attempt)).await.unwrap();
+    }
+    let layout = Layout::of(&job);
+    let old = layout.heartbeat(Attempt::new(2).unwrap());
+    put(&world, "state", &old, encode(&heartbeat(&job, 2))).await;
+    let snapshot = store.inspect(&job).await.unwrap();
+    assert_eq!(snapshot.intent, Some(intent(&job, 10)));
+    assert_eq!(snapshot.heartbeat, None, "the older attempt's heartbeat is not this one's");
+    let new = layout.heartbeat(Attempt::new(10).unwrap());
+    put(&world, "state", &new, encode(&heartbeat(&job, 10))).await;
+    assert_eq!(store.inspect(&job).await.unwrap().heartbeat, Some(heartbeat(&job, 10)));
+    let written: transcode_config::contract::JobSpec = store.read(&layout.spec()).await.unwrap().unwrap();
+    assert_eq!(written, spec(&job));
+}
+
+#[tokio::test]
+async fn documents_of_another_version_or_place_are_not_read() {
+    let world = world().await;
+    let store = store(&world);
+    let newer = |document: Vec<u8>| {
+        let mut value: serde_json::Value = serde_json::from_slice(&document).unwrap();
+        value["schema"] = json!(SCHEMA + 1);
+        value.to_string().into_bytes()
+    };
+    let other = job("another");
+    for (name, body, attempts) in [
+        ("newer register", newer(encode(&dead(&job("newer register"), "n"))), false),
+        ("broken register", b"{".to_vec(), false),
+        ("empty register", Vec::new(), false),
+        ("huge register", vec![b' '; 2 << 20], false),
+        ("strange register", encode(&dead(&other, "n")), false),
+        ("newer intent", newer(encode(&intent(&job("newer intent"), 1))), true),
+        ("strange intent", encode(&intent(&other, 1)), true),
+    ] {
+        let job = job(name);
+        let layout = Layout::of(&job);
+        let key = if attempts { layout.intent(Attempt::FIRST) } else { layout.terminal() };
+        put(&world, "state", &key, body).await;
+        let result = store.inspect(&job).await;
+        assert!(matches!(result, Err(InspectError::Unreadable(_))), "{name}: {result:?}");
+        let kept = if attempts {
+            store.intend(&spec(&job), &intent(&job, 1)).await.map(drop)
+        } else {
+            store.bury(&dead(&job, "me")).await.map(drop)
+        };
+        assert!(matches!(kept, Err(InspectError::Unreadable(_))), "{name} is not overwritten: {kept:?}");
+    }
+}
+
+fn entry(folder: &str, from: &str, to: &str) -> EntryPoint {
+    let from = ObjectRef { key: format!("{folder}{from}"), size: 1, sha256: String::new() };
+    EntryPoint { to: to.to_owned(), from }
+}
+
+fn winner(folder: &str, entry_points: Vec<EntryPoint>) -> Succeeded {
+    Succeeded {
+        attempt: Attempt::FIRST,
+        task_arn: None,
+        bucket: "videos".into(),
+        folder: folder.to_owned(),
+        manifest: ObjectRef { key: format!("{folder}manifest.json"), size: 1, sha256: String::new() },
+        files: 1,
+        bytes: 1,
+        duration_ms: 1,
+        entry_points,
+    }
+}
+
+#[tokio::test]
+async fn publishing_copies_with_metadata_and_can_be_repeated() {
+    let world = world().await;
+    let store = store(&world);
+    for prefix in ["videos/cat.mp4/", "videos/a b+c%20d/ü?#&/"] {
+        let folder = format!("{prefix}v-1/");
+        put(&world, "videos", &format!("{folder}entry/master.m3u8"), "#EXTM3U").await;
+        let to = format!("{prefix}master.m3u8");
+        let winner = winner(&folder, vec![entry(&folder, "entry/master.m3u8", &to)]);
+        for _ in 0..2 {
+            store.publish(&winner).await.unwrap();
+        }
+        let published =
+            world.emulator.clients.s3.get_object().bucket("videos").key(&to).send().await.unwrap();
+        assert_eq!(published.content_type(), Some("application/vnd.apple.mpegurl"), "{to}");
+        assert_eq!(published.cache_control(), Some("max-age=2"));
+        assert_eq!(published.body.collect().await.unwrap().to_vec(), b"#EXTM3U");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_there_or_not_the_winners_own_is_never_published() {
+    let world = world().await;
+    put(&world, "videos", "videos/other/secret", "x").await;
+    let folder = "videos/cat/v-1/";
+    for from in [entry(folder, "gone", "videos/cat/a"), entry("videos/other/", "secret", "videos/cat/a")] {
+        let error = store(&world).publish(&winner(folder, vec![from])).await.unwrap_err();
+        assert_eq!(error.class, Class::Permanent, "{error}");
+    }
+    let listed = world.emulator.clients.s3.list_objects_v2().bucket("videos").send().await.unwrap();
+    assert_eq!(listed.contents().len(), 1);
+}
+
+fn listing(keys: &[String]) -> Answer {
+    let contents: Vec<_> = keys.iter().map(|key| format!("<Contents><Key>{key}</Key></Contents>")).collect();
+    let contents = contents.concat();
+    Answer::Say(
+        200,
+        format!("<ListBucketResult><IsTruncated>false</IsTruncated>{contents}</ListBucketResult>"),
+    )
+}
+
+fn on(stub: &Stub) -> S3Store {
+    let settings = settings();
+    S3Store::new(clients(&stub.endpoint, &settings).s3, &settings)
+}
+
+fn said(document: Vec<u8>) -> Answer {
+    Answer::Say(200, String::from_utf8(document).unwrap())
+}
+
+#[tokio::test]
+async fn the_register_is_read_last() {
+    let job = job("x");
+    let layout = Layout::of(&job);
+    let stub = Stub::start([
+        listing(&[layout.intent(Attempt::FIRST)]),
+        said(encode(&intent(&job, 1))),
+        said(encode(&heartbeat(&job, 1))),
+        said(encode(&dead(&job, "n"))),
+    ])
+    .await;
+    on(&stub).inspect(&job).await.unwrap();
+    let lines: Vec<_> = stub.sent().into_iter().map(|sent| sent.line).collect();
+    let last = lines.last().unwrap();
+    assert!(lines.len() == 4 && last.contains("/terminal.json"), "{lines:?}");
+    assert!(lines[2].contains("heartbeat"), "{lines:?}");
+}
+
+#[tokio::test]
+async fn a_write_that_met_another_is_tried_again_and_one_whose_answer_was_lost_is_found() {
+    let error = |status: u16, code: &str| Answer::Say(status, format!("<Error><Code>{code}</Code></Error>"));
+    let job = job("x");
+    let conflict = || error(409, "ConditionalRequestConflict");
+    // Twice in each other's way, then the own write of the first try is there.
+    let there = said(encode(&dead(&job, "me")));
+    let stub = Stub::start([conflict(), conflict(), error(412, "PreconditionFailed"), there]).await;
+    assert_eq!(on(&stub).bury(&dead(&job, "me")).await, Ok(dead(&job, "me")));
+    assert!(stub.sent()[..3].iter().all(|sent| sent.line.starts_with("PUT ")));
+
+    let stub = Stub::start([conflict()]).await;
+    let Err(InspectError::Call(error)) = on(&stub).bury(&dead(&job, "me")).await else { panic!("no error") };
+    assert_eq!((error.class, stub.sent().len()), (Class::Transient, 4));
+}
+
+#[tokio::test]
+async fn a_write_that_fails_is_sent_once_and_may_have_happened() {
+    for answer in [Answer::Say(500, String::new()), Answer::BlackHole] {
+        let stub = Stub::start([answer]).await;
+        let Err(InspectError::Call(error)) = on(&stub).bury(&dead(&job("x"), "me")).await else {
+            panic!("no error")
+        };
+        assert_eq!((error.class, stub.sent().len()), (Class::Uncertain, 1));
+    }
+}
+
+#[tokio::test]
+async fn a_forbidden_register_is_no_absent_register() {
+    let job = job("x");
+    let denied = Answer::Say(403, "<Error><Code>AccessDenied</Code></Error>".into());
+    let stub = Stub::start([listing(&[]), denied]).await;
+    let Err(InspectError::Call(error)) = on(&stub).inspect(&job).await else { panic!("no error") };
+    assert_eq!(error.class, Class::Misconfigured);
+    let no_bucket = Answer::Say(404, "<Error><Code>NoSuchBucket</Code></Error>".into());
+    let stub = Stub::start([listing(&[]), no_bucket]).await;
+    assert!(on(&stub).inspect(&job).await.is_err());
+}
+
+#[tokio::test]
+async fn a_body_that_never_ends_is_given_up() {
+    let stub = Stub::start([Answer::Trickle]).await;
+    let store = on(&stub);
+    let read: Result<Option<Terminal>, _> = store.read("jobs/x/terminal.json").await;
+    assert!(matches!(read, Err(InspectError::Call(_))), "{read:?}");
+}

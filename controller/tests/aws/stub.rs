@@ -1,0 +1,95 @@
+//! A loopback server that answers what it is told to, in order, and keeps what it was sent.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+};
+
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    extract::{Request, State},
+    http::{Response, StatusCode},
+};
+use tokio::net::TcpListener;
+
+/// What to answer.
+#[derive(Debug, Clone)]
+pub(crate) enum Answer {
+    /// Status and body.
+    Say(u16, String),
+    /// Nothing, for ever.
+    BlackHole,
+    /// The start of a body, and then nothing.
+    Trickle,
+}
+
+/// What was sent.
+#[derive(Debug, Clone)]
+pub(crate) struct Sent {
+    /// Method, path and query.
+    pub(crate) line: String,
+    /// Body.
+    pub(crate) body: String,
+}
+
+#[derive(Debug, Default)]
+struct Script {
+    answers: VecDeque<Answer>,
+    sent: Vec<Sent>,
+}
+
+/// The server. Out of answers it repeats the last one.
+#[derive(Debug, Clone)]
+pub(crate) struct Stub {
+    pub(crate) endpoint: String,
+    script: Arc<Mutex<Script>>,
+}
+
+impl Stub {
+    pub(crate) async fn start(answers: impl IntoIterator<Item = Answer>) -> Self {
+        let script = Script { answers: answers.into_iter().collect(), sent: Vec::new() };
+        let script = Arc::new(Mutex::new(script));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let router = Router::new().fallback(answer).with_state(Arc::clone(&script));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Self { endpoint, script }
+    }
+
+    /// An error as ECS and SQS send it.
+    pub(crate) fn error(status: u16, code: &str, message: &str) -> Answer {
+        Answer::Say(status, serde_json::json!({"__type": code, "message": message}).to_string())
+    }
+
+    /// A good answer.
+    pub(crate) fn json(body: &serde_json::Value) -> Answer {
+        Answer::Say(200, body.to_string())
+    }
+
+    /// What has been sent so far.
+    pub(crate) fn sent(&self) -> Vec<Sent> {
+        self.script.lock().unwrap().sent.clone()
+    }
+}
+
+async fn answer(State(script): State<Arc<Mutex<Script>>>, request: Request) -> Response<Body> {
+    let line = format!("{} {}", request.method(), request.uri());
+    let bytes = to_bytes(request.into_body(), 1 << 20).await.unwrap();
+    let body = String::from_utf8_lossy(&bytes).into_owned();
+    let answer = {
+        let mut script = script.lock().unwrap();
+        script.sent.push(Sent { line, body });
+        let last = script.answers.len() <= 1;
+        if last { script.answers.front().cloned() } else { script.answers.pop_front() }
+    };
+    let (status, body) = match answer.unwrap() {
+        Answer::Say(status, text) => (status, Body::from(text)),
+        Answer::BlackHole => std::future::pending().await,
+        Answer::Trickle => {
+            let first = futures::stream::iter([Ok::<_, std::io::Error>("{\"schema\":")]);
+            (200, Body::from_stream(futures::StreamExt::chain(first, futures::stream::pending())))
+        }
+    };
+    Response::builder().status(StatusCode::from_u16(status).unwrap()).body(body).unwrap()
+}
