@@ -1,11 +1,11 @@
 //! What an operator does to a running pipeline, and what must not matter to it.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-use std::{os::unix::fs::PermissionsExt, time::Duration};
+use std::{os::unix::fs::PermissionsExt, process::Command, time::Duration};
 
 use rustix::process::Signal;
 use transcode_config::contract::Outcome;
-use transcode_tests::{Stack, StackOptions};
+use transcode_tests::{Stack, StackOptions, paths};
 
 const LIMIT: Duration = Duration::from_mins(1);
 
@@ -90,4 +90,37 @@ async fn two_controllers_share_the_work_and_run_each_upload_once() {
     assert_eq!(stack.fargate.counters().await.unwrap()["tasks"]["launched"], 12, "S14");
     assert_eq!(stack.jobs().await.unwrap().len(), 12);
     drop(other);
+}
+
+/// Runs the controller's program beside the running one and gives its exit status and standard error.
+async fn controller(stack: &Stack, args: &[&str]) -> (bool, String) {
+    let program = paths::binary("transcode-controller").unwrap();
+    let config = stack.plan.config().to_owned();
+    let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+    let out =
+        tokio::task::spawn_blocking(move || Command::new(program).args(args).arg(config).output().unwrap());
+    let out = out.await.unwrap();
+    (out.status.success(), String::from_utf8_lossy(&out.stderr).into_owned())
+}
+
+#[tokio::test]
+async fn the_health_check_of_the_container_says_whether_the_loop_turns() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut stack = Stack::with(options(&folder, "exit 0")).await.unwrap();
+    let healthy = controller(&stack, &["healthcheck", "--config"]).await;
+    assert!(healthy.0, "{healthy:?}");
+    stack.kill_controller().unwrap();
+    let dead = controller(&stack, &["healthcheck", "--config"]).await;
+    assert!(!dead.0 && dead.1.contains("refused"), "{dead:?}");
+}
+
+#[tokio::test]
+async fn check_config_takes_what_runs_and_names_what_is_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let stack = Stack::with(options(&folder, "exit 0")).await.unwrap();
+    assert!(controller(&stack, &["check-config"]).await.0);
+    let good = std::fs::read_to_string(stack.plan.config()).unwrap();
+    std::fs::write(stack.plan.config(), format!("{good}\nlaunch.max_task = 3\n")).unwrap();
+    let refused = controller(&stack, &["check-config"]).await;
+    assert!(!refused.0 && refused.1.contains("launch.max_task: unknown key"), "{refused:?}");
 }

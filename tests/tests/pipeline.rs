@@ -107,7 +107,7 @@ async fn an_upload_becomes_a_package_that_plays_and_nothing_is_left_over() {
         })
         .await
         .unwrap();
-    for name in ["QueueDepth", "TasksInFlight", "Launches", "JobsSucceeded"] {
+    for name in ["QueueDepth", "TasksInFlight", "Launches", "JobsSucceeded", "OutputMinutes"] {
         assert!(metrics.iter().any(|metric| metric == name), "{name} is not in {metrics:?}");
     }
 }
