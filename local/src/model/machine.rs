@@ -6,7 +6,7 @@
 
 use super::{
     Millis,
-    task::{Phase, Process, Stop, Task},
+    task::{Container, Phase, Process, Stop, Task},
 };
 
 /// How long the phases last.
@@ -103,8 +103,9 @@ fn running(task: &mut Task, timing: &Timing, now: Millis) -> Next {
         task.times.execution_stopped = Some(now);
         return enter(task, Phase::Deprovisioning, now);
     }
-    if task.containers.iter().any(|container| container.out_of_memory && container.pid().is_some()) {
-        return kill_once(task);
+    let outgrown: Vec<u32> = task.containers.iter_mut().filter_map(outgrown_once).collect();
+    if !outgrown.is_empty() {
+        return Next::Kill(outgrown);
     }
     let Some(stop) = &task.stop else {
         let Some((after, grace)) = task.script.interruption else { return Next::Wait(None) };
@@ -132,6 +133,12 @@ fn running(task: &mut Task, timing: &Timing, now: Millis) -> Next {
     } else {
         Next::Wait(Some(until))
     }
+}
+
+/// The process of a container that outgrew its memory, the first time it is asked for. The others of the task go on.
+fn outgrown_once(container: &mut Container) -> Option<u32> {
+    let first = container.out_of_memory && !std::mem::replace(&mut container.killed, true);
+    container.pid().filter(|_| first)
 }
 
 fn kill_once(task: &mut Task) -> Next {
@@ -205,15 +212,17 @@ pub(crate) fn request_stop(task: &mut Task, stop: Stop, now: Millis) -> bool {
     true
 }
 
-/// Marks the containers that use more memory than they may: each alone by its own limit, all together by the task's.
-/// Says whether there are any.
+/// Marks the containers that use more memory than they may: each by its own limit, and when all together are over the
+/// task's, the largest, which is the one that the kernel would end. Says whether there are any.
 pub(crate) fn mark_out_of_memory(task: &mut Task) -> bool {
     const MIB: u64 = 1024 * 1024;
     let total: u64 = task.containers.iter().map(|container| container.resident).sum();
     let task_over = total > u64::from(task.memory) * MIB;
+    let largest = task.containers.iter().map(|container| container.resident).max().filter(|_| task_over);
     let mut any = false;
     for container in task.containers.iter_mut().filter(|container| container.pid().is_some()) {
-        let over = task_over || container.memory.is_some_and(|limit| container.resident > limit * MIB);
+        let over = largest == Some(container.resident)
+            || container.memory.is_some_and(|limit| container.resident > limit * MIB);
         container.out_of_memory |= over;
         any |= over;
     }

@@ -79,6 +79,8 @@ pub(crate) struct Container {
     pub(crate) reason: Option<String>,
     /// The memory limit was passed: its end is reported as that.
     pub(crate) out_of_memory: bool,
+    /// SIGKILL was sent to it because of that.
+    pub(crate) killed: bool,
     /// Resident bytes of its processes when last looked at.
     pub(crate) resident: u64,
 }
@@ -205,6 +207,7 @@ pub(crate) fn example() -> Task {
         exit_code: None,
         reason: None,
         out_of_memory: false,
+        killed: false,
         resident: 0,
     };
     Task {

@@ -94,22 +94,25 @@ fn a_container_that_is_not_essential_may_end() {
 fn memory_is_limited_for_the_task_and_for_each_container() {
     const MIB: u64 = 1024 * 1024;
     let mut task = running();
-    task.containers[1].memory = Some(100);
+    task.containers[1].memory = Some(200);
     (task.containers[0].resident, task.containers[1].resident) = (412 * MIB, 100 * MIB);
     assert!(!mark_out_of_memory(&mut task));
     task.containers[1].resident += 1;
     assert!(mark_out_of_memory(&mut task));
     assert!(task.containers[0].out_of_memory, "the sum is over the task's limit");
+    assert!(!task.containers[1].out_of_memory, "it is not the largest");
 
     let mut task = running();
     task.containers[1].memory = Some(100);
     task.containers[1].resident = 101 * MIB;
     assert!(mark_out_of_memory(&mut task));
     assert!(!task.containers[0].out_of_memory);
-    assert_eq!(next(&mut task, 50), Next::Kill(vec![100, 200]));
+    assert_eq!(next(&mut task, 50), Next::Kill(vec![200]), "the other one goes on");
+    assert_eq!(next(&mut task, 51), Next::Wait(None));
     exited(&mut task, 1, 1, 60);
     assert_eq!(task.containers[1].exit_code, Some(137), "whatever the process itself said");
     assert_eq!(task.containers[1].reason.as_deref(), Some(OUT_OF_MEMORY));
+    assert_eq!((next(&mut task, 60), task.desired_status()), (Next::Wait(None), "RUNNING"));
 }
 
 #[test]

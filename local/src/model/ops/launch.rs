@@ -30,6 +30,7 @@ pub(crate) struct Request {
     cpu: u32,
     memory: u32,
     ephemeral_storage: u32,
+    platform_version: &'static str,
     containers: Vec<ContainerSpec>,
     /// The job that the override environment names.
     pub(crate) job: Option<String>,
@@ -51,6 +52,7 @@ pub(crate) fn prepare(world: &World, input: &RunTask, cluster: String) -> Result
         return Err(ApiError::invalid("Task definition does not support launch_type FARGATE."));
     }
     check_network(&input.network_configuration)?;
+    let platform_version = platform_version(input.platform_version.as_deref())?;
     let count = usize::try_from(input.count.unwrap_or(1)).unwrap_or(1);
     if world.closed || world.live_count() + count > world.settings.max_live {
         return Err(ApiError::client(
@@ -66,6 +68,7 @@ pub(crate) fn prepare(world: &World, input: &RunTask, cluster: String) -> Result
         cpu,
         memory,
         ephemeral_storage: ephemeral_storage(definition, &input.overrides)?,
+        platform_version,
         containers: merged_containers(definition, &input.overrides)?,
         definition: definition.clone(),
         job: job(&input.overrides),
@@ -94,6 +97,17 @@ fn check_network(configuration: &Value) -> Result<(), ApiError> {
         return Err(ApiError::invalid("securityGroups can have at most 5 elements."));
     }
     Ok(())
+}
+
+/// The platform version that is meant, of those that Fargate still runs on Linux.
+fn platform_version(wanted: Option<&str>) -> Result<&'static str, ApiError> {
+    match wanted {
+        None | Some("LATEST" | "" | "1.4.0") => Ok("1.4.0"),
+        Some("1.3.0") => Ok("1.3.0"),
+        Some(_) => {
+            Err(ApiError::new("PlatformUnknownException", "The specified platform version does not exist."))
+        }
+    }
 }
 
 /// CPU units and MiB, the override before the definition.
@@ -179,10 +193,7 @@ pub(crate) fn build(
         revision: request.revision,
         started_by: input.started_by.clone(),
         placement,
-        platform_version: match input.platform_version.as_deref() {
-            None | Some("LATEST" | "") => "1.4.0".to_owned(),
-            Some(version) => version.to_owned(),
-        },
+        platform_version: request.platform_version.to_owned(),
         overrides: if input.overrides.is_null() {
             json!({"containerOverrides": []})
         } else {
@@ -225,6 +236,7 @@ fn container(spec: &ContainerSpec, arn: String, runtime_id: String) -> Container
         exit_code: None,
         reason: None,
         out_of_memory: false,
+        killed: false,
         resident: 0,
     }
 }

@@ -98,7 +98,14 @@ fn page_token(token: &str) -> Option<u64> {
 
 /// Refuses combinations of filters that the API refuses; the size of a page.
 fn check_list(input: &ListTasks) -> Result<usize, ApiError> {
-    let others = [&input.container_instance, &input.family, &input.service_name, &input.launch_type];
+    // A desired status beside it is refused as well: the documentation does not promise that it works.
+    let others = [
+        &input.container_instance,
+        &input.family,
+        &input.service_name,
+        &input.launch_type,
+        &input.desired_status,
+    ];
     if input.started_by.is_some() && others.iter().any(|filter| filter.is_some()) {
         return Err(ApiError::invalid("startedBy must be the only filter."));
     }
