@@ -38,7 +38,7 @@ pub enum ServeError {
     /// The upstream or events endpoint is not usable.
     #[error(transparent)]
     Endpoint(#[from] ClientError),
-    /// A folder, the listener or the first thread.
+    /// A folder, the listener, the first thread or the guard.
     #[error("{what}: {source}")]
     Io {
         /// What was being done.
@@ -73,7 +73,7 @@ pub async fn serve(mut config: Config) -> Result<Server, ServeError> {
     let (sender, receiver) = mpsc::channel(publish::MAX_WAITING);
     let shared = Shared::new(Parts {
         endpoint: format!("http://{address}"),
-        spawner: Spawner::start().map_err(failed("starting a thread"))?,
+        spawner: Spawner::start().map_err(failed("starting the guard or its thread"))?,
         upstream,
         world: World::new(settings(&config)),
         events: config.events.as_ref().map(|_| sender),

@@ -23,7 +23,8 @@
 //! container's own). Its arguments are the definition's entry point without its first word, which the program stands
 //! for, and the command. SIGTERM goes to the first process alone, SIGKILL to every process of the container. When the
 //! first process ends, the others are killed. When this program is killed, even by SIGKILL, the kernel kills the first
-//! process of each container; on an ordered end nothing is left.
+//! process of each container, and a guard (a small shell that waits for that) the rest of its session; on an ordered
+//! end nothing is left. Only a process that left its session **and** lost its parent escapes.
 //!
 //! The memory limit is watched from outside: resident memory of all processes of a container, measured several times a
 //! second. `dependsOn`, secrets, volumes, health checks, users and CPU shares have no effect.

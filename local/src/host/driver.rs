@@ -75,7 +75,7 @@ async fn start(shared: &Arc<Shared>, id: &TaskId) {
         Ok(launched) => {
             let pids: Vec<u32> = launched.iter().map(|one| one.pid).collect();
             if !shared.update(|world, now| world.started(id, &pids, now)) {
-                return end(launched).await;
+                return end(shared, launched).await;
             }
             for (index, one) in launched.into_iter().enumerate() {
                 shared.running.spawn(watch(Arc::clone(shared), id.clone(), index, one));
@@ -101,7 +101,7 @@ async fn launch_all(shared: &Shared, task: &Task) -> Result<Vec<Launched>, Strin
         match started {
             Ok(one) => launched.push(one),
             Err(reason) => {
-                end(launched).await;
+                end(shared, launched).await;
                 return Err(reason);
             }
         }
@@ -110,10 +110,11 @@ async fn launch_all(shared: &Shared, task: &Task) -> Result<Vec<Launched>, Strin
 }
 
 /// Ends processes that are not to run after all, and reaps them.
-async fn end(launched: Vec<Launched>) {
+async fn end(shared: &Shared, launched: Vec<Launched>) {
     kill(launched.iter().map(|one| one.pid).collect()).await;
     for mut one in launched {
         let _ = one.child.wait().await;
+        shared.spawner.forget(one.pid);
     }
 }
 
@@ -127,6 +128,7 @@ async fn watch(shared: Arc<Shared>, id: TaskId, index: usize, mut launched: Laun
         }
     };
     kill(vec![launched.pid]).await;
+    shared.spawner.forget(launched.pid);
     tracing::info!(task = %id, container = index, code, "container ended");
     shared.update(|world, now| world.exited(&id, index, code, now));
 }

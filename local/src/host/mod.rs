@@ -3,6 +3,7 @@
 pub(crate) mod clock;
 pub(crate) mod driver;
 pub(crate) mod folder;
+pub(crate) mod guard;
 pub(crate) mod logs;
 pub(crate) mod memory;
 pub(crate) mod process;

@@ -3,9 +3,16 @@
 //! The kernel sends a process its parent-death signal when the **thread** that started it ends. Threads of the async
 //! runtime come and go, so one thread that lives as long as the endpoint starts every process.
 
-use std::{io, process::Command, sync::mpsc, thread};
+use std::{
+    io,
+    process::Command,
+    sync::{Arc, mpsc},
+    thread,
+};
 
 use tokio::{process::Child, runtime::Handle, sync::oneshot};
+
+use super::guard::Guard;
 
 type Order = (Command, oneshot::Sender<io::Result<Child>>);
 
@@ -13,6 +20,7 @@ type Order = (Command, oneshot::Sender<io::Result<Child>>);
 #[derive(Debug)]
 pub(crate) struct Spawner {
     orders: mpsc::Sender<Order>,
+    guard: Arc<Guard>,
 }
 
 impl Spawner {
@@ -20,15 +28,26 @@ impl Spawner {
     pub(crate) fn start() -> io::Result<Self> {
         let (orders, inbox) = mpsc::channel::<Order>();
         let runtime = Handle::current();
+        let guard = Arc::new(Guard::start()?);
+        let watching = Arc::clone(&guard);
         thread::Builder::new().name("spawner".to_owned()).spawn(move || {
             let _inside = runtime.enter();
             while let Ok((command, reply)) = inbox.recv() {
                 // If nobody waits for it any more, the child is dropped and killed.
                 let child = tokio::process::Command::from(command).kill_on_drop(true).spawn();
+                // Here and not where the answer arrives: when the endpoint is dropped, nobody may be there any more.
+                if let Some(pid) = child.as_ref().ok().and_then(Child::id) {
+                    watching.watch(pid);
+                }
                 let _ = reply.send(child);
             }
         })?;
-        Ok(Self { orders })
+        Ok(Self { orders, guard })
+    }
+
+    /// A process that was started here has ended, and all that it left was ended too.
+    pub(crate) fn forget(&self, pid: u32) {
+        self.guard.forget(pid);
     }
 
     /// Starts a process.

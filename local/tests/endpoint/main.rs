@@ -7,9 +7,13 @@
     reason = "a list of one is read at a glance, and so is `task.cpu()`; the paths of the SDK's types are long"
 )]
 
+mod events;
+mod faults;
 mod launching;
 mod lifecycle;
 mod listing;
+mod metadata;
+mod program;
 mod stopping;
 mod support;
 mod tokens;
