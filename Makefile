@@ -26,8 +26,9 @@ demo: ## a real video through the whole pipeline on this machine [VIDEO=file] [O
 
 # Unit tests and models first: they fail in seconds. The pipeline's own tests come last and run the binaries built here.
 test: ## everything that checks the project
-	@scripts/setup
-	cargo test --workspace --exclude transcode-tests
+	@scripts/setup --test
+	cargo test --workspace --exclude transcode-tests --exclude transcode-sim
+	cargo test -p transcode-sim --profile fast
 	cargo build --workspace --bins
 	cargo test -p transcode-tests -- --test-threads=2
 

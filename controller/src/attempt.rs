@@ -162,8 +162,8 @@ impl Case<'_> {
                 Verdict::Stop { task: arn.clone(), reason }
             }
         };
-        if on(8) && task.missing_since.is_some() {
-            return over(now);
+        if on(8) && let Some(at) = task.missing_since {
+            return over(at);
         }
         let told = task.view.is_some() && task.missing_since.is_none();
         if on(11)
