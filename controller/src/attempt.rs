@@ -162,7 +162,9 @@ impl Case<'_> {
                 Verdict::Stop { task: arn.clone(), reason }
             }
         };
-        if on(8) && let Some(at) = task.missing_since {
+        if on(8)
+            && let Some(at) = task.missing_since
+        {
             return over(at);
         }
         let told = task.view.is_some() && task.missing_since.is_none();
