@@ -2,22 +2,34 @@
 
 use std::{
     collections::BTreeMap,
+    io,
     net::SocketAddr,
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use axum::{Json, Router, extract::State, http::StatusCode, routing::get};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use transcode_config::contract::JobKey;
+
+use crate::{
+    clock::{Ms, Now},
+    plan::{Note, Plan},
+};
 
 /// The loop wakes at least once a minute; twice that without a turn is a loop that hangs.
 const HEALTHY: Duration = Duration::from_mins(2);
 
 /// Notes shown at most: as many as a person reads.
 const MAX_NOTES: usize = 1000;
+
+/// Longest answer that is read: [`MAX_NOTES`] of them take a tenth of it.
+const MAX_ANSWER: u64 = 4 << 20;
+
+/// How long the controller may take to answer. It answers from memory.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// What the endpoints show.
 #[derive(Debug, Default)]
@@ -30,23 +42,42 @@ struct Shown {
     notes: Notes,
 }
 
-/// Why each job waits.
-#[derive(Debug, Default, Clone, Serialize)]
-struct Notes {
-    tasks_in_flight: usize,
-    draining: bool,
-    jobs: BTreeMap<String, String>,
+/// What `/notes` answers: why each job waits.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notes {
+    /// Tasks launched and not seen ended.
+    pub tasks_in_flight: usize,
+    /// On its way out: nothing new is begun.
+    pub draining: bool,
+    /// Jobs that wait, by key. What is neither here nor decided is being worked on at this moment.
+    pub jobs: BTreeMap<String, Waiting>,
+    /// Waiting jobs that are not listed, because there are too many.
+    pub left_off: usize,
+}
+
+/// Why one job waits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// One phrase.
+    pub why: String,
+    /// Nothing happens before this by itself (ms since 1970), where that is known.
+    pub until_ms: Option<u64>,
 }
 
 impl Status {
     /// The loop has taken a turn.
-    pub fn turned(&self, synced: bool, draining: bool, tasks: usize, notes: &BTreeMap<&JobKey, &str>) {
-        let jobs =
-            notes.iter().take(MAX_NOTES).map(|(job, why)| (job.to_string(), (*why).to_owned())).collect();
+    pub fn turned(&self, synced: bool, draining: bool, tasks: usize, plan: &Plan, now: Now) {
+        // People have no monotonic clock.
+        let wall = |mono: Ms| now.wall.saturating_add(mono.saturating_sub(now.mono));
+        let waiting = |(job, note): (&JobKey, &Note)| {
+            (job.to_string(), Waiting { why: note.why.clone(), until_ms: note.until.map(wall) })
+        };
+        let jobs = plan.notes.iter().take(MAX_NOTES).map(waiting).collect();
+        let left_off = plan.notes.len().saturating_sub(MAX_NOTES);
         let mut shown = self.lock();
         shown.turned = Some(Instant::now());
         shown.ready = synced && !draining;
-        shown.notes = Notes { tasks_in_flight: tasks, draining, jobs };
+        shown.notes = Notes { tasks_in_flight: tasks, draining, jobs, left_off };
     }
 
     fn lock(&self) -> MutexGuard<'_, Shown> {
@@ -90,14 +121,63 @@ async fn notes(State(status): Shared) -> Json<impl Serialize> {
 }
 
 /// Asks `/healthz`, for ECS' container health check: the image has no other client.
-pub fn ask_health(address: SocketAddr) -> std::io::Result<bool> {
+pub fn ask_health(address: SocketAddr) -> io::Result<bool> {
+    Ok(ask(address, "/healthz")?.0 == 200)
+}
+
+/// Asks a running controller for its notes.
+pub fn ask_notes(address: SocketAddr) -> io::Result<Notes> {
+    let (status, body) = ask(address, "/notes")?;
+    if status != 200 {
+        return Err(io::Error::other(format!("/notes answered {status}")));
+    }
+    Ok(serde_json::from_str(&body)?)
+}
+
+/// A GET of our own endpoints: status and body.
+fn ask(address: SocketAddr, path: &str) -> io::Result<(u16, String)> {
     use std::io::{Read, Write};
-    let limit = Duration::from_secs(3);
-    let mut stream = std::net::TcpStream::connect_timeout(&address, limit)?;
-    stream.set_read_timeout(Some(limit))?;
-    stream.set_write_timeout(Some(limit))?;
-    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
-    let mut head = [0_u8; 12];
-    stream.read_exact(&mut head)?;
-    Ok(&head == b"HTTP/1.1 200")
+    let mut stream = std::net::TcpStream::connect_timeout(&address, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    // 1.0: the answer ends with the connection and is never in chunks.
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.take(MAX_ANSWER).read_to_string(&mut answer)?;
+    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
+    let body = answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned());
+    status.zip(body).ok_or_else(|| io::Error::other("not an HTTP answer"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_shown_is_what_is_read() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (status, stop) = (std::sync::Arc::new(Status::default()), CancellationToken::new());
+        let served = tokio::spawn(serve(listener, std::sync::Arc::clone(&status), stop.clone()));
+        let asked = async |ask: fn(SocketAddr) -> io::Result<bool>| {
+            tokio::task::spawn_blocking(move || ask(address)).await.unwrap().unwrap()
+        };
+        assert!(!asked(ask_health).await, "it has not turned yet");
+
+        // The first in order: the others are cut behind it.
+        let job: JobKey = "0".repeat(32).parse().unwrap();
+        let mut plan = Plan::default();
+        plan.notes.insert(job.clone(), Note { why: "a reason".into(), until: Some(1_500) });
+        for n in 0..MAX_NOTES {
+            plan.notes.insert(JobKey::of(&[&n.to_string()]), Note { why: "other".into(), until: None });
+        }
+        status.turned(true, false, 3, &plan, Now { mono: 1_000, wall: 7_000_000 });
+        assert!(asked(ask_health).await);
+        let notes = tokio::task::spawn_blocking(move || ask_notes(address)).await.unwrap().unwrap();
+        assert_eq!((notes.tasks_in_flight, notes.jobs.len(), notes.left_off), (3, MAX_NOTES, 1));
+        let expected = Waiting { why: "a reason".into(), until_ms: Some(7_000_500) };
+        assert_eq!(notes.jobs.get(job.as_str()), Some(&expected), "on the clock that people have");
+        stop.cancel();
+        served.await.unwrap();
+    }
 }

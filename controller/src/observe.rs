@@ -1,6 +1,6 @@
 //! From facts and plans to moments: what people see of the loop. It reads the ledger and changes nothing.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use transcode_config::contract::{JobKey, Outcome};
 
@@ -89,9 +89,7 @@ impl Observer for Watch {
                 self.events.emit(Moment::Parked { message: &lease.message, reason });
             }
         }
-        let notes: BTreeMap<&JobKey, &str> =
-            plan.notes.iter().map(|(job, note)| (job, note.why.as_str())).collect();
-        self.status.turned(ledger.resync.done, ledger.draining, tasks, &notes);
+        self.status.turned(ledger.resync.done, ledger.draining, tasks, plan, now);
     }
 }
 

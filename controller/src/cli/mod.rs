@@ -1,6 +1,27 @@
 //! The command line.
+//!
+//! | command | asks |
+//! |---|---|
+//! | `run` | everything; it is the controller |
+//! | `check-config` | nothing |
+//! | `healthcheck` | the running controller |
+//! | `presign` | nothing: a signature needs no call |
+//! | `submit` | the state bucket, the job queue |
+//! | `get`, `explain` | the state bucket, the source bucket's versions, the running controller |
+//! | `redrive` | the dead-letter queue, the job queue |
+//!
+//! Results go to standard output, complaints to standard error. None of the commands needs the controller to run.
 
+mod explain;
+mod get;
+mod jobs;
+mod presign;
+mod record;
+mod redrive;
+mod rules;
 mod run;
+mod submit;
+mod world;
 
 use std::{
     io::Write,
@@ -9,7 +30,9 @@ use std::{
 };
 
 use clap::{Parser, Subcommand};
-use transcode_config::Settings;
+use transcode_config::{Settings, contract::JobKey};
+
+use self::world::{say, within};
 
 /// Wrong command line or settings.
 const EXIT_USAGE: u8 = 2;
@@ -26,9 +49,8 @@ struct Cli {
 enum Command {
     /// Run until SIGTERM.
     Run {
-        /// Settings file; see config/controller.toml for every key.
-        #[arg(long, value_name = "FILE")]
-        config: PathBuf,
+        #[command(flatten)]
+        config: Config,
     },
     /// Check a settings file and print the settings in effect.
     CheckConfig {
@@ -37,26 +59,78 @@ enum Command {
     },
     /// Ask the running controller's /healthz; exit status 0 when it answers well.
     Healthcheck {
-        /// Settings file.
-        #[arg(long, value_name = "FILE")]
-        config: PathBuf,
+        #[command(flatten)]
+        config: Config,
     },
+    /// Print an address that lets somebody without AWS credentials upload one file, or download one.
+    Presign {
+        #[command(flatten)]
+        config: Config,
+        #[command(flatten)]
+        what: presign::Presign,
+    },
+    /// Ask for an object of an allowed source to be transcoded, and print the job's key.
+    Submit {
+        #[command(flatten)]
+        config: Config,
+        #[command(flatten)]
+        what: submit::Submit,
+    },
+    /// Show what is on record of a job: specification, attempts, heartbeats, register.
+    Get {
+        #[command(flatten)]
+        config: Config,
+        #[command(flatten)]
+        what: get::Get,
+    },
+    /// Say in a few sentences what a job waits for, until when, and who can act.
+    Explain {
+        #[command(flatten)]
+        config: Config,
+        /// The job's key: 32 hexadecimal characters, as in the logs.
+        job: JobKey,
+    },
+    /// Move our dead letters back to the queue that they came from; each runs as a new generation of its job.
+    Redrive {
+        #[command(flatten)]
+        config: Config,
+        #[command(flatten)]
+        what: redrive::Redrive,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct Config {
+    /// Settings file; see config/controller.toml for every key.
+    #[arg(long = "config", value_name = "FILE")]
+    file: PathBuf,
 }
 
 /// Reads the command line and does what it says.
 pub fn main() -> ExitCode {
     match Cli::parse().command {
-        Command::Run { config } => with(&config, run::run),
-        Command::CheckConfig { file } => with(&file, |settings| {
-            let text = toml::to_string_pretty(&settings)?;
-            std::io::stdout().lock().write_all(text.as_bytes())?;
-            Ok(())
-        }),
-        Command::Healthcheck { config } => with(&config, |settings| {
+        Command::Run { config } => with(&config.file, run::run),
+        Command::CheckConfig { file } => with(&file, |settings| say(&toml::to_string_pretty(&settings)?)),
+        Command::Healthcheck { config } => with(&config.file, |settings| {
             let healthy = crate::http::ask_health(settings.http.listen.parse()?)?;
             anyhow::ensure!(healthy, "the controller is not healthy");
             Ok(())
         }),
+        Command::Presign { config, what } => {
+            with(&config.file, |settings| within(settings, async |world| what.run(&world).await))
+        }
+        Command::Submit { config, what } => {
+            with(&config.file, |settings| within(settings, async |world| what.run(&world).await))
+        }
+        Command::Get { config, what } => {
+            with(&config.file, |settings| within(settings, async |world| what.run(&world).await))
+        }
+        Command::Explain { config, job } => {
+            with(&config.file, |settings| within(settings, async |world| explain::run(&world, &job).await))
+        }
+        Command::Redrive { config, what } => {
+            with(&config.file, |settings| within(settings, async |world| what.run(&world).await))
+        }
     }
 }
 
@@ -80,4 +154,27 @@ fn with(file: &Path, act: impl FnOnce(Settings) -> anyhow::Result<()>) -> ExitCo
 /// Standard error, without a panic where nobody reads it.
 fn complain(text: &str) {
     writeln!(std::io::stderr().lock(), "transcode-controller: {text}").ok();
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_job_is_named_in_one_way() {
+        let job = "0".repeat(32);
+        let parses = |args: &[&str]| {
+            let all = ["transcode-controller", "get", "--config", "f"].iter().chain(args);
+            Cli::try_parse_from(all).is_ok()
+        };
+        assert!(parses(&["--job", &job, "--json"]) && parses(&["--key", "a", "--bucket", "b"]));
+        assert!(!parses(&[]) && !parses(&["--job", &job, "--key", "a"]) && !parses(&["--job", "x"]));
+    }
 }

@@ -1,6 +1,6 @@
 //! `run`: settings and adapters put together.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
 use tokio::{
@@ -10,14 +10,14 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
-use transcode_config::{Settings, ladder::Profile};
+use transcode_config::Settings;
 
+use super::rules::rules;
 use crate::{
     aws::{Clients, CloudWatch, Ecs, Hints, S3Store, Sqs},
     events::{Events, Moment},
     fact::Fact,
     http::{self, Status},
-    message::Rules,
     observe::Watch,
     policy::Policy,
     ports::{Ports, Queue},
@@ -90,32 +90,6 @@ fn limits(settings: &Settings) -> Limits {
         give_up: Duration::from_secs(settings.calls.operation_seconds * 4),
         drain: Duration::from_secs(settings.drain.timeout_seconds),
     }
-}
-
-fn rules(settings: &Settings) -> anyhow::Result<Rules> {
-    let profiles: BTreeMap<String, Profile> = Profile::built_in_names()
-        .filter_map(|name| Profile::built_in(name).map(|profile| (name.to_owned(), profile)))
-        .collect();
-    let named = settings.sources.values().filter_map(|source| source.profile.as_ref());
-    for name in named.chain([&settings.jobs.default_profile]) {
-        anyhow::ensure!(
-            profiles.contains_key(name),
-            "profile {name}: not known; known: {:?}",
-            profiles.keys()
-        );
-    }
-    let sources = settings.sources.values();
-    Ok(Rules {
-        sources: sources
-            .map(|source| (source.bucket.clone(), source.prefix.clone(), source.profile.clone()))
-            .collect(),
-        profiles,
-        default_profile: settings.jobs.default_profile.clone(),
-        output_bucket: settings.output.bucket.clone(),
-        output_root: settings.output.prefix.clone(),
-        max_run_seconds: settings.jobs.max_run_seconds,
-        max_source_bytes: settings.jobs.max_source_bytes,
-    })
 }
 
 /// Reads the queues' counts for the metrics. Nothing is decided by them: they lag by a minute and more.

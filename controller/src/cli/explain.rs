@@ -1,0 +1,277 @@
+//! `explain`: for a person at three in the morning. What does the job wait for, until when, who can act?
+//!
+//! What is decided is told from the record alone; what is going on, from the record and the controller's notes.
+
+use std::net::SocketAddr;
+
+use transcode_config::{
+    Settings,
+    contract::{Budget, Dead, Failure, Heartbeat, JobKey, Outcome, PastAttempt, Succeeded, TaskState, Who},
+};
+
+use super::{
+    record::{AttemptRecord, Record},
+    world::{World, say, span, time},
+};
+use crate::{
+    http::{Notes, Waiting, ask_notes},
+    run::wall_ms,
+};
+
+pub(super) async fn run(world: &World, job: &JobKey) -> anyhow::Result<()> {
+    let record = Record::read(&world.store, job).await?;
+    let listen = world.settings.http.listen.clone();
+    let address: SocketAddr = listen.parse()?;
+    let asked = tokio::task::spawn_blocking(move || ask_notes(address)).await?;
+    let heard = asked.map_err(|error| format!("{listen}: {error}"));
+    say(&format!("{}\n", paragraph(job, record.as_ref(), &heard, &world.settings, wall_ms())))
+}
+
+/// The whole explanation. `heard` is what the controller says, or why it says nothing.
+fn paragraph(
+    job: &JobKey,
+    record: Option<&Record>,
+    heard: &Result<Notes, String>,
+    settings: &Settings,
+    now: u64,
+) -> String {
+    let view = View { heard, settings, now };
+    let decided = record.and_then(|record| record.register.as_ref());
+    let said = match (record, decided.map(|register| (&register.outcome, register.written_at_ms))) {
+        (None, _) => vec![
+            format!("The state bucket {} has no record of job {job}.", settings.state.bucket),
+            view.controller(job),
+            "An upload has a record as soon as its first attempt is claimed; before that its message is in the job queue, \
+             and one that the controller cannot read or does not allow ends in the dead-letter queue."
+                .to_owned(),
+        ],
+        (Some(record), None) => {
+            let mut said = vec![about(record, now)];
+            said.extend(view.undecided(record));
+            said
+        }
+        (Some(record), Some((Outcome::Succeeded(won), at))) => vec![about(record, now), succeeded(won, at)],
+        (Some(record), Some((Outcome::Dead(dead), at))) => vec![about(record, now), died(job, dead, at)],
+    };
+    said.into_iter().filter(|sentence| !sentence.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+fn about(record: &Record, now: u64) -> String {
+    let Some(spec) = &record.spec else { return format!("Job {} was never accepted.", record.job) };
+    let again = match spec.generation {
+        0 => String::new(),
+        generation => format!(", redriven {generation} times"),
+    };
+    let (bucket, key) = (&spec.source.bucket, &spec.source.key);
+    let age = span(now.saturating_sub(spec.accepted_at_ms));
+    format!(
+        "Job {} is s3://{bucket}/{key}, profile {}{again}, accepted {age} ago.",
+        record.job, spec.profile.name
+    )
+}
+
+fn succeeded(won: &Succeeded, at: u64) -> String {
+    let stable = won.entry_points.first().map(|entry| format!("s3://{}/{}", won.bucket, entry.to));
+    format!(
+        "It is done: attempt {} succeeded at {} with {} files, to be played from {}. Nobody has to act.",
+        won.attempt,
+        time(at),
+        won.files,
+        stable.unwrap_or_else(|| format!("s3://{}/{}", won.bucket, won.folder)),
+    )
+}
+
+fn died(job: &JobKey, dead: &Dead, at: u64) -> String {
+    let tried = match dead.attempts.len() {
+        0 => "without an attempt".to_owned(),
+        1 => "after 1 attempt".to_owned(),
+        many => format!("after {many} attempts"),
+    };
+    let arn = dead.last_task_arn.as_ref().map(|arn| format!(" The last task was {arn}.")).unwrap_or_default();
+    format!(
+        "It is dead since {}, {tried}: {}.{arn} {} Then `redrive --job {job}` runs it again.",
+        time(at),
+        why(&dead.failure),
+        who(&dead.failure),
+    )
+}
+
+/// Code, meaning, and what was found out in this case.
+fn why(failure: &Failure) -> String {
+    let info = failure.code.info();
+    let message = failure.message.trim_end_matches('.');
+    if message.is_empty() || message == info.meaning {
+        return format!("{} ({})", info.name, info.meaning);
+    }
+    format!("{} ({}): {message}", info.name, info.meaning)
+}
+
+fn who(failure: &Failure) -> String {
+    let info = failure.code.info();
+    match info.who {
+        Who::Uploader => format!("The uploader can act: {}.", info.remedy),
+        Who::Operator => format!("You can act: {}.", info.remedy),
+        Who::Aws => format!("It was AWS' doing: {}.", info.remedy),
+    }
+}
+
+/// What undecided jobs are looked at with.
+struct View<'a> {
+    heard: &'a Result<Notes, String>,
+    settings: &'a Settings,
+    now: u64,
+}
+
+impl View<'_> {
+    fn undecided(&self, record: &Record) -> Vec<String> {
+        let Some(newest) = record.newest() else {
+            let claim = "Its first attempt has not been claimed.".to_owned();
+            return vec![claim, self.controller(&record.job)];
+        };
+        vec![self.attempt(newest), self.budgets(&newest.intent.history), self.controller(&record.job)]
+    }
+
+    fn attempt(&self, newest: &AttemptRecord) -> String {
+        let intent = &newest.intent;
+        let (number, deadline) = (intent.attempt, intent.launch_not_after_ms);
+        match &newest.heartbeat {
+            Some(heartbeat) => self.heartbeat(newest, heartbeat),
+            None if self.now < deadline => format!(
+                "Attempt {number} was claimed {} ago and its task has not reported yet: it waits for ECS to start one, \
+                 until {}. Nobody has to act before that.",
+                self.ago(intent.created_at_ms),
+                self.until(deadline),
+            ),
+            None => {
+                let sure = deadline + self.margin() + self.settings.observe.heartbeat_stale_seconds * 1000;
+                format!(
+                    "Attempt {number} was claimed {} ago and no task of it has reported; it had to start before {}. It \
+                     is given up and followed by another at about {}, once it is certain that no task came up. If that \
+                     repeats, you can act: look at the reasons of the stopped tasks in cluster {} (image, subnets, \
+                     quota).",
+                    self.ago(intent.created_at_ms),
+                    time(deadline),
+                    self.until(sure),
+                    self.settings.cluster.name,
+                )
+            }
+        }
+    }
+
+    fn heartbeat(&self, newest: &AttemptRecord, heartbeat: &Heartbeat) -> String {
+        let (number, stage) = (newest.intent.attempt, heartbeat.stage.name());
+        let heard = self.ago(heartbeat.written_at_ms);
+        let silence = self.settings.observe.heartbeat_stale_seconds * 1000;
+        match &heartbeat.state {
+            TaskState::Working if self.now <= heartbeat.written_at_ms + silence => {
+                let longest = newest.intent.launch_not_after_ms + self.margin() + self.run_time();
+                format!(
+                    "Attempt {number} is {stage}, {:.0} % done, last heard of {heard} ago: it waits for that task alone, at \
+                     the longest until {}. Nobody has to act.",
+                    heartbeat.percent,
+                    self.until(longest),
+                )
+            }
+            TaskState::Working => {
+                let given_up = heartbeat.written_at_ms + 2 * silence;
+                let task = heartbeat.task_arn.as_deref().unwrap_or("its task");
+                format!(
+                    "Attempt {number} was {stage} when it was last heard of {heard} ago: the task is dead or cut off. The \
+                     controller stops it at about {} and then tries again; you need not act, but can: stop {task}.",
+                    self.until(given_up),
+                )
+            }
+            TaskState::Finished => format!(
+                "Attempt {number} said {heard} ago that it had finished, and yet the register is missing: you can act; \
+                 somebody has deleted it, or the state bucket answers with old data."
+            ),
+            TaskState::Interrupted => format!(
+                "Attempt {number} was stopped from outside {heard} ago while {stage}. It waits for the next one, {}. Nobody \
+                 has to act.",
+                self.backoff(),
+            ),
+            TaskState::Failed { failure } if failure.code.info().retryable => format!(
+                "Attempt {number} failed {heard} ago while {stage}: {}. It waits for the next attempt, {}. {}",
+                why(failure),
+                self.backoff(),
+                who(failure),
+            ),
+            TaskState::Failed { failure } => format!(
+                "Attempt {number} failed {heard} ago while {stage}: {}. Another attempt cannot help, so it is about to be \
+                 given up. {}",
+                why(failure),
+                who(failure),
+            ),
+        }
+    }
+
+    /// What is left of the attempts, once some are spent.
+    fn budgets(&self, history: &[PastAttempt]) -> String {
+        let spent = |budget| history.iter().filter(|past| past.budget == budget).count();
+        let Some(last) = history.last() else { return String::new() };
+        let jobs = &self.settings.jobs;
+        format!(
+            "Before it the job itself failed {} of {} allowed times and the platform {} of {}, last with {} ({}).",
+            spent(Budget::Job),
+            jobs.max_attempts,
+            spent(Budget::Platform),
+            jobs.max_platform_attempts,
+            last.code,
+            last.message,
+        )
+    }
+
+    /// What the running controller says of the job.
+    fn controller(&self, job: &JobKey) -> String {
+        let notes = match self.heard {
+            Ok(notes) => notes,
+            Err(error) => {
+                return format!(
+                    "The controller did not answer ({error}): if none runs, nothing goes on; start one."
+                );
+            }
+        };
+        let draining = if notes.draining { " It is draining and begins nothing new." } else { "" };
+        let said = match notes.jobs.get(job.as_str()) {
+            Some(Waiting { why, until_ms: Some(until) }) => {
+                format!("The controller says: {why}; it looks again at {}.", self.until(*until))
+            }
+            Some(Waiting { why, until_ms: None }) => format!("The controller says: {why}."),
+            None if notes.left_off > 0 => {
+                format!("The controller's notes do not mention it, but leave {} jobs off.", notes.left_off)
+            }
+            None => "The controller's notes do not mention it: it holds no message of the job, or is at work on it \
+                     right now."
+                .to_owned(),
+        };
+        said + draining
+    }
+
+    fn backoff(&self) -> String {
+        format!("which follows within {}", span(self.settings.jobs.retry_cap_seconds * 1000))
+    }
+
+    /// Clocks may differ by this.
+    fn margin(&self) -> u64 {
+        self.settings.launch.clock_skew_seconds * 1000
+    }
+
+    fn run_time(&self) -> u64 {
+        self.settings.jobs.max_run_seconds * 1000
+    }
+
+    fn ago(&self, ms: u64) -> String {
+        span(self.now.saturating_sub(ms))
+    }
+
+    fn until(&self, ms: u64) -> String {
+        match ms.checked_sub(self.now) {
+            Some(left) => format!("{} (in {})", time(ms), span(left)),
+            None => format!("{} (passed {} ago)", time(ms), span(self.now - ms)),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "explain_tests.rs"]
+mod tests;

@@ -1,0 +1,232 @@
+use transcode_config::{
+    contract::{
+        Attempt, Capacity, FailureCode, Intent, JobSpec, ObjectRef, OutputTarget, SCHEMA, Source, Stage,
+        Terminal, Variant,
+    },
+    ladder::Profile,
+};
+
+use super::*;
+
+/// 2026-11-24T03:00:00Z, when somebody was woken up.
+const NOW: u64 = 1_795_489_200_000;
+const MINUTE: u64 = 60_000;
+
+fn settings() -> Settings {
+    let text = r#"
+        environment = "test"
+        queues.default = { url = "q", dead_letter_url = "d" }
+        sources.uploads.bucket = "uploads"
+        state.bucket = "state"
+        output.bucket = "videos"
+        cluster.name = "main"
+        cluster.task_definition = "task"
+        cluster.subnets = ["subnet-1"]
+    "#;
+    transcode_config::load::from_text(text, figment::providers::Env::prefixed("NONE_")).unwrap()
+}
+
+fn job() -> JobKey {
+    JobKey::of(&["x"])
+}
+
+/// A job accepted 10 minutes ago, with one attempt claimed then and this heartbeat.
+fn record(heartbeat: Option<(TaskState, u64)>) -> Record {
+    let spec = JobSpec {
+        schema: SCHEMA,
+        job: job(),
+        generation: 0,
+        source: Source {
+            bucket: "uploads".into(),
+            key: "cat.mp4".into(),
+            version_id: None,
+            etag: None,
+            size: None,
+            sequencer: None,
+        },
+        profile: Profile::built_in("standard").unwrap(),
+        output: OutputTarget { bucket: "videos".into(), prefix: "videos/cat.mp4/".into() },
+        max_run_seconds: 14_400,
+        max_source_bytes: 1,
+        accepted_at_ms: NOW - 10 * MINUTE,
+    };
+    let intent = Intent {
+        schema: SCHEMA,
+        job: job(),
+        attempt: Attempt::FIRST,
+        task_definition: "task:1".into(),
+        variant: Variant { capacity: Capacity::Fargate, cpu: 2048, memory_mib: 4096, ephemeral_gib: None },
+        launch_not_after_ms: NOW - 5 * MINUTE,
+        created_at_ms: NOW - 10 * MINUTE,
+        nonce: "n".into(),
+        history: Vec::new(),
+    };
+    let heartbeat = heartbeat.map(|(state, ago)| Heartbeat {
+        schema: SCHEMA,
+        job: job(),
+        attempt: Attempt::FIRST,
+        task_arn: Some("arn:task/1".into()),
+        seq: 1,
+        written_at_ms: NOW - ago,
+        stage: Stage::Transcoding,
+        percent: 42.0,
+        speed: None,
+        state,
+    });
+    let attempts = vec![AttemptRecord { intent, heartbeat }];
+    Record { job: job(), spec: Some(spec), attempts, register: None }
+}
+
+fn decided(outcome: Outcome) -> Record {
+    let register =
+        Terminal { schema: SCHEMA, job: job(), nonce: "n".into(), written_at_ms: NOW - MINUTE, outcome };
+    Record { register: Some(register), ..record(Some((TaskState::Finished, MINUTE))) }
+}
+
+fn dead(code: FailureCode) -> Record {
+    let dead = Dead {
+        failure: Failure::new(code, "in this case"),
+        last_task_arn: Some("arn:task/1".into()),
+        log_link: None,
+        attempts: Vec::new(),
+    };
+    decided(Outcome::Dead(dead))
+}
+
+fn explain(record: Option<&Record>, heard: Notes) -> String {
+    paragraph(&job(), record, &Ok(heard), &settings(), NOW)
+}
+
+/// With a controller that does not answer.
+fn explain_alone(record: Option<&Record>) -> String {
+    paragraph(&job(), record, &Err("127.0.0.1:8080: refused".into()), &settings(), NOW)
+}
+
+fn notes(why: &str, until_ms: Option<u64>) -> Notes {
+    let jobs = [(job().to_string(), Waiting { why: why.into(), until_ms })].into();
+    Notes { jobs, ..Notes::default() }
+}
+
+#[track_caller]
+fn has(text: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(text.contains(part), "{part:?} is not in: {text}");
+    }
+}
+
+#[test]
+fn a_decided_job_waits_for_nothing_and_the_controller_is_not_quoted() {
+    let won = Succeeded {
+        attempt: Attempt::FIRST,
+        task_arn: None,
+        bucket: "videos".into(),
+        folder: "videos/cat.mp4/v-1/".into(),
+        manifest: ObjectRef { key: String::new(), size: 1, sha256: String::new() },
+        files: 29,
+        bytes: 1,
+        duration_ms: 1,
+        entry_points: Vec::new(),
+    };
+    let text = explain(Some(&decided(Outcome::Succeeded(won))), notes("nonsense", None));
+    has(
+        &text,
+        &["It is done", "29 files", "2026-11-24T02:59:00Z", "s3://videos/videos/cat.mp4/v-1/", "Nobody"],
+    );
+    assert!(!text.contains("nonsense"), "{text}");
+}
+
+#[test]
+fn of_a_dead_job_it_says_who_can_act() {
+    for (code, who) in [
+        (FailureCode::NotMedia, "The uploader can act: upload a video"),
+        (FailureCode::OutOfMemory, "You can act: raise the task's memory"),
+        (FailureCode::LaunchRefused, "It was AWS' doing: "),
+    ] {
+        let text = explain_alone(Some(&dead(code)));
+        has(
+            &text,
+            &["It is dead since", code.info().name, "in this case", "arn:task/1", who, "redrive --job"],
+        );
+    }
+}
+
+#[test]
+fn a_task_at_work_is_waited_for_until_its_longest_run() {
+    let text = explain(Some(&record(Some((TaskState::Working, 5_000)))), notes("the task is alive", None));
+    // Launch deadline 02:55, a minute for clocks, four hours of run time.
+    has(
+        &text,
+        &["transcoding, 42 % done, last heard of 5 s ago", "2026-11-24T06:56:00Z (in 3 h)", "Nobody has"],
+    );
+    has(&text, &["The controller says: the task is alive."]);
+}
+
+#[test]
+fn a_silent_task_is_named_with_the_time_when_it_is_stopped() {
+    let text = explain(Some(&record(Some((TaskState::Working, 4 * MINUTE)))), notes("x", Some(NOW + MINUTE)));
+    // Heard of at 02:56; twice 180 s later.
+    has(
+        &text,
+        &["dead or cut off", "2026-11-24T03:02:00Z", "stop arn:task/1", "2026-11-24T03:01:00Z (in 60 s)"],
+    );
+}
+
+#[test]
+fn a_claim_without_a_task_waits_for_its_deadline_and_then_for_certainty() {
+    let late = record(None);
+    has(
+        &explain(Some(&late), notes("x", None)),
+        &["had to start before 2026-11-24T02:55:00Z", "02:59:00Z (passed"],
+    );
+    let mut fresh = late;
+    fresh.attempts[0].intent.launch_not_after_ms = NOW + MINUTE;
+    has(
+        &explain(Some(&fresh), notes("x", None)),
+        &["waits for ECS to start one, until 2026-11-24T03:01:00Z"],
+    );
+}
+
+#[test]
+fn an_attempt_that_ended_says_whether_another_follows() {
+    let failed = |code| TaskState::Failed { failure: Failure::new(code, "in this case") };
+    let retried = explain(Some(&record(Some((failed(FailureCode::EncodeFailed), MINUTE)))), notes("x", None));
+    has(
+        &retried,
+        &["ENCODE_FAILED", "waits for the next attempt, which follows within 10 min", "You can act"],
+    );
+    let given_up = explain(Some(&record(Some((failed(FailureCode::NotMedia), MINUTE)))), notes("x", None));
+    has(&given_up, &["NOT_MEDIA", "about to be given up", "The uploader can act"]);
+    let spot = explain(Some(&record(Some((TaskState::Interrupted, MINUTE)))), notes("x", None));
+    has(&spot, &["stopped from outside", "Nobody has to act"]);
+}
+
+#[test]
+fn spent_attempts_are_counted_by_budget() {
+    let mut record = record(Some((TaskState::Working, 1000)));
+    let past = |budget, code| PastAttempt {
+        attempt: Attempt::FIRST,
+        budget,
+        code,
+        message: "what happened".into(),
+        task_arn: None,
+    };
+    record.attempts[0].intent.history =
+        vec![past(Budget::Platform, FailureCode::Interrupted), past(Budget::Job, FailureCode::EncodeFailed)];
+    let text = explain(Some(&record), notes("x", None));
+    has(
+        &text,
+        &["failed 1 of 3 allowed times", "the platform 1 of 20", "last with ENCODE_FAILED (what happened)"],
+    );
+}
+
+#[test]
+fn what_the_controller_does_not_say_is_said() {
+    let unknown = explain(None, Notes::default());
+    has(&unknown, &["has no record", "do not mention it", "dead-letter queue"]);
+    let many = Notes { left_off: 7, ..Notes::default() };
+    has(&explain(None, many), &["leave 7 jobs off"]);
+    let draining = Notes { draining: true, ..Notes::default() };
+    has(&explain(None, draining), &["draining"]);
+    let silent = explain_alone(None);
+    has(&silent, &["The controller did not answer (127.0.0.1:8080: refused)", "start one"]);
+}

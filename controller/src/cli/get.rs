@@ -1,0 +1,163 @@
+//! `get`: what is on record, as text or JSON.
+
+use std::fmt::Write;
+
+use anyhow::bail;
+use clap::Args;
+use transcode_config::contract::{Heartbeat, JobKey, JobSpec, Outcome, PastAttempt, TaskState, Terminal};
+
+use super::{
+    jobs,
+    record::Record,
+    world::{World, say, time},
+};
+
+/// Which jobs to show.
+#[derive(Debug, Args)]
+#[group(skip)]
+pub(super) struct Get {
+    /// The job's key: 32 hexadecimal characters, as in the logs.
+    #[arg(long, required_unless_present = "key", conflicts_with = "key")]
+    job: Option<JobKey>,
+    /// Key of the object in the source bucket: shows every job that was made of it, newest first.
+    #[arg(long)]
+    key: Option<String>,
+    /// Only from this source bucket.
+    #[arg(long, requires = "key")]
+    bucket: Option<String>,
+    /// As JSON: a list of jobs with all their documents.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Get {
+    pub(super) async fn run(&self, world: &World) -> anyhow::Result<()> {
+        let (wanted, what) = match (&self.job, &self.key) {
+            (Some(job), _) => (vec![job.clone()], format!("job {job}")),
+            (None, Some(key)) => {
+                (jobs::of_object(world, self.bucket.as_deref(), key).await?, format!("a job of {key}"))
+            }
+            (None, None) => bail!("--job or --key"),
+        };
+        let mut records = Vec::new();
+        for job in &wanted {
+            records.extend(Record::read(&world.store, job).await?);
+        }
+        if records.is_empty() {
+            bail!("the state bucket {} has no record of {what}", world.settings.state.bucket);
+        }
+        records.sort_by_key(|record| std::cmp::Reverse(since(record)));
+        if self.json {
+            return say(&format!("{}\n", serde_json::to_string_pretty(&records)?));
+        }
+        say(&records.iter().map(text).collect::<Vec<_>>().join("\n"))
+    }
+}
+
+/// Since when there is a record. Of a refused job only the end is known.
+fn since(record: &Record) -> u64 {
+    let accepted = record.spec.as_ref().map(|spec| spec.accepted_at_ms);
+    accepted.or(record.register.as_ref().map(|register| register.written_at_ms)).unwrap_or_default()
+}
+
+/// The record for a person: one fact a line.
+fn text(record: &Record) -> String {
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    let mut line = |name: &str, value: &str| {
+        let _ = writeln!(text, "{name:<10} {value}");
+    };
+    line("job", record.job.as_str());
+    match &record.spec {
+        Some(spec) => specification(&mut line, spec),
+        None => line("source", "not accepted: there is no specification"),
+    }
+    // Of a dead job the register knows every attempt's end, of any other the newest intent all but its own.
+    let past = match record.register.as_ref().map(|register| &register.outcome) {
+        Some(Outcome::Dead(dead)) => dead.attempts.as_slice(),
+        _ => record.history(),
+    };
+    for attempt in &record.attempts {
+        let intent = &attempt.intent;
+        let size = format!("{} CPU units, {} MiB", intent.variant.cpu, intent.variant.memory_mib);
+        let claimed = time(intent.created_at_ms);
+        let capacity = match intent.variant.capacity {
+            transcode_config::contract::Capacity::Fargate => "on demand",
+            transcode_config::contract::Capacity::FargateSpot => "Spot",
+        };
+        line("attempt", &format!("{} claimed {claimed}, {capacity}, {size}", intent.attempt));
+        line("", &intent.task_definition);
+        if let Some(heartbeat) = &attempt.heartbeat {
+            beat(&mut line, heartbeat);
+        }
+        if let Some(past) = past.iter().find(|past| past.attempt == intent.attempt) {
+            ended(&mut line, past);
+        }
+    }
+    match &record.register {
+        Some(register) => decided(&mut line, register),
+        None => line("register", "none: the job is not decided"),
+    }
+    text
+}
+
+fn specification(line: &mut impl FnMut(&str, &str), spec: &JobSpec) {
+    let source = &spec.source;
+    let version = source.version_id.as_ref().map(|version| format!(" version {version}"));
+    line("source", &format!("s3://{}/{}{}", source.bucket, source.key, version.unwrap_or_default()));
+    line("output", &format!("s3://{}/{}", spec.output.bucket, spec.output.prefix));
+    line("profile", &format!("{}, {} renditions at most", spec.profile.name, spec.profile.rungs.len()));
+    let accepted = time(spec.accepted_at_ms);
+    line("accepted", &format!("{accepted}, generation {}", spec.generation));
+}
+
+fn beat(line: &mut impl FnMut(&str, &str), heartbeat: &Heartbeat) {
+    let state = match &heartbeat.state {
+        TaskState::Working => "working".to_owned(),
+        TaskState::Finished => "finished".to_owned(),
+        TaskState::Interrupted => "interrupted".to_owned(),
+        TaskState::Failed { failure } => format!("failed: {failure}"),
+    };
+    let speed = heartbeat.speed.map(|speed| format!(", {speed:.2}x real time")).unwrap_or_default();
+    let (at, doing) = (time(heartbeat.written_at_ms), heartbeat.stage.name());
+    line(
+        "",
+        &format!("heartbeat {} at {at}: {doing}, {:.0} %{speed}, {state}", heartbeat.seq, heartbeat.percent),
+    );
+    if let Some(arn) = &heartbeat.task_arn {
+        line("", arn);
+    }
+}
+
+fn ended(line: &mut impl FnMut(&str, &str), past: &PastAttempt) {
+    let budget = match past.budget {
+        transcode_config::contract::Budget::Job => "the job",
+        transcode_config::contract::Budget::Platform => "the platform",
+    };
+    line("", &format!("over, charged to {budget}: {}: {}", past.code, past.message));
+}
+
+fn decided(line: &mut impl FnMut(&str, &str), register: &Terminal) {
+    let at = time(register.written_at_ms);
+    match &register.outcome {
+        Outcome::Succeeded(won) => {
+            let seconds = won.duration_ms / 1000;
+            line("register", &format!("succeeded {at}, attempt {}", won.attempt));
+            line("", &format!("{} files, {} bytes, {seconds} s of video", won.files, won.bytes));
+            line("", &format!("s3://{}/{}", won.bucket, won.folder));
+            for entry in &won.entry_points {
+                line("", &format!("s3://{}/{}", won.bucket, entry.to));
+            }
+        }
+        Outcome::Dead(dead) => {
+            line("register", &format!("dead {at}: {}", dead.failure));
+            line("", &format!("what to do: {}", dead.failure.code.info().remedy));
+            for (name, value) in &dead.failure.evidence {
+                line("", &format!("{name}: {value}"));
+            }
+            for place in [&dead.last_task_arn, &dead.log_link].into_iter().flatten() {
+                line("", place);
+            }
+        }
+    }
+}

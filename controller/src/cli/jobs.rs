@@ -1,0 +1,157 @@
+//! Which jobs are there for an object? Their keys are hashes, so they are computed anew and looked up; where that finds
+//! none, the record is searched.
+//!
+//! The hashing is the controller's own: the messages that would have asked for the jobs are made and read.
+
+use aws_sdk_s3::types::ObjectVersion;
+use futures::{StreamExt, TryStreamExt, stream};
+use serde_json::json;
+use transcode_config::contract::{Dead, Failure, FailureCode, JobKey, JobSpec, Layout, SCHEMA, Terminal};
+
+use super::{
+    submit,
+    world::{World, unreadable},
+};
+use crate::message::{DEAD_LETTER_KIND, DeadLetterBody, Parsed, Rules, parse};
+
+/// Versions of one object that are looked at, from the newest.
+const MAX_VERSIONS: usize = 20;
+
+/// Redrives of one job that are looked at.
+const MAX_GENERATIONS: u32 = 100;
+
+/// Jobs that are searched through at most: some seconds of reading.
+const MAX_SEARCHED: usize = 10_000;
+
+/// Documents read at once.
+const CONCURRENCY: usize = 16;
+
+/// The jobs of an object, in every generation. Jobs under a caller's own idempotency key are found only where there is
+/// no other.
+pub(super) async fn of_object(world: &World, bucket: Option<&str>, key: &str) -> anyhow::Result<Vec<JobKey>> {
+    let mut buckets: Vec<&str> = match bucket {
+        Some(bucket) => vec![bucket],
+        None => world.settings.sources.values().map(|source| source.bucket.as_str()).collect(),
+    };
+    buckets.sort_unstable();
+    buckets.dedup();
+    let mut found = Vec::new();
+    for bucket in &buckets {
+        for body in bodies(&world.rules, bucket, key, &versions(world, bucket, key).await) {
+            for job in generations(world, body).await? {
+                if !found.contains(&job) {
+                    found.push(job);
+                }
+            }
+        }
+    }
+    if found.is_empty() { search(world, &buckets, key).await } else { Ok(found) }
+}
+
+/// Newest first. Without permission to list them, or after the object is gone, the search finds what there is.
+async fn versions(world: &World, bucket: &str, key: &str) -> Vec<String> {
+    let list = world.clients.s3.read.list_object_versions().bucket(bucket).prefix(key);
+    let Ok(page) = list.send().await else { return Vec::new() };
+    // The key itself comes before all keys that begin with it.
+    let own = page.versions().iter().filter(|version| version.key() == Some(key));
+    own.filter_map(ObjectVersion::version_id).take(MAX_VERSIONS).map(str::to_owned).collect()
+}
+
+/// The messages that ask for a job of this object.
+fn bodies(rules: &Rules, bucket: &str, key: &str, versions: &[String]) -> Vec<String> {
+    let upload = |version: &String| {
+        json!({
+            "version": "0", "source": "aws.s3", "detail-type": "Object Created",
+            "detail": {"version": "0", "bucket": {"name": bucket}, "object": {"key": key, "version-id": version}},
+        })
+        .to_string()
+    };
+    let named = rules.profiles.keys().map(|profile| submit::body(bucket, key, Some(profile), None));
+    versions.iter().map(upload).chain(named).collect()
+}
+
+/// The job that a message asks for, and what redrives made of it, as far as they are on record.
+async fn generations(world: &World, first: String) -> anyhow::Result<Vec<JobKey>> {
+    let mut found = Vec::new();
+    let mut body = first.clone();
+    for generation in 0..MAX_GENERATIONS {
+        let Some(job) = job_of(&body, &world.rules) else { break };
+        if !exists(world, &job).await? {
+            break;
+        }
+        body = letter(&job, generation, &first);
+        found.push(job);
+    }
+    Ok(found)
+}
+
+/// The job that a message asks for, where it asks for one.
+pub(super) fn job_of(body: &str, rules: &Rules) -> Option<JobKey> {
+    match parse(body, rules, 0) {
+        Parsed::Jobs(requests) => requests.first().map(|request| request.job().clone()),
+        Parsed::Ignore(_) | Parsed::Park(_) => None,
+    }
+}
+
+/// A dead letter as a redrive sends it: the next generation of its job.
+fn letter(job: &JobKey, generation: u32, original: &str) -> String {
+    let dead = Dead {
+        failure: Failure::new(FailureCode::Internal, ""),
+        last_task_arn: None,
+        log_link: None,
+        attempts: Vec::new(),
+    };
+    let letter = DeadLetterBody {
+        schema: SCHEMA,
+        kind: DEAD_LETTER_KIND.to_owned(),
+        job: job.clone(),
+        generation,
+        message_id: String::new(),
+        dead,
+        original: original.to_owned(),
+        original_cut: false,
+    };
+    letter.encode()
+}
+
+/// A job that was accepted has a specification, one that was refused a register.
+async fn exists(world: &World, job: &JobKey) -> anyhow::Result<bool> {
+    let layout = Layout::of(job);
+    let spec: Option<JobSpec> = world.store.read(&layout.spec()).await.map_err(unreadable)?;
+    if spec.is_some() {
+        return Ok(true);
+    }
+    let register: Option<Terminal> = world.store.read(&layout.terminal()).await.map_err(unreadable)?;
+    Ok(register.is_some())
+}
+
+/// Reads specifications until all are read or there are too many.
+async fn search(world: &World, buckets: &[&str], key: &str) -> anyhow::Result<Vec<JobKey>> {
+    let (mut jobs, mut next) = (Vec::new(), None);
+    loop {
+        let list = world.clients.s3.read.list_objects_v2().bucket(&world.settings.state.bucket);
+        let page = list.prefix("jobs/").delimiter("/").set_continuation_token(next).send().await?;
+        let prefixes = page.common_prefixes().iter().filter_map(|prefix| prefix.prefix());
+        jobs.extend(
+            prefixes
+                .filter_map(|prefix| prefix.strip_prefix("jobs/")?.strip_suffix('/')?.parse::<JobKey>().ok()),
+        );
+        next = page.next_continuation_token().map(str::to_owned);
+        if next.is_none() {
+            break;
+        }
+        anyhow::ensure!(
+            jobs.len() < MAX_SEARCHED,
+            "no job of this key by its versions, and more than {MAX_SEARCHED} jobs to search: give --job, which the \
+             controller logs"
+        );
+    }
+    let read = |job: JobKey| async move {
+        let spec: Option<JobSpec> = world.store.read(&Layout::of(&job).spec()).await.map_err(unreadable)?;
+        let ours =
+            spec.is_some_and(|spec| spec.source.key == key && buckets.contains(&spec.source.bucket.as_str()));
+        anyhow::Ok(ours.then_some(job))
+    };
+    let found: Vec<Option<JobKey>> = stream::iter(jobs).map(read).buffered(CONCURRENCY).try_collect().await?;
+    Ok(found.into_iter().flatten().collect())
+}

@@ -1,0 +1,71 @@
+//! What is on record of a job in the state bucket.
+
+use futures::{StreamExt, TryStreamExt, stream};
+use serde::Serialize;
+use transcode_config::contract::{
+    Attempt, Heartbeat, Intent, JobKey, JobSpec, Layout, PastAttempt, Terminal,
+};
+
+use super::world::unreadable;
+use crate::aws::S3Store;
+
+/// Attempts that are read, from the newest. The newest one's history tells how those before ended.
+const MAX_ATTEMPTS: u32 = 50;
+
+/// Documents read at once.
+const CONCURRENCY: usize = 16;
+
+/// All documents of a job. The register is read last, as the controller does: what is absent here was absent after
+/// all the rest was read.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(super) struct Record {
+    pub(super) job: JobKey,
+    /// None for a job that was refused before it was accepted.
+    pub(super) spec: Option<JobSpec>,
+    /// Oldest first.
+    pub(super) attempts: Vec<AttemptRecord>,
+    pub(super) register: Option<Terminal>,
+}
+
+/// An attempt's documents.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(super) struct AttemptRecord {
+    pub(super) intent: Intent,
+    pub(super) heartbeat: Option<Heartbeat>,
+}
+
+impl Record {
+    /// Reads a job's record; none where there is no document of it at all.
+    pub(super) async fn read(store: &S3Store, job: &JobKey) -> anyhow::Result<Option<Self>> {
+        let layout = Layout::of(job);
+        let spec: Option<JobSpec> = store.read(&layout.spec()).await.map_err(unreadable)?;
+        let newest = store.newest(job).await?.map_or(0, Attempt::number);
+        let numbers = newest.saturating_sub(MAX_ATTEMPTS) + 1..=newest;
+        let attempts: Vec<Option<AttemptRecord>> = stream::iter(numbers.filter_map(Attempt::new))
+            .map(|number| attempt(store, job, number))
+            .buffered(CONCURRENCY)
+            .try_collect()
+            .await?;
+        let attempts: Vec<AttemptRecord> = attempts.into_iter().flatten().collect();
+        let register: Option<Terminal> = store.read(&layout.terminal()).await.map_err(unreadable)?;
+        let anything = spec.is_some() || !attempts.is_empty() || register.is_some();
+        Ok(anything.then(|| Self { job: job.clone(), spec, attempts, register }))
+    }
+
+    /// The newest attempt.
+    pub(super) fn newest(&self) -> Option<&AttemptRecord> {
+        self.attempts.last()
+    }
+
+    /// How the attempts before the newest ended.
+    pub(super) fn history(&self) -> &[PastAttempt] {
+        self.newest().map(|attempt| attempt.intent.history.as_slice()).unwrap_or_default()
+    }
+}
+
+async fn attempt(store: &S3Store, job: &JobKey, number: Attempt) -> anyhow::Result<Option<AttemptRecord>> {
+    let layout = Layout::of(job);
+    let Some(intent) = store.read(&layout.intent(number)).await.map_err(unreadable)? else { return Ok(None) };
+    let heartbeat = store.read(&layout.heartbeat(number)).await.map_err(unreadable)?;
+    Ok(Some(AttemptRecord { intent, heartbeat }))
+}

@@ -1,0 +1,188 @@
+//! `redrive`: our dead letters go back to the queue that they came from.
+//!
+//! Each is received, sent, and only then deleted. A crash in between leaves it in both queues, and a second redrive of
+//! it asks for the same generation of the same job: it runs once. A job that dies again while this runs is not moved
+//! again, or a cause that lasts would keep this going for ever. SQS' own message moves would do as well, for all
+//! letters at once; this one looks at them, takes as many as asked for, and says what each becomes.
+
+use std::collections::BTreeSet;
+
+use anyhow::Context;
+use aws_sdk_sqs::{Client, types::Message};
+use clap::Args;
+use transcode_config::{
+    contract::{JobKey, SCHEMA},
+    settings::QueueSettings,
+};
+
+use super::{
+    jobs::job_of,
+    world::{World, say},
+};
+use crate::message::{DEAD_LETTER_KIND, DeadLetterBody, Rules};
+
+/// Letters that are looked at in one run, so that it ends.
+const MAX_LOOKED_AT: usize = 10_000;
+
+/// A letter that is looked at is invisible for this long; those left alone are given back at the end.
+const VISIBILITY: i32 = 300;
+
+/// Receives in a row that bring nothing before a queue counts as empty: one may miss servers that have messages.
+const EMPTY_RECEIVES: u32 = 2;
+
+/// SQS' most for one receive.
+const BATCH: i32 = 10;
+
+/// Which letters to move.
+#[derive(Debug, Args)]
+#[group(skip)]
+pub(super) struct Redrive {
+    /// Only letters of this job.
+    #[arg(long)]
+    job: Option<JobKey>,
+    /// At most so many. Start with a few when the cause may not be mended.
+    #[arg(long, value_name = "N")]
+    max: Option<usize>,
+}
+
+/// What became of the letters of a queue.
+#[derive(Debug, Default)]
+struct Tally {
+    moved: usize,
+    left: usize,
+    /// Handles of what was not moved, to be given back.
+    held: Vec<String>,
+    /// Messages. One seen a second time: the queue has been gone through.
+    seen: BTreeSet<String>,
+    /// Jobs that were begun here, whose letters are therefore new.
+    begun: BTreeSet<JobKey>,
+}
+
+/// What becomes of one letter.
+enum Fate {
+    Moved,
+    Left,
+    /// Of a job that was begun here.
+    New,
+}
+
+impl Redrive {
+    pub(super) async fn run(&self, world: &World) -> anyhow::Result<()> {
+        let (mut moved, mut left) = (0, 0);
+        for (name, queue) in &world.settings.queues {
+            let mut tally = Tally::default();
+            let room = self.max.unwrap_or(usize::MAX).saturating_sub(moved);
+            let result = self.queue(world, queue, room, &mut tally).await;
+            // Whatever happened: what was only looked at is not hidden from others any longer than needed.
+            give_back(&world.clients.sqs.write, &queue.dead_letter_url, &tally.held).await;
+            result.with_context(|| format!("queue {name}"))?;
+            moved += tally.moved;
+            left += tally.left;
+        }
+        say(&format!("{moved} moved, {left} looked at and left\n"))
+    }
+
+    /// Goes through one dead-letter queue.
+    async fn queue(
+        &self,
+        world: &World,
+        queue: &QueueSettings,
+        room: usize,
+        tally: &mut Tally,
+    ) -> anyhow::Result<()> {
+        let mut empty = 0;
+        while tally.moved < room && tally.seen.len() < MAX_LOOKED_AT && empty < EMPTY_RECEIVES {
+            let wanted = i32::try_from(room - tally.moved).unwrap_or(BATCH).min(BATCH);
+            let receive = world.clients.sqs.write.receive_message().queue_url(&queue.dead_letter_url);
+            let receive = receive.max_number_of_messages(wanted).visibility_timeout(VISIBILITY);
+            let answer = receive.wait_time_seconds(1).send().await.context("receiving dead letters")?;
+            let messages = answer.messages.unwrap_or_default();
+            empty = if messages.is_empty() { empty + 1 } else { 0 };
+            for message in messages {
+                let again = !tally.seen.insert(message.message_id.clone().unwrap_or_default());
+                // Held before anything can fail; a handle whose message is deleted is harmless.
+                tally.held.extend(message.receipt_handle.clone());
+                if again {
+                    return Ok(());
+                }
+                match self.letter(world, queue, &message, tally).await? {
+                    Fate::Moved => drop(tally.held.pop()),
+                    Fate::Left => tally.left += 1,
+                    Fate::New => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves one letter, if it is to be moved.
+    async fn letter(
+        &self,
+        world: &World,
+        queue: &QueueSettings,
+        message: &Message,
+        tally: &mut Tally,
+    ) -> anyhow::Result<Fate> {
+        let (Some(body), Some(receipt)) = (message.body(), message.receipt_handle()) else {
+            return Ok(Fate::Left);
+        };
+        let (letter, next) = match readable(body, &world.rules) {
+            Ok(found) => found,
+            Err(why) => {
+                say(&format!("message {} left: {why}\n", message.message_id().unwrap_or_default()))?;
+                return Ok(Fate::Left);
+            }
+        };
+        if tally.begun.contains(&letter.job) {
+            return Ok(Fate::New);
+        }
+        if self.job.as_ref().is_some_and(|job| *job != letter.job) {
+            return Ok(Fate::Left);
+        }
+        let job = &letter.job;
+        let sqs = &world.clients.sqs.write;
+        // Before it is sent: its next letter can be here as soon as that.
+        tally.begun.insert(next.clone());
+        let send = sqs.send_message().queue_url(&queue.url).message_body(body);
+        send.send().await.with_context(|| format!("job {job}: not sent; the letter is still there"))?;
+        tally.moved += 1;
+        let (code, generation) = (letter.dead.failure.code, letter.generation.saturating_add(1));
+        let delete = sqs.delete_message().queue_url(&queue.dead_letter_url).receipt_handle(receipt);
+        delete.send().await.with_context(|| {
+            format!("job {job}: sent as job {next}, but its letter is still there; moving it again asks for the same run")
+        })?;
+        say(&format!("job {job} ({code}) runs again as job {next}, generation {generation}\n"))?;
+        Ok(Fate::Moved)
+    }
+}
+
+/// A letter that the controller would understand when it comes back, and the job that it would become; otherwise why
+/// it stays where it is.
+fn readable(body: &str, rules: &Rules) -> Result<(DeadLetterBody, JobKey), String> {
+    let value: serde_json::Value =
+        serde_json::from_str(body).map_err(|_| "not a dead letter of ours".to_owned())?;
+    if value.get("kind").and_then(serde_json::Value::as_str) != Some(DEAD_LETTER_KIND) {
+        return Err("not a dead letter of ours".to_owned());
+    }
+    let schema = value.get("schema").and_then(serde_json::Value::as_u64);
+    if schema != Some(u64::from(SCHEMA)) {
+        return Err(format!("a dead letter of schema {schema:?}; this version knows {SCHEMA}"));
+    }
+    let letter: DeadLetterBody =
+        serde_json::from_value(value).map_err(|error| format!("not a dead letter: {error}"))?;
+    if letter.original_cut {
+        return Err(format!("job {}: holds only the beginning of its original", letter.job));
+    }
+    let next = job_of(body, rules).ok_or_else(|| format!("job {}: asks for nothing any more", letter.job))?;
+    Ok((letter, next))
+}
+
+/// Makes messages visible again. Those for which it fails come back by themselves.
+async fn give_back(sqs: &Client, url: &str, receipts: &[String]) {
+    for receipt in receipts {
+        let change = sqs.change_message_visibility().queue_url(url).receipt_handle(receipt);
+        if let Err(error) = change.visibility_timeout(0).send().await {
+            tracing::debug!(%error, "a message comes back by itself");
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! What messages are held against, from the settings.
+
+use std::collections::BTreeMap;
+
+use transcode_config::{Settings, ladder::Profile};
+
+use crate::message::Rules;
+
+/// The rules of these settings. Every profile that they name must be there.
+pub(super) fn rules(settings: &Settings) -> anyhow::Result<Rules> {
+    let profiles: BTreeMap<String, Profile> = Profile::built_in_names()
+        .filter_map(|name| Profile::built_in(name).map(|profile| (name.to_owned(), profile)))
+        .collect();
+    let named = settings.sources.values().filter_map(|source| source.profile.as_ref());
+    for name in named.chain([&settings.jobs.default_profile]) {
+        anyhow::ensure!(
+            profiles.contains_key(name),
+            "profile {name}: not known; known: {:?}",
+            profiles.keys()
+        );
+    }
+    let sources = settings.sources.values();
+    Ok(Rules {
+        sources: sources
+            .map(|source| (source.bucket.clone(), source.prefix.clone(), source.profile.clone()))
+            .collect(),
+        profiles,
+        default_profile: settings.jobs.default_profile.clone(),
+        output_bucket: settings.output.bucket.clone(),
+        output_root: settings.output.prefix.clone(),
+        max_run_seconds: settings.jobs.max_run_seconds,
+        max_source_bytes: settings.jobs.max_source_bytes,
+    })
+}
+
+/// The bucket of the allowed sources that a key belongs to: the one named, or the only one that takes such a key.
+pub(super) fn source_bucket<'a>(
+    settings: &'a Settings,
+    bucket: Option<&str>,
+    key: &str,
+) -> anyhow::Result<&'a str> {
+    let covers = settings.sources.values().filter(|source| {
+        key.starts_with(&source.prefix) && bucket.is_none_or(|bucket| bucket == source.bucket)
+    });
+    let mut buckets: Vec<&str> = covers.map(|source| source.bucket.as_str()).collect();
+    buckets.sort_unstable();
+    buckets.dedup();
+    match buckets[..] {
+        [bucket] => Ok(bucket),
+        [] => {
+            anyhow::bail!("no entry of `sources` in the settings covers s3://{}/{key}", bucket.unwrap_or("…"))
+        }
+        _ => anyhow::bail!("several sources take this key; name one with --bucket: {}", buckets.join(", ")),
+    }
+}

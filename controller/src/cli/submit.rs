@@ -1,0 +1,110 @@
+//! `submit`: a job request for an object that lies in an allowed source.
+
+use anyhow::{Context, bail};
+use clap::Args;
+use serde_json::json;
+use transcode_config::{
+    contract::{JobKey, Outcome, Terminal},
+    settings::QueueSettings,
+};
+
+use super::{
+    rules::source_bucket,
+    world::{World, say, time, unreadable},
+};
+use crate::{
+    message::{Parsed, Request, parse},
+    ports::Store,
+    run::wall_ms,
+};
+
+/// The name that a deployment with one queue gives it.
+const DEFAULT_QUEUE: &str = "default";
+
+/// What is asked for. Asked for twice it is one job; another --idempotency-key makes it another.
+#[derive(Debug, Args)]
+#[group(skip)]
+pub(super) struct Submit {
+    /// Object key in the source bucket.
+    #[arg(long)]
+    key: String,
+    /// Source bucket, where several sources take the key.
+    #[arg(long)]
+    bucket: Option<String>,
+    /// Profile; without it the source's own, or the default one.
+    #[arg(long)]
+    profile: Option<String>,
+    /// The caller's own name for this job, instead of bucket, key and profile.
+    #[arg(long, value_name = "I")]
+    idempotency_key: Option<String>,
+    /// Name of the job queue in the settings, where there are several.
+    #[arg(long, value_name = "NAME")]
+    queue: Option<String>,
+}
+
+impl Submit {
+    pub(super) async fn run(&self, world: &World) -> anyhow::Result<()> {
+        let bucket = source_bucket(&world.settings, self.bucket.as_deref(), &self.key)?;
+        let body = body(bucket, &self.key, self.profile.as_deref(), self.idempotency_key.as_deref());
+        let job = accepted(world, &body)?;
+        let decided = world.store.inspect(&job).await.map_err(unreadable)?.terminal;
+        if let Some(terminal) = decided {
+            bail!("{}", already(&job, &terminal));
+        }
+        let (name, queue) = self.queue(world)?;
+        let send = world.clients.sqs.write.send_message().queue_url(&queue.url).message_body(body);
+        send.send().await.with_context(|| format!("the message could not be put into queue {name}"))?;
+        say(&format!("{job}\n"))
+    }
+
+    fn queue<'a>(&'a self, world: &'a World) -> anyhow::Result<(&'a str, &'a QueueSettings)> {
+        let queues = &world.settings.queues;
+        let names = || queues.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let wanted = self.queue.as_deref().unwrap_or(DEFAULT_QUEUE);
+        match (queues.get_key_value(wanted), queues.first_key_value()) {
+            (Some((name, queue)), _) => Ok((name, queue)),
+            (None, Some((name, queue))) if self.queue.is_none() && queues.len() == 1 => Ok((name, queue)),
+            _ => bail!("--queue: the settings have {}", names()),
+        }
+    }
+}
+
+/// A job request, as `message/request.rs` reads it.
+pub(super) fn body(bucket: &str, key: &str, profile: Option<&str>, idempotency: Option<&str>) -> String {
+    let mut body = json!({"schema": 1, "kind": "transcode.job", "source": {"bucket": bucket, "key": key}});
+    if let Some(profile) = profile {
+        body["profile"] = profile.into();
+    }
+    if let Some(name) = idempotency {
+        body["idempotency_key"] = name.into();
+    }
+    body.to_string()
+}
+
+/// What the controller will make of the request: it is the same code that reads it. A request that would be refused is
+/// not sent, because its place would be the dead-letter queue.
+fn accepted(world: &World, body: &str) -> anyhow::Result<JobKey> {
+    match parse(body, &world.rules, wall_ms()) {
+        Parsed::Jobs(requests) => match requests.first() {
+            Some(Request::Run(spec)) => Ok(spec.job.clone()),
+            Some(Request::Refuse { failure, .. }) => {
+                let remedy = failure.code.info().remedy;
+                bail!("refused, not sent: {failure} {:?}; {remedy}", failure.evidence)
+            }
+            None => bail!("the request asks for nothing"),
+        },
+        Parsed::Ignore(why) => bail!("the request asks for nothing: {why}"),
+        Parsed::Park(why) => bail!("the request cannot be read: {why}"),
+    }
+}
+
+fn already(job: &JobKey, terminal: &Terminal) -> String {
+    let at = time(terminal.written_at_ms);
+    let (end, hint) = match &terminal.outcome {
+        Outcome::Succeeded(_) => ("succeeded", "to make it again give an --idempotency-key of your own"),
+        Outcome::Dead(_) => {
+            ("is dead", "`redrive --job` runs it again; an --idempotency-key makes it another job")
+        }
+    };
+    format!("not sent: job {job} {end} since {at}, and asking again would change nothing; {hint}")
+}

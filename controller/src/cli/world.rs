@@ -1,0 +1,80 @@
+//! What the commands have in common: clients, standard output, times for people.
+
+use std::io::Write;
+
+use anyhow::Context;
+use aws_smithy_types::{DateTime, date_time::Format};
+use transcode_config::Settings;
+
+use super::rules::rules;
+use crate::{
+    aws::{Clients, S3Store},
+    message::Rules,
+    ports::InspectError,
+};
+
+/// What a command works with.
+pub(super) struct World {
+    pub(super) settings: Settings,
+    pub(super) rules: Rules,
+    pub(super) clients: Clients,
+    pub(super) store: S3Store,
+}
+
+/// Runs a command to its end.
+pub(super) fn within(
+    settings: Settings,
+    act: impl AsyncFnOnce(World) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
+    runtime.block_on(async {
+        let rules = rules(&settings)?;
+        let clients = Clients::load(&settings.calls).await;
+        let store = S3Store::new(clients.s3.clone(), &settings);
+        act(World { settings, rules, clients, store }).await
+    })
+}
+
+/// Writes to standard output. That nobody reads it any more is an error: the rest of the work may be pointless.
+pub(super) fn say(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("standard output")
+}
+
+/// An error of the state bucket, for people.
+pub(super) fn unreadable(error: InspectError) -> anyhow::Error {
+    match error {
+        InspectError::Call(error) => error.into(),
+        InspectError::Unreadable(what) => anyhow::Error::msg(what),
+    }
+}
+
+/// A moment as people and AWS write it, to the second.
+pub(super) fn time(ms: u64) -> String {
+    let seconds = i64::try_from(ms / 1000).unwrap_or(i64::MAX);
+    DateTime::from_secs(seconds).fmt(Format::DateTime).unwrap_or_else(|_| format!("{ms} ms since 1970"))
+}
+
+/// A span of time, in the unit that says most.
+pub(super) fn span(ms: u64) -> String {
+    let seconds = ms / 1000;
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} min", seconds / 60),
+        7_200..172_800 => format!("{} h", seconds / 3_600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_written_for_people() {
+        assert_eq!(time(1_764_000_000_999), "2025-11-24T16:00:00Z");
+        let spans = [999, 119_999, 120_000, 7_199_000, 7_200_000, 172_800_000].map(span);
+        assert_eq!(spans, ["0 s", "119 s", "2 min", "119 min", "2 h", "2 days"]);
+        assert!(!time(u64::MAX).is_empty());
+    }
+}

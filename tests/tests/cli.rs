@@ -1,0 +1,292 @@
+//! The controller's commands, run as an operator runs them, on the local AWS.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::{
+    os::unix::fs::PermissionsExt,
+    process::{Command, Output},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use serde_json::{Value, json};
+use transcode_config::contract::{
+    Attempt, Heartbeat, JobKey, Layout, Outcome, SCHEMA, Stage, TaskState, encode,
+};
+use transcode_tests::{Stack, StackOptions, controller, paths, wait};
+
+const LIMIT: Duration = Duration::from_mins(1);
+
+/// A stack whose tasks run `script`.
+async fn stack(folder: &tempfile::TempDir, script: &str) -> Stack {
+    let path = folder.path().join("task.sh");
+    std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let options = StackOptions { task_program: Some(path), ..StackOptions::default() }
+        .setting("launch.max_tasks", "1")
+        .setting("observe.describe_seconds", "1")
+        .setting("calls.receive_wait_seconds", "1");
+    Stack::with(options).await.unwrap()
+}
+
+/// A command with the stack's settings: `presign`, `["get", "x"]`.
+fn run(stack: &Stack, command: &str, args: &[&str]) -> Output {
+    Command::new(paths::binary("transcode-controller").unwrap())
+        .args([command, "--config"])
+        .arg(stack.plan.config())
+        .args(args)
+        .env_clear()
+        .envs(controller::environment(stack.endpoint(), &stack.fargate.endpoint))
+        // The emulator verifies the signatures of presigned addresses, and only of those. It knows this key.
+        .envs([("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test")])
+        .output()
+        .unwrap()
+}
+
+/// Standard output of a command that must succeed.
+fn said(stack: &Stack, command: &str, args: &[&str]) -> String {
+    let output = run(stack, command, args);
+    assert!(output.status.success(), "{command} {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Standard error of a command that must fail.
+fn complained(stack: &Stack, command: &str, args: &[&str]) -> String {
+    let output = run(stack, command, args);
+    assert_eq!(output.status.code(), Some(1), "{command} {args:?}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "", "{command} {args:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+async fn put(url: &str, body: &'static str) -> u16 {
+    reqwest::Client::new().put(url).body(body).send().await.unwrap().status().as_u16()
+}
+
+#[tokio::test]
+async fn presigned_addresses_upload_and_download_by_plain_http_until_they_expire() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = StackOptions { without_controller: true, ..StackOptions::default() };
+    let stack = Stack::with(options).await.unwrap();
+    let key = "ünï code/a+b 50%.mp4";
+    let url = said(&stack, "presign", &["put", key]);
+    assert_eq!(put(url.trim(), "a film").await, 200);
+    let stored = stack.read(&stack.deployment.source_bucket, key).await.unwrap();
+    assert_eq!(stored.as_deref(), Some(b"a film".as_slice()));
+    // One message is S3's test event, from when the notification was set.
+    stack
+        .wait_for("the upload is announced", LIMIT, async || {
+            Ok((stack.jobs_waiting().await?.visible == 2).then_some(()))
+        })
+        .await
+        .unwrap();
+
+    // For this key, this verb, and this bucket alone.
+    assert_eq!(put(&url.trim().replace("a%2Bb", "other"), "x").await, 403);
+    assert_eq!(reqwest::get(url.trim()).await.unwrap().status(), 403);
+
+    let bucket = &stack.deployment.production_bucket;
+    let object = stack.clients().s3.put_object().bucket(bucket).key("videos/x/master.m3u8");
+    object.body(b"#EXTM3U".to_vec().into()).send().await.unwrap();
+    let url = said(&stack, "presign", &["get", "videos/x/master.m3u8", "--expires", "604800"]);
+    let answer = reqwest::get(url.trim()).await.unwrap();
+    assert_eq!((answer.status().as_u16(), answer.text().await.unwrap().as_str()), (200, "#EXTM3U"));
+
+    let brief = said(&stack, "presign", &["get", "videos/x/master.m3u8", "--expires", "1"]);
+    wait::until("the address has expired", Duration::from_secs(20), async || {
+        Ok((reqwest::get(brief.trim()).await?.status() == 403).then_some(()))
+    })
+    .await
+    .unwrap();
+
+    for (args, complaint) in [
+        (vec!["put", "a.mp4", "--bucket", "elsewhere"], "no entry of `sources`"),
+        (vec!["put", "folder/"], "folder"),
+        (vec!["get", "a", "--expires", "0"], "--expires"),
+        (vec!["get", "a", "--expires", "604801"], "--expires"),
+        (vec!["put", ""], "a key has"),
+    ] {
+        let text = complained(&stack, "presign", &args);
+        assert!(text.contains(complaint), "{args:?}: {text}");
+    }
+    drop(folder);
+}
+
+async fn decided(stack: &Stack, job: &str) -> Outcome {
+    let job: JobKey = job.parse().unwrap();
+    let what = format!("job {job} is decided");
+    stack.wait_for(&what, LIMIT, async || stack.register(&job).await).await.unwrap().outcome
+}
+
+async fn letters(stack: &Stack, count: usize) {
+    let queue = &stack.deployment.dead_letter_queue;
+    stack
+        .wait_for(&format!("{count} messages in the dead-letter queue"), LIMIT, async || {
+            let counts = stack.queue_counts(queue).await?;
+            Ok((counts.visible == count as u64 && counts.in_flight == 0).then_some(()))
+        })
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_request_is_submitted_shown_explained_and_redriven() {
+    let folder = tempfile::tempdir().unwrap();
+    let stack = stack(&folder, "exit 10").await;
+    stack.put_source_body("film.mp4", b"x".to_vec()).await.unwrap();
+    stack.wait_for_register("film.mp4", LIMIT).await.unwrap();
+    let upload = stack.job_of("film.mp4").await.unwrap().unwrap().job;
+
+    let submitted = said(&stack, "submit", &["--key", "film.mp4"]);
+    let submitted = submitted.trim();
+    assert_ne!(submitted, upload.as_str(), "a request is a job of its own");
+    assert!(matches!(decided(&stack, submitted).await, Outcome::Dead(_)));
+    letters(&stack, 2).await;
+    let again = complained(&stack, "submit", &["--key", "film.mp4"]);
+    assert!(again.contains("not sent") && again.contains("is dead"), "{again}");
+    let refused = complained(&stack, "submit", &["--key", "film.mp4", "--profile", "absent"]);
+    assert!(refused.contains("UNKNOWN_PROFILE"), "{refused}");
+    let elsewhere = complained(&stack, "submit", &["--key", "film.mp4", "--bucket", "elsewhere"]);
+    assert!(elsewhere.contains("no entry of `sources`"), "{elsewhere}");
+    let named = said(&stack, "submit", &["--key", "film.mp4", "--idempotency-key", "order-17"]);
+    let named = named.trim();
+    decided(&stack, named).await;
+    letters(&stack, 3).await;
+    assert_eq!(stack.jobs_waiting().await.unwrap().total(), 0, "what was refused here was not sent");
+
+    let shown = said(&stack, "get", &["--job", named]);
+    for part in [named, "film.mp4", "profile    standard", "attempt    1 claimed", "INPUT_REFUSED", ":task/"]
+    {
+        assert!(shown.contains(part), "{part}\n{shown}");
+    }
+    assert!(complained(&stack, "get", &["--key", "absent.mp4"]).contains("no record of a job of absent.mp4"));
+    let unknown = "0".repeat(32);
+    assert!(complained(&stack, "get", &["--job", &unknown]).contains("no record"));
+    let explained = said(&stack, "explain", &[named]);
+    for part in
+        ["It is dead since", "after 1 attempt", "INPUT_REFUSED", "The uploader can act", "redrive --job"]
+    {
+        assert!(explained.contains(part), "{part}\n{explained}");
+    }
+
+    redrives(&stack, upload.as_str(), submitted, named).await;
+}
+
+/// The second half: three dead letters are there.
+async fn redrives(stack: &Stack, upload: &str, submitted: &str, named: &str) {
+    let queue = &stack.deployment.dead_letter_queue;
+    let strange = stack.clients().sqs.send_message().queue_url(queue).message_body("not ours");
+    strange.send().await.unwrap();
+
+    let moved = said(stack, "redrive", &["--job", upload]);
+    assert!(moved.contains(&format!("job {upload} (INPUT_REFUSED) runs again as job ")), "{moved}");
+    assert!(moved.contains("generation 1\n") && moved.contains("left: not a dead letter of ours"), "{moved}");
+    assert!(moved.ends_with("1 moved, 3 looked at and left\n"), "{moved}");
+    let next = moved.split("runs again as job ").nth(1).and_then(|rest| rest.split(',').next()).unwrap();
+    decided(stack, next).await;
+    letters(stack, 4).await;
+
+    // Found by the key of the object: the upload in both generations, and what was submitted.
+    let records: Value = serde_json::from_str(&said(stack, "get", &["--key", "film.mp4", "--json"])).unwrap();
+    let mut found: Vec<_> = records
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|record| (record["job"].as_str().unwrap(), record["spec"]["generation"].as_u64().unwrap()))
+        .collect();
+    found.sort_unstable();
+    let mut expected = [(upload, 0), (next, 1), (submitted, 0)];
+    expected.sort_unstable();
+    assert_eq!(found, expected);
+    assert_eq!(records[0]["job"], next, "the newest first");
+
+    let one = said(stack, "redrive", &["--max", "1"]);
+    assert!(one.contains("1 moved, "), "{one}");
+    assert_eq!(one.matches("runs again").count(), 1, "{one}");
+    letters(stack, 4).await;
+    let all = said(stack, "redrive", &[]);
+    assert!(all.ends_with("3 moved, 1 looked at and left\n"), "{all}");
+    letters(stack, 4).await;
+    let third = said(stack, "get", &["--job", named]);
+    assert!(third.contains("generation 0"), "what has been decided stays on record: {third}");
+    assert_eq!(
+        stack.fargate.counters().await.unwrap()["tasks"]["launched"],
+        8,
+        "each once in each generation"
+    );
+}
+
+/// Asks until the explanation has all these parts.
+async fn explains(stack: &Stack, job: &str, parts: &[&str]) -> String {
+    stack
+        .wait_for(&format!("an explanation with {parts:?}"), LIMIT, async || {
+            let text = said(stack, "explain", &[job]);
+            Ok(parts.iter().all(|part| text.contains(part)).then_some(text))
+        })
+        .await
+        .unwrap()
+}
+
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    u64::try_from(since.as_millis()).unwrap()
+}
+
+/// An upload's event that names two objects: with one slot, one of them has to wait.
+fn two_uploads(bucket: &str) -> String {
+    let record = |key: &str| {
+        json!({"eventVersion": "2.1", "eventName": "ObjectCreated:Put",
+               "s3": {"bucket": {"name": bucket}, "object": {"key": key, "size": 9, "versionId": "v1"}}})
+    };
+    json!({"Records": [record("one.mp4"), record("two.mp4")]}).to_string()
+}
+
+/// The job that waits for the other one, as the controller says itself.
+async fn waiting(stack: &Stack) -> String {
+    let settings = std::fs::read_to_string(stack.plan.config()).unwrap();
+    let listen = settings.lines().find_map(|line| line.strip_prefix("http.listen = ")).unwrap();
+    let notes = format!("http://{}/notes", listen.trim_matches('"'));
+    stack
+        .wait_for("a job waits for the other", LIMIT, async || {
+            let notes: Value = reqwest::get(&notes).await?.json().await?;
+            let jobs = notes["jobs"].as_object().cloned().unwrap_or_default();
+            let found = jobs.into_iter().find(|(_, note)| note["why"] == "waiting for a free slot");
+            Ok(found.map(|(job, _)| job))
+        })
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn what_goes_on_is_explained_from_the_record_and_the_controllers_notes() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut stack = stack(&folder, "sleep 600").await;
+    stack.send_job(&two_uploads(&stack.deployment.source_bucket)).await.unwrap();
+    let waits = waiting(&stack).await;
+    explains(&stack, &waits, &["no record of job", "The controller says: waiting for a free slot."]).await;
+
+    let spec = stack.jobs().await.unwrap().remove(0);
+    let (job, key, object) = (&spec.job, spec.job.as_str(), spec.source.key.as_str());
+    let claimed = [object, "profile standard", "Attempt 1 was claimed", "waits for ECS", "the task is alive"];
+    explains(&stack, key, &claimed).await;
+
+    let heartbeat = Heartbeat {
+        schema: SCHEMA,
+        job: job.clone(),
+        attempt: Attempt::FIRST,
+        task_arn: None,
+        seq: 7,
+        written_at_ms: now(),
+        stage: Stage::Transcoding,
+        percent: 42.0,
+        speed: Some(1.5),
+        state: TaskState::Working,
+    };
+    let put = stack.clients().s3.put_object().bucket(&stack.deployment.state_bucket);
+    let put = put.key(Layout::of(job).heartbeat(Attempt::FIRST)).body(encode(&heartbeat).into());
+    put.send().await.unwrap();
+    explains(&stack, key, &["Attempt 1 is transcoding, 42 % done", "Nobody has to act"]).await;
+    // No object of this version is there: found by searching.
+    let shown = said(&stack, "get", &["--key", object]);
+    assert!(shown.contains("heartbeat 7") && shown.contains("transcoding, 42 %, 1.50x"), "{shown}");
+
+    stack.kill_controller().unwrap();
+    explains(&stack, key, &["Attempt 1 is transcoding", "The controller did not answer"]).await;
+}
