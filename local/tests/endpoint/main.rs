@@ -7,6 +7,7 @@
     reason = "a list of one is read at a glance, and so is `task.cpu()`; the paths of the SDK's types are long"
 )]
 
+mod catalog;
 mod events;
 mod faults;
 mod launching;
