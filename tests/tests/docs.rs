@@ -1,0 +1,226 @@
+//! The tables in `docs/` are made from the code that they describe. This compares them, and with `UPDATE_DOCS=1`
+//! writes them.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::fmt::Write;
+
+use transcode_config::{
+    DEFAULTS,
+    contract::{ExitCode, FailureCode, Who},
+};
+use transcode_controller::events::{Kind, Metric, Unit};
+use transcode_task::aws::METRICS;
+use transcode_tests::paths;
+
+const REGENERATE: &str = "UPDATE_DOCS=1 cargo test -p transcode-tests --test docs";
+
+/// Compares a document, or writes it.
+fn check(name: &str, body: &str) {
+    let text =
+        format!("<!-- Made by tests/tests/docs.rs from the code. To renew it: {REGENERATE} -->\n\n{body}");
+    let path = paths::checkout().join("docs").join(name);
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        return;
+    }
+    let found = std::fs::read_to_string(&path).unwrap_or_default();
+    let differs = found.lines().zip(text.lines()).find(|(found, expected)| found != expected);
+    assert!(found == text, "docs/{name} is not what the code says ({differs:?}). To renew it: {REGENERATE}");
+}
+
+/// A row of a table. A bar would end its cell.
+fn row(cells: &[&str]) -> String {
+    let cells: Vec<_> = cells.iter().map(|cell| cell.replace('|', "\\|")).collect();
+    format!("| {} |\n", cells.join(" | "))
+}
+
+fn head(cells: &[&str]) -> String {
+    row(cells) + &row(&vec!["---"; cells.len()])
+}
+
+/// A key of `config/controller.toml`.
+#[derive(Debug)]
+struct Key<'a> {
+    table: &'a str,
+    name: &'a str,
+    value: &'a str,
+    /// Without a default: shown commented out.
+    example: bool,
+    reason: String,
+}
+
+/// `name = value`, unless it is prose.
+fn assignment(line: &str) -> Option<(&str, &str)> {
+    let (name, value) = line.split_once(" = ")?;
+    let plain = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+    plain.then_some((name, value))
+}
+
+/// The keys of the shipped file. Comments stand before what they are about: a key, several keys, or a table.
+fn keys(text: &str) -> Vec<Key<'_>> {
+    let (mut found, mut table, mut reason, mut about_keys) = (Vec::new(), "", Vec::new(), false);
+    for line in text.lines() {
+        let (content, example) = match line.strip_prefix("# ") {
+            Some(content) => (content, true),
+            None => (line, false),
+        };
+        if let Some(name) = content.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            table = name;
+            // Of a commented table the reason stands before it and is that of its keys too.
+            if !example {
+                reason.clear();
+            }
+        } else if let Some((name, value)) = assignment(content) {
+            about_keys = true;
+            found.push(Key { table, name, value, example, reason: reason.join(" ") });
+        } else if example {
+            if std::mem::take(&mut about_keys) {
+                reason.clear();
+            }
+            reason.push(content);
+        } else {
+            reason.clear();
+            about_keys = false;
+        }
+    }
+    found
+}
+
+#[test]
+fn settings() {
+    let mut text = String::from(
+        "# Settings\n\nOne TOML file, given with `--config`, is laid over the defaults, and environment variables over \
+         both: `TRANSCODE_LAUNCH__MAX_TASKS=20` sets `launch.max_tasks`. Unknown keys are refused by name; \
+         `transcode-controller check-config FILE` prints what results. Names of things in your account have no default; an example is shown.\n",
+    );
+    let keys = keys(DEFAULTS);
+    let mut table = None;
+    for key in &keys {
+        if table != Some(key.table) {
+            table = Some(key.table);
+            let name =
+                if key.table.is_empty() { "top level".to_owned() } else { format!("`[{}]`", key.table) };
+            write!(text, "\n## {name}\n\n{}", head(&["key", "default", "what and why"])).unwrap();
+        }
+        let value =
+            if key.example { format!("example: `{}`", key.value) } else { format!("`{}`", key.value) };
+        text += &row(&[&format!("`{}`", key.name), &value, &key.reason]);
+    }
+    check("settings.md", &text);
+
+    // Nothing that the file sets was overlooked.
+    let defaults: toml::Table = DEFAULTS.parse().unwrap();
+    for (table, values) in &defaults {
+        for name in values.as_table().unwrap().keys() {
+            let listed = keys.iter().any(|key| key.table == table && key.name == name && !key.example);
+            assert!(listed, "{table}.{name}");
+        }
+    }
+}
+
+#[test]
+fn metrics() {
+    let mut text = String::from(
+        "# Metrics\n\nIn the namespace of `metrics.namespace`, with the dimension `Environment`. What is counted is sent \
+         as zero too, so that alarms do not lack data. A custom metric is paid for by name and dimension: there is none \
+         by job.\n\n## Controller\n\nSent every `metrics.period_seconds`.\n\n",
+    );
+    text += &head(&["metric", "unit", "kind", "more dimensions", "what it says"]);
+    for metric in Metric::ALL {
+        let info = metric.info();
+        let unit = match info.unit {
+            Unit::Count => "Count",
+            Unit::Seconds => "Seconds",
+        };
+        let kind = match info.kind {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+            Kind::Distribution => "distribution",
+        };
+        text += &row(&[&format!("`{}`", info.name), unit, kind, &info.dimensions.join(", "), info.meaning]);
+    }
+    text += "\n## Task\n\nSent once, when the attempt is over. One value for each attempt, where it came that far.\n\n";
+    text += &head(&["metric", "unit", "what it says"]);
+    for metric in METRICS {
+        text += &row(&[&format!("`{}`", metric.name.name()), metric.unit.as_str(), metric.meaning]);
+    }
+    check("metrics.md", &text);
+}
+
+#[test]
+fn exit_codes() {
+    let mut text = String::from(
+        "# Exit codes\n\n## Task\n\nAn exit code is a hint for people, and for the case that the last heartbeat could not \
+         be written; register and heartbeat outrank it. Other codes are not the task's own: 137 is SIGKILL (often \
+         memory), 139 a crash, 143 SIGTERM.\n\n",
+    );
+    text += &head(&["code", "name", "meaning", "taken for, where it is all there is"]);
+    for exit in ExitCode::ALL {
+        let taken = exit.failure_code().map(|code| link(code.info().name)).unwrap_or_default();
+        text += &row(&[&exit.code().to_string(), &format!("{exit:?}"), exit.meaning(), &taken]);
+    }
+    text += "\n## Controller\n\n";
+    text += &head(&["code", "meaning"]);
+    for (code, meaning) in [
+        ("0", "done; of `run`: drained after SIGTERM or SIGINT; of `healthcheck`: the loop turns"),
+        ("1", "not done; the reason is on standard error, and nothing on standard output"),
+        ("2", "wrong command line, or settings refused; the key is named"),
+    ] {
+        text += &row(&[code, meaning]);
+    }
+    check("exit-codes.md", &text);
+}
+
+/// A failure code, linked to its section.
+fn link(name: &str) -> String {
+    format!("[{name}](errors.md#{})", name.to_lowercase())
+}
+
+#[test]
+fn errors() {
+    let mut text = String::from(
+        "# Failure codes\n\nA job that failed has one of these in its register, its dead letter, its heartbeat and the \
+         logs; `JobsDead` counts them in its dimension `Code`. A code never changes its meaning. One that this version \
+         does not know is read as `INTERNAL`.\n\n",
+    );
+    let who = |who: Who| match who {
+        Who::Uploader => "the uploader",
+        Who::Operator => "the operator",
+        Who::Aws => "nobody: AWS",
+    };
+    text += &head(&["code", "tried again", "who can act"]);
+    for code in FailureCode::ALL {
+        let info = code.info();
+        let again = if info.retryable { "yes" } else { "no" };
+        text += &row(&[&format!("[{0}](#{1})", info.name, info.name.to_lowercase()), again, who(info.who)]);
+    }
+    for code in FailureCode::ALL {
+        let info = code.info();
+        let again = if info.retryable { "It is tried again." } else { "It is not tried again." };
+        write!(
+            text,
+            "\n## {}\n\n{}. {again} Who can act: {}. Exit code {}.\n\n**What to do:** {}.\n",
+            info.name,
+            capital(info.meaning),
+            who(info.who),
+            info.exit.code(),
+            info.remedy,
+        )
+        .unwrap();
+    }
+    check("errors.md", &text);
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}
+
+#[test]
+fn the_readme_links_to_them() {
+    let readme = std::fs::read_to_string(paths::checkout().join("README.md")).unwrap();
+    for name in ["settings.md", "metrics.md", "exit-codes.md", "errors.md"] {
+        assert!(readme.contains(&format!("(docs/{name})")), "README.md has no link to docs/{name}");
+    }
+}
