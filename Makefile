@@ -29,7 +29,7 @@ test: ## everything that checks the project
 	@scripts/setup --test
 	cargo test --workspace --exclude transcode-tests --exclude transcode-sim
 	cargo test -p transcode-sim --profile fast
-	cargo build --workspace --bins
+	cargo build --workspace --exclude transcode-sim --bins
 	cargo test -p transcode-tests -- --test-threads=2
 
 lint: ## formatting, clippy, template, scripts
