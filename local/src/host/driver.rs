@@ -28,7 +28,9 @@ pub(crate) async fn drive(shared: Arc<Shared>, id: TaskId, nudge: Arc<Notify>) {
             Next::Wait(until) => wait(&shared, until, &nudge).await,
             Next::Start => start(&shared, &id).await,
             Next::Terminate(pids) => pids.iter().for_each(|pid| processes::signal(*pid, Signal::TERM)),
-            Next::Kill(pids) => kill(pids).await,
+            Next::Kill(pids) => {
+                kill(pids).await;
+            }
             Next::Clean => clean(&shared, &id).await,
             Next::Over => break,
         }
@@ -50,13 +52,16 @@ async fn wait(shared: &Shared, until: Option<Millis>, nudge: &Notify) {
     }
 }
 
-/// Ends processes with all their descendants; reading the process table blocks, so not on this thread.
-async fn kill(pids: Vec<u32>) {
+/// Ends processes with all their descendants; reading the process table blocks, so not on this thread. Says whether it
+/// was done: a runtime that is being dropped does no such work any more.
+async fn kill(pids: Vec<u32>) -> bool {
     let killing =
         tokio::task::spawn_blocking(move || pids.iter().for_each(|pid| processes::kill_all_of(*pid)));
-    if let Err(error) = killing.await {
+    let killed = killing.await;
+    if let Err(error) = &killed {
         tracing::error!(%error, "killing failed");
     }
+    killed.is_ok()
 }
 
 async fn clean(shared: &Arc<Shared>, id: &TaskId) {
@@ -111,10 +116,12 @@ async fn launch_all(shared: &Shared, task: &Task) -> Result<Vec<Launched>, Strin
 
 /// Ends processes that are not to run after all, and reaps them.
 async fn end(shared: &Shared, launched: Vec<Launched>) {
-    kill(launched.iter().map(|one| one.pid).collect()).await;
+    let killed = kill(launched.iter().map(|one| one.pid).collect()).await;
     for mut one in launched {
         let _ = one.child.wait().await;
-        shared.spawner.forget(one.pid);
+        if killed {
+            shared.spawner.forget(one.pid);
+        }
     }
 }
 
@@ -127,8 +134,10 @@ async fn watch(shared: Arc<Shared>, id: TaskId, index: usize, mut launched: Laun
             255
         }
     };
-    kill(vec![launched.pid]).await;
-    shared.spawner.forget(launched.pid);
+    // What is not killed here stays the guard's business.
+    if kill(vec![launched.pid]).await {
+        shared.spawner.forget(launched.pid);
+    }
     tracing::info!(task = %id, container = index, code, "container ended");
     shared.update(|world, now| world.exited(&id, index, code, now));
 }

@@ -6,29 +6,38 @@
 
 use std::{
     io::{self, Write},
-    os::unix::process::CommandExt,
+    os::{
+        fd::{AsRawFd, BorrowedFd},
+        unix::process::CommandExt,
+    },
     process::{Child, ChildStdin, Command, Stdio},
     sync::Mutex,
 };
 
 use super::shared::lock;
 
-/// Reads `add SESSION` and `drop SESSION`; at the end of input kills every process of the sessions that are left, and
-/// looks again until there is none, because a process can fork meanwhile. Nothing but the shell's own commands.
+/// Reads what [`Guard`] and its children write, a line for each start and end of a session; at the end of input kills every process of the sessions that are left, and
+/// looks again until there was none twice: a process can fork after its child's place in the table was passed, and
+/// then be ended by the kernel before its own is reached. Nothing but the shell's own commands.
 const SCRIPT: &str = r#"
 trap '' HUP INT TERM
 sessions=
+newest=
 while read -r what session; do
+    case $what in
+    next) newest=; continue ;;
+    add) newest=$session; sessions="$sessions $session"; continue ;;
+    undo) [ -e "/proc/$newest" ] && continue; session=$newest ;;
+    esac
     rest=
     for one in $sessions; do [ "$one" = "$session" ] || rest="$rest $one"; done
     sessions=$rest
-    [ "$what" = drop ] || sessions="$sessions $session"
 done
 [ -n "$sessions" ] || exit 0
 set -f
-pass=0
-while [ $pass -lt 50 ]; do
-    pass=$((pass + 1)) killed=
+pass=0 quiet=0
+while [ $pass -lt 50 ] && [ $quiet -lt 2 ]; do
+    pass=$((pass + 1)) quiet=$((quiet + 1))
     set +f; files=$(echo /proc/[0-9]*/stat); set -f
     for file in $files; do
         read -r line < "$file" || continue
@@ -36,9 +45,8 @@ while [ $pass -lt 50 ]; do
         # After the name, which is in parentheses: state, parent, group, session.
         set -- ${line##*) }
         case $1 in Z | X) continue ;; esac
-        case " $sessions " in *" $4 "*) kill -s KILL "$pid" && killed=1 ;; esac
+        case " $sessions " in *" $4 "*) kill -s KILL "$pid" && quiet=0 ;; esac
     done
-    [ -n "$killed" ] || break
 done
 "#;
 
@@ -66,24 +74,61 @@ impl Guard {
         Ok(Self { shell, orders })
     }
 
-    /// The container whose first process has this id runs: that is its session's id too.
-    pub(crate) fn watch(&self, pid: u32) {
-        self.order("add", pid);
+    /// Starts a process that leads a session. It registers itself before its program begins: were that left to this
+    /// program, it could be killed just before.
+    pub(crate) fn spawn(&self, mut command: Command) -> io::Result<tokio::process::Child> {
+        self.order("next");
+        self.have_it_register(&mut command);
+        // If nobody waits for it any more, the child is dropped and killed.
+        let child = tokio::process::Command::from(command).kill_on_drop(true).spawn();
+        if child.is_err() {
+            // Its id may be given to a stranger one day. If it runs nevertheless, because only the runtime's part
+            // failed (it is being dropped), the shell does not heed this.
+            self.order("undo");
+        }
+        child
     }
 
-    /// It has ended and is cleaned up after.
+    #[allow(
+        unsafe_code,
+        reason = "pre_exec is unsafe: between fork and exec only async-signal-safe calls are allowed"
+    )]
+    fn have_it_register(&self, command: &mut Command) {
+        let Some(pipe) = lock(&self.orders).as_ref().map(AsRawFd::as_raw_fd) else { return };
+        // SAFETY: getpid and write are plain system calls, and the line is put together on the stack. The descriptor
+        // is open: the guard is borrowed until the process has started, and closes it only when a write fails.
+        unsafe {
+            command.pre_exec(move || {
+                let mut line = [0_u8; 24];
+                let length = write_line(&mut line, rustix::process::getpid().as_raw_nonzero().get());
+                // That the guard is gone is no reason not to start.
+                let _ = rustix::io::write(BorrowedFd::borrow_raw(pipe), &line[..length]);
+                Ok(())
+            });
+        }
+    }
+
+    /// A process that was started here has ended, and all that it left was ended too.
     pub(crate) fn forget(&self, pid: u32) {
-        self.order("drop", pid);
+        self.order(&format!("drop {pid}"));
     }
 
-    fn order(&self, what: &str, pid: u32) {
+    fn order(&self, what: &str) {
         let mut orders = lock(&self.orders);
         let Some(pipe) = orders.as_mut() else { return };
-        if let Err(error) = pipe.write_all(format!("{what} {pid}\n").as_bytes()) {
+        if let Err(error) = pipe.write_all(format!("{what}\n").as_bytes()) {
             tracing::error!(%error, "the guard is gone: a kill of this program may leave processes");
             *orders = None;
         }
     }
+}
+
+/// Writes `add PID` without allocating; how long it is.
+fn write_line(line: &mut [u8; 24], pid: i32) -> usize {
+    let mut rest: &mut [u8] = line;
+    // Cannot fail: the longest number leaves room.
+    let _ = writeln!(rest, "add {pid}");
+    24 - rest.len()
 }
 
 impl Drop for Guard {

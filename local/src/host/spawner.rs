@@ -29,17 +29,11 @@ impl Spawner {
         let (orders, inbox) = mpsc::channel::<Order>();
         let runtime = Handle::current();
         let guard = Arc::new(Guard::start()?);
-        let watching = Arc::clone(&guard);
+        let starting = Arc::clone(&guard);
         thread::Builder::new().name("spawner".to_owned()).spawn(move || {
             let _inside = runtime.enter();
             while let Ok((command, reply)) = inbox.recv() {
-                // If nobody waits for it any more, the child is dropped and killed.
-                let child = tokio::process::Command::from(command).kill_on_drop(true).spawn();
-                // Here and not where the answer arrives: when the endpoint is dropped, nobody may be there any more.
-                if let Some(pid) = child.as_ref().ok().and_then(Child::id) {
-                    watching.watch(pid);
-                }
-                let _ = reply.send(child);
+                let _ = reply.send(starting.spawn(command));
             }
         })?;
         Ok(Self { orders, guard })
