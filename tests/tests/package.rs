@@ -112,9 +112,7 @@ async fn the_published_package_is_what_its_playlists_say() {
             .fold((f64::MAX, f64::MIN), |(low, high), (time, _)| (low.min(*time), high.max(*time)));
         let frame = (last - first) / f64::from(u32::try_from(packets.len() - 1).unwrap());
         let declared: f64 = media(&playlist).segments.iter().map(|segment| f64::from(segment.duration)).sum();
-        // libavformat adds the largest negative composition offset (two frames of B-pyramid) to every time it reads
-        // from fragments; players by the book, and our own verification, see the first frame at 0.
-        assert!(first < 2.5 * frame, "{} begins at {first}", variant.uri);
+        assert!(first.abs() < 0.001, "{} begins at {first}", variant.uri);
         let lasts = last - first + frame;
         assert!((declared - lasts).abs() < frame, "{} lasts {lasts}, declares {declared}", variant.uri);
         let own: Vec<f64> = packets.iter().filter(|(_, key)| *key).map(|(time, _)| *time).collect();

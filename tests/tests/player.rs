@@ -101,6 +101,14 @@ fn turn_clockwise(file: &Path) {
     fs::write(file, bytes).unwrap();
 }
 
+/// When each track begins by libavformat, which reads for ffplay, mpv and many others.
+fn begins(master: &Path) -> Vec<f64> {
+    let args = "-v error -show_entries stream=start_time -of csv=p=0";
+    let out = Command::new("ffprobe").args(args.split(' ')).arg(master).output().unwrap();
+    let text = String::from_utf8(out.stdout).unwrap();
+    text.lines().filter_map(|line| line.trim_end_matches(',').parse().ok()).collect()
+}
+
 /// Two languages, and a text in each.
 fn with_texts(folder: &Path) {
     let mut args: Vec<String> = "-v error -y -i source.mov".split(' ').map(String::from).collect();
@@ -253,6 +261,8 @@ fn a_video_with_sound_plays() {
 #[test]
 fn reordered_pictures_play_from_0() {
     let made = package("reordered", &profile("medium", &LADDER), |folder| source(folder, false, &[1000]));
+    let starts = begins(&made.output.join("master.m3u8"));
+    assert!(starts.len() > 2 && starts.iter().all(|start| start.abs() < 0.001), "libavformat: {starts:?}");
     let seen = played(&made);
     for player in ["hls", "dash"] {
         judge(player, &seen[player], &["video", "audio"]);

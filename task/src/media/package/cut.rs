@@ -2,8 +2,8 @@
 //!
 //! The encoder gives one growing file for each rendition. Here its fragments become the segments that are published:
 //! for the picture three groups of pictures, each in a `moof` of its own so that I-frame playlists can point to them
-//! (rule 6.10); for sound one `moof` with the AAC frames nearest to the same times. Times are moved so that the first
-//! frame of every track is shown at 0 without an edit list.
+//! (rule 6.10); for sound one `moof` with the AAC frames nearest to the same times. The header is published with the first
+//! fragment, which says how far it has to move the track so that its first frame is shown at 0.
 
 use std::{
     fs::File,
@@ -16,7 +16,8 @@ use transcode_config::contract::{Failure, FailureCode};
 
 use super::{
     folder::Folder,
-    fragment::{self, BoxReader, Fragment, Init, Sample},
+    fragment::{self, BoxReader, Fragment, Init},
+    header,
 };
 use crate::media::{plan::AAC_FRAME, rational::float};
 
@@ -97,10 +98,10 @@ pub struct Cutter {
     source: PathBuf,
     reader: Option<BoxReader<File>>,
     init: Option<Init>,
+    /// Whether the header is published.
+    begun: bool,
     waiting: Vec<Fragment>,
     segments: Vec<Segment>,
-    /// Presentation offset of the very first sample; taken from all of them.
-    first_offset: Option<i64>,
     sequence: u32,
 }
 
@@ -113,9 +114,9 @@ impl Cutter {
             source: source.to_owned(),
             reader: None,
             init: None,
+            begun: false,
             waiting: Vec::new(),
             segments: Vec::new(),
-            first_offset: None,
             sequence: 0,
         }
     }
@@ -145,15 +146,19 @@ impl Cutter {
         let init = match &mut self.init {
             Some(init) => init,
             None => match reader.init().map_err(unreadable)? {
-                Some(mut init) => {
-                    fragment::set_upright(&mut init.bytes);
-                    package.write(&format!("{}/{INIT}", self.folder), &init.bytes)?;
-                    self.init.insert(init)
-                }
+                Some(init) => self.init.insert(init),
                 None => return Ok(None),
             },
         };
-        reader.fragment(init, true).map_err(unreadable)
+        let fragment = reader.fragment(init, true).map_err(unreadable)?;
+        if let Some(first) = fragment.as_ref().filter(|_| !self.begun) {
+            self.begun = true;
+            let shift = delay(first);
+            init.bytes = header::published(&init.bytes, shift).map_err(unreadable)?;
+            init.shift = Some(shift);
+            package.write(&format!("{}/{INIT}", self.folder), &init.bytes)?;
+        }
+        Ok(fragment)
     }
 
     /// Publishes the rest, once the encoder has ended.
@@ -209,14 +214,10 @@ impl Cutter {
     }
 
     fn append(&mut self, out: &mut Vec<u8>, group: &Fragment) -> io::Result<Piece> {
-        let first = group.samples.first().map_or(0, |sample| sample.offset);
-        let shift = *self.first_offset.get_or_insert(first);
-        let samples: Vec<_> =
-            group.samples.iter().map(|sample| Sample { offset: sample.offset - shift, ..*sample }).collect();
         self.sequence += 1;
         let offset = length(out);
-        let moof = fragment::write(out, self.sequence, group.start, &samples, &group.data)?;
-        let key_size = samples.first().map_or(0, |sample| sample.size);
+        let moof = fragment::write(out, self.sequence, group.start, &group.samples, &group.data)?;
+        let key_size = group.samples.first().map_or(0, |sample| sample.size);
         Ok(Piece {
             offset,
             // The mdat's own header is 8 bytes.
@@ -225,9 +226,14 @@ impl Cutter {
             bytes: length(out) - offset,
             start: group.start,
             duration: group.duration(),
-            samples: u32::try_from(samples.len()).unwrap_or(u32::MAX),
+            samples: u32::try_from(group.samples.len()).unwrap_or(u32::MAX),
         })
     }
+}
+
+/// From decoding the first sample to its presentation, in ticks. The encoder's own clock begins at 0 with it.
+fn delay(first: &Fragment) -> u64 {
+    first.samples.first().and_then(|sample| u64::try_from(sample.offset).ok()).unwrap_or(0)
 }
 
 /// Many fragments of one frame as one of many frames.

@@ -5,8 +5,8 @@
 use std::io::{self, Read, Seek, SeekFrom};
 
 use mp4_atom::{
-    Atom, Codec, Encode, FourCC, Ftyp, Header, Matrix, Mdat, Mfhd, Moof, Moov, ReadFrom, Styp, Tfdt, Tfhd,
-    Traf, Trex, Trun, TrunEntry, TrunSamples,
+    Atom, Codec, Edts, Encode, FourCC, Ftyp, Header, Matrix, Mdat, Mfhd, Moof, Moov, ReadFrom, Styp, Tfdt,
+    Tfhd, Traf, Trex, Trun, TrunEntry, TrunSamples,
 };
 
 /// Largest fragment that is read. Ten seconds at 100 Mb/s would be 125 MB; nothing that we encode comes near.
@@ -25,8 +25,8 @@ pub struct Init {
     pub timescale: u32,
     /// The sample entry.
     pub codec: Codec,
-    /// Whether an edit list shifts the track.
-    pub has_edits: bool,
+    /// Ticks by which an edit list moves the track towards its beginning; none if it does anything else.
+    pub shift: Option<u64>,
     /// Whether players are told to turn the picture.
     pub turned: bool,
     defaults: Trex,
@@ -176,20 +176,17 @@ fn describe(moov: Moov, bytes: Vec<u8>) -> io::Result<Init> {
         return Err(invalid("a clock of 0 ticks a second"));
     }
     let turned = track.tkhd.matrix != Matrix::default();
-    Ok(Init { bytes, timescale, codec, has_edits: track.edts.is_some(), turned, defaults })
+    let shift = shift(track.edts.as_ref());
+    Ok(Init { bytes, timescale, codec, shift, turned, defaults })
 }
 
-/// Sets the display matrix of a track's header to "as it is". ffmpeg passes the source's on although the picture has
-/// been turned already, and players would turn it once more.
-pub fn set_upright(init: &mut [u8]) {
-    const KIND: &[u8] = b"tkhd";
-    let Some(at) = init.windows(4).position(|window| window == KIND) else { return };
-    let long = init.get(at + 4).is_some_and(|&version| version == 1);
-    // Version and flags, times, track and duration, then 16 bytes up to the matrix.
-    let matrix = at + 4 + if long { 36 } else { 24 } + 16;
-    let upright = [1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30].map(u32::to_be_bytes);
-    if let Some(place) = init.get_mut(matrix..matrix + 36) {
-        place.copy_from_slice(upright.as_flattened());
+/// Presentation time that an edit list makes the beginning: 0 without one, none if it does anything else than to move the
+/// whole track.
+fn shift(edits: Option<&Edts>) -> Option<u64> {
+    let Some(list) = edits.and_then(|edits| edits.elst.as_ref()) else { return Some(0) };
+    match list.entries.as_slice() {
+        [only] if only.segment_duration == 0 && only.media_rate == 1.into() => only.media_time,
+        _ => None,
     }
 }
 
@@ -281,7 +278,7 @@ pub fn segment_type() -> io::Result<Vec<u8>> {
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "it is an argument of `map_err`")]
-fn invalid(what: impl ToString) -> io::Error {
+pub(super) fn invalid(what: impl ToString) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what.to_string())
 }
 

@@ -16,7 +16,7 @@ fn init() -> Init {
         bytes: Vec::new(),
         timescale: 12_800,
         codec,
-        has_edits: false,
+        shift: Some(0),
         turned: false,
         defaults: Trex::default(),
     }

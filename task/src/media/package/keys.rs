@@ -47,7 +47,8 @@ pub fn write(track: &Track, keys: &[Key<'_>], package: &Path, to: &Path) -> io::
             size: key.piece.key_size,
             duration: u32::try_from(until.saturating_sub(key.piece.start)).unwrap_or(u32::MAX),
             flags: KEY_FRAME,
-            offset: 0,
+            // The header is the track's, edit list included.
+            offset: track.init.shift.and_then(|shift| i64::try_from(shift).ok()).unwrap_or(0),
         };
         let mut bytes = Vec::new();
         let sequence = u32::try_from(index + 1).unwrap_or(u32::MAX);

@@ -6,6 +6,7 @@ pub mod cut;
 pub mod dash;
 pub mod folder;
 pub mod fragment;
+mod header;
 pub mod hls;
 pub mod images;
 pub mod keys;

@@ -91,14 +91,15 @@ fn rung(args: &mut Args, plan: &VideoPlan, number: usize, rendition: &Rendition)
 fn sound(args: &mut Args, number: usize, plan: &AudioPlan) {
     args.add(&format!("-map [a{number}] -c:a aac -b:a {} -flags +bitexact", plan.bps));
     // The encoder's first frame only primes it and lies before time 0. Without it the track starts at 0 with no need
-    // of an edit list, which not every player honours.
+    // of an edit list that cuts something away, which not every player honours.
     args.add("-bsf:a noise=drop=lt(pts\\,0)");
     output(args, "+frag_every_frame", &audio_file(number));
 }
 
 fn output(args: &mut Args, fragments: &str, file: &str) {
     args.add("-map_metadata -1 -map_chapters -1 -fflags +bitexact -f mp4 -movflags");
-    args.word(&format!("+empty_moov+cmaf+skip_sidx+skip_trailer{fragments}"));
+    // Not `+cmaf`: it makes offsets negative; `package/header.rs` says why they should not be.
+    args.word(&format!("+empty_moov+default_base_moof+skip_sidx+skip_trailer{fragments}"));
     args.word(file);
 }
 

@@ -2,7 +2,8 @@
 //!
 //! | id | what must hold | source |
 //! |---|---|---|
-//! | `track.start` | the first picture or sound is shown at 0, without an edit list | design |
+//! | `track.start` | the first picture or sound is shown at 0, and an edit list does no more than that | CMAF 7.5.13 |
+//! | `track.offsets` | no sample is shown before it is decoded: players disagree about those | design |
 //! | `track.continuous` | each fragment begins where the one before ended | CMAF 6.6.8 |
 //! | `video.frames` | as many frames as planned | design |
 //! | `track.duration` | within one frame of the plan | design |
@@ -84,7 +85,8 @@ pub(super) fn all(root: &Path, folder: &str, plan: &Plan, report: &mut Report) -
 
 fn each_track(report: &mut Report, name: &str, track: &Measured, wanted: f64, tolerance: f64, frame: f64) {
     let start = track.seconds(track.first);
-    report.check("track.start", name, track.first == 0 && !track.has_edits, format!("{start:.6}"), "0");
+    report.check("track.start", name, track.first == 0 && track.plain_edits, format!("{start:.6}"), "0");
+    report.check("track.offsets", name, track.early == 0, track.early, 0);
     report.check("track.continuous", name, track.gaps == 0, track.gaps, 0);
     report.near("track.duration", name, track.seconds(track.end), wanted, tolerance);
     let playlist = &track.playlist;

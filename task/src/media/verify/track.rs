@@ -19,14 +19,16 @@ pub struct Measured {
     pub codec: Codec,
     /// Ticks a second.
     pub timescale: u32,
-    /// Whether an edit list shifts it.
-    pub has_edits: bool,
+    /// Whether its edit list, if it has one, does no more than to move all of it.
+    pub plain_edits: bool,
     /// Whether players are told to turn it.
     pub turned: bool,
-    /// Earliest presentation time.
+    /// Earliest presentation time, as the edit list has it.
     pub first: i64,
     /// Presentation end of the last sample shown.
     pub end: i64,
+    /// Samples that are presented before they are decoded.
+    pub early: u64,
     /// Samples.
     pub samples: u64,
     /// Longest sample.
@@ -60,11 +62,12 @@ pub fn read(root: &Path, folder: &str) -> io::Result<Measured> {
     let mut measured = Measured {
         codec: init.codec.clone(),
         timescale: init.timescale,
-        has_edits: init.has_edits,
+        plain_edits: init.shift.is_some(),
         turned: init.turned,
         playlist,
         first: i64::MAX,
         end: i64::MIN,
+        early: 0,
         samples: 0,
         longest_sample: 0,
         gaps: 0,
@@ -87,6 +90,7 @@ fn segment(path: &Path, init: &Init, measured: &mut Measured, clock: &mut u64) -
     let file = File::open(path)?;
     let size = file.metadata()?.len();
     let mut reader = BoxReader::new(file);
+    let shift = i64::try_from(init.shift.unwrap_or(0)).unwrap_or(i64::MAX);
     while let Some(fragment) = reader.fragment(init, false)? {
         measured.gaps += u64::from(fragment.start != *clock);
         measured.groups.push(fragment.start);
@@ -96,7 +100,9 @@ fn segment(path: &Path, init: &Init, measured: &mut Measured, clock: &mut u64) -
         measured.bad_groups += u64::from(!begins || (keys != 1 && keys != fragment.samples.len()));
         let mut decode = fragment.start;
         for sample in &fragment.samples {
-            let shown = i64::try_from(decode).unwrap_or(i64::MAX).saturating_add(sample.offset);
+            let shown =
+                i64::try_from(decode).unwrap_or(i64::MAX).saturating_add(sample.offset).saturating_sub(shift);
+            measured.early += u64::from(sample.offset < 0);
             measured.first = measured.first.min(shown);
             measured.end = measured.end.max(shown.saturating_add(i64::from(sample.duration)));
             measured.longest_sample = measured.longest_sample.max(sample.duration);
