@@ -224,9 +224,12 @@ mod tests {
 
     #[test]
     fn children_die_with_a_killed_harness() {
+        if let Some(folder) = std::env::var_os(HELPER) {
+            return be_killed(Path::new(&folder));
+        }
         let folder = tempfile::tempdir().unwrap();
         let mut harness = Command::new(std::env::current_exe().unwrap());
-        harness.args(["--exact", "process::tests::helper_that_is_killed", "--ignored"]);
+        harness.args(["--exact", "process::tests::children_die_with_a_killed_harness"]);
         let mut harness = harness.env(HELPER, folder.path()).stdout(Stdio::null()).spawn().unwrap();
         let written = || read(&folder.path().join("pid")).parse::<u32>().ok();
         assert!(wait::until_blocking(GRACE, || written().is_some()
@@ -238,11 +241,9 @@ mod tests {
         assert!(wait::until_blocking(GRACE, || !alive(pid)));
     }
 
-    #[test]
-    #[ignore = "part of children_die_with_a_killed_harness"]
-    fn helper_that_is_killed() {
-        let Some(folder) = std::env::var_os(HELPER).map(PathBuf::from) else { return };
-        let mut child = sleeper(&folder);
+    /// What the test above runs as, in a process of its own that it kills.
+    fn be_killed(folder: &Path) {
+        let mut child = sleeper(folder);
         std::fs::write(folder.join("pid"), child.pid().to_string()).unwrap();
         wait::until_blocking(Duration::from_mins(1), || child.ended().is_some());
     }
