@@ -29,6 +29,11 @@ async fn stack(folder: &tempfile::TempDir, script: &str) -> Stack {
 
 /// A command with the stack's settings: `presign`, `["get", "x"]`.
 fn run(stack: &Stack, command: &str, args: &[&str]) -> Output {
+    run_with(stack, command, args, &[])
+}
+
+/// As [`run`], with settings from the environment.
+fn run_with(stack: &Stack, command: &str, args: &[&str], env: &[(&str, &str)]) -> Output {
     Command::new(paths::binary("transcode-controller").unwrap())
         .args([command, "--config"])
         .arg(stack.plan.config())
@@ -37,6 +42,7 @@ fn run(stack: &Stack, command: &str, args: &[&str]) -> Output {
         .envs(controller::environment(stack.endpoint(), &stack.fargate.endpoint))
         // The emulator verifies the signatures of presigned addresses, and only of those. It knows this key.
         .envs([("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test")])
+        .envs(env.iter().copied())
         .output()
         .unwrap()
 }
@@ -174,6 +180,14 @@ async fn redrives(stack: &Stack, upload: &str, submitted: &str, named: &str) {
     let queue = &stack.deployment.dead_letter_queue;
     let strange = stack.clients().sqs.send_message().queue_url(queue).message_body("not ours");
     strange.send().await.unwrap();
+
+    // Sent before deleted: where it cannot be sent nothing is lost, and nothing stays hidden.
+    let gone = format!("{}-gone", stack.deployment.jobs_queue);
+    let failed = run_with(stack, "redrive", &[], &[("TRANSCODE_QUEUES__DEFAULT__URL", &gone)]);
+    assert_eq!(failed.status.code(), Some(1));
+    let complaint = String::from_utf8_lossy(&failed.stderr).into_owned();
+    assert!(complaint.contains("not sent; the letter is still there"), "{complaint}");
+    letters(stack, 4).await;
 
     let moved = said(stack, "redrive", &["--job", upload]);
     assert!(moved.contains(&format!("job {upload} (INPUT_REFUSED) runs again as job ")), "{moved}");

@@ -98,15 +98,14 @@ impl Redrive {
             let answer = receive.wait_time_seconds(1).send().await.context("receiving dead letters")?;
             let messages = answer.messages.unwrap_or_default();
             empty = if messages.is_empty() { empty + 1 } else { 0 };
+            // All of them before anything can fail, or the rest of the batch would stay hidden.
+            tally.held.extend(messages.iter().filter_map(|message| message.receipt_handle.clone()));
             for message in messages {
-                let again = !tally.seen.insert(message.message_id.clone().unwrap_or_default());
-                // Held before anything can fail; a handle whose message is deleted is harmless.
-                tally.held.extend(message.receipt_handle.clone());
-                if again {
+                if !tally.seen.insert(message.message_id.clone().unwrap_or_default()) {
                     return Ok(());
                 }
                 match self.letter(world, queue, &message, tally).await? {
-                    Fate::Moved => drop(tally.held.pop()),
+                    Fate::Moved => tally.held.retain(|held| Some(held) != message.receipt_handle.as_ref()),
                     Fate::Left => tally.left += 1,
                     Fate::New => {}
                 }
