@@ -85,6 +85,13 @@ async fn an_upload_becomes_a_package_that_plays_and_nothing_is_left_over() {
         winner.files
     );
 
+    let manifest = stack.read(bucket, &winner.manifest.key).await.unwrap().unwrap();
+    let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
+    assert_eq!(
+        manifest["sandbox"]["seccomp"], true,
+        "the result says what the decoder was shut in with: {manifest}"
+    );
+
     let task = winner.task_arn.clone().unwrap();
     stack
         .wait_for("the task has stopped", LIMIT, async || {

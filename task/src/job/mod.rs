@@ -34,7 +34,7 @@ use crate::{
     aws::{At, Clients, MetricName, Metrics, task_arn},
     media::{MediaJob, Package},
     process::Tools,
-    sandbox::SandboxPolicy,
+    sandbox::{SandboxLevel, SandboxPolicy},
 };
 
 pub use heartbeat::Rhythm;
@@ -134,7 +134,7 @@ impl Run {
         self.download(&order.spec, &work).await?;
         let folder = format!("{}{}", order.spec.output.prefix, Layout::of(&me.job).folder(me.attempt));
         let package = self.transcode(&order.spec, &tools, &work, &folder).await?;
-        let succeeded = self.publish(&order.spec, &package, &work, folder).await?;
+        let succeeded = self.publish(&order.spec, &package, &work, folder, tools.level()).await?;
         self.register(succeeded).await
     }
 
@@ -199,10 +199,11 @@ impl Run {
         package: &Package,
         work: &Path,
         folder: String,
+        sandbox: SandboxLevel,
     ) -> Result<Succeeded, End> {
         self.heart.stage(Stage::Publishing);
         let began = Instant::now();
-        let to = Destination { target: &spec.output, folder, task_arn: self.task_arn.clone() };
+        let to = Destination { target: &spec.output, folder, task_arn: self.task_arn.clone(), sandbox };
         let Some(uploads) = self.uploads.as_mut() else { return Err(internal("no uploads")) };
         let (output, scratch) = (work.join("output"), work.join("scratch"));
         let published = publish::publish(package, &output, &scratch, uploads, &self.settings.me, &to).await?;

@@ -17,6 +17,7 @@ use super::{
 use crate::{
     aws::{At, Meta},
     media::{Package, PackagedFile},
+    sandbox::SandboxLevel,
 };
 
 /// Name of the manifest in the attempt's folder.
@@ -30,6 +31,8 @@ struct Manifest<'a> {
     schema: u32,
     job: &'a JobKey,
     attempt: Attempt,
+    /// What the decoder was shut in with.
+    sandbox: SandboxLevel,
     files: Vec<ManifestFile<'a>>,
 }
 
@@ -103,7 +106,7 @@ pub(crate) async fn publish(
     }
     let stored =
         package.files.iter().map(|file| acknowledged(file, uploads)).collect::<Result<Vec<_>, _>>()?;
-    let manifest = manifest(package, me);
+    let manifest = manifest(package, me, to.sandbox);
     let path = scratch.join(MANIFEST);
     tokio::fs::write(&path, &manifest).await.map_err(|error| super::source::disk(&error))?;
     let json = Meta { content_type: "application/json", cache_control: FOR_EVER };
@@ -131,6 +134,8 @@ pub(crate) struct Destination<'a> {
     pub(crate) folder: String,
     /// The task that publishes.
     pub(crate) task_arn: Option<String>,
+    /// The sandbox that the package was made in.
+    pub(crate) sandbox: SandboxLevel,
 }
 
 impl Destination<'_> {
@@ -155,7 +160,7 @@ fn acknowledged(file: &PackagedFile, uploads: &Uploads) -> Result<Stored, Failur
     Ok(stored.clone())
 }
 
-fn manifest(package: &Package, me: &Identity) -> Vec<u8> {
+fn manifest(package: &Package, me: &Identity, sandbox: SandboxLevel) -> Vec<u8> {
     let mut files: Vec<_> = package
         .files
         .iter()
@@ -167,7 +172,7 @@ fn manifest(package: &Package, me: &Identity) -> Vec<u8> {
         })
         .collect();
     files.sort_by_key(|file| file.path);
-    let manifest = Manifest { schema: SCHEMA, job: &me.job, attempt: me.attempt, files };
+    let manifest = Manifest { schema: SCHEMA, job: &me.job, attempt: me.attempt, sandbox, files };
     // A plain structure: serialising it cannot fail.
     serde_json::to_vec(&manifest).unwrap_or_default()
 }
