@@ -121,6 +121,18 @@ fn launches(settings: &Settings, found: &mut Findings) {
         "launch.ephemeral_gib",
         "21–200, or 0 for Fargate's 20 GiB",
     );
+    found.require(
+        (100..=2000).contains(&launch.disk_percent_of_source),
+        "launch.disk_percent_of_source",
+        "100–2000",
+    );
+    let sizes = || std::iter::once((launch.cpu, launch.memory_mib)).chain(launch.oom_sizes.iter().copied());
+    found.require(
+        sizes().all(|(cpu, memory)| fargate_size(cpu, memory))
+            && sizes().zip(sizes().skip(1)).all(|((_, less), (_, more))| less < more),
+        "launch.oom_sizes",
+        "each must be a Fargate size, with more memory than the one before (the first: than launch.memory_mib)",
+    );
     found.require((30..=3600).contains(&launch.deadline_seconds), "launch.deadline_seconds", "30–3600");
     found.require(launch.clock_skew_seconds <= 600, "launch.clock_skew_seconds", "at most 600");
     found.require(

@@ -3,7 +3,11 @@
 //! Rates are in bits per second, sizes in pixels of a 16:9 frame, times in seconds. Numbers follow Apple's HLS
 //! Authoring Specification for Apple Devices.
 
+mod options;
+
 use serde::{Deserialize, Serialize};
+
+pub use options::ProgressiveSettings;
 
 /// A video codec that renditions are encoded with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -92,6 +96,9 @@ pub struct Profile {
     /// Pictures beside the video.
     #[serde(default)]
     pub images: ImageSettings,
+    /// A progressive MP4 beside the streams; none makes none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progressive: Option<ProgressiveSettings>,
 }
 
 /// Why a profile cannot be used.
@@ -158,6 +165,7 @@ impl Profile {
         if self.images.thumbnail_seconds == Some(0) {
             return wrong("images.thumbnail_seconds: must be at least 1; leave it out for none".into());
         }
+        self.progressive.as_ref().map_or(Ok(()), ProgressiveSettings::check).or_else(wrong)?;
         self.check_rungs().or_else(wrong)
     }
 
@@ -223,6 +231,7 @@ mod tests {
             ("short_side = 234", "short_side = 720", "lowest to highest"),
             ("max_bps = 180_000", "max_bps = 100_000", "max_bps"),
             ("preset = ", "presett = ", "presett"),
+            ("[images]", "[progressive]\nmax_short_side = 1\n[images]", "progressive.max_short_side"),
         ] {
             assert!(standard.contains(from), "{from} is not in the file any more");
             let error = Profile::parse("x", &standard.replacen(from, to, 1)).unwrap_err();

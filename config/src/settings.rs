@@ -124,6 +124,8 @@ pub struct ClusterSettings {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LaunchSettings {
+    /// Nothing is received or launched.
+    pub paused: bool,
     /// Most tasks at a time.
     pub max_tasks: u32,
     /// CPU units.
@@ -132,6 +134,10 @@ pub struct LaunchSettings {
     pub memory_mib: u32,
     /// Ephemeral storage, GiB; 0 leaves the default.
     pub ephemeral_gib: u32,
+    /// Ephemeral storage by the source's size, percent.
+    pub disk_percent_of_source: u64,
+    /// Sizes after running out of memory: CPU units, MiB.
+    pub oom_sizes: Vec<(u32, u32)>,
     /// On-demand or Spot.
     pub capacity: Capacity,
     /// How long after the intent RunTask may be sent.

@@ -19,8 +19,14 @@ pub struct Policy {
     pub queues: BTreeMap<QueueName, u32>,
     /// Most tasks at a time.
     pub max_tasks: usize,
+    /// Nothing is received or launched.
+    pub paused: bool,
     /// What the first attempt asks for.
     pub variant: Variant,
+    /// Ephemeral storage by the source's size, percent; used where the variant names none.
+    pub disk_percent: u64,
+    /// Sizes after running out of memory: CPU units, MiB.
+    pub oom_sizes: Vec<(u32, u32)>,
     /// How long after the intent RunTask may be sent.
     pub launch_deadline: Ms,
     /// Allowed difference of clocks.
@@ -80,6 +86,9 @@ impl From<&Settings> for Policy {
                 memory_mib: launch.memory_mib,
                 ephemeral_gib: (launch.ephemeral_gib > 0).then_some(launch.ephemeral_gib),
             },
+            paused: launch.paused,
+            disk_percent: launch.disk_percent_of_source,
+            oom_sizes: launch.oom_sizes.clone(),
             launch_deadline: launch.deadline_seconds * 1000,
             clock_skew: launch.clock_skew_seconds * 1000,
             launch_interval: interval(launch.per_second),
@@ -144,9 +153,9 @@ impl Policy {
         wait - jitter % (wait / 2 + 1)
     }
 
-    /// What the next attempt asks for, given how the earlier ones ended: on-demand once Spot has been refused or
-    /// taken back.
-    pub fn variant_after(&self, attempts: &[PastAttempt]) -> Variant {
+    /// What the next attempt asks for, given the source's size and how the earlier attempts ended: on-demand once Spot
+    /// has been refused or taken back, and the next size for each time that memory ran out.
+    pub fn variant_after(&self, attempts: &[PastAttempt], source_bytes: Option<u64>) -> Variant {
         let refused = |past: &PastAttempt| {
             past.budget == Budget::Platform
                 && matches!(past.code, FailureCode::LaunchRefused | FailureCode::Interrupted)
@@ -155,7 +164,19 @@ impl Policy {
         if attempts.iter().any(refused) {
             variant.capacity = Capacity::Fargate;
         }
+        let grown = attempts.iter().filter(|past| past.code == FailureCode::OutOfMemory).count();
+        if let Some((cpu, memory)) = self.oom_sizes.iter().take(grown).next_back() {
+            (variant.cpu, variant.memory_mib) = (*cpu, *memory);
+        }
+        variant.ephemeral_gib = variant.ephemeral_gib.or_else(|| self.ephemeral_for(source_bytes?));
         variant
+    }
+
+    /// GiB of ephemeral storage for a source; none where Fargate's own 20 GiB are enough.
+    fn ephemeral_for(&self, source_bytes: u64) -> Option<u32> {
+        let needed = source_bytes.saturating_mul(self.disk_percent) / 100;
+        let gib = needed.div_ceil(1 << 30).saturating_add(8).min(200);
+        u32::try_from(gib).ok().filter(|gib| *gib > 20)
     }
 
     /// Whether another attempt is allowed after these (S9, S10).

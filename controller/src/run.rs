@@ -18,6 +18,7 @@ use crate::{
     clock::Now,
     fact::Fact,
     ledger::Ledger,
+    message::Rules,
     plan::Plan,
     policy::Policy,
     ports::{Cluster, Ports, Queue, Store},
@@ -44,6 +45,24 @@ pub struct Limits {
     pub give_up: Duration,
     /// Longest drain.
     pub drain: Duration,
+}
+
+/// Numbers and rules that replace those in force, as a whole.
+#[derive(Debug, Clone)]
+pub struct Reload {
+    /// The numbers.
+    pub policy: Policy,
+    /// How bodies are read from now on. Jobs that were accepted run as they were accepted.
+    pub rules: Rules,
+}
+
+/// What reaches the loop beside the answers to its own calls.
+#[derive(Debug)]
+pub struct Inputs {
+    /// Facts from the events queue.
+    pub hints: mpsc::Receiver<Fact>,
+    /// New settings.
+    pub reloads: mpsc::Receiver<Reload>,
 }
 
 /// The machine's clocks.
@@ -117,11 +136,11 @@ impl Calls {
     }
 }
 
-/// Runs until `stop`, then drains. `hints` brings facts from the events queue.
+/// Runs until `stop`, then drains.
 pub async fn run<Q: Queue, C: Cluster, S: Store>(
     mut reconciler: Reconciler,
     ports: Ports<Q, C, S>,
-    mut hints: mpsc::Receiver<Fact>,
+    mut inputs: Inputs,
     observer: Arc<dyn Observer>,
     limits: Limits,
     stop: CancellationToken,
@@ -153,9 +172,13 @@ pub async fn run<Q: Queue, C: Cluster, S: Store>(
                 facts.extend(calls.answer(joined));
                 "answer"
             }
-            Some(hint) = hints.recv() => {
+            Some(hint) = inputs.hints.recv() => {
                 facts.push(hint);
                 "hint"
+            }
+            Some(new) = inputs.reloads.recv() => {
+                (reconciler.policy, reconciler.ledger.rules) = (new.policy, new.rules);
+                "reload"
             }
             () = stop.cancelled(), if drain_by.is_none() => {
                 facts.push(Fact::DrainRequested);
@@ -167,7 +190,7 @@ pub async fn run<Q: Queue, C: Cluster, S: Store>(
         while facts.len() < FACTS_PER_TURN {
             if let Some(joined) = calls.set.try_join_next_with_id() {
                 facts.extend(calls.answer(joined));
-            } else if let Ok(hint) = hints.try_recv() {
+            } else if let Ok(hint) = inputs.hints.try_recv() {
                 facts.push(hint);
             } else {
                 break;

@@ -417,3 +417,59 @@ fn a_document_of_a_newer_schema_is_left_alone() {
     world.mono += 60_000;
     assert_eq!(world.turn([]), [], "S15");
 }
+
+#[test]
+fn after_running_out_of_memory_the_next_attempt_asks_for_the_next_size() {
+    let mut world = World::ready();
+    world.reconciler.policy.oom_sizes = vec![(2048, 8192), (4096, 16384)];
+    let (job, mut intent) = world.launched("m1", "a.mp4", "task/1");
+    let mut asked = vec![(intent.variant.cpu, intent.variant.memory_mib)];
+    for n in 1..=2 {
+        let mut end = view(&format!("task/{n}"), &job, n, TaskStatus::Ended);
+        end.exit_code = Some(1);
+        end.container_reason = Some("OutOfMemoryError: container killed due to memory usage".into());
+        world.turn([seen(end)]);
+        let token = intent.client_token();
+        intent = intent_of(&[world.until_decided(&job, &intent)]);
+        assert_ne!(intent.client_token(), token, "the token changes with the variant");
+        asked.push((intent.variant.cpu, intent.variant.memory_mib));
+        world.turn([Fact::Intended { job: job.clone(), intent: Box::new(intent.clone()) }]);
+        let task = TaskArn(format!("task/{}", n + 1));
+        world.turn([Fact::Launched { job: job.clone(), attempt: intent.attempt, task }]);
+    }
+    assert_eq!(asked, [(2048, 4096), (2048, 8192), (4096, 16384)]);
+}
+
+#[test]
+fn storage_grows_with_the_source_and_ends_at_what_fargate_has() {
+    let policy = World::ready().reconciler.policy;
+    let gib = |source: u64| policy.variant_after(&[], Some(source << 30)).ephemeral_gib;
+    assert_eq!((gib(1), gib(3)), (None, None), "20 GiB are there without asking");
+    assert_eq!((gib(10), gib(1000)), (Some(48), Some(200)));
+    assert_eq!(policy.variant_after(&[], None).ephemeral_gib, None);
+}
+
+#[test]
+fn a_pause_receives_and_launches_nothing_and_settles_what_runs() {
+    let mut world = World::ready();
+    let (running, _) = world.launched("m1", "a.mp4", "task/1");
+    let waiting = world.upload("m2", "b.mp4");
+    world.reconciler.policy.paused = true;
+    let now = world.now();
+    let plan = world.reconciler.turn([inspected(&waiting, None, None, None)], now);
+    let begins = |action: &Action| {
+        matches!(
+            action,
+            Action::Receive { .. } | Action::Intend { .. } | Action::Launch { .. } | Action::Release { .. }
+        )
+    };
+    assert!(!plan.actions.iter().any(begins), "{:?}", plan.actions);
+    world.mono += 70_000;
+    world.turn([]);
+    let publish = world.turn([inspected(&running, None, None, Some(succeeded(&running)))]);
+    assert!(publish.iter().any(|action| matches!(action, Action::Publish { .. })), "{publish:?}");
+    world.reconciler.policy.paused = false;
+    let resumed = world.turn([]);
+    let goes_on = |action: &Action| matches!(action, Action::Inspect { job } if *job == waiting);
+    assert!(resumed.iter().any(goes_on), "{resumed:?}");
+}

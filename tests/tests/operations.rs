@@ -124,3 +124,34 @@ async fn check_config_takes_what_runs_and_names_what_is_wrong() {
     let refused = controller(&stack, &["check-config"]).await;
     assert!(!refused.0 && refused.1.contains("launch.max_task: unknown key"), "{refused:?}");
 }
+
+#[tokio::test]
+async fn a_pause_by_reload_launches_nothing_and_bad_settings_change_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut stack = Stack::with(options(&folder, "exit 10")).await.unwrap();
+    let good = std::fs::read_to_string(stack.plan.config()).unwrap();
+
+    reload(&mut stack, &format!("{good}\nlaunch.paused = true\n"), "\"key\":\"launch.paused\"").await;
+    stack.put_source_body("waits.mp4", b"x".to_vec()).await.unwrap();
+    // Refused: the pause stays, and so does the controller.
+    reload(&mut stack, &format!("{good}\nlaunch.max_tasks = 0\n"), "settings refused").await;
+    assert_eq!(stack.fargate.counters().await.unwrap()["tasks"]["launched"], 0);
+    assert_eq!(stack.jobs_waiting().await.unwrap().total(), 1, "the message is kept");
+
+    reload(&mut stack, &good, "\"new\":\"false\"").await;
+    stack.wait_for_register("waits.mp4", LIMIT).await.unwrap();
+    stack.wait_for_empty_queue(LIMIT).await.unwrap();
+}
+
+/// Writes the settings file, sends SIGHUP, and waits until the controller says `said`.
+async fn reload(stack: &mut Stack, text: &str, said: &str) {
+    std::fs::write(stack.plan.config(), text).unwrap();
+    stack.signal_controller(Signal::HUP).unwrap();
+    stack
+        .wait_for(said, LIMIT, async || {
+            let log = std::fs::read_to_string(stack.folder().join("logs/controller.out"))?;
+            Ok(log.contains(said).then_some(()))
+        })
+        .await
+        .unwrap();
+}

@@ -18,6 +18,7 @@ mod jobs;
 mod presign;
 mod record;
 mod redrive;
+mod reload;
 mod rules;
 mod run;
 mod submit;
@@ -109,7 +110,7 @@ struct Config {
 /// Reads the command line and does what it says.
 pub fn main() -> ExitCode {
     match Cli::parse().command {
-        Command::Run { config } => with(&config.file, run::run),
+        Command::Run { config } => with(&config.file, |settings| run::run(settings, &config.file)),
         Command::CheckConfig { file } => with(&file, |settings| say(&toml::to_string_pretty(&settings)?)),
         Command::Healthcheck { config } => with(&config.file, |settings| {
             let healthy = crate::http::ask_health(settings.http.listen.parse()?)?;

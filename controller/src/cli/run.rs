@@ -1,6 +1,6 @@
 //! `run`: settings and adapters put together.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use tokio::{
@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 use transcode_config::Settings;
 
-use super::rules::rules;
+use super::{reload, rules::rules};
 use crate::{
     aws::{Clients, CloudWatch, Ecs, Hints, S3Store, Sqs},
     events::{Events, Moment},
@@ -22,23 +22,23 @@ use crate::{
     policy::Policy,
     ports::{Ports, Queue},
     reconciler::Reconciler,
-    run::{Limits, run as reconcile},
+    run::{Inputs, Limits, run as reconcile},
 };
 
 /// Hints that wait to be absorbed. A full channel drops hints: they only wake.
 const HINTS: usize = 1024;
 
-pub(super) fn run(settings: Settings) -> anyhow::Result<()> {
+pub(super) fn run(settings: Settings, file: &Path) -> anyhow::Result<()> {
     let filter = EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| EnvFilter::new("warn,transcode_controller=info"));
     tracing_subscriber::fmt().json().flatten_event(true).with_env_filter(filter).init();
     let runtime = tokio::runtime::Runtime::new().context("no runtime")?;
-    let result = runtime.block_on(serve(settings));
+    let result = runtime.block_on(serve(settings, file));
     runtime.shutdown_timeout(Duration::from_secs(1));
     result
 }
 
-async fn serve(settings: Settings) -> anyhow::Result<()> {
+async fn serve(settings: Settings, file: &Path) -> anyhow::Result<()> {
     let reconciler =
         Reconciler::new(uuid::Uuid::new_v4().to_string(), Policy::from(&settings), rules(&settings)?);
     let listener = TcpListener::bind(&settings.http.listen)
@@ -62,6 +62,10 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     let sent = tokio::spawn(flusher.run(Arc::clone(&events), after.clone()));
     tokio::spawn(http::serve(listener, Arc::clone(&status), after.clone()));
 
+    let (reload, reloads) = mpsc::channel(1);
+    let reloading =
+        tokio::spawn(reload::watch(file.to_owned(), settings.clone(), signal(SignalKind::hangup())?, reload));
+
     tracing::info!(
         environment = settings.environment,
         version = env!("CARGO_PKG_VERSION"),
@@ -73,7 +77,8 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
         store: S3Store::new(clients.s3.clone(), &settings),
     };
     let watch = Arc::new(Watch { events: Arc::clone(&events), status });
-    reconcile(reconciler, ports, hints, watch, limits(&settings), stop).await;
+    reconcile(reconciler, ports, Inputs { hints, reloads }, watch, limits(&settings), stop).await;
+    reloading.abort();
     // The sender lives until here: a closed channel would be taken for a dead events queue.
     drop(hint);
     depth.abort();

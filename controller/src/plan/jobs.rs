@@ -98,7 +98,7 @@ impl<'a> View<'a> {
             }
             Verdict::Inspect => plan.act(Action::Inspect { job: key.clone() }),
             Verdict::Stop { task, reason } => plan.act(Action::Stop { task, reason }),
-            Verdict::Launch { not_before } if job.request.is_some() && !self.ledger.draining => {
+            Verdict::Launch { not_before } if job.request.is_some() && !self.held_back() => {
                 let planned =
                     plan.actions.iter().filter(|action| matches!(action, Action::Launch { .. })).count();
                 let at = not_before.max(self.ledger.launch_allowed_at(self.policy, planned as u64, self.now));
@@ -112,6 +112,11 @@ impl<'a> View<'a> {
             Verdict::Over { ended, at } => return self.over(plan, key, job, attempt, &ended, at),
         }
         None
+    }
+
+    /// Nothing new is begun from here.
+    fn held_back(self) -> bool {
+        self.ledger.draining || self.policy.paused
     }
 
     /// The newest attempt is proven over, since `at`: another one, or dead.
@@ -170,6 +175,9 @@ impl<'a> View<'a> {
         if self.ledger.draining {
             return Some(("draining", None));
         }
+        if self.policy.paused {
+            return Some(("paused by launch.paused", None));
+        }
         if !self.ledger.resync.done {
             return Some(("waiting for the first complete list of tasks", None));
         }
@@ -195,7 +203,7 @@ impl<'a> View<'a> {
             job: candidate.key.clone(),
             attempt,
             task_definition: self.ledger.task_definition.clone().unwrap_or_default(),
-            variant: self.policy.variant_after(&candidate.history),
+            variant: self.policy.variant_after(&candidate.history, candidate.spec.source.size),
             launch_not_after_ms: self.now.wall + if on(22) { 0 } else { self.policy.launch_deadline },
             created_at_ms: self.now.wall,
             nonce: format!("{}/{attempt}", self.ledger.instance),

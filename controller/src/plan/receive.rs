@@ -15,7 +15,7 @@ const RECEIVE_MAX: usize = 10;
 
 pub(super) fn plan(plan: &mut Plan, policy: &Policy, ledger: &Ledger, now: Now) {
     // After a restart the tasks are found before their messages come back: the first list comes first.
-    if ledger.draining || !ledger.resync.done {
+    if ledger.draining || policy.paused || !ledger.resync.done {
         return;
     }
     let mut room = room(policy, ledger, now);

@@ -265,6 +265,9 @@ fn policy(rng: &mut Rng, crowd: bool) -> Policy {
     Policy {
         queues,
         max_tasks,
+        paused: false,
+        disk_percent: 400,
+        oom_sizes: vec![(2048, 8192), (4096, 16384)],
         variant: Variant {
             capacity: if spot { Capacity::FargateSpot } else { Capacity::Fargate },
             cpu: 2048,

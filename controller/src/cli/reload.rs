@@ -1,0 +1,113 @@
+//! New settings without a restart: on SIGHUP, or when the file changes.
+//!
+//! What decides ([launch], [jobs], [observe], [sources]) takes effect at once. What names things (queues, buckets, the
+//! cluster, …) was given to adapters at the start and waits for a restart; a change there is said and left. Settings that
+//! are refused change nothing: the last good ones stay in force.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+
+use tokio::{signal::unix::Signal, sync::mpsc};
+use transcode_config::{Settings, check::check};
+
+use super::rules::rules;
+use crate::{policy::Policy, run::Reload};
+
+/// How often the file is looked at. One `stat`.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// Watches the file and SIGHUP, and sends what may take effect.
+pub(super) async fn watch(
+    file: PathBuf,
+    mut current: Settings,
+    mut hangup: Signal,
+    send: mpsc::Sender<Reload>,
+) {
+    let mut seen = modified(&file);
+    let mut every = tokio::time::interval(LOOK);
+    loop {
+        tokio::select! {
+            _ = hangup.recv() => {}
+            _ = every.tick() => if modified(&file) == seen { continue },
+        }
+        seen = modified(&file);
+        match read(&file, &current) {
+            Ok(None) => tracing::info!("settings read again: nothing changed"),
+            Ok(Some((settings, reload))) => {
+                current = settings;
+                if send.send(reload).await.is_err() {
+                    return;
+                }
+            }
+            Err(error) => {
+                tracing::error!(
+                    error = format!("{error:#}"),
+                    "settings refused; the last good ones stay in force"
+                );
+            }
+        }
+    }
+}
+
+fn modified(file: &Path) -> Option<SystemTime> {
+    std::fs::metadata(file).and_then(|meta| meta.modified()).ok()
+}
+
+/// The settings in force after reading the file again; none where nothing that may take effect has changed.
+fn read(file: &Path, current: &Settings) -> anyhow::Result<Option<(Settings, Reload)>> {
+    let new = transcode_config::load(file)?;
+    let merged = Settings {
+        launch: new.launch.clone(),
+        jobs: new.jobs.clone(),
+        observe: new.observe.clone(),
+        sources: new.sources.clone(),
+        ..current.clone()
+    };
+    for (key, (old, new)) in differences(&merged, &new)? {
+        tracing::warn!(key, old, new, "this setting takes effect with the next start");
+    }
+    let changed = differences(current, &merged)?;
+    if changed.is_empty() {
+        return Ok(None);
+    }
+    let found = check(&merged);
+    anyhow::ensure!(
+        found.is_empty(),
+        "together with what waits for a restart: {}",
+        found.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    );
+    let reload = Reload { policy: Policy::from(&merged), rules: rules(&merged)? };
+    for (key, (old, new)) in changed {
+        tracing::info!(key, old, new, "setting changed");
+    }
+    Ok(Some((merged, reload)))
+}
+
+/// Keys that differ, with both values as text.
+fn differences(old: &Settings, new: &Settings) -> anyhow::Result<BTreeMap<String, (String, String)>> {
+    let (old, new) = (flat(old)?, flat(new)?);
+    let value =
+        |settings: &BTreeMap<String, String>, key: &String| settings.get(key).cloned().unwrap_or_default();
+    let keys = old.keys().chain(new.keys()).filter(|key| old.get(*key) != new.get(*key));
+    Ok(keys.map(|key| (key.clone(), (value(&old, key), value(&new, key)))).collect())
+}
+
+fn flat(settings: &Settings) -> anyhow::Result<BTreeMap<String, String>> {
+    fn walk(path: &str, value: &toml::Value, out: &mut BTreeMap<String, String>) {
+        match value.as_table() {
+            Some(table) => {
+                for (key, value) in table {
+                    let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                    walk(&path, value, out);
+                }
+            }
+            None => drop(out.insert(path.to_owned(), value.to_string())),
+        }
+    }
+    let mut out = BTreeMap::new();
+    walk("", &toml::Value::try_from(settings)?, &mut out);
+    Ok(out)
+}
