@@ -73,6 +73,8 @@ fn turn_of(path: &str) -> Turn {
 pub(crate) fn early_meta(path: &Path) -> Option<Meta> {
     let kind = path.extension()?.to_str()?;
     let content_type = match kind {
+        // Entry files have headers of their own.
+        _ if path.starts_with("entry") => return None,
         "m4s" | "mp4" if path.starts_with("audio") => "audio/mp4",
         "m4s" | "mp4" => "video/mp4",
         _ => return None,
@@ -205,5 +207,11 @@ mod tests {
         let turns = ["v/1.m4s", "v/init.mp4", "v/index.m3u8", "poster.jpg", "entry/master.m3u8"].map(turn_of);
         assert!(turns.is_sorted());
         assert_eq!(turn_of("entry/poster.jpg"), Turn::Entry);
+    }
+
+    #[test]
+    fn only_what_never_changes_goes_up_early() {
+        assert!(early_meta(Path::new("video/720p/00001.m4s")).is_some());
+        assert!(early_meta(Path::new("entry/video.mp4")).is_none());
     }
 }

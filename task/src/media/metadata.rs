@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{
     captions::Captions,
     encode::Tracks,
-    package::{codecs::codec_string, hls},
+    package::{codecs::codec_string, hls, progressive::Progressive},
     plan::Plan,
     probe::SourceInfo,
 };
@@ -27,6 +27,9 @@ pub struct Summary {
     pub audio: Vec<AudioSummary>,
     /// The text renditions.
     pub text: Vec<Captions>,
+    /// The progressive MP4, where one was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub progressive: Option<Progressive>,
     /// What was left out or changed, for people.
     pub warnings: Vec<String>,
 }
@@ -64,7 +67,13 @@ pub struct AudioSummary {
 }
 
 /// Sums up a package.
-pub fn summary(source: &SourceInfo, plan: &Plan, tracks: &Tracks, captions: &[Captions]) -> Summary {
+pub fn summary(
+    source: &SourceInfo,
+    plan: &Plan,
+    tracks: &Tracks,
+    captions: &[Captions],
+    progressive: Option<Progressive>,
+) -> Summary {
     let target = hls::target_duration(tracks);
     let rungs = plan.video.iter().flat_map(|video| &video.renditions).zip(&tracks.video);
     let video = rungs.map(|(rung, track)| {
@@ -93,6 +102,7 @@ pub fn summary(source: &SourceInfo, plan: &Plan, tracks: &Tracks, captions: &[Ca
         video: video.collect(),
         audio: audio.collect(),
         text: captions.to_vec(),
+        progressive,
         warnings: warnings.collect(),
     }
 }

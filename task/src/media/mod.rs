@@ -39,7 +39,7 @@ use crate::process::Tools;
 use captions::Captions;
 use encode::Tracks;
 use metadata::METADATA;
-use package::{dash, folder::Folder, hls, images};
+use package::{dash, folder::Folder, hls, images, progressive};
 use plan::Plan;
 use verify::{Check, MANIFEST, MASTER};
 
@@ -151,9 +151,10 @@ pub async fn make(
     if let Some(video) = &plan.video {
         images::make(&context, video, &tracks, &mut package).await?;
     }
+    let together = progressive::make(&context, &plan, &mut package).await?;
     context.reached(PICTURED);
     let captions = captions::make(&context, &mut source, plan.seconds, &mut package).await?;
-    let summary = metadata::summary(&source, &plan, &tracks, &captions);
+    let summary = metadata::summary(&source, &plan, &tracks, &captions, together);
     write_texts(job, &plan, &tracks, &captions, &mut package)?;
     package.write(METADATA, &metadata::document(&source, &summary))?;
     context.send(Event::Stage(Stage::Verifying));
@@ -208,7 +209,11 @@ async fn prove(
 
 /// The stable names, pictures and data before the playlists that players begin with.
 fn entries(files: &[PackagedFile]) -> Vec<EntryFile> {
-    const ORDER: [&str; 4] = ["poster.jpg", "metadata.json", "manifest.mpd", "master.m3u8"];
+    const ORDER: [&str; 6] =
+        ["poster.jpg", "metadata.json", "video.mp4", "audio.m4a", "manifest.mpd", "master.m3u8"];
     let names = ORDER.into_iter().map(|name| EntryFile { name: name.into(), file: format!("entry/{name}") });
-    names.filter(|entry| files.iter().any(|file| file.path == entry.file)).collect()
+    let fits = |entry: &EntryFile, file: &PackagedFile| {
+        file.path == entry.file && file.size <= progressive::LARGEST_ENTRY
+    };
+    names.filter(|entry| files.iter().any(|file| fits(entry, file))).collect()
 }

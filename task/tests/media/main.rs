@@ -5,6 +5,7 @@
 mod package;
 mod pictures;
 mod profiles;
+mod progressive;
 mod proof;
 mod refusals;
 mod sound;

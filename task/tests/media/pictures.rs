@@ -66,7 +66,7 @@ async fn variable_frame_rate_becomes_constant_without_drift() {
 }
 
 /// Writes a display matrix into the first track of an MP4: a and b of the first row, c and d of the second.
-fn turn(path: &Path, matrix: [i32; 4]) {
+pub(crate) fn turn(path: &Path, matrix: [i32; 4]) {
     let mut bytes = std::fs::read(path).unwrap();
     let at = bytes.windows(4).position(|window| window == b"tkhd").unwrap() + 4 + 40;
     let [a, b, c, d] = matrix.map(|number| number << 16);

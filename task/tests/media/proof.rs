@@ -2,7 +2,10 @@
 
 use std::{path::Path, process::Command};
 
-use transcode_config::contract::FailureCode;
+use transcode_config::{
+    contract::FailureCode,
+    ladder::{Profile, ProgressiveSettings},
+};
 use transcode_task::media::{
     plan::{self, Plan, timeline},
     probe,
@@ -23,7 +26,12 @@ fn plan_of(source: &Path) -> Plan {
     let lines = answer(&["-show_entries", scan::ENTRIES, "-of", "compact=p=0:nk=1"]);
     String::from_utf8(lines).unwrap().lines().for_each(|line| packets.line(line));
     let timeline = timeline::lay_out(&mut info, &packets).unwrap();
-    plan::make(&info, &timeline, &quick()).unwrap()
+    plan::make(&info, &timeline, &profile()).unwrap()
+}
+
+/// With everything that there are rules for.
+fn profile() -> Profile {
+    Profile { progressive: Some(ProgressiveSettings { max_short_side: 100 }), ..quick() }
 }
 
 fn edit(run: &Run, path: &str, from: &str, to: &str) {
@@ -58,6 +66,10 @@ const SPOILERS: &[(&str, Spoiler)] = &[
     ("track.continuous", |run| spoil(run, "video/90p/00002.m4s", b"tfdt", |bytes| bytes[15] ^= 1)),
     ("track.start", |run| spoil(run, "video/90p/00001.m4s", b"tfdt", |bytes| bytes[15] = 9)),
     ("video.upright", |run| spoil(run, "video/90p/init.mp4", b"tkhd", |bytes| bytes[45] = 2)),
+    ("progressive.index-first", |run| spoil(run, "entry/video.mp4", b"moov", |bytes| bytes[0] = b'w')),
+    ("progressive.upright", |run| spoil(run, "entry/video.mp4", b"tkhd", |bytes| bytes[45] = 2)),
+    // One frame fewer at the end; the second picture of the index begins late.
+    ("progressive.frames", |run| spoil(run, "entry/video.mp4", b"stts", |bytes| bytes[15] -= 1)),
     ("package.readable", |run| {
         let path = run.output().join("audio/main/00001.m4s");
         let bytes = std::fs::read(&path).unwrap();
@@ -67,7 +79,7 @@ const SPOILERS: &[(&str, Spoiler)] = &[
 
 #[tokio::test]
 async fn each_rule_finds_what_it_is_there_for() {
-    let good = run(&clip(), &quick()).await;
+    let good = run(&clip(), &profile()).await;
     good.package();
     let plan = plan_of(&clip());
     let check = || verify::verify(&good.output(), "v-test-1/", &plan, Vec::new());

@@ -131,6 +131,7 @@ fn content_type(path: &str) -> &'static str {
         Some("m3u8") => "application/vnd.apple.mpegurl",
         Some("mpd") => "application/dash+xml",
         Some("m4s" | "mp4") if path.starts_with("audio/") => "audio/mp4",
+        Some("m4a") => "audio/mp4",
         Some("m4s" | "mp4") => "video/mp4",
         Some("vtt") => "text/vtt; charset=utf-8",
         Some("jpg") => "image/jpeg",

@@ -40,6 +40,17 @@ pub(super) fn published(encoded: &[u8], shift: u64) -> io::Result<Vec<u8>> {
     Ok(out)
 }
 
+/// Tells players to show every track of a `moov` as it is. ffmpeg passes the source's turn on when it copies, too.
+pub(super) fn turn_upright(movie: &mut [u8]) {
+    let mut at = 8;
+    while let Some(track) = child(movie, at..movie.len(), Trak::KIND) {
+        if let Some(head) = child(movie, inside(&track), Tkhd::KIND) {
+            set_upright(movie.get_mut(head).unwrap_or_default());
+        }
+        at = track.end;
+    }
+}
+
 /// What lies in a box behind its size and kind.
 fn inside(of: &Range<usize>) -> Range<usize> {
     of.start + 8..of.end

@@ -10,4 +10,5 @@ mod header;
 pub mod hls;
 pub mod images;
 pub mod keys;
+pub mod progressive;
 pub mod text;

@@ -41,6 +41,17 @@ pub struct Plan {
     pub video: Option<VideoPlan>,
     /// Sound renditions.
     pub audio: Vec<AudioPlan>,
+    /// What the progressive MP4 is put together from; none makes none.
+    pub progressive: Option<Together>,
+}
+
+/// The tracks of a progressive MP4, by their positions in the plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Together {
+    /// The rung; none for sound alone.
+    pub video: Option<usize>,
+    /// The sound rendition.
+    pub audio: Option<usize>,
 }
 
 /// The plan for the picture.
@@ -137,7 +148,19 @@ pub fn make(source: &SourceInfo, timeline: &Timeline, profile: &Profile) -> Resu
         None => (timeline.end, target),
     };
     let audio = plan_audio(source, timeline, seconds, profile);
-    Ok(Plan { seconds, segment_seconds, video, audio })
+    let progressive =
+        profile.progressive.as_ref().map(|settings| together(video.as_ref(), &audio, settings.max_short_side));
+    Ok(Plan { seconds, segment_seconds, video, audio, progressive })
+}
+
+/// The highest rung whose short side is at most `most`, else the lowest; and the sound that plays by default.
+fn together(video: Option<&VideoPlan>, audio: &[AudioPlan], most: u32) -> Together {
+    let rungs = video.map(|video| video.renditions.as_slice()).unwrap_or_default();
+    let fits = rungs.iter().rposition(|rung| rung.width.min(rung.height) <= most);
+    Together {
+        video: fits.or(if rungs.is_empty() { None } else { Some(0) }),
+        audio: audio.iter().position(|sound| sound.default),
+    }
 }
 
 /// The refusal of a source that lasts too long.

@@ -5,6 +5,7 @@
 
 mod dash;
 pub mod playlist;
+mod progressive;
 pub mod report;
 mod rules;
 pub mod track;

@@ -21,6 +21,8 @@
 //! | `dash.timeline` | as many segments as there are, each as long as it is, back to back | ISO/IEC 23009-1, 5.3.9.6 |
 //! | `dash.addresses` | every address leads to a file of the package | design |
 //! | `hls.addresses` | every address leads to a file of the package | design |
+//! | `progressive.index-first` | playing can begin before the whole file is there | design |
+//! | `progressive.tracks`, `.frames`, `.duration`, `.start`, `.upright` | as planned, and like the streams | design |
 
 use std::{
     fs::File,
@@ -31,6 +33,7 @@ use std::{
 use super::{
     MASTER, dash,
     playlist::{self, Entry},
+    progressive,
     report::Report,
     track::{self, Measured, bad},
 };
@@ -79,6 +82,7 @@ pub(super) fn all(root: &Path, folder: &str, plan: &Plan, report: &mut Report) -
     alignment(&video, report);
     target_durations(&video, &audio, report);
     master(root, folder, plan.seconds, &video, &audio, report)?;
+    progressive::check(root, plan, report)?;
     let tracks: Vec<_> = video.iter().chain(&audio).map(|(name, track)| (name.as_str(), track)).collect();
     dash::check(root, folder, &tracks, report)
 }
