@@ -51,7 +51,10 @@ async fn a_turned_video_stands_upright_in_it() {
     let run = run(&source, &progressive(720)).await;
     run.package();
     let made = run.output().join("entry/video.mp4");
-    assert_eq!(ffprobe(&made, "-select_streams v", "stream=width,height:stream_side_data=rotation"), "180,320");
+    assert_eq!(
+        ffprobe(&made, "-select_streams v", "stream=width,height:stream_side_data=rotation"),
+        "180,320"
+    );
 }
 
 #[tokio::test]

@@ -148,8 +148,10 @@ pub fn make(source: &SourceInfo, timeline: &Timeline, profile: &Profile) -> Resu
         None => (timeline.end, target),
     };
     let audio = plan_audio(source, timeline, seconds, profile);
-    let progressive =
-        profile.progressive.as_ref().map(|settings| together(video.as_ref(), &audio, settings.max_short_side));
+    let progressive = profile
+        .progressive
+        .as_ref()
+        .map(|settings| together(video.as_ref(), &audio, settings.max_short_side));
     Ok(Plan { seconds, segment_seconds, video, audio, progressive })
 }
 
