@@ -4,8 +4,10 @@
 //!   [`transcode_controller::reconciler`], on one virtual clock.
 //! - [`fault`] and [`setup`]: what a seed draws. [`rows`]: which rows of the fault catalogue were reached.
 //! - [`invariants`]: one predicate for each promise of the job protocol.
+//! - [`checking`]: small worlds without chance, searched to the end.
 //! - [`run`]: one seed from its beginning to rest. [`shrink`]: the fewest faults that still break a promise.
 
+pub mod checking;
 pub mod fault;
 pub mod invariants;
 pub mod mutants;

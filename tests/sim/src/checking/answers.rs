@@ -1,0 +1,122 @@
+//! What the services of a small world say.
+
+use transcode_config::contract::{
+    Failure, FailureCode, Heartbeat, Intent, JobKey, ObjectRef, Outcome, SCHEMA, Stage, Succeeded, TaskState,
+    Terminal,
+};
+use transcode_controller::{
+    fact::{Fact, Snapshot},
+    task_view::{Identity, TaskArn, TaskStatus, TaskView},
+};
+
+use super::state::{Phase, SmallTask, State};
+
+/// Exit code of a task whose encoder failed.
+pub(super) const ENCODE_FAILED: i32 = 16;
+/// Exit code of a task that came too late.
+pub(super) const SUPERSEDED: i32 = 12;
+/// Exit code of a task that was told to stop.
+pub(super) const STOPPED: i32 = 143;
+
+pub(super) fn arn(index: usize) -> TaskArn {
+    TaskArn(format!("arn:task/{index}"))
+}
+
+pub(super) fn index(arn: &TaskArn) -> Option<usize> {
+    arn.0.strip_prefix("arn:task/")?.parse().ok()
+}
+
+/// ECS' counter of changes.
+pub(super) fn version(task: &SmallTask) -> i64 {
+    match task.phase {
+        Phase::Starting => 1 + i64::from(task.stopping),
+        Phase::Looking | Phase::Working => 3 + i64::from(task.stopping),
+        Phase::Ended(_) => 5,
+    }
+}
+
+pub(super) fn seen(at: usize, task: &SmallTask) -> Fact {
+    let (status, exit_code) = match task.phase {
+        Phase::Starting => (TaskStatus::Starting, None),
+        Phase::Looking | Phase::Working => (TaskStatus::Running, None),
+        Phase::Ended(code) => (TaskStatus::Ended, Some(code)),
+    };
+    Fact::TaskSeen(Box::new(TaskView {
+        arn: arn(at),
+        version: version(task),
+        identity: Some(Identity { job: task.intent.job.clone(), attempt: task.intent.attempt }),
+        status,
+        stopping: task.stopping || exit_code.is_some(),
+        stop_code: exit_code.map(|_| "EssentialContainerExited".to_owned()),
+        stopped_reason: None,
+        exit_code,
+        container_reason: None,
+        started: status != TaskStatus::Starting,
+    }))
+}
+
+pub(super) fn describe(state: &State, arn: &TaskArn) -> Fact {
+    match index(arn).and_then(|at| Some((at, state.tasks.get(at)?))) {
+        Some((at, task)) => seen(at, task),
+        None => Fact::TaskMissing(arn.clone()),
+    }
+}
+
+pub(super) fn inspect(state: &State, index: usize, key: &JobKey) -> Fact {
+    let Some(job) = state.jobs.get(index) else {
+        return Fact::Inspected { job: key.clone(), snapshot: Box::default() };
+    };
+    let intent = job.intents.last();
+    let mut own = state.tasks.iter().enumerate().filter(|(_, task)| {
+        task.job == index
+            && intent.is_some_and(|intent| intent.attempt == task.intent.attempt)
+            && task.phase != Phase::Starting
+    });
+    let snapshot = Snapshot {
+        intent: intent.map(|intent| (**intent).clone()),
+        heartbeat: own.next_back().map(|(at, task)| heartbeat(state, at, task)),
+        terminal: job.terminal.as_ref().map(|terminal| (**terminal).clone()),
+    };
+    Fact::Inspected { job: key.clone(), snapshot: Box::new(snapshot) }
+}
+
+fn heartbeat(state: &State, at: usize, task: &SmallTask) -> Heartbeat {
+    Heartbeat {
+        schema: SCHEMA,
+        job: task.intent.job.clone(),
+        attempt: task.intent.attempt,
+        task_arn: Some(arn(at).0),
+        // A task that works shows a new one each time.
+        seq: if task.phase == Phase::Working { state.now } else { 1 },
+        written_at_ms: 0,
+        stage: Stage::Transcoding,
+        percent: 0.0,
+        speed: None,
+        state: match task.phase {
+            Phase::Ended(ENCODE_FAILED) => {
+                TaskState::Failed { failure: Failure::new(FailureCode::EncodeFailed, "ffmpeg failed") }
+            }
+            _ => TaskState::Working,
+        },
+    }
+}
+
+pub(super) fn success(intent: &Intent, index: usize) -> Terminal {
+    Terminal {
+        schema: SCHEMA,
+        job: intent.job.clone(),
+        nonce: arn(index).0,
+        written_at_ms: 0,
+        outcome: Outcome::Succeeded(Succeeded {
+            attempt: intent.attempt,
+            task_arn: Some(arn(index).0),
+            bucket: String::new(),
+            folder: String::new(),
+            manifest: ObjectRef { key: String::new(), size: 0, sha256: String::new() },
+            files: 0,
+            bytes: 0,
+            duration_ms: 0,
+            entry_points: Vec::new(),
+        }),
+    }
+}

@@ -1,0 +1,234 @@
+//! What of a state matters, as a hash.
+//!
+//! Times are made relative to now. Kept are the order of all past moments of a controller, and distances in whole
+//! seconds; whether something is due is kept exactly. Left out are names (of processes, so that states in which
+//! controllers have changed places are one) and counters that nothing here depends on, since in these worlds every
+//! failed call waits equally long.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use transcode_config::contract::{Heartbeat, Intent, Outcome, TaskState, Terminal};
+use transcode_controller::{
+    action::Action,
+    clock::Ms,
+    fact::{Fact, Snapshot},
+    job::{Job, Register},
+    ledger::Ledger,
+    tasks::TaskRecord,
+};
+
+use super::{
+    services::AHEAD,
+    state::{Controller, State},
+};
+use crate::setup::SECOND;
+
+fn hash_of(value: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Whether and in how many seconds something is due.
+fn due(at: Ms, now: Ms) -> u64 {
+    if at <= now { 0 } else { 1 + (at - now + SECOND / 2) / SECOND }
+}
+
+/// The presence of one controller, and the order of its past moments.
+struct View {
+    now: Ms,
+    moments: Vec<Ms>,
+}
+
+impl View {
+    fn moment(&self, at: Ms) -> (usize, u64, u64) {
+        let rank = self.moments.partition_point(|moment| *moment < at);
+        let ago = (self.now.saturating_sub(at) + SECOND / 2) / SECOND;
+        (rank, ago, due(at, self.now))
+    }
+
+    fn maybe(&self, at: Option<Ms>) -> Option<(usize, u64, u64)> {
+        at.map(|at| self.moment(at))
+    }
+
+    fn due(&self, at: Ms) -> u64 {
+        due(at, self.now)
+    }
+}
+
+fn moments(ledger: &Ledger) -> Vec<Ms> {
+    let mut moments = Vec::with_capacity(16);
+    for job in ledger.jobs.values() {
+        moments.extend([job.since, job.decided_at]);
+        moments.extend(job.read_at().into_iter().chain(job.call));
+        if let Some(attempt) = &job.attempt {
+            moments.extend([attempt.expires_at, attempt.heartbeat_at]);
+            moments.extend(attempt.refused.iter().map(|(at, _)| *at));
+        }
+    }
+    for task in ledger.tasks.values() {
+        moments.extend([task.known_at, task.seen_at]);
+        moments
+            .extend([task.running_at, task.ended_at, task.missing_since, task.stopped_at].iter().flatten());
+    }
+    moments.extend(ledger.leases.values().filter_map(|lease| lease.call));
+    moments.sort_unstable();
+    moments.dedup();
+    moments
+}
+
+fn intent(intent: &Intent, now: Ms) -> impl Hash {
+    let history = hash_of(
+        &intent
+            .history
+            .iter()
+            .map(|past| (past.attempt, past.budget, past.code, &past.task_arn))
+            .collect::<Vec<_>>(),
+    );
+    (intent.job.as_str().to_owned(), intent.attempt, due(intent.launch_not_after_ms, now + AHEAD), history)
+}
+
+fn terminal(terminal: &Terminal) -> impl Hash {
+    match &terminal.outcome {
+        Outcome::Succeeded(winner) => (0, winner.attempt.number() as usize, None),
+        Outcome::Dead(dead) => (1, dead.attempts.len(), Some(dead.failure.code)),
+    }
+}
+
+fn heartbeat(beat: &Heartbeat) -> impl Hash {
+    // Every reading of a task that works shows a new one; which it is does not matter.
+    (beat.attempt, beat.task_arn.clone(), beat.seq.min(2), matches!(beat.state, TaskState::Failed { .. }))
+}
+
+fn job(job: &Job, view: &View) -> impl Hash {
+    let register = match &job.register {
+        Register::Unknown => (0, None, None),
+        Register::Absent(at) => (1, Some(view.moment(*at)), None),
+        Register::Decided(there) => (2, Some(view.moment(job.decided_at)), Some(hash_of(&terminal(there)))),
+    };
+    let attempt = job.attempt.as_ref().map(|attempt| {
+        hash_of(&(
+            intent(&attempt.intent, view.now),
+            view.moment(attempt.expires_at),
+            attempt.refused.as_ref().map(|(at, _)| view.moment(*at)),
+            view.due(attempt.launch_retry_at),
+            attempt.heartbeat.as_ref().map(heartbeat),
+            view.moment(attempt.heartbeat_at),
+        ))
+    });
+    let flags = (job.request.is_some(), job.published, job.claiming, job.unreadable.is_some());
+    let calls = (view.maybe(job.call), view.due(job.retry_at), view.due(job.inspect_at));
+    let held = (job.leases.len(), hash_of(&job.tasks), view.moment(job.since).0);
+    (register, attempt, flags, calls, held)
+}
+
+fn task(task: &TaskRecord, view: &View) -> impl Hash {
+    let seen = task.view.as_ref().map(|view| (view.version, view.status, view.exit_code));
+    let ends = (view.maybe(task.ended_at), view.maybe(task.missing_since), view.maybe(task.stopped_at));
+    let times = (view.moment(task.known_at), view.moment(task.seen_at), view.maybe(task.running_at));
+    let calls =
+        (task.stop_call, task.describe_call, view.due(task.stop_retry_at), view.due(task.describe_at));
+    (task.attempt, seen, times, ends, calls)
+}
+
+fn ledger(ledger: &Ledger, now: Ms) -> u64 {
+    let view = View { now, moments: moments(ledger) };
+    let mut hasher = DefaultHasher::new();
+    for (key, known) in &ledger.jobs {
+        (key, job(known, &view)).hash(&mut hasher);
+    }
+    for (arn, known) in &ledger.tasks {
+        (arn, task(known, &view)).hash(&mut hasher);
+    }
+    for (message, lease) in &ledger.leases {
+        let call = (view.maybe(lease.call), view.due(lease.retry_at));
+        (message, &lease.receipt, &lease.lettered, call).hash(&mut hasher);
+    }
+    for receiving in ledger.receiving.values() {
+        (receiving.call.map(|(max, _)| max), view.due(receiving.retry_at)).hash(&mut hasher);
+    }
+    for periodic in [&ledger.resync, &ledger.resolve] {
+        (periodic.call, periodic.done, view.due(periodic.due_at)).hash(&mut hasher);
+    }
+    (view.due(ledger.cooldown_until), view.due(ledger.launch_tat), ledger.refusals.min(8)).hash(&mut hasher);
+    hasher.finish()
+}
+
+fn action(action: &Action, now: Ms) -> u64 {
+    let name = action.name();
+    match action {
+        Action::Receive { max, .. } => hash_of(&(name, max)),
+        Action::Inspect { job } | Action::Publish { job, .. } => hash_of(&(name, job)),
+        Action::Intend { intent: claim, .. } | Action::Launch { intent: claim } => {
+            hash_of(&(name, intent(claim, now)))
+        }
+        Action::Describe { tasks } => hash_of(&(name, tasks)),
+        Action::Stop { task, .. } => hash_of(&(name, task)),
+        Action::Bury { job, terminal: register } => hash_of(&(name, job, terminal(register))),
+        Action::DeadLetter(letter) => hash_of(&(name, &letter.job, &letter.lease.receipt)),
+        Action::Delete { lease } | Action::Extend { lease, .. } | Action::Release { lease, .. } => {
+            hash_of(&(name, &lease.receipt))
+        }
+        Action::Resync | Action::Resolve => hash_of(&name),
+    }
+}
+
+fn fact(fact: &Fact, now: Ms) -> u64 {
+    match fact {
+        Fact::Inspected { job, snapshot } => {
+            let Snapshot { intent: claim, heartbeat: beat, terminal: register } = &**snapshot;
+            let claim = claim.as_ref().map(|claim| intent(claim, now));
+            hash_of(&(0, job, claim, beat.as_ref().map(heartbeat), register.as_ref().map(terminal)))
+        }
+        Fact::Intended { intent: claim, .. } => hash_of(&(1, intent(claim, now))),
+        Fact::Decided { job, terminal: register } => hash_of(&(2, job, terminal(register))),
+        Fact::TaskSeen(view) => hash_of(&(3, &view.arn, view.version, view.exit_code)),
+        // Without times.
+        other => hash_of(&format!("{other:?}")),
+    }
+}
+
+/// The same for the same calls in whatever order.
+fn sorted(hashes: impl Iterator<Item = u64>) -> Vec<u64> {
+    let mut hashes: Vec<u64> = hashes.collect();
+    hashes.sort_unstable();
+    hashes
+}
+
+fn controller(controller: &Controller, now: Ms) -> u64 {
+    let calls = sorted(controller.calls.iter().map(|call| action(call, now)));
+    let answers = sorted(
+        controller
+            .answers
+            .iter()
+            .map(|facts| hash_of(&facts.iter().map(|it| fact(it, now)).collect::<Vec<_>>())),
+    );
+    hash_of(&(ledger(&controller.core.ledger, now), calls, answers, controller.wake.map(|at| due(at, now))))
+}
+
+impl Hash for State {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        let now = self.now;
+        sorted(self.controllers.iter().map(|it| controller(it, now))).hash(hasher);
+        sorted(self.wire.iter().map(|it| action(it, now))).hash(hasher);
+        self.messages.hash(hasher);
+        for job in &self.jobs {
+            for claim in &job.intents {
+                intent(claim, now).hash(hasher);
+            }
+            job.terminal.as_deref().map(terminal).hash(hasher);
+            (job.published, job.letters, &job.refused).hash(hasher);
+        }
+        for task in &self.tasks {
+            (task.job, task.intent.attempt, task.phase, &task.token, task.stopping).hash(hasher);
+            due(task.intent.launch_not_after_ms, now + AHEAD).hash(hasher);
+        }
+        (self.left, self.broken).hash(hasher);
+    }
+}
+
+impl PartialEq for State {
+    fn eq(&self, other: &Self) -> bool {
+        hash_of(self) == hash_of(other)
+    }
+}

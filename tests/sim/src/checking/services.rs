@@ -1,0 +1,231 @@
+//! SQS, ECS and S3 of a small world, and the task's side of the contract; with the promises that each could break.
+
+use std::sync::Arc;
+
+use transcode_config::contract::{Attempt, Intent, Outcome, Terminal};
+use transcode_controller::{
+    action::{Action, LeaseRef},
+    clock::Ms,
+    fact::{Fact, Incoming, MessageId, Refusal},
+};
+
+use super::{
+    answers::{SUPERSEDED, arn, describe, index, inspect, success},
+    state::{Phase, SmallTask, State, Weakness},
+    steps::Small,
+};
+
+/// What the wall clock is ahead of the monotonic one.
+pub(super) const AHEAD: Ms = 1_700_000_000_000;
+
+fn receipt(message: usize, number: u32) -> String {
+    format!("{message}/{number}")
+}
+
+fn message_index(id: &MessageId) -> Option<usize> {
+    id.0.parse().ok()
+}
+
+impl Small {
+    /// Carries a request out. `host` is the controller that made it, where it still waits.
+    pub(super) fn carry_out(&self, state: &mut State, host: Option<usize>, action: &Action) -> Vec<Fact> {
+        match action {
+            Action::Receive { queue, max } => {
+                vec![Fact::Received { queue: queue.clone(), messages: self.receive(state, *max) }]
+            }
+            Action::Inspect { job } => vec![inspect(state, self.job(job), job)],
+            Action::Intend { intent, .. } => vec![self.intend(state, host, intent)],
+            Action::Launch { intent } => vec![self.launch(state, intent)],
+            Action::Describe { tasks } => tasks.iter().map(|arn| describe(state, arn)).collect(),
+            Action::Stop { task, .. } => {
+                if let Some(task) = index(task).and_then(|at| state.tasks.get_mut(at)) {
+                    task.stopping = true;
+                }
+                vec![Fact::Stopped { task: task.clone() }]
+            }
+            Action::Bury { job, terminal } => {
+                let index = self.job(job);
+                state.promise(!working(state, index), "S5: given up while a task works");
+                self.write_register(state, index, terminal);
+                let there = state.jobs.get(index).and_then(|job| job.terminal.as_ref()).unwrap_or(terminal);
+                vec![Fact::Decided { job: job.clone(), terminal: Box::new((**there).clone()) }]
+            }
+            Action::Publish { job, winner } => {
+                if let Some(there) = state.jobs.get_mut(self.job(job)) {
+                    there.published = true;
+                    let register = there.terminal.as_ref().map(|terminal| &terminal.outcome);
+                    let named =
+                        matches!(register, Some(Outcome::Succeeded(it)) if it.attempt == winner.attempt);
+                    state.promise(named, "S4: published what the register does not name");
+                }
+                vec![Fact::Published { job: job.clone() }]
+            }
+            Action::DeadLetter(letter) => {
+                if let Some(job) = state.jobs.get_mut(self.job(&letter.job)) {
+                    job.letters = true;
+                    let register = job.terminal.as_ref().map(|terminal| &terminal.outcome);
+                    let dead = matches!(register, Some(Outcome::Dead(_)));
+                    state.promise(dead, "S12: dead-lettered against the register");
+                }
+                vec![Fact::DeadLettered { message: letter.lease.message.clone(), job: letter.job.clone() }]
+            }
+            Action::Delete { lease } => {
+                if let Some(message) = current(state, lease) {
+                    Self::delete(state, message);
+                }
+                vec![Fact::Deleted { message: lease.message.clone() }]
+            }
+            Action::Release { lease, .. } => {
+                if let Some(message) =
+                    current(state, lease).and_then(|message| state.messages.get_mut(message))
+                {
+                    message.visible = true;
+                }
+                vec![Fact::Released { message: lease.message.clone() }]
+            }
+            Action::Resync | Action::Resolve | Action::Extend { .. } => Vec::new(),
+        }
+    }
+
+    fn receive(&self, state: &mut State, max: u8) -> Vec<Incoming> {
+        let there = state.messages.iter_mut().enumerate().filter(|(_, message)| message.visible);
+        there
+            .take(usize::from(max))
+            .map(|(index, message)| {
+                message.visible = false;
+                message.receipt += 1;
+                Incoming {
+                    id: MessageId(index.to_string()),
+                    receipt: receipt(index, message.receipt),
+                    body: self.bodies.get(index).cloned().unwrap_or_default(),
+                    sent_at_ms: None,
+                }
+            })
+            .collect()
+    }
+
+    fn intend(&self, state: &mut State, host: Option<usize>, intent: &Arc<Intent>) -> Fact {
+        let index = self.job(&intent.job);
+        let mut intent = Arc::clone(intent);
+        if self.weakness == Weakness::CountsReceives {
+            Arc::make_mut(&mut intent).attempt = received(state, host, index);
+        }
+        let works = working(state, index);
+        let most = self.policy.max_attempts + self.policy.max_platform_attempts;
+        let intents = state.jobs.get(index).map(|job| job.intents.as_slice()).unwrap_or_default();
+        let there = intents.iter().find(|there| there.attempt == intent.attempt).cloned();
+        let within = intents.len() + 1 < most;
+        let there = there.unwrap_or_else(|| {
+            state.promise(!works, "S5: claimed while an earlier attempt works");
+            state.promise(within, "S9: claimed beyond the budgets");
+            if let Some(job) = state.jobs.get_mut(index) {
+                job.intents.push(Arc::clone(&intent));
+            }
+            intent
+        });
+        Fact::Intended { job: there.job.clone(), intent: Box::new((*there).clone()) }
+    }
+
+    fn launch(&self, state: &mut State, intent: &Arc<Intent>) -> Fact {
+        let (job, attempt) = (intent.job.clone(), intent.attempt);
+        let owner = self.job(&job);
+        let mut token = intent.client_token();
+        if self.weakness == Weakness::RandomToken {
+            token = format!("{token}{}", state.tasks.len());
+        }
+        if state.jobs.get(owner).is_some_and(|job| job.refused.contains(&token)) {
+            return Fact::LaunchRefused { job, attempt, refusal: Refusal::Definitive("RESOURCE:CPU".into()) };
+        }
+        // A token outlives its task by an hour, which is longer than any launch deadline here; then it is unknown.
+        let expired = state.now + AHEAD >= intent.launch_not_after_ms;
+        let lives = |task: &SmallTask| !expired || !matches!(task.phase, Phase::Ended(_));
+        let known = state.tasks.iter().position(|task| task.token == token && lives(task));
+        let index = known.unwrap_or(state.tasks.len());
+        if known.is_none() {
+            let task = SmallTask {
+                job: owner,
+                intent: Arc::clone(intent),
+                token,
+                phase: Phase::Starting,
+                stopping: false,
+            };
+            state.tasks.push(task);
+        }
+        if self.weakness == Weakness::DeleteOnAccept {
+            Self::delete(state, owner);
+        }
+        Fact::Launched { job, attempt, task: arn(index) }
+    }
+
+    /// `failures[]` under this token, for ever.
+    pub(super) fn refuse(&self, state: &mut State, intent: &Intent) -> Vec<Fact> {
+        if let Some(job) = state.jobs.get_mut(self.job(&intent.job)) {
+            job.refused.push(intent.client_token());
+        }
+        let refusal = Refusal::Definitive("RESOURCE:CPU".into());
+        vec![Fact::LaunchRefused { job: intent.job.clone(), attempt: intent.attempt, refusal }]
+    }
+
+    fn write_register(&self, state: &mut State, index: usize, terminal: &Arc<Terminal>) -> bool {
+        let Some(job) = state.jobs.get_mut(index) else { return false };
+        if job.terminal.is_none() {
+            job.terminal = Some(Arc::clone(terminal));
+            return true;
+        }
+        state.promise(self.weakness != Weakness::BlindRegister, "S2: the register was written twice");
+        false
+    }
+
+    fn delete(state: &mut State, message: usize) {
+        // Each message here asks for the job of the same number.
+        let settled = state.jobs.get(message).is_some_and(super::state::SmallJob::settled);
+        state.promise(settled, "S1: the message was deleted before its job was settled");
+        if let Some(message) = state.messages.get_mut(message) {
+            (message.deleted, message.visible) = (true, false);
+        }
+    }
+
+    /// A task's start checks (S8).
+    pub(super) fn begin(&self, state: &mut State, index: usize) {
+        let Some(task) = state.tasks.get(index) else { return };
+        let Some(job) = state.jobs.get(task.job) else { return };
+        let newest = job.intents.iter().all(|intent| intent.attempt <= task.intent.attempt);
+        let late = state.now + AHEAD >= task.intent.launch_not_after_ms
+            && self.weakness != Weakness::NoLaunchDeadline;
+        let may = job.terminal.is_none() && newest && !late;
+        let others = working(state, task.job);
+        state.promise(!(may && others), "S6: two tasks work on one job");
+        if let Some(task) = state.tasks.get_mut(index) {
+            task.phase = if may { Phase::Working } else { Phase::Ended(SUPERSEDED) };
+        }
+    }
+
+    /// A task writes its register, and ends.
+    pub(super) fn succeed(&self, state: &mut State, index: usize) {
+        let Some(task) = state.tasks.get(index).cloned() else { return };
+        let mine = self.write_register(state, task.job, &Arc::new(success(&task.intent, index)));
+        if let Some(task) = state.tasks.get_mut(index) {
+            task.phase = Phase::Ended(if mine { 0 } else { SUPERSEDED });
+        }
+    }
+}
+
+fn working(state: &State, job: usize) -> bool {
+    state.tasks.iter().any(|task| task.job == job && task.phase == Phase::Working)
+}
+
+/// The message of a handle, where it is the newest and nobody else can have it.
+fn current(state: &State, lease: &LeaseRef) -> Option<usize> {
+    let index = message_index(&lease.message)?;
+    let message = state.messages.get(index)?;
+    (!message.deleted && lease.receipt == receipt(index, message.receipt)).then_some(index)
+}
+
+/// The number of the receive that a controller works from.
+fn received(state: &State, host: Option<usize>, message: usize) -> Attempt {
+    let lease = host
+        .and_then(|host| state.controllers.get(host))
+        .and_then(|it| it.core.ledger.leases.get(&MessageId(message.to_string())));
+    let number = lease.and_then(|lease| lease.receipt.rsplit_once('/')?.1.parse().ok());
+    number.and_then(Attempt::new).unwrap_or(Attempt::FIRST)
+}

@@ -1,0 +1,352 @@
+//! The steps of a small world.
+
+use std::sync::Arc;
+
+use stateright::{Model, Property};
+use transcode_config::contract::JobKey;
+use transcode_controller::{
+    action::Action,
+    apply::gave_up,
+    clock::{Ms, Now},
+    fact::Fact,
+    message::{Parsed, Rules, parse},
+    policy::Policy,
+    reconciler::Reconciler,
+    task_view::TaskArn,
+};
+
+use super::{
+    answers::{ENCODE_FAILED, STOPPED, index, seen, version},
+    services::AHEAD,
+    state::{Bounds, Controller, Phase, SmallJob, SmallMessage, State, Step, Weakness},
+};
+use crate::setup::{MINUTE, SECOND, Setup};
+
+/// Longer than anything that is waited for in these worlds.
+const NEVER: Ms = 1 << 36;
+
+/// The model.
+#[derive(Debug, Clone)]
+pub struct Small {
+    /// How many controllers.
+    pub controllers: usize,
+    /// How often things go wrong.
+    pub bounds: Bounds,
+    /// What is weaker than it should be.
+    pub weakness: Weakness,
+    pub(super) policy: Policy,
+    pub(super) bodies: Vec<String>,
+    rules: Rules,
+    keys: Vec<JobKey>,
+}
+
+impl Small {
+    /// A world with a message for each of `jobs`: an upload that can be transcoded (`true`), or one that is refused.
+    pub fn new(controllers: usize, jobs: &[bool], bounds: Bounds, weakness: Weakness) -> Self {
+        let Setup { mut policy, rules, uploads, .. } = Setup::plain();
+        policy.max_tasks = 1;
+        policy.launch_deadline = MINUTE;
+        policy.heartbeat_stale = MINUTE;
+        (policy.retry_base, policy.retry_cap) = (SECOND, SECOND);
+        // Longer than the launch deadline: one delayed launch is enough to miss it.
+        (policy.call_retry_base, policy.call_retry_cap) = (2 * MINUTE, 2 * MINUTE);
+        policy.launch_burst = 100;
+        policy.cooldown = SECOND;
+        // What only repeats would make no new states but many.
+        policy.resync_every = NEVER;
+        policy.describe_every = NEVER;
+        policy.visibility = NEVER;
+        policy.lease_margin = NEVER / 2;
+        policy.orphan_grace = 2 * NEVER;
+        let (bad, good): (Vec<_>, Vec<_>) = uploads.into_iter().map(|upload| upload.body).partition(|body| {
+            matches!(parse(body, &rules, 0), Parsed::Jobs(requests)
+                if requests.iter().any(|it| matches!(it, transcode_controller::message::Request::Refuse { .. })))
+        });
+        let bodies: Vec<String> = jobs
+            .iter()
+            .enumerate()
+            .filter_map(|(at, runs)| if *runs { good.get(at) } else { bad.first() }.cloned())
+            .collect();
+        let keys = bodies.iter().filter_map(|body| match parse(body, &rules, 0) {
+            Parsed::Jobs(requests) => requests.first().map(|request| request.job().clone()),
+            Parsed::Ignore(_) | Parsed::Park(_) => None,
+        });
+        Self { controllers, bounds, weakness, keys: keys.collect(), bodies, policy, rules }
+    }
+
+    /// The number of a job.
+    pub(super) fn job(&self, key: &JobKey) -> usize {
+        self.keys.iter().position(|known| known == key).unwrap_or(usize::MAX)
+    }
+
+    fn process(&self, index: usize, boot: u8) -> Controller {
+        let core = Reconciler::new(format!("c{index}-{boot}"), self.policy.clone(), self.rules.clone());
+        Controller { core, boot, wake: None, calls: Vec::new(), answers: Vec::new() }
+    }
+
+    /// A controller takes facts in and acts. What needs no order is answered on the spot.
+    fn turn(state: &mut State, index: usize, mut facts: Vec<Fact>) {
+        loop {
+            state.now += 1;
+            let now = Now { mono: state.now, wall: state.now + AHEAD };
+            let Some(controller) = state.controllers.get_mut(index) else { return };
+            let controller = Arc::make_mut(controller);
+            let plan = controller.core.turn(std::mem::take(&mut facts), now);
+            controller.wake = plan.wake_at.filter(|at| *at < NEVER / 2);
+            for action in plan.actions {
+                match action {
+                    Action::Resync => {
+                        facts.extend(state.tasks.iter().enumerate().map(|(at, task)| seen(at, task)));
+                        facts.push(Fact::Resynced { complete: true });
+                    }
+                    Action::Resolve => {
+                        facts.push(Fact::Resolved { task_definition: "arn:definition:1".into() });
+                    }
+                    Action::Extend { lease, for_ms } => {
+                        facts.push(Fact::Extended { message: lease.message, for_ms });
+                    }
+                    other => controller.calls.push(Arc::new(other)),
+                }
+            }
+            if facts.is_empty() {
+                return;
+            }
+        }
+    }
+
+    fn take(state: &mut State, host: usize, call: usize) -> Option<Arc<Action>> {
+        let controller = Arc::make_mut(state.controllers.get_mut(host)?);
+        (call < controller.calls.len()).then(|| controller.calls.remove(call))
+    }
+
+    /// A step between a controller and a service.
+    fn called(&self, state: &mut State, host: usize, call: usize, step: Step) -> Option<()> {
+        let action = Self::take(state, host, call)?;
+        let mut facts = gave_up(&action, 0);
+        match step {
+            Step::Lose(..) => {
+                state.left.lost -= 1;
+                let _ = self.carry_out(state, Some(host), &action);
+            }
+            Step::Delay(..) => {
+                state.left.delayed -= 1;
+                state.wire.push(action);
+            }
+            Step::Refuse(..) => {
+                state.left.refused -= 1;
+                if let Action::Launch { intent } = &*action {
+                    facts = self.refuse(state, intent);
+                }
+            }
+            Step::Unseen(..) => {
+                state.left.unseen -= 1;
+                if let Action::Describe { tasks } = &*action {
+                    facts = tasks.iter().cloned().map(Fact::TaskMissing).collect();
+                }
+            }
+            Step::CarryOut(..) => {
+                state.left.slow -= 1;
+                facts = self.carry_out(state, Some(host), &action);
+                Arc::make_mut(state.controllers.get_mut(host)?).answers.push(facts);
+                return Some(());
+            }
+            _ => facts = self.carry_out(state, Some(host), &action),
+        }
+        Self::turn(state, host, facts);
+        Some(())
+    }
+
+    fn crash(&self, state: &mut State, host: usize) -> Option<()> {
+        state.left.crashes -= 1;
+        let boot = state.controllers.get(host)?.boot + 1;
+        let old = std::mem::replace(state.controllers.get_mut(host)?, Arc::new(self.process(host, boot)));
+        state.wire.extend(old.calls.iter().filter(|action| delayable(action)).cloned());
+        Self::turn(state, host, Vec::new());
+        Some(())
+    }
+
+    /// A step of a task.
+    fn tasks_step(&self, state: &mut State, step: Step) -> Option<()> {
+        match step {
+            Step::Beat(at) => state.tasks.get_mut(at)?.phase = Phase::Looking,
+            Step::Begin(at) => self.begin(state, at),
+            Step::Succeed(at) => self.succeed(state, at),
+            Step::Fail(at) => {
+                state.left.fails -= 1;
+                state.tasks.get_mut(at)?.phase = Phase::Ended(ENCODE_FAILED);
+            }
+            Step::Stop(at) => state.tasks.get_mut(at)?.phase = Phase::Ended(STOPPED),
+            _ => return None,
+        }
+        Some(())
+    }
+}
+
+/// Requests whose late arrival changes anything.
+fn delayable(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::Intend { .. }
+            | Action::Launch { .. }
+            | Action::Bury { .. }
+            | Action::Delete { .. }
+            | Action::Stop { .. }
+    )
+}
+
+/// Requests whose late answer may be out of date.
+fn reads(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::Inspect { .. } | Action::Describe { .. } | Action::Intend { .. } | Action::Launch { .. }
+    )
+}
+
+/// Whether ECS would say anything that the controller does not know.
+fn news(state: &State, controller: &Controller, tasks: &[TaskArn]) -> bool {
+    tasks.iter().any(|arn| {
+        let known = controller.core.ledger.tasks.get(arn).and_then(|task| task.view.as_ref());
+        let there = index(arn).and_then(|at| state.tasks.get(at));
+        there.is_some_and(|task| Some(version(task)) != known.map(|view| view.version))
+    })
+}
+
+/// The steps that the calls of a controller allow.
+fn call_steps(state: &State, host: usize, controller: &Controller, steps: &mut Vec<Step>) {
+    let left = &state.left;
+    for (call, action) in controller.calls.iter().enumerate() {
+        // An empty receive is a wait; a description without news is one too.
+        let waits = match &**action {
+            Action::Receive { .. } => !state.messages.iter().any(|message| message.visible),
+            Action::Describe { tasks } => !news(state, controller, tasks),
+            _ => false,
+        };
+        if waits {
+            continue;
+        }
+        steps.push(Step::Answer(host, call));
+        for (allowed, step) in [
+            (left.slow > 0 && reads(action), Step::CarryOut(host, call)),
+            (left.lost > 0, Step::Lose(host, call)),
+            (left.delayed > 0 && delayable(action), Step::Delay(host, call)),
+            (left.refused > 0 && matches!(**action, Action::Launch { .. }), Step::Refuse(host, call)),
+            (left.unseen > 0 && matches!(**action, Action::Describe { .. }), Step::Unseen(host, call)),
+        ] {
+            if allowed {
+                steps.push(step);
+            }
+        }
+    }
+    steps.extend((0..controller.answers.len()).map(|answer| Step::Deliver(host, answer)));
+    if left.crashes > 0 {
+        steps.push(Step::Crash(host));
+    }
+    if left.waits > 0 && controller.wake.is_some() {
+        steps.push(Step::Wait(host));
+    }
+}
+
+/// Whether nobody holds a message any more: it comes back by itself.
+fn forgotten(state: &State, message: usize, receipt: u32) -> bool {
+    let handle = format!("{message}/{receipt}");
+    !state.controllers.iter().any(|controller| {
+        controller.core.ledger.leases.values().any(|lease| lease.receipt == handle)
+            || controller.answers.iter().flatten().any(|fact| matches!(fact, Fact::Received { .. }))
+    })
+}
+
+impl Model for Small {
+    type State = State;
+    type Action = Step;
+
+    fn init_states(&self) -> Vec<State> {
+        let message = SmallMessage { visible: true, deleted: false, receipt: 0 };
+        let mut state = State {
+            now: MINUTE,
+            controllers: (0..self.controllers).map(|index| Arc::new(self.process(index, 0))).collect(),
+            wire: Vec::new(),
+            messages: vec![message; self.bodies.len()],
+            jobs: vec![SmallJob::default(); self.bodies.len()],
+            tasks: Vec::new(),
+            left: self.bounds,
+            broken: None,
+        };
+        (0..self.controllers).for_each(|index| Self::turn(&mut state, index, Vec::new()));
+        vec![state]
+    }
+
+    fn actions(&self, state: &State, steps: &mut Vec<Step>) {
+        if state.broken.is_some() || state.at_rest() {
+            return;
+        }
+        for (host, controller) in state.controllers.iter().enumerate() {
+            call_steps(state, host, controller, steps);
+        }
+        steps.extend((0..state.wire.len()).map(Step::Arrive));
+        for (index, message) in state.messages.iter().enumerate() {
+            let hidden = !message.visible && !message.deleted;
+            if hidden && (state.left.expired > 0 || forgotten(state, index, message.receipt)) {
+                steps.push(Step::Expire(index));
+            }
+        }
+        for (index, task) in state.tasks.iter().enumerate() {
+            match task.phase {
+                Phase::Starting => steps.push(Step::Beat(index)),
+                Phase::Looking => steps.push(Step::Begin(index)),
+                Phase::Working => {
+                    steps.push(Step::Succeed(index));
+                    if state.left.fails > 0 {
+                        steps.push(Step::Fail(index));
+                    }
+                }
+                Phase::Ended(_) => continue,
+            }
+            if task.stopping {
+                steps.push(Step::Stop(index));
+            }
+        }
+    }
+
+    fn next_state(&self, last: &State, step: Step) -> Option<State> {
+        let mut state = last.clone();
+        state.now += 1;
+        match step {
+            Step::Answer(host, call)
+            | Step::CarryOut(host, call)
+            | Step::Lose(host, call)
+            | Step::Delay(host, call)
+            | Step::Refuse(host, call)
+            | Step::Unseen(host, call) => self.called(&mut state, host, call, step)?,
+            Step::Deliver(host, answer) => {
+                let facts = Arc::make_mut(state.controllers.get_mut(host)?).answers.remove(answer);
+                Self::turn(&mut state, host, facts);
+            }
+            Step::Arrive(index) => {
+                let action = state.wire.remove(index);
+                let _ = self.carry_out(&mut state, None, &action);
+            }
+            Step::Crash(host) => self.crash(&mut state, host)?,
+            Step::Expire(index) => {
+                let held = !forgotten(&state, index, state.messages.get(index)?.receipt);
+                state.left.expired -= u8::from(held);
+                state.messages.get_mut(index)?.visible = true;
+            }
+            Step::Wait(host) => {
+                state.left.waits -= 1;
+                state.now = state.now.max(state.controllers.get(host)?.wake?);
+                Self::turn(&mut state, host, Vec::new());
+            }
+            other => self.tasks_step(&mut state, other)?,
+        }
+        Some(state)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        vec![
+            Property::always("every promise is kept", |_, state: &State| state.broken.is_none()),
+            Property::sometimes("every job is settled and every message gone", |_, state: &State| {
+                state.at_rest()
+            }),
+        ]
+    }
+}

@@ -1,0 +1,120 @@
+//! The real core over small worlds, each searched to its end; and protocols weaker than ours, each refuted.
+//!
+//! `cargo test -p transcode-sim --profile fast --test model -- --nocapture` shows how many states there were, and the
+//! shortest way in which each weaker protocol breaks.
+
+use stateright::{Checker, Model};
+use transcode_sim::checking::{Bounds, Small, Weakness};
+
+const NOTHING: Bounds = Bounds {
+    crashes: 0,
+    lost: 0,
+    delayed: 0,
+    slow: 0,
+    expired: 0,
+    fails: 0,
+    refused: 0,
+    unseen: 0,
+    waits: 2,
+};
+/// One upload that can be transcoded.
+const ONE: &[bool] = &[true];
+/// One that is refused.
+const REFUSED: &[bool] = &[false];
+/// One of each.
+const BOTH: &[bool] = &[true, false];
+
+fn holds(controllers: usize, jobs: &[bool], bounds: Bounds) {
+    // Depth first keeps few states at a time.
+    let checker = Small::new(controllers, jobs, bounds, Weakness::None).checker().spawn_dfs().join();
+    if let Some(path) = checker.discovery("every promise is kept") {
+        panic!("{:?} after {:?}", path.last_state().broken(), path.into_actions());
+    }
+    let (states, deepest) = (checker.unique_state_count(), checker.max_depth());
+    println!(
+        "{controllers} controllers, {} jobs, {bounds:?}: {states} states, {deepest} deep, all seen",
+        jobs.len()
+    );
+    assert!(checker.is_done(), "the search was not finished");
+    let settled = checker.discovery("every job is settled and every message gone");
+    assert!(settled.is_some(), "nothing is ever settled");
+}
+
+/// Breadth first: the trace is the shortest there is.
+fn refuted(controllers: usize, jobs: &[bool], bounds: Bounds, weakness: Weakness, promise: &str) {
+    let checker = Small::new(controllers, jobs, bounds, weakness).checker().spawn_bfs().join();
+    let path =
+        checker.discovery("every promise is kept").unwrap_or_else(|| panic!("{weakness:?} was not refuted"));
+    let broken = path.last_state().broken().unwrap_or_default();
+    let (states, steps) = (checker.unique_state_count(), path.into_actions());
+    println!("{weakness:?}: {broken} after {} steps ({states} states): {steps:?}", steps.len());
+    assert!(broken.starts_with(promise), "{broken}");
+    assert!(steps.len() < 30, "{} steps are no short trace", steps.len());
+}
+
+#[test]
+fn one_controller_that_crashes_and_loses_answers() {
+    holds(1, ONE, Bounds { crashes: 1, lost: 1, fails: 1, ..NOTHING });
+}
+
+#[test]
+fn one_controller_whose_requests_arrive_late() {
+    holds(1, ONE, Bounds { crashes: 1, delayed: 1, waits: 4, ..NOTHING });
+}
+
+#[test]
+fn one_controller_whose_launches_are_refused_and_not_seen() {
+    holds(1, ONE, Bounds { refused: 1, unseen: 1, slow: 2, fails: 2, waits: 5, ..NOTHING });
+}
+
+#[test]
+fn two_controllers_that_both_get_the_message_and_lose_an_answer() {
+    holds(2, ONE, Bounds { expired: 1, lost: 1, fails: 1, ..NOTHING });
+}
+
+#[test]
+fn two_controllers_of_which_one_crashes() {
+    holds(2, ONE, Bounds { expired: 1, crashes: 1, waits: 1, ..NOTHING });
+}
+
+#[test]
+fn two_controllers_whose_requests_arrive_late() {
+    holds(2, ONE, Bounds { expired: 1, delayed: 1, ..NOTHING });
+}
+
+#[test]
+fn two_controllers_that_get_old_answers() {
+    holds(2, ONE, Bounds { expired: 1, slow: 1, ..NOTHING });
+}
+
+#[test]
+fn two_controllers_that_both_refuse() {
+    holds(2, REFUSED, Bounds { crashes: 1, expired: 1, lost: 1, slow: 1, ..NOTHING });
+}
+
+#[test]
+fn three_controllers_that_all_get_the_message() {
+    holds(3, ONE, Bounds { expired: 2, waits: 1, ..NOTHING });
+}
+
+#[test]
+fn one_controller_with_two_jobs_that_crashes() {
+    holds(1, BOTH, Bounds { crashes: 1, fails: 1, ..NOTHING });
+}
+
+#[test]
+fn two_controllers_with_two_jobs() {
+    holds(2, BOTH, Bounds { expired: 1, waits: 1, ..NOTHING });
+    holds(2, BOTH, Bounds { lost: 1, waits: 1, ..NOTHING });
+}
+
+#[test]
+fn weaker_protocols_are_refuted() {
+    let killed = Bounds { crashes: 1, ..NOTHING };
+    let twice = Bounds { expired: 1, ..NOTHING };
+    refuted(1, ONE, killed, Weakness::DeleteOnAccept, "S1");
+    refuted(1, ONE, killed, Weakness::RandomToken, "S6");
+    refuted(2, ONE, twice, Weakness::CountsReceives, "S5");
+    refuted(2, REFUSED, twice, Weakness::BlindRegister, "S2");
+    refuted(1, ONE, Bounds { delayed: 1, ..NOTHING }, Weakness::NoLaunchDeadline, "S5");
+}
