@@ -307,6 +307,25 @@ fn a_permanent_failure_is_buried_at_once_and_dead_lettered_before_the_delete() {
 }
 
 #[test]
+fn a_burial_that_did_not_get_through_is_not_repeated_over_an_attempt_that_somebody_else_began() {
+    let mut world = World::ready();
+    let (job, intent) = world.launched("m1", "a.mp4", "task/1");
+    world.turn([seen(view("task/1", &job, 1, TaskStatus::Ended))]);
+    let beat = heartbeat(&job, 9, failed(FailureCode::NotMedia));
+    let bury = world.turn([inspected(&job, Some(&intent), Some(beat), None)]);
+    assert!(matches!(bury.as_slice(), [Action::Bury { .. }]), "{bury:?}");
+    world.mono += 40_000;
+    let error =
+        CallError { operation: "bury", class: Class::Uncertain, message: "no answer within 40 s".into() };
+    world.turn([Fact::JobCallFailed { job: job.clone(), error }]);
+    let look = world.after(60_000);
+    assert!(look.contains(&Action::Inspect { job: job.clone() }), "S5: looked up again first, got {look:?}");
+    let next = Intent { attempt: intent.attempt.next(), ..intent };
+    let then = world.turn([inspected(&job, Some(&next), None, None)]);
+    assert!(!then.iter().any(|action| matches!(action, Action::Bury { .. })), "S5: {then:?}");
+}
+
+#[test]
 fn a_register_read_before_the_end_was_seen_does_not_count() {
     let mut world = World::ready();
     let (job, intent) = world.launched("m1", "a.mp4", "task/1");

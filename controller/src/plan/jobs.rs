@@ -19,7 +19,7 @@ use crate::{
     policy::Policy,
 };
 
-/// A reading of the state bucket older than this is renewed before an attempt is claimed.
+/// A reading of the state bucket older than this is renewed before an attempt is claimed or a job is given up.
 const FRESH: Ms = 30_000;
 
 const WAITING_TO_LAUNCH: &str = "waiting to launch: rate limit, or ECS refused lately";
@@ -138,7 +138,9 @@ impl<'a> View<'a> {
         }
         history.push(ended.past(number));
         if (!ended.failure.code.info().retryable && !on(15)) || !self.policy.allows_another(&history) {
-            plan.act(bury(key, ended, history, self.ledger, self.now));
+            // Another controller may have judged otherwise meanwhile, and gone on: then this is not the newest attempt.
+            let bury = || bury(key, ended, history, self.ledger, self.now);
+            plan.act(if self.fresh(job) { bury() } else { Action::Inspect { job: key.clone() } });
             return None;
         }
         let due = at + self.policy.attempt_backoff(key, &history);
@@ -148,6 +150,11 @@ impl<'a> View<'a> {
             return None;
         }
         candidate(key, job, history)
+    }
+
+    /// Whether the state bucket was read lately enough to write into it what follows from the reading.
+    fn fresh(self, job: &Job) -> bool {
+        on(36) || job.read_at().is_some_and(|at| self.now.mono <= at + FRESH)
     }
 
     /// Claims attempts for as many candidates as there is room for, oldest first.
@@ -164,7 +171,7 @@ impl<'a> View<'a> {
                 plan.note(key, "waiting for a free slot", None);
             } else {
                 room -= 1;
-                let fresh = candidate.job.read_at().is_some_and(|at| self.now.mono <= at + FRESH);
+                let fresh = self.fresh(candidate.job);
                 plan.act(if fresh { self.intend(&candidate) } else { Action::Inspect { job: key.clone() } });
             }
         }

@@ -37,6 +37,7 @@ pub const MUTANTS: &[(u8, &str)] = &[
     (33, "repeats failed job calls at once"),
     (34, "repeats failed message calls at once"),
     (35, "forgets that a document is of a newer version"),
+    (36, "claims and gives up by an old reading"),
     (40, "random client token"),
     (41, "sends RunTask past its deadline"),
     (42, "the task overwrites the register"),

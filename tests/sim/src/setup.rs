@@ -119,6 +119,8 @@ pub struct Setup {
     pub foreign: Vec<Ms>,
     /// Longest time from a fact's arrival to the turn that takes it in.
     pub pace: Ms,
+    /// How long a receive waits for a message. May be longer than SQS does it: an empty answer tells nothing.
+    pub long_poll: Ms,
     /// Whether events reach the controllers.
     pub hints: bool,
     /// Whether clocks jump.
@@ -157,7 +159,8 @@ impl Setup {
             redrives: Vec::new(),
             definitions: Vec::new(),
             foreign: Vec::new(),
-            pace: rng.spread(50, 8 * SECOND),
+            pace: rng.spread(50, 20 * SECOND),
+            long_poll: rng.spread(20 * SECOND, 15 * MINUTE).min(policy.visibility / 4),
             hints: rng.chance(0.6),
             jumps: rng.chance(0.3),
             newer: if rng.chance(0.1) { 4 } else { 0 },
@@ -215,6 +218,7 @@ impl Setup {
             definitions: Vec::new(),
             foreign: Vec::new(),
             pace: 50,
+            long_poll: 20 * SECOND,
             hints: true,
             jumps: false,
             newer: 0,
@@ -287,10 +291,10 @@ fn policy(rng: &mut Rng, crowd: bool) -> Policy {
         visibility,
         lease_margin: rng.between(visibility / 4, visibility * 3 / 4),
         park: rng.spread(MINUTE, 12 * HOUR),
-        describe_every: rng.spread(5 * SECOND, 10 * MINUTE),
-        resync_every: rng.spread(30 * SECOND, 20 * MINUTE),
+        describe_every: rng.spread(5 * SECOND, HOUR),
+        resync_every: rng.spread(30 * SECOND, 3 * HOUR),
         start_timeout: rng.spread(2 * MINUTE, 30 * MINUTE),
-        heartbeat_stale: rng.spread(150 * SECOND, 20 * MINUTE),
+        heartbeat_stale: rng.spread(150 * SECOND, 3 * HOUR),
         stop_timeout: rng.spread(150 * SECOND, 20 * MINUTE),
         orphan_grace: visibility + rng.spread(MINUTE, HOUR),
         call_retry_base: SECOND,

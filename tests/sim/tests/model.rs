@@ -2,6 +2,11 @@
 //!
 //! `cargo test -p transcode-sim --profile fast --test model -- --nocapture` shows how many states there were, and the
 //! shortest way in which each weaker protocol breaks.
+#![allow(
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test fails by panicking; the numbers are there to be read"
+)]
 
 use stateright::{Checker, Model};
 use transcode_sim::checking::{Bounds, Small, Weakness};

@@ -15,8 +15,8 @@ use crate::{
     weak,
 };
 
-/// How long a receive waits for a message.
-const LONG_POLL: Ms = 20 * SECOND;
+/// How old a reading may be that a controller gives a job up by: the core's limit, and what a turn takes.
+const READ_AGE: Ms = MINUTE;
 
 /// A call under way.
 pub(super) struct Call {
@@ -33,6 +33,8 @@ pub(super) struct Call {
     answered: bool,
     /// Its effect is still to come.
     pending: bool,
+    /// When it was sent.
+    began: Ms,
     /// When a receive stops waiting.
     poll_until: Ms,
 }
@@ -99,7 +101,7 @@ impl World {
             _ => Vec::new(),
         };
         let deaf = matches!(fate, Fate::AnswerLost | Fate::Late(_) | Fate::NeverArrives);
-        let poll_until = self.now + LONG_POLL;
+        let poll_until = self.now + self.setup.long_poll;
         let call = Call {
             host,
             boot,
@@ -110,6 +112,7 @@ impl World {
             deaf,
             answered: false,
             pending,
+            began: self.now,
             poll_until,
         };
         let index = self.keep(call);
@@ -311,7 +314,7 @@ impl World {
                 Fact::Published { job: job.clone() }
             }
             Action::Bury { job, terminal } => {
-                self.put_register(terminal);
+                self.put_register(terminal, call.began.saturating_sub(READ_AGE));
                 let there = self.read_register(job).unwrap_or_else(|| (**terminal).clone());
                 Fact::Decided { job: job.clone(), terminal: Box::new(there) }
             }

@@ -397,7 +397,7 @@ impl World {
                 entry_points: Vec::new(),
             }),
         };
-        let mine = self.put_register(&Arc::new(terminal));
+        let mine = self.put_register(&Arc::new(terminal), self.now);
         if !mine {
             self.reached.reach(56);
             return self.gone(index, Some(12), None);

@@ -27,6 +27,8 @@ pub struct JobTruth {
     pub nature: Nature,
     /// Its intents, by attempt.
     pub intents: Vec<Arc<Intent>>,
+    /// When each was claimed.
+    pub claimed_at: Vec<Ms>,
     /// Its register.
     pub terminal: Option<Arc<Terminal>>,
     /// When the register was written.
@@ -57,6 +59,7 @@ impl JobTruth {
             request,
             nature,
             intents: Vec::new(),
+            claimed_at: Vec::new(),
             terminal: None,
             decided_at: 0,
             registers: 0,
@@ -157,14 +160,16 @@ impl World {
             .and_then(|()| invariants::s15_newer_is_left_alone(job, "an intent"))
             .and_then(|()| invariants::s16_no_secrets(&intent));
         self.check(found);
+        let now = self.now;
         if let Some(job) = self.jobs.get_mut(index) {
             job.intents.push(Arc::clone(intent));
+            job.claimed_at.push(now);
         }
         Some(Arc::clone(intent))
     }
 
-    /// Creates the register unless it exists; says whether this call did.
-    pub(super) fn put_register(&mut self, terminal: &Arc<Terminal>) -> bool {
+    /// Creates the register unless it exists; says whether this call did. It rests on a reading from `read_at`.
+    pub(super) fn put_register(&mut self, terminal: &Arc<Terminal>, read_at: Ms) -> bool {
         let Some(index) = self.job_of(&terminal.job) else { return false };
         let policy = &self.setup.policy;
         let blind = match terminal.outcome {
@@ -176,11 +181,14 @@ impl World {
         };
         let found = match &terminal.outcome {
             Outcome::Dead(dead) => {
-                let tasks: Vec<&Task> = job.tasks.iter().filter_map(|task| self.tasks.get(*task)).collect();
+                let claims = job.claimed_at.iter().filter(|at| **at <= read_at).count();
+                let known = |task: &&Task| task.attempt().number() as usize <= claims;
+                let tasks: Vec<&Task> =
+                    job.tasks.iter().filter_map(|task| self.tasks.get(*task)).filter(known).collect();
                 invariants::s5_dead_when_over(job, &tasks)
                     .and_then(|()| invariants::s9_dead_when_spent(job, dead, policy))
                     .and_then(|()| invariants::s10_platform_pays(&job.platform, &dead.attempts))
-                    .and_then(|()| invariants::s11_dead_says_why(job, dead))
+                    .and_then(|()| invariants::s11_dead_says_why(job, dead, claims))
                     .and_then(|()| invariants::s15_newer_is_left_alone(job, "a register"))
                     .and_then(|()| invariants::s16_no_secrets(dead))
             }
