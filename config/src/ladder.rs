@@ -7,7 +7,7 @@ mod options;
 
 use serde::{Deserialize, Serialize};
 
-pub use options::ProgressiveSettings;
+pub use options::{PerTitleSettings, ProgressiveSettings};
 
 /// A video codec that renditions are encoded with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -46,6 +46,10 @@ pub struct Rung {
 pub struct AudioSettings {
     /// AAC-LC bit rate of the stereo rendition, bits per second.
     pub bps: u64,
+    /// AAC-LC bit rate of a rendition in 5.1 beside the stereo one, for tracks that have as many channels, bits per
+    /// second; none makes stereo only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub surround_bps: Option<u64>,
     /// Target loudness in LUFS (EBU R128); none leaves loudness alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loudness_lufs: Option<f64>,
@@ -99,6 +103,9 @@ pub struct Profile {
     /// A progressive MP4 beside the streams; none makes none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progressive: Option<ProgressiveSettings>,
+    /// Rates measured on the source; none takes the rungs as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_title: Option<PerTitleSettings>,
 }
 
 /// Why a profile cannot be used.
@@ -157,6 +164,11 @@ impl Profile {
         if !matches!(self.audio.bps, 32_000..=512_000) {
             return wrong(format!("audio.bps: {} is not between 32000 and 512000", self.audio.bps));
         }
+        if self.audio.surround_bps.is_some_and(|bps| !(128_000..=1_024_000).contains(&bps)) {
+            return wrong(
+                "audio.surround_bps: must be 128000 to 1024000; leave it out for stereo only".into(),
+            );
+        }
         if self.audio.loudness_lufs.is_some_and(|lufs| !(-40.0..=-5.0).contains(&lufs)) {
             return wrong(
                 "audio.loudness_lufs: must be between -40 and -5; leave it out to keep loudness".into(),
@@ -166,6 +178,7 @@ impl Profile {
             return wrong("images.thumbnail_seconds: must be at least 1; leave it out for none".into());
         }
         self.progressive.as_ref().map_or(Ok(()), ProgressiveSettings::check).or_else(wrong)?;
+        self.per_title.as_ref().map_or(Ok(()), PerTitleSettings::check).or_else(wrong)?;
         self.check_rungs().or_else(wrong)
     }
 
@@ -227,11 +240,14 @@ mod tests {
             ("gop_seconds = 2", "gop_seconds = 0", "gop_seconds"),
             ("crf = 23", "crf = 99", "crf"),
             ("bps = 128_000", "bps = 1", "audio.bps"),
+            ("bps = 128_000", "bps = 128_000\nsurround_bps = 1", "audio.surround_bps"),
             ("short_side = 234", "short_side = 235", "short_side"),
             ("short_side = 234", "short_side = 720", "lowest to highest"),
             ("max_bps = 180_000", "max_bps = 100_000", "max_bps"),
             ("preset = ", "presett = ", "presett"),
             ("[images]", "[progressive]\nmax_short_side = 1\n[images]", "progressive.max_short_side"),
+            ("[images]", "[per_title]\nsamples = 11\n[images]", "per_title.samples"),
+            ("[images]", "[per_title]\nleast_step = 0.9\n[images]", "per_title.least_step"),
         ] {
             assert!(standard.contains(from), "{from} is not in the file any more");
             let error = Profile::parse("x", &standard.replacen(from, to, 1)).unwrap_err();

@@ -20,3 +20,35 @@ impl ProgressiveSettings {
         }
     }
 }
+
+/// Rates that follow the title: short samples of the source are encoded at the profile's quality without a cap, and what
+/// they need decides about the rungs. Rates only ever go down.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PerTitleSettings {
+    /// Most samples, spread evenly over the source. A short source gets fewer: no more than a quarter of it is sampled.
+    pub samples: u32,
+    /// Length of a sample in seconds, rounded to whole groups of pictures.
+    pub sample_seconds: u32,
+    /// A rung is left out where the next one above needs less than this many times its bits.
+    pub least_step: f64,
+}
+
+impl Default for PerTitleSettings {
+    fn default() -> Self {
+        Self { samples: 4, sample_seconds: 4, least_step: 1.25 }
+    }
+}
+
+impl PerTitleSettings {
+    /// What is wrong with the numbers, naming the key.
+    pub(super) fn check(&self) -> Result<(), String> {
+        if !(1..=10).contains(&self.samples) || !(1..=10).contains(&self.sample_seconds) {
+            return Err("per_title.samples and per_title.sample_seconds: each must be 1 to 10".into());
+        }
+        if !(1.0..=3.0).contains(&self.least_step) {
+            return Err(format!("per_title.least_step: {} is not between 1 and 3", self.least_step));
+        }
+        Ok(())
+    }
+}

@@ -23,7 +23,7 @@ use crate::process::{Invocation, Limits, Tool};
 /// No frame for this long: the encoder hangs. One frame of 8K AV1 takes seconds, never minutes.
 const STALL: Duration = Duration::from_mins(3);
 /// Address space; a ladder of six rungs from 4K takes about 3 GiB.
-const MEMORY: u64 = 24 << 30;
+pub(super) const MEMORY: u64 = 24 << 30;
 
 /// The published tracks, in the plan's order.
 #[derive(Debug, Clone, PartialEq)]

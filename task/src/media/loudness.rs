@@ -68,8 +68,7 @@ pub(super) async fn correct(
     let mut at = share.0;
     let step = (share.1 - share.0) / f32::from(u16::try_from(plan.audio.len().max(1)).unwrap_or(u16::MAX));
     for audio in &mut plan.audio {
-        let graph =
-            format!("[0:{}]{},ebur128=peak=true:framelog=verbose[o]", audio.stream.index, mix(&audio.stream));
+        let graph = format!("[0:{}]{},ebur128=peak=true:framelog=verbose[o]", audio.stream.index, mix(audio));
         let measured = measure(context, context.job.input, &input_flags(), &graph).await?;
         audio.loudness = measured;
         audio.gain = measured.and_then(|measured| gain(measured, target));

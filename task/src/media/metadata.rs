@@ -9,6 +9,7 @@ use super::{
     captions::Captions,
     encode::Tracks,
     package::{codecs::codec_string, hls, progressive::Progressive},
+    per_title::PerTitle,
     plan::Plan,
     probe::SourceInfo,
 };
@@ -30,6 +31,9 @@ pub struct Summary {
     /// The progressive MP4, where one was made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progressive: Option<Progressive>,
+    /// How the rungs came to their rates, where the profile has them measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_title: Option<PerTitle>,
     /// What was left out or changed, for people.
     pub warnings: Vec<String>,
 }
@@ -60,6 +64,8 @@ pub struct AudioSummary {
     pub name: String,
     /// Language as BCP 47.
     pub language: Option<String>,
+    /// Channels.
+    pub channels: u32,
     /// Codec string.
     pub codec: String,
     /// Measured average, bits per second.
@@ -91,6 +97,7 @@ pub fn summary(
     let audio = plan.audio.iter().zip(&tracks.audio).map(|(sound, track)| AudioSummary {
         name: sound.name.clone(),
         language: sound.stream.language.clone(),
+        channels: sound.channels,
         codec: codec_string(&track.init.codec).unwrap_or_default(),
         average_bps: hls::bandwidth(track, target).average,
     });
@@ -103,6 +110,7 @@ pub fn summary(
         audio: audio.collect(),
         text: captions.to_vec(),
         progressive,
+        per_title: plan.per_title.clone(),
         warnings: warnings.collect(),
     }
 }

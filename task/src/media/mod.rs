@@ -1,8 +1,8 @@
 //! The media core: from a local source file to a verified CMAF package in a local folder.
 //!
 //! ```text
-//! structure ─ probe ─ scan ─► timeline, ladder ─► plan ─► encode ─► package ─► verify
-//!   bytes    headers  packets      (pure)        (pure)   ffmpeg    playlists   every output again
+//! structure ─ probe ─ scan ─► timeline, ladder ─► plan ─► per_title, loudness ─► encode ─► package ─► verify
+//!   bytes    headers  packets      (pure)        (pure)   measure the source     ffmpeg    playlists   every output again
 //! ```
 //!
 //! Nothing here knows of AWS. The source is opened only by ffprobe and ffmpeg, through [`crate::process`]; what is
@@ -14,6 +14,7 @@ pub mod ladder;
 pub mod loudness;
 pub mod metadata;
 pub mod package;
+pub mod per_title;
 pub mod plan;
 pub mod probe;
 pub mod rate;
@@ -100,6 +101,7 @@ pub struct Package {
 
 /// Percent of the whole at which the parts end.
 const EXAMINED: f32 = 3.0;
+const SAMPLED: f32 = 5.0;
 const LISTENED: f32 = 8.0;
 const ENCODED: f32 = 92.0;
 const PICTURED: f32 = 95.0;
@@ -145,7 +147,9 @@ pub async fn make(
     tracing::info!(seconds = plan.seconds, rungs = rungs(&plan), sounds = plan.audio.len(), "planned");
     context.send(Event::Stage(Stage::Transcoding));
     context.reached(EXAMINED);
-    loudness::correct(&context, &mut plan, (EXAMINED, LISTENED)).await?;
+    per_title::fit(&context, &mut plan).await?;
+    context.reached(SAMPLED);
+    loudness::correct(&context, &mut plan, (SAMPLED, LISTENED)).await?;
     let package = Folder::new(job.output, events.clone());
     let (tracks, mut package) = encode::encode(&context, &plan, package, (LISTENED, ENCODED)).await?;
     if let Some(video) = &plan.video {

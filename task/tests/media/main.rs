@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test code")]
 
 mod package;
+mod per_title;
 mod pictures;
 mod profiles;
 mod progressive;
 mod proof;
+mod quality;
 mod refusals;
 mod sound;
 mod support;

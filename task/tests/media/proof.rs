@@ -31,7 +31,9 @@ fn plan_of(source: &Path) -> Plan {
 
 /// With everything that there are rules for.
 fn profile() -> Profile {
-    Profile { progressive: Some(ProgressiveSettings { max_short_side: 100 }), ..quick() }
+    let mut profile = Profile { progressive: Some(ProgressiveSettings { max_short_side: 100 }), ..quick() };
+    profile.audio.surround_bps = Some(192_000);
+    profile
 }
 
 fn edit(run: &Run, path: &str, from: &str, to: &str) {
@@ -58,6 +60,10 @@ const SPOILERS: &[(&str, Spoiler)] = &[
     ("hls.bandwidth", |run| edit(run, "entry/master.m3u8", ":BANDWIDTH=", ":BANDWIDTH=1")),
     ("hls.codecs", |run| edit(run, "entry/master.m3u8", "CODECS=\"avc1.4", "CODECS=\"avc1.5")),
     ("hls.resolution", |run| edit(run, "entry/master.m3u8", "RESOLUTION=320x180", "RESOLUTION=320x184")),
+    ("hls.channels", |run| edit(run, "entry/master.m3u8", "CHANNELS=\"6\"", "CHANNELS=\"2\"")),
+    ("hls.variants", |run| edit(run, "entry/master.m3u8", "AUDIO=\"surround\"", "AUDIO=\"audio\"")),
+    ("hls.groups", |run| edit(run, "entry/master.m3u8", "NAME=\"Main\"", "NAME=\"Other\"")),
+    ("dash.channels", |run| edit(run, "entry/manifest.mpd", "value=\"6\"", "value=\"2\"")),
     ("hls.addresses", |run| edit(run, "entry/master.m3u8", "video/90p/index", "video/91p/index")),
     ("hls.i-frames", |run| edit(run, "video/90p/iframes.m3u8", "@28\n", "@29\n")),
     ("dash.timeline", |run| edit(run, "entry/manifest.mpd", "<S t=\"0\" d=\"", "<S t=\"0\" d=\"1")),

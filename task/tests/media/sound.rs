@@ -83,6 +83,58 @@ async fn surround_and_mono_become_stereo() {
     assert!(loudest > 0.05, "mono is lost: {loudest}");
 }
 
+/// The loudest sample of each channel, as a player decodes them.
+fn peaks(path: &Path, channels: usize) -> Vec<f32> {
+    let raw = path.with_extension("all.f32");
+    ffmpeg(&["-i", path.to_str().unwrap()], "-f f32le", &raw);
+    let bytes = std::fs::read(raw).unwrap();
+    let samples = bytes.chunks_exact(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap()).abs());
+    let mut peaks = vec![0.0; channels];
+    for (number, sample) in samples.enumerate() {
+        peaks[number % channels] = sample.max(peaks[number % channels]);
+    }
+    peaks
+}
+
+#[tokio::test]
+async fn surround_is_kept_beside_stereo_where_the_profile_asks_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("x.mkv");
+    // German in 5.1 with a tone in the right back only, by a layout whose back lies at the sides; English in stereo.
+    let tone = "aevalsrc=0|0|0|0|0|0.25*sin(2764*t):c=5.1(side):s=48000:d=2.5";
+    let plain = "aevalsrc=0.1*sin(2764*t)|0.1*sin(2764*t):s=48000:d=2.5";
+    let picture = "color=gray:size=160x90:rate=25:duration=2.5";
+    let inputs = ["-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", tone, "-f", "lavfi", "-i", plain];
+    let args = "-map 0 -map 1 -map 2 -c:v libx264 -preset ultrafast -c:a flac -metadata:s:a:0 language=ger \
+                -metadata:s:a:1 language=eng -disposition:a:0 default";
+    ffmpeg(&inputs, args, &source);
+    let mut profile = quick();
+    profile.audio.surround_bps = Some(256_000);
+    profile.audio.loudness_lufs = Some(-23.0);
+    let run = run(&source, &profile).await;
+    let master = master(&run);
+    for line in [
+        r#"GROUP-ID="audio",NAME="de",LANGUAGE="de",DEFAULT=YES,AUTOSELECT=YES,CHANNELS="2",URI="v-test-1/audio/de/index.m3u8""#,
+        r#"GROUP-ID="audio",NAME="en",LANGUAGE="en",DEFAULT=NO,AUTOSELECT=YES,CHANNELS="2",URI="v-test-1/audio/en/index.m3u8""#,
+        r#"GROUP-ID="surround",NAME="de",LANGUAGE="de",DEFAULT=YES,AUTOSELECT=YES,CHANNELS="6",URI="v-test-1/audio/de-surround/index.m3u8""#,
+        r#"GROUP-ID="surround",NAME="en",LANGUAGE="en",DEFAULT=NO,AUTOSELECT=YES,CHANNELS="2",URI="v-test-1/audio/en/index.m3u8""#,
+    ] {
+        assert!(master.contains(line), "{line} is not in {master}");
+    }
+    assert_eq!(master.matches("AUDIO=\"audio\"").count(), master.matches("AUDIO=\"surround\"").count());
+    let made = run.joined("audio/de-surround");
+    assert_eq!(ffprobe(&made, "", "stream=channels,channel_layout"), "6,5.1");
+    let loud: Vec<_> = peaks(&made, 6).iter().map(|peak| *peak > 0.02).collect();
+    assert_eq!(loud, [false, false, false, false, false, true], "{:?}", peaks(&made, 6));
+    // Measured over all six channels, the surround ones weigh more.
+    let heard = loudness(&made);
+    assert!((heard + 23.0).abs() <= 1.0, "{heard} LUFS");
+    let manifest = run.text("entry/manifest.mpd");
+    let channels = "audio_channel_configuration:2011\" value=\"6\"/>";
+    assert_eq!(manifest.matches(channels).count(), 1, "{manifest}");
+    assert!(manifest.contains("<Label>de 5.1</Label>"), "{manifest}");
+}
+
 #[tokio::test]
 async fn picture_and_sound_stay_together() {
     let folder = tempfile::tempdir().unwrap();

@@ -18,6 +18,14 @@ pub fn codec_string(codec: &Codec) -> Option<String> {
     }
 }
 
+/// Channels of a sound sample entry, as its decoder configuration has them; the entry's own field is always 2.
+pub fn channels(codec: &Codec) -> Option<u32> {
+    let Codec::Mp4a(aac) = codec else { return None };
+    // ISO/IEC 14496-3, 1.6.3.5: the numbers up to 6 are counts of channels.
+    let configuration = aac.esds.es_desc.dec_config.dec_specific.as_ref()?.chan_conf;
+    matches!(configuration, 1..=6).then(|| u32::from(configuration))
+}
+
 /// Width and height of a video sample entry.
 pub fn picture_size(codec: &Codec) -> Option<(u16, u16)> {
     let visual = match codec {

@@ -10,7 +10,7 @@ use super::{
 use crate::media::{
     captions::{Captions, WHOLE},
     encode::Tracks,
-    plan::{AudioPlan, Plan, SAMPLE_RATE},
+    plan::{AudioPlan, Plan, SAMPLE_RATE, STEREO, SURROUND},
 };
 
 /// The manifest. `folder` goes in front of every address.
@@ -44,8 +44,9 @@ pub fn manifest(plan: &Plan, tracks: &Tracks, captions: &[Captions], folder: &st
         }
         text.push_str("    </AdaptationSet>\n");
     }
+    let surround = plan.audio.iter().any(|sound| sound.channels == SURROUND);
     for (number, (sound, track)) in plan.audio.iter().zip(&tracks.audio).enumerate() {
-        text.push_str(&sound_set(number + 1, sound, track, folder, target));
+        text.push_str(&sound_set(number + 1, sound, track, folder, target, surround));
     }
     for (number, one) in captions.iter().enumerate() {
         text.push_str(&text_set(tracks.audio.len() + 1 + number, one, folder));
@@ -54,25 +55,39 @@ pub fn manifest(plan: &Plan, tracks: &Tracks, captions: &[Captions], folder: &st
     text
 }
 
-fn sound_set(number: usize, sound: &AudioPlan, track: &Track, folder: &str, target: u64) -> String {
+fn sound_set(
+    number: usize,
+    sound: &AudioPlan,
+    track: &Track,
+    folder: &str,
+    target: u64,
+    surround: bool,
+) -> String {
     let language =
         sound.stream.language.as_deref().map_or_else(String::new, |tag| format!(" lang=\"{tag}\""));
+    // Where there is a choice of channels, a player that does not know better takes stereo.
+    let (priority, suffix) = match (surround, sound.channels) {
+        (true, STEREO) => (" selectionPriority=\"2\"", ""),
+        (_, SURROUND) => ("", " 5.1"),
+        _ => ("", ""),
+    };
     let role = match (sound.stream.describes_video, sound.default) {
         (true, _) => "description",
         (false, true) => "main",
         (false, false) => "alternate",
     };
     format!(
-        "    <AdaptationSet id=\"{number}\" contentType=\"audio\" mimeType=\"audio/mp4\"{language} \
+        "    <AdaptationSet id=\"{number}\" contentType=\"audio\" mimeType=\"audio/mp4\"{language}{priority} \
          segmentAlignment=\"true\" startWithSAP=\"1\">\n      \
-         <Label>{}</Label>\n      <Role schemeIdUri=\"urn:mpeg:dash:role:2011\" value=\"{role}\"/>\n      \
+         <Label>{}{suffix}</Label>\n      <Role schemeIdUri=\"urn:mpeg:dash:role:2011\" value=\"{role}\"/>\n      \
          <Representation id=\"{}\" bandwidth=\"{}\" codecs=\"{}\" audioSamplingRate=\"{SAMPLE_RATE}\">\n        \
          <AudioChannelConfiguration schemeIdUri=\"urn:mpeg:dash:23003:3:audio_channel_configuration:2011\" \
-         value=\"2\"/>\n{}      </Representation>\n    </AdaptationSet>\n",
+         value=\"{}\"/>\n{}      </Representation>\n    </AdaptationSet>\n",
         escaped(&sound.label),
         sound.name,
         hls::bandwidth(track, target).peak,
         codec_string(&track.init.codec).unwrap_or_default(),
+        sound.channels,
         template(track, folder),
     )
 }

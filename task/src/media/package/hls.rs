@@ -12,13 +12,14 @@ use super::{
 use crate::media::{
     captions::Captions,
     encode::Tracks,
+    ladder::Rendition,
     plan::{AudioPlan, Plan},
     probe::TextStream,
     rational::{Rational, float, round_to_u64},
 };
 
-/// Group that every sound rendition belongs to.
-const AUDIO_GROUP: &str = "audio";
+/// Groups of sound renditions, as [`Plan::sound_groups`] has them: in stereo, and in the most channels.
+const AUDIO_GROUPS: [&str; 2] = ["audio", "surround"];
 /// Group that every text rendition belongs to.
 const TEXT_GROUP: &str = "text";
 
@@ -107,50 +108,32 @@ pub fn texts(captions: &Captions) -> String {
     text
 }
 
-/// The master playlist. `folder` goes in front of every address.
+/// The master playlist. `folder` goes in front of every address. With more than one group of sounds, every rung is
+/// listed once for each; the first variants are those in stereo.
 pub fn master(plan: &Plan, tracks: &Tracks, captions: &[Captions], folder: &str, target: u64) -> String {
     let mut text = String::from("#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-INDEPENDENT-SEGMENTS\n");
-    let audio: Vec<_> = tracks.audio.iter().map(|track| bandwidth(track, target)).collect();
-    let loudest = audio.iter().fold(Bandwidth { peak: 0, average: 0 }, |most, one| Bandwidth {
-        peak: most.peak.max(one.peak),
-        average: most.average.max(one.average),
-    });
-    let audio_codec = tracks.audio.first().and_then(|track| codec_string(&track.init.codec));
-    for (sound, track) in plan.audio.iter().zip(&tracks.audio) {
-        text.push_str(&rendition(sound, track, folder));
+    let sounds = sound_groups(plan, tracks, target);
+    for group in &sounds {
+        for (sound, track) in &group.members {
+            text.push_str(&rendition(group.name, sound, track, folder));
+        }
     }
     for one in captions {
         text.push_str(&text_rendition(one, folder));
     }
     let texts = if captions.is_empty() { String::new() } else { format!(",SUBTITLES=\"{TEXT_GROUP}\"") };
     let Some(video) = &plan.video else {
-        for (track, own) in tracks.audio.iter().zip(&audio).take(1) {
-            let codecs = codec_string(&track.init.codec).unwrap_or_default();
-            let _ = write!(
-                text,
-                "#EXT-X-STREAM-INF:BANDWIDTH={},AVERAGE-BANDWIDTH={},CODECS=\"{codecs}\",\
-                 AUDIO=\"{AUDIO_GROUP}\"{texts}\n{folder}{}/index.m3u8\n",
-                own.peak, own.average, track.folder
-            );
+        for group in &sounds {
+            text.push_str(&sound_variant(group, &texts, folder, target));
         }
         return text;
     };
     let rungs: Vec<_> = video.renditions.iter().zip(&tracks.video).collect();
-    for (rung, track) in first_choice_first(&rungs) {
-        let own = bandwidth(track, target);
-        let codecs = [codec_string(&track.init.codec), audio_codec.clone()];
-        let codecs = codecs.into_iter().flatten().collect::<Vec<_>>().join(",");
-        let (width, height) = picture_size(&track.init.codec).unwrap_or_default();
-        let group = if tracks.audio.is_empty() { String::new() } else { format!(",AUDIO=\"{AUDIO_GROUP}\"") };
-        let _ = write!(
-            text,
-            "#EXT-X-STREAM-INF:BANDWIDTH={},AVERAGE-BANDWIDTH={},CODECS=\"{codecs}\",RESOLUTION={width}x{height},\
-             FRAME-RATE={}{group}{texts},VIDEO-RANGE=SDR,CLOSED-CAPTIONS=NONE\n{folder}{}/index.m3u8\n",
-            own.peak + loudest.peak,
-            own.average + loudest.average,
-            frame_rate(rung.rate),
-            track.folder,
-        );
+    let silent = sounds.is_empty().then_some(None);
+    for group in sounds.iter().map(Some).chain(silent) {
+        for (rung, track) in first_choice_first(&rungs) {
+            text.push_str(&variant(rung, track, group, &texts, folder, target));
+        }
     }
     for (_, track) in &rungs {
         text.push_str(&i_frame_stream(track, folder, target));
@@ -158,11 +141,77 @@ pub fn master(plan: &Plan, tracks: &Tracks, captions: &[Captions], folder: &str,
     text
 }
 
+/// A group of sound renditions.
+struct SoundGroup<'a> {
+    name: &'static str,
+    members: Vec<(&'a AudioPlan, &'a Track)>,
+    /// Of whichever member needs most.
+    most: Bandwidth,
+}
+
+impl SoundGroup<'_> {
+    fn codec(&self) -> Option<String> {
+        self.members.first().and_then(|(_, track)| codec_string(&track.init.codec))
+    }
+}
+
+fn sound_groups<'a>(plan: &'a Plan, tracks: &'a Tracks, target: u64) -> Vec<SoundGroup<'a>> {
+    let groups = plan.sound_groups().into_iter().zip(AUDIO_GROUPS);
+    let groups = groups.map(|(positions, name)| {
+        let member = |position: usize| Some((plan.audio.get(position)?, tracks.audio.get(position)?));
+        let members: Vec<_> = positions.into_iter().filter_map(member).collect();
+        let rates = members.iter().map(|(_, track)| bandwidth(track, target));
+        let most = rates.fold(Bandwidth { peak: 0, average: 0 }, |most, one| Bandwidth {
+            peak: most.peak.max(one.peak),
+            average: most.average.max(one.average),
+        });
+        SoundGroup { name, members, most }
+    });
+    groups.collect()
+}
+
+fn variant(
+    rung: &Rendition,
+    track: &Track,
+    sound: Option<&SoundGroup<'_>>,
+    texts: &str,
+    folder: &str,
+    target: u64,
+) -> String {
+    let own = bandwidth(track, target);
+    let most = sound.map_or(Bandwidth { peak: 0, average: 0 }, |group| group.most);
+    let codecs = [codec_string(&track.init.codec), sound.and_then(SoundGroup::codec)];
+    let codecs = codecs.into_iter().flatten().collect::<Vec<_>>().join(",");
+    let (width, height) = picture_size(&track.init.codec).unwrap_or_default();
+    let group = sound.map_or_else(String::new, |group| format!(",AUDIO=\"{}\"", group.name));
+    format!(
+        "#EXT-X-STREAM-INF:BANDWIDTH={},AVERAGE-BANDWIDTH={},CODECS=\"{codecs}\",RESOLUTION={width}x{height},\
+         FRAME-RATE={}{group}{texts},VIDEO-RANGE=SDR,CLOSED-CAPTIONS=NONE\n{folder}{}/index.m3u8\n",
+        own.peak + most.peak,
+        own.average + most.average,
+        frame_rate(rung.rate),
+        track.folder,
+    )
+}
+
+/// Where there is no picture, the first member of a group stands for it.
+fn sound_variant(group: &SoundGroup<'_>, texts: &str, folder: &str, target: u64) -> String {
+    let Some((_, track)) = group.members.first() else { return String::new() };
+    let own = bandwidth(track, target);
+    format!(
+        "#EXT-X-STREAM-INF:BANDWIDTH={},AVERAGE-BANDWIDTH={},CODECS=\"{}\",AUDIO=\"{}\"{texts}\n\
+         {folder}{}/index.m3u8\n",
+        own.peak,
+        own.average,
+        group.codec().unwrap_or_default(),
+        group.name,
+        track.folder
+    )
+}
+
 /// The variant that a player starts with comes first (rule 1.32: one of about 2 Mb/s); the rest follow from lowest to
 /// highest.
-fn first_choice_first<'a, T>(
-    rungs: &[(&'a crate::media::ladder::Rendition, &'a T)],
-) -> Vec<(&'a crate::media::ladder::Rendition, &'a T)> {
+fn first_choice_first<'a>(rungs: &[(&'a Rendition, &'a Track)]) -> Vec<(&'a Rendition, &'a Track)> {
     const START: u64 = 2_000_000;
     let first = rungs.iter().enumerate().min_by_key(|(_, (rung, _))| rung.average_bps.abs_diff(START));
     let Some((first, _)) = first else { return Vec::new() };
@@ -209,9 +258,9 @@ pub fn frame_rate(rate: Rational) -> String {
     format!("{:.3}", rate.value())
 }
 
-fn rendition(sound: &AudioPlan, track: &Track, folder: &str) -> String {
+fn rendition(group: &str, sound: &AudioPlan, track: &Track, folder: &str) -> String {
     let yes_no = |yes| if yes { "YES" } else { "NO" };
-    let mut text = format!("#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"{AUDIO_GROUP}\",NAME=\"{}\"", sound.label);
+    let mut text = format!("#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"{group}\",NAME=\"{}\"", sound.label);
     if let Some(language) = &sound.stream.language {
         let _ = write!(text, ",LANGUAGE=\"{language}\"");
     }
@@ -219,7 +268,7 @@ fn rendition(sound: &AudioPlan, track: &Track, folder: &str) -> String {
     if sound.stream.describes_video {
         text.push_str(",CHARACTERISTICS=\"public.accessibility.describes-video\"");
     }
-    let _ = writeln!(text, ",CHANNELS=\"2\",URI=\"{folder}{}/index.m3u8\"", track.folder);
+    let _ = writeln!(text, ",CHANNELS=\"{}\",URI=\"{folder}{}/index.m3u8\"", sound.channels, track.folder);
     text
 }
 

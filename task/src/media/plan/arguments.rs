@@ -23,6 +23,31 @@ pub fn audio_file(number: usize) -> String {
 /// The arguments: one input, decoded once; one fragmented MP4 for each rendition, a fragment for each group of
 /// pictures and for each frame of sound. Outputs go to the working directory.
 pub fn arguments(plan: &Plan, input: &Path) -> Vec<OsString> {
+    let mut args = head(plan, input, None);
+    if let Some(video) = &plan.video {
+        for (number, rendition) in video.renditions.iter().enumerate() {
+            rung(&mut args, video, number, rendition, Cap::Rung);
+        }
+    }
+    for (number, audio) in plan.audio.iter().enumerate() {
+        sound(&mut args, number, audio);
+    }
+    args.0
+}
+
+/// The same for a sample of the picture that begins `at` seconds: every rung at its quality, whatever rate that needs.
+pub fn sample_arguments(plan: &Plan, input: &Path, at: f64) -> Vec<OsString> {
+    let mut args = head(plan, input, Some(at));
+    if let Some(video) = &plan.video {
+        for (number, rendition) in video.renditions.iter().enumerate() {
+            rung(&mut args, video, number, rendition, Cap::None);
+        }
+    }
+    args.0
+}
+
+/// Everything before the outputs.
+fn head(plan: &Plan, input: &Path, at: Option<f64>) -> Args {
     let mut args = Args(Vec::new());
     args.add(
         "-hide_banner -nostdin -y -loglevel repeat+level+warning -nostats -progress pipe:1 -stats_period 0.5",
@@ -32,19 +57,23 @@ pub fn arguments(plan: &Plan, input: &Path) -> Vec<OsString> {
     if plan.video.is_some() {
         args.add("-noautorotate -reinit_filter:v 0");
     }
+    if let Some(at) = at {
+        args.add(&format!("-ss {at:.6}"));
+    }
     args.word("-i");
     args.word(&local(input));
     args.word("-filter_complex");
     args.word(&filters::graph(plan));
-    if let Some(video) = &plan.video {
-        for (number, rendition) in video.renditions.iter().enumerate() {
-            rung(&mut args, video, number, rendition);
-        }
-    }
-    for (number, audio) in plan.audio.iter().enumerate() {
-        sound(&mut args, number, audio);
-    }
-    args.0
+    args
+}
+
+/// What holds a rung's rate down.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Cap {
+    /// Its VBV.
+    Rung,
+    /// Nothing. With a fixed number of threads, on which an encoder's decisions depend.
+    None,
 }
 
 /// `file:` in front, so that no character of a path is read as a protocol or an option.
@@ -54,30 +83,31 @@ pub fn local(path: &Path) -> OsString {
     argument
 }
 
-fn rung(args: &mut Args, plan: &VideoPlan, number: usize, rendition: &Rendition) {
+fn rung(args: &mut Args, plan: &VideoPlan, number: usize, rendition: &Rendition, cap: Cap) {
     let gop = plan.gop_of(rendition);
-    let Rendition { average_bps: _, max_bps, buffer_bits, codec_profile, .. } = rendition;
+    let Rendition { max_bps, buffer_bits, codec_profile, .. } = rendition;
+    let (max_kbps, buffer_kbits) = (max_bps / 1000, buffer_bits / 1000);
+    let capped = |options: String| if cap == Cap::Rung { options } else { String::new() };
     args.add(&format!("-map [v{number}]"));
+    let VideoPlan { preset, crf, .. } = plan;
     match plan.codec {
         VideoCodec::H264 => args.add(&format!(
-            "-c:v libx264 -preset {} -profile:v {codec_profile} -crf {} -maxrate {max_bps} -bufsize {buffer_bits} \
+            "-c:v libx264 -preset {preset} -profile:v {codec_profile} -crf {crf} {} \
              -g {gop} -keyint_min {gop} -sc_threshold 0 -flags +cgop+bitexact",
-            plan.preset, plan.crf,
+            capped(format!("-maxrate {max_bps} -bufsize {buffer_bits}")),
         )),
         VideoCodec::Hevc => args.add(&format!(
-            "-c:v libx265 -preset {} -profile:v {codec_profile} -crf {} -tag:v hvc1 -flags +bitexact -x265-params \
-             log-level=error:vbv-maxrate={}:vbv-bufsize={}:keyint={gop}:min-keyint={gop}:scenecut=0:open-gop=0",
-            plan.preset,
-            plan.crf,
-            max_bps / 1000,
-            buffer_bits / 1000,
+            "-c:v libx265 -preset {preset} -profile:v {codec_profile} -crf {crf} -tag:v hvc1 -flags +bitexact \
+             -x265-params log-level=error:{}keyint={gop}:min-keyint={gop}:scenecut=0:open-gop=0",
+            capped(format!("vbv-maxrate={max_kbps}:vbv-bufsize={buffer_kbits}:")),
         )),
         VideoCodec::Av1 => args.add(&format!(
-            "-c:v libsvtav1 -preset {} -crf {} -g {gop} -flags +bitexact -svtav1-params scd=0:mbr={}",
-            plan.preset,
-            plan.crf,
-            max_bps / 1000,
+            "-c:v libsvtav1 -preset {preset} -crf {crf} -g {gop} -flags +bitexact -svtav1-params scd=0{}",
+            capped(format!(":mbr={max_kbps}")),
         )),
+    }
+    if cap == Cap::None {
+        args.add("-threads 4");
     }
     args.add(&format!(
         "-colorspace bt709 -color_primaries {} -color_trc bt709 -color_range tv -fps_mode passthrough \

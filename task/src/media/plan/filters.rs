@@ -4,11 +4,8 @@
 
 use std::fmt::Write;
 
-use super::{AudioPlan, Plan, SAMPLE_RATE, VideoPlan};
-use crate::media::{
-    loudness,
-    probe::{AudioStream, VideoStream},
-};
+use super::{AudioPlan, Plan, SAMPLE_RATE, SURROUND, VideoPlan};
+use crate::media::{loudness, probe::VideoStream};
 
 /// The whole graph. Its outputs are `[v0]…` for the rungs and `[a0]…` for the sound renditions.
 pub(super) fn graph(plan: &Plan) -> String {
@@ -102,19 +99,20 @@ fn audio_chain(number: usize, plan: &AudioPlan) -> String {
     format!(
         "[0:{}]{}{},apad=pad_len={},atrim=end_sample={},aformat=sample_fmts=fltp[a{number}]",
         plan.stream.index,
-        mix(&plan.stream),
+        mix(plan),
         plan.gain.map(loudness::filters).unwrap_or_default(),
         plan.pad_samples,
         plan.samples,
     )
 }
 
-/// Filters from a decoded track to stereo at the sample rate of the result, beginning at time 0.
-pub fn mix(stream: &AudioStream) -> String {
+/// Filters from a decoded track to the channels and the sample rate of the result, beginning at time 0.
+pub fn mix(plan: &AudioPlan) -> String {
     // Mono is played by both speakers at its own level; everything else is mixed by the standard coefficients,
     // scaled so that no sample can pass full scale.
-    let mix = match stream.channels {
-        1 => "pan=stereo|c0=c0|c1=c0",
+    let mix = match (plan.channels, plan.stream.channels) {
+        (SURROUND, _) => "aformat=channel_layouts=5.1",
+        (_, 1) => "pan=stereo|c0=c0|c1=c0",
         _ => "aformat=channel_layouts=stereo",
     };
     format!("aresample={SAMPLE_RATE}:async=1:first_pts=0:rematrix_maxval=1,{mix}")

@@ -10,12 +10,13 @@ use transcode_config::{
     ladder::{Profile, VideoCodec},
 };
 
-pub use arguments::{arguments, audio_file, local, video_file};
+pub use arguments::{arguments, audio_file, local, sample_arguments, video_file};
 pub use filters::mix;
 
 use super::{
     ladder::{self, Rendition},
     loudness::{Gain, Loudness},
+    per_title::PerTitle,
     probe::{AudioStream, SourceInfo, VideoStream},
     rational::{Rational, round_to_u64},
 };
@@ -23,6 +24,12 @@ use timeline::Timeline;
 
 /// Samples a second of every sound rendition.
 pub const SAMPLE_RATE: u32 = 48_000;
+/// Channels of every track's first rendition.
+pub const STEREO: u32 = 2;
+/// Channels of 5.1.
+pub const SURROUND: u32 = 6;
+/// More channels than this are no speakers around a listener but something else, such as ambisonics.
+const MOST_SPEAKERS: u32 = 8;
 /// Samples in an AAC frame.
 pub const AAC_FRAME: u32 = 1024;
 /// Frames by which rounding at the end of a variable-rate stream may differ from what was computed.
@@ -43,6 +50,8 @@ pub struct Plan {
     pub audio: Vec<AudioPlan>,
     /// What the progressive MP4 is put together from; none makes none.
     pub progressive: Option<Together>,
+    /// How the rungs came to their rates, where the profile has them measured.
+    pub per_title: Option<PerTitle>,
 }
 
 /// The tracks of a progressive MP4, by their positions in the plan.
@@ -90,6 +99,8 @@ pub struct AudioPlan {
     pub label: String,
     /// The stream.
     pub stream: AudioStream,
+    /// Channels of the result: [`STEREO`] or [`SURROUND`].
+    pub channels: u32,
     /// Bits per second.
     pub bps: u64,
     /// Samples of the result.
@@ -148,20 +159,46 @@ pub fn make(source: &SourceInfo, timeline: &Timeline, profile: &Profile) -> Resu
         None => (timeline.end, target),
     };
     let audio = plan_audio(source, timeline, seconds, profile);
-    let progressive = profile
-        .progressive
-        .as_ref()
-        .map(|settings| together(video.as_ref(), &audio, settings.max_short_side));
-    Ok(Plan { seconds, segment_seconds, video, audio, progressive })
+    let progressive = progressive(video.as_ref(), &audio, profile);
+    Ok(Plan { seconds, segment_seconds, video, audio, progressive, per_title: None })
 }
 
-/// The highest rung whose short side is at most `most`, else the lowest; and the sound that plays by default.
-fn together(video: Option<&VideoPlan>, audio: &[AudioPlan], most: u32) -> Together {
+/// The highest rung of at most the wanted size, else the lowest; and the sound that plays by default.
+fn progressive(video: Option<&VideoPlan>, audio: &[AudioPlan], profile: &Profile) -> Option<Together> {
+    let most = profile.progressive.as_ref()?.max_short_side;
     let rungs = video.map(|video| video.renditions.as_slice()).unwrap_or_default();
     let fits = rungs.iter().rposition(|rung| rung.width.min(rung.height) <= most);
-    Together {
+    Some(Together {
         video: fits.or(if rungs.is_empty() { None } else { Some(0) }),
         audio: audio.iter().position(|sound| sound.default),
+    })
+}
+
+impl Plan {
+    /// The sound renditions in groups, by their positions: each group has every track, the first in stereo; a second, if
+    /// there is any surround sound, has each track in as many channels as it is made in.
+    pub fn sound_groups(&self) -> Vec<Vec<usize>> {
+        let of = |channels: u32| {
+            let matching = self.audio.iter().enumerate().filter(move |(_, sound)| sound.channels == channels);
+            matching.map(|(position, _)| position).collect::<Vec<_>>()
+        };
+        let (stereo, surround) = (of(STEREO), of(SURROUND));
+        let stream = |position: &usize| self.audio.get(*position).map(|sound| sound.stream.index);
+        let best = |position: &usize| {
+            let twin = surround.iter().find(|other| stream(other) == stream(position));
+            *twin.unwrap_or(position)
+        };
+        let most: Vec<_> = stereo.iter().map(best).collect();
+        let groups = if surround.is_empty() { vec![stereo] } else { vec![stereo, most] };
+        groups.into_iter().filter(|group| !group.is_empty()).collect()
+    }
+
+    /// Takes other rungs in the place of those that it has.
+    pub fn set_renditions(&mut self, renditions: Vec<Rendition>, profile: &Profile) {
+        if let Some(video) = &mut self.video {
+            video.renditions = renditions;
+        }
+        self.progressive = progressive(self.video.as_ref(), &self.audio, profile);
     }
 }
 
@@ -216,6 +253,7 @@ fn plan_audio(source: &SourceInfo, timeline: &Timeline, seconds: f64, profile: &
             name,
             label,
             stream: stream.clone(),
+            channels: STEREO,
             bps: profile.audio.bps,
             samples,
             pad_samples: samples - own + SLACK_SAMPLES,
@@ -224,7 +262,18 @@ fn plan_audio(source: &SourceInfo, timeline: &Timeline, seconds: f64, profile: &
             gain: None,
         });
     }
+    let surround = plans.iter().filter_map(|stereo| surround(stereo, profile)).collect::<Vec<_>>();
+    plans.extend(surround);
     plans
+}
+
+/// The same track in 5.1, where the profile wants it and the track has as many channels. Its name for people is the same:
+/// it is the same rendition in another group (RFC 8216, 4.3.4.1.1).
+fn surround(stereo: &AudioPlan, profile: &Profile) -> Option<AudioPlan> {
+    let bps = profile.audio.surround_bps?;
+    let enough = (SURROUND..=MOST_SPEAKERS).contains(&stereo.stream.channels);
+    let name = format!("{}-surround", stereo.name);
+    enough.then(|| AudioPlan { name, channels: SURROUND, bps, ..stereo.clone() })
 }
 
 /// `wanted`, or `otherwise`, with a number behind it if that is taken.

@@ -3,6 +3,7 @@
 use std::{io, path::Path};
 
 use super::{MANIFEST, report::Report, track::Measured};
+use crate::media::package::codecs::channels;
 
 /// A representation's addresses and times, as the manifest tells them.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -13,6 +14,8 @@ struct Template {
     first: u64,
     /// Start and duration of every segment, in ticks.
     times: Vec<(u64, u64)>,
+    /// Channels, where it is sound.
+    channels: Option<u32>,
 }
 
 pub(super) fn check(
@@ -36,6 +39,9 @@ pub(super) fn check(
             + real.len().abs_diff(template.times.len());
         let passed = differing == 0 && template.timescale == track.timescale;
         report.check("dash.timeline", name, passed, format!("{differing} segments differ"), 0);
+        if let Some(real) = channels(&track.codec) {
+            report.same("dash.channels", name, &template.channels.unwrap_or(0), &real);
+        }
         let numbers =
             template.first..template.first + u64::try_from(template.times.len()).unwrap_or_default();
         let media = numbers.map(|number| template.media.replace("$Number%05d$", &format!("{number:05}")));
@@ -51,9 +57,14 @@ pub(super) fn check(
 
 fn templates(text: &str) -> Vec<Template> {
     let mut found: Vec<Template> = Vec::new();
+    let mut channels = None;
     for tag in text.split('<') {
         let number = |name| attribute(tag, name).and_then(|value| value.parse::<u64>().ok());
-        if tag.starts_with("SegmentTemplate ") {
+        if tag.starts_with("Representation ") {
+            channels = None;
+        } else if tag.starts_with("AudioChannelConfiguration ") {
+            channels = number("value").and_then(|count| u32::try_from(count).ok());
+        } else if tag.starts_with("SegmentTemplate ") {
             let text = |name| attribute(tag, name).unwrap_or_default().to_owned();
             found.push(Template {
                 timescale: number("timescale").and_then(|ticks| u32::try_from(ticks).ok()).unwrap_or(1),
@@ -61,6 +72,7 @@ fn templates(text: &str) -> Vec<Template> {
                 media: text("media"),
                 first: number("startNumber").unwrap_or(1),
                 times: Vec::new(),
+                channels,
             });
         } else if let (true, Some(template)) = (tag.starts_with("S "), found.last_mut()) {
             let duration = number("d").unwrap_or(0);

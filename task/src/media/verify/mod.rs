@@ -4,6 +4,7 @@
 //! job with `VERIFY_FAILED`, and the report says which, what was measured and what is allowed.
 
 mod dash;
+mod master;
 pub mod playlist;
 mod progressive;
 pub mod report;

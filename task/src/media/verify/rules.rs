@@ -20,7 +20,12 @@
 //! | `text.duration`, `text.segments` | as long as the video; every segment is `WebVTT` | 5.1 |
 //! | `dash.timeline` | as many segments as there are, each as long as it is, back to back | ISO/IEC 23009-1, 5.3.9.6 |
 //! | `dash.addresses` | every address leads to a file of the package | design |
+//! | `dash.channels` | as many channels as the decoder configurations say | ISO/IEC 23009-1, 5.8.5.4 |
 //! | `hls.addresses` | every address leads to a file of the package | design |
+//! | `hls.variants`, `hls.entries`, `hls.renditions` | each rung once for each group of sounds; each group has every track | design |
+//! | `hls.groups` | every group has the same members by name and language, and variants name no other | RFC 8216, 4.3.4.1.1 |
+//! | `hls.channels` | what the decoder configuration says | 9.x, RFC 8216, 4.3.4.1 |
+//! | `audio.channels` | as planned | design |
 //! | `progressive.index-first` | playing can begin before the whole file is there | design |
 //! | `progressive.tracks`, `.frames`, `.duration`, `.start`, `.upright` | as planned, and like the streams | design |
 
@@ -31,23 +36,15 @@ use std::{
 };
 
 use super::{
-    MASTER, dash,
-    playlist::{self, Entry},
-    progressive,
+    dash, master, playlist, progressive,
     report::Report,
     track::{self, Measured, bad},
 };
 use crate::media::{
-    package::{
-        codecs::{codec_string, picture_size},
-        hls::{self, Bandwidth},
-    },
+    package::codecs::channels,
     plan::{AAC_FRAME, Plan, SAMPLE_RATE},
     rational::{float, round_to_u64},
 };
-
-/// How far a declared bandwidth may be from the measured one.
-const BANDWIDTH_TOLERANCE: f64 = 0.10;
 
 pub(super) fn all(root: &Path, folder: &str, plan: &Plan, report: &mut Report) -> io::Result<()> {
     let mut video = Vec::new();
@@ -77,11 +74,12 @@ pub(super) fn all(root: &Path, folder: &str, plan: &Plan, report: &mut Report) -
         let measured = track::read(root, &name)?;
         let frame = f64::from(AAC_FRAME) / f64::from(SAMPLE_RATE);
         each_track(report, &name, &measured, plan.seconds, 2.0 * frame, frame);
+        report.same("audio.channels", &name, &channels(&measured.codec).unwrap_or(0), &sound.channels);
         audio.push((name, measured));
     }
     alignment(&video, report);
     target_durations(&video, &audio, report);
-    master(root, folder, plan.seconds, &video, &audio, report)?;
+    master::check(root, folder, plan, &video, &audio, report)?;
     progressive::check(root, plan, report)?;
     let tracks: Vec<_> = video.iter().chain(&audio).map(|(name, track)| (name.as_str(), track)).collect();
     dash::check(root, folder, &tracks, report)
@@ -102,7 +100,7 @@ fn each_track(report: &mut Report, name: &str, track: &Measured, wanted: f64, to
     report.check("hls.extinf", name, worst <= frame, format!("{worst:.6}"), format!("at most {frame:.6}"));
 }
 
-fn ticks_to_seconds(track: &Measured, ticks: u64) -> f64 {
+pub(super) fn ticks_to_seconds(track: &Measured, ticks: u64) -> f64 {
     float(ticks) / f64::from(track.timescale)
 }
 
@@ -160,99 +158,4 @@ fn key_frame_ranges(root: &Path, name: &str, track: &Measured, report: &mut Repo
     let passed = wrong == 0 && list.key_frames_only && list.ended;
     report.check("hls.i-frames", name, passed, format!("{wrong} wrong of {}", list.parts.len()), 0);
     Ok(())
-}
-
-fn master(
-    root: &Path,
-    folder: &str,
-    seconds: f64,
-    video: &[(String, Measured)],
-    audio: &[(String, Measured)],
-    report: &mut Report,
-) -> io::Result<()> {
-    let text = std::fs::read_to_string(root.join(MASTER))?;
-    let entries = playlist::master(&text).ok_or_else(|| bad("the master playlist cannot be read"))?;
-    let found = |uri: &str| {
-        let path = uri.strip_prefix(folder)?;
-        let track = path.strip_suffix("/index.m3u8").or_else(|| path.strip_suffix("/iframes.m3u8"))?;
-        video.iter().chain(audio).find(|(name, _)| name == track)
-    };
-    let is_text = |entry: &Entry| entry.attributes.get("TYPE").is_some_and(|kind| kind == "SUBTITLES");
-    let lost = entries.iter().filter(|entry| !is_text(entry) && found(&entry.uri).is_none()).count();
-    report.check("hls.addresses", MASTER, lost == 0, lost, 0);
-    for entry in entries.iter().filter(|entry| is_text(entry)) {
-        texts(root, entry.uri.strip_prefix(folder).unwrap_or("?"), seconds, report)?;
-    }
-    let listed = |tag: &str| entries.iter().filter(|entry| entry.tag == tag && !is_text(entry)).count();
-    let variants = if video.is_empty() { 1 } else { video.len() };
-    report.same("hls.variants", MASTER, &listed("STREAM-INF"), &variants);
-    report.same("hls.renditions", MASTER, &listed("MEDIA"), &audio.len());
-    let target = video.iter().chain(audio).find_map(|(_, track)| track.playlist.target).unwrap_or(1);
-    let loudest = audio
-        .iter()
-        .map(|(_, track)| bandwidth(track, target))
-        .fold((0, 0), |most, one| (most.0.max(one.peak), most.1.max(one.average)));
-    for entry in entries.iter().filter(|entry| entry.tag == "STREAM-INF") {
-        let Some((name, track)) = found(&entry.uri) else { continue };
-        let own = bandwidth(track, target);
-        let with_sound = if video.is_empty() { (0, 0) } else { loudest };
-        declared(report, "hls.bandwidth", name, entry.number("BANDWIDTH"), own.peak + with_sound.0);
-        let average = own.average + with_sound.1;
-        declared(report, "hls.average-bandwidth", name, entry.number("AVERAGE-BANDWIDTH"), average);
-        let sound = if video.is_empty() { None } else { audio.first() };
-        description(report, name, entry, track, sound.map(|(_, track)| track));
-    }
-    Ok(())
-}
-
-/// A text rendition: as long as the video, and every segment is `WebVTT`.
-fn texts(root: &Path, path: &str, seconds: f64, report: &mut Report) -> io::Result<()> {
-    let folder = root.join(path.strip_suffix("/index.m3u8").unwrap_or(path));
-    let list = playlist::media(&std::fs::read_to_string(root.join(path))?);
-    let list = list.ok_or_else(|| bad("a text playlist cannot be read"))?;
-    let mut total = 0.0;
-    let mut wrong = 0_usize;
-    for part in &list.parts {
-        total += part.seconds;
-        let text = std::fs::read_to_string(track::inside(&folder, &part.uri)?)?;
-        wrong += usize::from(!text.starts_with("WEBVTT\n") || part.seconds > float(list.target.unwrap_or(0)));
-    }
-    report.near("text.duration", path, total, seconds, 0.001);
-    report.check("text.segments", path, wrong == 0 && list.ended, format!("{wrong} wrong"), 0);
-    Ok(())
-}
-
-fn bandwidth(track: &Measured, target: u64) -> Bandwidth {
-    hls::measure(track.segments.iter().map(|&(bytes, ticks)| (bytes, ticks_to_seconds(track, ticks))), target)
-}
-
-fn declared(report: &mut Report, rule: &'static str, name: &str, declared: Option<u64>, measured: u64) {
-    let declared = declared.unwrap_or(0);
-    let off = (float(declared) / float(measured.max(1)) - 1.0).abs();
-    report.check(
-        rule,
-        name,
-        off <= BANDWIDTH_TOLERANCE,
-        format!("declared {declared}, measured {measured}"),
-        "within 10 %",
-    );
-}
-
-fn description(report: &mut Report, name: &str, entry: &Entry, track: &Measured, sound: Option<&Measured>) {
-    let codecs = std::iter::once(track).chain(sound).filter_map(|track| codec_string(&track.codec));
-    let codecs = codecs.collect::<Vec<_>>().join(",");
-    let attribute = |key: &str| entry.attributes.get(key).cloned().unwrap_or_default();
-    report.check(
-        "hls.codecs",
-        name,
-        !codecs.is_empty() && attribute("CODECS") == codecs,
-        attribute("CODECS"),
-        &codecs,
-    );
-    if let Some((width, height)) = picture_size(&track.codec) {
-        report.same("hls.resolution", name, &attribute("RESOLUTION"), &format!("{width}x{height}"));
-        let rate = f64::from(track.timescale) / f64::from(track.longest_sample.max(1));
-        let declared = attribute("FRAME-RATE").parse().unwrap_or(0.0);
-        report.near("hls.frame-rate", name, declared, rate, 0.001);
-    }
 }
