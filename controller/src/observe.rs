@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use transcode_config::contract::{JobKey, Outcome};
+use transcode_config::contract::{JobKey, Outcome, Terminal};
 
 use crate::{
     action::Action,
     clock::{Ms, Now},
     events::{Ending, Events, Moment},
-    fact::{Fact, MessageId},
+    fact::{Fact, Incoming, MessageId},
     http::Status,
     job::Job,
     ledger::Ledger,
+    message::{Parsed, parse},
     plan::Plan,
     policy::Policy,
     run::{Observer, wall_ms},
@@ -32,7 +33,7 @@ impl Observer for Watch {
         match fact {
             Fact::Received { queue, messages } => {
                 for message in messages.iter().filter(|message| !ledger.leases.contains_key(&message.id)) {
-                    tracing::debug!(message_id = message.id.0, queue, "message received");
+                    self.received(queue, message, ledger);
                 }
             }
             Fact::TaskSeen(view) => self.task(view, ledger),
@@ -42,8 +43,16 @@ impl Observer for Watch {
             Fact::LaunchRefused { job, attempt, refusal } => {
                 self.events.emit(Moment::LaunchRefused { job, attempt: *attempt, refusal });
             }
+            Fact::Inspected { job, snapshot } => {
+                if let Some(terminal) = &snapshot.terminal {
+                    self.decided(job, terminal, ledger);
+                }
+            }
+            Fact::Decided { job, terminal } => self.decided(job, terminal, ledger),
+            Fact::Published { job } => self.events.emit(Moment::Published { job }),
+            Fact::Released { message } => self.events.emit(Moment::MessageReleased { message }),
             Fact::Intended { job, intent } => {
-                self.events.emit(Moment::AttemptClaimed { job, attempt: intent.attempt });
+                self.events.emit(Moment::AttemptClaimed { intent });
                 if let Some(past) = intent.history.last() {
                     let (code, message) = (past.code, past.message.as_str());
                     let moment = Moment::AttemptOver {
@@ -81,6 +90,9 @@ impl Observer for Watch {
         self.events.emit(Moment::Turned { tasks, jobs: ledger.jobs.len(), oldest_ms });
         tracing::trace!(reason, actions = plan.actions.len(), "planned");
         for action in &plan.actions {
+            if let Action::Launch { intent } = action {
+                self.events.emit(Moment::LaunchSent { intent });
+            }
             self.events.emit(Moment::ActionStarted { action: action.name(), job: job_of(action) });
             if let Action::Release { lease, .. } = action
                 && let Some(crate::lease::Content::Parked(reason)) =
@@ -112,7 +124,29 @@ impl Watch {
         }
     }
 
+    /// A message that is not held yet; the ledger takes it in after this.
+    fn received(&self, queue: &str, message: &Incoming, ledger: &Ledger) {
+        let (id, wall) = (&message.id, wall_ms());
+        let requests = match parse(&message.body, &ledger.rules, wall) {
+            Parsed::Jobs(requests) => requests,
+            Parsed::Ignore(_) | Parsed::Park(_) => Vec::new(),
+        };
+        self.events.emit(Moment::MessageReceived { message: id, queue, jobs: requests.len() });
+        for request in &requests {
+            let (job, waited_ms) = (request.job(), age(message.sent_at_ms, wall));
+            self.events.emit(Moment::JobReceived { job, message: id, queue, waited_ms });
+        }
+    }
+
+    /// The register was found written; said once while the job is known.
+    fn decided(&self, job: &JobKey, terminal: &Terminal, ledger: &Ledger) {
+        if ledger.jobs.get(job).is_some_and(|job| job.terminal().is_none()) {
+            self.events.emit(Moment::RegisterRead { terminal });
+        }
+    }
+
     fn settled(&self, message: &MessageId, ledger: &Ledger) {
+        self.events.emit(Moment::MessageDeleted { message });
         let Some(lease) = ledger.leases.get(message) else { return };
         let crate::lease::Content::Jobs(keys) = &lease.content else { return };
         for key in keys {

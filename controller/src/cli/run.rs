@@ -39,8 +39,8 @@ pub(super) fn run(settings: Settings, file: &Path) -> anyhow::Result<()> {
 }
 
 async fn serve(settings: Settings, file: &Path) -> anyhow::Result<()> {
-    let reconciler =
-        Reconciler::new(uuid::Uuid::new_v4().to_string(), Policy::from(&settings), rules(&settings)?);
+    let instance = uuid::Uuid::new_v4().to_string();
+    let reconciler = Reconciler::new(instance.clone(), Policy::from(&settings), rules(&settings)?);
     let listener = TcpListener::bind(&settings.http.listen)
         .await
         .with_context(|| format!("http.listen: {} cannot be bound", settings.http.listen))?;
@@ -69,6 +69,9 @@ async fn serve(settings: Settings, file: &Path) -> anyhow::Result<()> {
     tracing::info!(
         environment = settings.environment,
         version = env!("CARGO_PKG_VERSION"),
+        instance,
+        max_attempts = settings.jobs.max_attempts,
+        max_platform_attempts = settings.jobs.max_platform_attempts,
         "controller started"
     );
     let ports = Ports {

@@ -1,6 +1,6 @@
 //! Moments: what happens to jobs and to the controller, as people see it.
 
-use transcode_config::contract::{Attempt, Budget, FailureCode, JobKey};
+use transcode_config::contract::{Attempt, Budget, FailureCode, Intent, JobKey, Outcome, Terminal};
 
 use super::{metric::Metric, registry::Registry};
 use crate::{
@@ -25,16 +25,24 @@ pub enum Ending {
 pub enum Moment<'a> {
     /// The loop has taken a turn: what it holds now. `oldest_ms` is the age of the oldest message held.
     Turned { tasks: usize, jobs: usize, oldest_ms: Option<Ms> },
+    /// A message that was not held has been received; `jobs` is how many it asks for.
+    MessageReceived { message: &'a MessageId, queue: &'a str, jobs: usize },
     /// A message that asks for a job has been received; `waited_ms` is how long after it was sent.
     JobReceived { job: &'a JobKey, message: &'a MessageId, queue: &'a str, waited_ms: Option<Ms> },
+    /// SQS has taken the delete of a message.
+    MessageDeleted { message: &'a MessageId },
+    /// A message was given back.
+    MessageReleased { message: &'a MessageId },
     /// A message of an unknown version is put aside.
     Parked { message: &'a MessageId, reason: &'a str },
     /// An action is carried out.
     ActionStarted { action: &'a str, job: Option<&'a JobKey> },
     /// Its answer came.
     ActionAnswered { action: &'a str, job: Option<&'a JobKey>, took_ms: Ms, error: Option<&'a CallError> },
-    /// An attempt is claimed.
-    AttemptClaimed { job: &'a JobKey, attempt: Attempt },
+    /// An attempt is claimed: by us, or, as `intent.nonce` tells, by another controller.
+    AttemptClaimed { intent: &'a Intent },
+    /// RunTask is about to be sent.
+    LaunchSent { intent: &'a Intent },
     /// RunTask gave a task.
     Launched { job: &'a JobKey, attempt: Attempt, task: &'a TaskArn },
     /// RunTask gave none.
@@ -45,6 +53,10 @@ pub enum Moment<'a> {
     Adopted { job: &'a JobKey, attempt: Attempt, task: &'a TaskArn },
     /// An attempt ended without winning.
     AttemptOver { job: &'a JobKey, attempt: Attempt, budget: Budget, code: FailureCode, message: &'a str },
+    /// The register was found written.
+    RegisterRead { terminal: &'a Terminal },
+    /// A job's entry points are in place.
+    Published { job: &'a JobKey },
     /// A job is settled; `job_ms` is how long after its message was sent.
     Settled { job: &'a JobKey, ending: Ending, job_ms: Option<Ms> },
     /// The dead-letter queue has acknowledged.
@@ -150,6 +162,11 @@ impl Moment<'_> {
             Self::Parked { message, reason } => {
                 tracing::warn!(message_id = message.0, reason, "message parked");
             }
+            Self::MessageReceived { message, queue, jobs } => {
+                tracing::info!(message_id = message.0, queue, jobs, "message received");
+            }
+            Self::MessageDeleted { message } => tracing::info!(message_id = message.0, "message deleted"),
+            Self::MessageReleased { message } => tracing::info!(message_id = message.0, "message released"),
             Self::LeaseLost { message, job } => {
                 tracing::warn!(message_id = message.0, job = text(job), "lease lost");
             }
@@ -163,7 +180,12 @@ impl Moment<'_> {
             Self::JobReceived { job, message, queue, waited_ms } => {
                 tracing::info!(%job, message_id = message.0, queue, waited_ms, "job received");
             }
-            Self::AttemptClaimed { job, attempt } => tracing::info!(%job, %attempt, "attempt claimed"),
+            Self::AttemptClaimed { intent } => claimed(intent),
+            Self::LaunchSent { intent: Intent { job, attempt, launch_not_after_ms, .. } } => {
+                tracing::info!(%job, %attempt, not_after_ms = launch_not_after_ms, "launch sent");
+            }
+            Self::RegisterRead { terminal } => register_read(terminal),
+            Self::Published { job } => tracing::info!(%job, "entry points published"),
             Self::Launched { job, attempt, task } => tracing::info!(%job, %attempt, %task, "task launched"),
             Self::LaunchRefused { job, attempt, refusal: Refusal::Definitive(reason) } => {
                 tracing::warn!(%job, %attempt, reason, definitive = true, "launch refused");
@@ -189,6 +211,30 @@ impl Moment<'_> {
             }
             Self::Unreadable { job, reason } => tracing::error!(%job, reason, "job left alone"),
             _ => {}
+        }
+    }
+}
+
+/// With what the audit holds claims against: who made it, and how the attempts before it were charged.
+fn claimed(intent: &Intent) {
+    let Intent { job, attempt, nonce, history, .. } = intent;
+    let platform = history.iter().filter(|past| past.budget == Budget::Platform).count();
+    let by_job = history.len() - platform;
+    tracing::info!(%job, %attempt, nonce, over_by_job = by_job, over_by_platform = platform, "attempt claimed");
+}
+
+/// With what the audit holds registers against: who wrote it, and what a dead one says of its attempts.
+fn register_read(terminal: &Terminal) {
+    let Terminal { job, nonce, outcome, .. } = terminal;
+    match outcome {
+        Outcome::Succeeded(winner) => {
+            let (attempt, task) = (winner.attempt, winner.task_arn.as_deref());
+            tracing::info!(%job, outcome = "succeeded", nonce, %attempt, task, "register read");
+        }
+        Outcome::Dead(dead) => {
+            let (code, attempts, task) =
+                (dead.failure.code, dead.attempts.len(), dead.last_task_arn.as_deref());
+            tracing::info!(%job, outcome = "dead", nonce, %code, attempts, task, "register read");
         }
     }
 }
