@@ -15,10 +15,13 @@
 //! | [`clients`] | SDK clients |
 //! | [`stack`] | all of it together |
 //! | [`pipeline`] | what a test asks of it: upload, wait, count, read records |
+//! | [`aftermath`] | what must be true once a job is over, whatever happened |
+//! | [`proxy`] | what a test puts between a process and its services |
 //! | [`demo`] | the parts of `make demo` |
 //!
 //! Where the emulator differs from AWS stands in this folder's README.
 
+pub mod aftermath;
 pub mod clients;
 pub mod controller;
 pub mod demo;
@@ -28,6 +31,7 @@ pub mod fargate;
 pub mod paths;
 pub mod pipeline;
 pub mod process;
+pub mod proxy;
 pub mod stack;
 pub mod wait;
 

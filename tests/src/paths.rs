@@ -1,6 +1,11 @@
 //! Where things lie: the checkout, its tools, the binaries of this build.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs::Permissions,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context, Result, ensure};
 
@@ -20,6 +25,24 @@ pub fn tool(relative: &str) -> Result<PathBuf> {
 /// The real clip that the demo and the tests transcode: 5 s, 1280×720, H.264 with AAC.
 pub fn clip() -> Result<PathBuf> {
     tool("media/bigbuckbunny.mp4")
+}
+
+/// Less than half a second of the real clip, 128×72, made in `folder`: the shortest real job.
+pub fn tiny_clip(folder: &Path) -> Result<Vec<u8>> {
+    let made = folder.join("tiny.mp4");
+    let mut ffmpeg = Command::new("ffmpeg");
+    ffmpeg.args(["-v", "error", "-nostdin", "-y", "-i"]).arg(clip()?);
+    ffmpeg.args(["-t", "0.4", "-vf", "scale=128:72", "-preset", "ultrafast"]).arg(&made);
+    ensure!(ffmpeg.status().context("ffmpeg")?.success(), "ffmpeg makes no short clip");
+    std::fs::read(&made).with_context(|| made.display().to_string())
+}
+
+/// A shell script in `folder` that runs as the task.
+pub fn script(folder: &Path, text: &str) -> Result<PathBuf> {
+    let path = folder.join("task.sh");
+    std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).with_context(|| path.display().to_string())?;
+    std::fs::set_permissions(&path, Permissions::from_mode(0o755)).context("an executable script")?;
+    Ok(path)
 }
 
 /// A binary of this workspace. It is looked for beside the running one, which is a test (`…/deps/`) or the demo:

@@ -95,6 +95,13 @@ impl Stack {
         Ok(answer.messages.unwrap_or_default())
     }
 
+    /// Makes a message of the jobs queue visible at once, as the end of its visibility timeout would. False: its handle
+    /// is worth nothing any more.
+    pub async fn end_visibility(&self, receipt: &str) -> bool {
+        let change = self.clients().sqs.change_message_visibility().queue_url(&self.deployment.jobs_queue);
+        change.receipt_handle(receipt).visibility_timeout(0).send().await.is_ok()
+    }
+
     /// Sends a message to the jobs queue.
     pub async fn send_job(&self, body: &str) -> Result<()> {
         let send =

@@ -3,6 +3,7 @@
 use std::{
     fmt::Write as _,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use anyhow::{Context, Result};
@@ -16,6 +17,7 @@ use crate::{
     emulator::Emulator,
     fargate::{Fargate, FargateOptions},
     process::{Process, last_lines},
+    proxy::{Interceptor, Proxy},
 };
 
 /// What a stack is to be like. The default is what ships: the real task, the shipped settings, one controller.
@@ -31,6 +33,8 @@ pub struct StackOptions {
     pub task_env: Vec<(String, String)>,
     /// More arguments for the local Fargate endpoint.
     pub fargate_args: Vec<String>,
+    /// What decides over each call of the controllers to S3, SQS and ECS; none lets them talk to those directly.
+    pub interceptor: Option<Arc<dyn Interceptor>>,
     /// Leave the controller to be started by [`Stack::start_controller`].
     pub without_controller: bool,
 }
@@ -58,6 +62,8 @@ pub struct Stack {
     /// How the controller is started.
     pub plan: ControllerPlan,
     settings: Settings,
+    environment: Vec<(String, String)>,
+    _proxies: Vec<Proxy>,
     folder: TempDir,
 }
 
@@ -86,11 +92,24 @@ impl Stack {
             logs: &logs,
         })
         .await?;
-        let env = controller::environment(&emulator.endpoint, &fargate.endpoint);
-        let plan =
-            ControllerPlan::new("controller", &deployment, &options.settings, env, folder.path(), &logs)?;
-        let settings = options.settings;
-        let mut stack = Self { controller: None, fargate, emulator, deployment, plan, settings, folder };
+        let mut environment = controller::environment(&emulator.endpoint, &fargate.endpoint);
+        let proxies = match options.interceptor {
+            Some(interceptor) => proxied(&mut environment, interceptor).await?,
+            None => Vec::new(),
+        };
+        let (settings, env) = (options.settings, environment.clone());
+        let plan = ControllerPlan::new("controller", &deployment, &settings, env, folder.path(), &logs)?;
+        let mut stack = Self {
+            controller: None,
+            fargate,
+            emulator,
+            deployment,
+            plan,
+            settings,
+            environment,
+            _proxies: proxies,
+            folder,
+        };
         if !options.without_controller {
             stack.start_controller().await?;
         }
@@ -121,9 +140,19 @@ impl Stack {
 
     /// Starts one more controller beside the first, with the same settings and a name for its files.
     pub async fn another_controller(&self, name: &str) -> Result<Process> {
-        let env = controller::environment(&self.emulator.endpoint, &self.fargate.endpoint);
+        let env = self.environment.clone();
         let (folder, logs) = (self.folder.path(), self.folder.path().join("logs"));
         ControllerPlan::new(name, &self.deployment, &self.settings, env, folder, &logs)?.start().await
+    }
+
+    /// The log files that the controllers have written: one line of JSON for each event.
+    pub fn controller_logs(&self) -> Vec<PathBuf> {
+        let logs = std::fs::read_dir(self.folder.path().join("logs")).into_iter().flatten().flatten();
+        let files = logs.map(|entry| entry.path());
+        let not_ours = |path: &PathBuf| {
+            ["emulator", "fargate"].iter().any(|name| path.file_stem() == Some(name.as_ref()))
+        };
+        files.filter(|path| path.extension() == Some("out".as_ref()) && !not_ours(path)).collect()
     }
 
     /// The controller's process.
@@ -178,6 +207,22 @@ impl Stack {
         }
         text
     }
+}
+
+/// Puts a proxy before each endpoint that decides something; metrics go their own way.
+async fn proxied(
+    environment: &mut [(String, String)],
+    interceptor: Arc<dyn Interceptor>,
+) -> Result<Vec<Proxy>> {
+    let mut proxies = Vec::new();
+    for (name, value) in environment {
+        if ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL_SQS", "AWS_ENDPOINT_URL_ECS"].contains(&name.as_str()) {
+            let proxy = Proxy::start(value, Arc::clone(&interceptor)).await?;
+            value.clone_from(&proxy.endpoint);
+            proxies.push(proxy);
+        }
+    }
+    Ok(proxies)
 }
 
 impl Drop for Stack {

@@ -1,0 +1,131 @@
+//! What must be true once a job is over, whatever was done to the pipeline meanwhile: no message lost, nothing done
+//! twice, nothing left over.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use transcode_config::contract::{Outcome, Succeeded, Terminal};
+
+use crate::Stack;
+
+/// How a job is to have ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Expected {
+    /// With a success; otherwise dead.
+    pub success: bool,
+    /// After so many attempts, each with one task.
+    pub attempts: usize,
+    /// Most dead letters. One, if it is dead; one more where a letter's answer was lost. A success has none.
+    pub letters: usize,
+}
+
+impl Expected {
+    /// One attempt, published.
+    pub const SUCCESS: Self = Self { success: true, attempts: 1, letters: 0 };
+
+    /// Dead after so many attempts, with one letter.
+    pub fn dead(attempts: usize) -> Self {
+        Self { success: false, attempts, letters: 1 }
+    }
+}
+
+impl Stack {
+    /// Waits until the job of an upload is over and its message gone, and looks at all that it left. An error says what
+    /// is not as it should be. Takes the job's dead letters out of their queue.
+    pub async fn aftermath(&self, key: &str, expected: Expected, limit: Duration) -> Result<Terminal> {
+        let terminal = self.wait_for_register(key, limit).await?;
+        self.wait_for_empty_queue(limit).await?;
+        let job = terminal.job.to_string();
+        self.wait_for("no task of the job runs", limit, async || {
+            let counters = self.fargate.counters().await?;
+            Ok((count(&counters, &job, "running") == 0).then_some(()))
+        })
+        .await?;
+
+        match &terminal.outcome {
+            Outcome::Succeeded(winner) => {
+                ensure!(expected.success, "{key} succeeded");
+                self.published_whole(key, winner).await?;
+            }
+            Outcome::Dead(dead) => {
+                ensure!(!expected.success, "{key} is dead: {}", dead.failure);
+                ensure!(
+                    dead.attempts.len() == expected.attempts,
+                    "S11: the register speaks of {} attempts",
+                    dead.attempts.len()
+                );
+            }
+        }
+        let attempts: Vec<u32> =
+            self.attempts(&terminal.job).await?.iter().map(|attempt| attempt.number()).collect();
+        let all: Vec<u32> = (1..).take(expected.attempts).collect();
+        ensure!(attempts == all, "S9: attempts {attempts:?} instead of {all:?}");
+        let counters = self.fargate.counters().await?;
+        let launched = count(&counters, &job, "launched");
+        ensure!(
+            launched == expected.attempts as u64,
+            "S7: {launched} tasks for {} attempts",
+            expected.attempts
+        );
+        ensure!(count(&counters, &job, "maxRunning") <= 1, "S6: tasks at the same time: {counters}");
+        ensure!(counters.get("leftovers") == Some(&Value::from(0)), "work folders left: {counters}");
+        let letters = self.take_letters(&job).await?;
+        let least = usize::from(!expected.success);
+        ensure!(
+            (least..=expected.letters).contains(&letters),
+            "{letters} dead letters for {key}: {expected:?}"
+        );
+        Ok(terminal)
+    }
+
+    /// S3, S4: every entry point is a copy of what the register names, and there is nothing but the winner's folder.
+    async fn published_whole(&self, key: &str, winner: &Succeeded) -> Result<()> {
+        let prefix = format!("{}{key}/", self.deployment.output_root);
+        let found = self.published(&prefix).await?;
+        for entry in &winner.entry_points {
+            let there =
+                self.read(&winner.bucket, &entry.to).await?.with_context(|| format!("no {}", entry.to))?;
+            let source = self.read(&winner.bucket, &entry.from.key).await?;
+            ensure!(Some(&there) == source.as_ref(), "{} is not the winner's", entry.to);
+        }
+        let bytes = self.read(&winner.bucket, &winner.manifest.key).await?.context("no manifest")?;
+        let manifest: Value = serde_json::from_slice(&bytes).context("the manifest")?;
+        let files = manifest.get("files").and_then(Value::as_array).context("the manifest's files")?;
+        ensure!(files.len() as u64 == winner.files, "{} of {} files listed", files.len(), winner.files);
+        let mut known: BTreeMap<String, Option<u64>> =
+            winner.entry_points.iter().map(|entry| (entry.to.clone(), Some(entry.from.size))).collect();
+        known.insert(winner.manifest.key.clone(), Some(winner.manifest.size));
+        for file in files {
+            let path = file.get("path").and_then(Value::as_str).context("a file's path")?;
+            known.insert(format!("{}{path}", winner.folder), file.get("size").and_then(Value::as_u64));
+        }
+        let found: BTreeMap<String, Option<u64>> =
+            found.into_iter().map(|(key, size)| (key, Some(size))).collect();
+        ensure!(found == known, "below {prefix} there is {found:?} and not {known:?}");
+        Ok(())
+    }
+
+    /// Takes the dead letters of a job out of their queue and counts them.
+    async fn take_letters(&self, job: &str) -> Result<usize> {
+        let mut taken = 0;
+        for letter in self.dead_letters().await? {
+            let body: Value =
+                serde_json::from_str(letter.body().unwrap_or_default()).context("a dead letter")?;
+            if body.get("job").and_then(Value::as_str) == Some(job) {
+                let queue = &self.deployment.dead_letter_queue;
+                let delete = self.clients().sqs.delete_message().queue_url(queue);
+                let handle = letter.receipt_handle().unwrap_or_default();
+                delete.receipt_handle(handle).send().await.context("DeleteMessage")?;
+                taken += 1;
+            }
+        }
+        Ok(taken)
+    }
+}
+
+/// A number that the endpoint keeps of a job.
+fn count(counters: &Value, job: &str, name: &str) -> u64 {
+    let of = counters.get("jobs").and_then(|jobs| jobs.get(job));
+    of.and_then(|counts| counts.get(name)).and_then(Value::as_u64).unwrap_or_default()
+}

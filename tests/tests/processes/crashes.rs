@@ -1,0 +1,205 @@
+//! kill -9 of the controller before and after each of its effects, one by one. The next controller must finish what was
+//! begun: no message lost, nothing done twice, nothing left over (S13, row 48 of the fault catalogue).
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use transcode_tests::{
+    Stack, StackOptions,
+    aftermath::Expected,
+    paths,
+    proxy::{Call, Interceptor, Treatment, receipts},
+};
+
+const LIMIT: Duration = Duration::from_mins(1);
+
+/// On which side of an effect the controller dies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Side {
+    /// The call never reaches the service.
+    Before,
+    /// It is carried out; its answer never reaches the controller.
+    After,
+}
+
+/// Numbers the controller's effects and kills it at one of them.
+#[derive(Debug, Default)]
+struct Killer(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// Effects so far, in order.
+    seen: Vec<String>,
+    /// Numbers of those whose answers have not come.
+    open: BTreeMap<u64, usize>,
+    /// Receives that wait for a message.
+    polls: BTreeSet<u64>,
+    /// Handle of the newest receive.
+    receipt: Option<String>,
+    /// Whom to kill, at which effect, on which side. Nobody once it is done.
+    order: Option<(Pid, usize, Side)>,
+}
+
+impl State {
+    /// Notes an effect; gives its number, counted from 0.
+    fn note(&mut self, call: &Call) -> usize {
+        self.seen.push(call.name());
+        self.seen.len() - 1
+    }
+
+    fn strike(&mut self, number: usize, side: Side) -> bool {
+        match self.order {
+            Some((pid, at, on)) if (at, on) == (number, side) => {
+                kill_process(pid, Signal::KILL).unwrap();
+                self.order = None;
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Interceptor for Killer {
+    fn request(&self, call: &Call) -> Treatment {
+        let mut state = self.0.lock().unwrap();
+        // Hints decide nothing. A receive counts only once it has handed something out.
+        if !call.changes() || call.subject.contains("events") {
+            return Treatment::Forward;
+        }
+        if call.operation == "ReceiveMessage" {
+            state.polls.insert(call.id);
+            return Treatment::Forward;
+        }
+        let number = state.note(call);
+        if state.strike(number, Side::Before) {
+            return Treatment::Drop;
+        }
+        state.open.insert(call.id, number);
+        Treatment::Forward
+    }
+
+    fn answer(&self, call: &Call, answer: &[u8]) -> bool {
+        let mut state = self.0.lock().unwrap();
+        let number = if state.polls.remove(&call.id) {
+            let Some(receipt) = receipts(answer).pop() else { return true };
+            state.receipt = Some(receipt);
+            Some(state.note(call))
+        } else {
+            state.open.remove(&call.id)
+        };
+        !number.is_some_and(|number| state.strike(number, Side::After))
+    }
+}
+
+fn options(killer: &Arc<Killer>) -> StackOptions {
+    let delays =
+        ["provisioning", "pending", "deprovisioning"].map(|phase| [format!("--{phase}-ms"), "20".to_owned()]);
+    StackOptions {
+        interceptor: Some(Arc::clone(killer) as Arc<dyn Interceptor>),
+        fargate_args: delays.concat(),
+        ..StackOptions::default()
+    }
+    .setting("jobs.retry_base_seconds", "1")
+    .setting("jobs.retry_cap_seconds", "1")
+    .setting("jobs.max_attempts", "2")
+    .setting("observe.describe_seconds", "1")
+    .setting("calls.receive_wait_seconds", "1")
+}
+
+/// One job from its upload to its end, with the controller killed at effect `number` on a side. Gives the effects.
+async fn job(
+    stack: &mut Stack,
+    killer: &Killer,
+    body: &[u8],
+    order: Option<(usize, Side)>,
+    expected: Expected,
+) -> Vec<String> {
+    let key = order.map_or("whole.mp4".to_owned(), |(number, side)| format!("{number}-{side:?}.mp4"));
+    let pid = Pid::from_raw(i32::try_from(stack.controller().unwrap().pid()).unwrap()).unwrap();
+    let polls = killer.0.lock().unwrap().polls.clone();
+    *killer.0.lock().unwrap() =
+        State { polls, order: order.map(|(number, side)| (pid, number, side)), ..State::default() };
+    stack.put_source_body(&key, body.to_vec()).await.unwrap();
+    if order.is_some() {
+        let done = async || Ok(killer.0.lock().unwrap().order.is_none().then_some(()));
+        stack.wait_for(&format!("{key}: the controller reaches the effect"), LIMIT, done).await.unwrap();
+        let dead: BTreeSet<u64> = killer.0.lock().unwrap().polls.clone();
+        stack.restart_controller().await.unwrap();
+        // A dead controller's long poll must not be what the message is handed to.
+        let over = async || Ok(dead.is_disjoint(&killer.0.lock().unwrap().polls).then_some(()));
+        stack.wait_for("the dead controller's polls end", LIMIT, over).await.unwrap();
+        // What the visibility timeout would do in ten minutes. Without effect where the message is deleted.
+        let receipt = killer.0.lock().unwrap().receipt.clone();
+        stack.end_visibility(&receipt.unwrap()).await;
+    }
+    if let Err(error) = stack.aftermath(&key, expected, LIMIT).await {
+        panic!("{key}: {error:#}\n{:#?}\n{}", killer.0.lock().unwrap().seen, stack.tails(60));
+    }
+    let state = killer.0.lock().unwrap();
+    state.seen.clone()
+}
+
+/// Kills the controller at each effect of a job's path, on both sides. `letter` is the effect that, repeated, gives a
+/// second dead letter.
+async fn each(stack: &mut Stack, killer: &Killer, body: &[u8], expected: Expected) -> Vec<String> {
+    // S3's test event of the notification's making is one message more.
+    stack.wait_for_empty_queue(LIMIT).await.unwrap();
+    let path = job(stack, killer, body, None, expected).await;
+    for number in 0..path.len() {
+        for side in [Side::Before, Side::After] {
+            let effect = &path[number];
+            if effect.starts_with("sqs:ReceiveMessage") && side == Side::Before {
+                continue;
+            }
+            // Row 10: acknowledged by the dead-letter queue, and the controller never knew: sent again.
+            let again = effect.starts_with("sqs:SendMessage") && side == Side::After
+                || !expected.success && effect.starts_with("sqs:DeleteMessage") && side == Side::Before;
+            let letters = expected.letters + usize::from(again);
+            let seen = job(stack, killer, body, Some((number, side)), Expected { letters, ..expected }).await;
+            assert_eq!(seen[..=number], path[..=number], "the path is the same up to where it was cut");
+        }
+    }
+    path
+}
+
+#[tokio::test]
+async fn killed_at_any_effect_of_a_job_that_succeeds_its_successor_publishes_it_once() {
+    let killer = Arc::new(Killer::default());
+    let mut stack = Stack::with(options(&killer).setting("jobs.default_profile", "\"audio\"")).await.unwrap();
+    let body = paths::tiny_clip(stack.folder()).unwrap();
+    let path = each(&mut stack, &killer, &body, Expected::SUCCESS).await;
+    let steps = [
+        "Receive",
+        "spec.json",
+        "000001.json",
+        "RunTask",
+        "metadata.json",
+        "manifest.mpd",
+        "master.m3u8",
+        "Delete",
+    ];
+    assert_steps(&path, &steps);
+}
+
+#[tokio::test]
+async fn killed_at_any_effect_of_a_job_that_dies_its_successor_buries_it_once() {
+    let killer = Arc::new(Killer::default());
+    let folder = tempfile::tempdir().unwrap();
+    let program = paths::script(folder.path(), "exit 16").unwrap();
+    let options = StackOptions { task_program: Some(program), ..options(&killer) };
+    let mut stack = Stack::with(options).await.unwrap();
+    let path = each(&mut stack, &killer, b"x", Expected::dead(2)).await;
+    let attempt = ["spec.json", "000001.json", "RunTask", "spec.json", "000002.json", "RunTask"];
+    assert_steps(&path, &[&["Receive"], &attempt[..], &["terminal.json", "Send", "Delete"]].concat());
+}
+
+/// The effects are these, no fewer and no more: what is not counted is not tested.
+fn assert_steps(path: &[String], steps: &[&str]) {
+    let fits =
+        path.len() == steps.len() && path.iter().zip(steps).all(|(effect, step)| effect.contains(step));
+    assert!(fits, "{path:?} instead of {steps:?}");
+}
