@@ -33,6 +33,8 @@ pub mod action;
 pub mod apply;
 pub mod attempt;
 #[cfg(feature = "aws")]
+pub mod audit;
+#[cfg(feature = "aws")]
 pub mod aws;
 #[cfg(feature = "aws")]
 pub mod cli;

@@ -1,5 +1,5 @@
 //! The tables in `docs/` are made from the code that they describe. This compares them, and with `UPDATE_DOCS=1`
-//! writes them.
+//! writes them. Of what is written by hand it checks that the tests that it names exist.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::fmt::Write;
@@ -217,10 +217,37 @@ fn capital(text: &str) -> String {
     letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
 
+/// Every `file.rs::function` of a text.
+fn named_tests(text: &str) -> Vec<(&str, &str)> {
+    let quoted = text.split('`').skip(1).step_by(2);
+    quoted
+        .filter_map(|name| name.split_once("::"))
+        .filter(|(file, _)| file.strip_suffix(".rs").is_some())
+        .collect()
+}
+
+/// Written by hand: what is promised is no table of the code. That its tests exist is checked.
+#[test]
+fn guarantees() {
+    let text = std::fs::read_to_string(paths::checkout().join("docs/guarantees.md")).unwrap();
+    for (file, function) in named_tests(&text) {
+        let source = std::fs::read_to_string(paths::checkout().join(file)).unwrap_or_default();
+        assert!(source.contains(&format!("fn {function}(")), "docs/guarantees.md: no {function} in {file}");
+    }
+    let ids = (1..=16).map(|n| format!("S{n}")).chain((1..=8).map(|n| format!("L{n}")));
+    for id in ids {
+        let row = text.lines().find(|line| line.starts_with(&format!("| {id} |")));
+        assert!(
+            row.is_some_and(|row| !named_tests(row).is_empty()),
+            "docs/guarantees.md shows nothing for {id}"
+        );
+    }
+}
+
 #[test]
 fn the_readme_links_to_them() {
     let readme = std::fs::read_to_string(paths::checkout().join("README.md")).unwrap();
-    for name in ["settings.md", "metrics.md", "exit-codes.md", "errors.md"] {
+    for name in ["settings.md", "metrics.md", "exit-codes.md", "errors.md", "guarantees.md"] {
         assert!(readme.contains(&format!("(docs/{name})")), "README.md has no link to docs/{name}");
     }
 }

@@ -9,9 +9,11 @@
 //! | `submit` | the state bucket, the job queue |
 //! | `get`, `explain` | the state bucket, the source bucket's versions, the running controller |
 //! | `redrive` | the dead-letter queue, the job queue |
+//! | `audit` | nothing: it reads logs |
 //!
 //! Results go to standard output, complaints to standard error. None of the commands needs the controller to run.
 
+mod audit;
 mod explain;
 mod get;
 mod jobs;
@@ -98,6 +100,8 @@ enum Command {
         #[command(flatten)]
         what: redrive::Redrive,
     },
+    /// Hold the job protocol's invariants against controllers' logs, and say where each message ended.
+    Audit(audit::Audit),
 }
 
 #[derive(Debug, clap::Args)]
@@ -111,6 +115,7 @@ struct Config {
 pub fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run { config } => with(&config.file, |settings| run::run(settings, &config.file)),
+        Command::Audit(what) => done(what.run()),
         Command::CheckConfig { file } => with(&file, |settings| say(&toml::to_string_pretty(&settings)?)),
         Command::Healthcheck { config } => with(&config.file, |settings| {
             let healthy = crate::http::ask_health(settings.http.listen.parse()?)?;
@@ -143,7 +148,11 @@ fn with(file: &Path, act: impl FnOnce(Settings) -> anyhow::Result<()>) -> ExitCo
             return ExitCode::from(EXIT_USAGE);
         }
     };
-    match act(settings) {
+    done(act(settings))
+}
+
+fn done(result: anyhow::Result<()>) -> ExitCode {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             complain(&format!("{error:#}"));

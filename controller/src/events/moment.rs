@@ -198,7 +198,8 @@ impl Moment<'_> {
             }
             Self::Adopted { job, attempt, task } => tracing::info!(%job, %attempt, %task, "task adopted"),
             Self::AttemptOver { job, attempt, budget, code, message } => {
-                tracing::warn!(%job, %attempt, ?budget, %code, message, "attempt over");
+                // Not `message`: the line has that name already.
+                tracing::warn!(%job, %attempt, ?budget, %code, reason = message, "attempt over");
             }
             Self::Settled { job, ending: Ending::Succeeded, job_ms } => {
                 tracing::info!(%job, job_ms, "job succeeded");

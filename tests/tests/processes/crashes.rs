@@ -163,6 +163,8 @@ async fn each(stack: &mut Stack, killer: &Killer, body: &[u8], expected: Expecte
             assert_eq!(seen[..=number], path[..=number], "the path is the same up to where it was cut");
         }
     }
+    // Killed after a delete that was carried out.
+    super::audited(stack, 1);
     path
 }
 

@@ -78,6 +78,7 @@ async fn everything_ends(fault: Treatment, letters: usize) {
         }
     }
     stack.ensure_alive().unwrap();
+    super::audited(&stack, usize::from(fault == Treatment::Reset));
     let met: BTreeSet<String> = once.met.lock().unwrap().keys().cloned().collect();
     for kind in [
         "sqs:ReceiveMessage local-transcode-jobs",

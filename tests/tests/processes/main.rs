@@ -5,3 +5,38 @@
 mod crashes;
 mod faults;
 mod rivals;
+
+use std::{path::PathBuf, process::Command};
+
+use serde_json::Value;
+use transcode_tests::{Stack, paths};
+
+/// Runs `transcode-controller audit` over logs; gives whether it is content, and its report.
+fn audit(logs: &[PathBuf]) -> (bool, Value) {
+    let program = paths::binary("transcode-controller").unwrap();
+    let output = Command::new(program).args(["audit", "--json"]).args(logs).output().unwrap();
+    (output.status.success(), serde_json::from_slice(&output.stdout).unwrap())
+}
+
+/// The controllers' own logs show no broken promise and every message settled, apart from so many whose delete was
+/// carried out and never heard of; and they would show a broken one.
+fn audited(stack: &Stack, unheard: usize) {
+    let logs = stack.controller_logs();
+    let (content, report) = audit(&logs);
+    assert!(content, "{}", report["violations"]);
+    let (settled, open): (Vec<&Value>, Vec<&Value>) =
+        report["messages"].as_array().unwrap().iter().partition(|message| {
+            ["succeeded", "dead", "ignored"].contains(&message["end"].as_str().unwrap())
+        });
+    assert!(!settled.is_empty() && open.len() == unheard, "{open:?}");
+    assert_eq!((&report["totals"]["torn"], &report["totals"]["unexplained"]), (&0.into(), &0.into()));
+    let jobs = ["succeeded", "dead"].iter().filter_map(|end| report["totals"][end].as_u64()).sum::<u64>();
+    assert!(jobs > 0, "{}", report["totals"]);
+
+    let doctored = stack.folder().join("doctored.json");
+    let text: String = logs.iter().map(|log| std::fs::read_to_string(log).unwrap()).collect();
+    let kept: Vec<&str> = text.lines().filter(|line| !line.contains("\"register read\"")).collect();
+    std::fs::write(&doctored, kept.join("\n")).unwrap();
+    let (content, report) = audit(&[doctored]);
+    assert!(!content && report["violations"][0]["invariant"] == "S1", "{}", report["violations"]);
+}

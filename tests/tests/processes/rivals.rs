@@ -45,8 +45,8 @@ async fn launched(stack: &Stack, count: u64) {
         .unwrap();
 }
 
-fn job(stack: &Stack, key: &str) -> impl Future<Output = JobKey> {
-    async move { stack.job_of(key).await.unwrap().unwrap().job }
+async fn job(stack: &Stack, key: &str) -> JobKey {
+    stack.job_of(key).await.unwrap().unwrap().job
 }
 
 #[tokio::test]
@@ -101,6 +101,7 @@ async fn a_controller_stopped_for_longer_than_a_visibility_timeout_comes_back_an
     }
     stack.ensure_alive().unwrap();
     second.ensure_running().unwrap();
+    super::audited(&stack, 0);
 }
 
 /// Keeps every receipt handle that is given out.
@@ -162,4 +163,5 @@ async fn two_controllers_that_are_handed_the_same_messages_over_and_over_run_eac
     }
     stack.ensure_alive().unwrap();
     second.ensure_running().unwrap();
+    super::audited(&stack, 0);
 }

@@ -1,0 +1,363 @@
+//! What the logs have said so far, and the predicates over it.
+
+use std::collections::BTreeMap;
+
+use super::{
+    line::{Line, Register, Said},
+    report::{End, Totals},
+};
+
+/// Most jobs, and most messages, that are remembered at a time.
+pub(super) const MAX_KNOWN: usize = 200_000;
+
+/// Most violations that are kept in words; the others are counted.
+const MAX_VIOLATIONS: usize = 1000;
+
+/// By how much a launch may be logged after its deadline: between the decision and its line lies no call.
+const LAUNCH_SLACK_MS: u64 = 1000;
+
+/// A promise that the logs show to be broken.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Violation {
+    /// Which: `S1`, …
+    pub invariant: &'static str,
+    /// In which log.
+    pub file: String,
+    /// On which line.
+    pub line: u64,
+    /// What happened.
+    pub text: String,
+}
+
+/// A job. Numbers of processes say who has read, and done, what.
+#[derive(Debug, Default)]
+struct Job {
+    register: Option<Register>,
+    register_read_by: u64,
+    published_by: u64,
+    /// By attempt number: who claimed it, and its task.
+    claims: BTreeMap<u64, String>,
+    tasks: BTreeMap<u64, String>,
+}
+
+/// A message.
+#[derive(Debug, Default)]
+pub(super) struct Message {
+    pub(super) jobs: Vec<String>,
+    /// When it was received last.
+    held_at: u64,
+    /// When it was deleted last, and as what.
+    gone: Option<(u64, End)>,
+    /// When it was last given back, put aside or lost.
+    left: Option<(u64, End)>,
+    /// The process that holds it, or held it last.
+    held_by: u64,
+    parked: bool,
+    /// Jobs whose dead letter was acknowledged on its behalf, and to which process.
+    lettered: Vec<(String, u64)>,
+}
+
+/// Everything that the logs have said.
+#[derive(Debug, Default)]
+pub struct Book {
+    jobs: BTreeMap<String, Job>,
+    pub(super) messages: BTreeMap<String, Message>,
+    pub(super) violations: Vec<Violation>,
+    pub(super) totals: Totals,
+    file: String,
+    line: u64,
+    process: u64,
+    max_attempts: Option<u64>,
+    max_platform: Option<u64>,
+}
+
+impl Book {
+    /// A log begins: what follows was said by another process.
+    pub(super) fn begin(&mut self, file: &str) {
+        file.clone_into(&mut self.file);
+        self.totals.files += 1;
+        self.process += 1;
+    }
+
+    /// Takes a line in.
+    pub(super) fn line(&mut self, number: u64, line: Line) {
+        self.line = number;
+        self.totals.lines += 1;
+        match line {
+            Line::Torn => self.totals.torn += 1,
+            Line::Other => self.totals.other += 1,
+            Line::Said(at, said) => self.said(at.unwrap_or(0), said),
+        }
+    }
+
+    fn said(&mut self, at: u64, said: Said) {
+        match said {
+            Said::Started { attempts, platform } => {
+                self.process += 1;
+                self.totals.processes += 1;
+                self.max_attempts = self.max_attempts.max(attempts);
+                self.max_platform = self.max_platform.max(platform);
+            }
+            Said::Limit { platform: false, to } => self.max_attempts = self.max_attempts.max(Some(to)),
+            Said::Limit { platform: true, to } => self.max_platform = self.max_platform.max(Some(to)),
+            Said::Received { message, jobs } => self.received(message, jobs, at),
+            Said::Asked { message, job } => {
+                if let Some(known) = self.messages.get_mut(&message)
+                    && !known.jobs.contains(&job)
+                {
+                    known.jobs.push(job);
+                }
+            }
+            Said::Parked { message } => self.moved(&message, End::Parked, at),
+            Said::Released { message } => self.moved(&message, End::Released, at),
+            Said::Lost { message } => self.moved(&message, End::Lost, at),
+            Said::Deleted { message } => self.deleted(&message, at),
+            Said::Lettered { message, job } => {
+                let process = self.process;
+                if let Some(known) = self.messages.get_mut(&message) {
+                    known.lettered.push((job, process));
+                }
+            }
+            Said::Claimed { job, attempt, nonce, by_job, by_platform } => {
+                self.claimed(&job, attempt, &nonce, by_job, by_platform);
+            }
+            Said::Sent { job, attempt, not_after_ms } => {
+                if at > not_after_ms.saturating_add(LAUNCH_SLACK_MS) {
+                    let late = at - not_after_ms;
+                    self.violated(
+                        "S7",
+                        format!("job {job}: attempt {attempt} launched {late} ms after its deadline"),
+                    );
+                }
+                self.begun_after_the_register(&job, attempt, "launched");
+            }
+            Said::Launched { job, attempt, task } => self.launched(&job, attempt, &task),
+            Said::Register { job, register } => self.register(&job, register),
+            Said::Published { job } => {
+                let process = self.process;
+                self.job(&job).published_by = process;
+            }
+            Said::Settled { job, success } => self.settled(&job, success),
+        }
+    }
+
+    fn violated(&mut self, invariant: &'static str, text: String) {
+        self.totals.violations += 1;
+        if self.violations.len() < MAX_VIOLATIONS {
+            let (file, line) = (self.file.clone(), self.line);
+            self.violations.push(Violation { invariant, file, line, text });
+        }
+    }
+
+    /// A job, remembered from now on. Where there is no room, the decided ones are forgotten.
+    fn job(&mut self, key: &str) -> &mut Job {
+        if self.jobs.len() >= MAX_KNOWN && !self.jobs.contains_key(key) {
+            let all = self.jobs.len();
+            self.jobs.retain(|_, job| job.register.is_none());
+            if self.jobs.len() == all {
+                self.jobs.clear();
+            }
+            self.totals.forgotten += (all - self.jobs.len()) as u64;
+        }
+        self.jobs.entry(key.to_owned()).or_default()
+    }
+
+    fn received(&mut self, id: String, jobs: u64, at: u64) {
+        if self.messages.len() >= MAX_KNOWN && !self.messages.contains_key(&id) {
+            let all = self.messages.len();
+            let totals = &mut self.totals;
+            self.messages.retain(|_, message| {
+                let end = message.end();
+                if end.settled() {
+                    totals.count(end);
+                }
+                !end.settled()
+            });
+            if self.messages.len() == all {
+                self.messages.clear();
+            }
+            self.totals.forgotten += (all - self.messages.len()) as u64;
+        }
+        let process = self.process;
+        let message = self.messages.entry(id).or_default();
+        message.held_by = process;
+        if jobs == 0 {
+            message.jobs.clear();
+        }
+        message.to(End::Held, at);
+    }
+
+    fn moved(&mut self, id: &str, end: End, at: u64) {
+        let Some(message) = self.messages.get_mut(id) else { return };
+        match end {
+            End::Parked => message.parked = true,
+            // Putting aside is giving back for later.
+            End::Released if message.parked => return,
+            _ => {}
+        }
+        message.to(end, at);
+    }
+
+    /// S1, S15.
+    fn deleted(&mut self, id: &str, at: u64) {
+        // Received before the log begins: nothing can be said.
+        let Some(message) = self.messages.get(id).filter(|message| message.held_by == self.process) else {
+            self.totals.unexplained += 1;
+            return;
+        };
+        let mut wrong = Vec::new();
+        if message.parked {
+            wrong.push(("S15", format!("message {id} was put aside and is deleted")));
+        }
+        let mut success = !message.jobs.is_empty();
+        let mut dead = false;
+        for key in &message.jobs {
+            let job = self.jobs.get(key);
+            let read = job.filter(|job| job.register_read_by == self.process);
+            match read.and_then(|job| Some((job, job.register.as_ref()?))) {
+                None => wrong
+                    .push(("S1", format!("message {id} deleted before the register of job {key} was read"))),
+                Some((job, register)) if register.success => {
+                    if job.published_by != self.process {
+                        wrong.push(("S1", format!("message {id} deleted before job {key} was published")));
+                    }
+                }
+                Some(_) => {
+                    (success, dead) = (false, true);
+                    if !message.lettered.contains(&(key.clone(), self.process)) {
+                        let text = format!(
+                            "message {id} deleted before the dead letter of job {key} was acknowledged"
+                        );
+                        wrong.push(("S1", text));
+                    }
+                }
+            }
+        }
+        let end = match (success, dead) {
+            (_, true) => End::Dead,
+            (true, _) => End::Succeeded,
+            _ => End::Ignored,
+        };
+        if let Some(message) = self.messages.get_mut(id) {
+            message.to(end, at);
+        }
+        for (invariant, text) in wrong {
+            self.violated(invariant, text);
+        }
+    }
+
+    /// S5, S6, S9, S10, S12.
+    fn claimed(&mut self, key: &str, attempt: u64, nonce: &str, by_job: u64, by_platform: u64) {
+        let over = by_job.saturating_add(by_platform);
+        if over.saturating_add(1) != attempt {
+            let text =
+                format!("job {key}: attempt {attempt} is claimed and {over} before it are said to be over");
+            self.violated("S5", text);
+        }
+        for (invariant, spent, most) in
+            [("S9", by_job, self.max_attempts), ("S10", by_platform, self.max_platform)]
+        {
+            if most.is_some_and(|most| spent >= most) {
+                let text = format!(
+                    "job {key}: attempt {attempt} is claimed after {spent} failures; the budget is used up"
+                );
+                self.violated(invariant, text);
+            }
+        }
+        self.begun_after_the_register(key, attempt, "claimed");
+        let before = self.job(key).claims.entry(attempt).or_insert_with(|| nonce.to_owned()).clone();
+        if before != nonce {
+            self.violated(
+                "S6",
+                format!("job {key}: attempt {attempt} is claimed by {before} and by {nonce}"),
+            );
+        }
+    }
+
+    fn begun_after_the_register(&mut self, key: &str, attempt: u64, what: &str) {
+        let process = self.process;
+        let job = self.job(key);
+        if job.register.is_some() && job.register_read_by == process {
+            self.violated("S12", format!("job {key}: attempt {attempt} {what} after the register was read"));
+        }
+    }
+
+    /// S7.
+    fn launched(&mut self, key: &str, attempt: u64, task: &str) {
+        let before = self.job(key).tasks.entry(attempt).or_insert_with(|| task.to_owned()).clone();
+        if before != task {
+            self.violated("S7", format!("job {key}: attempt {attempt} has the tasks {before} and {task}"));
+        }
+    }
+
+    /// S2, S11.
+    fn register(&mut self, key: &str, register: Register) {
+        let process = self.process;
+        let job = self.job(key);
+        job.register_read_by = process;
+        let claims = job.claims.keys().next_back().copied().unwrap_or(0);
+        let mut wrong = Vec::new();
+        if !register.success {
+            if register.code.is_none() {
+                wrong.push(("S11", format!("job {key} is dead without a code")));
+            }
+            if register.attempts.unwrap_or(0) < claims {
+                wrong.push((
+                    "S11",
+                    format!("job {key} is dead and its register leaves out attempts: {claims} were made"),
+                ));
+            }
+            if register.task.is_none() && !job.tasks.is_empty() {
+                wrong.push((
+                    "S11",
+                    format!("job {key} is dead and its register names no task, though there was one"),
+                ));
+            }
+        }
+        match &job.register {
+            Some(before) if before.nonce != register.nonce => {
+                let text =
+                    format!("job {key} has two registers, of {} and of {}", before.nonce, register.nonce);
+                wrong.push(("S2", text));
+            }
+            _ => job.register = Some(register),
+        }
+        for (invariant, text) in wrong {
+            self.violated(invariant, text);
+        }
+    }
+
+    /// S12.
+    fn settled(&mut self, key: &str, success: bool) {
+        let word = |success| if success { "a success" } else { "dead" };
+        let register = self.job(key).register.as_ref().map(|register| register.success);
+        if let Some(decided) = register.filter(|decided| *decided != success) {
+            let text =
+                format!("job {key} is settled as {} and its register says {}", word(success), word(decided));
+            self.violated("S12", text);
+        }
+    }
+}
+
+impl Message {
+    /// Notes an end, or a receipt. Logs of several controllers are read one after the other: their times count.
+    fn to(&mut self, end: End, at: u64) {
+        let newest = match end {
+            End::Held => {
+                self.held_at = self.held_at.max(at);
+                return;
+            }
+            settled if settled.settled() => &mut self.gone,
+            _ => &mut self.left,
+        };
+        if newest.is_none_or(|(before, _)| at >= before) {
+            *newest = Some((at, end));
+        }
+    }
+
+    /// Where it is. What is deleted is not given back, nor its lease lost; it may be received again, as a copy.
+    pub(super) fn end(&self) -> End {
+        let since = |end: &(u64, End)| end.0 >= self.held_at;
+        self.gone.filter(since).or(self.left.filter(since)).map_or(End::Held, |(_, end)| end)
+    }
+}

@@ -1,0 +1,189 @@
+//! One line of a log, as far as the audit understands it.
+
+use aws_smithy_types::{DateTime, date_time::Format};
+use serde_json::Value;
+
+/// What a line says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Said {
+    /// A process has begun, with these limits.
+    Started {
+        attempts: Option<u64>,
+        platform: Option<u64>,
+    },
+    /// A limit was changed by a reload.
+    Limit {
+        platform: bool,
+        to: u64,
+    },
+    /// A message that was not held was received; it asks for so many jobs.
+    Received {
+        message: String,
+        jobs: u64,
+    },
+    /// It asks for this job.
+    Asked {
+        message: String,
+        job: String,
+    },
+    Parked {
+        message: String,
+    },
+    Released {
+        message: String,
+    },
+    Lost {
+        message: String,
+    },
+    Deleted {
+        message: String,
+    },
+    Lettered {
+        message: String,
+        job: String,
+    },
+    /// An attempt is claimed, after so many others were charged to the job and to the platform.
+    Claimed {
+        job: String,
+        attempt: u64,
+        nonce: String,
+        by_job: u64,
+        by_platform: u64,
+    },
+    /// RunTask is sent, not after this moment.
+    Sent {
+        job: String,
+        attempt: u64,
+        not_after_ms: u64,
+    },
+    Launched {
+        job: String,
+        attempt: u64,
+        task: String,
+    },
+    Register {
+        job: String,
+        register: Register,
+    },
+    Published {
+        job: String,
+    },
+    /// A job is settled, as a success or dead.
+    Settled {
+        job: String,
+        success: bool,
+    },
+}
+
+/// The register as it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Register {
+    pub(super) success: bool,
+    pub(super) nonce: String,
+    pub(super) code: Option<String>,
+    pub(super) attempts: Option<u64>,
+    pub(super) task: Option<String>,
+}
+
+/// What became of a line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Line {
+    /// Understood, with its time (ms since 1970), where it has one.
+    Said(Option<u64>, Said),
+    /// Of no concern here, or of another version.
+    Other,
+    /// No JSON object: torn, cut off, or of another program.
+    Torn,
+}
+
+/// Reads a line. Any bytes give an answer.
+pub(super) fn parse(bytes: &[u8]) -> Line {
+    let Ok(Value::Object(fields)) = serde_json::from_slice::<Value>(bytes) else { return Line::Torn };
+    let fields = Fields(&fields);
+    match fields.said() {
+        Some(said) => Line::Said(fields.time(), said),
+        None => Line::Other,
+    }
+}
+
+struct Fields<'a>(&'a serde_json::Map<String, Value>);
+
+impl Fields<'_> {
+    fn text(&self, name: &str) -> Option<String> {
+        self.0.get(name)?.as_str().map(str::to_owned)
+    }
+
+    /// A number, or a text that is one.
+    fn number(&self, name: &str) -> Option<u64> {
+        let value = self.0.get(name)?;
+        value.as_u64().or_else(|| value.as_str()?.parse().ok())
+    }
+
+    fn time(&self) -> Option<u64> {
+        let text = self.text("timestamp")?;
+        let millis = DateTime::from_str(&text, Format::DateTime).ok()?.to_millis().ok()?;
+        u64::try_from(millis).ok()
+    }
+
+    /// None where a field is missing: a line of another version proves nothing.
+    fn said(&self) -> Option<Said> {
+        let (job, message) = (|| self.text("job"), || self.text("message_id"));
+        Some(match self.text("message")?.as_str() {
+            "controller started" => {
+                let (attempts, platform) =
+                    (self.number("max_attempts"), self.number("max_platform_attempts"));
+                Said::Started { attempts, platform }
+            }
+            "setting changed" => {
+                let platform = match self.text("key")?.as_str() {
+                    "jobs.max_attempts" => false,
+                    "jobs.max_platform_attempts" => true,
+                    _ => return None,
+                };
+                Said::Limit { platform, to: self.number("new")? }
+            }
+            "message received" => Said::Received { message: message()?, jobs: self.number("jobs")? },
+            "job received" => Said::Asked { message: message()?, job: job()? },
+            "message parked" => Said::Parked { message: message()? },
+            "message released" => Said::Released { message: message()? },
+            "lease lost" => Said::Lost { message: message()? },
+            "message deleted" => Said::Deleted { message: message()? },
+            "message dead-lettered" => Said::Lettered { message: message()?, job: job()? },
+            "attempt claimed" => Said::Claimed {
+                job: job()?,
+                attempt: self.number("attempt")?,
+                nonce: self.text("nonce")?,
+                by_job: self.number("over_by_job")?,
+                by_platform: self.number("over_by_platform")?,
+            },
+            "launch sent" => Said::Sent {
+                job: job()?,
+                attempt: self.number("attempt")?,
+                not_after_ms: self.number("not_after_ms")?,
+            },
+            "task launched" => {
+                Said::Launched { job: job()?, attempt: self.number("attempt")?, task: self.text("task")? }
+            }
+            "register read" => Said::Register { job: job()?, register: self.register()? },
+            "entry points published" => Said::Published { job: job()? },
+            "job succeeded" => Said::Settled { job: job()?, success: true },
+            "job dead" => Said::Settled { job: job()?, success: false },
+            _ => return None,
+        })
+    }
+
+    fn register(&self) -> Option<Register> {
+        let success = match self.text("outcome")?.as_str() {
+            "succeeded" => true,
+            "dead" => false,
+            _ => return None,
+        };
+        Some(Register {
+            success,
+            nonce: self.text("nonce")?,
+            code: self.text("code"),
+            attempts: self.number("attempts"),
+            task: self.text("task"),
+        })
+    }
+}

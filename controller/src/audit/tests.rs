@@ -1,0 +1,186 @@
+use std::fmt::Write;
+
+use super::{Book, End, Report};
+
+/// A log of these events, a second apart.
+fn log(events: &[&str]) -> String {
+    let mut text = String::new();
+    for (second, event) in events.iter().enumerate() {
+        writeln!(text, "{{\"timestamp\":\"2026-01-01T00:00:{second:02}.5Z\",\"level\":\"INFO\",{event}}}")
+            .unwrap();
+    }
+    text
+}
+
+fn audit(logs: &[&str]) -> Report {
+    let mut book = Book::default();
+    for (number, log) in logs.iter().enumerate() {
+        book.read(&format!("log-{number}"), log.as_bytes()).unwrap();
+    }
+    book.report()
+}
+
+fn broken(report: &Report) -> Vec<&'static str> {
+    report.violations.iter().map(|violation| violation.invariant).collect()
+}
+
+const START: &str = r#""message":"controller started","max_attempts":2,"max_platform_attempts":2"#;
+const RECEIVED: &str = r#""message":"message received","message_id":"m","jobs":1"#;
+const ASKED: &str = r#""message":"job received","message_id":"m","job":"j""#;
+const CLAIMED: &str = r#""message":"attempt claimed","job":"j","attempt":"1","nonce":"a/1","over_by_job":0,"over_by_platform":0"#;
+const AGAIN: &str = r#""message":"attempt claimed","job":"j","attempt":"2","nonce":"a/2","over_by_job":1,"over_by_platform":0"#;
+/// 2026-01-01T00:05:00Z.
+const SENT: &str = r#""message":"launch sent","job":"j","attempt":"1","not_after_ms":1767225900000"#;
+const LAUNCHED: &str = r#""message":"task launched","job":"j","attempt":"1","task":"t1""#;
+const WON: &str =
+    r#""message":"register read","job":"j","outcome":"succeeded","nonce":"n","attempt":"1","task":"t1""#;
+const DEAD: &str = r#""message":"register read","job":"j","outcome":"dead","nonce":"n","code":"CRASHED","attempts":1,"task":"t1""#;
+const PUBLISHED: &str = r#""message":"entry points published","job":"j""#;
+const LETTERED: &str = r#""message":"message dead-lettered","message_id":"m","job":"j""#;
+const DELETED: &str = r#""message":"message deleted","message_id":"m""#;
+const SUCCEEDED: &str = r#""message":"job succeeded","job":"j""#;
+
+const GOOD: &[&str] = &[START, RECEIVED, ASKED, CLAIMED, SENT, LAUNCHED, WON, PUBLISHED, DELETED, SUCCEEDED];
+const LOST: &[&str] = &[START, RECEIVED, ASKED, CLAIMED, SENT, LAUNCHED, DEAD, LETTERED, DELETED];
+
+/// A path without one of its steps.
+fn without<'a>(path: &[&'a str], step: &str) -> Vec<&'a str> {
+    path.iter().copied().filter(|event| *event != step).collect()
+}
+
+/// A path with one of its steps replaced.
+fn with<'a>(path: &[&'a str], step: &str, by: &'a str) -> Vec<&'a str> {
+    path.iter().map(|event| if *event == step { by } else { event }).collect()
+}
+
+#[test]
+fn an_ordinary_path_breaks_nothing_and_its_message_is_settled() {
+    for (path, end) in [(GOOD, End::Succeeded), (LOST, End::Dead)] {
+        let report = audit(&[&log(path)]);
+        assert_eq!(broken(&report), [""; 0], "{report:?}");
+        assert_eq!(report.messages.iter().map(|message| message.end).collect::<Vec<_>>(), [end]);
+        assert_eq!((report.totals.torn, report.totals.unexplained), (0, 0));
+    }
+}
+
+#[test]
+fn each_broken_promise_is_named() {
+    let other_claim = CLAIMED.replace("a/1", "b/1");
+    let other_task = LAUNCHED.replace("t1", "t2");
+    let other_register = WON.replace("\"n\"", "\"o\"");
+    let late = SENT.replace("1767225900000", "1767225600000");
+    let skipped = AGAIN.replace("\"over_by_job\":1", "\"over_by_job\":0");
+    let spent = AGAIN.replace("\"attempt\":\"2\"", "\"attempt\":\"3\"").replace("_job\":1", "_job\":2");
+    let platform = spent.replace("_job\":2", "_job\":0").replace("_platform\":0", "_platform\":2");
+    let mute = DEAD.replace(",\"task\":\"t1\"", "");
+    let short = DEAD.replace("\"attempts\":1", "\"attempts\":0");
+    let uncoded = DEAD.replace("\"code\":\"CRASHED\",", "");
+    let otherwise = SUCCEEDED.replace("job succeeded", "job dead");
+    let parked = r#""message":"message parked","message_id":"m","reason":"unknown""#;
+    let insert = |path: &[&'static str], after: &str, event: &str| {
+        let events: Vec<String> = path
+            .iter()
+            .flat_map(|known| {
+                let more = (*known == after).then(|| event.to_owned());
+                std::iter::once((*known).to_owned()).chain(more)
+            })
+            .collect();
+        log(&events.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    for (invariant, text) in [
+        ("S1", log(&without(GOOD, WON))),
+        ("S1", log(&without(GOOD, PUBLISHED))),
+        ("S1", log(&without(LOST, LETTERED))),
+        ("S2", insert(GOOD, WON, &other_register)),
+        ("S5", insert(GOOD, LAUNCHED, &skipped)),
+        ("S6", insert(GOOD, CLAIMED, &other_claim)),
+        ("S7", insert(GOOD, LAUNCHED, &other_task)),
+        ("S7", log(&with(GOOD, SENT, &late))),
+        ("S9", insert(GOOD, LAUNCHED, &spent)),
+        ("S10", insert(GOOD, LAUNCHED, &platform)),
+        ("S11", log(&with(LOST, DEAD, &mute))),
+        ("S11", log(&with(LOST, DEAD, &short))),
+        ("S11", log(&with(LOST, DEAD, &uncoded))),
+        ("S12", insert(GOOD, PUBLISHED, AGAIN)),
+        ("S12", log(&with(GOOD, SUCCEEDED, &otherwise))),
+        ("S15", insert(GOOD, RECEIVED, parked)),
+    ] {
+        let report = audit(&[&text]);
+        assert_eq!(broken(&report), [invariant], "{text}\n{report:?}");
+        assert!(report.text().contains(&format!("violation {invariant} log-0:")), "{}", report.text());
+        assert!(report.text().ends_with("violations=1\n"), "{}", report.text());
+    }
+}
+
+#[test]
+fn what_one_process_has_read_another_has_not() {
+    // The second controller deletes on the strength of what the first has read.
+    let second = log(&[START, RECEIVED, ASKED, DELETED]);
+    assert_eq!(broken(&audit(&[&log(GOOD), &second])), ["S1"]);
+    // The same within one file, where it has started again.
+    let both: Vec<&str> = GOOD.iter().chain(&[START, RECEIVED, ASKED, DELETED]).copied().collect();
+    assert_eq!(broken(&audit(&[&log(&both)])), ["S1"]);
+    let right: Vec<&str> =
+        GOOD.iter().chain(&[START, RECEIVED, ASKED, WON, PUBLISHED, DELETED]).copied().collect();
+    assert_eq!(broken(&audit(&[&log(&right)])), [""; 0]);
+}
+
+#[test]
+fn a_delete_in_one_log_outlives_a_lost_lease_in_another_but_not_a_later_receipt() {
+    let at =
+        |second: u32, event: &str| format!("{{\"timestamp\":\"2026-01-01T00:01:{second:02}Z\",{event}}}\n");
+    let lost = at(1, RECEIVED) + &at(40, r#""message":"lease lost","message_id":"m""#);
+    let path = [RECEIVED, ASKED, WON, PUBLISHED, DELETED];
+    let settled: String = (20..).zip(path).map(|(second, event)| at(second, event)).collect();
+    for logs in [[lost.as_str(), &settled], [&settled, &lost]] {
+        assert_eq!(
+            audit(&logs).messages.iter().map(|message| message.end).collect::<Vec<_>>(),
+            [End::Succeeded]
+        );
+    }
+    let copy = at(50, RECEIVED);
+    for logs in [[copy.as_str(), &settled], [&settled, &copy]] {
+        assert_eq!(audit(&logs).messages.iter().map(|message| message.end).collect::<Vec<_>>(), [End::Held]);
+    }
+}
+
+#[test]
+fn every_message_is_somewhere() {
+    let text = log(&[
+        START,
+        RECEIVED,
+        r#""message":"message received","message_id":"p","jobs":0"#,
+        r#""message":"message parked","message_id":"p""#,
+        r#""message":"message released","message_id":"p""#,
+        r#""message":"message received","message_id":"r","jobs":1"#,
+        r#""message":"message released","message_id":"r""#,
+        r#""message":"message received","message_id":"l","jobs":1"#,
+        r#""message":"lease lost","message_id":"l""#,
+        r#""message":"message received","message_id":"t","jobs":0"#,
+        r#""message":"message deleted","message_id":"t""#,
+        r#""message":"message deleted","message_id":"from before""#,
+    ]);
+    let report = audit(&[&text]);
+    let ends: Vec<_> =
+        report.messages.iter().map(|message| (message.message.as_str(), message.end)).collect();
+    let expected =
+        [("l", End::Lost), ("m", End::Held), ("p", End::Parked), ("r", End::Released), ("t", End::Ignored)];
+    assert_eq!(ends, expected);
+    assert_eq!((broken(&report), report.totals.unexplained), (vec![], 1));
+}
+
+#[test]
+fn torn_lines_strange_fields_and_bytes_that_are_no_text_are_counted_and_harm_nothing() {
+    let mut bytes = log(GOOD).into_bytes();
+    bytes.extend_from_slice(
+        b"{\"message\":\"message deleted\",\"message_id\":7}\n[1]\n\xff\xfe{\n\n{\"message\":\"attempt clai",
+    );
+    let mut long = vec![b'x'; 3 << 20];
+    long.push(b'\n');
+    let mut book = Book::default();
+    book.read("a", long.as_slice()).unwrap();
+    book.read("b", bytes.as_slice()).unwrap();
+    let report = book.report();
+    assert_eq!((report.totals.torn, report.totals.other, report.totals.lines), (4, 1, GOOD.len() as u64 + 5));
+    assert_eq!((broken(&report), report.totals.succeeded), (vec![], 1));
+}
