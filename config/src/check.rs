@@ -111,6 +111,12 @@ fn leases(settings: &Settings, found: &mut Findings) {
 fn launches(settings: &Settings, found: &mut Findings) {
     let launch = &settings.launch;
     found.require((1..=5000).contains(&launch.max_tasks), "launch.max_tasks", "1–5000");
+    let largest = launch.oom_sizes.iter().map(|(cpu, _)| *cpu).chain([launch.cpu]).max().unwrap_or(0);
+    found.require(
+        launch.max_vcpu == 0 || u64::from(launch.max_vcpu) * 1024 >= u64::from(largest),
+        "launch.max_vcpu",
+        format!("must let one task of the largest size run ({largest} CPU units), or be 0"),
+    );
     found.require(
         fargate_size(launch.cpu, launch.memory_mib),
         "launch.memory_mib",
@@ -141,6 +147,17 @@ fn launches(settings: &Settings, found: &mut Findings) {
         "above 0, at most 20 (RunTask's limit for the account)",
     );
     found.require((1..=100).contains(&launch.burst), "launch.burst", "1–100");
+    found.require(
+        launch.breaker_jobs == 0 || (3..=1000).contains(&launch.breaker_jobs),
+        "launch.breaker_jobs",
+        "3–1000, or 0 for none: one or two bad uploads are nothing unusual",
+    );
+    found.require(
+        (10..=3600).contains(&launch.breaker_probe_seconds),
+        "launch.breaker_probe_seconds",
+        "10–3600",
+    );
+    found.require((1..=86_400).contains(&launch.spot_pause_seconds), "launch.spot_pause_seconds", "1–86400");
 }
 
 fn jobs(settings: &Settings, found: &mut Findings) {
@@ -158,6 +175,12 @@ fn jobs(settings: &Settings, found: &mut Findings) {
         settings.observe.heartbeat_stale_seconds >= 150,
         "observe.heartbeat_stale_seconds",
         "at least 150: a task stops itself 120 s after its last heartbeat",
+    );
+    found.require(
+        settings.observe.no_progress_seconds > 2 * settings.observe.heartbeat_stale_seconds
+            && settings.observe.no_progress_seconds <= 86_400,
+        "observe.no_progress_seconds",
+        "above twice observe.heartbeat_stale_seconds (without a heartbeat there is no progress to see), at most 86400",
     );
 }
 
@@ -180,6 +203,16 @@ fn calls(settings: &Settings, found: &mut Findings) {
         "at least calls.attempt_seconds",
     );
     found.require((1..=512).contains(&calls.concurrency), "calls.concurrency", "1–512");
+    for (key, rate) in [
+        ("calls.reads_per_second", calls.reads_per_second),
+        ("calls.stops_per_second", calls.stops_per_second),
+    ] {
+        found.require(
+            rate.is_finite() && (0.1..=20.0).contains(&rate),
+            key,
+            "0.1–20 (the account's limit for reads)",
+        );
+    }
     found.require((1..=3600).contains(&settings.metrics.period_seconds), "metrics.period_seconds", "1–3600");
     found.require(
         (1..=110).contains(&settings.drain.timeout_seconds),

@@ -118,6 +118,10 @@ pub struct ClusterSettings {
     pub assign_public_ip: bool,
     /// Fargate platform version.
     pub platform_version: String,
+    /// Log group of the tasks; empty where there is none.
+    pub log_group: String,
+    /// Prefix of their log streams.
+    pub log_stream_prefix: String,
 }
 
 /// How tasks are launched.
@@ -128,6 +132,8 @@ pub struct LaunchSettings {
     pub paused: bool,
     /// Most tasks at a time.
     pub max_tasks: u32,
+    /// Most vCPU at a time; 0 sets no limit.
+    pub max_vcpu: u32,
     /// CPU units.
     pub cpu: u32,
     /// Memory, MiB.
@@ -140,6 +146,12 @@ pub struct LaunchSettings {
     pub oom_sizes: Vec<(u32, u32)>,
     /// On-demand or Spot.
     pub capacity: Capacity,
+    /// Attempts of a job that Spot may refuse or take back.
+    pub spot_attempts: u32,
+    /// Jobs that have waited longer go on-demand; 0 never.
+    pub spot_max_age_seconds: u64,
+    /// How long all go on-demand after Spot had no capacity.
+    pub spot_pause_seconds: u64,
     /// How long after the intent RunTask may be sent.
     pub deadline_seconds: u64,
     /// Allowed difference of clocks.
@@ -150,6 +162,10 @@ pub struct LaunchSettings {
     pub burst: u32,
     /// Pause for all launches after a capacity refusal.
     pub cooldown_seconds: u64,
+    /// Jobs that fail one after the other before launching stops; 0 never.
+    pub breaker_jobs: u32,
+    /// Time between the launches that are made all the same.
+    pub breaker_probe_seconds: u64,
 }
 
 /// How jobs are tried.
@@ -196,6 +212,8 @@ pub struct ObserveSettings {
     pub start_timeout_seconds: u64,
     /// Heartbeat staleness.
     pub heartbeat_stale_seconds: u64,
+    /// Longest time that a living task may get nowhere.
+    pub no_progress_seconds: u64,
     /// From StopTask to STOPPED.
     pub stop_timeout_seconds: u64,
     /// Orphans.
@@ -203,7 +221,7 @@ pub struct ObserveSettings {
 }
 
 /// Limits of calls to AWS.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CallSettings {
     /// TCP and TLS.
@@ -216,6 +234,10 @@ pub struct CallSettings {
     pub concurrency: u32,
     /// Long poll.
     pub receive_wait_seconds: u64,
+    /// Reads from ECS a second.
+    pub reads_per_second: f64,
+    /// StopTask calls a second.
+    pub stops_per_second: f64,
 }
 
 /// CloudWatch.

@@ -42,7 +42,9 @@ pub async fn apply<Q: Queue, C: Cluster, S: Store>(action: Action, ports: &Ports
                 .map(|view| Fact::TaskSeen(Box::new(view)))
                 .chain([Fact::Resynced { complete: true }])
                 .collect(),
-            Err(_) => vec![Fact::Resynced { complete: false }],
+            Err(error) => {
+                vec![Fact::DescribeFailed { tasks: Vec::new(), error }, Fact::Resynced { complete: false }]
+            }
         },
         Action::Resolve => vec![match ports.cluster.task_definition().await {
             Ok(task_definition) => Fact::Resolved { task_definition },

@@ -10,13 +10,13 @@
 //! The last case leans on two promises of the task: it writes its first heartbeat *before* it looks at its launch
 //! deadline and for a newer attempt, and it stops working when it could not write a heartbeat for 120 s.
 
-use transcode_config::contract::FailureCode;
+use transcode_config::contract::{FailureCode, TaskState};
 
 use crate::{
     clock::{Ms, Now},
     job::{AttemptState, Job},
     mutant::on,
-    outcome::{Ended, classify, stop_reason},
+    outcome::{Ended, classify, stop_reason, unproven},
     policy::Policy,
     task_view::{TaskArn, TaskStatus},
     tasks::TaskRecord,
@@ -100,7 +100,9 @@ impl Case<'_> {
             return self.over_if_read_after(*at, ended);
         }
         if self.now.wall < self.attempt.intent.launch_not_after_ms || on(9) {
-            return Verdict::Launch { not_before: self.attempt.launch_retry_at };
+            return self
+                .earlier_alive()
+                .unwrap_or(Verdict::Launch { not_before: self.attempt.launch_retry_at });
         }
         let at = if on(10) { self.now.mono } else { self.silent_at().max(self.stale_at()) };
         if self.now.mono < at {
@@ -111,6 +113,25 @@ impl Case<'_> {
         }
         let message = "no task came up before the launch deadline";
         self.over_if_read_after(at, Ended::without_word(FailureCode::LaunchExpired, message, None))
+    }
+
+    /// S6 with clocks further apart than the skew margin: an earlier attempt that ended without ECS' word may have come
+    /// up after all. It wrote its first heartbeat before it looked for a newer attempt, so either it finds this one's
+    /// claim and ends, or its heartbeat lay there before the claim did: it is looked for once more, now that the claim
+    /// is there. While one is heard of, nothing is launched.
+    fn earlier_alive(&self) -> Option<Verdict> {
+        let mut doubtful = self.attempt.intent.history.iter().filter(|past| unproven(past)).peekable();
+        doubtful.peek()?;
+        if !self.read_since(self.attempt.known_at) {
+            return Some(Verdict::Inspect);
+        }
+        let signs = doubtful.filter_map(|past| self.attempt.earlier.get(&past.attempt));
+        let working = signs.filter(|it| it.heartbeat.state == TaskState::Working);
+        let until = working.map(|it| it.seen_at + self.policy.heartbeat_stale).max()?;
+        (self.now.mono < until).then_some(Verdict::Wait {
+            until,
+            why: "an earlier attempt gave a sign of life; making sure that it is over",
+        })
     }
 
     fn with_tasks(&self) -> Verdict {
@@ -176,7 +197,11 @@ impl Case<'_> {
         if told && task.stopped_at.is_none() {
             return match self.overdue(task) {
                 // A bucket that cannot be read shows no heartbeats either: silence counts only when it was listened to.
-                Ok((at, stop_reason::NO_HEARTBEAT)) if !self.read_since(at) && !on(12) => Verdict::Inspect,
+                Ok((at, stop_reason::NO_HEARTBEAT | stop_reason::NO_PROGRESS))
+                    if !self.read_since(at) && !on(12) =>
+                {
+                    Verdict::Inspect
+                }
                 Ok((_, reason)) => stop(reason),
                 Err(until) => Verdict::Wait { until, why: "the task is alive" },
             };
@@ -200,7 +225,7 @@ impl Case<'_> {
     fn overdue(&self, task: &TaskRecord) -> Result<(Ms, &'static str), Ms> {
         let now = self.now.mono;
         let status = task.view.as_ref().map_or(TaskStatus::Starting, |view| view.status);
-        let mut deadlines = Vec::with_capacity(2);
+        let mut deadlines = Vec::with_capacity(3);
         // A heartbeat is as good a sign of a start as ECS' word, which may be late.
         if status == TaskStatus::Starting && self.attempt.heartbeat.is_none() {
             let at = task.known_at + self.policy.start_timeout;
@@ -213,6 +238,10 @@ impl Case<'_> {
             deadlines.push((running_at + self.policy.max_run + 900_000, stop_reason::RUN_TIMEOUT));
             let alive_at = self.attempt.heartbeat_at.max(running_at);
             deadlines.push((alive_at + 2 * self.policy.heartbeat_stale, stop_reason::NO_HEARTBEAT));
+            if self.attempt.heartbeat.as_ref().is_some_and(|beat| beat.state == TaskState::Working) {
+                let moved_at = self.attempt.progress_at.max(running_at);
+                deadlines.push((moved_at + self.policy.no_progress, stop_reason::NO_PROGRESS));
+            }
         }
         match deadlines.iter().find(|(at, _)| now >= *at) {
             Some(passed) => Ok(*passed),

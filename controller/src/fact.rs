@@ -63,6 +63,8 @@ pub struct Snapshot {
     pub intent: Option<Intent>,
     /// That attempt's heartbeat.
     pub heartbeat: Option<Heartbeat>,
+    /// Heartbeats of earlier attempts of which ECS never said that they ended ([`crate::outcome::unproven`]).
+    pub earlier: Vec<Heartbeat>,
     /// The register.
     pub terminal: Option<Terminal>,
 }
@@ -145,7 +147,7 @@ pub enum Fact {
     TaskSeen(Box<TaskView>),
     /// DescribeTasks does not know it (yet, or any more).
     TaskMissing(TaskArn),
-    /// DescribeTasks failed for these.
+    /// DescribeTasks failed for these; or, without any, the list did.
     DescribeFailed {
         /// Which.
         tasks: Vec<TaskArn>,

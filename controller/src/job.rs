@@ -37,6 +37,24 @@ pub struct AttemptState {
     pub heartbeat: Option<Heartbeat>,
     /// When that was first seen (monotonic), or when the attempt became known.
     pub heartbeat_at: Ms,
+    /// When its stage or its percentage was first seen to be what it is (monotonic).
+    pub progress_at: Ms,
+    /// When the attempt became known (monotonic): its claim was there by then.
+    pub known_at: Ms,
+    /// Attempts before it that ended without ECS' word, by their heartbeats: should one of them have come up after
+    /// all, that shows.
+    pub earlier: BTreeMap<Attempt, Earlier>,
+    /// Its end has been told to the breaker.
+    pub told: bool,
+}
+
+/// An attempt that is held to be over, and its last sign of life.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Earlier {
+    /// Its newest heartbeat.
+    pub heartbeat: Heartbeat,
+    /// When that was first seen (monotonic).
+    pub seen_at: Ms,
 }
 
 /// A job.
@@ -62,8 +80,8 @@ pub struct Job {
     pub unreadable: Option<String>,
     /// A call for it is under way, since when.
     pub call: Option<Ms>,
-    /// That call claims an attempt: the job holds a slot already.
-    pub claiming: bool,
+    /// That call claims an attempt of so many CPU units: the job holds its slot already.
+    pub claiming: Option<u32>,
     /// No call before this.
     pub retry_at: Ms,
     /// Failed calls in a row.
@@ -86,7 +104,7 @@ impl Job {
             published: false,
             unreadable: None,
             call: None,
-            claiming: false,
+            claiming: None,
             retry_at: 0,
             failures: 0,
             inspect_at: now,

@@ -66,10 +66,18 @@ impl Lease {
         self.deadline.saturating_sub(policy.lease_margin)
     }
 
+    /// How long it can be put aside now: a value above what is left of the 12 h is an error.
+    pub fn put_aside(&self, policy: &Policy, now: Ms) -> Ms {
+        policy.park.min(self.left(now))
+    }
+
+    fn left(&self, now: Ms) -> Ms {
+        (self.received_at + VISIBILITY_CAP).saturating_sub(CAP_MARGIN).saturating_sub(now)
+    }
+
     /// How far it can be extended now; none near the 12 h cap: then it is let go, comes back, and is adopted (row 6).
     pub fn extension(&self, policy: &Policy, now: Ms) -> Option<Ms> {
-        let left = (self.received_at + VISIBILITY_CAP).saturating_sub(CAP_MARGIN).saturating_sub(now);
-        let wanted = policy.visibility.min(left);
+        let wanted = policy.visibility.min(self.left(now));
         (now + wanted > self.deadline + 1000).then_some(wanted)
     }
 }

@@ -10,12 +10,13 @@ use transcode_config::contract::{Attempt, JobKey};
 
 use crate::{
     action::Action,
+    breaker::Breaker,
     clock::{Ms, Now},
     fact::{MessageId, QueueName},
     job::Job,
     lease::Lease,
+    limiter::{Lane, Limiter},
     message::Rules,
-    mutant::on,
     policy::Policy,
     task_view::TaskArn,
     tasks::TaskRecord,
@@ -86,10 +87,16 @@ pub struct Ledger {
     pub task_definition: Option<String>,
     /// No RunTask before this: ECS refused for rate, capacity, quota or configuration.
     pub cooldown_until: Ms,
+    /// What ECS said then, in one line.
+    pub cooldown_reason: String,
     /// Refused launches in a row.
     pub refusals: usize,
-    /// When the launch allowance is full again (generic cell rate algorithm).
-    pub launch_tat: Ms,
+    /// Spot had no capacity lately: until then (monotonic) claims ask for on-demand.
+    pub spot_refused_until: Ms,
+    /// Rates of the calls to ECS.
+    pub limiter: Limiter,
+    /// Whether launching is worth it.
+    pub breaker: Breaker,
     /// The process is ending.
     pub draining: bool,
 }
@@ -109,8 +116,11 @@ impl Ledger {
             resolve: Periodic::default(),
             task_definition: None,
             cooldown_until: 0,
+            cooldown_reason: String::new(),
             refusals: 0,
-            launch_tat: 0,
+            spot_refused_until: 0,
+            limiter: Limiter::default(),
+            breaker: Breaker::default(),
             draining: false,
         }
     }
@@ -121,22 +131,29 @@ impl Ledger {
             Action::Receive { queue, max } => {
                 self.receiving.entry(queue.clone()).or_default().call = Some((*max, now.mono));
             }
-            Action::Resync => self.resync.call = true,
+            Action::Resync => {
+                self.resync.call = true;
+                // The list's pages, and the descriptions of what is on them.
+                let pages = 1 + self.tasks.len() as u64 / 100;
+                self.limiter.take(Lane::Read, 2 * pages, policy, now.mono);
+            }
             Action::Resolve => self.resolve.call = true,
             Action::Inspect { job } | Action::Bury { job, .. } | Action::Publish { job, .. } => {
                 self.begin_job(job, now);
             }
-            Action::Intend { spec, .. } => {
+            Action::Intend { spec, intent } => {
                 self.begin_job(&spec.job, now);
+                self.breaker.claimed(policy, now.mono);
                 if let Some(job) = self.jobs.get_mut(&spec.job) {
-                    job.claiming = true;
+                    job.claiming = Some(intent.variant.cpu);
                 }
             }
             Action::Launch { intent } => {
                 self.begin_job(&intent.job, now);
-                self.launch_tat = self.launch_tat.max(now.mono) + policy.launch_interval;
+                self.limiter.take(Lane::Launch, 1, policy, now.mono);
             }
             Action::Describe { tasks } => {
+                self.limiter.take(Lane::Read, 1, policy, now.mono);
                 for arn in tasks {
                     if let Some(record) = self.tasks.get_mut(arn) {
                         record.describe_call = true;
@@ -144,6 +161,7 @@ impl Ledger {
                 }
             }
             Action::Stop { task, .. } => {
+                self.limiter.take(Lane::Stop, 1, policy, now.mono);
                 if let Some(record) = self.tasks.get_mut(task) {
                     record.stop_call = true;
                 }
@@ -167,24 +185,10 @@ impl Ledger {
         }
     }
 
-    /// Tasks that run, may run or are about to: what the limit is held against. Counted anew each time from what
-    /// ECS said and from attempts whose launch has no answer yet; there is no counter that could leak.
-    pub fn tasks_in_flight(&self, policy: &Policy, now: Now) -> usize {
-        let known = self.tasks.values().filter(|task| !task.gone(policy, now.mono)).count();
-        let unknown = self
-            .jobs
-            .values()
-            .filter(|job| (job.claiming && !on(26)) || job.may_come_up(policy, now.mono))
-            .count();
-        known + unknown
-    }
-
     /// When the rate allows a launch (monotonic), with `planned` launches planned before it and not begun yet. Not
     /// later than now: it is allowed.
     pub fn launch_allowed_at(&self, policy: &Policy, planned: u64, now: Now) -> Ms {
-        let burst = policy.launch_interval.saturating_mul(policy.launch_burst.saturating_sub(1));
-        let tat = self.launch_tat.max(now.mono) + policy.launch_interval.saturating_mul(planned);
-        tat.saturating_sub(burst).max(self.cooldown_until)
+        self.limiter.allowed_at(Lane::Launch, planned, policy, now.mono).max(self.cooldown_until)
     }
 
     /// Notes a task of a job. Says whether it was unknown.

@@ -14,7 +14,8 @@
 //! # Reading order
 //! [`message`] (what a body asks for) → [`fact`], [`action`] (the vocabulary) → [`ledger`] with [`lease`], [`job`],
 //! [`tasks`] (what is known) → [`absorb`] (how facts change it) → [`mod@plan`] with [`attempt`] (is it proven over?),
-//! [`outcome`] (how did it end?), [`policy`] (the numbers) → [`reconciler`] (one turn of the loop). All of that is pure.
+//! [`outcome`] (how did it end?), [`policy`] (the numbers), [`usage`], [`limiter`] and [`breaker`] (is there room, is it
+//! too fast, is it any use?) → [`reconciler`] (one turn of the loop). All of that is pure.
 //! Around it: [`ports`] (what is asked of the world), [`apply`], and the adapters.
 //!
 //! # Invariants
@@ -25,7 +26,9 @@
 //! | S5 | attempt n+1 starts only when n is proven over and the register is absent | `attempt.rs`, `plan/jobs.rs` |
 //! | S7 | `RunTask` for (j, n, variant) is byte-identical each time and never sent after its deadline | `aws/run_task.rs` |
 //! | S9, S10 | budgets are counted from the attempt objects, the platform's apart | `policy.rs`, the intent's history |
+//! | S6 | one task works on a job, however far clocks are apart | `attempt.rs` |
 //! | S12 | the register outranks ECS | `plan/jobs.rs` |
+//! | L6 | calls keep to their rates, and slow down for throttles | `limiter.rs` |
 //! | S15 | an unknown version is parked, never deleted or overwritten | `message/`, `absorb.rs` |
 
 pub mod absorb;
@@ -36,6 +39,7 @@ pub mod attempt;
 pub mod audit;
 #[cfg(feature = "aws")]
 pub mod aws;
+pub mod breaker;
 #[cfg(feature = "aws")]
 pub mod cli;
 pub mod clock;
@@ -46,6 +50,8 @@ pub mod http;
 pub mod job;
 pub mod lease;
 pub mod ledger;
+pub mod limiter;
+pub mod log_link;
 pub mod message;
 #[cfg(feature = "mutants")]
 pub mod mutant;
@@ -62,3 +68,4 @@ pub mod reconciler;
 pub mod run;
 pub mod task_view;
 pub mod tasks;
+pub mod usage;

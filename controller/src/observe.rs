@@ -1,11 +1,12 @@
 //! From facts and plans to moments: what people see of the loop. It reads the ledger and changes nothing.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use transcode_config::contract::{JobKey, Outcome, Terminal};
 
 use crate::{
     action::Action,
+    breaker::Trouble,
     clock::{Ms, Now},
     events::{Ending, Events, Moment},
     fact::{Fact, Incoming, MessageId},
@@ -26,6 +27,14 @@ pub struct Watch {
     pub events: Arc<Events>,
     /// Health and notes.
     pub status: Arc<Status>,
+    told: Mutex<Told>,
+}
+
+/// What has been told of the ledger's state, so that a change is told once.
+#[derive(Debug, Default)]
+struct Told {
+    cooldown_until: Ms,
+    breaker: Option<Trouble>,
 }
 
 impl Observer for Watch {
@@ -101,11 +110,36 @@ impl Observer for Watch {
                 self.events.emit(Moment::Parked { message: &lease.message, reason });
             }
         }
+        self.changes(ledger, policy, now);
         self.status.turned(ledger.resync.done, ledger.draining, tasks, plan, now);
     }
 }
 
 impl Watch {
+    /// Tells both of everything.
+    pub fn new(events: Arc<Events>, status: Arc<Status>) -> Self {
+        Self { events, status, told: Mutex::default() }
+    }
+
+    /// Pauses and the breaker are states of the ledger: what is told is their change.
+    fn changes(&self, ledger: &Ledger, policy: &Policy, now: Now) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if ledger.cooldown_until > now.mono.max(told.cooldown_until) {
+            let (for_ms, reason) = (ledger.cooldown_until - now.mono, ledger.cooldown_reason.as_str());
+            self.events.emit(Moment::CooldownBegun { for_ms, reason });
+        }
+        told.cooldown_until = told.cooldown_until.max(ledger.cooldown_until);
+        let breaker = ledger.breaker.open(policy);
+        match breaker {
+            Some(trouble) if told.breaker != breaker => {
+                self.events.emit(Moment::BreakerOpened { trouble, jobs: policy.breaker_jobs });
+            }
+            None if told.breaker.is_some() => self.events.emit(Moment::BreakerClosed),
+            _ => {}
+        }
+        told.breaker = breaker;
+    }
+
     fn task(&self, view: &TaskView, ledger: &Ledger) {
         let Some(identity) = &view.identity else {
             if !ledger.foreign.contains(&view.arn) {

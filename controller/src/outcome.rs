@@ -18,6 +18,8 @@ pub mod stop_reason {
     pub const START_TIMEOUT: &str = "transcode-operator: did not start in time";
     /// It ran longer than it may (L3).
     pub const RUN_TIMEOUT: &str = "transcode-operator: ran longer than the job may";
+    /// It is alive and gets nowhere.
+    pub const NO_PROGRESS: &str = "transcode-operator: no progress";
     /// Its heartbeat stands still.
     pub const NO_HEARTBEAT: &str = "transcode-operator: no heartbeat";
     /// ECS does not know it any more; the stop makes sure (S5).
@@ -55,9 +57,15 @@ impl Ended {
     }
 }
 
+/// Whether an attempt may have ended without ECS' word: silence was its only sign. Some that are named here were seen
+/// ended all the same; for them one more look is one read too many.
+pub fn unproven(past: &PastAttempt) -> bool {
+    matches!(past.code, FailureCode::TaskLost | FailureCode::LaunchExpired)
+}
+
 /// Sorts the end of a task whose process has ended while the register is absent.
 pub fn classify(view: &TaskView, heartbeat: Option<&Heartbeat>) -> Ended {
-    let failure = own_word(heartbeat)
+    let failure = own_word(heartbeat, view)
         .or_else(|| before_start(view))
         .or_else(|| stopped_by(view))
         .or_else(|| container(view))
@@ -78,13 +86,12 @@ fn budget(code: FailureCode) -> Budget {
     if platform && !on(25) { Budget::Platform } else { Budget::Job }
 }
 
-/// What the task's last heartbeat says.
-fn own_word(heartbeat: Option<&Heartbeat>) -> Option<Failure> {
+/// What the task's last heartbeat says. One that was told to stop does not know why: whoever stopped it does.
+fn own_word(heartbeat: Option<&Heartbeat>, view: &TaskView) -> Option<Failure> {
     match &heartbeat?.state {
         TaskState::Failed { failure } => Some(failure.clone()),
-        TaskState::Interrupted => {
-            Some(Failure::new(FailureCode::Interrupted, "the task was stopped from outside"))
-        }
+        TaskState::Interrupted => stopped_by(view)
+            .or_else(|| Some(Failure::new(FailureCode::Interrupted, "the task was stopped from outside"))),
         TaskState::Finished => Some(Failure::new(
             FailureCode::Internal,
             "the task says that it finished, and there is no register",
@@ -115,6 +122,10 @@ fn stopped_by(view: &TaskView) -> Option<Failure> {
             stop_reason::RUN_TIMEOUT => {
                 Some(Failure::new(FailureCode::RunTimeExceeded, "the attempt ran longer than the job may"))
             }
+            stop_reason::NO_PROGRESS => Some(Failure::new(
+                FailureCode::EncoderStalled,
+                "the task was alive, made no progress for too long and was stopped",
+            )),
             stop_reason::NO_HEARTBEAT | stop_reason::LOST => Some(Failure::new(
                 FailureCode::TaskLost,
                 "the task's heartbeat stood still and it was stopped",

@@ -7,18 +7,26 @@ use transcode_config::{
     contract::{Budget, Capacity, FailureCode, JobKey, PastAttempt, Variant},
 };
 
-use crate::{clock::Ms, fact::QueueName, mutant::on};
+use crate::{
+    clock::Ms,
+    fact::QueueName,
+    limiter::{Lane, Rate},
+    log_link::LogStreams,
+    mutant::on,
+};
 
 /// SQS gives a message up after 12 h in total from its receive, however often it is extended.
 pub const VISIBILITY_CAP: Ms = 12 * 3_600_000;
 
-/// Numbers only; made from the settings, replaced as a whole on reload.
+/// Numbers and names; made from the settings, replaced as a whole on reload.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
     /// Job queues with their weights.
     pub queues: BTreeMap<QueueName, u32>,
     /// Most tasks at a time.
     pub max_tasks: usize,
+    /// Most CPU units at a time (1024 = one vCPU).
+    pub max_cpu: u64,
     /// Nothing is received or launched.
     pub paused: bool,
     /// What the first attempt asks for.
@@ -27,6 +35,12 @@ pub struct Policy {
     pub disk_percent: u64,
     /// Sizes after running out of memory: CPU units, MiB.
     pub oom_sizes: Vec<(u32, u32)>,
+    /// Attempts of a job that Spot may refuse or take back.
+    pub spot_attempts: usize,
+    /// Jobs that have waited longer ask for on-demand.
+    pub spot_max_age: Ms,
+    /// How long all claims ask for on-demand after Spot had no capacity.
+    pub spot_pause: Ms,
     /// How long after the intent RunTask may be sent.
     pub launch_deadline: Ms,
     /// Allowed difference of clocks.
@@ -35,6 +49,14 @@ pub struct Policy {
     pub launch_interval: Ms,
     /// Launches in a burst.
     pub launch_burst: u64,
+    /// Average time between StopTask calls.
+    pub stop_interval: Ms,
+    /// Average time between reads from ECS.
+    pub read_interval: Ms,
+    /// Jobs that fail one after the other before launching stops; 0 never.
+    pub breaker_jobs: usize,
+    /// Time between the claims that are made all the same.
+    pub breaker_probe: Ms,
     /// First pause of all launches after a refusal; doubles up to `call_retry_cap`.
     pub cooldown: Ms,
     /// Attempts charged to the job.
@@ -61,6 +83,8 @@ pub struct Policy {
     pub start_timeout: Ms,
     /// Heartbeat staleness.
     pub heartbeat_stale: Ms,
+    /// Longest time that a living task may get nowhere.
+    pub no_progress: Ms,
     /// From StopTask to STOPPED.
     pub stop_timeout: Ms,
     /// Orphans.
@@ -71,6 +95,19 @@ pub struct Policy {
     pub call_retry_cap: Ms,
     /// Messages held at most. Above it nothing is received: jobs that wait for their next attempt hold messages too.
     pub max_leases: usize,
+    /// Where tasks log, where that is known.
+    pub logs: Option<LogStreams>,
+}
+
+/// What the choice of capacity and size depends on beside the attempts before.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Circumstances {
+    /// Size of the source in bytes, where it is known.
+    pub source_bytes: Option<u64>,
+    /// How long ago the job was asked for.
+    pub age: Ms,
+    /// Spot had no capacity lately.
+    pub spot_refused: bool,
 }
 
 impl From<&Settings> for Policy {
@@ -80,6 +117,7 @@ impl From<&Settings> for Policy {
         Self {
             queues: settings.queues.iter().map(|(name, queue)| (name.clone(), queue.weight)).collect(),
             max_tasks,
+            max_cpu: if launch.max_vcpu == 0 { u64::MAX } else { u64::from(launch.max_vcpu) * 1024 },
             variant: Variant {
                 capacity: launch.capacity,
                 cpu: launch.cpu,
@@ -89,10 +127,20 @@ impl From<&Settings> for Policy {
             paused: launch.paused,
             disk_percent: launch.disk_percent_of_source,
             oom_sizes: launch.oom_sizes.clone(),
+            spot_attempts: launch.spot_attempts as usize,
+            spot_max_age: match launch.spot_max_age_seconds {
+                0 => Ms::MAX,
+                seconds => seconds * 1000,
+            },
+            spot_pause: launch.spot_pause_seconds * 1000,
             launch_deadline: launch.deadline_seconds * 1000,
             clock_skew: launch.clock_skew_seconds * 1000,
             launch_interval: interval(launch.per_second),
             launch_burst: u64::from(launch.burst),
+            stop_interval: interval(settings.calls.stops_per_second),
+            read_interval: interval(settings.calls.reads_per_second),
+            breaker_jobs: launch.breaker_jobs as usize,
+            breaker_probe: launch.breaker_probe_seconds * 1000,
             cooldown: launch.cooldown_seconds * 1000,
             max_attempts: jobs.max_attempts as usize,
             max_platform_attempts: jobs.max_platform_attempts as usize,
@@ -106,16 +154,18 @@ impl From<&Settings> for Policy {
             resync_every: observe.resync_seconds * 1000,
             start_timeout: observe.start_timeout_seconds * 1000,
             heartbeat_stale: observe.heartbeat_stale_seconds * 1000,
+            no_progress: observe.no_progress_seconds * 1000,
             stop_timeout: observe.stop_timeout_seconds * 1000,
             orphan_grace: observe.orphan_grace_seconds * 1000,
             call_retry_base: 1000,
             call_retry_cap: 60_000,
             max_leases: max_tasks * 3 + 10,
+            logs: LogStreams::of(&settings.cluster),
         }
     }
 }
 
-/// Milliseconds between launches for a rate that the settings' check has found to be above 0 and at most 20.
+/// Milliseconds between calls for a rate that the settings' check has found to be above 0 and at most 20.
 #[allow(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -153,22 +203,35 @@ impl Policy {
         wait - jitter % (wait / 2 + 1)
     }
 
-    /// What the next attempt asks for, given the source's size and how the earlier attempts ended: on-demand once Spot
-    /// has been refused or taken back, and the next size for each time that memory ran out.
-    pub fn variant_after(&self, attempts: &[PastAttempt], source_bytes: Option<u64>) -> Variant {
-        let refused = |past: &PastAttempt| {
+    /// The rate of a lane. Bursts of stops and reads are two seconds' worth: describing everything after a restart
+    /// must not take minutes, and the account has a hundred for all.
+    pub fn rate(&self, lane: Lane) -> Rate {
+        let of = |interval: Ms| Rate { interval, burst: (2000 / interval.max(1)).max(1) };
+        match lane {
+            Lane::Launch => Rate { interval: self.launch_interval, burst: self.launch_burst },
+            Lane::Stop => of(self.stop_interval),
+            Lane::Read => of(self.read_interval),
+        }
+    }
+
+    /// What the next attempt asks for, given how the earlier attempts ended: on-demand once Spot has been refused or
+    /// taken back often enough, has had no capacity for anybody, or the job has waited for long; and the next size for
+    /// each time that memory ran out. The claim pins it, so whatever changes later, its launch stays the same (S7).
+    pub fn variant_after(&self, attempts: &[PastAttempt], now: Circumstances) -> Variant {
+        let refused = |past: &&PastAttempt| {
             past.budget == Budget::Platform
                 && matches!(past.code, FailureCode::LaunchRefused | FailureCode::Interrupted)
         };
         let mut variant = self.variant.clone();
-        if attempts.iter().any(refused) {
+        let taken = attempts.iter().filter(refused).count();
+        if now.spot_refused || now.age > self.spot_max_age || taken >= self.spot_attempts {
             variant.capacity = Capacity::Fargate;
         }
         let grown = attempts.iter().filter(|past| past.code == FailureCode::OutOfMemory).count();
         if let Some((cpu, memory)) = self.oom_sizes.iter().take(grown).next_back() {
             (variant.cpu, variant.memory_mib) = (*cpu, *memory);
         }
-        variant.ephemeral_gib = variant.ephemeral_gib.or_else(|| self.ephemeral_for(source_bytes?));
+        variant.ephemeral_gib = variant.ephemeral_gib.or_else(|| self.ephemeral_for(now.source_bytes?));
         variant
     }
 

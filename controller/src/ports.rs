@@ -88,7 +88,8 @@ pub trait Cluster: Send + Sync + 'static {
 
 /// The state bucket and, for settling, the output bucket.
 pub trait Store: Send + Sync + 'static {
-    /// Newest intent, its heartbeat and, read last, the register.
+    /// Newest intent, its heartbeat, those of earlier attempts that ended without ECS' word, and, read last, the
+    /// register.
     fn inspect(&self, job: &JobKey) -> impl Future<Output = Result<Snapshot, InspectError>> + Send;
     /// Creates the specification and then the intent, each unless it exists, and gives back the intent that is there.
     /// `Err`: either may have been written.

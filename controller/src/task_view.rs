@@ -59,6 +59,8 @@ pub struct TaskView {
     pub container_reason: Option<String>,
     /// Whether it has ever been RUNNING (`startedAt` is set).
     pub started: bool,
+    /// CPU units that it has (1024 = one vCPU), where ECS says.
+    pub cpu: Option<u32>,
 }
 
 impl TaskView {

@@ -20,6 +20,7 @@ pub(super) fn view(task: &Task, ours: &str) -> Option<TaskView> {
         exit_code: container.and_then(Container::exit_code),
         container_reason: container.and_then(Container::reason).map(str::to_owned),
         started: task.started_at().is_some(),
+        cpu: task.cpu().and_then(|units| units.parse().ok()),
     })
 }
 
@@ -95,6 +96,7 @@ mod tests {
             .stop_code(TaskStopCode::EssentialContainerExited)
             .stopped_reason("Essential container in task exited")
             .started_at(DateTime::from_secs(1))
+            .cpu("2048")
             .containers(Container::builder().name("proxy").exit_code(0).build())
             .containers(
                 Container::builder().name("task").exit_code(137).reason("OutOfMemoryError: …").build(),
@@ -112,6 +114,7 @@ mod tests {
             exit_code: Some(137),
             container_reason: Some("OutOfMemoryError: …".into()),
             started: true,
+            cpu: Some(2048),
         };
         assert_eq!(view(&ended, "task"), Some(expected));
     }

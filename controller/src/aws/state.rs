@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     fact::{CallError, Class, Snapshot},
+    outcome::unproven,
     ports::{InspectError, Store},
 };
 
@@ -152,6 +153,19 @@ impl S3Store {
         if expected { Ok(intent) } else { Err(strange(&key)) }
     }
 
+    async fn read_heartbeat(
+        &self,
+        job: &JobKey,
+        attempt: Attempt,
+    ) -> Result<Option<Heartbeat>, InspectError> {
+        let key = Layout::of(job).heartbeat(attempt);
+        let heartbeat: Option<Heartbeat> = self.read(&key).await?;
+        if heartbeat.as_ref().is_some_and(|beat| beat.job != *job || beat.attempt != attempt) {
+            return Err(strange(&key));
+        }
+        Ok(heartbeat)
+    }
+
     async fn read_register(&self, job: &JobKey) -> Result<Option<Terminal>, InspectError> {
         let key = Layout::of(job).terminal();
         let terminal: Option<Terminal> = self.read(&key).await?;
@@ -173,13 +187,12 @@ impl Store for S3Store {
     async fn inspect(&self, job: &JobKey) -> Result<Snapshot, InspectError> {
         let mut snapshot = Snapshot::default();
         if let Some(attempt) = self.newest(job).await.map_err(InspectError::Call)? {
-            snapshot.intent = Some(self.read_intent(job, attempt).await?);
-            let key = Layout::of(job).heartbeat(attempt);
-            let heartbeat: Option<Heartbeat> = self.read(&key).await?;
-            if heartbeat.as_ref().is_some_and(|beat| beat.job != *job || beat.attempt != attempt) {
-                return Err(strange(&key));
+            let intent = self.read_intent(job, attempt).await?;
+            snapshot.heartbeat = self.read_heartbeat(job, attempt).await?;
+            for past in intent.history.iter().filter(|past| unproven(past)) {
+                snapshot.earlier.extend(self.read_heartbeat(job, past.attempt).await?);
             }
-            snapshot.heartbeat = heartbeat;
+            snapshot.intent = Some(intent);
         }
         // Last, so that "absent" is true of a moment after everything above: an attempt that was over by then has
         // not won.

@@ -58,6 +58,8 @@ pub enum Metric {
     Launches,
     /// Launches refused.
     LaunchesRefused,
+    /// Launching has stopped.
+    BreakerOpen,
     /// Attempts that did not win.
     AttemptsOver,
     /// Tasks adopted.
@@ -99,6 +101,7 @@ impl Metric {
         Self::Attempts,
         Self::Launches,
         Self::LaunchesRefused,
+        Self::BreakerOpen,
         Self::AttemptsOver,
         Self::Adopted,
         Self::JobsSucceeded,
@@ -139,6 +142,8 @@ impl Metric {
             Self::Attempts => count("Attempts", "attempts claimed"),
             Self::Launches => count("Launches", "tasks launched"),
             Self::LaunchesRefused => count("LaunchesRefused", "RunTask calls that gave no task"),
+            Self::BreakerOpen => row("BreakerOpen", Unit::Count, Gauge,
+                "1 while launching has stopped because one job after the other fails"),
             Self::AttemptsOver => count("AttemptsOver", "attempts that ended without winning"),
             Self::Adopted => count("Adopted", "tasks found that this controller had not launched"),
             Self::JobsSucceeded => count("JobsSucceeded", "jobs published"),

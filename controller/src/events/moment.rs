@@ -4,6 +4,7 @@ use transcode_config::contract::{Attempt, Budget, FailureCode, Intent, JobKey, O
 
 use super::{metric::Metric, registry::Registry};
 use crate::{
+    breaker::Trouble,
     clock::Ms,
     fact::{CallError, Class, MessageId, Refusal},
     ports::Depth,
@@ -71,6 +72,10 @@ pub enum Moment<'a> {
     Stopped { task: &'a TaskArn, job: Option<&'a JobKey>, reason: &'a str },
     /// All launches pause.
     CooldownBegun { for_ms: Ms, reason: &'a str },
+    /// One job after the other fails: only one is launched now and then.
+    BreakerOpened { trouble: Trouble, jobs: usize },
+    /// A job got through: launching goes on.
+    BreakerClosed,
     /// The list of tasks was read.
     Resynced { complete: bool, tasks: usize },
     /// SQS' estimates of a queue.
@@ -115,6 +120,8 @@ impl Moment<'_> {
                 }
             }
             Self::MetricsDropped { periods } => registry.add(M::MetricsDropped, *periods),
+            Self::BreakerOpened { .. } => registry.set(M::BreakerOpen, 1.0),
+            Self::BreakerClosed => registry.set(M::BreakerOpen, 0.0),
             other => {
                 if let Some(metric) = other.counter() {
                     registry.add(metric, 1);
@@ -154,6 +161,8 @@ impl Moment<'_> {
             Self::DrainBegun { leases, tasks } => tracing::info!(leases, tasks, "drain begun"),
             Self::DrainEnded { complete } => tracing::info!(complete, "drain ended"),
             Self::CooldownBegun { for_ms, reason } => tracing::warn!(for_ms, reason, "launches pause"),
+            Self::BreakerOpened { trouble, jobs } => tracing::error!(%trouble, jobs, "breaker opened"),
+            Self::BreakerClosed => tracing::info!("breaker closed"),
             Self::MetricsDropped { periods } => tracing::warn!(periods, "metrics dropped"),
             Self::ForeignTask { task } => tracing::warn!(%task, "foreign task left alone"),
             Self::Stopped { task, job, reason } => {

@@ -36,7 +36,9 @@ fn next(message: &MessageId, lease: &Lease, policy: &Policy, ledger: &Ledger, no
     let named = lease.named(message);
     let jobs = match &lease.content {
         Content::Parked(_) if on(2) => return Some(Action::Delete { lease: named }),
-        Content::Parked(_) => return Some(Action::Release { lease: named, after_ms: policy.park }),
+        Content::Parked(_) => {
+            return Some(Action::Release { lease: named, after_ms: lease.put_aside(policy, now.mono) });
+        }
         Content::Jobs(jobs) => jobs,
     };
     if let Some(letter) = jobs.iter().find_map(|job| letter(message, lease, job, ledger)) {
@@ -47,6 +49,12 @@ fn next(message: &MessageId, lease: &Lease, policy: &Policy, ledger: &Ledger, no
     }
     if jobs.iter().all(|job| settled(lease, job, ledger)) {
         return Some(Action::Delete { lease: named });
+    }
+    // A job that only a newer version understands is put aside with its message (S15); held here, such messages would
+    // in the end leave no room for others.
+    let aside = |job: &JobKey| ledger.jobs.get(job).is_some_and(|job| job.unreadable.is_some());
+    if jobs.iter().any(aside) && jobs.iter().all(|job| aside(job) || settled(lease, job, ledger)) {
+        return Some(Action::Release { lease: named, after_ms: lease.put_aside(policy, now.mono) });
     }
     let settling = jobs.iter().all(|job| ledger.jobs.get(job).is_some_and(|job| job.terminal().is_some()));
     if ledger.draining && !settling {

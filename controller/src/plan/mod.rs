@@ -16,6 +16,7 @@
 //! - Each begun action is answered by at least one fact, its failure included; the executor's timeouts see to that.
 //! - Facts that follow from a call are absorbed no earlier than the call began.
 
+mod claims;
 mod jobs;
 mod leases;
 mod receive;
@@ -29,6 +30,7 @@ use crate::{
     action::Action,
     clock::{Ms, Now},
     ledger::Ledger,
+    limiter::Lane,
     policy::Policy,
 };
 
@@ -50,11 +52,35 @@ pub struct Plan {
     pub wake_at: Option<Ms>,
     /// Why each job waits.
     pub notes: BTreeMap<JobKey, Note>,
+    /// Calls in `actions`, by lane of the limiter.
+    planned: [u64; 3],
 }
 
 impl Plan {
     fn act(&mut self, action: Action) {
+        let lane = match &action {
+            Action::Launch { .. } => Some(Lane::Launch),
+            Action::Stop { .. } => Some(Lane::Stop),
+            Action::Describe { .. } | Action::Resync => Some(Lane::Read),
+            _ => None,
+        };
+        if let Some(count) = lane.and_then(|lane| self.planned.get_mut(lane as usize)) {
+            *count += 1;
+        }
         self.actions.push(action);
+    }
+
+    /// Plans a call to ECS, or to plan again when its rate lets it through.
+    fn act_when_allowed(&mut self, lane: Lane, action: Action, view: (&Policy, &Ledger, Now)) {
+        let (policy, ledger, now) = view;
+        let planned = self.planned.get(lane as usize).copied().unwrap_or(0);
+        let at = ledger.limiter.allowed_at(lane, planned, policy, now.mono);
+        if at <= now.mono { self.act(action) } else { self.wake(at) }
+    }
+
+    /// Launches in `actions`.
+    fn launches(&self) -> u64 {
+        self.planned.get(Lane::Launch as usize).copied().unwrap_or(0)
     }
 
     fn wake(&mut self, at: Ms) {

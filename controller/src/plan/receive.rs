@@ -58,23 +58,29 @@ fn share(room: usize, weight: u32, weights: u32) -> usize {
 /// under way; and one for each task whose message has not come back yet, so that finished work is settled even when
 /// all slots are taken.
 fn room(policy: &Policy, ledger: &Ledger, now: Now) -> usize {
-    let slots = policy.max_tasks + ledger.jobs.values().filter(|job| job.leases.is_empty()).count();
+    let mut free = ledger.room(policy, now);
+    // As many as the rest of the vCPU limit lets run at the usual size.
+    let by_cpu = usize::try_from(free.cpu / u64::from(policy.variant.cpu.max(1))).unwrap_or(usize::MAX);
+    free.tasks = free.tasks.min(by_cpu);
+    if ledger.breaker.open(policy).is_some() {
+        free.tasks = free.tasks.min(1);
+    }
+    let slots = free.tasks.saturating_add(ledger.jobs.values().filter(|job| job.leases.is_empty()).count());
     let waiting = ledger.jobs.values().filter(|job| waits_for_slot(job)).count();
     let asked: usize = ledger
         .receiving
         .values()
         .filter_map(|receiving| receiving.call.map(|(max, _)| usize::from(max)))
         .sum();
-    let spoken_for = ledger.tasks_in_flight(policy, now) + waiting + asked;
     let leases = policy.max_leases.saturating_sub(ledger.leases.len() + asked);
-    slots.saturating_sub(spoken_for).min(leases)
+    slots.saturating_sub(waiting + asked).min(leases)
 }
 
 /// A job that has a message and no attempt yet. One that waits out its backoff does not hold a slot (L5).
 fn waits_for_slot(job: &crate::job::Job) -> bool {
     !job.leases.is_empty()
         && job.attempt.is_none()
-        && !job.claiming
+        && job.claiming.is_none()
         && job.terminal().is_none()
         && job.unreadable.is_none()
 }

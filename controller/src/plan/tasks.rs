@@ -2,8 +2,8 @@
 
 use super::Plan;
 use crate::{
-    action::Action, clock::Now, ledger::Ledger, mutant::on, outcome::stop_reason, policy::Policy,
-    task_view::TaskArn,
+    action::Action, clock::Now, ledger::Ledger, limiter::Lane, mutant::on, outcome::stop_reason,
+    policy::Policy, task_view::TaskArn,
 };
 
 /// DescribeTasks takes no more.
@@ -14,7 +14,7 @@ pub(super) fn plan(plan: &mut Plan, policy: &Policy, ledger: &Ledger, now: Now) 
     orphans(plan, policy, ledger, now);
     for (periodic, action) in [(&ledger.resync, Action::Resync), (&ledger.resolve, Action::Resolve)] {
         if periodic.due(now.mono) {
-            plan.act(action);
+            plan.act_when_allowed(Lane::Read, action, (policy, ledger, now));
         } else if !periodic.call {
             plan.wake(periodic.due_at);
         }
@@ -34,7 +34,7 @@ fn describe(plan: &mut Plan, policy: &Policy, ledger: &Ledger, now: Now) {
     let due: Vec<TaskArn> =
         waiting().filter(|(_, task)| task.describe_at <= soon).map(|(arn, _)| arn.clone()).collect();
     for tasks in due.chunks(DESCRIBE_MAX) {
-        plan.act(Action::Describe { tasks: tasks.to_vec() });
+        plan.act_when_allowed(Lane::Read, Action::Describe { tasks: tasks.to_vec() }, (policy, ledger, now));
     }
 }
 
@@ -57,7 +57,8 @@ fn orphans(plan: &mut Plan, policy: &Policy, ledger: &Ledger, now: Now) {
         };
         let at = (since + policy.orphan_grace).max(task.stop_retry_at);
         if at <= now.mono {
-            plan.act(Action::Stop { task: arn.clone(), reason: stop_reason::ORPHAN });
+            let stop = Action::Stop { task: arn.clone(), reason: stop_reason::ORPHAN };
+            plan.act_when_allowed(Lane::Stop, stop, (policy, ledger, now));
         } else {
             plan.wake(at);
         }

@@ -21,6 +21,7 @@ use transcode_config::contract::{
 };
 use transcode_controller::{
     action::Action, clock::Ms, fact::MessageId, message::Request, policy::Policy, task_view::TaskArn,
+    usage::Usage,
 };
 
 use crate::{
@@ -232,9 +233,13 @@ pub fn plans_once(first: &[Action], again: &[Action]) -> Kept {
 }
 
 /// The limit of tasks: whoever claims an attempt has room for it, claims under way included.
-pub fn limit_is_kept(claimed: bool, in_flight: usize, policy: &Policy) -> Kept {
-    keep(!claimed || in_flight <= policy.max_tasks, "limit", || {
-        format!("claimed with {in_flight} in flight, {} are allowed", policy.max_tasks)
+pub fn limit_is_kept(claimed: bool, used: Usage, policy: &Policy) -> Kept {
+    let holds = used.tasks <= policy.max_tasks && used.cpu <= policy.max_cpu;
+    keep(!claimed || holds, "limit", || {
+        format!(
+            "claimed with {used:?} in flight, {} tasks and {} units are allowed",
+            policy.max_tasks, policy.max_cpu
+        )
     })
 }
 

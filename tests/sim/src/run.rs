@@ -165,8 +165,12 @@ fn bound(world: &World) -> Ms {
         + 4 * policy.describe_every
         + 15 * MINUTE;
     let open = world.jobs.iter().filter(|job| job.terminal.is_none()).count();
-    let waves = (open / policy.max_tasks.max(1) + 2) as u64;
+    let largest = u64::from(policy.oom_sizes.iter().map(|(cpu, _)| *cpu).max().unwrap_or(policy.variant.cpu));
+    let at_once = policy.max_tasks.min(usize::try_from(policy.max_cpu / largest).unwrap_or(usize::MAX));
+    let waves = (open / at_once.max(1) + 2) as u64;
     let attempts = (policy.max_attempts + 2) as u64;
-    let launches = open as u64 * attempts * policy.launch_interval;
+    // With the breaker open each launch waits for its probe.
+    let interval = if policy.breaker_jobs > 0 { policy.breaker_probe } else { policy.launch_interval };
+    let launches = open as u64 * attempts * interval.max(policy.launch_interval);
     2 * policy.visibility.max(policy.park) + waves * attempts * attempt + launches + 10 * MINUTE + SECOND
 }

@@ -190,6 +190,9 @@ impl Setup {
             resync_every: MINUTE,
             start_timeout: 15 * MINUTE,
             heartbeat_stale: 3 * MINUTE,
+            no_progress: HOUR,
+            max_cpu: u64::MAX,
+            breaker_jobs: 0,
             stop_timeout: 5 * MINUTE,
             orphan_grace: 15 * MINUTE,
             max_leases: 16,
@@ -262,6 +265,7 @@ fn policy(rng: &mut Rng, crowd: bool) -> Policy {
     let retry_base = rng.spread(SECOND, MINUTE);
     let max_tasks = if crowd { 5000 } else { usize::try_from(rng.spread(1, 200)).unwrap_or(1) };
     let spot = rng.chance(0.5);
+    let heartbeat_stale = rng.spread(150 * SECOND, 3 * HOUR);
     let mut queues = BTreeMap::from([("jobs".to_owned(), 1)]);
     if rng.chance(0.3) {
         queues.insert("low".to_owned(), 3);
@@ -269,9 +273,13 @@ fn policy(rng: &mut Rng, crowd: bool) -> Policy {
     Policy {
         queues,
         max_tasks,
+        max_cpu: if !crowd && rng.chance(0.2) { rng.spread(4096, 2048 * 200) } else { u64::MAX },
         paused: false,
         disk_percent: 400,
         oom_sizes: vec![(2048, 8192), (4096, 16384)],
+        spot_attempts: usize::try_from(rng.between(0, 3)).unwrap_or(1),
+        spot_max_age: rng.spread(MINUTE, 20 * HOUR),
+        spot_pause: rng.spread(MINUTE, HOUR),
         variant: Variant {
             capacity: if spot { Capacity::FargateSpot } else { Capacity::Fargate },
             cpu: 2048,
@@ -282,6 +290,14 @@ fn policy(rng: &mut Rng, crowd: bool) -> Policy {
         clock_skew: rng.pick(&[0, MINUTE, 10 * MINUTE], MINUTE),
         launch_interval: rng.spread(50, 2 * SECOND),
         launch_burst: rng.spread(1, 100),
+        stop_interval: rng.spread(50, SECOND),
+        read_interval: rng.spread(50, SECOND),
+        breaker_jobs: if !crowd && rng.chance(0.5) {
+            usize::try_from(rng.spread(3, 50)).unwrap_or(10)
+        } else {
+            0
+        },
+        breaker_probe: rng.spread(10 * SECOND, 10 * MINUTE),
         cooldown: rng.spread(SECOND, 5 * MINUTE),
         max_attempts: usize::try_from(rng.between(1, 4)).unwrap_or(3),
         max_platform_attempts: usize::try_from(rng.spread(1, 20)).unwrap_or(20),
@@ -294,12 +310,14 @@ fn policy(rng: &mut Rng, crowd: bool) -> Policy {
         describe_every: rng.spread(5 * SECOND, HOUR),
         resync_every: rng.spread(30 * SECOND, 3 * HOUR),
         start_timeout: rng.spread(2 * MINUTE, 30 * MINUTE),
-        heartbeat_stale: rng.spread(150 * SECOND, 3 * HOUR),
+        heartbeat_stale,
+        no_progress: 2 * heartbeat_stale + rng.spread(MINUTE, 10 * HOUR),
         stop_timeout: rng.spread(150 * SECOND, 20 * MINUTE),
         orphan_grace: visibility + rng.spread(MINUTE, HOUR),
         call_retry_base: SECOND,
         call_retry_cap: MINUTE,
         max_leases: max_tasks * 3 + 10,
+        logs: None,
     }
 }
 

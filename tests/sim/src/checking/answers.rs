@@ -1,11 +1,12 @@
 //! What the services of a small world say.
 
 use transcode_config::contract::{
-    Failure, FailureCode, Heartbeat, Intent, JobKey, ObjectRef, Outcome, SCHEMA, Stage, Succeeded, TaskState,
-    Terminal,
+    Attempt, Failure, FailureCode, Heartbeat, Intent, JobKey, ObjectRef, Outcome, SCHEMA, Stage, Succeeded,
+    TaskState, Terminal,
 };
 use transcode_controller::{
     fact::{Fact, Snapshot},
+    outcome::unproven,
     task_view::{Identity, TaskArn, TaskStatus, TaskView},
 };
 
@@ -52,6 +53,7 @@ pub(super) fn seen(at: usize, task: &SmallTask) -> Fact {
         exit_code,
         container_reason: None,
         started: status != TaskStatus::Starting,
+        cpu: None,
     }))
 }
 
@@ -67,14 +69,21 @@ pub(super) fn inspect(state: &State, index: usize, key: &JobKey) -> Fact {
         return Fact::Inspected { job: key.clone(), snapshot: Box::default() };
     };
     let intent = job.intents.last();
-    let mut own = state.tasks.iter().enumerate().filter(|(_, task)| {
-        task.job == index
-            && intent.is_some_and(|intent| intent.attempt == task.intent.attempt)
-            && task.phase != Phase::Starting
-    });
+    let heartbeat_of = |attempt: Attempt| {
+        let mut own = state.tasks.iter().enumerate().filter(|(_, task)| {
+            task.job == index && task.intent.attempt == attempt && task.phase != Phase::Starting
+        });
+        own.next_back().map(|(at, task)| heartbeat(state, at, task))
+    };
+    let history = intent.map(|intent| intent.history.as_slice()).unwrap_or_default();
     let snapshot = Snapshot {
         intent: intent.map(|intent| (**intent).clone()),
-        heartbeat: own.next_back().map(|(at, task)| heartbeat(state, at, task)),
+        heartbeat: intent.and_then(|intent| heartbeat_of(intent.attempt)),
+        earlier: history
+            .iter()
+            .filter(|past| unproven(past))
+            .filter_map(|past| heartbeat_of(past.attempt))
+            .collect(),
         terminal: job.terminal.as_ref().map(|terminal| (**terminal).clone()),
     };
     Fact::Inspected { job: key.clone(), snapshot: Box::new(snapshot) }

@@ -12,8 +12,9 @@ use transcode_controller::{
     action::Action,
     clock::Ms,
     fact::{Fact, Snapshot},
-    job::{Job, Register},
+    job::{AttemptState, Job, Register},
     ledger::Ledger,
+    outcome::unproven,
     tasks::TaskRecord,
 };
 
@@ -63,6 +64,9 @@ fn moments(ledger: &Ledger) -> Vec<Ms> {
         moments.extend(job.read_at().into_iter().chain(job.call));
         if let Some(attempt) = &job.attempt {
             moments.extend([attempt.expires_at, attempt.heartbeat_at]);
+            if attempt.intent.history.iter().any(unproven) {
+                moments.extend(attempt.earlier.values().map(|it| it.seen_at).chain([attempt.known_at]));
+            }
             moments.extend(attempt.refused.iter().map(|(at, _)| *at));
         }
     }
@@ -114,12 +118,23 @@ fn job(job: &Job, view: &View) -> impl Hash {
             view.due(attempt.launch_retry_at),
             attempt.heartbeat.as_ref().map(heartbeat),
             view.moment(attempt.heartbeat_at),
+            // Asked of only where an earlier attempt ended in silence.
+            attempt.intent.history.iter().any(unproven).then(|| earlier(attempt, view)),
         ))
     });
     let flags = (job.request.is_some(), job.published, job.claiming, job.unreadable.is_some());
     let calls = (view.maybe(job.call), view.due(job.retry_at), view.due(job.inspect_at));
     let held = (job.leases.len(), hash_of(&job.tasks), view.moment(job.since).0);
     (register, attempt, flags, calls, held)
+}
+
+fn earlier(attempt: &AttemptState, view: &View) -> impl Hash + use<> {
+    let signs: Vec<_> = attempt
+        .earlier
+        .values()
+        .map(|it| (hash_of(&heartbeat(&it.heartbeat)), view.moment(it.seen_at)))
+        .collect();
+    (view.moment(attempt.known_at), signs)
 }
 
 fn task(task: &TaskRecord, view: &View) -> impl Hash {
@@ -150,7 +165,8 @@ fn ledger(ledger: &Ledger, now: Ms) -> u64 {
     for periodic in [&ledger.resync, &ledger.resolve] {
         (periodic.call, periodic.done, view.due(periodic.due_at)).hash(&mut hasher);
     }
-    (view.due(ledger.cooldown_until), view.due(ledger.launch_tat), ledger.refusals.min(8)).hash(&mut hasher);
+    (view.due(ledger.cooldown_until), view.due(ledger.spot_refused_until), ledger.refusals.min(8))
+        .hash(&mut hasher);
     hasher.finish()
 }
 
@@ -176,9 +192,10 @@ fn action(action: &Action, now: Ms) -> u64 {
 fn fact(fact: &Fact, now: Ms) -> u64 {
     match fact {
         Fact::Inspected { job, snapshot } => {
-            let Snapshot { intent: claim, heartbeat: beat, terminal: register } = &**snapshot;
+            let Snapshot { intent: claim, heartbeat: beat, earlier, terminal: register } = &**snapshot;
             let claim = claim.as_ref().map(|claim| intent(claim, now));
-            hash_of(&(0, job, claim, beat.as_ref().map(heartbeat), register.as_ref().map(terminal)))
+            let earlier: Vec<u64> = earlier.iter().map(|beat| hash_of(&heartbeat(beat))).collect();
+            hash_of(&(0, job, claim, beat.as_ref().map(heartbeat), earlier, register.as_ref().map(terminal)))
         }
         Fact::Intended { intent: claim, .. } => hash_of(&(1, intent(claim, now))),
         Fact::Decided { job, terminal: register } => hash_of(&(2, job, terminal(register))),

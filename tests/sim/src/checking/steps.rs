@@ -58,6 +58,8 @@ impl Small {
         policy.visibility = NEVER;
         policy.lease_margin = NEVER / 2;
         policy.orphan_grace = 2 * NEVER;
+        // Rates and progress are no part of the protocol.
+        (policy.stop_interval, policy.read_interval, policy.no_progress) = (1, 1, NEVER);
         let (bad, good): (Vec<_>, Vec<_>) = uploads.into_iter().map(|upload| upload.body).partition(|body| {
             matches!(parse(body, &rules, 0), Parsed::Jobs(requests)
                 if requests.iter().any(|it| matches!(it, transcode_controller::message::Request::Refuse { .. })))

@@ -160,6 +160,7 @@ impl World {
             exit_code: None,
             container_reason: None,
             started: false,
+            cpu: Some(intent.variant.cpu),
         };
         let offset = self.draw_offset();
         self.tasks.push(Task {

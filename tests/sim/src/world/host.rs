@@ -6,6 +6,7 @@ use transcode_controller::{
     fact::{Fact, Hint},
     plan::plan,
     reconciler::Reconciler,
+    usage::Usage,
 };
 
 use super::{Event, World};
@@ -224,7 +225,7 @@ impl World {
             Vec::new()
         };
         let claimed = planned.actions.iter().any(|action| matches!(action, Action::Intend { .. }));
-        let in_flight = if claimed { core.ledger.tasks_in_flight(&core.policy, now) } else { 0 };
+        let in_flight = if claimed { core.ledger.usage(&core.policy, now) } else { Usage::default() };
         let found = invariants::plans_once(&planned.actions, &again)
             .and_then(|()| invariants::limit_is_kept(claimed, in_flight, &core.policy));
         self.check(found);

@@ -9,6 +9,7 @@ use transcode_controller::{
     clock::Ms,
     fact::{Hint, Snapshot},
     message::Request,
+    outcome::unproven,
 };
 
 use super::{Task, World};
@@ -90,15 +91,21 @@ impl World {
         let Some(job) = self.job_of(key).and_then(|job| self.jobs.get(job)) else {
             return Snapshot::default();
         };
-        let intent = job.intents.last();
-        let heartbeat = intent.and_then(|intent| {
+        let Some(intent) = job.intents.last() else { return Snapshot::default() };
+        let heartbeat_of = |attempt: Attempt| {
             let own = job.tasks.iter().filter_map(|task| self.tasks.get(*task));
-            let written = own.filter(|task| task.attempt() == intent.attempt);
+            let written = own.filter(|task| task.attempt() == attempt);
             let newest =
                 written.filter_map(|task| Some((self.last_beat(task)?, task))).max_by_key(|(at, _)| *at);
             newest.map(|(at, task)| self.heartbeat(task, at))
-        });
-        Snapshot { intent: intent.map(|intent| (**intent).clone()), heartbeat, terminal: None }
+        };
+        let doubtful = intent.history.iter().filter(|past| unproven(past));
+        Snapshot {
+            heartbeat: heartbeat_of(intent.attempt),
+            earlier: doubtful.filter_map(|past| heartbeat_of(past.attempt)).collect(),
+            intent: Some((**intent).clone()),
+            terminal: None,
+        }
     }
 
     pub(super) fn read_register(&self, key: &JobKey) -> Option<Terminal> {
@@ -137,7 +144,7 @@ impl World {
             seq: 1 + (at - from) / BEAT_EVERY + u64::from(last_word.is_some()),
             written_at_ms: self.wall(task.offset),
             stage: Stage::Transcoding,
-            percent: 0.0,
+            percent: ((at - from) / BEAT_EVERY) as f32,
             speed: None,
             state: last_word.map_or(TaskState::Working, |(_, state)| state.clone()),
         }

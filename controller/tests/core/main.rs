@@ -1,6 +1,9 @@
 //! The core by hand: one job at a time, each promise where it can be read.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod doubt;
+mod limits;
+
 use std::collections::BTreeMap;
 
 use transcode_config::{
@@ -17,7 +20,8 @@ use transcode_controller::{
     fact::{CallError, Class, Fact, Incoming, MessageId, Refusal, Snapshot},
     message::Rules,
     outcome::stop_reason,
-    policy::Policy,
+    plan::plan,
+    policy::{Circumstances, Policy},
     reconciler::Reconciler,
     task_view::{Identity, TaskArn, TaskStatus, TaskView},
 };
@@ -46,7 +50,8 @@ impl World {
     /// After its first look round: nothing is running, the task definition is known.
     fn ready() -> Self {
         let settings = from_text(SETTINGS, figment::providers::Env::prefixed("NONE_")).unwrap();
-        let profile: Profile = toml::from_str(include_str!("../../config/profiles/standard.toml")).unwrap();
+        let profile: Profile =
+            toml::from_str(include_str!("../../../config/profiles/standard.toml")).unwrap();
         let rules = Rules {
             sources: vec![("uploads".into(), String::new(), None)],
             profiles: BTreeMap::from([("standard".into(), profile)]),
@@ -83,10 +88,7 @@ impl World {
 
     /// Delivers an upload of `key` and gives the job it became.
     fn upload(&mut self, message: &str, key: &str) -> JobKey {
-        let body = serde_json::json!({"Records": [{"eventVersion": "2.1", "eventSource": "aws:s3",
-            "eventName": "ObjectCreated:Put",
-            "s3": {"bucket": {"name": "uploads"}, "object": {"key": key, "size": 10, "eTag": "e", "sequencer": "01"}}}]});
-        let actions = self.deliver(message, &body.to_string());
+        let actions = self.deliver(message, &upload_of(key));
         match actions.as_slice() {
             [Action::Inspect { job }] => job.clone(),
             other => panic!("an upload is looked up first, got {other:?}"),
@@ -101,6 +103,30 @@ impl World {
             sent_at_ms: None,
         };
         self.turn([Fact::Received { queue: "default".into(), messages: vec![incoming] }])
+    }
+
+    /// Lets time pass, answering looks (nothing is there) and extensions; what else is planned meanwhile.
+    fn pass(&mut self, ms: Ms) -> Vec<Action> {
+        let (mut facts, mut planned, end) = (Vec::new(), Vec::new(), self.mono + ms);
+        while self.mono < end {
+            self.mono += 5000;
+            for action in self.turn(std::mem::take(&mut facts)) {
+                match action {
+                    Action::Inspect { job } => facts.push(inspected(&job, None, None, None)),
+                    Action::Extend { lease, for_ms } => {
+                        facts.push(Fact::Extended { message: lease.message, for_ms });
+                    }
+                    other => planned.push(other),
+                }
+            }
+        }
+        planned
+    }
+
+    /// Why a job waits.
+    fn note(&self, job: &JobKey) -> String {
+        let plan = plan(&self.reconciler.policy, &self.reconciler.ledger, self.now());
+        plan.notes.get(job).map(|note| note.why.clone()).unwrap_or_default()
     }
 
     /// Lets time pass, answering what the job asks, until it is claimed again or buried.
@@ -134,13 +160,21 @@ impl World {
     }
 }
 
+/// S3's message on an upload.
+fn upload_of(key: &str) -> String {
+    let body = serde_json::json!({"Records": [{"eventVersion": "2.1", "eventSource": "aws:s3",
+        "eventName": "ObjectCreated:Put",
+        "s3": {"bucket": {"name": "uploads"}, "object": {"key": key, "size": 10, "eTag": "e", "sequencer": "01"}}}]});
+    body.to_string()
+}
+
 fn inspected(
     job: &JobKey,
     intent: Option<&Intent>,
     heartbeat: Option<Heartbeat>,
     terminal: Option<Terminal>,
 ) -> Fact {
-    let snapshot = Snapshot { intent: intent.cloned(), heartbeat, terminal };
+    let snapshot = Snapshot { intent: intent.cloned(), heartbeat, terminal, earlier: vec![] };
     Fact::Inspected { job: job.clone(), snapshot: Box::new(snapshot) }
 }
 
@@ -163,6 +197,7 @@ fn view(arn: &str, job: &JobKey, attempt: u32, status: TaskStatus) -> TaskView {
         exit_code: None,
         container_reason: None,
         started: status != TaskStatus::Starting,
+        cpu: None,
     }
 }
 
@@ -393,10 +428,7 @@ fn running_tasks_found_at_start_are_adopted_and_hold_their_slots() {
 fn a_second_message_for_the_same_upload_joins_the_job_and_both_are_deleted() {
     let mut world = World::ready();
     let (job, _) = world.launched("m1", "a.mp4", "task/1");
-    let body = serde_json::json!({"Records": [{"eventVersion": "2.1", "eventSource": "aws:s3",
-        "eventName": "ObjectCreated:Put",
-        "s3": {"bucket": {"name": "uploads"}, "object": {"key": "a.mp4", "size": 10, "eTag": "e", "sequencer": "01"}}}]});
-    assert_eq!(world.deliver("m2", &body.to_string()), [], "no second launch");
+    assert_eq!(world.deliver("m2", &upload_of("a.mp4")), [], "no second launch");
     world.mono += 70_000;
     world.turn([]);
     world.turn([inspected(&job, None, None, Some(succeeded(&job)))]);
@@ -429,12 +461,14 @@ fn an_unknown_version_is_put_aside_and_never_deleted() {
 }
 
 #[test]
-fn a_document_of_a_newer_schema_is_left_alone() {
+fn a_document_of_a_newer_schema_is_left_alone_and_its_message_put_aside() {
     let mut world = World::ready();
     let job = world.upload("m1", "a.mp4");
-    world.turn([Fact::Unreadable { job, reason: "schema 2".into() }]);
-    world.mono += 60_000;
-    assert_eq!(world.turn([]), [], "S15");
+    let aside = world.turn([Fact::Unreadable { job, reason: "schema 2".into() }]);
+    assert!(matches!(aside.as_slice(), [Action::Release { after_ms: 3_600_000, .. }]), "S15: {aside:?}");
+    world.turn([Fact::Released { message: MessageId("m1".into()) }]);
+    assert_eq!(world.after(60_000), [], "S15");
+    assert!(world.reconciler.ledger.leases.is_empty(), "it takes nobody's place");
 }
 
 #[test]
@@ -462,10 +496,11 @@ fn after_running_out_of_memory_the_next_attempt_asks_for_the_next_size() {
 #[test]
 fn storage_grows_with_the_source_and_ends_at_what_fargate_has() {
     let policy = World::ready().reconciler.policy;
-    let gib = |source: u64| policy.variant_after(&[], Some(source << 30)).ephemeral_gib;
+    let of = |source_bytes| policy.variant_after(&[], Circumstances { source_bytes, ..Default::default() });
+    let gib = |source: u64| of(Some(source << 30)).ephemeral_gib;
     assert_eq!((gib(1), gib(3)), (None, None), "20 GiB are there without asking");
     assert_eq!((gib(10), gib(1000)), (Some(48), Some(200)));
-    assert_eq!(policy.variant_after(&[], None).ephemeral_gib, None);
+    assert_eq!(of(None).ephemeral_gib, None);
 }
 
 #[test]

@@ -3,20 +3,25 @@
 //! A fact is believed for what it says and no more: a refusal says that nothing was launched by *that* call, a missing
 //! task says that ECS does not know it now, a hint says to look.
 
+mod learn;
+mod trouble;
+
 use std::sync::Arc;
 
-use transcode_config::contract::{Attempt, Heartbeat, Intent, JobKey};
+use transcode_config::contract::{Attempt, JobKey};
 
 use crate::{
+    breaker::Trouble,
     clock::{Ms, Now},
-    fact::{CallError, Class, Fact, Hint, Incoming, MessageId, QueueName, Refusal, Snapshot},
-    job::{AttemptState, Job, Register},
+    fact::{CallError, Fact, Hint, Incoming, MessageId, QueueName, Refusal, Snapshot},
+    job::{Job, Register},
     lease::{Content, Lease},
     ledger::Ledger,
+    limiter::Lane,
     message::{Parsed, parse},
     mutant::on,
     policy::Policy,
-    task_view::{TaskArn, TaskView},
+    task_view::{TaskArn, TaskStatus, TaskView},
     tasks::TaskRecord,
 };
 
@@ -48,7 +53,8 @@ impl Ledger {
             Fact::TaskMissing(arn) => self.described(&arn, policy, now, |task| {
                 task.missing_since.get_or_insert(now.mono);
             }),
-            Fact::DescribeFailed { tasks, error: _ } => {
+            Fact::DescribeFailed { tasks, error } => {
+                self.throttled(Lane::Read, &error, policy, now);
                 for arn in tasks {
                     self.described(&arn, policy, now, |_| {});
                 }
@@ -60,17 +66,20 @@ impl Ledger {
                 self.task_definition = Some(task_definition);
                 self.resolve.answered(true, policy.resync_every, policy, now.mono);
             }
-            Fact::ResolveFailed { error: _ } => {
+            Fact::ResolveFailed { error } => {
+                self.throttled(Lane::Read, &error, policy, now);
                 self.resolve.answered(false, policy.resync_every, policy, now.mono);
             }
             Fact::Stopped { task } => self.stop_answered(&task, |task| {
                 task.stopped_at.get_or_insert(now.mono);
                 task.describe_at = now.mono;
             }),
-            Fact::StopFailed { task, error: _ } => {
+            Fact::StopFailed { task, error } => {
+                self.throttled(Lane::Stop, &error, policy, now);
                 self.stop_answered(&task, |task| task.stop_retry_at = now.mono + policy.call_retry_base * 5);
             }
             Fact::Decided { job, terminal } => {
+                self.tell_register(&job, &terminal, policy, now);
                 self.job_answered(&job, |job, _| job.decide(Arc::new(*terminal), now.mono));
             }
             Fact::Published { job } => self.job_answered(&job, |job, _| job.published = true),
@@ -153,6 +162,9 @@ impl Ledger {
 
     fn inspected(&mut self, key: &JobKey, snapshot: Snapshot, policy: &Policy, now: Now) {
         let mut task = None;
+        if let Some(terminal) = &snapshot.terminal {
+            self.tell_register(key, terminal, policy, now);
+        }
         self.job_answered(key, |job, asked_at| {
             job.inspect_at = now.mono + policy.heartbeat_stale / 3;
             if let Some(terminal) = snapshot.terminal {
@@ -164,15 +176,18 @@ impl Ledger {
                 task =
                     snapshot.heartbeat.as_ref().and_then(|beat| Some((beat.task_arn.clone()?, beat.attempt)));
                 job.learn_intent(intent, snapshot.heartbeat, policy, now);
+                job.learn_earlier(snapshot.earlier, now.mono);
             }
         });
         if let Some((arn, attempt)) = task {
             self.know_task(&TaskArn(arn), key, attempt, now);
         }
+        self.tell_end(key, policy, now);
     }
 
     fn launched(&mut self, key: &JobKey, attempt: Attempt, task: &TaskArn, now: Now) {
         self.refusals = 0;
+        self.breaker.passed(Trouble::Refused);
         self.job_answered(key, |job, _| {
             if let Some(state) = job.attempt.as_mut().filter(|state| state.intent.attempt == attempt) {
                 state.launch_failures = 0;
@@ -186,19 +201,10 @@ impl Ledger {
     }
 
     fn refused(&mut self, key: &JobKey, attempt: Attempt, refusal: Refusal, policy: &Policy, now: Now) {
-        let cool = match &refusal {
-            Refusal::Definitive(_) => true,
-            Refusal::Failed(error) => {
-                matches!(
-                    error.class,
-                    Class::Throttled | Class::Capacity | Class::Misconfigured | Class::Permanent
-                )
-            }
-        };
-        if cool {
-            self.refusals += 1;
-            self.cooldown_until = self.cooldown_until.max(now.mono + policy.cooldown_after(self.refusals));
+        if let Refusal::Failed(error) = &refusal {
+            self.throttled(Lane::Launch, error, policy, now);
         }
+        self.slow_down(key, attempt, &refusal, policy, now);
         self.job_answered(key, |job, _| {
             let Some(state) = job.attempt.as_mut().filter(|state| state.intent.attempt == attempt) else {
                 return;
@@ -228,12 +234,18 @@ impl Ledger {
                 Some(_) => {}
             }
         }
-        let mut ended = None;
+        let (mut ended, mut began) = (None, false);
         self.described(&arn, policy, now, |task| {
+            let was_running = task.running_at.is_some();
+            let running = view.status == TaskStatus::Running;
             if task.see(view, now.mono) && task.ended() {
                 ended = Some(task.job.clone());
             }
+            began = running && !was_running;
         });
+        if began {
+            self.breaker.passed(Trouble::NotStarted);
+        }
         if let Some(job) = ended.and_then(|key| self.jobs.get_mut(&key)) {
             job.inspect_at = now.mono;
         }
@@ -273,7 +285,7 @@ impl Ledger {
     fn job_answered(&mut self, key: &JobKey, change: impl FnOnce(&mut Job, Ms)) {
         if let Some(job) = self.jobs.get_mut(key) {
             let asked_at = job.call.take().unwrap_or(0);
-            job.claiming = false;
+            job.claiming = None;
             job.failures = 0;
             change(job, asked_at);
         }
@@ -282,7 +294,7 @@ impl Ledger {
     fn job_failed(&mut self, key: &JobKey, _error: &CallError, policy: &Policy, now: Now) {
         if let Some(job) = self.jobs.get_mut(key) {
             job.call = None;
-            job.claiming = false;
+            job.claiming = None;
             job.failures += 1;
             job.retry_at = if on(33) { 0 } else { now.mono + policy.call_backoff(job.failures) };
         }
@@ -317,41 +329,6 @@ impl Ledger {
             .collect();
         for message in lapsed {
             self.forget_lease(&message);
-        }
-    }
-}
-
-impl Job {
-    fn decide(&mut self, terminal: Arc<transcode_config::contract::Terminal>, now: Ms) {
-        if self.terminal().is_none() {
-            self.register = Register::Decided(terminal);
-            self.decided_at = now;
-        }
-    }
-
-    /// Takes in the newest intent and its heartbeat.
-    fn learn_intent(&mut self, intent: Intent, heartbeat: Option<Heartbeat>, policy: &Policy, now: Now) {
-        let known = self.attempt.as_ref().map(|state| state.intent.attempt);
-        if known.is_some_and(|known| known > intent.attempt) {
-            return;
-        }
-        if known != Some(intent.attempt) {
-            let left = (intent.launch_not_after_ms + policy.clock_skew).saturating_sub(now.wall);
-            self.attempt = Some(AttemptState {
-                intent: Arc::new(intent),
-                expires_at: now.mono + left,
-                refused: None,
-                launch_retry_at: 0,
-                launch_failures: 0,
-                heartbeat: None,
-                heartbeat_at: now.mono,
-            });
-        }
-        let Some(state) = self.attempt.as_mut() else { return };
-        let sequence = |beat: &Option<Heartbeat>| beat.as_ref().map(|beat| (beat.task_arn.clone(), beat.seq));
-        if heartbeat.is_some() && sequence(&heartbeat) != sequence(&state.heartbeat) {
-            state.heartbeat = heartbeat;
-            state.heartbeat_at = now.mono;
         }
     }
 }

@@ -1,0 +1,120 @@
+//! Claims: which of the jobs that could be launched are, and as what.
+
+use std::sync::Arc;
+
+use transcode_config::contract::{Attempt, Intent, JobKey, JobSpec, PastAttempt, SCHEMA, Variant};
+
+use super::{Plan, jobs::View};
+use crate::{action::Action, clock::Ms, job::Job, mutant::on, policy::Circumstances};
+
+/// A reading of the state bucket older than this is renewed before an attempt is claimed or a job is given up.
+const FRESH: Ms = 30_000;
+
+/// A job that could be launched now, if there were room.
+pub(super) struct Candidate<'a> {
+    pub key: &'a JobKey,
+    pub job: &'a Job,
+    pub spec: &'a Arc<JobSpec>,
+    pub history: Vec<PastAttempt>,
+}
+
+impl View<'_> {
+    /// Claims attempts for as many candidates as there is room for, oldest first.
+    pub(super) fn claim(self, plan: &mut Plan, mut candidates: Vec<Candidate<'_>>) {
+        if candidates.is_empty() {
+            return;
+        }
+        candidates.sort_by_key(|candidate| candidate.job.since);
+        let mut room = self.ledger.room(self.policy, self.now);
+        if self.ledger.breaker.open(self.policy).is_some() {
+            room.tasks = room.tasks.min(1);
+        }
+        let hold = self.hold();
+        for candidate in candidates {
+            let key = candidate.key;
+            if let Some((why, until)) = &hold {
+                plan.note(key, why.as_str(), *until);
+                continue;
+            }
+            let variant = self.variant(&candidate);
+            match room.take(variant.cpu, self.policy) {
+                Err(why) => plan.note(key, why, None),
+                Ok(()) if self.fresh(candidate.job) => plan.act(self.intend(&candidate, variant)),
+                Ok(()) => plan.act(Action::Inspect { job: key.clone() }),
+            }
+        }
+    }
+
+    /// Whether the state bucket was read lately enough to write into it what follows from the reading.
+    pub(super) fn fresh(self, job: &Job) -> bool {
+        on(36) || job.read_at().is_some_and(|at| self.now.mono <= at + FRESH)
+    }
+
+    /// What keeps every job from being claimed, if anything does.
+    fn hold(self) -> Option<(String, Option<Ms>)> {
+        let (policy, ledger, now) = (self.policy, self.ledger, self.now.mono);
+        if ledger.draining {
+            return Some(("draining".into(), None));
+        }
+        if policy.paused {
+            return Some(("paused by launch.paused".into(), None));
+        }
+        if !ledger.resync.done {
+            return Some(("waiting for the first complete list of tasks".into(), None));
+        }
+        if ledger.task_definition.is_none() {
+            return Some(("waiting for a valid task definition".into(), None));
+        }
+        if let Some((trouble, at)) = ledger.breaker.probe_at(policy).filter(|(_, at)| *at > now) {
+            let (jobs, every) = (policy.breaker_jobs, policy.breaker_probe / 1000);
+            let why = format!(
+                "held by the breaker: {trouble} (the last {jobs} jobs); one is tried every {every} s"
+            );
+            return Some((why, Some(at)));
+        }
+        // A claim that the rate does not let launch before its deadline would be wasted.
+        let claimed = ledger.jobs.values().filter(|job| job.may_come_up(policy, now)).count() as u64;
+        if claimed.saturating_mul(policy.launch_interval) > policy.launch_deadline / 4 {
+            return Some((self.waiting_to_launch(), Some(now + policy.launch_interval)));
+        }
+        let at = ledger.cooldown_until;
+        (at > now).then(|| (self.waiting_to_launch(), Some(at)))
+    }
+
+    /// Why a launch waits that nothing else keeps back.
+    pub(super) fn waiting_to_launch(self) -> String {
+        if self.ledger.cooldown_until > self.now.mono {
+            return format!("launches pause, ECS refused one: {}", self.ledger.cooldown_reason);
+        }
+        "waiting to launch: the rate of launches is limited".into()
+    }
+
+    /// What the next attempt asks for.
+    fn variant(self, candidate: &Candidate<'_>) -> Variant {
+        let sent =
+            candidate.job.leases.iter().filter_map(|message| self.ledger.leases.get(message)?.sent_at_ms);
+        let circumstances = Circumstances {
+            source_bytes: candidate.spec.source.size,
+            age: sent.min().map_or(0, |sent| self.now.wall.saturating_sub(sent)),
+            spot_refused: self.ledger.spot_refused_until > self.now.mono,
+        };
+        self.policy.variant_after(&candidate.history, circumstances)
+    }
+
+    fn intend(self, candidate: &Candidate<'_>, variant: Variant) -> Action {
+        let attempt =
+            candidate.job.attempt.as_ref().map_or(Attempt::FIRST, |state| state.intent.attempt.next());
+        let intent = Intent {
+            schema: SCHEMA,
+            job: candidate.key.clone(),
+            attempt,
+            task_definition: self.ledger.task_definition.clone().unwrap_or_default(),
+            variant,
+            launch_not_after_ms: self.now.wall + if on(22) { 0 } else { self.policy.launch_deadline },
+            created_at_ms: self.now.wall,
+            nonce: format!("{}/{attempt}", self.ledger.instance),
+            history: candidate.history.clone(),
+        };
+        Action::Intend { spec: Arc::clone(candidate.spec), intent: Arc::new(intent) }
+    }
+}
