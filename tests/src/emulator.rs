@@ -24,11 +24,31 @@ pub struct Emulator {
 impl Emulator {
     /// Starts an emulator on a free port of loopback and waits until it answers.
     pub async fn start(folder: &Path, logs: &Path) -> Result<Self> {
+        Self::start_with(folder, logs, &[]).await
+    }
+
+    /// The same, with IAM enforced for everybody but the harness, and the decisions recorded in a file. Requests count
+    /// as sent over TLS while the file `tls` of `folder` is there.
+    pub async fn start_enforcing(folder: &Path, logs: &Path, record: &Path) -> Result<Self> {
+        let tls = folder.join("tls");
+        std::fs::write(&tls, "").with_context(|| tls.display().to_string())?;
+        let env = [
+            ("AUTH", "true".to_owned()),
+            // The harness is the account's root; the programs are not.
+            ("AWS_ACCESS_KEY_ID", "local".to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", "local".to_owned()),
+            ("AUTHORIZATION_LOG", record.display().to_string()),
+            ("TLS_TERMINATED", tls.display().to_string()),
+        ];
+        Self::start_with(folder, logs, &env).await
+    }
+
+    async fn start_with(folder: &Path, logs: &Path, more: &[(&str, String)]) -> Result<Self> {
         const TRIES: u32 = 3;
         let mut last = None;
         // Between finding a free port and using it another process may take it; then this one ends at once.
         for _ in 0..TRIES {
-            match Self::start_on(free_port()?, folder, logs).await {
+            match Self::start_on(free_port()?, folder, logs, more).await {
                 Ok(emulator) => return Ok(emulator),
                 Err(error) => last = Some(error),
             }
@@ -39,7 +59,7 @@ impl Emulator {
         }
     }
 
-    async fn start_on(port: u16, folder: &Path, logs: &Path) -> Result<Self> {
+    async fn start_on(port: u16, folder: &Path, logs: &Path, more: &[(&str, String)]) -> Result<Self> {
         let program = paths::tool("run/bin/python")?;
         let script = paths::checkout().join("scripts/emulator").display().to_string();
         let port_text = port.to_string();
@@ -51,11 +71,16 @@ impl Emulator {
             ("MINISTACK_HOST", "127.0.0.1"),
             ("MINISTACK_ACCOUNT_ID", ACCOUNT),
         ];
+        let more = more.iter().map(|(name, value)| (*name, value.as_str()));
         let mut process = Process::start(&Spec {
             name: "emulator",
             program: &program,
             args: vec![script],
-            env: env.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
+            env: env
+                .into_iter()
+                .chain(more)
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
             folder,
             logs,
             orderly: false,

@@ -12,6 +12,7 @@
 //! | [`deployment`] | the template's stack and its outputs |
 //! | [`fargate`] | the local ECS endpoint and its control routes |
 //! | [`controller`] | the controller's settings file and process |
+//! | [`iam`] | the roles: sessions, policies, what was called |
 //! | [`clients`] | SDK clients |
 //! | [`stack`] | all of it together |
 //! | [`pipeline`] | what a test asks of it: upload, wait, count, read records |
@@ -28,6 +29,7 @@ pub mod demo;
 pub mod deployment;
 pub mod emulator;
 pub mod fargate;
+pub mod iam;
 pub mod paths;
 pub mod pipeline;
 pub mod process;

@@ -16,6 +16,7 @@ use crate::{
     deployment::Deployment,
     emulator::Emulator,
     fargate::{Fargate, FargateOptions},
+    iam::{Iam, record::Record},
     process::{Process, last_lines},
     proxy::{Interceptor, Proxy},
 };
@@ -37,6 +38,10 @@ pub struct StackOptions {
     pub interceptor: Option<Arc<dyn Interceptor>>,
     /// Leave the controller to be started by [`Stack::start_controller`].
     pub without_controller: bool,
+    /// Another template than the one that ships.
+    pub template: Option<String>,
+    /// Each program has the credentials of its role, and policies are enforced.
+    pub with_roles: bool,
 }
 
 impl StackOptions {
@@ -64,6 +69,7 @@ pub struct Stack {
     settings: Settings,
     environment: Vec<(String, String)>,
     _proxies: Vec<Proxy>,
+    iam: Option<Iam>,
     folder: TempDir,
 }
 
@@ -78,21 +84,43 @@ impl Stack {
         let folder = tempfile::Builder::new().prefix("transcode-").tempdir().context("a temporary folder")?;
         let logs = folder.path().join("logs");
         std::fs::create_dir(&logs).with_context(|| logs.display().to_string())?;
-        let emulator = Emulator::start(folder.path(), &logs).await?;
+        let record = folder.path().join("authorizations");
+        let emulator = if options.with_roles {
+            Emulator::start_enforcing(folder.path(), &logs, &record).await?
+        } else {
+            Emulator::start(folder.path(), &logs).await?
+        };
         let name = if options.environment.is_empty() { "local" } else { &options.environment };
-        let deployment =
-            Deployment::create(&emulator.clients, name).await.with_context(|| emulator.process().tail(20))?;
+        let deployment = match &options.template {
+            Some(template) => Deployment::create_from(&emulator.clients, name, template.clone()).await,
+            None => Deployment::create(&emulator.clients, name).await,
+        }
+        .with_context(|| emulator.process().tail(20))?;
+        let roles = &deployment.roles;
+        let mut iam = if options.with_roles {
+            Some(Iam::assume(&emulator.endpoint, roles, Record::at(&record)).await?)
+        } else {
+            None
+        };
+        let mut task_env = options.task_env;
+        task_env
+            .extend(iam.as_ref().map(|iam| iam.environment(&roles.task)).transpose()?.unwrap_or_default());
         let fargate = Fargate::start(&FargateOptions {
             emulator: &emulator.endpoint,
             events_queue: &deployment.events_queue,
             task_program: options.task_program,
-            task_env: &options.task_env,
+            task_env: &task_env,
             args: &options.fargate_args,
             folder: folder.path(),
             logs: &logs,
         })
         .await?;
         let mut environment = controller::environment(&emulator.endpoint, &fargate.endpoint);
+        if let Some(iam) = &mut iam {
+            let gate = iam.guard(&fargate.endpoint, roles).await?;
+            environment = controller::environment(&emulator.endpoint, &gate);
+            environment.extend(iam.environment(&roles.controller)?);
+        }
         let proxies = match options.interceptor {
             Some(interceptor) => proxied(&mut environment, interceptor).await?,
             None => Vec::new(),
@@ -108,6 +136,7 @@ impl Stack {
             settings,
             environment,
             _proxies: proxies,
+            iam,
             folder,
         };
         if !options.without_controller {
@@ -124,6 +153,18 @@ impl Stack {
     /// Address of the emulator.
     pub fn endpoint(&self) -> &str {
         &self.emulator.endpoint
+    }
+
+    /// The roles' sessions and the record of their calls, where the stack was started with roles.
+    pub fn iam(&self) -> Result<&Iam> {
+        self.iam.as_ref().context("the stack was started without roles")
+    }
+
+    /// The variables of a controller's program, with the credentials of another role than the controller's.
+    pub fn environment_as(&self, role: &str) -> Result<Vec<(String, String)>> {
+        let mut env = self.environment.clone();
+        env.extend(self.iam()?.environment(role)?);
+        Ok(env)
     }
 
     /// A folder for the test's own files; removed with the stack.

@@ -1,0 +1,97 @@
+//! The pipeline with the roles of `deploy/template.yaml`, each program with its own.
+//!
+//! The emulator enforces policies for S3, SQS and CloudWatch and records its decisions ([`record`]). What it does not
+//! judge, ECS and `iam:PassRole`, a [`gate`] before the local endpoint judges by the same documents, with an evaluator
+//! of this crate ([`policy`]). [`coverage`] compares a run's calls with what the roles hold.
+
+mod condition;
+pub mod coverage;
+pub mod gate;
+pub mod policy;
+pub mod record;
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use aws_sdk_s3::config::Credentials;
+
+use self::{
+    gate::Gate,
+    policy::{Call, Policy},
+    record::{Decided, Record},
+};
+use crate::{clients, deployment::Roles};
+
+/// The variables that carry a session.
+const VARIABLES: [&str; 3] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
+
+/// Sessions of all roles, and the record of what is done with them.
+#[derive(Debug)]
+pub struct Iam {
+    sessions: BTreeMap<String, Credentials>,
+    record: Record,
+    gate: Option<Gate>,
+}
+
+impl Iam {
+    /// Assumes every role of a deployment.
+    pub async fn assume(emulator: &str, roles: &Roles, record: Record) -> Result<Self> {
+        let sts = aws_sdk_sts::Client::new(&clients::config(emulator));
+        let mut sessions = BTreeMap::new();
+        for arn in roles.all() {
+            let assume = sts.assume_role().role_arn(arn).role_session_name("tests");
+            let answer = assume.send().await.with_context(|| format!("AssumeRole {arn}"))?;
+            let got = answer.credentials.with_context(|| format!("no credentials for {arn}"))?;
+            let token = Some(got.session_token);
+            let keys = Credentials::new(got.access_key_id, got.secret_access_key, token, None, "role");
+            sessions.insert(arn.to_owned(), keys);
+        }
+        Ok(Self { sessions, record, gate: None })
+    }
+
+    /// Puts the gate before an ECS endpoint; gives its address.
+    pub async fn guard(&mut self, ecs: &str, roles: &Roles) -> Result<String> {
+        let passed = vec![roles.task.clone(), roles.execution.clone()];
+        let gate = Gate::start(ecs, self.record.clone(), passed).await?;
+        Ok(self.gate.insert(gate).endpoint.clone())
+    }
+
+    /// A role's credentials.
+    pub fn credentials(&self, role: &str) -> Result<Credentials> {
+        self.sessions.get(role).cloned().with_context(|| format!("the role {role} was not assumed"))
+    }
+
+    /// A role's credentials as variables.
+    pub fn environment(&self, role: &str) -> Result<Vec<(String, String)>> {
+        let keys = self.credentials(role)?;
+        let token = keys.session_token().unwrap_or_default();
+        let values = [keys.access_key_id(), keys.secret_access_key(), token];
+        Ok(VARIABLES.into_iter().zip(values).map(|(name, value)| (name.into(), value.into())).collect())
+    }
+
+    /// Every decision so far about calls of a role, the emulator's and the gate's.
+    pub fn decisions(&self, role: &str) -> Result<Vec<Decided>> {
+        let mut all = self.record.decisions()?;
+        all.extend(self.gate.iter().flat_map(Gate::decisions));
+        all.retain(|decided| decided.role == name(role));
+        Ok(all)
+    }
+
+    /// The calls among them, each once.
+    pub fn calls(&self, role: &str) -> Result<Vec<Call>> {
+        let mut calls: Vec<_> = self.decisions(role)?.into_iter().map(|decided| decided.call).collect();
+        calls.sort();
+        calls.dedup();
+        Ok(calls)
+    }
+
+    /// A role's policies as deployed.
+    pub fn policies(&self, role: &str) -> Result<Vec<Policy>> {
+        self.record.policies(name(role))
+    }
+}
+
+/// The name in a role's ARN.
+fn name(arn: &str) -> &str {
+    arn.rsplit('/').next().unwrap_or_default()
+}
