@@ -7,7 +7,7 @@ mod options;
 
 use serde::{Deserialize, Serialize};
 
-pub use options::{PerTitleSettings, ProgressiveSettings};
+pub use options::{HdrSettings, PerTitleSettings, ProgressiveSettings};
 
 /// A video codec that renditions are encoded with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -106,6 +106,9 @@ pub struct Profile {
     /// Rates measured on the source; none takes the rungs as they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per_title: Option<PerTitleSettings>,
+    /// Rungs of high dynamic range; none brings every source to standard range only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hdr: Option<HdrSettings>,
 }
 
 /// Why a profile cannot be used.
@@ -179,39 +182,42 @@ impl Profile {
         }
         self.progressive.as_ref().map_or(Ok(()), ProgressiveSettings::check).or_else(wrong)?;
         self.per_title.as_ref().map_or(Ok(()), PerTitleSettings::check).or_else(wrong)?;
-        self.check_rungs().or_else(wrong)
-    }
-
-    fn check_rungs(&self) -> Result<(), String> {
-        for (index, rung) in self.rungs.iter().enumerate() {
-            let at = |problem: &str| Err(format!("rung {}: {problem}", index + 1));
-            if !(64..=4320).contains(&rung.short_side) || rung.short_side % 2 != 0 {
-                return at("short_side must be even and between 64 and 4320");
-            }
-            if rung.average_bps < 10_000 || rung.max_bps < rung.average_bps {
-                return at("average_bps must be at least 10000, and max_bps not below it");
-            }
-            if rung.buffer_bits < rung.max_bps / 2 {
-                return at("buffer_bits must hold at least half a second of max_bps");
-            }
-            if rung.max_fps == Some(0) {
-                return at("max_fps must be at least 1; leave it out to keep the source's");
-            }
+        if self.hdr.is_some() && self.rungs.is_empty() {
+            return wrong("hdr: stands beside a ladder; add rungs of standard range".into());
         }
-        for (index, pair) in self.rungs.windows(2).enumerate() {
-            let [low, high] = pair else { continue };
-            if high.short_side < low.short_side || high.average_bps <= low.average_bps {
-                return Err(format!(
-                    "rung {}: rungs go from lowest to highest; none may have a smaller picture than, or a bit rate \
-                     at or below, the one before it",
-                    index + 2
-                ));
-            }
-        }
-        Ok(())
+        self.hdr.as_ref().map_or(Ok(()), HdrSettings::check).or_else(wrong)?;
+        check_rungs(&self.rungs).or_else(wrong)
     }
 }
 
+fn check_rungs(rungs: &[Rung]) -> Result<(), String> {
+    for (index, rung) in rungs.iter().enumerate() {
+        let at = |problem: &str| Err(format!("rung {}: {problem}", index + 1));
+        if !(64..=4320).contains(&rung.short_side) || rung.short_side % 2 != 0 {
+            return at("short_side must be even and between 64 and 4320");
+        }
+        if rung.average_bps < 10_000 || rung.max_bps < rung.average_bps {
+            return at("average_bps must be at least 10000, and max_bps not below it");
+        }
+        if rung.buffer_bits < rung.max_bps / 2 {
+            return at("buffer_bits must hold at least half a second of max_bps");
+        }
+        if rung.max_fps == Some(0) {
+            return at("max_fps must be at least 1; leave it out to keep the source's");
+        }
+    }
+    for (index, pair) in rungs.windows(2).enumerate() {
+        let [low, high] = pair else { continue };
+        if high.short_side < low.short_side || high.average_bps <= low.average_bps {
+            return Err(format!(
+                "rung {}: rungs go from lowest to highest; none may have a smaller picture than, or a bit rate \
+                 at or below, the one before it",
+                index + 2
+            ));
+        }
+    }
+    Ok(())
+}
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -234,6 +240,19 @@ mod tests {
     }
 
     #[test]
+    fn the_options_shown_as_comments_are_valid_as_they_stand() {
+        let shown = include_str!("../profiles/standard.toml");
+        let option = |line: &str| line.contains(" = ") && !line.contains(". ") || line.starts_with('[');
+        let open =
+            |line: &str| line.strip_prefix("# ").filter(|rest| option(rest)).unwrap_or(line).to_owned();
+        let text: Vec<String> = shown.lines().map(open).collect();
+        let profile = Profile::parse("shown", &text.join("\n")).unwrap();
+        assert_eq!(profile.per_title, Some(PerTitleSettings::default()));
+        assert_eq!(profile.audio.surround_bps, Some(384_000));
+        assert_eq!(profile.hdr.map(|hdr| hdr.rungs.len()), Some(2));
+    }
+
+    #[test]
     fn a_wrong_profile_is_refused_by_the_name_of_the_key() {
         let standard = include_str!("../profiles/standard.toml");
         for (from, to, key) in [
@@ -248,6 +267,8 @@ mod tests {
             ("[images]", "[progressive]\nmax_short_side = 1\n[images]", "progressive.max_short_side"),
             ("[images]", "[per_title]\nsamples = 11\n[images]", "per_title.samples"),
             ("[images]", "[per_title]\nleast_step = 0.9\n[images]", "per_title.least_step"),
+            ("[images]", "[hdr]\ncrf = 52\npreset = \"medium\"\nrung = []\n[images]", "hdr.crf"),
+            ("[images]", "[hdr]\ncrf = 22\npreset = \"medium\"\nrung = []\n[images]", "hdr.rung"),
         ] {
             assert!(standard.contains(from), "{from} is not in the file any more");
             let error = Profile::parse("x", &standard.replacen(from, to, 1)).unwrap_err();

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Rung;
+
 /// One ordinary MP4 file with picture and sound, for downloads and for players that know neither HLS nor DASH.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -50,5 +52,31 @@ impl PerTitleSettings {
             return Err(format!("per_title.least_step: {} is not between 1 and 3", self.least_step));
         }
         Ok(())
+    }
+}
+
+/// Rungs of high dynamic range beside the ladder, for sources that have it: HEVC Main 10, PQ or HLG as the source.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HdrSettings {
+    /// Constant rate factor under the cap of the rung.
+    pub crf: u32,
+    /// Encoder preset of x265, such as `medium`.
+    pub preset: String,
+    /// Rungs, lowest first, with the codec profile `main10`.
+    #[serde(rename = "rung")]
+    pub rungs: Vec<Rung>,
+}
+
+impl HdrSettings {
+    /// What is wrong with the numbers, naming the key.
+    pub(super) fn check(&self) -> Result<(), String> {
+        if self.crf > 51 {
+            return Err(format!("hdr.crf: {} is not between 0 and 51", self.crf));
+        }
+        if self.rungs.is_empty() || self.rungs.iter().any(|rung| rung.codec_profile != "main10") {
+            return Err("hdr.rung: at least one, each with codec_profile = \"main10\"".into());
+        }
+        super::check_rungs(&self.rungs).map_err(|problem| format!("hdr: {problem}"))
     }
 }

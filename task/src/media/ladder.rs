@@ -5,10 +5,11 @@
 //! own size as the top one, and a source below the lowest gets one rung.
 
 use serde::Serialize;
-use transcode_config::ladder::{Profile, Rung};
+use transcode_config::ladder::Rung;
 
 use super::{
     probe::VideoStream,
+    range::Range,
     rate::{self, divisor},
     rational::{Rational, float, round_to_u64},
 };
@@ -43,18 +44,19 @@ pub struct Rendition {
     pub buffer_bits: u64,
     /// Codec profile by the encoder's name.
     pub codec_profile: String,
+    /// Dynamic range. Rungs of high range are HEVC with 10 bits.
+    pub range: Range,
 }
 
-/// The renditions of a source that has been brought to the constant `rate`, lowest first.
-pub fn renditions(video: &VideoStream, rate: Rational, profile: &Profile) -> Vec<Rendition> {
+/// The renditions in `range` of a source that has been brought to the constant `rate`, lowest first.
+pub fn renditions(video: &VideoStream, rate: Rational, rungs: &[Rung], range: Range) -> Vec<Rendition> {
     let shape = Shape::of(video);
-    let mut chosen: Vec<(Rung, (u32, u32))> = profile
-        .rungs
+    let mut chosen: Vec<(Rung, (u32, u32))> = rungs
         .iter()
         .filter(|rung| f64::from(rung.short_side) <= shape.short() + 0.5)
         .map(|rung| (rung.clone(), shape.scaled_to(rung.short_side)))
         .collect();
-    if let Some(above) = profile.rungs.get(chosen.len()) {
+    if let Some(above) = rungs.get(chosen.len()) {
         let below = chosen.last().map(|(rung, _)| rung.clone());
         match below {
             Some(below) if shape.short() < f64::from(below.short_side) * ALIKE => {
@@ -65,13 +67,14 @@ pub fn renditions(video: &VideoStream, rate: Rational, profile: &Profile) -> Vec
             below => chosen.push((between(below.as_ref(), above, shape.short()), shape.own())),
         }
     }
-    name(chosen, rate)
+    name(chosen, rate, range)
 }
 
-fn name(chosen: Vec<(Rung, (u32, u32))>, rate: Rational) -> Vec<Rendition> {
+fn name(chosen: Vec<(Rung, (u32, u32))>, rate: Rational, range: Range) -> Vec<Rendition> {
     let mut renditions: Vec<Rendition> = Vec::new();
     for (rung, (width, height)) in chosen {
-        let mut name = format!("{}p", width.min(height));
+        let kind = if range == Range::Sdr { "" } else { "hdr-" };
+        let mut name = format!("{kind}{}p", width.min(height));
         if renditions.iter().any(|other| other.name == name) {
             name = format!("{name}-{}k", rung.average_bps / 1000);
         }
@@ -87,6 +90,7 @@ fn name(chosen: Vec<(Rung, (u32, u32))>, rate: Rational) -> Vec<Rendition> {
             max_bps: rung.max_bps,
             buffer_bits: rung.buffer_bits,
             codec_profile: rung.codec_profile,
+            range,
         });
     }
     renditions

@@ -15,7 +15,10 @@ fn video(width: u32, height: u32, pixel_aspect: &str, rotation: i32) -> VideoStr
 
 fn sizes(video: &VideoStream) -> Vec<String> {
     let profile = Profile::built_in("standard").unwrap();
-    renditions(video, PAL, &profile).iter().map(|r| format!("{}x{}", r.width, r.height)).collect()
+    renditions(video, PAL, &profile.rungs, Range::Sdr)
+        .iter()
+        .map(|r| format!("{}x{}", r.width, r.height))
+        .collect()
 }
 
 #[test]
@@ -49,7 +52,7 @@ fn every_shape_of_source_gets_the_rungs_a_viewer_expects() {
 fn low_rungs_keep_every_second_frame_of_fast_sources() {
     let profile = Profile::built_in("standard").unwrap();
     let fast = Rational { num: 60_000, den: 1001 };
-    let rungs = renditions(&video(1280, 720, "1:1", 0), fast, &profile);
+    let rungs = renditions(&video(1280, 720, "1:1", 0), fast, &profile.rungs, Range::Sdr);
     let rates: Vec<_> = rungs.iter().map(|rung| rung.rate.to_string()).collect();
     assert_eq!(rates, ["30000/1001", "30000/1001", "60000/1001", "60000/1001"]);
 }
@@ -57,7 +60,7 @@ fn low_rungs_keep_every_second_frame_of_fast_sources() {
 #[test]
 fn a_source_between_rungs_gets_rates_between_theirs() {
     let profile = Profile::built_in("standard").unwrap();
-    let rungs = renditions(&video(1068, 600, "1:1", 0), PAL, &profile);
+    let rungs = renditions(&video(1068, 600, "1:1", 0), PAL, &profile.rungs, Range::Sdr);
     let own = rungs.last().unwrap();
     assert_eq!(own.name, "600p");
     assert!((2_200_000..3_000_000).contains(&own.average_bps), "{}", own.average_bps);
@@ -71,7 +74,7 @@ proptest! {
     ) {
         let source = video(width, height, &format!("{sar}:2"), if turned { 90 } else { 0 });
         let profile = Profile::built_in("standard").unwrap();
-        let rungs = renditions(&source, PAL, &profile);
+        let rungs = renditions(&source, PAL, &profile.rungs, Range::Sdr);
         let (across, down) = source.display_size();
         prop_assert!(!rungs.is_empty());
         for rung in &rungs {

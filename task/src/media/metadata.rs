@@ -12,6 +12,7 @@ use super::{
     per_title::PerTitle,
     plan::Plan,
     probe::SourceInfo,
+    range::Range,
 };
 
 /// Path in the package.
@@ -49,6 +50,8 @@ pub struct VideoSummary {
     pub height: u32,
     /// Frames a second.
     pub frame_rate: f64,
+    /// Dynamic range.
+    pub range: Range,
     /// Codec string.
     pub codec: String,
     /// Measured average, bits per second.
@@ -89,6 +92,7 @@ pub fn summary(
             width: rung.width,
             height: rung.height,
             frame_rate: rung.rate.value(),
+            range: rung.range,
             codec: codec_string(&track.init.codec).unwrap_or_default(),
             average_bps: measured.average,
             peak_bps: measured.peak,

@@ -17,6 +17,7 @@ pub mod package;
 pub mod per_title;
 pub mod plan;
 pub mod probe;
+pub mod range;
 pub mod rate;
 pub mod rational;
 pub mod scan;

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use transcode_config::ladder::{HdrSettings, Profile, Rung};
+
 use crate::support::{Run, ffmpeg, ffprobe, quick, run, variant};
 
 /// A second and a half of the clip, small, without sound, with `filter` and `args`.
@@ -185,6 +187,54 @@ async fn high_dynamic_range_is_brought_back_to_what_it_was_made_from() {
         let off = quarters(&ignored).iter().zip(&wanted).any(|(a, b)| a.abs_diff(*b) > 25);
         assert!(off, "{transfer}: the test file is not of high dynamic range");
     }
+}
+
+/// A second and a half of high dynamic range at 320x180.
+pub(crate) fn high_range(folder: &Path, transfer: &str) -> PathBuf {
+    let to = format!(
+        "scale=320:180:out_color_matrix=bt709,setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709,\
+         zscale=t=linear:npl=203,format=gbrpf32le,zscale=p=2020:t={transfer}:m=2020_ncl:r=limited:npl=203,\
+         format=yuv420p10le"
+    );
+    let tags =
+        format!("-crf 10 -color_primaries bt2020 -color_trc {transfer} -colorspace bt2020nc -color_range tv");
+    short(folder, "hdr.mkv", &to, &tags)
+}
+
+/// One rung of high dynamic range beside the quick ladder.
+pub(crate) fn with_high_range() -> Profile {
+    let rung = Rung { codec_profile: "main10".into(), ..quick().rungs.remove(1) };
+    let hdr = HdrSettings { crf: 18, preset: "ultrafast".into(), rungs: vec![rung] };
+    Profile { hdr: Some(hdr), ..quick() }
+}
+
+#[tokio::test]
+async fn high_dynamic_range_is_kept_beside_the_ladder_where_the_profile_asks_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    for (transfer, range, number) in [("smpte2084", "PQ", "16"), ("arib-std-b67", "HLG", "18")] {
+        let source = high_range(folder.path(), transfer);
+        let run = run(&source, &with_high_range()).await;
+        run.package();
+        let made = run.joined("video/hdr-180p");
+        let entries =
+            "stream=codec_name,profile,codec_tag_string,pix_fmt,color_space,color_transfer,color_primaries";
+        let tags = ffprobe(&made, "-select_streams v", entries);
+        assert_eq!(tags, format!("hevc,Main 10,hvc1,yuv420p10le,bt2020nc,{transfer},bt2020"));
+        assert_alike(&quarters(&made), &quarters(&source), 6, transfer);
+        let standard = ffprobe(&run.joined("video/180p"), "-select_streams v", "stream=color_transfer");
+        assert_eq!(standard, "bt709");
+        let master = run.text("entry/master.m3u8");
+        let found = |text: &str| master.lines().filter(|line| line.contains(text)).count();
+        assert_eq!(found(&format!("VIDEO-RANGE={range}")), 2, "{master}");
+        assert_eq!(found("VIDEO-RANGE=SDR"), 4, "{master}");
+        assert_eq!(found("CODECS=\"hvc1.2.4."), 2, "{master}");
+        let manifest = run.text("entry/manifest.mpd");
+        let property = format!("cicp:TransferCharacteristics\" value=\"{number}\"/>");
+        assert_eq!(manifest.matches(&property).count(), 1, "{manifest}");
+    }
+    let standard = short(folder.path(), "sdr.mp4", "scale=320:180", "");
+    let run = run(&standard, &with_high_range()).await;
+    assert_eq!(run.package().summary.video.len(), 2, "a source of standard range has no other");
 }
 
 #[tokio::test]

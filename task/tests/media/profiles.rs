@@ -35,6 +35,21 @@ async fn an_encoder_that_fails_is_named_with_its_own_words() {
 }
 
 #[tokio::test]
+async fn every_profile_that_comes_with_the_program_makes_a_verified_package() {
+    let folder = tempfile::tempdir().unwrap();
+    let source =
+        variant(folder.path(), "x.mp4", "-t 1.2 -c:a copy -s 426x240 -c:v libx264 -preset ultrafast");
+    for (name, rungs) in
+        [("standard", 1), ("apple-full", 1), ("hevc", 1), ("av1", 1), ("vertical", 1), ("audio", 0)]
+    {
+        let run = run(&source, &Profile::built_in(name).unwrap()).await;
+        assert_eq!(run.package().summary.video.len(), rungs, "{name}");
+    }
+    let all = Profile::built_in_names().count();
+    assert_eq!(all, 6, "one is not tried here");
+}
+
+#[tokio::test]
 async fn hevc_is_packaged_as_hvc1() {
     let (decoded, master) = encoded(VideoCodec::Hevc, "ultrafast").await;
     assert_eq!(decoded, "hevc,hvc1,55");

@@ -16,7 +16,7 @@ use transcode_task::media::{
 use crate::support::{Run, clip, ffmpeg, quick, run};
 
 /// The plan of a job on `source`, made by the same pure parts.
-fn plan_of(source: &Path) -> Plan {
+fn plan_of(source: &Path, profile: &Profile) -> Plan {
     let answer = |args: &[&str]| {
         Command::new("ffprobe").args(["-v", "error"]).args(args).arg(source).output().unwrap().stdout
     };
@@ -26,7 +26,7 @@ fn plan_of(source: &Path) -> Plan {
     let lines = answer(&["-show_entries", scan::ENTRIES, "-of", "compact=p=0:nk=1"]);
     String::from_utf8(lines).unwrap().lines().for_each(|line| packets.line(line));
     let timeline = timeline::lay_out(&mut info, &packets).unwrap();
-    plan::make(&info, &timeline, &profile()).unwrap()
+    plan::make(&info, &timeline, profile).unwrap()
 }
 
 /// With everything that there are rules for.
@@ -83,11 +83,17 @@ const SPOILERS: &[(&str, Spoiler)] = &[
     }),
 ];
 
-#[tokio::test]
-async fn each_rule_finds_what_it_is_there_for() {
-    let good = run(&clip(), &profile()).await;
+/// Those that need a rung of high dynamic range.
+const HIGH_RANGE_SPOILERS: &[(&str, Spoiler)] = &[
+    ("video.range", |run| spoil(run, "video/hdr-180p/init.mp4", b"colrnclx", |bytes| bytes[11] = 18)),
+    ("hls.video-range", |run| edit(run, "entry/master.m3u8", "VIDEO-RANGE=PQ", "VIDEO-RANGE=SDR")),
+    ("dash.transfer", |run| edit(run, "entry/manifest.mpd", "value=\"16\"", "value=\"18\"")),
+];
+
+async fn each_is_found(source: &Path, profile: &Profile, spoilers: &[(&str, Spoiler)]) {
+    let good = run(source, profile).await;
     good.package();
-    let plan = plan_of(&clip());
+    let plan = plan_of(source, profile);
     let check = || verify::verify(&good.output(), "v-test-1/", &plan, Vec::new());
     check().unwrap();
     let kept = good.folder.path().join("kept");
@@ -96,13 +102,21 @@ async fn each_rule_finds_what_it_is_there_for() {
         assert!(Command::new("cp").arg("-r").args([from, to]).status().unwrap().success());
     };
     copy(&good.output(), &kept);
-    for (rule, spoil) in SPOILERS {
+    for (rule, spoil) in spoilers {
         spoil(&good);
         let failure = check().expect_err(rule);
         assert_eq!(failure.code, FailureCode::VerifyFailed);
         assert_eq!(failure.evidence["rule"], *rule, "{:?}", failure.evidence);
         copy(&kept, &good.output());
     }
+}
+
+#[tokio::test]
+async fn each_rule_finds_what_it_is_there_for() {
+    each_is_found(&clip(), &profile(), SPOILERS).await;
+    let folder = tempfile::tempdir().unwrap();
+    let source = crate::pictures::high_range(folder.path(), "smpte2084");
+    each_is_found(&source, &crate::pictures::with_high_range(), HIGH_RANGE_SPOILERS).await;
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use mp4_atom::{Av1c, Codec, Hvcc, Mp4a};
+use mp4_atom::{Av1c, Codec, Colr, Hvcc, Mp4a};
 
 /// The string for a sample entry, or none for one that we do not make.
 pub fn codec_string(codec: &Codec) -> Option<String> {
@@ -24,6 +24,30 @@ pub fn channels(codec: &Codec) -> Option<u32> {
     // ISO/IEC 14496-3, 1.6.3.5: the numbers up to 6 are counts of channels.
     let configuration = aac.esds.es_desc.dec_config.dec_specific.as_ref()?.chan_conf;
     matches!(configuration, 1..=6).then(|| u32::from(configuration))
+}
+
+/// Primaries, transfer function and matrix of a video sample entry (ISO/IEC 23091-2); none where it does not say.
+pub fn colour(codec: &Codec) -> Option<(u16, u16, u16)> {
+    let colour = match codec {
+        Codec::Avc1(avc) => &avc.colr,
+        Codec::Hvc1(hevc) => &hevc.colr,
+        Codec::Av01(av1) => &av1.colr,
+        _ => return None,
+    };
+    match colour.as_ref()? {
+        Colr::Nclx { colour_primaries, transfer_characteristics, matrix_coefficients, .. } => {
+            Some((*colour_primaries, *transfer_characteristics, *matrix_coefficients))
+        }
+        _ => None,
+    }
+}
+
+/// Bits of a brightness sample of an HEVC entry.
+pub fn hevc_bits(codec: &Codec) -> Option<u8> {
+    match codec {
+        Codec::Hvc1(hevc) => Some(hevc.hvcc.bit_depth_luma_minus8 + 8),
+        _ => None,
+    }
 }
 
 /// Width and height of a video sample entry.

@@ -10,7 +10,9 @@ use super::{
 use crate::media::{
     captions::{Captions, WHOLE},
     encode::Tracks,
+    ladder::Rendition,
     plan::{AudioPlan, Plan, SAMPLE_RATE, STEREO, SURROUND},
+    range::Range,
 };
 
 /// The manifest. `folder` goes in front of every address.
@@ -25,24 +27,13 @@ pub fn manifest(plan: &Plan, tracks: &Tracks, captions: &[Captions], folder: &st
         target + 1,
     );
     if let Some(video) = &plan.video {
-        text.push_str(
-            "    <AdaptationSet id=\"0\" contentType=\"video\" mimeType=\"video/mp4\" segmentAlignment=\"true\" \
-             startWithSAP=\"1\">\n",
-        );
-        for (rung, track) in video.renditions.iter().zip(&tracks.video) {
-            let (width, height) = picture_size(&track.init.codec).unwrap_or_default();
-            let _ = write!(
-                text,
-                "      <Representation id=\"{}\" bandwidth=\"{}\" codecs=\"{}\" width=\"{width}\" \
-                 height=\"{height}\" frameRate=\"{}\" sar=\"1:1\">\n{}      </Representation>\n",
-                rung.name,
-                hls::bandwidth(track, target).peak,
-                codec_string(&track.init.codec).unwrap_or_default(),
-                rung.rate,
-                template(track, folder),
-            );
+        let rungs: Vec<_> = video.renditions.iter().zip(&tracks.video).collect();
+        let (standard, high): (Vec<_>, Vec<_>) =
+            rungs.into_iter().partition(|(rung, _)| rung.range == Range::Sdr);
+        text.push_str(&picture_set(0, &standard, folder, target));
+        if !high.is_empty() {
+            text.push_str(&picture_set(tracks.audio.len() + captions.len() + 1, &high, folder, target));
         }
-        text.push_str("    </AdaptationSet>\n");
     }
     let surround = plan.audio.iter().any(|sound| sound.channels == SURROUND);
     for (number, (sound, track)) in plan.audio.iter().zip(&tracks.audio).enumerate() {
@@ -52,6 +43,41 @@ pub fn manifest(plan: &Plan, tracks: &Tracks, captions: &[Captions], folder: &st
         text.push_str(&text_set(tracks.audio.len() + 1 + number, one, folder));
     }
     text.push_str("  </Period>\n</MPD>\n");
+    text
+}
+
+/// Rungs of one dynamic range. Players that know nothing of the higher ones must leave them alone.
+fn picture_set(number: usize, rungs: &[(&Rendition, &Track)], folder: &str, target: u64) -> String {
+    let mut text = format!(
+        "    <AdaptationSet id=\"{number}\" contentType=\"video\" mimeType=\"video/mp4\" segmentAlignment=\"true\" \
+         startWithSAP=\"1\">\n"
+    );
+    let range = rungs.first().map_or(Range::Sdr, |(rung, _)| rung.range);
+    if range != Range::Sdr {
+        // Primaries and matrix of BT.2020 (ISO/IEC 23091-2).
+        let colour =
+            [("ColourPrimaries", 9), ("TransferCharacteristics", range.cicp()), ("MatrixCoefficients", 9)];
+        for (name, value) in colour {
+            let _ = writeln!(
+                text,
+                "      <EssentialProperty schemeIdUri=\"urn:mpeg:mpegB:cicp:{name}\" value=\"{value}\"/>"
+            );
+        }
+    }
+    for (rung, track) in rungs {
+        let (width, height) = picture_size(&track.init.codec).unwrap_or_default();
+        let _ = write!(
+            text,
+            "      <Representation id=\"{}\" bandwidth=\"{}\" codecs=\"{}\" width=\"{width}\" \
+             height=\"{height}\" frameRate=\"{}\" sar=\"1:1\">\n{}      </Representation>\n",
+            rung.name,
+            hls::bandwidth(track, target).peak,
+            codec_string(&track.init.codec).unwrap_or_default(),
+            rung.rate,
+            template(track, folder),
+        );
+    }
+    text.push_str("    </AdaptationSet>\n");
     text
 }
 

@@ -15,6 +15,7 @@ use crate::media::{
     ladder::Rendition,
     plan::{AudioPlan, Plan},
     probe::TextStream,
+    range::Range,
     rational::{Rational, float, round_to_u64},
 };
 
@@ -135,8 +136,8 @@ pub fn master(plan: &Plan, tracks: &Tracks, captions: &[Captions], folder: &str,
             text.push_str(&variant(rung, track, group, &texts, folder, target));
         }
     }
-    for (_, track) in &rungs {
-        text.push_str(&i_frame_stream(track, folder, target));
+    for (rung, track) in &rungs {
+        text.push_str(&i_frame_stream(rung, track, folder, target));
     }
     text
 }
@@ -186,10 +187,11 @@ fn variant(
     let group = sound.map_or_else(String::new, |group| format!(",AUDIO=\"{}\"", group.name));
     format!(
         "#EXT-X-STREAM-INF:BANDWIDTH={},AVERAGE-BANDWIDTH={},CODECS=\"{codecs}\",RESOLUTION={width}x{height},\
-         FRAME-RATE={}{group}{texts},VIDEO-RANGE=SDR,CLOSED-CAPTIONS=NONE\n{folder}{}/index.m3u8\n",
+         FRAME-RATE={}{group}{texts},VIDEO-RANGE={},CLOSED-CAPTIONS=NONE\n{folder}{}/index.m3u8\n",
         own.peak + most.peak,
         own.average + most.average,
         frame_rate(rung.rate),
+        rung.range.hls(),
         track.folder,
     )
 }
@@ -213,14 +215,15 @@ fn sound_variant(group: &SoundGroup<'_>, texts: &str, folder: &str, target: u64)
 /// highest.
 fn first_choice_first<'a>(rungs: &[(&'a Rendition, &'a Track)]) -> Vec<(&'a Rendition, &'a Track)> {
     const START: u64 = 2_000_000;
-    let first = rungs.iter().enumerate().min_by_key(|(_, (rung, _))| rung.average_bps.abs_diff(START));
+    let distance = |rung: &Rendition| (rung.range != Range::Sdr, rung.average_bps.abs_diff(START));
+    let first = rungs.iter().enumerate().min_by_key(|(_, (rung, _))| distance(rung));
     let Some((first, _)) = first else { return Vec::new() };
     let mut ordered = rungs.to_vec();
     ordered.get_mut(..=first).unwrap_or_default().rotate_right(1);
     ordered
 }
 
-fn i_frame_stream(track: &Track, folder: &str, target: u64) -> String {
+fn i_frame_stream(rung: &Rendition, track: &Track, folder: &str, target: u64) -> String {
     let pieces = track.segments.iter().flat_map(|segment| &segment.pieces);
     let own =
         measure(pieces.map(|piece| (piece.key_bytes, track.seconds(piece.duration))), target.div_ceil(3));
@@ -228,8 +231,11 @@ fn i_frame_stream(track: &Track, folder: &str, target: u64) -> String {
     let (width, height) = picture_size(&track.init.codec).unwrap_or_default();
     format!(
         "#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH={},AVERAGE-BANDWIDTH={},CODECS=\"{codecs}\",RESOLUTION={width}x{height},\
-         VIDEO-RANGE=SDR,URI=\"{folder}{}/iframes.m3u8\"\n",
-        own.peak, own.average, track.folder
+         VIDEO-RANGE={},URI=\"{folder}{}/iframes.m3u8\"\n",
+        own.peak,
+        own.average,
+        rung.range.hls(),
+        track.folder
     )
 }
 

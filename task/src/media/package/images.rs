@@ -51,7 +51,8 @@ pub(in crate::media) async fn make(
     let wanted = &context.job.profile.images;
     let work = context.job.work.join("images");
     std::fs::create_dir_all(&work).map_err(|error| cannot_write("images", &error))?;
-    let rungs: Vec<_> = video.renditions.iter().zip(&tracks.video).collect();
+    // Those of standard range come first.
+    let rungs: Vec<_> = video.standard_range().zip(&tracks.video).collect();
     let small =
         rungs.iter().find(|(rung, _)| rung.width.min(rung.height) >= THUMBNAIL_SHORT).or(rungs.last());
     let (Some((rung, small)), Some((_, top))) = (small, rungs.last()) else { return Ok(()) };

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::media::rational::Rational;
+use crate::media::{range::Range, rational::Rational};
 
 /// The rungs of `standard` for a source of 1920x1080.
 fn ladder() -> Vec<Rendition> {
@@ -23,6 +23,7 @@ fn ladder() -> Vec<Rendition> {
         max_bps: max * 1000,
         buffer_bits: buffer * 1000,
         codec_profile: "high".into(),
+        range: Range::Sdr,
     })
     .collect()
 }

@@ -61,7 +61,7 @@ pub(super) async fn fit(context: &Context<'_>, plan: &mut Plan) -> Result<(), Fa
     };
     match measure(context, &sample, &starts).await {
         Ok((counted, needs)) => {
-            let mut renditions = video.renditions.clone();
+            let mut renditions: Vec<_> = video.standard_range().cloned().collect();
             report.samples = counted;
             report.rungs = choose(&renditions, &needs, settings.least_step);
             decide::apply(&mut renditions, &report.rungs);
@@ -84,7 +84,8 @@ pub(super) async fn fit(context: &Context<'_>, plan: &mut Plan) -> Result<(), Fa
 fn sample_of(plan: &Plan, video: &VideoPlan, settings: &PerTitleSettings, profile: &Profile) -> Plan {
     let groups = u64::from((settings.sample_seconds / profile.gop_seconds.max(1)).max(1));
     let frames = (groups * u64::from(video.gop_frames)).min(video.frames);
-    let video = VideoPlan { frames, ..video.clone() };
+    let renditions = video.standard_range().cloned().collect();
+    let video = VideoPlan { frames, hdr: None, renditions, ..video.clone() };
     Plan {
         seconds: video.rate.seconds_of(frames),
         video: Some(video),

@@ -8,7 +8,10 @@ use std::{
 use transcode_config::ladder::VideoCodec;
 
 use super::{AudioPlan, Plan, VideoPlan, filters};
-use crate::{media::ladder::Rendition, process::input_flags};
+use crate::{
+    media::{ladder::Rendition, range::Range},
+    process::input_flags,
+};
 
 /// File that ffmpeg writes rung `number` to, in its output folder.
 pub fn video_file(number: usize) -> String {
@@ -89,8 +92,13 @@ fn rung(args: &mut Args, plan: &VideoPlan, number: usize, rendition: &Rendition,
     let (max_kbps, buffer_kbits) = (max_bps / 1000, buffer_bits / 1000);
     let capped = |options: String| if cap == Cap::Rung { options } else { String::new() };
     args.add(&format!("-map [v{number}]"));
-    let VideoPlan { preset, crf, .. } = plan;
-    match plan.codec {
+    let (preset, crf) = match (&plan.hdr, rendition.range) {
+        (Some(hdr), Range::Pq | Range::Hlg) => (&hdr.preset, hdr.crf),
+        _ => (&plan.preset, plan.crf),
+    };
+    // What x265 knows of the visibility of steps in PQ. HLG is near enough to what it assumes.
+    let tuning = if rendition.range == Range::Pq { ":hdr10-opt=1" } else { "" };
+    match plan.codec_of(rendition) {
         VideoCodec::H264 => args.add(&format!(
             "-c:v libx264 -preset {preset} -profile:v {codec_profile} -crf {crf} {} \
              -g {gop} -keyint_min {gop} -sc_threshold 0 -flags +cgop+bitexact",
@@ -98,7 +106,7 @@ fn rung(args: &mut Args, plan: &VideoPlan, number: usize, rendition: &Rendition,
         )),
         VideoCodec::Hevc => args.add(&format!(
             "-c:v libx265 -preset {preset} -profile:v {codec_profile} -crf {crf} -tag:v hvc1 -flags +bitexact \
-             -x265-params log-level=error:{}keyint={gop}:min-keyint={gop}:scenecut=0:open-gop=0",
+             -x265-params log-level=error:{}keyint={gop}:min-keyint={gop}:scenecut=0:open-gop=0{tuning}",
             capped(format!("vbv-maxrate={max_kbps}:vbv-bufsize={buffer_kbits}:")),
         )),
         VideoCodec::Av1 => args.add(&format!(
@@ -110,9 +118,11 @@ fn rung(args: &mut Args, plan: &VideoPlan, number: usize, rendition: &Rendition,
         args.add("-threads 4");
     }
     args.add(&format!(
-        "-colorspace bt709 -color_primaries {} -color_trc bt709 -color_range tv -fps_mode passthrough \
+        "-colorspace {} -color_primaries {} -color_trc {} -color_range tv -fps_mode passthrough \
          -video_track_timescale {}",
-        filters::primaries(plan),
+        rendition.range.matrix(),
+        filters::primaries(plan, rendition.range),
+        rendition.range.transfer(),
         plan.timescale(),
     ));
     output(args, "+frag_keyframe", &video_file(number));

@@ -5,7 +5,7 @@
 use std::fmt::Write;
 
 use super::{AudioPlan, Plan, SAMPLE_RATE, SURROUND, VideoPlan};
-use crate::media::{loudness, probe::VideoStream};
+use crate::media::{loudness, probe::VideoStream, range::Range};
 
 /// The whole graph. Its outputs are `[v0]…` for the rungs and `[a0]…` for the sound renditions.
 pub(super) fn graph(plan: &Plan) -> String {
@@ -24,39 +24,60 @@ fn video_chains(plan: &VideoPlan) -> Vec<String> {
     // `fps` starts at 0 whatever the first frame's time is; `tpad` and `trim` make the number of frames exact.
     let _ = write!(
         trunk,
-        "{}fps=fps={}:start_time=0:round=near,tpad=stop_mode=clone:stop={},trim=end_frame={},{}split={}",
+        "{}fps=fps={}:start_time=0:round=near,tpad=stop_mode=clone:stop={},trim=end_frame={},{}",
         turn.filters(),
         plan.rate,
         plan.pad_frames,
         plan.frames,
-        tone_map(plan),
-        plan.renditions.len(),
+        branches(plan),
     );
-    for number in 0..plan.renditions.len() {
-        let _ = write!(trunk, "[s{number}]");
-    }
     let rungs = plan.renditions.iter().enumerate().map(|(number, rung)| {
         let step = match rung.frame_step {
             0 | 1 => String::new(),
             step => format!("framestep={step},"),
         };
+        let (from, format) = match rung.range {
+            Range::Sdr => (matrix(plan), "yuv420p"),
+            Range::Pq | Range::Hlg => ("bt2020", "yuv420p10le"),
+        };
+        let to = if rung.range == Range::Sdr { "bt709" } else { "bt2020" };
         format!(
-            "[s{number}]{step}scale=w={}:h={}:flags=bicubic+accurate_rnd+full_chroma_int:in_color_matrix={}:\
-             out_color_matrix=bt709:out_range=tv,format=yuv420p,setsar=1,setparams=range=tv:colorspace=bt709:\
-             color_primaries={}:color_trc=bt709[v{number}]",
+            "[s{number}]{step}scale=w={}:h={}:flags=bicubic+accurate_rnd+full_chroma_int:in_color_matrix={from}:\
+             out_color_matrix={to}:out_range=tv,format={format},setsar=1,setparams=range=tv:colorspace={}:\
+             color_primaries={}:color_trc={}[v{number}]",
             rung.width,
             rung.height,
-            matrix(plan),
-            primaries(plan),
+            rung.range.matrix(),
+            primaries(plan, rung.range),
+            rung.range.transfer(),
         )
     });
     std::iter::once(trunk).chain(rungs).collect()
 }
 
+/// From the trunk to one branch for each rung. Only those of standard range are tone-mapped.
+fn branches(plan: &VideoPlan) -> String {
+    let all = plan.renditions.len();
+    let standard = plan.standard_range().count();
+    let split = |from: usize, to: usize| {
+        let ends = (from..to).map(|number| format!("[s{number}]"));
+        format!("split={}{}", to - from, ends.collect::<String>())
+    };
+    if standard == all {
+        return format!("{}{}", tone_map(plan), split(0, all));
+    }
+    format!(
+        "split=2[standard][high];[standard]{}{};[high]{}",
+        tone_map(plan),
+        split(0, standard),
+        split(standard, all)
+    )
+}
+
 /// From PQ or HLG to BT.709, by way of linear light. The picture is brought down to the top rung's size first: linear
 /// light is made of floats, and slow.
 fn tone_map(plan: &VideoPlan) -> String {
-    let (true, Some(top)) = (plan.tone_map, plan.renditions.last()) else { return String::new() };
+    let (true, Some(top)) = (plan.tone_map, plan.standard_range().last()) else { return String::new() };
     let transfer = match plan.stream.color.transfer.as_deref() {
         Some("arib-std-b67") => "arib-std-b67",
         _ => "smpte2084",
@@ -85,8 +106,9 @@ fn matrix(plan: &VideoPlan) -> &'static str {
 }
 
 /// Primaries are passed on, since they are not converted; the tag stays true.
-pub(super) fn primaries(plan: &VideoPlan) -> &'static str {
+pub(super) fn primaries(plan: &VideoPlan, range: Range) -> &'static str {
     match plan.stream.color.primaries.as_deref() {
+        _ if range != Range::Sdr => "bt2020",
         _ if plan.tone_map => "bt709",
         Some("smpte170m") => "smpte170m",
         Some("bt470bg") => "bt470bg",

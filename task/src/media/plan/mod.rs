@@ -7,7 +7,7 @@ pub mod timeline;
 use serde::Serialize;
 use transcode_config::{
     contract::{Failure, FailureCode},
-    ladder::{Profile, VideoCodec},
+    ladder::{HdrSettings, Profile, VideoCodec},
 };
 
 pub use arguments::{arguments, audio_file, local, sample_arguments, video_file};
@@ -18,6 +18,7 @@ use super::{
     loudness::{Gain, Loudness},
     per_title::PerTitle,
     probe::{AudioStream, SourceInfo, VideoStream},
+    range::Range,
     rational::{Rational, round_to_u64},
 };
 use timeline::Timeline;
@@ -86,7 +87,9 @@ pub struct VideoPlan {
     pub segment_gops: u32,
     /// Whether high dynamic range must be brought to standard range.
     pub tone_map: bool,
-    /// The rungs, lowest first.
+    /// How rungs of high dynamic range are encoded; none where there are none.
+    pub hdr: Option<HdrSettings>,
+    /// The rungs of standard range, lowest first, then those of high range.
     pub renditions: Vec<Rendition>,
 }
 
@@ -119,6 +122,16 @@ impl VideoPlan {
     /// Ticks a second of every rung's clock; a frame is a whole number of them.
     pub fn timescale(&self) -> u32 {
         self.rate.num * 10_000_u32.div_ceil(self.rate.num).max(1)
+    }
+
+    /// The rungs of standard range, lowest first.
+    pub fn standard_range(&self) -> impl Iterator<Item = &Rendition> {
+        self.renditions.iter().filter(|rung| rung.range == Range::Sdr)
+    }
+
+    /// The codec of a rung.
+    pub fn codec_of(&self, rendition: &Rendition) -> VideoCodec {
+        if rendition.range == Range::Sdr { self.codec } else { VideoCodec::Hevc }
     }
 
     /// Frames of a rung over the whole result.
@@ -167,7 +180,7 @@ pub fn make(source: &SourceInfo, timeline: &Timeline, profile: &Profile) -> Resu
 fn progressive(video: Option<&VideoPlan>, audio: &[AudioPlan], profile: &Profile) -> Option<Together> {
     let most = profile.progressive.as_ref()?.max_short_side;
     let rungs = video.map(|video| video.renditions.as_slice()).unwrap_or_default();
-    let fits = rungs.iter().rposition(|rung| rung.width.min(rung.height) <= most);
+    let fits = rungs.iter().rposition(|rung| rung.range == Range::Sdr && rung.width.min(rung.height) <= most);
     Some(Together {
         video: fits.or(if rungs.is_empty() { None } else { Some(0) }),
         audio: audio.iter().position(|sound| sound.default),
@@ -193,10 +206,11 @@ impl Plan {
         groups.into_iter().filter(|group| !group.is_empty()).collect()
     }
 
-    /// Takes other rungs in the place of those that it has.
+    /// Takes other rungs of standard range in the place of those that it has.
     pub fn set_renditions(&mut self, renditions: Vec<Rendition>, profile: &Profile) {
         if let Some(video) = &mut self.video {
-            video.renditions = renditions;
+            let high = video.renditions.drain(..).filter(|rung| rung.range != Range::Sdr);
+            video.renditions = renditions.into_iter().chain(high.collect::<Vec<_>>()).collect();
         }
         self.progressive = progressive(self.video.as_ref(), &self.audio, profile);
     }
@@ -211,7 +225,12 @@ pub fn too_long(seconds: f64, profile: &Profile) -> Failure {
 }
 
 fn plan_video(stream: &VideoStream, time: timeline::VideoTime, end: f64, profile: &Profile) -> VideoPlan {
-    let renditions = ladder::renditions(stream, time.rate, profile);
+    let mut renditions = ladder::renditions(stream, time.rate, &profile.rungs, Range::Sdr);
+    let range = Range::of(stream.color.transfer.as_deref());
+    let hdr = profile.hdr.as_ref().filter(|_| range != Range::Sdr);
+    if let Some(hdr) = hdr {
+        renditions.extend(ladder::renditions(stream, time.rate, &hdr.rungs, range));
+    }
     // Every rung must be able to divide a group evenly, or its key frames would drift from the others'.
     let step = renditions.iter().map(|rendition| rendition.frame_step).fold(1, lcm);
     let wanted = f64::from(profile.gop_seconds) * time.rate.value() / f64::from(step);
@@ -229,6 +248,7 @@ fn plan_video(stream: &VideoStream, time: timeline::VideoTime, end: f64, profile
         gop_frames,
         segment_gops: profile.segment_gops,
         tone_map: stream.color.is_hdr(),
+        hdr: hdr.cloned(),
         renditions,
     }
 }

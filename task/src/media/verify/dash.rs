@@ -3,7 +3,10 @@
 use std::{io, path::Path};
 
 use super::{MANIFEST, report::Report, track::Measured};
-use crate::media::package::codecs::channels;
+use crate::media::{
+    package::codecs::{channels, colour, picture_size},
+    range::Range,
+};
 
 /// A representation's addresses and times, as the manifest tells them.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -16,6 +19,8 @@ struct Template {
     times: Vec<(u64, u64)>,
     /// Channels, where it is sound.
     channels: Option<u32>,
+    /// Transfer function that players must know, where it is a picture.
+    transfer: Option<u64>,
 }
 
 pub(super) fn check(
@@ -42,6 +47,11 @@ pub(super) fn check(
         if let Some(real) = channels(&track.codec) {
             report.same("dash.channels", name, &template.channels.unwrap_or(0), &real);
         }
+        if picture_size(&track.codec).is_some() {
+            let standard = u64::from(Range::Sdr.cicp());
+            let real = colour(&track.codec).map_or(standard, |(_, transfer, _)| u64::from(transfer));
+            report.same("dash.transfer", name, &template.transfer.unwrap_or(standard), &real);
+        }
         let numbers =
             template.first..template.first + u64::try_from(template.times.len()).unwrap_or_default();
         let media = numbers.map(|number| template.media.replace("$Number%05d$", &format!("{number:05}")));
@@ -57,10 +67,14 @@ pub(super) fn check(
 
 fn templates(text: &str) -> Vec<Template> {
     let mut found: Vec<Template> = Vec::new();
-    let mut channels = None;
+    let (mut channels, mut transfer) = (None, None);
     for tag in text.split('<') {
         let number = |name| attribute(tag, name).and_then(|value| value.parse::<u64>().ok());
-        if tag.starts_with("Representation ") {
+        if tag.starts_with("AdaptationSet ") {
+            transfer = None;
+        } else if tag.starts_with("EssentialProperty ") && tag.contains(":TransferCharacteristics\"") {
+            transfer = number("value");
+        } else if tag.starts_with("Representation ") {
             channels = None;
         } else if tag.starts_with("AudioChannelConfiguration ") {
             channels = number("value").and_then(|count| u32::try_from(count).ok());
@@ -73,6 +87,7 @@ fn templates(text: &str) -> Vec<Template> {
                 first: number("startNumber").unwrap_or(1),
                 times: Vec::new(),
                 channels,
+                transfer,
             });
         } else if let (true, Some(template)) = (tag.starts_with("S "), found.last_mut()) {
             let duration = number("d").unwrap_or(0);

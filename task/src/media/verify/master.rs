@@ -11,7 +11,7 @@ use super::{
 };
 use crate::media::{
     package::{
-        codecs::{channels, codec_string, picture_size},
+        codecs::{channels, codec_string, colour, picture_size},
         hls::{self, Bandwidth},
     },
     plan::Plan,
@@ -67,6 +67,7 @@ pub(super) fn check(
     report.same("hls.entries", MASTER, &listed("STREAM-INF"), &variants.len());
     report.same("hls.renditions", MASTER, &listed("MEDIA"), &in_groups);
     sounds(&entries, &tracks, groups, report);
+    ranges(&entries, &tracks, report);
     let target = video.iter().chain(audio).find_map(|(_, track)| track.playlist.target).unwrap_or(1);
     for entry in entries.iter().filter(|entry| entry.tag == "STREAM-INF") {
         let Some((name, track)) = tracks.at(&entry.uri) else { continue };
@@ -96,6 +97,23 @@ fn text_of(entry: &Entry, key: &str) -> String {
 /// The sound renditions of a group.
 fn members<'a>(entries: &'a [Entry], group: &'a str) -> impl Iterator<Item = &'a Entry> {
     entries.iter().filter(move |entry| is(entry, "AUDIO") && text_of(entry, "GROUP-ID") == group)
+}
+
+/// The dynamic range of every variant with a picture, as its sample entry has it (rule 9.16).
+fn ranges(entries: &[Entry], tracks: &Tracks<'_>, report: &mut Report) {
+    for entry in entries.iter().filter(|entry| entry.tag != "MEDIA") {
+        let Some((name, track)) =
+            tracks.at(&entry.uri).filter(|(_, track)| picture_size(&track.codec).is_some())
+        else {
+            continue;
+        };
+        let real = match colour(&track.codec) {
+            Some((_, 16, _)) => "PQ",
+            Some((_, 18, _)) => "HLG",
+            _ => "SDR",
+        };
+        report.same("hls.video-range", name, &text_of(entry, "VIDEO-RANGE"), &real.to_owned());
+    }
 }
 
 /// Groups of sounds: the same members in each, and the channels that are really there.

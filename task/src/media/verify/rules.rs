@@ -9,6 +9,8 @@
 //! | `track.duration` | within one frame of the plan | design |
 //! | `video.upright` | the picture is not turned by the player | design |
 //! | `video.key-frames` | one key frame a group, at its start | 1.13, 6.10 |
+//! | `video.range` | the colours in the sample entry are those of the rung; high range has 10 bits | ISO/IEC 14496-12, 12.1.5 |
+//! | `hls.video-range`, `dash.transfer` | what the sample entries say | 9.16, ISO/IEC 23009-1, 5.8.5 |
 //! | `video.alignment` | groups begin at the same times in every rung | 1.15 |
 //! | `hls.complete` | the playlist is closed and is not empty | RFC 8216 |
 //! | `hls.extinf` | within a frame of the segment | 8.1 |
@@ -24,7 +26,7 @@
 //! | `hls.addresses` | every address leads to a file of the package | design |
 //! | `hls.variants`, `hls.entries`, `hls.renditions` | each rung once for each group of sounds; each group has every track | design |
 //! | `hls.groups` | every group has the same members by name and language, and variants name no other | RFC 8216, 4.3.4.1.1 |
-//! | `hls.channels` | what the decoder configuration says | 9.x, RFC 8216, 4.3.4.1 |
+//! | `hls.channels` | what the decoder configuration says | RFC 8216, 4.3.4.1 |
 //! | `audio.channels` | as planned | design |
 //! | `progressive.index-first` | playing can begin before the whole file is there | design |
 //! | `progressive.tracks`, `.frames`, `.duration`, `.start`, `.upright` | as planned, and like the streams | design |
@@ -41,8 +43,9 @@ use super::{
     track::{self, Measured, bad},
 };
 use crate::media::{
-    package::codecs::channels,
+    package::codecs::{channels, colour, hevc_bits},
     plan::{AAC_FRAME, Plan, SAMPLE_RATE},
+    range::Range,
     rational::{float, round_to_u64},
 };
 
@@ -64,6 +67,7 @@ pub(super) fn all(root: &Path, folder: &str, plan: &Plan, report: &mut Report) -
             );
             report.check("video.upright", &name, !measured.turned, measured.turned, false);
             report.check("video.key-frames", &name, measured.bad_groups == 0, measured.bad_groups, 0);
+            range(report, &name, rung.range, &measured);
             key_frame_ranges(root, &name, &measured, report)?;
             video.push((name, measured));
         }
@@ -102,6 +106,23 @@ fn each_track(report: &mut Report, name: &str, track: &Measured, wanted: f64, to
 
 pub(super) fn ticks_to_seconds(track: &Measured, ticks: u64) -> f64 {
     float(ticks) / f64::from(track.timescale)
+}
+
+/// The colours that the sample entry tells players, and for high range the bits that it needs.
+fn range(report: &mut Report, name: &str, planned: Range, track: &Measured) {
+    let colour = colour(&track.codec);
+    let told = colour.map_or(Range::Sdr.cicp(), |(_, transfer, _)| transfer);
+    let bits = hevc_bits(&track.codec);
+    let wide = colour == Some((9, planned.cicp(), 9)) && bits == Some(10);
+    let passed = if planned == Range::Sdr { told == planned.cicp() } else { wide };
+    let allowed = if planned == Range::Sdr { "transfer function 1" } else { "BT.2020 with 10 bits" };
+    report.check(
+        "video.range",
+        name,
+        passed,
+        format!("{colour:?}, {bits:?} bits"),
+        format!("{}: {allowed}", planned.hls()),
+    );
 }
 
 fn alignment(video: &[(String, Measured)], report: &mut Report) {
