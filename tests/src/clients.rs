@@ -50,7 +50,7 @@ pub fn ecs(endpoint: &str) -> aws_sdk_ecs::Client {
 }
 
 /// Configuration with credentials that open nothing, for an endpoint on loopback.
-pub(crate) fn config(endpoint: &str) -> SdkConfig {
+pub fn config(endpoint: &str) -> SdkConfig {
     config_of(endpoint, Credentials::new("local", "local", None, None, "harness"))
 }
 

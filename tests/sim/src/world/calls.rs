@@ -39,6 +39,29 @@ pub(super) struct Call {
     poll_until: Ms,
 }
 
+impl Call {
+    /// A call of nobody's, carried out by hand.
+    pub(super) fn direct(action: Action, now: Ms) -> Self {
+        Self {
+            host: 0,
+            boot: 0,
+            action,
+            stage: 0,
+            snapshot: None,
+            answer: Vec::new(),
+            deaf: false,
+            answered: false,
+            pending: true,
+            began: now,
+            poll_until: now,
+        }
+    }
+
+    pub(super) fn into_answer(self) -> Vec<Fact> {
+        self.answer
+    }
+}
+
 pub(super) fn failed(operation: &'static str, class: Class, message: &str) -> CallError {
     CallError { operation, class, message: message.to_owned() }
 }
@@ -279,7 +302,7 @@ impl World {
     }
 
     /// Carries out one stage. Gives the time of the next one, if there is one.
-    fn carry_out(&mut self, call: &mut Call) -> Option<Ms> {
+    pub(super) fn carry_out(&mut self, call: &mut Call) -> Option<Ms> {
         let stage = call.stage;
         call.stage += 1;
         let soon = self.now + self.rng.between(5, 200);

@@ -5,6 +5,7 @@
 //! answers get lost after the work was done, requests arrive when nobody waits any more, lists leave things out.
 
 mod calls;
+mod direct;
 mod ecs;
 mod host;
 mod process;

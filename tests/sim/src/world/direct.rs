@@ -1,0 +1,46 @@
+//! The models alone: no controllers, no faults, each call carried out at once. For the suite that holds them against
+//! the emulators (`tests/tests/conformance/`).
+
+use transcode_controller::{action::Action, clock::Ms, fact::Fact};
+
+use super::{EPOCH, World, calls::Call};
+use crate::setup::{Kind, Setup};
+
+impl World {
+    /// A world in which nothing happens by itself, but for the lives of tasks.
+    pub fn quiet() -> Self {
+        let setup = Setup { controllers: 0, uploads: Vec::new(), long_poll: 0, ..Setup::plain() };
+        let mut world = Self::new(setup, &[], false);
+        world.faults.on = false;
+        world
+    }
+
+    /// Sends a message to a job queue.
+    pub fn post(&mut self, queue: &str, body: &str) {
+        let now = self.now;
+        self.send(queue, body.to_owned(), Kind::Jobs, now);
+    }
+
+    /// Carries a call out to its end.
+    pub fn perform(&mut self, action: Action) -> Vec<Fact> {
+        let mut call = Call::direct(action, self.now);
+        while let Some(at) = self.carry_out(&mut call) {
+            self.pass(at.saturating_sub(self.now));
+        }
+        call.into_answer()
+    }
+
+    /// Lets time pass, with all that is due in it.
+    pub fn pass(&mut self, ms: Ms) {
+        let until = self.now + ms;
+        while self.next_at().is_some_and(|at| at <= until) {
+            self.step();
+        }
+        self.now = until;
+    }
+
+    /// What a machine's clock says (ms since 1970).
+    pub fn wall_now(&self) -> Ms {
+        EPOCH + self.now
+    }
+}

@@ -1,0 +1,86 @@
+//! The emulator and the local Fargate behind the controller's own adapters.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use transcode_controller::{
+    action::Action,
+    apply::apply,
+    aws::{Clients, Ecs, S3Store, Sqs},
+    fact::Fact,
+    ports::Ports,
+    task_view::TaskArn,
+};
+use transcode_tests::{Stack, StackOptions, clients, paths};
+
+use super::{Deviation, Subject};
+
+/// A stack without a controller, and the adapters in its place.
+pub(crate) struct Services {
+    stack: Stack,
+    ports: Ports<Sqs, Ecs, S3Store>,
+    _folder: tempfile::TempDir,
+}
+
+impl Services {
+    pub(crate) async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let options = StackOptions {
+            task_program: Some(paths::script(folder.path(), "exec sleep 600").unwrap()),
+            without_controller: true,
+            ..StackOptions::default()
+        };
+        let stack = Stack::with(options.setting("calls.receive_wait_seconds", "0")).await.unwrap();
+        let settings = transcode_config::load(stack.plan.config()).unwrap();
+        let here = Clients::of(&clients::config(stack.endpoint()), &settings.calls, true);
+        let ecs = Clients::of(&clients::config(&stack.fargate.endpoint), &settings.calls, true).ecs;
+        let ports = Ports {
+            queue: Sqs::new(here.sqs.clone(), &settings),
+            cluster: Ecs::new(ecs, &settings),
+            store: S3Store::new(here.s3.clone(), &settings),
+        };
+        // What S3 sent when its notification was set.
+        let jobs = &stack.deployment.jobs_queue;
+        stack.clients().sqs.purge_queue().queue_url(jobs).send().await.unwrap();
+        Self { stack, ports, _folder: folder }
+    }
+}
+
+impl Subject for Services {
+    fn queue(&self) -> String {
+        "default".to_owned()
+    }
+
+    fn deviates(&self, how: Deviation) -> bool {
+        matches!(how, Deviation::TwelveHours | Deviation::LapsedHandle)
+    }
+
+    fn unknown_task(&self) -> TaskArn {
+        let cluster = &self.stack.deployment.cluster;
+        TaskArn(format!("arn:aws:ecs:us-east-1:123456789012:task/{cluster}/{}", "0".repeat(32)))
+    }
+
+    fn wall(&self) -> u64 {
+        u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
+    }
+
+    fn step(&self) -> u64 {
+        100
+    }
+
+    async fn post(&mut self, body: &str) {
+        self.stack.send_job(body).await.unwrap();
+    }
+
+    async fn call(&mut self, action: Action) -> Vec<Fact> {
+        apply(action, &self.ports).await
+    }
+
+    async fn pass(&mut self, ms: u64) {
+        tokio::time::sleep(Duration::from_millis(ms)).await;
+    }
+
+    async fn age(&mut self, hours: u64) {
+        let body = serde_json::json!({"seconds": hours * 3600});
+        self.stack.fargate.control.post("advance", &body).await.unwrap();
+    }
+}
