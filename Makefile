@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint sim audit sbom bench images images-media
+.PHONY: help demo test lint sim mutants audit sbom bench images images-media
 
 # The clip that `scripts/setup` brings; any file that ffmpeg reads will do.
 VIDEO ?= .tools/media/bigbuckbunny.mp4
@@ -61,3 +61,6 @@ images: ## both container images, tried out inside and weighed
 
 images-media: ## files of many kinds through the task's image
 	scripts/images media
+
+mutants: ## each deliberate weakness of the protocol, and what notices it [MUTANT="n …"]
+	cargo run -p transcode-sim --profile fast --features mutants --bin mutants -- $(MUTANT)

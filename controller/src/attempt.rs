@@ -197,11 +197,11 @@ impl Case<'_> {
         if told && task.stopped_at.is_none() {
             return match self.overdue(task) {
                 // A bucket that cannot be read shows no heartbeats either: silence counts only when it was listened to.
-                Ok((at, stop_reason::NO_HEARTBEAT | stop_reason::NO_PROGRESS))
-                    if !self.read_since(at) && !on(12) =>
-                {
-                    Verdict::Inspect
-                }
+                // And ECS' word may be old: a heartbeat tells of a start that it does not show yet.
+                Ok((
+                    at,
+                    stop_reason::NO_HEARTBEAT | stop_reason::NO_PROGRESS | stop_reason::START_TIMEOUT,
+                )) if !self.read_since(at) && !on(12) => Verdict::Inspect,
                 Ok((_, reason)) => stop(reason),
                 Err(until) => Verdict::Wait { until, why: "the task is alive" },
             };

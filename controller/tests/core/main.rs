@@ -361,6 +361,36 @@ fn a_burial_that_did_not_get_through_is_not_repeated_over_an_attempt_that_somebo
 }
 
 #[test]
+fn a_task_that_ecs_shows_as_starting_is_looked_up_before_it_is_stopped_for_that() {
+    let mut world = World::ready();
+    let (job, intent) = world.launched("m1", "a.mp4", "task/1");
+    let starting = || seen(view("task/1", &job, 1, TaskStatus::Starting));
+    world.turn([starting()]);
+    world.mono += 890_000;
+    assert!(world.turn([]).contains(&Action::Inspect { job: job.clone() }));
+    world.turn([inspected(&job, Some(&intent), None, None)]);
+    world.mono += 20_000;
+    let look = world.turn([starting()]);
+    assert!(look.contains(&Action::Inspect { job: job.clone() }), "S5: looked up first, got {look:?}");
+    let stops = |actions: &[Action]| actions.iter().any(|action| matches!(action, Action::Stop { .. }));
+    let mut silent = World { reconciler: world.reconciler.clone(), mono: world.mono };
+    let stop = silent.turn([inspected(&job, Some(&intent), None, None)]);
+    assert!(stops(&stop), "nobody has heard of it: {stop:?}");
+    let beat = heartbeat(&job, 1, TaskState::Working);
+    let alive = world.turn([inspected(&job, Some(&intent), Some(beat), None)]);
+    assert!(!stops(&alive), "its heartbeat says that it works: {alive:?}");
+}
+
+#[test]
+fn a_job_of_a_newer_version_is_put_aside_with_its_message() {
+    let mut world = World::ready();
+    let job = world.upload("m1", "a.mp4");
+    let aside = world.turn([Fact::Unreadable { job, reason: "schema 2".into() }]);
+    let [Action::Release { lease, after_ms }] = aside.as_slice() else { panic!("S15: {aside:?}") };
+    assert_eq!((lease.message.0.as_str(), *after_ms), ("m1", world.reconciler.policy.park));
+}
+
+#[test]
 fn a_register_read_before_the_end_was_seen_does_not_count() {
     let mut world = World::ready();
     let (job, intent) = world.launched("m1", "a.mp4", "task/1");

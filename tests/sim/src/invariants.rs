@@ -221,6 +221,11 @@ pub fn foreign_is_left_alone(task: &TaskArn) -> Kept {
     keep(false, "row 37", || format!("{task} is somebody else's and was stopped"))
 }
 
+/// Row 9: the age of a message that is held is known.
+pub fn age_is_known(message: &MessageId, sent_at: Option<Ms>, began: Ms) -> Kept {
+    keep(sent_at.is_some_and(|at| at < began), "row 9", || format!("the age of {} is lost", message.0))
+}
+
 /// L6: launches keep to their rate; everything else makes no hot loop.
 pub fn l6_within_budget(what: &str, used: u64, allowed: u64) -> Kept {
     keep(used <= allowed, "L6", || format!("{used} {what}, {allowed} are allowed"))

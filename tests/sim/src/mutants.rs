@@ -38,6 +38,7 @@ pub const MUTANTS: &[(u8, &str)] = &[
     (34, "repeats failed message calls at once"),
     (35, "forgets that a document is of a newer version"),
     (36, "claims and gives up by an old reading"),
+    (37, "holds messages of jobs that it leaves alone"),
     (40, "random client token"),
     (41, "sends RunTask past its deadline"),
     (42, "the task overwrites the register"),

@@ -1,11 +1,14 @@
 //! What is printed.
 
 use crate::{
-    rows::{EXCLUDED, Reached},
+    rows::{ELSEWHERE, ROWS, Reached},
     run::Report,
     setup::HOUR,
     shrink::shrink,
 };
+
+/// Seeds from which on every row must have been reached.
+const ENOUGH: u64 = 5000;
 
 /// Sums over many seeds.
 #[derive(Debug, Clone, Default)]
@@ -18,6 +21,7 @@ pub struct Totals {
     worked: u64,
     wasted: u64,
     slowest: u64,
+    steps: u64,
     reached: Reached,
 }
 
@@ -29,21 +33,37 @@ impl Totals {
         self.jobs += report.jobs;
         self.worked += report.worked;
         self.wasted += report.wasted;
+        self.steps += report.steps;
         self.slowest = self.slowest.max(report.settled_in);
         self.reached.merge(&report.reached);
     }
 
-    /// The closing line.
+    /// Rows that a run of so many seeds must have reached and has not.
+    pub fn missing(&self) -> Vec<u8> {
+        if self.seeds < ENOUGH { Vec::new() } else { self.reached.missing() }
+    }
+
+    /// How much there was to do.
+    #[allow(clippy::cast_precision_loss, reason = "for show")]
+    pub fn stats(&self, cpu_seconds: f64) -> String {
+        format!(
+            "stats: {} events, {cpu_seconds:.1} CPU-seconds, {:.0} run-hours per CPU-second, at rest within {:.1} h",
+            self.steps,
+            self.worked as f64 / HOUR as f64 / cpu_seconds.max(0.001),
+            self.slowest as f64 / HOUR as f64,
+        )
+    }
+
+    /// The closing line. Rows for which other tests are answerable count as reached: [`Totals::rows_text`] names them.
     #[allow(clippy::cast_precision_loss, reason = "for show")]
     pub fn line(&self) -> String {
-        let rows = Reached::reachable().count();
         format!(
-            "simulation: seeds={} jobs={} run_hours={} violations={} rows_reached={}/{rows} duplicate_run_hours={:.2}%",
+            "simulation: seeds={} jobs={} run_hours={} violations={} rows_reached={}/{ROWS} duplicate_run_hours={:.2}%",
             self.seeds,
             self.jobs,
             self.worked / HOUR,
             self.violations,
-            rows - self.reached.missing().len(),
+            usize::from(ROWS) - self.reached.missing().len(),
             100.0 * self.wasted as f64 / self.worked.max(1) as f64,
         )
     }
@@ -51,8 +71,8 @@ impl Totals {
     /// One line for each row of the fault catalogue.
     pub fn rows_text(&self) -> String {
         let reached = Reached::reachable().map(|row| format!("row {row:>2}: {}", self.reached.count(row)));
-        let excluded = EXCLUDED.iter().map(|(row, why)| format!("row {row:>2}: not here ({why})"));
-        reached.chain(excluded).collect::<Vec<_>>().join("\n")
+        let elsewhere = ELSEWHERE.iter().map(|(row, why)| format!("row {row:>2}: elsewhere ({why})"));
+        reached.chain(elsewhere).collect::<Vec<_>>().join("\n")
     }
 }
 

@@ -163,6 +163,7 @@ fn bound(world: &World) -> Ms {
         + policy.retry_cap
         + policy.orphan_grace
         + 4 * policy.describe_every
+        + 8 * world.setup.slack
         + 15 * MINUTE;
     let open = world.jobs.iter().filter(|job| job.terminal.is_none()).count();
     let largest = u64::from(policy.oom_sizes.iter().map(|(cpu, _)| *cpu).max().unwrap_or(policy.variant.cpu));

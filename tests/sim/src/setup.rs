@@ -119,6 +119,8 @@ pub struct Setup {
     pub foreign: Vec<Ms>,
     /// Longest time from a fact's arrival to the turn that takes it in.
     pub pace: Ms,
+    /// Longest time by which a timer is late.
+    pub slack: Ms,
     /// How long a receive waits for a message. May be longer than SQS does it: an empty answer tells nothing.
     pub long_poll: Ms,
     /// Whether events reach the controllers.
@@ -127,6 +129,8 @@ pub struct Setup {
     pub jumps: bool,
     /// One in so many jobs is taken over by a newer version; 0 none.
     pub newer: u64,
+    /// Messages were sent long ago: their retention is about to end.
+    pub old: bool,
     /// Jobs of an earlier run are under way when the controllers start.
     pub crowd: bool,
 }
@@ -135,11 +139,20 @@ impl Setup {
     /// Draws everything. `crowd` makes the seed one with 5,000 tasks that outlive their controller.
     pub fn draw(seed: u64, crowd: bool) -> Self {
         let mut rng = Rng::new(mix(&[seed, 3]));
-        let policy = policy(&mut rng, crowd);
+        let mut policy = policy(&mut rng, crowd);
+        let calm = !crowd && rng.chance(0.5);
+        if calm {
+            calm_down(&mut rng, &mut policy);
+        }
         let heal_at = rng.spread(HOUR, 30 * HOUR);
-        let jobs = if crowd { 5000 } else { rng.spread(1, 200) };
+        let jobs = match (crowd, calm) {
+            (true, _) => 5000,
+            (false, true) => rng.between(1, 400),
+            (false, false) => rng.spread(1, 200),
+        };
         let uploads = uploads(&mut rng, jobs, heal_at, crowd);
         let often = |rng: &mut Rng, low, high| if rng.chance(0.5) { rng.spread(low, high) } else { 0 };
+        let pace = if calm { rng.between(SECOND, 20 * SECOND) } else { rng.spread(50, 20 * SECOND) };
         let mut setup = Self {
             seed,
             rules: rules(&policy),
@@ -147,8 +160,12 @@ impl Setup {
             offset: policy.clock_skew / 2,
             heal_at,
             uploads,
-            work: if rng.chance(0.5) { rng.spread(MINUTE, policy.max_run) } else { policy.max_run * 9 / 10 },
-            even_work: rng.chance(0.5),
+            work: if !calm && rng.chance(0.5) {
+                rng.spread(MINUTE, policy.max_run)
+            } else {
+                policy.max_run * 9 / 10
+            },
+            even_work: calm || rng.chance(0.5),
             bad: rng.pick(&[0, 5, 30, 100], 5),
             quota: if rng.chance(0.2) { policy.max_tasks.div_ceil(2) } else { usize::MAX },
             max_receives: if rng.chance(0.1) { 5 } else { 0 },
@@ -159,11 +176,13 @@ impl Setup {
             redrives: Vec::new(),
             definitions: Vec::new(),
             foreign: Vec::new(),
-            pace: rng.spread(50, 20 * SECOND),
+            pace,
+            slack: if calm { policy.heartbeat_stale / 12 } else { pace },
             long_poll: rng.spread(20 * SECOND, 15 * MINUTE).min(policy.visibility / 4),
             hints: rng.chance(0.6),
             jumps: rng.chance(0.3),
             newer: if rng.chance(0.1) { 4 } else { 0 },
+            old: rng.chance(0.1),
             crowd,
             policy,
         };
@@ -221,10 +240,12 @@ impl Setup {
             definitions: Vec::new(),
             foreign: Vec::new(),
             pace: 50,
+            slack: 50,
             long_poll: 20 * SECOND,
             hints: true,
             jumps: false,
             newer: 0,
+            old: false,
             crowd: false,
             ..setup
         }
@@ -319,6 +340,19 @@ fn policy(rng: &mut Rng, crowd: bool) -> Policy {
         max_leases: max_tasks * 3 + 10,
         logs: None,
     }
+}
+
+/// Long jobs and long periods: much work and little polling, so that what takes days happens too.
+fn calm_down(rng: &mut Rng, policy: &mut Policy) {
+    policy.max_tasks = usize::try_from(rng.between(20, 400)).unwrap_or(200);
+    policy.max_leases = policy.max_tasks * 3 + 10;
+    policy.max_run = rng.between(4 * HOUR, 20 * HOUR);
+    policy.visibility = rng.between(2 * HOUR, 12 * HOUR);
+    policy.lease_margin = rng.between(policy.visibility / 4, policy.visibility * 3 / 4);
+    policy.orphan_grace = policy.visibility + rng.spread(MINUTE, HOUR);
+    policy.describe_every = rng.between(10 * MINUTE, 2 * HOUR);
+    policy.resync_every = rng.between(HOUR, 4 * HOUR);
+    policy.heartbeat_stale = rng.between(HOUR, 4 * HOUR);
 }
 
 fn rules(policy: &Policy) -> Rules {

@@ -8,8 +8,7 @@
     reason = "a test fails by panicking; the numbers are there to be read"
 )]
 
-use stateright::{Checker, Model};
-use transcode_sim::checking::{Bounds, Small, Weakness};
+use transcode_sim::checking::{Bounds, Small, Weakness, search};
 
 const NOTHING: Bounds = Bounds {
     crashes: 0,
@@ -31,28 +30,23 @@ const BOTH: &[bool] = &[true, false];
 
 fn holds(controllers: usize, jobs: &[bool], bounds: Bounds) {
     // Depth first keeps few states at a time.
-    let checker = Small::new(controllers, jobs, bounds, Weakness::None).checker().spawn_dfs().join();
-    if let Some(path) = checker.discovery("every promise is kept") {
-        panic!("{:?} after {:?}", path.last_state().broken(), path.into_actions());
-    }
-    let (states, deepest) = (checker.unique_state_count(), checker.max_depth());
+    let searched = search(Small::new(controllers, jobs, bounds, Weakness::None), false);
+    assert_eq!(searched.broken, None);
     println!(
-        "{controllers} controllers, {} jobs, {bounds:?}: {states} states, {deepest} deep, all seen",
-        jobs.len()
+        "{controllers} controllers, {} jobs, {bounds:?}: {} states, {} deep, all seen",
+        jobs.len(),
+        searched.states,
+        searched.deepest
     );
-    assert!(checker.is_done(), "the search was not finished");
-    let settled = checker.discovery("every job is settled and every message gone");
-    assert!(settled.is_some(), "nothing is ever settled");
+    assert!(searched.finished, "the search was not finished");
+    assert!(searched.settles, "nothing is ever settled");
 }
 
 /// Breadth first: the trace is the shortest there is.
 fn refuted(controllers: usize, jobs: &[bool], bounds: Bounds, weakness: Weakness, promise: &str) {
-    let checker = Small::new(controllers, jobs, bounds, weakness).checker().spawn_bfs().join();
-    let path =
-        checker.discovery("every promise is kept").unwrap_or_else(|| panic!("{weakness:?} was not refuted"));
-    let broken = path.last_state().broken().unwrap_or_default();
-    let (states, steps) = (checker.unique_state_count(), path.into_actions());
-    println!("{weakness:?}: {broken} after {} steps ({states} states): {steps:?}", steps.len());
+    let searched = search(Small::new(controllers, jobs, bounds, weakness), true);
+    let (broken, steps) = searched.broken.unwrap_or_else(|| panic!("{weakness:?} was not refuted"));
+    println!("{weakness:?}: {broken} after {} steps ({} states): {steps:?}", steps.len(), searched.states);
     assert!(broken.starts_with(promise), "{broken}");
     assert!(steps.len() < 30, "{} steps are no short trace", steps.len());
 }

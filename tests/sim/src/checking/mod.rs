@@ -12,9 +12,11 @@
 
 mod answers;
 mod fingerprint;
+mod search;
 mod services;
 mod state;
 mod steps;
 
+pub use search::{Searched, anything_breaks, search};
 pub use state::{Bounds, State, Step, Weakness};
 pub use steps::Small;

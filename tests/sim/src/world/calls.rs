@@ -117,6 +117,9 @@ impl World {
             let found = crate::invariants::s7_launch_as_claimed(job, intent, wall);
             self.check(found);
         }
+        if let Action::Extend { lease, .. } = &action {
+            self.check_age(host, &lease.message);
+        }
         let fate = self.fate(&action);
         let pending = !matches!(fate, Fate::Refused(_) | Fate::NeverArrives);
         let answer = match fate {

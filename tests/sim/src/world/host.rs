@@ -3,13 +3,13 @@
 use transcode_controller::{
     action::Action,
     clock::{Ms, Now},
-    fact::{Fact, Hint},
+    fact::{Fact, Hint, MessageId},
     plan::plan,
     reconciler::Reconciler,
     usage::Usage,
 };
 
-use super::{Event, World};
+use super::{EPOCH, Event, World};
 use crate::{
     fault::Fault,
     invariants,
@@ -55,6 +55,9 @@ impl World {
             });
             let at = self.rng.below(MINUTE);
             self.at(at, Event::Up(index, 0));
+        }
+        if self.setup.pace > 10 * SECOND {
+            self.reached.reach(55);
         }
         for (episode, from, _) in self.setup.episodes.clone() {
             let row = match episode {
@@ -244,7 +247,9 @@ impl World {
             self.call(index, boot, action);
         }
         if let Some(delay) = wake {
-            self.plan_by(index, delay);
+            // A controller that writes its log slowly does everything slowly.
+            let late = self.rng.below(self.setup.slack);
+            self.plan_by(index, delay + late);
         }
     }
 
@@ -259,6 +264,18 @@ impl World {
         host.calls += calls;
         let used = host.calls;
         self.check(invariants::l6_within_budget("turns and calls in a minute", used, 1000 + 80 * things));
+    }
+
+    /// Row 9: whoever holds a message knows its age, so that it is reported before its retention ends.
+    pub(super) fn check_age(&mut self, index: usize, message: &MessageId) {
+        if !self.setup.old {
+            return;
+        }
+        self.reached.reach(9);
+        let core = self.hosts.get(index).and_then(|host| host.core.as_ref());
+        let lease = core.and_then(|core| core.ledger.leases.get(message));
+        let found = lease.map_or(Ok(()), |lease| invariants::age_is_known(message, lease.sent_at_ms, EPOCH));
+        self.check(found);
     }
 
     /// Counts a launch against its rate (L6).

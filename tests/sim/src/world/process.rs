@@ -453,7 +453,8 @@ impl World {
         if self.faults.on || self.setup.heal_at > since {
             return;
         }
-        let allowed = policy.max_run + 900 * SECOND + 2 * policy.describe_every + 10 * MINUTE;
+        let allowed =
+            policy.max_run + 900 * SECOND + 2 * policy.describe_every + 2 * self.setup.slack + 10 * MINUTE;
         let found =
             self.tasks.get(index).map(|task| invariants::l3_run_is_limited(task, self.now - since, allowed));
         self.check(found.unwrap_or(Ok(())));

@@ -80,6 +80,8 @@ impl World {
             return answer(Vec::new());
         }
         let duplicates = self.fault(Fault::DuplicateDelivery);
+        // Two weeks are SQS' longest retention.
+        let sent_at = if self.setup.old { EPOCH - 13 * 24 * HOUR } else { EPOCH };
         let (now, visibility) = (self.now, self.setup.policy.visibility);
         let limit = if self.faults.on { self.setup.max_receives } else { 0 };
         let mut taken = Vec::new();
@@ -108,7 +110,7 @@ impl World {
                 id: message.id.clone(),
                 receipt: message.handle(),
                 body: message.body.clone(),
-                sent_at_ms: Some(EPOCH),
+                sent_at_ms: Some(sent_at),
             });
         }
         if taken.is_empty() && now < until { Err(next.min(until).max(now + 1)) } else { answer(taken) }

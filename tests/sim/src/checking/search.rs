@@ -1,0 +1,56 @@
+//! Searching a small world to its end.
+
+use stateright::{Checker, Model, Path};
+
+use super::{Bounds, Small, State, Step, Weakness};
+
+/// What a search found.
+#[derive(Debug, Clone)]
+pub struct Searched {
+    /// Different states.
+    pub states: usize,
+    /// Steps to the one that is furthest away.
+    pub deepest: usize,
+    /// All of them were seen.
+    pub finished: bool,
+    /// In one of them every job is settled and every message gone.
+    pub settles: bool,
+    /// The promise that is broken, and the steps to it.
+    pub broken: Option<(&'static str, Vec<Step>)>,
+}
+
+fn found(path: Path<State, Step>) -> (&'static str, Vec<Step>) {
+    (path.last_state().broken().unwrap_or_default(), path.into_actions())
+}
+
+/// Searches a world. `shortest` finds the shortest way to a broken promise, and needs more memory.
+pub fn search(world: Small, shortest: bool) -> Searched {
+    fn read(checker: &impl Checker<Small>) -> Searched {
+        Searched {
+            states: checker.unique_state_count(),
+            deepest: checker.max_depth(),
+            finished: checker.is_done(),
+            settles: checker.discovery("every job is settled and every message gone").is_some(),
+            broken: checker.discovery("every promise is kept").map(found),
+        }
+    }
+    if shortest {
+        read(&world.checker().spawn_bfs().join())
+    } else {
+        read(&world.checker().spawn_dfs().join())
+    }
+}
+
+/// A few worlds that are searched within a second each: for whoever only wants to know whether anything breaks.
+pub fn anything_breaks() -> Option<&'static str> {
+    let nothing = Bounds { waits: 2, ..Bounds::default() };
+    let worlds: [(usize, &[bool], Bounds); 4] = [
+        (1, &[true], Bounds { crashes: 1, lost: 1, fails: 1, ..nothing }),
+        (1, &[true], Bounds { refused: 1, unseen: 1, slow: 2, fails: 2, waits: 5, ..nothing }),
+        (2, &[false], Bounds { crashes: 1, expired: 1, lost: 1, slow: 1, ..nothing }),
+        (2, &[true, false], Bounds { expired: 1, waits: 1, ..nothing }),
+    ];
+    worlds.into_iter().find_map(|(controllers, jobs, bounds)| {
+        search(Small::new(controllers, jobs, bounds, Weakness::None), false).broken.map(|(what, _)| what)
+    })
+}
