@@ -226,6 +226,7 @@ fn calls(settings: &Settings, found: &mut Findings) {
         ("observe.stop_timeout_seconds", settings.observe.stop_timeout_seconds),
         ("launch.cooldown_seconds", settings.launch.cooldown_seconds),
         ("calls.connect_seconds", calls.connect_seconds),
+        ("image.recheck_seconds", settings.image.recheck_seconds),
     ] {
         found.require((1..=86_400).contains(&value), key, "1–86400");
     }

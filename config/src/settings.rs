@@ -24,6 +24,8 @@ pub struct Settings {
     pub output: OutputSettings,
     /// Where tasks run.
     pub cluster: ClusterSettings,
+    /// What the task's image has to be like.
+    pub image: ImageSettings,
     /// How tasks are launched.
     pub launch: LaunchSettings,
     /// How jobs are tried.
@@ -122,6 +124,53 @@ pub struct ClusterSettings {
     pub log_group: String,
     /// Prefix of their log streams.
     pub log_stream_prefix: String,
+}
+
+/// What the task's image has to be like.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a key of its own in the file")]
+pub struct ImageSettings {
+    /// Whether it is looked at.
+    pub check: bool,
+    /// What of an image outside ECR.
+    pub other_registries: OtherRegistries,
+    /// Only by digest.
+    pub require_digest: bool,
+    /// A tag may come to mean another image under one revision.
+    pub allow_moved_tags: bool,
+    /// Findings from this severity on.
+    pub refuse_findings: Severity,
+    /// Not scanned is refused.
+    pub require_scan: bool,
+    /// How long a good reading holds.
+    pub recheck_seconds: u64,
+}
+
+/// What of an image that is not in ECR, where nothing can be read of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OtherRegistries {
+    /// Launched unchecked.
+    Skip,
+    /// Not launched.
+    Refuse,
+}
+
+/// How bad a finding of ECR's scan is, from the least on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// `LOW`.
+    Low,
+    /// `MEDIUM`.
+    Medium,
+    /// `HIGH`.
+    High,
+    /// `CRITICAL`.
+    Critical,
+    /// Worse than any.
+    Off,
 }
 
 /// How tasks are launched.

@@ -8,7 +8,7 @@ use transcode_config::contract::JobKey;
 use crate::{
     action::{Action, LeaseRef},
     clock::Ms,
-    fact::{CallError, Class, Fact, MessageId},
+    fact::{CallError, Class, Fact, MessageId, Resolution},
     ports::{Cluster, InspectError, Ports, Queue, Store},
     task_view::TaskArn,
 };
@@ -47,7 +47,8 @@ pub async fn apply<Q: Queue, C: Cluster, S: Store>(action: Action, ports: &Ports
             }
         },
         Action::Resolve => vec![match ports.cluster.task_definition().await {
-            Ok(task_definition) => Fact::Resolved { task_definition },
+            Ok(Resolution::Fit(pinned)) => Fact::Resolved(pinned),
+            Ok(Resolution::Unfit(reason)) => Fact::Unfit { reason },
             Err(error) => Fact::ResolveFailed { error },
         }],
         Action::Stop { task, reason } => vec![match ports.cluster.stop(&task, reason).await {

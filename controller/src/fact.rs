@@ -78,6 +78,24 @@ pub enum Refusal {
     Failed(CallError),
 }
 
+/// What attempts are pinned to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Pinned {
+    /// ARN of the task definition, with its revision.
+    pub task_definition: String,
+    /// Digest of the image that it names; none where that was not looked up.
+    pub image_digest: Option<String>,
+}
+
+/// What the task definition's image turned out to be.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Resolution {
+    /// Fit to be launched.
+    Fit(Pinned),
+    /// Not to be launched: what is wrong and what to do.
+    Unfit(String),
+}
+
 /// Something that hints at news. It wakes, it never decides.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Hint {
@@ -226,10 +244,12 @@ pub enum Fact {
         /// Why.
         error: CallError,
     },
-    /// The task definition that new attempts are pinned to, with its revision.
-    Resolved {
-        /// Its ARN.
-        task_definition: String,
+    /// What new attempts are pinned to.
+    Resolved(Pinned),
+    /// The task definition's image must not be launched: nothing is, until it fits.
+    Unfit {
+        /// What is wrong and what to do.
+        reason: String,
     },
     /// `Resolve` failed: nothing new is claimed until it succeeds.
     ResolveFailed {

@@ -1,4 +1,7 @@
 //! `/healthz`, `/readyz` and `/notes`: whether the loop turns, whether it knows what runs, why each job waits.
+//!
+//! A controller that launches nothing, because the task's image does not fit, is healthy and ready all the same: it
+//! settles and adopts. `/notes` says so.
 
 use std::{
     collections::BTreeMap,
@@ -16,6 +19,7 @@ use transcode_config::contract::JobKey;
 
 use crate::{
     clock::{Ms, Now},
+    ledger::{Definition, Ledger},
     plan::{Note, Plan},
 };
 
@@ -49,6 +53,9 @@ pub struct Notes {
     pub tasks_in_flight: usize,
     /// On its way out: nothing new is begun.
     pub draining: bool,
+    /// Why nothing is launched: the task's image does not fit. It is looked at again by itself.
+    #[serde(default)]
+    pub launches_pause: Option<String>,
     /// Jobs that wait, by key. What is neither here nor decided is being worked on at this moment.
     pub jobs: BTreeMap<String, Waiting>,
     /// Waiting jobs that are not listed, because there are too many.
@@ -66,7 +73,7 @@ pub struct Waiting {
 
 impl Status {
     /// The loop has taken a turn.
-    pub fn turned(&self, synced: bool, draining: bool, tasks: usize, plan: &Plan, now: Now) {
+    pub fn turned(&self, ledger: &Ledger, tasks: usize, plan: &Plan, now: Now) {
         // People have no monotonic clock.
         let wall = |mono: Ms| now.wall.saturating_add(mono.saturating_sub(now.mono));
         let waiting = |(job, note): (&JobKey, &Note)| {
@@ -76,8 +83,13 @@ impl Status {
         let left_off = plan.notes.len().saturating_sub(MAX_NOTES);
         let mut shown = self.lock();
         shown.turned = Some(Instant::now());
-        shown.ready = synced && !draining;
-        shown.notes = Notes { tasks_in_flight: tasks, draining, jobs, left_off };
+        let draining = ledger.draining;
+        shown.ready = ledger.resync.done && !draining;
+        let launches_pause = match &ledger.definition {
+            Definition::Unfit(why) => Some(why.clone()),
+            Definition::Unknown(_) | Definition::Fit(_) => None,
+        };
+        shown.notes = Notes { tasks_in_flight: tasks, draining, launches_pause, jobs, left_off };
     }
 
     fn lock(&self) -> MutexGuard<'_, Shown> {
@@ -171,10 +183,13 @@ mod tests {
         for n in 0..MAX_NOTES {
             plan.notes.insert(JobKey::of(&[&n.to_string()]), Note { why: "other".into(), until: None });
         }
-        status.turned(true, false, 3, &plan, Now { mono: 1_000, wall: 7_000_000 });
+        let mut ledger = Ledger::new("me", crate::message::Rules::default());
+        ledger.definition = Definition::Unfit("no such image".into());
+        status.turned(&ledger, 3, &plan, Now { mono: 1_000, wall: 7_000_000 });
         assert!(asked(ask_health).await);
         let notes = tokio::task::spawn_blocking(move || ask_notes(address)).await.unwrap().unwrap();
         assert_eq!((notes.tasks_in_flight, notes.jobs.len(), notes.left_off), (3, MAX_NOTES, 1));
+        assert_eq!(notes.launches_pause.as_deref(), Some("no such image"));
         let expected = Waiting { why: "a reason".into(), until_ms: Some(7_000_500) };
         assert_eq!(notes.jobs.get(job.as_str()), Some(&expected), "on the clock that people have");
         stop.cancel();

@@ -12,7 +12,7 @@ use crate::{
     action::Action,
     breaker::Breaker,
     clock::{Ms, Now},
-    fact::{MessageId, QueueName},
+    fact::{MessageId, Pinned, QueueName},
     job::Job,
     lease::Lease,
     limiter::{Lane, Limiter},
@@ -62,6 +62,17 @@ impl Periodic {
     }
 }
 
+/// What is known of the task definition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Definition {
+    /// Nothing yet; the last failure, if there was one.
+    Unknown(Option<String>),
+    /// New attempts are pinned to it.
+    Fit(Pinned),
+    /// Its image must not be launched: what is wrong and what to do.
+    Unfit(String),
+}
+
 /// Everything that is known.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ledger {
@@ -83,8 +94,8 @@ pub struct Ledger {
     pub resync: Periodic,
     /// Finding the task definition.
     pub resolve: Periodic,
-    /// The task definition that new attempts are pinned to.
-    pub task_definition: Option<String>,
+    /// What new attempts are pinned to.
+    pub definition: Definition,
     /// No RunTask before this: ECS refused for rate, capacity, quota or configuration.
     pub cooldown_until: Ms,
     /// What ECS said then, in one line.
@@ -114,7 +125,7 @@ impl Ledger {
             receiving: BTreeMap::new(),
             resync: Periodic::default(),
             resolve: Periodic::default(),
-            task_definition: None,
+            definition: Definition::Unknown(None),
             cooldown_until: 0,
             cooldown_reason: String::new(),
             refusals: 0,

@@ -14,8 +14,9 @@
 //! # Reading order
 //! [`message`] (what a body asks for) → [`fact`], [`action`] (the vocabulary) → [`ledger`] with [`lease`], [`job`],
 //! [`tasks`] (what is known) → [`absorb`] (how facts change it) → [`mod@plan`] with [`attempt`] (is it proven over?),
-//! [`outcome`] (how did it end?), [`policy`] (the numbers), [`usage`], [`limiter`] and [`breaker`] (is there room, is it
-//! too fast, is it any use?) → [`reconciler`] (one turn of the loop). All of that is pure.
+//! [`outcome`] (how did it end?), [`image`] (may it be launched?), [`policy`] (the numbers), [`usage`], [`limiter`] and
+//! [`breaker`] (is there room, is it too fast, is it any use?) → [`reconciler`] (one turn of the loop). All of that is
+//! pure.
 //! Around it: [`ports`] (what is asked of the world), [`apply`], and the adapters.
 //!
 //! # Invariants
@@ -43,10 +44,13 @@ pub mod breaker;
 #[cfg(feature = "aws")]
 pub mod cli;
 pub mod clock;
+#[cfg(feature = "aws")]
+pub mod doctor;
 pub mod events;
 pub mod fact;
 #[cfg(feature = "aws")]
 pub mod http;
+pub mod image;
 pub mod job;
 pub mod lease;
 pub mod ledger;

@@ -12,7 +12,7 @@ use crate::{
     fact::{Fact, Incoming, MessageId},
     http::Status,
     job::Job,
-    ledger::Ledger,
+    ledger::{Definition, Ledger},
     message::{Parsed, parse},
     plan::Plan,
     policy::Policy,
@@ -82,6 +82,15 @@ impl Observer for Watch {
                 let job = ledger.tasks.get(task).map(|record| &record.job);
                 self.events.emit(Moment::Stopped { task, job, reason: "asked to" });
             }
+            Fact::Unfit { reason } => {
+                let news = !matches!(&ledger.definition, Definition::Unfit(known) if known == reason);
+                self.events.emit(Moment::ImageRefused { reason, news });
+            }
+            Fact::Resolved(pinned) => {
+                if matches!(ledger.definition, Definition::Unfit(_)) {
+                    self.events.emit(Moment::ImageFits { task_definition: &pinned.task_definition });
+                }
+            }
             Fact::Resynced { complete } => {
                 self.events.emit(Moment::Resynced { complete: *complete, tasks: ledger.tasks.len() });
             }
@@ -111,7 +120,7 @@ impl Observer for Watch {
             }
         }
         self.changes(ledger, policy, now);
-        self.status.turned(ledger.resync.done, ledger.draining, tasks, plan, now);
+        self.status.turned(ledger, tasks, plan, now);
     }
 }
 

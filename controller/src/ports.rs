@@ -10,7 +10,7 @@ use transcode_config::contract::{Intent, JobKey, JobSpec, Succeeded, Terminal};
 use crate::{
     action::{DeadLetter, LeaseRef},
     clock::Ms,
-    fact::{CallError, Incoming, QueueName, Refusal, Snapshot},
+    fact::{CallError, Incoming, QueueName, Refusal, Resolution, Snapshot},
     task_view::{TaskArn, TaskView},
 };
 
@@ -82,8 +82,8 @@ pub trait Cluster: Send + Sync + 'static {
     fn list(&self) -> impl Future<Output = Result<Vec<TaskView>, CallError>> + Send;
     /// `Ok`: ECS took the stop, or does not know the task.
     fn stop(&self, task: &TaskArn, reason: &str) -> impl Future<Output = Result<(), CallError>> + Send;
-    /// ARN, with revision, of the task definition that new attempts are pinned to.
-    fn task_definition(&self) -> impl Future<Output = Result<String, CallError>> + Send;
+    /// The task definition that new attempts are pinned to, and whether its image may be launched.
+    fn task_definition(&self) -> impl Future<Output = Result<Resolution, CallError>> + Send;
 }
 
 /// The state bucket and, for settling, the output bucket.

@@ -17,6 +17,8 @@ pub struct Clients {
     pub sqs: aws_sdk_sqs::Client,
     /// CloudWatch.
     pub cloudwatch: aws_sdk_cloudwatch::Client,
+    /// ECR.
+    pub ecr: aws_sdk_ecr::Client,
     /// CloudFormation.
     pub cloudformation: aws_sdk_cloudformation::Client,
 }
@@ -39,6 +41,7 @@ impl Clients {
             s3: aws_sdk_s3::Client::from_conf(s3),
             sqs: aws_sdk_sqs::Client::new(config),
             cloudwatch: aws_sdk_cloudwatch::Client::new(config),
+            ecr: aws_sdk_ecr::Client::new(config),
             cloudformation: aws_sdk_cloudformation::Client::new(config),
         }
     }
@@ -75,6 +78,12 @@ pub fn environment(emulator: &str, ecs: Option<&str>) -> Vec<(String, String)> {
         ("AWS_ENDPOINT_URL_SQS", emulator),
         ("AWS_ENDPOINT_URL_S3", emulator),
         ("AWS_ENDPOINT_URL_CLOUDWATCH", emulator),
+        ("AWS_ENDPOINT_URL_ECR", emulator),
+        // What only doctor asks.
+        ("AWS_ENDPOINT_URL_STS", emulator),
+        ("AWS_ENDPOINT_URL_IAM", emulator),
+        ("AWS_ENDPOINT_URL_EC2", emulator),
+        ("AWS_ENDPOINT_URL_SERVICE_QUOTAS", emulator),
     ];
     env.extend(ecs.map(|endpoint| ("AWS_ENDPOINT_URL_ECS", endpoint)));
     env.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()

@@ -7,8 +7,8 @@ use aws_sdk_cloudformation::types::{Capability, Parameter, StackStatus};
 
 use crate::{clients::Clients, paths, wait};
 
-/// Image name in the task definition; the local Fargate endpoint runs the task's binary for it.
-pub const TASK_IMAGE: &str = "transcode-task:local";
+/// Tag of the images. The local Fargate endpoint runs the task's binary for the one in the task definition.
+pub const IMAGE_TAG: &str = "local";
 
 /// What the deployed stack made: the template's outputs.
 #[derive(Debug, Clone)]
@@ -35,6 +35,12 @@ pub struct Deployment {
     pub task_family: String,
     /// The revision of the task's definition that was made.
     pub task_definition_arn: String,
+    /// Repository of the task's image, without its registry.
+    pub task_repository: String,
+    /// ARN of the controller's role.
+    pub controller_role: String,
+    /// ARN of the tasks' role.
+    pub task_role: String,
     /// Subnets that tasks run in.
     pub subnets: Vec<String>,
     /// Security group of the tasks.
@@ -88,8 +94,7 @@ impl Deployment {
             // The VPC and the subnet that the emulator has from the start.
             .parameters(parameter("VpcId", "vpc-00000001"))
             .parameters(parameter("SubnetIds", "subnet-00000001"))
-            .parameters(parameter("TaskImage", TASK_IMAGE))
-            .parameters(parameter("ControllerImage", "transcode-controller:local"))
+            .parameters(parameter("ImageTag", IMAGE_TAG))
             // The controller runs as a process of the harness.
             .parameters(parameter("ControllerCount", "0"))
             .capabilities(Capability::CapabilityIam)
@@ -118,6 +123,13 @@ impl Deployment {
             cluster: output("ClusterName")?,
             task_family: output("TaskDefinitionFamily")?,
             task_definition_arn: output("TaskDefinitionArn")?,
+            task_repository: output("TaskRepositoryUri")?
+                .split_once('/')
+                .context("no registry")?
+                .1
+                .to_owned(),
+            controller_role: output("ControllerRoleArn")?,
+            task_role: output("TaskRoleArn")?,
             subnets: output("SubnetIds")?.split(',').map(str::to_owned).collect(),
             security_group: output("SecurityGroupId")?,
             metrics_namespace: output("MetricsNamespace")?,
@@ -230,7 +242,9 @@ mod tests {
         let definition = describe.send().await.unwrap().task_definition.unwrap();
         assert_eq!(definition.task_definition_arn(), Some(made.task_definition_arn.as_str()));
         let [container] = definition.container_definitions() else { panic!("one container: {definition:?}") };
-        assert_eq!((container.name(), container.image()), (Some("task"), Some(TASK_IMAGE)));
+        assert_eq!(container.name(), Some("task"));
+        let image = "123456789012.dkr.ecr.us-east-1.amazonaws.com/defined-transcode-task:local";
+        assert_eq!(container.image(), Some(image));
         assert_eq!(container.stop_timeout(), Some(120));
         assert_eq!(container.readonly_root_filesystem(), Some(true));
         assert_eq!(container.user(), Some("65532:65532"));

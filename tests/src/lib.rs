@@ -11,6 +11,7 @@
 //! | [`emulator`] | S3, SQS, CloudWatch, CloudFormation on loopback |
 //! | [`deployment`] | the template's stack and its outputs |
 //! | [`fargate`] | the local ECS endpoint and its control routes |
+//! | [`images`] | images in the emulator's ECR |
 //! | [`controller`] | the controller's settings file and process |
 //! | [`iam`] | the roles: sessions, policies, what was called |
 //! | [`clients`] | SDK clients |
@@ -30,6 +31,7 @@ pub mod deployment;
 pub mod emulator;
 pub mod fargate;
 pub mod iam;
+pub mod images;
 pub mod paths;
 pub mod pipeline;
 pub mod process;

@@ -13,10 +13,11 @@ use tempfile::TempDir;
 use crate::{
     clients::Clients,
     controller::{self, ControllerPlan, Settings},
-    deployment::Deployment,
+    deployment::{Deployment, IMAGE_TAG},
     emulator::Emulator,
     fargate::{Fargate, FargateOptions},
     iam::{Iam, record::Record},
+    images::{self, Image},
     process::{Process, last_lines},
     proxy::{Interceptor, Proxy},
 };
@@ -36,6 +37,8 @@ pub struct StackOptions {
     pub fargate_args: Vec<String>,
     /// What decides over each call of the controllers to S3, SQS and ECS; none lets them talk to those directly.
     pub interceptor: Option<Arc<dyn Interceptor>>,
+    /// Leave the task's image to be pushed by [`Stack::push_image`].
+    pub without_image: bool,
     /// Leave the controller to be started by [`Stack::start_controller`].
     pub without_controller: bool,
     /// Another template than the one that ships.
@@ -139,6 +142,9 @@ impl Stack {
             iam,
             folder,
         };
+        if !options.without_image {
+            stack.push_image(&Image::default()).await?;
+        }
         if !options.without_controller {
             stack.start_controller().await?;
         }
@@ -170,6 +176,17 @@ impl Stack {
     /// A folder for the test's own files; removed with the stack.
     pub fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// Pushes the image that the task definition names, in the place of the one that is there, and gives its digest.
+    pub async fn push_image(&self, image: &Image) -> Result<String> {
+        self.remove_image().await?;
+        images::push(&self.emulator, &self.deployment.task_repository, IMAGE_TAG, image).await
+    }
+
+    /// Takes the image that the task definition names away.
+    pub async fn remove_image(&self) -> Result<()> {
+        images::remove(&self.emulator, &self.deployment.task_repository, IMAGE_TAG).await
     }
 
     /// Starts the controller and waits until it is ready. One that runs is stopped first.

@@ -166,6 +166,10 @@ fn exit_codes() {
         ("0", "done; of `run`: drained after SIGTERM or SIGINT; of `healthcheck`: the loop turns"),
         ("1", "not done; the reason is on standard error, and nothing on standard output"),
         ("2", "wrong command line, or settings refused; the key is named"),
+        (
+            "3",
+            "of `doctor`: nothing failed, and something could not be found out; 0 and 1 as above, 1 with all findings",
+        ),
     ] {
         text += &row(&[code, meaning]);
     }

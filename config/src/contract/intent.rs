@@ -67,8 +67,11 @@ pub struct Intent {
     pub job: JobKey,
     /// The attempt that is claimed.
     pub attempt: Attempt,
-    /// Task definition ARN with its revision (and the image digest it resolved to, once validated).
+    /// Task definition ARN with its revision.
     pub task_definition: String,
+    /// Digest of the manifest that the task's image named when it was checked; none where it was not checked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_digest: Option<String>,
     /// What is asked of Fargate.
     pub variant: Variant,
     /// `RunTask` is not sent, and a task that starts does no work, from this moment on (ms since 1970).

@@ -15,6 +15,7 @@ mod env;
 mod exit;
 mod failure;
 mod heartbeat;
+mod image;
 mod intent;
 mod job;
 mod layout;
@@ -25,6 +26,7 @@ pub use env::{ENV_ATTEMPT, ENV_ENVIRONMENT, ENV_JOB, ENV_METRICS_NAMESPACE, ENV_
 pub use exit::ExitCode;
 pub use failure::{Failure, FailureCode, FailureInfo, Who};
 pub use heartbeat::{Heartbeat, Stage, TaskState};
+pub use image::IMAGE_CONTRACT_LABEL;
 pub use intent::{Budget, Capacity, Intent, PastAttempt, Variant};
 pub use job::{Attempt, JobKey, JobKeyError, JobSpec, OutputTarget, Source};
 pub use layout::{Layout, output_prefix};

@@ -16,7 +16,7 @@ use crate::{
     fact::{CallError, Fact, Hint, Incoming, MessageId, QueueName, Refusal, Snapshot},
     job::{Job, Register},
     lease::{Content, Lease},
-    ledger::Ledger,
+    ledger::{Definition, Ledger},
     limiter::Lane,
     message::{Parsed, parse},
     mutant::on,
@@ -62,12 +62,20 @@ impl Ledger {
             Fact::Resynced { complete } => {
                 self.resync.answered(complete, policy.resync_every, policy, now.mono);
             }
-            Fact::Resolved { task_definition } => {
-                self.task_definition = Some(task_definition);
+            Fact::Resolved(pinned) => {
+                self.definition = Definition::Fit(pinned);
                 self.resolve.answered(true, policy.resync_every, policy, now.mono);
             }
+            Fact::Unfit { reason } => {
+                self.definition = Definition::Unfit(reason);
+                self.resolve.answered(true, policy.resync_every, policy, now.mono);
+            }
+            // What was good stays good: an outage of ECS' or ECR's reading side must not stop launches.
             Fact::ResolveFailed { error } => {
                 self.throttled(Lane::Read, &error, policy, now);
+                if let Definition::Unknown(why) = &mut self.definition {
+                    *why = Some(error.to_string());
+                }
                 self.resolve.answered(false, policy.resync_every, policy, now.mono);
             }
             Fact::Stopped { task } => self.stop_answered(&task, |task| {

@@ -32,6 +32,8 @@ pub struct Clients {
     pub sqs: Pair<aws_sdk_sqs::Client>,
     /// Cluster.
     pub ecs: Pair<aws_sdk_ecs::Client>,
+    /// Images. Only read.
+    pub ecr: aws_sdk_ecr::Client,
     /// State and output buckets.
     pub s3: Pair<aws_sdk_s3::Client>,
     /// Metrics. The flusher keeps what could not be sent, so the SDK need not retry.
@@ -67,6 +69,7 @@ impl Clients {
         Self {
             sqs: Pair { read: aws_sdk_sqs::Client::new(&read), write: aws_sdk_sqs::Client::new(&write) },
             ecs: Pair { read: aws_sdk_ecs::Client::new(&read), write: aws_sdk_ecs::Client::new(&write) },
+            ecr: aws_sdk_ecr::Client::new(&read),
             s3: Pair { read: s3(&read), write: s3(&write) },
             cloudwatch: aws_sdk_cloudwatch::Client::new(&write),
         }

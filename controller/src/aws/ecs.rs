@@ -10,15 +10,23 @@ use aws_sdk_ecs::{
     Client,
     error::SdkError,
     operation::run_task::{RunTaskError, RunTaskOutput},
-    types::{Failure, TaskDefinition},
+    types::{CpuArchitecture, Failure, TaskDefinition},
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use transcode_config::{contract::Intent, settings::Settings};
 
-use super::{class::call_error, client::Pair, describe, run_task::LaunchTemplate, wall_ms};
+use super::{
+    class::call_error,
+    client::Pair,
+    describe,
+    ecr::{Images, Named},
+    run_task::LaunchTemplate,
+    wall_ms,
+};
 use crate::{
-    fact::{CallError, Class, Refusal},
+    fact::{CallError, Class, Pinned, Refusal, Resolution},
+    image::architecture,
     ports::Cluster,
     task_view::{TaskArn, TaskView},
 };
@@ -50,14 +58,16 @@ pub struct Ecs {
     cluster: String,
     container: String,
     family: String,
-    definition: Mutex<Option<(Instant, String)>>,
+    images: Images,
+    definition: Mutex<Option<(Instant, Defined)>>,
 }
 
 impl Ecs {
     /// The cluster of these settings.
-    pub fn new(clients: Pair<Client>, settings: &Settings) -> Self {
+    pub fn new(clients: Pair<Client>, images: Images, settings: &Settings) -> Self {
         Self {
             clients,
+            images,
             template: LaunchTemplate::new(settings),
             cluster: settings.cluster.name.clone(),
             container: settings.cluster.container.clone(),
@@ -117,9 +127,32 @@ impl Ecs {
         Err(failed(LIST_TASKS, Class::Transient, format!("no end after {MAX_PAGES} pages")))
     }
 
-    fn cached_definition(&self) -> Option<String> {
+    fn cached_definition(&self) -> Option<Defined> {
         let cached = self.definition.lock().unwrap_or_else(PoisonError::into_inner);
-        cached.as_ref().filter(|(at, _)| at.elapsed() < DEFINITION_AGE).map(|(_, arn)| arn.clone())
+        cached.as_ref().filter(|(at, _)| at.elapsed() < DEFINITION_AGE).map(|(_, defined)| defined.clone())
+    }
+
+    fn remember_definition(&self, defined: Option<Defined>) {
+        let mut cached = self.definition.lock().unwrap_or_else(PoisonError::into_inner);
+        *cached = defined.map(|defined| (Instant::now(), defined));
+    }
+
+    /// The newest revision, read at most once a minute.
+    async fn defined(&self) -> Result<Defined, CallError> {
+        if let Some(defined) = self.cached_definition() {
+            return Ok(defined);
+        }
+        let answer = self
+            .clients
+            .read
+            .describe_task_definition()
+            .task_definition(&self.family)
+            .send()
+            .await
+            .map_err(|error| call_error(DESCRIBE_DEFINITION, &error))?;
+        let defined = checked(answer.task_definition(), &self.container)?;
+        self.remember_definition(Some(defined.clone()));
+        Ok(defined)
     }
 }
 
@@ -161,22 +194,18 @@ impl Cluster for Ecs {
         }
     }
 
-    async fn task_definition(&self) -> Result<String, CallError> {
-        if let Some(arn) = self.cached_definition() {
-            return Ok(arn);
-        }
-        let answer = self
-            .clients
-            .read
-            .describe_task_definition()
-            .task_definition(&self.family)
-            .send()
-            .await
-            .map_err(|error| call_error(DESCRIBE_DEFINITION, &error))?;
-        let arn = checked(answer.task_definition(), &self.container)?;
-        let mut cached = self.definition.lock().unwrap_or_else(PoisonError::into_inner);
-        *cached = Some((Instant::now(), arn.clone()));
-        Ok(arn)
+    async fn task_definition(&self) -> Result<Resolution, CallError> {
+        let defined = self.defined().await?;
+        let Defined { arn, image, architecture } = &defined;
+        let named = Named { task_definition: arn, image, architecture };
+        Ok(match self.images.check(named).await? {
+            Ok(image_digest) => Resolution::Fit(Pinned { task_definition: arn.clone(), image_digest }),
+            Err(unfit) => {
+                // The way out may be a new revision: it is looked for each time.
+                self.remember_definition(None);
+                Resolution::Unfit(format!("{arn}: {unfit}"))
+            }
+        })
     }
 }
 
@@ -226,8 +255,16 @@ fn task_not_found<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) ->
     })
 }
 
-/// The ARN of a task definition that can run our tasks.
-fn checked(definition: Option<&TaskDefinition>, container: &str) -> Result<String, CallError> {
+/// A revision of the task definition, as far as it matters here.
+#[derive(Debug, Clone)]
+struct Defined {
+    arn: String,
+    image: String,
+    architecture: &'static str,
+}
+
+/// A task definition that can run our tasks.
+fn checked(definition: Option<&TaskDefinition>, container: &str) -> Result<Defined, CallError> {
     let misconfigured = |message: String| failed(DESCRIBE_DEFINITION, Class::Misconfigured, message);
     let definition = definition.ok_or_else(|| misconfigured("no task definition in the answer".into()))?;
     let arn = definition
@@ -239,7 +276,12 @@ fn checked(definition: Option<&TaskDefinition>, container: &str) -> Result<Strin
         // Tasks run all the same; but when one dies, nobody can read why.
         tracing::warn!(task_definition = arn, container, "container has no log configuration");
     }
-    Ok(arn.to_owned())
+    let platform = definition.runtime_platform().and_then(|platform| platform.cpu_architecture());
+    Ok(Defined {
+        arn: arn.to_owned(),
+        image: ours.image().unwrap_or_default().to_owned(),
+        architecture: architecture(platform.map(CpuArchitecture::as_str)),
+    })
 }
 
 fn unexplained(failures: &[Failure]) -> CallError {

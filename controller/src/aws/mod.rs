@@ -10,22 +10,28 @@
 //! | `class` | the one table from error to [`crate::fact::Class`] |
 //! | `sqs`, `ecs`, `state` | the ports |
 //! | `run_task`, `describe` | pure: intent to RunTask, DescribeTasks' answer to views |
+//! | `ecr` | whether the task's image may be launched |
 //! | `hints` | the events queue, which wakes and never decides |
+//! | `query` | services that only `doctor` asks, without a client |
 //! | `cloudwatch` | sends the metrics of [`crate::events`] |
 
 pub mod class;
 pub mod client;
 pub mod cloudwatch;
 mod describe;
+pub mod ecr;
 pub mod ecs;
 pub mod hints;
+pub mod query;
 pub mod run_task;
 pub mod sqs;
 pub mod state;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-pub use self::{client::Clients, cloudwatch::CloudWatch, ecs::Ecs, hints::Hints, sqs::Sqs, state::S3Store};
+pub use self::{
+    client::Clients, cloudwatch::CloudWatch, ecr::Images, ecs::Ecs, hints::Hints, sqs::Sqs, state::S3Store,
+};
 
 /// The wall clock, in milliseconds since 1970. Adapters are one of the edges that may ask for it.
 fn wall_ms() -> u64 {

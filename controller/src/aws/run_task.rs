@@ -18,7 +18,7 @@ use transcode_config::{
 };
 
 /// ECS' limit for overrides as JSON, in characters.
-const MAX_OVERRIDES: usize = 8192;
+pub const MAX_OVERRIDES: usize = 8192;
 
 /// What all launches of this environment have in common.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +71,11 @@ impl LaunchTemplate {
             .enable_execute_command(false)
             .propagate_tags(PropagateTags::TaskDefinition);
         Ok(self.tags(intent).into_iter().fold(request, RunTaskInputBuilder::tags))
+    }
+
+    /// Length of an intent's overrides as ECS counts it.
+    pub fn overrides_length(&self, intent: &Intent) -> usize {
+        json_length(&self.overrides(intent))
     }
 
     fn network(&self) -> Result<NetworkConfiguration, BuildError> {

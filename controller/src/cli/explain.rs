@@ -231,6 +231,8 @@ impl View<'_> {
                 );
             }
         };
+        let pause = notes.launches_pause.as_ref();
+        let pause = pause.map(|why| format!(" It launches nothing at present: {why}.")).unwrap_or_default();
         let draining = if notes.draining { " It is draining and begins nothing new." } else { "" };
         let said = match notes.jobs.get(job.as_str()) {
             Some(Waiting { why, until_ms: Some(until) }) => {
@@ -244,7 +246,9 @@ impl View<'_> {
                      right now."
                 .to_owned(),
         };
-        said + draining
+        // The note of a job that waits for the same reason has said it already.
+        let told = notes.launches_pause.as_ref().is_some_and(|why| said.contains(why.as_str()));
+        said + if told { "" } else { &pause } + draining
     }
 
     fn backoff(&self) -> String {

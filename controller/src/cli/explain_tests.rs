@@ -55,6 +55,7 @@ fn record(heartbeat: Option<(TaskState, u64)>) -> Record {
         job: job(),
         attempt: Attempt::FIRST,
         task_definition: "task:1".into(),
+        image_digest: None,
         variant: Variant { capacity: Capacity::Fargate, cpu: 2048, memory_mib: 4096, ephemeral_gib: None },
         launch_not_after_ms: NOW - 5 * MINUTE,
         created_at_ms: NOW - 10 * MINUTE,

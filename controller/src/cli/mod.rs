@@ -8,12 +8,14 @@
 //! | `presign` | nothing: a signature needs no call |
 //! | `submit` | the state bucket, the job queue |
 //! | `get`, `explain` | the state bucket, the source bucket's versions, the running controller |
+//! | `doctor` | everything that the controller asks, and the account's permissions, subnets and quotas |
 //! | `redrive` | the dead-letter queue, the job queue |
 //! | `audit` | nothing: it reads logs |
 //!
 //! Results go to standard output, complaints to standard error. None of the commands needs the controller to run.
 
 mod audit;
+mod doctor;
 mod explain;
 mod get;
 mod jobs;
@@ -93,6 +95,13 @@ enum Command {
         /// The job's key: 32 hexadecimal characters, as in the logs.
         job: JobKey,
     },
+    /// Look at the live environment, and say what to do: exit status 0, 1 (something failed), 3 (something is unknown).
+    Doctor {
+        #[command(flatten)]
+        config: Config,
+        #[command(flatten)]
+        what: doctor::Doctor,
+    },
     /// Move our dead letters back to the queue that they came from; each runs as a new generation of its job.
     Redrive {
         #[command(flatten)]
@@ -115,7 +124,7 @@ struct Config {
 pub fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run { config } => with(&config.file, |settings| run::run(settings, &config.file)),
-        Command::Audit(what) => done(what.run()),
+        Command::Audit(what) => done(what.run().map(|()| ExitCode::SUCCESS)),
         Command::CheckConfig { file } => with(&file, |settings| say(&toml::to_string_pretty(&settings)?)),
         Command::Healthcheck { config } => with(&config.file, |settings| {
             let healthy = crate::http::ask_health(settings.http.listen.parse()?)?;
@@ -134,6 +143,9 @@ pub fn main() -> ExitCode {
         Command::Explain { config, job } => {
             with(&config.file, |settings| within(settings, async |world| explain::run(&world, &job).await))
         }
+        Command::Doctor { config, what } => {
+            with_status(&config.file, |settings| within(settings, async |world| what.run(world).await))
+        }
         Command::Redrive { config, what } => {
             with(&config.file, |settings| within(settings, async |world| what.run(&world).await))
         }
@@ -141,6 +153,10 @@ pub fn main() -> ExitCode {
 }
 
 fn with(file: &Path, act: impl FnOnce(Settings) -> anyhow::Result<()>) -> ExitCode {
+    with_status(file, |settings| act(settings).map(|()| ExitCode::SUCCESS))
+}
+
+fn with_status(file: &Path, act: impl FnOnce(Settings) -> anyhow::Result<ExitCode>) -> ExitCode {
     let settings = match transcode_config::load(file) {
         Ok(settings) => settings,
         Err(error) => {
@@ -151,9 +167,9 @@ fn with(file: &Path, act: impl FnOnce(Settings) -> anyhow::Result<()>) -> ExitCo
     done(act(settings))
 }
 
-fn done(result: anyhow::Result<()>) -> ExitCode {
+fn done(result: anyhow::Result<ExitCode>) -> ExitCode {
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => status,
         Err(error) => {
             complain(&format!("{error:#}"));
             ExitCode::FAILURE

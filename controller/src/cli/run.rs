@@ -14,7 +14,7 @@ use transcode_config::Settings;
 
 use super::{reload, rules::rules};
 use crate::{
-    aws::{Clients, CloudWatch, Ecs, Hints, S3Store, Sqs},
+    aws::{Clients, CloudWatch, Ecs, Hints, Images, S3Store, Sqs},
     events::{Events, Moment},
     fact::Fact,
     http::{self, Status},
@@ -76,7 +76,7 @@ async fn serve(settings: Settings, file: &Path) -> anyhow::Result<()> {
     );
     let ports = Ports {
         queue,
-        cluster: Ecs::new(clients.ecs.clone(), &settings),
+        cluster: Ecs::new(clients.ecs.clone(), Images::new(clients.ecr.clone(), &settings), &settings),
         store: S3Store::new(clients.s3.clone(), &settings),
     };
     let watch = Arc::new(Watch::new(Arc::clone(&events), status));

@@ -22,10 +22,10 @@ pub(super) struct World {
 }
 
 /// Runs a command to its end.
-pub(super) fn within(
+pub(super) fn within<T>(
     settings: Settings,
-    act: impl AsyncFnOnce(World) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
+    act: impl AsyncFnOnce(World) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
     runtime.block_on(async {
         let rules = rules(&settings)?;

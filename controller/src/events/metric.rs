@@ -70,6 +70,8 @@ pub enum Metric {
     JobsDead,
     /// Dead-letter messages.
     DeadLettered,
+    /// Readings of the task's image that refused it.
+    ImagesRefused,
     /// Leases lost.
     LeasesLost,
     /// Tasks stopped by us.
@@ -107,6 +109,7 @@ impl Metric {
         Self::JobsSucceeded,
         Self::JobsDead,
         Self::DeadLettered,
+        Self::ImagesRefused,
         Self::LeasesLost,
         Self::TasksStopped,
         Self::ForeignTasks,
@@ -150,6 +153,8 @@ impl Metric {
             Self::JobsDead => MetricInfo { dimensions: &["Code"],
                 ..count("JobsDead", "jobs given up; in total, and by failure code") },
             Self::DeadLettered => count("DeadLettered", "messages put into a dead-letter queue"),
+            Self::ImagesRefused => count("ImagesRefused",
+                "looks at the task's image that found it unfit; while it is, nothing is launched"),
             Self::LeasesLost => count("LeasesLost", "messages whose lease ran out or was taken"),
             Self::TasksStopped => count("TasksStopped", "StopTask calls that were taken"),
             Self::ForeignTasks => count("ForeignTasks", "tasks under our startedBy that are not ours; left alone"),

@@ -68,6 +68,10 @@ pub enum Moment<'a> {
     Unreadable { job: &'a JobKey, reason: &'a str },
     /// A task under our `startedBy` without our identity.
     ForeignTask { task: &'a TaskArn },
+    /// The task's image must not be launched; `news`: it could be before, or for another reason.
+    ImageRefused { reason: &'a str, news: bool },
+    /// It may be launched again.
+    ImageFits { task_definition: &'a str },
     /// A task is stopped.
     Stopped { task: &'a TaskArn, job: Option<&'a JobKey>, reason: &'a str },
     /// All launches pause.
@@ -143,6 +147,7 @@ impl Moment<'_> {
             Self::DeadLettered { .. } => Some(Metric::DeadLettered),
             Self::LeaseLost { .. } => Some(Metric::LeasesLost),
             Self::ForeignTask { .. } => Some(Metric::ForeignTasks),
+            Self::ImageRefused { .. } => Some(Metric::ImagesRefused),
             Self::Stopped { .. } => Some(Metric::TasksStopped),
             _ => None,
         }
@@ -165,6 +170,13 @@ impl Moment<'_> {
             Self::BreakerClosed => tracing::info!("breaker closed"),
             Self::MetricsDropped { periods } => tracing::warn!(periods, "metrics dropped"),
             Self::ForeignTask { task } => tracing::warn!(%task, "foreign task left alone"),
+            Self::ImageRefused { reason, news: true } => {
+                tracing::error!(reason, "launches pause: the task's image does not fit");
+            }
+            Self::ImageRefused { reason, news: false } => tracing::debug!(reason, "image still does not fit"),
+            Self::ImageFits { task_definition } => {
+                tracing::info!(task_definition, "launches go on: the task's image fits");
+            }
             Self::Stopped { task, job, reason } => {
                 tracing::info!(%task, job = text(job), reason, "task stopped");
             }

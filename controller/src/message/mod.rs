@@ -41,7 +41,7 @@ const MAX_RECORDS: usize = 100;
 const MAX_ENVELOPES: u8 = 3;
 
 /// What messages are held against. Taken from the settings.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Rules {
     /// Allowed sources: bucket, key prefix, profile of uploads from there (none takes the default).
     pub sources: Vec<(String, String, Option<String>)>,

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use transcode_config::contract::{Attempt, Intent, JobKey, JobSpec, PastAttempt, SCHEMA, Variant};
 
 use super::{Plan, jobs::View};
-use crate::{action::Action, clock::Ms, job::Job, mutant::on, policy::Circumstances};
+use crate::{action::Action, clock::Ms, job::Job, ledger::Definition, mutant::on, policy::Circumstances};
 
 /// A reading of the state bucket older than this is renewed before an attempt is claimed or a job is given up.
 const FRESH: Ms = 30_000;
+
+const NO_DEFINITION: &str = "waiting for a valid task definition";
 
 /// A job that could be launched now, if there were room.
 pub(super) struct Candidate<'a> {
@@ -62,8 +64,11 @@ impl View<'_> {
         if !ledger.resync.done {
             return Some(("waiting for the first complete list of tasks".into(), None));
         }
-        if ledger.task_definition.is_none() {
-            return Some(("waiting for a valid task definition".into(), None));
+        match &ledger.definition {
+            Definition::Fit(_) => {}
+            Definition::Unknown(None) => return Some((NO_DEFINITION.into(), None)),
+            Definition::Unknown(Some(error)) => return Some((format!("{NO_DEFINITION}: {error}"), None)),
+            Definition::Unfit(why) => return Some((format!("launches pause: {why}"), None)),
         }
         if let Some((trouble, at)) = ledger.breaker.probe_at(policy).filter(|(_, at)| *at > now) {
             let (jobs, every) = (policy.breaker_jobs, policy.breaker_probe / 1000);
@@ -104,11 +109,16 @@ impl View<'_> {
     fn intend(self, candidate: &Candidate<'_>, variant: Variant) -> Action {
         let attempt =
             candidate.job.attempt.as_ref().map_or(Attempt::FIRST, |state| state.intent.attempt.next());
+        let (task_definition, image_digest) = match &self.ledger.definition {
+            Definition::Fit(pinned) => (pinned.task_definition.clone(), pinned.image_digest.clone()),
+            Definition::Unknown(_) | Definition::Unfit(_) => Default::default(),
+        };
         let intent = Intent {
             schema: SCHEMA,
             job: candidate.key.clone(),
             attempt,
-            task_definition: self.ledger.task_definition.clone().unwrap_or_default(),
+            task_definition,
+            image_digest,
             variant,
             launch_not_after_ms: self.now.wall + if on(22) { 0 } else { self.policy.launch_deadline },
             created_at_ms: self.now.wall,

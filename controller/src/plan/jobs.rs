@@ -10,7 +10,7 @@ use crate::{
     attempt::{Verdict, judge},
     clock::{Ms, Now},
     job::{AttemptState, Job, Register},
-    ledger::Ledger,
+    ledger::{Definition, Ledger},
     limiter::Lane,
     message::Request,
     mutant::on,
@@ -104,7 +104,7 @@ impl<'a> View<'a> {
 
     /// Nothing new is begun from here.
     fn held_back(self) -> bool {
-        self.ledger.draining || self.policy.paused
+        self.ledger.draining || self.policy.paused || matches!(self.ledger.definition, Definition::Unfit(_))
     }
 
     /// The newest attempt is proven over, since `at`: another one, or dead.

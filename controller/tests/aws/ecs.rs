@@ -8,14 +8,14 @@ use tempfile::TempDir;
 use transcode_config::{Settings, contract::Intent};
 use transcode_controller::{
     aws::Ecs,
-    fact::{Class, Refusal},
+    fact::{Class, Pinned, Refusal, Resolution},
     ports::Cluster,
     task_view::{Identity, TaskArn, TaskStatus, TaskView},
 };
 use transcode_local::{Config, ControlClient, Program, Server};
 use transcode_tests::wait;
 
-use crate::support::{clients, intent, job, settings};
+use crate::support::{adapter, clients, intent, job, settings};
 
 struct Fargate {
     ecs: Ecs,
@@ -53,12 +53,15 @@ async fn fargate(script: &str) -> Fargate {
         .await
         .unwrap();
     let control = ControlClient::new(server.endpoint()).unwrap();
-    Fargate { ecs: Ecs::new(clients, &settings), settings, control, server, _folder: folder }
+    Fargate { ecs: adapter(server.endpoint(), &settings), settings, control, server, _folder: folder }
 }
 
 impl Fargate {
     async fn intent(&self, name: &str) -> Intent {
-        let task_definition = self.ecs.task_definition().await.unwrap();
+        let Resolution::Fit(Pinned { task_definition, .. }) = self.ecs.task_definition().await.unwrap()
+        else {
+            panic!("the image is not in ECR, so it is not looked at");
+        };
         Intent { task_definition, ..intent(&job(name), 1) }
     }
 
@@ -130,7 +133,7 @@ async fn after_a_change_of_settings_the_token_still_leads_to_the_task() {
     let task = fargate.ecs.launch(&intent).await.unwrap();
     let mut changed = fargate.settings.clone();
     changed.cluster.assign_public_ip = true;
-    let other = Ecs::new(clients(fargate.server.endpoint(), &changed).ecs, &changed);
+    let other = adapter(fargate.server.endpoint(), &changed);
     assert_eq!(other.launch(&intent).await, Ok(task));
     assert_eq!(fargate.launched().await, 1);
     fargate.server.shutdown().await;

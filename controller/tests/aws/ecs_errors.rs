@@ -5,20 +5,20 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 use transcode_controller::{
     aws::Ecs,
-    fact::{Class, Refusal},
+    fact::{Class, Pinned, Refusal, Resolution},
     ports::Cluster,
     task_view::{TaskArn, TaskStatus},
 };
 
 use crate::{
     stub::{Answer, Stub},
-    support::{clients, intent, job, settings},
+    support::{adapter, intent, job, settings},
 };
 
 async fn ecs(answers: impl IntoIterator<Item = Answer>) -> (Ecs, Stub) {
     let stub = Stub::start(answers).await;
     let settings = settings();
-    (Ecs::new(clients(&stub.endpoint, &settings).ecs, &settings), stub)
+    (adapter(&stub.endpoint, &settings), stub)
 }
 
 /// What launching gives under this answer, and how many requests it took.
@@ -63,7 +63,7 @@ async fn a_refused_launch_has_its_class_and_is_sent_once() {
 async fn nobody_listening_may_have_happened() {
     let settings = settings();
     let port = transcode_tests::emulator::free_port().unwrap();
-    let ecs = Ecs::new(clients(&format!("http://127.0.0.1:{port}"), &settings).ecs, &settings);
+    let ecs = adapter(&format!("http://127.0.0.1:{port}"), &settings);
     assert_eq!(class(ecs.launch(&intent(&job("x"), 1)).await), Class::Uncertain);
 }
 
@@ -174,11 +174,12 @@ async fn a_listing_that_never_ends_is_given_up() {
 async fn a_task_definition_is_looked_up_once_a_minute_and_must_have_our_container() {
     let definition = |container: &str| {
         Stub::json(&json!({"taskDefinition": {"taskDefinitionArn": "arn:td:7",
-            "containerDefinitions": [{"name": container}]}}))
+            "containerDefinitions": [{"name": container, "image": "somewhere.else/task:1"}]}}))
     };
     let (good, stub) = ecs([definition("task")]).await;
     for _ in 0..3 {
-        assert_eq!(good.task_definition().await.as_deref(), Ok("arn:td:7"));
+        let pinned = Pinned { task_definition: "arn:td:7".into(), image_digest: None };
+        assert_eq!(good.task_definition().await, Ok(Resolution::Fit(pinned)), "not in ECR: not looked at");
     }
     assert_eq!(stub.sent().len(), 1);
     let (bad, stub) = ecs([definition("other")]).await;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod cloudwatch;
+mod ecr;
 mod ecs;
 mod ecs_errors;
 mod hints;

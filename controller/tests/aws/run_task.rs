@@ -3,14 +3,13 @@
 use serde_json::json;
 use transcode_config::contract::{Attempt, Budget, Capacity, FailureCode, Intent, PastAttempt};
 use transcode_controller::{
-    aws::Ecs,
     fact::{Class, Refusal},
     ports::Cluster,
 };
 
 use crate::{
     stub::Stub,
-    support::{clients, intent, job, settings},
+    support::{adapter, intent, job, settings},
 };
 
 /// Bodies that launching these intents sends.
@@ -18,7 +17,7 @@ async fn bodies(intents: &[Intent]) -> Vec<String> {
     let stub =
         Stub::start([Stub::json(&json!({"tasks": [{"taskArn": "arn:task/1"}], "failures": []}))]).await;
     let settings = settings();
-    let ecs = Ecs::new(clients(&stub.endpoint, &settings).ecs, &settings);
+    let ecs = adapter(&stub.endpoint, &settings);
     for intent in intents {
         ecs.launch(intent).await.unwrap();
     }
@@ -84,7 +83,7 @@ async fn another_variant_is_another_request_under_another_token() {
 async fn past_the_deadline_nothing_is_sent() {
     let stub = Stub::start([Stub::json(&json!({"tasks": [{"taskArn": "arn:task/1"}]}))]).await;
     let settings = settings();
-    let ecs = Ecs::new(clients(&stub.endpoint, &settings).ecs, &settings);
+    let ecs = adapter(&stub.endpoint, &settings);
     let late = Intent { launch_not_after_ms: 1_000, ..intent(&job("x"), 1) };
     let refusal = ecs.launch(&late).await.unwrap_err();
     let Refusal::Failed(error) = refusal else { panic!("{refusal:?}") };
@@ -98,7 +97,7 @@ async fn overrides_that_ecs_would_refuse_are_not_sent() {
     let mut settings = settings();
     // The only part of the overrides that has no bound of its own.
     settings.cluster.container = "c".repeat(8192);
-    let ecs = Ecs::new(clients(&stub.endpoint, &settings).ecs, &settings);
+    let ecs = adapter(&stub.endpoint, &settings);
     let refusal = ecs.launch(&intent(&job("x"), 1)).await.unwrap_err();
     let Refusal::Failed(error) = refusal else { panic!("{refusal:?}") };
     assert_eq!(error.class, Class::Permanent);

@@ -12,7 +12,7 @@ use transcode_config::{
     ladder::Profile,
     load::from_text,
 };
-use transcode_controller::aws::Clients;
+use transcode_controller::aws::{Clients, Ecs, Images};
 use transcode_tests::emulator::Emulator;
 
 /// Far in the future.
@@ -52,6 +52,12 @@ pub(crate) fn clients(endpoint: &str, settings: &Settings) -> Clients {
     Clients::of(&sdk, &settings.calls, true)
 }
 
+/// The cluster's adapter, with ECR at the same address.
+pub(crate) fn adapter(endpoint: &str, settings: &Settings) -> Ecs {
+    let clients = clients(endpoint, settings);
+    Ecs::new(clients.ecs.clone(), Images::new(clients.ecr.clone(), settings), settings)
+}
+
 /// An emulator of one's own, with what the settings name. The folder goes with it.
 pub(crate) struct World {
     pub(crate) settings: Settings,
@@ -87,6 +93,7 @@ pub(crate) fn intent(job: &JobKey, attempt: u32) -> Intent {
         job: job.clone(),
         attempt: Attempt::new(attempt).unwrap(),
         task_definition: "arn:aws:ecs:us-east-1:123456789012:task-definition/task-family:7".into(),
+        image_digest: None,
         variant: Variant { capacity: Capacity::Fargate, cpu: 2048, memory_mib: 4096, ephemeral_gib: None },
         launch_not_after_ms: NOT_AFTER,
         created_at_ms: 1,

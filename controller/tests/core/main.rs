@@ -17,7 +17,7 @@ use transcode_config::{
 use transcode_controller::{
     action::Action,
     clock::{Ms, Now},
-    fact::{CallError, Class, Fact, Incoming, MessageId, Refusal, Snapshot},
+    fact::{CallError, Class, Fact, Incoming, MessageId, Pinned, Refusal, Snapshot},
     message::Rules,
     outcome::stop_reason,
     plan::plan,
@@ -39,6 +39,11 @@ name = "c"
 task_definition = "t"
 subnets = ["s"]
 "#;
+
+/// The task definition is known and its image fits.
+fn pinned() -> Fact {
+    Fact::Resolved(Pinned { task_definition: "t:1".into(), image_digest: Some("sha256:1".into()) })
+}
 
 /// A controller and the moment it lives in. Both clocks run together.
 struct World {
@@ -64,7 +69,7 @@ impl World {
         let mut world =
             Self { reconciler: Reconciler::new("me", Policy::from(&settings), rules), mono: 3_600_000 };
         world.turn([]);
-        world.turn([Fact::Resynced { complete: true }, Fact::Resolved { task_definition: "t:1".into() }]);
+        world.turn([Fact::Resynced { complete: true }, pinned()]);
         world
     }
 

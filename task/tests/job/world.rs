@@ -161,6 +161,7 @@ impl World {
             job: self.spec.job.clone(),
             attempt,
             task_definition: "task:1".into(),
+            image_digest: None,
             variant: Variant {
                 capacity: Capacity::Fargate,
                 cpu: 1024,

@@ -8,7 +8,7 @@ use transcode_config::{ladder::Profile, load::from_text};
 use transcode_controller::{
     action::Action,
     clock::{Ms, Now},
-    fact::{Fact, Incoming, MessageId, Snapshot},
+    fact::{Fact, Incoming, MessageId, Pinned, Snapshot},
     message::Rules,
     policy::Policy,
     reconciler::Reconciler,
@@ -113,7 +113,7 @@ fn answer(action: Action) -> Vec<Fact> {
         }
         Action::Extend { lease, for_ms } => vec![Fact::Extended { message: lease.message, for_ms }],
         Action::Resync => vec![Fact::Resynced { complete: true }],
-        Action::Resolve => vec![Fact::Resolved { task_definition: "t:1".into() }],
+        Action::Resolve => vec![Fact::Resolved(Pinned { task_definition: "t:1".into(), image_digest: None })],
         // An idle queue: the poll is under way.
         _ => Vec::new(),
     }

@@ -127,6 +127,7 @@ fn claim(subject: &impl Subject, job: &JobKey, definition: &str, nonce: &str) ->
         job: job.clone(),
         attempt: Attempt::FIRST,
         task_definition: definition.to_owned(),
+        image_digest: None,
         variant: Variant { capacity: Capacity::Fargate, cpu: 2048, memory_mib: 4096, ephemeral_gib: None },
         launch_not_after_ms: subject.wall() + 24 * HOUR,
         created_at_ms: subject.wall(),
@@ -220,10 +221,8 @@ pub(crate) async fn cluster(subject: &mut impl Subject) {
     let text = body("cluster.mp4");
     subject.post(&text).await;
     let spec = spec(&text);
-    let Fact::Resolved { task_definition } = one(subject, Action::Resolve).await else {
-        panic!("no definition")
-    };
-    let intent = claim(subject, &spec.job, &task_definition, "me");
+    let Fact::Resolved(pinned) = one(subject, Action::Resolve).await else { panic!("no definition") };
+    let intent = claim(subject, &spec.job, &pinned.task_definition, "me");
     one(subject, Action::Intend { spec: Arc::clone(&spec), intent: Arc::clone(&intent) }).await;
 
     let unknown = subject.unknown_task();
@@ -233,7 +232,8 @@ pub(crate) async fn cluster(subject: &mut impl Subject) {
 
     let task = launch(subject, &intent).await;
     assert_eq!(launch(subject, &intent).await, task, "same token, same task");
-    let family = task_definition.rsplit_once(':').map_or(task_definition.as_str(), |(family, _)| family);
+    let revision = &pinned.task_definition;
+    let family = revision.rsplit_once(':').map_or(revision.as_str(), |(family, _)| family);
     let other = Arc::new(Intent { task_definition: family.to_owned(), ..(*intent).clone() });
     assert_eq!(launch(subject, &other).await, task, "ConflictException names the task that is there");
 

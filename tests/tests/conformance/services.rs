@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use transcode_controller::{
     action::Action,
     apply::apply,
-    aws::{Clients, Ecs, S3Store, Sqs},
+    aws::{Clients, Ecs, Images, S3Store, Sqs},
     fact::Fact,
     ports::Ports,
     task_view::TaskArn,
@@ -33,9 +33,10 @@ impl Services {
         let settings = transcode_config::load(stack.plan.config()).unwrap();
         let here = Clients::of(&clients::config(stack.endpoint()), &settings.calls, true);
         let ecs = Clients::of(&clients::config(&stack.fargate.endpoint), &settings.calls, true).ecs;
+        let images = Images::new(here.ecr.clone(), &settings);
         let ports = Ports {
             queue: Sqs::new(here.sqs.clone(), &settings),
-            cluster: Ecs::new(ecs, &settings),
+            cluster: Ecs::new(ecs, images, &settings),
             store: S3Store::new(here.s3.clone(), &settings),
         };
         // What S3 sent when its notification was set.

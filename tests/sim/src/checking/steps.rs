@@ -8,7 +8,7 @@ use transcode_controller::{
     action::Action,
     apply::gave_up,
     clock::{Ms, Now},
-    fact::Fact,
+    fact::{Fact, Pinned},
     message::{Parsed, Rules, parse},
     policy::Policy,
     reconciler::Reconciler,
@@ -102,7 +102,8 @@ impl Small {
                         facts.push(Fact::Resynced { complete: true });
                     }
                     Action::Resolve => {
-                        facts.push(Fact::Resolved { task_definition: "arn:definition:1".into() });
+                        let task_definition = "arn:definition:1".into();
+                        facts.push(Fact::Resolved(Pinned { task_definition, image_digest: None }));
                     }
                     Action::Extend { lease, for_ms } => {
                         facts.push(Fact::Extended { message: lease.message, for_ms });

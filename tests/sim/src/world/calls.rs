@@ -5,7 +5,7 @@ use std::sync::Arc;
 use transcode_controller::{
     action::Action,
     clock::Ms,
-    fact::{CallError, Class, Fact, Refusal, Snapshot},
+    fact::{CallError, Class, Fact, Pinned, Refusal, Snapshot},
 };
 
 use super::{Event, World};
@@ -375,7 +375,8 @@ impl World {
                 Fact::Resynced { complete: true }
             }
             Action::Resolve => {
-                Fact::Resolved { task_definition: format!("arn:definition:{}", self.definition) }
+                let task_definition = format!("arn:definition:{}", self.definition);
+                Fact::Resolved(Pinned { task_definition, image_digest: None })
             }
             Action::Stop { task, reason } => {
                 self.stop(task, reason);

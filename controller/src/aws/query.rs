@@ -1,0 +1,245 @@
+//! A handful of reads from services that have no client here: STS, IAM, EC2 and Service Quotas.
+//!
+//! Their SDK crates would take longer to build than all the rest of the controller, EC2's above all, for one answer each.
+//! So these requests are written out and signed with the SDK's own signer, and the answers are looked into.
+
+use std::time::{Duration, SystemTime};
+
+use aws_config::SdkConfig;
+use aws_credential_types::provider::ProvideCredentials;
+use aws_sigv4::{
+    http_request::{SignableBody, SignableRequest, SigningSettings, sign},
+    sign::v4,
+};
+use transcode_config::settings::CallSettings;
+
+use super::class::{Trouble, classify};
+use crate::fact::{CallError, Class};
+
+/// Longest answer that is read: a thousand subnets take a tenth of it.
+const MAX_ANSWER: usize = 8 << 20;
+
+/// A service that is asked in this way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Service {
+    /// Who we are.
+    Sts,
+    /// What we may.
+    Iam,
+    /// Subnets.
+    Ec2,
+    /// Quotas.
+    ServiceQuotas,
+}
+
+impl Service {
+    /// Host part, name to sign with, and the variable that overrides its address.
+    fn names(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::Sts => ("sts", "sts", "AWS_ENDPOINT_URL_STS"),
+            Self::Iam => ("iam", "iam", "AWS_ENDPOINT_URL_IAM"),
+            Self::Ec2 => ("ec2", "ec2", "AWS_ENDPOINT_URL_EC2"),
+            Self::ServiceQuotas => ("servicequotas", "servicequotas", "AWS_ENDPOINT_URL_SERVICE_QUOTAS"),
+        }
+    }
+}
+
+/// An answer.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// Body.
+    pub text: String,
+    /// The server's clock, to the second, where it says.
+    pub date: Option<String>,
+}
+
+/// Asks.
+#[derive(Debug, Clone)]
+pub struct Query {
+    sdk: SdkConfig,
+    region: String,
+    connect: Duration,
+    attempt: Duration,
+}
+
+impl Query {
+    /// With the SDK's Region, credentials and endpoint.
+    pub fn new(sdk: SdkConfig, calls: &CallSettings) -> Self {
+        let region = sdk.region().map(ToString::to_string).unwrap_or_default();
+        let (connect, attempt) =
+            (Duration::from_secs(calls.connect_seconds), Duration::from_secs(calls.attempt_seconds));
+        Self { sdk, region, connect, attempt }
+    }
+
+    /// The Region; empty where none is set.
+    pub fn region(&self) -> &str {
+        &self.region
+    }
+
+    /// `aws`, or the name of another partition.
+    pub fn partition(&self) -> &'static str {
+        match self.region.as_str() {
+            region if region.starts_with("cn-") => "aws-cn",
+            region if region.starts_with("us-gov-") => "aws-us-gov",
+            _ => "aws",
+        }
+    }
+
+    /// The query protocol (STS, IAM, EC2): parameters in, XML out.
+    pub async fn form(
+        &self,
+        service: Service,
+        operation: &'static str,
+        parameters: &[(String, String)],
+    ) -> Result<Answer, CallError> {
+        let pairs = parameters.iter().map(|(name, value)| format!("{name}={}", encoded(value)));
+        let body = pairs.collect::<Vec<_>>().join("&");
+        let kind = "application/x-www-form-urlencoded; charset=utf-8";
+        self.send(service, operation, &[("content-type", kind)], body).await
+    }
+
+    /// The JSON protocol (Service Quotas).
+    pub async fn json(
+        &self,
+        service: Service,
+        operation: &'static str,
+        target: &str,
+        body: &serde_json::Value,
+    ) -> Result<Answer, CallError> {
+        let headers = [("content-type", "application/x-amz-json-1.1"), ("x-amz-target", target)];
+        self.send(service, operation, &headers, body.to_string()).await
+    }
+
+    async fn send(
+        &self,
+        service: Service,
+        operation: &'static str,
+        headers: &[(&str, &str)],
+        body: String,
+    ) -> Result<Answer, CallError> {
+        let failed = |class, message: String| CallError { operation, class, message };
+        let url = self.address(service);
+        let signed = self
+            .signed(service, &url, headers, body.as_bytes())
+            .await
+            .map_err(|why| failed(Class::Misconfigured, why))?;
+        let plain = |error: reqwest::Error| failed(Class::Uncertain, error.without_url().to_string());
+        let client = reqwest::Client::builder().connect_timeout(self.connect).timeout(self.attempt);
+        let mut request = client.build().map_err(plain)?.post(&url).body(body);
+        for (name, value) in headers.iter().copied() {
+            request = request.header(name, value);
+        }
+        for (name, value) in &signed {
+            request = request.header(name, value);
+        }
+        let mut answer = request.send().await.map_err(plain)?;
+        let status = answer.status().as_u16();
+        let date = answer.headers().get("date").and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let mut bytes = Vec::new();
+        while let Some(chunk) = answer.chunk().await.map_err(plain)? {
+            bytes.extend_from_slice(&chunk);
+            if bytes.len() > MAX_ANSWER {
+                return Err(failed(Class::Permanent, format!("more than {MAX_ANSWER} bytes")));
+            }
+        }
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        if status != 200 {
+            let (code, message) = error_of(&text);
+            let class = classify(Trouble::Refused { code: code.as_deref(), status, message: &message });
+            return Err(failed(
+                class,
+                format!("{}: {message}", code.unwrap_or_else(|| format!("HTTP {status}"))),
+            ));
+        }
+        Ok(Answer { text, date })
+    }
+
+    fn address(&self, service: Service) -> String {
+        let (host, _, variable) = service.names();
+        let given = std::env::var(variable).ok().or_else(|| self.sdk.endpoint_url().map(str::to_owned));
+        let suffix = if self.partition() == "aws-cn" { "amazonaws.com.cn" } else { "amazonaws.com" };
+        let own = || match (service, self.partition()) {
+            (Service::Iam, "aws") => "https://iam.amazonaws.com/".to_owned(),
+            (Service::Iam, "aws-us-gov") => "https://iam.us-gov.amazonaws.com/".to_owned(),
+            _ => format!("https://{host}.{}.{suffix}/", self.region),
+        };
+        given.map_or_else(own, |url| format!("{}/", url.trim_end_matches('/')))
+    }
+
+    /// The headers that a signature adds. Errors are for people, and hold no credentials.
+    async fn signed(
+        &self,
+        service: Service,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<Vec<(String, String)>, String> {
+        let provider = self.sdk.credentials_provider().ok_or("no credentials are configured")?;
+        let credentials = provider.provide_credentials().await.map_err(|error| error.to_string())?;
+        let identity = credentials.into();
+        // IAM is in one Region for all.
+        let region = match (service, self.partition()) {
+            (Service::Iam, "aws") => "us-east-1",
+            (Service::Iam, "aws-us-gov") => "us-gov-west-1",
+            (Service::Iam, "aws-cn") => "cn-north-1",
+            _ => &self.region,
+        };
+        let parameters = v4::SigningParams::builder()
+            .identity(&identity)
+            .region(region)
+            .name(service.names().1)
+            .time(SystemTime::now())
+            .settings(SigningSettings::default())
+            .build()
+            .map_err(|error| error.to_string())?
+            .into();
+        let request = SignableRequest::new("POST", url, headers.iter().copied(), SignableBody::Bytes(body))
+            .map_err(|error| error.to_string())?;
+        let (instructions, _) = sign(request, &parameters).map_err(|error| error.to_string())?.into_parts();
+        Ok(instructions.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+    }
+}
+
+/// As forms are encoded.
+fn encoded(text: &str) -> String {
+    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+}
+
+/// Code and message of an error answer, in XML or JSON.
+fn error_of(text: &str) -> (Option<String>, String) {
+    if let Ok(value) = serde_json::from_str::<serde_json::Value>(text) {
+        let field = |names: [&str; 2]| names.iter().find_map(|name| value[*name].as_str()).map(str::to_owned);
+        let code =
+            field(["__type", "code"]).map(|code| code.rsplit('#').next().unwrap_or_default().to_owned());
+        return (code, field(["message", "Message"]).unwrap_or_default());
+    }
+    (texts(text, "Code").into_iter().next(), texts(text, "Message").into_iter().next().unwrap_or_default())
+}
+
+/// The texts of all elements of this name, in order; none where the answer is no XML.
+pub fn texts(xml: &str, name: &str) -> Vec<String> {
+    let Ok(document) = roxmltree::Document::parse(xml) else { return Vec::new() };
+    let elements = document.descendants().filter(|node| node.tag_name().name() == name);
+    elements.filter_map(|node| node.text()).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_read_in_both_protocols() {
+        let xml = "<ErrorResponse><Error><Code>AccessDenied</Code><Message>no &amp; no</Message></Error></ErrorResponse>";
+        assert_eq!(error_of(xml), (Some("AccessDenied".into()), "no & no".into()));
+        let json = r#"{"__type": "com.amazon#NoSuchResourceException", "Message": "gone"}"#;
+        assert_eq!(error_of(json), (Some("NoSuchResourceException".into()), "gone".into()));
+        assert_eq!(error_of("<html>"), (None, String::new()));
+    }
+
+    #[test]
+    fn elements_are_found_whatever_their_namespace() {
+        let xml = r#"<A xmlns="x"><item><n>1</n></item><item><n>2</n></item></A>"#;
+        assert_eq!(texts(xml, "n"), ["1", "2"]);
+        assert!(texts("no xml", "n").is_empty());
+    }
+}

@@ -1,0 +1,138 @@
+//! Queues: are they there, and do their retention, redrive and encryption keep messages?
+
+use std::collections::HashMap;
+
+use aws_sdk_sqs::types::QueueAttributeName as Name;
+use transcode_config::settings::QueueSettings;
+
+use super::{Finding, Status, Ward};
+use crate::{aws::class::call_error, fact::CallError};
+
+/// Fewer receives than this can pass without any controller having seen the message: restarts, lost answers.
+const MIN_RECEIVES: u64 = 20;
+
+type Attributes = HashMap<Name, String>;
+
+/// The job queues with their dead-letter queues.
+pub(super) async fn jobs(ward: &Ward) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (name, queue) in &ward.settings.queues {
+        findings.extend(job_queue(ward, queue).await.into_iter().map(|finding| finding.of(name)));
+    }
+    findings
+}
+
+async fn job_queue(ward: &Ward, queue: &QueueSettings) -> Vec<Finding> {
+    let source = match attributes(ward, &queue.url).await {
+        Ok(attributes) => attributes,
+        Err(error) => return vec![absent("queues.exists", &queue.url, &error)],
+    };
+    let mut findings = vec![Finding::ok("queues.exists", queue.url.clone())];
+    findings.extend(encrypted(&source));
+    let dead = match attributes(ward, &queue.dead_letter_url).await {
+        Ok(attributes) => attributes,
+        Err(error) => {
+            findings.push(absent("queues.dead_letters", &queue.dead_letter_url, &error));
+            return findings;
+        }
+    };
+    findings.push(Finding::ok("queues.dead_letters", queue.dead_letter_url.clone()));
+    findings.push(retention(&source, &dead));
+    findings.push(redrive(&source, &dead));
+    findings
+}
+
+/// The events queue. Everything ends without it, slower.
+pub(super) async fn events(ward: &Ward) -> Vec<Finding> {
+    const CHECK: &str = "events.queue";
+    let Some(url) = &ward.settings.events.queue_url else {
+        let todo = "set events.queue_url: without events the controller finds news by asking, later";
+        return vec![Finding::bad(CHECK, Status::Warn, "none is set", todo)];
+    };
+    vec![match attributes(ward, url).await {
+        Ok(_) => Finding::ok(CHECK, url.clone()),
+        Err(error) => absent(CHECK, url, &error),
+    }]
+}
+
+/// All attributes of a queue.
+pub(super) async fn attributes(ward: &Ward, url: &str) -> Result<Attributes, CallError> {
+    let call = ward.clients.sqs.read.get_queue_attributes().queue_url(url).attribute_names(Name::All);
+    let answer = call.send().await.map_err(|error| call_error("sqs:GetQueueAttributes", &error))?;
+    Ok(answer.attributes.unwrap_or_default())
+}
+
+fn absent(check: &'static str, url: &str, error: &CallError) -> Finding {
+    let gone = error.message.contains("NonExistentQueue") || error.message.contains("QueueDoesNotExist");
+    if gone {
+        let todo = "deploy the template, or correct the address in the settings";
+        return Finding::bad(check, Status::Fail, format!("{url} does not exist"), todo);
+    }
+    Finding::unread(check, error)
+}
+
+fn number(attributes: &Attributes, name: &Name) -> u64 {
+    attributes.get(name).and_then(|value| value.parse().ok()).unwrap_or(0)
+}
+
+/// A dead letter that SQS moves keeps the time at which it was first sent.
+fn retention(source: &Attributes, dead: &Attributes) -> Finding {
+    let kept = |attributes| number(attributes, &Name::MessageRetentionPeriod);
+    let seen = format!("jobs are kept {} h, dead letters {} h", kept(source) / 3600, kept(dead) / 3600);
+    let todo = "set the dead-letter queue's MessageRetentionPeriod above the job queue's (14 days is the most): a moved \
+                message keeps its age, and would be gone before anybody looks";
+    Finding::when("queues.retention", kept(dead) > kept(source), Status::Fail, seen, todo)
+}
+
+fn redrive(source: &Attributes, dead: &Attributes) -> Finding {
+    const CHECK: &str = "queues.redrive";
+    let policy = source.get(&Name::RedrivePolicy).map(String::as_str).unwrap_or_default();
+    let policy: serde_json::Value = serde_json::from_str(policy).unwrap_or_default();
+    let todo = "set the job queue's RedrivePolicy to its dead-letter queue with maxReceiveCount 100: a backstop for \
+                messages that no controller survives";
+    let Some(target) = policy["deadLetterTargetArn"].as_str() else {
+        return Finding::bad(CHECK, Status::Fail, "the job queue has no redrive policy", todo);
+    };
+    let (count, own) = (&policy["maxReceiveCount"], dead.get(&Name::QueueArn).map(String::as_str));
+    let count = count.as_u64().or_else(|| count.as_str()?.parse().ok()).unwrap_or(0);
+    if own != Some(target) {
+        let seen = format!("SQS moves dead messages to {target}, which is not dead_letter_url");
+        return Finding::bad(CHECK, Status::Fail, seen, todo);
+    }
+    let seen = format!("to {target} after {count} receives");
+    Finding::when(CHECK, count >= MIN_RECEIVES, Status::Warn, seen, todo)
+}
+
+fn encrypted(source: &Attributes) -> Option<Finding> {
+    let key = source.get(&Name::KmsMasterKeyId).is_some_and(|key| !key.is_empty());
+    let managed = source.get(&Name::SqsManagedSseEnabled).is_some_and(|value| value == "true");
+    (!key && !managed).then(|| {
+        Finding::bad("queues.encryption", Status::Warn, "not encrypted at rest", "set SqsManagedSseEnabled")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(pairs: &[(Name, &str)]) -> Attributes {
+        pairs.iter().map(|(name, value)| (name.clone(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn redrive_must_lead_to_the_dead_letter_queue_and_not_too_soon() {
+        let dead = with(&[(Name::QueueArn, "arn:dead")]);
+        let status = |policy: &str| redrive(&with(&[(Name::RedrivePolicy, policy)]), &dead).status;
+        assert_eq!(status(r#"{"deadLetterTargetArn": "arn:dead", "maxReceiveCount": 100}"#), Status::Ok);
+        assert_eq!(status(r#"{"deadLetterTargetArn": "arn:dead", "maxReceiveCount": "1"}"#), Status::Warn);
+        assert_eq!(status(r#"{"deadLetterTargetArn": "arn:other", "maxReceiveCount": 100}"#), Status::Fail);
+        assert_eq!(redrive(&with(&[]), &dead).status, Status::Fail);
+    }
+
+    #[test]
+    fn dead_letters_are_kept_longer_than_jobs() {
+        let days = |days: u64| with(&[(Name::MessageRetentionPeriod, &(days * 86_400).to_string())]);
+        assert_eq!(retention(&days(4), &days(14)).status, Status::Ok);
+        assert_eq!(retention(&days(4), &days(4)).status, Status::Fail);
+    }
+}
