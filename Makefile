@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint sim mutants audit sbom bench images images-media
+.PHONY: help demo dashboard-picture test lint sim mutants audit sbom bench images images-media
 
 # The clip that `scripts/setup` brings; any file that ffmpeg reads will do.
 VIDEO ?= .tools/media/bigbuckbunny.mp4
@@ -40,6 +40,11 @@ lint: ## formatting, clippy, licences and sources of crates, template, scripts
 	.tools/lint/bin/cfn-lint deploy/template.yaml
 	.tools/lint/bin/shellcheck -x scripts/setup scripts/audit scripts/sbom .ci/run scripts/images scripts/rootfs scripts/licences scripts/ffmpeg
 	python3 -c 'import ast, sys; [ast.parse(open(name).read(), name) for name in sys.argv[1:]]' scripts/emulator scripts/emulator_iam.py
+
+dashboard-picture: ## docs/dashboard.svg: the dashboard after a run of several jobs on this machine
+	@scripts/setup
+	@cargo build -p transcode-controller -p transcode-task -p transcode-local -p transcode-tests --bins
+	@cargo run --quiet -p transcode-tests --bin dashboard_picture -- --out docs/dashboard.svg
 
 sim: ## the production core in a simulated world [SEEDS=n] [SEED=s]
 	cargo run -p transcode-sim --profile fast --no-default-features -- $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))

@@ -30,6 +30,7 @@ pub fn check(settings: &Settings) -> Vec<Contradiction> {
     launches(settings, &mut found);
     jobs(settings, &mut found);
     calls(settings, &mut found);
+    prices(settings, &mut found);
     found.0
 }
 
@@ -42,6 +43,18 @@ impl Findings {
             self.0.push(Contradiction { key, why: why.into() });
         }
     }
+}
+
+fn prices(settings: &Settings, found: &mut Findings) {
+    let cost = &settings.cost;
+    for (key, usd) in [
+        ("cost.vcpu_hour", cost.vcpu_hour),
+        ("cost.gib_hour", cost.gib_hour),
+        ("cost.storage_gib_hour", cost.storage_gib_hour),
+    ] {
+        found.require((0.0..=1000.0).contains(&usd), key, "0–1000 USD; 0 takes the list price");
+    }
+    found.require((0.0..=100.0).contains(&cost.spot_percent), "cost.spot_percent", "0–100");
 }
 
 fn names(settings: &Settings, found: &mut Findings) {

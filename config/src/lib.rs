@@ -7,6 +7,8 @@ pub mod check;
 pub mod contract;
 pub mod ladder;
 pub mod load;
+pub mod metrics;
+pub mod prices;
 pub mod settings;
 
 pub use load::{DEFAULTS, SettingsError, load};

@@ -38,6 +38,8 @@ pub struct Settings {
     pub calls: CallSettings,
     /// CloudWatch.
     pub metrics: MetricsSettings,
+    /// Prices.
+    pub cost: CostSettings,
     /// Health endpoints.
     pub http: HttpSettings,
     /// Shutdown.
@@ -297,6 +299,27 @@ pub struct MetricsSettings {
     pub namespace: String,
     /// Send period.
     pub period_seconds: u64,
+}
+
+/// What tasks are paid for with, where it is not the list price.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CostSettings {
+    /// USD for an hour of one vCPU; 0 is the list price.
+    pub vcpu_hour: f64,
+    /// USD for an hour of one GiB of memory; 0 is the list price.
+    pub gib_hour: f64,
+    /// USD for an hour of one GiB of storage; 0 is the list price.
+    pub storage_gib_hour: f64,
+    /// Spot's price, percent of on demand.
+    pub spot_percent: f64,
+}
+
+impl Default for CostSettings {
+    /// The list price, and Spot at the most that AWS takes off.
+    fn default() -> Self {
+        Self { vcpu_hour: 0.0, gib_hour: 0.0, storage_gib_hour: 0.0, spot_percent: 30.0 }
+    }
 }
 
 /// Health endpoints.

@@ -105,6 +105,8 @@ fn each_contradiction_is_refused_by_name() {
         ("calls.receive_wait_seconds = 21", "calls.receive_wait_seconds"),
         ("http.listen = \"here\"", "http.listen"),
         ("output.prefix = \"videos\"", "output.prefix"),
+        ("cost.vcpu_hour = -1.0", "cost.vcpu_hour"),
+        ("cost.spot_percent = 101.0", "cost.spot_percent"),
     ] {
         let error = load(&with(line)).expect_err(line);
         assert!(error.contains(&format!("{key}:")), "{line} gave {error}");

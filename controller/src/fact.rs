@@ -44,6 +44,20 @@ pub enum Class {
     Misconfigured,
 }
 
+impl Class {
+    /// Name, as metrics have it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Throttled => "Throttled",
+            Self::Capacity => "Capacity",
+            Self::Uncertain => "Uncertain",
+            Self::Transient => "Transient",
+            Self::Permanent => "Permanent",
+            Self::Misconfigured => "Misconfigured",
+        }
+    }
+}
+
 /// A failed call.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
 #[error("{operation}: {message}")]
@@ -76,6 +90,16 @@ pub enum Refusal {
     Definitive(String),
     /// An error. Nothing was launched by this call, unless its class is [`Class::Uncertain`].
     Failed(CallError),
+}
+
+impl Refusal {
+    /// The class of the refusal, as metrics have it.
+    pub const fn class(&self) -> &'static str {
+        match self {
+            Self::Definitive(_) => "Definitive",
+            Self::Failed(error) => error.class.name(),
+        }
+    }
 }
 
 /// What attempts are pinned to.

@@ -44,6 +44,7 @@ pub mod breaker;
 #[cfg(feature = "aws")]
 pub mod cli;
 pub mod clock;
+pub mod dashboard;
 #[cfg(feature = "aws")]
 pub mod doctor;
 pub mod events;
@@ -51,6 +52,7 @@ pub mod fact;
 #[cfg(feature = "aws")]
 pub mod http;
 pub mod image;
+pub mod invariant;
 pub mod job;
 pub mod lease;
 pub mod ledger;

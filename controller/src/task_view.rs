@@ -3,7 +3,12 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use transcode_config::contract::{Attempt, JobKey};
+use transcode_config::{
+    contract::{Attempt, JobKey},
+    prices::Size,
+};
+
+use crate::clock::Ms;
 
 /// ARN of a task.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -36,6 +41,25 @@ pub struct Identity {
     pub attempt: Attempt,
 }
 
+/// What a task is paid for, and when it was what. For people and metrics only: nothing is decided by it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Billed {
+    /// What it has.
+    pub size: Size,
+    /// `x86_64` or `arm64`; empty where ECS does not say.
+    pub architecture: String,
+    /// `createdAt`, by ECS' clock (ms since 1970), as all of these.
+    pub created_at: Option<Ms>,
+    /// `pullStartedAt`.
+    pub pull_started_at: Option<Ms>,
+    /// `pullStoppedAt`.
+    pub pull_stopped_at: Option<Ms>,
+    /// `startedAt`.
+    pub started_at: Option<Ms>,
+    /// `executionStoppedAt`, or `stoppedAt`.
+    pub stopped_at: Option<Ms>,
+}
+
 /// What DescribeTasks said of one task.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct TaskView {
@@ -61,6 +85,8 @@ pub struct TaskView {
     pub started: bool,
     /// CPU units that it has (1024 = one vCPU), where ECS says.
     pub cpu: Option<u32>,
+    /// What it is paid for.
+    pub billed: Billed,
 }
 
 impl TaskView {

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use aws_sdk_cloudformation::types::{Capability, Parameter, StackStatus};
+use aws_sdk_s3::presigning::PresigningConfig;
 
 use crate::{clients::Clients, paths, wait};
 
@@ -89,7 +90,7 @@ impl Deployment {
             .cloudformation
             .create_stack()
             .stack_name(environment)
-            .template_body(template)
+            .template_url(upload(clients, template).await?)
             .parameters(parameter("Environment", environment))
             // The VPC and the subnet that the emulator has from the start.
             .parameters(parameter("VpcId", "vpc-00000001"))
@@ -142,6 +143,17 @@ impl Deployment {
             },
         })
     }
+}
+
+/// Puts the template where CloudFormation reads it, and gives its address: the body of a call may have 51,200 bytes.
+async fn upload(clients: &Clients, template: String) -> Result<String> {
+    const BUCKET: &str = "templates";
+    clients.s3.create_bucket().bucket(BUCKET).send().await.context("CreateBucket")?;
+    let put = clients.s3.put_object().bucket(BUCKET).key("template.yaml").body(template.into_bytes().into());
+    put.send().await.context("PUT template.yaml")?;
+    let soon = PresigningConfig::expires_in(Duration::from_mins(5))?;
+    let address = clients.s3.get_object().bucket(BUCKET).key("template.yaml").presigned(soon).await?;
+    Ok(address.uri().to_owned())
 }
 
 /// The stack's outputs once it is complete; an error that names the resources at fault when it failed.

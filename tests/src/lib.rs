@@ -20,6 +20,7 @@
 //! | [`aftermath`] | what must be true once a job is over, whatever happened |
 //! | [`proxy`] | what a test puts between a process and its services |
 //! | [`demo`] | the parts of `make demo` |
+//! | [`picture`] | the dashboard as a picture |
 //!
 //! Where the emulator differs from AWS stands in this folder's README.
 
@@ -33,6 +34,7 @@ pub mod fargate;
 pub mod iam;
 pub mod images;
 pub mod paths;
+pub mod picture;
 pub mod pipeline;
 pub mod process;
 pub mod proxy;

@@ -304,3 +304,22 @@ async fn what_goes_on_is_explained_from_the_record_and_the_controllers_notes() {
     stack.kill_controller().unwrap();
     explains(&stack, key, &["Attempt 1 is transcoding", "The controller did not answer"]).await;
 }
+
+async fn dashboard(stack: &Stack, name: &str) -> Value {
+    let answer = stack.clients().cloudwatch.get_dashboard().dashboard_name(name).send().await.unwrap();
+    serde_json::from_str(answer.dashboard_body().unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn the_dashboard_that_is_printed_is_the_one_that_was_deployed_and_can_be_put() {
+    let options = StackOptions { without_controller: true, ..StackOptions::default() };
+    let stack = Stack::with(options).await.unwrap();
+    let printed: Value = serde_json::from_str(&said(&stack, "dashboard", &["print"])).unwrap();
+    assert_eq!(printed, dashboard(&stack, "local-transcode").await);
+
+    said(&stack, "dashboard", &["put", "--name", "mine", "--runbook", "https://example.com/runbook"]);
+    let put = dashboard(&stack, "mine").await;
+    assert_eq!(put["widgets"].as_array().unwrap().len(), printed["widgets"].as_array().unwrap().len());
+    let title = put["widgets"][0]["properties"]["markdown"].as_str().unwrap();
+    assert!(title.contains("https://example.com/runbook"), "{title}");
+}

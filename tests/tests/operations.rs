@@ -3,6 +3,7 @@
 
 use std::{os::unix::fs::PermissionsExt, process::Command, time::Duration};
 
+use aws_sdk_cloudwatch::types::StateValue;
 use rustix::process::Signal;
 use transcode_config::contract::Outcome;
 use transcode_tests::{Stack, StackOptions, paths};
@@ -154,4 +155,30 @@ async fn reload(stack: &mut Stack, text: &str, said: &str) {
         })
         .await
         .unwrap();
+}
+
+#[tokio::test]
+async fn an_alarm_goes_off_while_launches_pause_and_comes_back() {
+    let options =
+        StackOptions::default().setting("launch.paused", "true").setting("metrics.period_seconds", "1");
+    let mut stack = Stack::with(options).await.unwrap();
+    let becomes = async |stack: &Stack, state: &'static str| {
+        let name = "local-transcode-LaunchesPaused";
+        stack
+            .wait_for(&format!("the alarm is {state}"), LIMIT, async || {
+                let describe = stack.clients().cloudwatch.describe_alarms().alarm_names(name);
+                let answer = describe.send().await?;
+                let found = answer.metric_alarms().first().and_then(|alarm| alarm.state_value());
+                Ok((found.map(StateValue::as_str) == Some(state)).then_some(()))
+            })
+            .await
+            .unwrap();
+    };
+    becomes(&stack, "ALARM").await;
+    let text = std::fs::read_to_string(stack.plan.config()).unwrap();
+    let resumed = text.replace("paused = true", "paused = false");
+    assert_ne!(text, resumed);
+    std::fs::write(stack.plan.config(), resumed).unwrap();
+    stack.signal_controller(Signal::HUP).unwrap();
+    becomes(&stack, "OK").await;
 }

@@ -13,7 +13,7 @@ use transcode_config::settings::Settings;
 
 use super::{class::call_error, wall_ms};
 use crate::{
-    events::{Events, Moment, Point, Unit, Value},
+    events::{Events, Moment, Point, Value},
     fact::{CallError, Class},
 };
 
@@ -21,7 +21,7 @@ use crate::{
 const MAX_DATUMS: usize = 1000;
 const MAX_VALUES: usize = 150;
 
-/// Periods that are kept while `CloudWatch` is away: an hour with the shipped settings. A period has some 30 datums.
+/// Periods that are kept while `CloudWatch` is away: an hour with the shipped settings. A period has some 40 datums.
 const MAX_PERIODS: usize = 60;
 
 /// The last flush of a process that is asked to end may take this long.
@@ -112,13 +112,10 @@ impl CloudWatch {
         let base = MetricDatum::builder()
             .metric_name(info.name)
             .timestamp(at)
-            .unit(match info.unit {
-                Unit::Count => StandardUnit::Count,
-                Unit::Seconds => StandardUnit::Seconds,
-            })
+            .unit(StandardUnit::from(info.unit.name()))
             .dimensions(dimension("Environment", &self.environment));
-        let base = match point.code {
-            Some(code) => base.dimensions(dimension("Code", code.info().name)),
+        let base = match info.dimension.zip(point.label) {
+            Some((name, value)) => base.dimensions(dimension(name, value)),
             None => base,
         };
         match &point.value {

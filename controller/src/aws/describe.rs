@@ -1,9 +1,15 @@
 //! DescribeTasks' answer, reduced to views. Pure.
 
-use aws_sdk_ecs::types::{Container, Task};
-use transcode_config::contract::{Attempt, ENV_ATTEMPT, ENV_JOB};
+use aws_sdk_ecs::{
+    primitives::DateTime,
+    types::{Attribute, Container, EphemeralStorage, Task},
+};
+use transcode_config::{
+    contract::{Attempt, ENV_ATTEMPT, ENV_JOB},
+    prices::Size,
+};
 
-use crate::task_view::{Identity, TaskArn, TaskStatus, TaskView};
+use crate::task_view::{Billed, Identity, TaskArn, TaskStatus, TaskView};
 
 /// The view of a task; none for one without an ARN, which AWS never sends. `ours` is the name of our container: there
 /// may be sidecars, and a task that failed to start can have no container at all.
@@ -21,7 +27,29 @@ pub(super) fn view(task: &Task, ours: &str) -> Option<TaskView> {
         container_reason: container.and_then(Container::reason).map(str::to_owned),
         started: task.started_at().is_some(),
         cpu: task.cpu().and_then(|units| units.parse().ok()),
+        billed: billed(task),
     })
+}
+
+fn billed(task: &Task) -> Billed {
+    let number = |text: Option<&str>| text.and_then(|text| text.parse().ok()).unwrap_or_default();
+    let ms = |at: Option<&DateTime>| u64::try_from(at?.to_millis().ok()?).ok();
+    let architecture = task.attributes().iter().find(|attribute| attribute.name() == "ecs.cpu-architecture");
+    let storage = task.ephemeral_storage().map_or(0, EphemeralStorage::size_in_gib);
+    Billed {
+        size: Size {
+            cpu: number(task.cpu()),
+            memory_mib: number(task.memory()),
+            storage_gib: u32::try_from(storage).unwrap_or_default(),
+            spot: task.capacity_provider_name() == Some("FARGATE_SPOT"),
+        },
+        architecture: architecture.and_then(Attribute::value).unwrap_or_default().to_owned(),
+        created_at: ms(task.created_at()),
+        pull_started_at: ms(task.pull_started_at()),
+        pull_stopped_at: ms(task.pull_stopped_at()),
+        started_at: ms(task.started_at()),
+        stopped_at: ms(task.stopped_at()).or_else(|| ms(task.execution_stopped_at())),
+    }
 }
 
 /// A status that is not known here counts as starting: nothing is concluded from it, and deadlines still run.
@@ -96,7 +124,13 @@ mod tests {
             .stop_code(TaskStopCode::EssentialContainerExited)
             .stopped_reason("Essential container in task exited")
             .started_at(DateTime::from_secs(1))
+            .pull_started_at(DateTime::from_millis(500))
+            .execution_stopped_at(DateTime::from_secs(2))
             .cpu("2048")
+            .memory("4096")
+            .ephemeral_storage(EphemeralStorage::builder().size_in_gib(60).build())
+            .capacity_provider_name("FARGATE_SPOT")
+            .attributes(Attribute::builder().name("ecs.cpu-architecture").value("arm64").build().unwrap())
             .containers(Container::builder().name("proxy").exit_code(0).build())
             .containers(
                 Container::builder().name("task").exit_code(137).reason("OutOfMemoryError: …").build(),
@@ -115,6 +149,14 @@ mod tests {
             container_reason: Some("OutOfMemoryError: …".into()),
             started: true,
             cpu: Some(2048),
+            billed: Billed {
+                size: Size { cpu: 2048, memory_mib: 4096, storage_gib: 60, spot: true },
+                architecture: "arm64".into(),
+                pull_started_at: Some(500),
+                started_at: Some(1000),
+                stopped_at: Some(2000),
+                ..Billed::default()
+            },
         };
         assert_eq!(view(&ended, "task"), Some(expected));
     }

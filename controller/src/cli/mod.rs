@@ -11,10 +11,13 @@
 //! | `doctor` | everything that the controller asks, and the account's permissions, subnets and quotas |
 //! | `redrive` | the dead-letter queue, the job queue |
 //! | `audit` | nothing: it reads logs |
+//! | `dashboard print` | nothing |
+//! | `dashboard put` | CloudWatch |
 //!
 //! Results go to standard output, complaints to standard error. None of the commands needs the controller to run.
 
 mod audit;
+mod dashboard;
 mod doctor;
 mod explain;
 mod get;
@@ -111,6 +114,13 @@ enum Command {
     },
     /// Hold the job protocol's invariants against controllers' logs, and say where each message ended.
     Audit(audit::Audit),
+    /// Print the CloudWatch dashboard of this environment, or put it.
+    Dashboard {
+        #[command(flatten)]
+        config: Config,
+        #[command(subcommand)]
+        what: dashboard::Dashboard,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -147,6 +157,9 @@ pub fn main() -> ExitCode {
             with_status(&config.file, |settings| within(settings, async |world| what.run(world).await))
         }
         Command::Redrive { config, what } => {
+            with(&config.file, |settings| within(settings, async |world| what.run(&world).await))
+        }
+        Command::Dashboard { config, what } => {
             with(&config.file, |settings| within(settings, async |world| what.run(&world).await))
         }
     }

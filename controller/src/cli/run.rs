@@ -79,7 +79,7 @@ async fn serve(settings: Settings, file: &Path) -> anyhow::Result<()> {
         cluster: Ecs::new(clients.ecs.clone(), Images::new(clients.ecr.clone(), &settings), &settings),
         store: S3Store::new(clients.s3.clone(), &settings),
     };
-    let watch = Arc::new(Watch::new(Arc::clone(&events), status));
+    let watch = Arc::new(Watch::new(Arc::clone(&events), status, &settings));
     reconcile(reconciler, ports, Inputs { hints, reloads }, watch, limits(&settings), stop).await;
     reloading.abort();
     // The sender lives until here: a closed channel would be taken for a dead events queue.

@@ -3,13 +3,14 @@
 //! Code that does something says [`Events::emit`] with a [`Moment`]; what is logged and what is counted is decided
 //! here. Nothing in here needs a runtime, a network or a clock: the simulator counts with the same code.
 
-mod metric;
+mod log;
 mod moment;
 mod registry;
 
+pub use transcode_config::metrics::{Kind, Metric, MetricInfo, Unit};
+
 pub use self::{
-    metric::{Kind, Metric, MetricInfo, Unit},
-    moment::{Ending, Moment},
+    moment::{Ending, Moment, Phases},
     registry::{Point, Registry, Value},
 };
 

@@ -1,8 +1,8 @@
 //! Moments: what happens to jobs and to the controller, as people see it.
 
-use transcode_config::contract::{Attempt, Budget, FailureCode, Intent, JobKey, Outcome, Terminal};
+use transcode_config::contract::{Attempt, Budget, FailureCode, Intent, JobKey, Terminal};
 
-use super::{metric::Metric, registry::Registry};
+use super::{Metric, registry::Registry};
 use crate::{
     breaker::Trouble,
     clock::Ms,
@@ -20,12 +20,24 @@ pub enum Ending {
     Dead(FailureCode),
 }
 
-/// One moment. Log level and counters of each are in this file and nowhere else.
+/// How long a task took to start, by ECS' timestamps; none where ECS left one out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Phases {
+    /// From `createdAt` to `pullStartedAt`.
+    pub provisioning_ms: Option<Ms>,
+    /// From `pullStartedAt` to `pullStoppedAt`.
+    pub pull_ms: Option<Ms>,
+    /// From `pullStoppedAt` to `startedAt`.
+    pub start_ms: Option<Ms>,
+}
+
+/// One moment. Its counters are in this file, its log line is in `log.rs`, and nowhere else.
 #[derive(Debug, Clone, Copy)]
 #[allow(missing_docs, reason = "the fields are what the variant's own line names")]
 pub enum Moment<'a> {
-    /// The loop has taken a turn: what it holds now. `oldest_ms` is the age of the oldest message held.
-    Turned { tasks: usize, jobs: usize, oldest_ms: Option<Ms> },
+    /// The loop has taken a turn: what it holds now. `oldest_ms` is the age of the oldest message held, `cpu` the CPU
+    /// units of the tasks, `paused` whether launches pause.
+    Turned { tasks: usize, cpu: u64, jobs: usize, oldest_ms: Option<Ms>, paused: bool },
     /// A message that was not held has been received; `jobs` is how many it asks for.
     MessageReceived { message: &'a MessageId, queue: &'a str, jobs: usize },
     /// A message that asks for a job has been received; `waited_ms` is how long after it was sent.
@@ -50,10 +62,30 @@ pub enum Moment<'a> {
     LaunchRefused { job: &'a JobKey, attempt: Attempt, refusal: &'a Refusal },
     /// A task is seen running for the first time; `queued_ms` is how long after its message was sent.
     Running { job: &'a JobKey, attempt: Attempt, task: &'a TaskArn, queued_ms: Option<Ms> },
+    /// ECS says when a task started.
+    Started { job: &'a JobKey, attempt: Attempt, task: &'a TaskArn, phases: Phases },
+    /// A task has ended. `usd` is what it cost, where its price is known.
+    Ended {
+        job: &'a JobKey,
+        attempt: Attempt,
+        task: &'a TaskArn,
+        exit_code: Option<i32>,
+        stop_code: Option<&'a str>,
+        usd: Option<f64>,
+    },
+    /// A settled job's last task has ended: what all of them cost, and the minutes of the result if there is one.
+    Paid { job: &'a JobKey, usd: f64, minutes: Option<f64> },
     /// A task is there that this controller did not launch.
     Adopted { job: &'a JobKey, attempt: Attempt, task: &'a TaskArn },
     /// An attempt ended without winning.
-    AttemptOver { job: &'a JobKey, attempt: Attempt, budget: Budget, code: FailureCode, message: &'a str },
+    AttemptOver {
+        job: &'a JobKey,
+        attempt: Attempt,
+        task: Option<&'a str>,
+        budget: Budget,
+        code: FailureCode,
+        message: &'a str,
+    },
     /// The register was found written.
     RegisterRead { terminal: &'a Terminal },
     /// A job's entry points are in place.
@@ -80,6 +112,16 @@ pub enum Moment<'a> {
     BreakerOpened { trouble: Trouble, jobs: usize },
     /// A job got through: launching goes on.
     BreakerClosed,
+    /// A task is to be stopped because nobody needs it any more.
+    OrphanFound { task: &'a TaskArn, job: Option<&'a JobKey> },
+    /// Nothing is launched from now on, whatever waits.
+    PauseBegun { reason: &'a str },
+    /// Launches go on.
+    PauseEnded,
+    /// News was found by looking, and no event told of it. `what` is a task or a job.
+    EventMissed { what: &'a str },
+    /// A promise of the job protocol is broken: a bug, or somebody else's hand.
+    InvariantBroken { id: &'a str, what: &'a str },
     /// The list of tasks was read.
     Resynced { complete: bool, tasks: usize },
     /// SQS' estimates of a queue.
@@ -97,10 +139,13 @@ impl Moment<'_> {
     pub(super) fn count(&self, registry: &Registry) {
         use Metric as M;
         match self {
-            Self::Turned { tasks, jobs, oldest_ms } => {
+            Self::Turned { tasks, cpu, jobs, oldest_ms, paused } => {
+                registry.add(M::Turns, 1);
                 registry.set(M::TasksInFlight, float(*tasks as u64));
+                registry.set(M::VcpuInFlight, float(*cpu) / 1024.0);
                 registry.set(M::JobsHeld, float(*jobs as u64));
                 registry.set(M::OldestMessageAge, float(oldest_ms.unwrap_or(0)) / 1000.0);
+                registry.set(M::LaunchesPaused, f64::from(u8::from(*paused)));
             }
             Self::DepthPolled { queue, depth } => {
                 registry.set_part(M::QueueDepth, queue, float(depth.visible + depth.delayed));
@@ -110,14 +155,32 @@ impl Moment<'_> {
                 Class::Throttled => registry.add(M::Throttles, 1),
                 _ => registry.add(M::ReconcileErrors, 1),
             },
+            Self::LaunchRefused { refusal, .. } => {
+                registry.add_labelled(M::LaunchesRefused, refusal.class(), 1);
+            }
+            Self::Started { phases, .. } => {
+                for (metric, ms) in [
+                    (M::ProvisioningSeconds, phases.provisioning_ms),
+                    (M::PullSeconds, phases.pull_ms),
+                    (M::StartSeconds, phases.start_ms),
+                ] {
+                    if let Some(ms) = ms {
+                        registry.record_ms(metric, ms);
+                    }
+                }
+            }
+            Self::Ended { usd: Some(usd), .. } => registry.record(M::TaskCost, *usd),
+            Self::Paid { usd, minutes, .. } => {
+                registry.record(M::JobCost, *usd);
+                if let Some(minutes) = minutes.filter(|minutes| *minutes > 0.0) {
+                    registry.record(M::CostPerOutputMinute, usd / minutes);
+                }
+            }
             Self::Running { queued_ms: Some(ms), .. } => registry.record_ms(M::QueueToRunningSeconds, *ms),
             Self::Settled { ending, job_ms, .. } => {
                 match ending {
                     Ending::Succeeded => registry.add(M::JobsSucceeded, 1),
-                    Ending::Dead(code) => {
-                        registry.add(M::JobsDead, 1);
-                        registry.add_coded(M::JobsDead, Some(*code), 1);
-                    }
+                    Ending::Dead(code) => registry.add_labelled(M::JobsDead, code.info().name, 1),
                 }
                 if let Some(ms) = job_ms {
                     registry.record_ms(M::JobSeconds, *ms);
@@ -141,7 +204,6 @@ impl Moment<'_> {
             Self::Parked { .. } | Self::Unreadable { .. } => Some(Metric::Parked),
             Self::AttemptClaimed { .. } => Some(Metric::Attempts),
             Self::Launched { .. } => Some(Metric::Launches),
-            Self::LaunchRefused { .. } => Some(Metric::LaunchesRefused),
             Self::Adopted { .. } => Some(Metric::Adopted),
             Self::AttemptOver { .. } => Some(Metric::AttemptsOver),
             Self::DeadLettered { .. } => Some(Metric::DeadLettered),
@@ -149,130 +211,12 @@ impl Moment<'_> {
             Self::ForeignTask { .. } => Some(Metric::ForeignTasks),
             Self::ImageRefused { .. } => Some(Metric::ImagesRefused),
             Self::Stopped { .. } => Some(Metric::TasksStopped),
+            Self::OrphanFound { .. } => Some(Metric::Orphans),
+            Self::EventMissed { .. } => Some(Metric::EventsMissed),
+            Self::InvariantBroken { .. } => Some(Metric::InvariantViolations),
             _ => None,
         }
     }
-
-    /// Writes its line: lower case, fields, nothing interpolated.
-    pub(super) fn log(&self) {
-        match *self {
-            Self::Turned { tasks, jobs, oldest_ms } => tracing::trace!(tasks, jobs, oldest_ms, "turned"),
-            Self::ActionStarted { action, job } => tracing::debug!(action, job = text(job), "action started"),
-            Self::ActionAnswered { action, job, took_ms, error } => answered(action, job, took_ms, error),
-            Self::Resynced { complete, tasks } => tracing::debug!(complete, tasks, "resynced"),
-            Self::DepthPolled { queue, depth: Depth { visible, in_flight, delayed } } => {
-                tracing::debug!(queue, visible, in_flight, delayed, "queue depth polled");
-            }
-            Self::DrainBegun { leases, tasks } => tracing::info!(leases, tasks, "drain begun"),
-            Self::DrainEnded { complete } => tracing::info!(complete, "drain ended"),
-            Self::CooldownBegun { for_ms, reason } => tracing::warn!(for_ms, reason, "launches pause"),
-            Self::BreakerOpened { trouble, jobs } => tracing::error!(%trouble, jobs, "breaker opened"),
-            Self::BreakerClosed => tracing::info!("breaker closed"),
-            Self::MetricsDropped { periods } => tracing::warn!(periods, "metrics dropped"),
-            Self::ForeignTask { task } => tracing::warn!(%task, "foreign task left alone"),
-            Self::ImageRefused { reason, news: true } => {
-                tracing::error!(reason, "launches pause: the task's image does not fit");
-            }
-            Self::ImageRefused { reason, news: false } => tracing::debug!(reason, "image still does not fit"),
-            Self::ImageFits { task_definition } => {
-                tracing::info!(task_definition, "launches go on: the task's image fits");
-            }
-            Self::Stopped { task, job, reason } => {
-                tracing::info!(%task, job = text(job), reason, "task stopped");
-            }
-            Self::Parked { message, reason } => {
-                tracing::warn!(message_id = message.0, reason, "message parked");
-            }
-            Self::MessageReceived { message, queue, jobs } => {
-                tracing::info!(message_id = message.0, queue, jobs, "message received");
-            }
-            Self::MessageDeleted { message } => tracing::info!(message_id = message.0, "message deleted"),
-            Self::MessageReleased { message } => tracing::info!(message_id = message.0, "message released"),
-            Self::LeaseLost { message, job } => {
-                tracing::warn!(message_id = message.0, job = text(job), "lease lost");
-            }
-            other => other.log_job(),
-        }
-    }
-
-    /// The moments of one job.
-    fn log_job(&self) {
-        match *self {
-            Self::JobReceived { job, message, queue, waited_ms } => {
-                tracing::info!(%job, message_id = message.0, queue, waited_ms, "job received");
-            }
-            Self::AttemptClaimed { intent } => claimed(intent),
-            Self::LaunchSent { intent: Intent { job, attempt, launch_not_after_ms, .. } } => {
-                tracing::info!(%job, %attempt, not_after_ms = launch_not_after_ms, "launch sent");
-            }
-            Self::RegisterRead { terminal } => register_read(terminal),
-            Self::Published { job } => tracing::info!(%job, "entry points published"),
-            Self::Launched { job, attempt, task } => tracing::info!(%job, %attempt, %task, "task launched"),
-            Self::LaunchRefused { job, attempt, refusal: Refusal::Definitive(reason) } => {
-                tracing::warn!(%job, %attempt, reason, definitive = true, "launch refused");
-            }
-            Self::LaunchRefused { job, attempt, refusal: Refusal::Failed(error) } => {
-                tracing::warn!(%job, %attempt, %error, class = ?error.class, "launch refused");
-            }
-            Self::Running { job, attempt, task, queued_ms } => {
-                tracing::info!(%job, %attempt, %task, queued_ms, "task running");
-            }
-            Self::Adopted { job, attempt, task } => tracing::info!(%job, %attempt, %task, "task adopted"),
-            Self::AttemptOver { job, attempt, budget, code, message } => {
-                // Not `message`: the line has that name already.
-                tracing::warn!(%job, %attempt, ?budget, %code, reason = message, "attempt over");
-            }
-            Self::Settled { job, ending: Ending::Succeeded, job_ms } => {
-                tracing::info!(%job, job_ms, "job succeeded");
-            }
-            Self::Settled { job, ending: Ending::Dead(code), job_ms } => {
-                tracing::error!(%job, %code, job_ms, "job dead");
-            }
-            Self::DeadLettered { job, message } => {
-                tracing::info!(%job, message_id = message.0, "message dead-lettered");
-            }
-            Self::Unreadable { job, reason } => tracing::error!(%job, reason, "job left alone"),
-            _ => {}
-        }
-    }
-}
-
-/// With what the audit holds claims against: who made it, and how the attempts before it were charged.
-fn claimed(intent: &Intent) {
-    let Intent { job, attempt, nonce, history, .. } = intent;
-    let platform = history.iter().filter(|past| past.budget == Budget::Platform).count();
-    let by_job = history.len() - platform;
-    tracing::info!(%job, %attempt, nonce, over_by_job = by_job, over_by_platform = platform, "attempt claimed");
-}
-
-/// With what the audit holds registers against: who wrote it, and what a dead one says of its attempts.
-fn register_read(terminal: &Terminal) {
-    let Terminal { job, nonce, outcome, .. } = terminal;
-    match outcome {
-        Outcome::Succeeded(winner) => {
-            let (attempt, task) = (winner.attempt, winner.task_arn.as_deref());
-            tracing::info!(%job, outcome = "succeeded", nonce, %attempt, task, "register read");
-        }
-        Outcome::Dead(dead) => {
-            let (code, attempts, task) =
-                (dead.failure.code, dead.attempts.len(), dead.last_task_arn.as_deref());
-            tracing::info!(%job, outcome = "dead", nonce, %code, attempts, task, "register read");
-        }
-    }
-}
-
-/// A failed call is a warning only where nobody else reports it: refusals of launches have their own moment.
-fn answered(action: &str, job: Option<&JobKey>, took_ms: Ms, error: Option<&CallError>) {
-    match error {
-        None => tracing::debug!(action, job = text(job), took_ms, "action answered"),
-        Some(error) => {
-            tracing::warn!(action, job = text(job), took_ms, %error, class = ?error.class, "action failed");
-        }
-    }
-}
-
-fn text(job: Option<&JobKey>) -> Option<&str> {
-    job.map(JobKey::as_str)
 }
 
 #[allow(clippy::cast_precision_loss, reason = "counts stay far below 2^52")]
@@ -293,11 +237,23 @@ mod tests {
         events.emit(Moment::Settled { job: &job, ending, job_ms: Some(1500) });
         let points = events.registry().drain();
         let dead: Vec<_> = points.iter().filter(|point| point.metric == Metric::JobsDead).collect();
-        assert_eq!(
-            dead.iter().map(|point| point.code).collect::<Vec<_>>(),
-            [None, Some(FailureCode::NotMedia)]
-        );
+        assert_eq!(dead.iter().map(|point| point.label).collect::<Vec<_>>(), [None, Some("NOT_MEDIA")]);
         assert!(points.iter().any(|p| p.value == Value::Many(vec![(1.5, 1.0)])), "{points:?}");
+    }
+
+    #[test]
+    fn a_refused_launch_counts_in_total_and_by_class() {
+        let (events, job) = (Events::new(), JobKey::of(&["x"]));
+        let class = Class::Capacity;
+        let error = CallError { operation: "ecs:RunTask", class, message: String::new() };
+        for refusal in [Refusal::Failed(error), Refusal::Definitive("RESOURCE".into())] {
+            events.emit(Moment::LaunchRefused { job: &job, attempt: Attempt::FIRST, refusal: &refusal });
+        }
+        let points = events.registry().drain();
+        let refused = points.iter().filter(|point| point.metric == Metric::LaunchesRefused);
+        let refused: Vec<_> = refused.map(|point| (point.label, point.value.clone())).collect();
+        let expected = [(None, 2.0), (Some("Capacity"), 1.0), (Some("Definitive"), 1.0)];
+        assert_eq!(refused, expected.map(|(label, count)| (label, Value::One(count))));
     }
 
     #[test]

@@ -5,9 +5,10 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use transcode_config::contract::FailureCode;
+use transcode_config::metrics::{Kind, Metric};
 
-use super::metric::{Kind, Metric};
+/// Values of distributions are kept in millionths of their unit.
+const MICRO: f64 = 1e6;
 
 /// Most different values of one distribution in one period; more are counted under their nearest lower neighbour.
 /// Three digits over six decades are 5,400 values at worst; a thousand jobs a minute stay below this.
@@ -21,8 +22,8 @@ const MAX_PARTS: usize = 100;
 pub struct Point {
     /// Which.
     pub metric: Metric,
-    /// Value of the dimension `Code`, where it has one.
-    pub code: Option<FailureCode>,
+    /// Value of its dimension; none for the total.
+    pub label: Option<&'static str>,
     /// How much.
     pub value: Value,
 }
@@ -44,7 +45,7 @@ pub struct Registry {
 
 #[derive(Debug, Default)]
 struct State {
-    counters: BTreeMap<(Metric, Option<FailureCode>), u64>,
+    counters: BTreeMap<(Metric, Option<&'static str>), u64>,
     gauges: BTreeMap<Metric, BTreeMap<String, f64>>,
     values: BTreeMap<Metric, BTreeMap<u64, u64>>,
 }
@@ -52,13 +53,18 @@ struct State {
 impl Registry {
     /// Adds to a counter.
     pub fn add(&self, metric: Metric, count: u64) {
-        self.add_coded(metric, None, count);
+        self.add_to(metric, None, count);
     }
 
-    /// Adds to a counter with the dimension `Code`.
-    pub fn add_coded(&self, metric: Metric, code: Option<FailureCode>, count: u64) {
+    /// Adds to a counter in total, and under a value of its dimension. There must be few of these.
+    pub fn add_labelled(&self, metric: Metric, label: &'static str, count: u64) {
+        self.add_to(metric, None, count);
+        self.add_to(metric, Some(label), count);
+    }
+
+    fn add_to(&self, metric: Metric, label: Option<&'static str>, count: u64) {
         let mut state = self.lock();
-        let counter = state.counters.entry((metric, code)).or_default();
+        let counter = state.counters.entry((metric, label)).or_default();
         *counter = counter.saturating_add(count);
     }
 
@@ -78,14 +84,30 @@ impl Registry {
         }
     }
 
-    /// Records one value of a distribution, given in milliseconds.
+    /// Records one value of a distribution of seconds, given in milliseconds.
     pub fn record_ms(&self, metric: Metric, ms: u64) {
-        let ms = three_digits(ms);
+        self.record_micro(metric, ms.saturating_mul(1000));
+    }
+
+    /// Records one value of a distribution, in its unit. What is no positive number below 10^12 is left out.
+    pub fn record(&self, metric: Metric, value: f64) {
+        if (0.0..1e12).contains(&value) {
+            #[allow(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "positive, below 10^18"
+            )]
+            self.record_micro(metric, (value * MICRO).round() as u64);
+        }
+    }
+
+    fn record_micro(&self, metric: Metric, value: u64) {
+        let value = three_digits(value);
         let mut state = self.lock();
         let values = state.values.entry(metric).or_default();
-        let full = values.len() >= MAX_VALUES && !values.contains_key(&ms);
-        let neighbour = || values.range(..ms).next_back().or_else(|| values.iter().next());
-        let key = if full { neighbour().map_or(ms, |(known, _)| *known) } else { ms };
+        let full = values.len() >= MAX_VALUES && !values.contains_key(&value);
+        let neighbour = || values.range(..value).next_back().or_else(|| values.iter().next());
+        let key = if full { neighbour().map_or(value, |(known, _)| *known) } else { value };
         *values.entry(key).or_default() += 1;
     }
 
@@ -98,21 +120,21 @@ impl Registry {
         for metric in Metric::ALL.iter().filter(|metric| metric.info().kind == Kind::Counter) {
             counters.entry((*metric, None)).or_default();
         }
-        let counters = counters.into_iter().map(|((metric, code), count)| Point {
+        let counters = counters.into_iter().map(|((metric, label), count)| Point {
             metric,
-            code,
+            label,
             value: Value::One(float(count)),
         });
         let gauges = gauges.into_iter().map(|(metric, parts)| Point {
             metric,
-            code: None,
+            label: None,
             value: Value::One(parts.values().sum()),
         });
         let values = values.into_iter().map(|(metric, values)| Point {
             metric,
-            code: None,
+            label: None,
             value: Value::Many(
-                values.into_iter().map(|(ms, count)| (float(ms) / 1000.0, float(count))).collect(),
+                values.into_iter().map(|(micro, count)| (float(micro) / MICRO, float(count))).collect(),
             ),
         });
         counters.chain(gauges).chain(values).collect()
@@ -129,37 +151,41 @@ impl Registry {
     }
 }
 
-#[allow(clippy::cast_precision_loss, reason = "counts and milliseconds stay far below 2^52")]
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "counts stay far below 2^52, and of values three digits are kept"
+)]
 fn float(count: u64) -> f64 {
     count as f64
 }
 
 /// Rounds to three significant digits: half a percent, so that values repeat and stay few.
-fn three_digits(ms: u64) -> u64 {
-    let scale = 10_u64.pow(ms.checked_ilog10().unwrap_or(0).saturating_sub(2));
-    ms / scale * scale
+fn three_digits(value: u64) -> u64 {
+    let scale = 10_u64.pow(value.checked_ilog10().unwrap_or(0).saturating_sub(2));
+    value / scale * scale
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn point(points: &[Point], metric: Metric, code: Option<FailureCode>) -> Option<Value> {
-        points.iter().find(|p| p.metric == metric && p.code == code).map(|p| p.value.clone())
+    fn point(points: &[Point], metric: Metric, label: Option<&str>) -> Option<Value> {
+        points.iter().find(|p| p.metric == metric && p.label == label).map(|p| p.value.clone())
     }
 
     #[test]
     fn counters_begin_anew_and_report_zero_while_gauges_stand() {
         let registry = Registry::default();
         registry.add(Metric::Launches, 2);
-        registry.add_coded(Metric::JobsDead, Some(FailureCode::Empty), 1);
+        registry.add_labelled(Metric::JobsDead, "EMPTY", 1);
         registry.set(Metric::TasksInFlight, 3.0);
         let first = registry.drain();
         assert_eq!(point(&first, Metric::Launches, None), Some(Value::One(2.0)));
-        assert_eq!(point(&first, Metric::JobsDead, Some(FailureCode::Empty)), Some(Value::One(1.0)));
+        assert_eq!(point(&first, Metric::JobsDead, Some("EMPTY")), Some(Value::One(1.0)));
+        assert_eq!(point(&first, Metric::JobsDead, None), Some(Value::One(1.0)));
         let second = registry.drain();
         assert_eq!(point(&second, Metric::Launches, None), Some(Value::One(0.0)));
-        assert_eq!(point(&second, Metric::JobsDead, Some(FailureCode::Empty)), None);
+        assert_eq!(point(&second, Metric::JobsDead, Some("EMPTY")), None);
         assert_eq!(point(&second, Metric::TasksInFlight, None), Some(Value::One(3.0)));
     }
 
@@ -181,6 +207,12 @@ mod tests {
         let points = registry.drain();
         let expected = Value::Many(vec![(1.23, 2.0), (90.0, 1.0)]);
         assert_eq!(point(&points, Metric::JobSeconds, None), Some(expected));
+
+        for dollars in [0.001_234, f64::NAN, -1.0, f64::INFINITY] {
+            registry.record(Metric::JobCost, dollars);
+        }
+        let expected = Value::Many(vec![(0.001_23, 1.0)]);
+        assert_eq!(point(&registry.drain(), Metric::JobCost, None), Some(expected));
 
         for ms in 0..1_000_000 {
             registry.record_ms(Metric::JobSeconds, ms * 97);

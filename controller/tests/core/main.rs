@@ -23,7 +23,7 @@ use transcode_controller::{
     plan::plan,
     policy::{Circumstances, Policy},
     reconciler::Reconciler,
-    task_view::{Identity, TaskArn, TaskStatus, TaskView},
+    task_view::{Billed, Identity, TaskArn, TaskStatus, TaskView},
 };
 
 const SETTINGS: &str = r#"
@@ -203,6 +203,7 @@ fn view(arn: &str, job: &JobKey, attempt: u32, status: TaskStatus) -> TaskView {
         container_reason: None,
         started: status != TaskStatus::Starting,
         cpu: None,
+        billed: Billed::default(),
     }
 }
 

@@ -16,7 +16,7 @@ use aws_smithy_types::{retry::RetryConfig, timeout::TimeoutConfig};
 pub use documents::{Documents, Put, Standing};
 pub use error::{At, AwsError, Class};
 pub use metadata::task_arn;
-pub use metrics::{METRICS, Metric, MetricName, Metrics};
+pub use metrics::{MetricName, Metrics};
 pub use multipart::Multipart;
 pub use objects::{Body, Meta, Objects, Pinned, SourceHead};
 

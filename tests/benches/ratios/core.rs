@@ -12,7 +12,7 @@ use transcode_controller::{
     message::Rules,
     policy::Policy,
     reconciler::Reconciler,
-    task_view::{Identity, TaskArn, TaskStatus, TaskView},
+    task_view::{Billed, Identity, TaskArn, TaskStatus, TaskView},
 };
 
 use crate::{in_turns, report};
@@ -132,5 +132,6 @@ fn view(arn: TaskArn, identity: Option<Identity>) -> TaskView {
         container_reason: None,
         started: true,
         cpu: None,
+        billed: Billed::default(),
     }
 }

@@ -20,8 +20,8 @@ use transcode_config::contract::{
     Attempt, Budget, Dead, Intent, JobKey, Outcome, PastAttempt, Succeeded, Terminal,
 };
 use transcode_controller::{
-    action::Action, clock::Ms, fact::MessageId, message::Request, policy::Policy, task_view::TaskArn,
-    usage::Usage,
+    action::Action, clock::Ms, fact::MessageId, invariant, message::Request, policy::Policy,
+    task_view::TaskArn, usage::Usage,
 };
 
 use crate::{
@@ -235,6 +235,12 @@ pub fn l6_within_budget(what: &str, used: u64, allowed: u64) -> Kept {
 pub fn plans_once(first: &[Action], again: &[Action]) -> Kept {
     let more = again.iter().find(|action| first.contains(action));
     keep(more.is_none(), "plan", || format!("planned again without news: {more:?}"))
+}
+
+/// What a controller can see broken by itself: nothing, or the metric `InvariantViolations` would cry wolf.
+pub fn nothing_is_seen(seen: Option<&invariant::Violation>) -> Kept {
+    let what = || seen.map(ToString::to_string).unwrap_or_default();
+    keep(seen.is_none(), seen.map_or("", |seen| seen.id), what)
 }
 
 /// The limit of tasks: whoever claims an attempt has room for it, claims under way included.

@@ -7,7 +7,7 @@ use transcode_config::contract::{
 use transcode_controller::{
     fact::{Fact, Snapshot},
     outcome::unproven,
-    task_view::{Identity, TaskArn, TaskStatus, TaskView},
+    task_view::{Billed, Identity, TaskArn, TaskStatus, TaskView},
 };
 
 use super::state::{Phase, SmallTask, State};
@@ -54,6 +54,7 @@ pub(super) fn seen(at: usize, task: &SmallTask) -> Fact {
         container_reason: None,
         started: status != TaskStatus::Starting,
         cpu: None,
+        billed: Billed::default(),
     }))
 }
 

@@ -6,7 +6,7 @@ use transcode_config::contract::{Attempt, Intent, JobKey, TaskState};
 use transcode_controller::{
     clock::Ms,
     fact::{Class, Hint, Refusal},
-    task_view::{Identity, TaskArn, TaskStatus, TaskView},
+    task_view::{Billed, Identity, TaskArn, TaskStatus, TaskView},
 };
 
 use super::{Event, World, calls::failed, process::Step};
@@ -161,6 +161,7 @@ impl World {
             container_reason: None,
             started: false,
             cpu: Some(intent.variant.cpu),
+            billed: Billed::default(),
         };
         let offset = self.draw_offset();
         self.tasks.push(Task {

@@ -4,6 +4,7 @@ use transcode_controller::{
     action::Action,
     clock::{Ms, Now},
     fact::{Fact, Hint, MessageId},
+    invariant,
     plan::plan,
     reconciler::Reconciler,
     usage::Usage,
@@ -227,10 +228,12 @@ impl World {
         } else {
             Vec::new()
         };
+        let seen = invariant::of_plan(&planned.actions, &core.ledger);
         let claimed = planned.actions.iter().any(|action| matches!(action, Action::Intend { .. }));
         let in_flight = if claimed { core.ledger.usage(&core.policy, now) } else { Usage::default() };
         let found = invariants::plans_once(&planned.actions, &again)
-            .and_then(|()| invariants::limit_is_kept(claimed, in_flight, &core.policy));
+            .and_then(|()| invariants::limit_is_kept(claimed, in_flight, &core.policy))
+            .and_then(|()| invariants::nothing_is_seen(seen.first()));
         self.check(found);
         if self.trace.kept() {
             let notes: Vec<_> = planned.notes.values().collect();

@@ -1,15 +1,19 @@
-//! The tables in `docs/` are made from the code that they describe. This compares them, and with `UPDATE_DOCS=1`
-//! writes them. Of what is written by hand it checks that the tests that it names exist.
+//! The tables in `docs/`, and the alarms and the dashboard in the template, are made from the code that they describe.
+//! This compares them, and with `UPDATE_DOCS=1` writes them. Of what is written by hand it checks that the tests that it
+//! names exist, and that links lead somewhere.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod costs;
+mod links;
+mod template;
 
 use std::fmt::Write;
 
 use transcode_config::{
     DEFAULTS,
     contract::{ExitCode, FailureCode, Who},
+    metrics::{Kind, Metric, MetricInfo, TaskMetric},
 };
-use transcode_controller::events::{Kind, Metric, Unit};
-use transcode_task::aws::METRICS;
 use transcode_tests::paths;
 
 const REGENERATE: &str = "UPDATE_DOCS=1 cargo test -p transcode-tests --test docs";
@@ -17,16 +21,20 @@ const REGENERATE: &str = "UPDATE_DOCS=1 cargo test -p transcode-tests --test doc
 /// Compares a document, or writes it.
 fn check(name: &str, body: &str) {
     let text =
-        format!("<!-- Made by tests/tests/docs.rs from the code. To renew it: {REGENERATE} -->\n\n{body}");
-    let path = paths::checkout().join("docs").join(name);
+        format!("<!-- Made by tests/tests/docs from the code. To renew it: {REGENERATE} -->\n\n{body}");
+    let path = format!("docs/{name}");
+    let found = std::fs::read_to_string(paths::checkout().join(&path)).unwrap_or_default();
+    rewrite(&path, &found, &text);
+}
+
+/// Compares a file's text with what it should be, or writes it.
+fn rewrite(path: &str, found: &str, text: &str) {
     if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, text).unwrap();
+        std::fs::write(paths::checkout().join(path), text).unwrap();
         return;
     }
-    let found = std::fs::read_to_string(&path).unwrap_or_default();
     let differs = found.lines().zip(text.lines()).find(|(found, expected)| found != expected);
-    assert!(found == text, "docs/{name} is not what the code says ({differs:?}). To renew it: {REGENERATE}");
+    assert!(found == text, "{path} is not what the code says ({differs:?}). To renew it: {REGENERATE}");
 }
 
 /// A row of a table. A bar would end its cell.
@@ -126,26 +134,24 @@ fn metrics() {
          as zero too, so that alarms do not lack data. A custom metric is paid for by name and dimension: there is none \
          by job.\n\n## Controller\n\nSent every `metrics.period_seconds`.\n\n",
     );
-    text += &head(&["metric", "unit", "kind", "more dimensions", "what it says"]);
-    for metric in Metric::ALL {
-        let info = metric.info();
-        let unit = match info.unit {
-            Unit::Count => "Count",
-            Unit::Seconds => "Seconds",
-        };
-        let kind = match info.kind {
-            Kind::Counter => "counter",
-            Kind::Gauge => "gauge",
-            Kind::Distribution => "distribution",
-        };
-        text += &row(&[&format!("`{}`", info.name), unit, kind, &info.dimensions.join(", "), info.meaning]);
-    }
+    let table = |infos: &mut dyn Iterator<Item = MetricInfo>| {
+        let rows: String = infos.map(|info| metric_row(&info)).collect();
+        head(&["metric", "unit", "kind", "one more dimension", "what it says"]) + &rows
+    };
+    text += &table(&mut Metric::ALL.iter().map(|metric| metric.info()));
     text += "\n## Task\n\nSent once, when the attempt is over. One value for each attempt, where it came that far.\n\n";
-    text += &head(&["metric", "unit", "what it says"]);
-    for metric in METRICS {
-        text += &row(&[&format!("`{}`", metric.name.name()), metric.unit.as_str(), metric.meaning]);
-    }
+    text += &table(&mut TaskMetric::ALL.iter().map(|metric| metric.info()));
     check("metrics.md", &text);
+}
+
+fn metric_row(info: &MetricInfo) -> String {
+    let kind = match info.kind {
+        Kind::Counter => "counter",
+        Kind::Gauge => "gauge",
+        Kind::Distribution => "distribution",
+    };
+    let dimension = info.dimension.unwrap_or_default();
+    row(&[&format!("`{}`", info.name), info.unit.name(), kind, dimension, info.meaning])
 }
 
 #[test]
@@ -245,13 +251,5 @@ fn guarantees() {
             row.is_some_and(|row| !named_tests(row).is_empty()),
             "docs/guarantees.md shows nothing for {id}"
         );
-    }
-}
-
-#[test]
-fn the_readme_links_to_them() {
-    let readme = std::fs::read_to_string(paths::checkout().join("README.md")).unwrap();
-    for name in ["settings.md", "metrics.md", "exit-codes.md", "errors.md", "guarantees.md"] {
-        assert!(readme.contains(&format!("(docs/{name})")), "README.md has no link to docs/{name}");
     }
 }

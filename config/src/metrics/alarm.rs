@@ -1,0 +1,189 @@
+//! The alarms: which metric, when, and what it means. The template's alarms are made of this table; each has a section
+//! of its name in `docs/runbook.md`.
+
+use super::Metric;
+
+/// A queue that SQS itself counts for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Queue {
+    /// The dead-letter queue of jobs.
+    DeadLetters,
+    /// The dead-letter queue of the events queue.
+    EventsDeadLetters,
+}
+
+/// What an alarm looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Watched {
+    /// A metric of the controller.
+    Metric(Metric),
+    /// Messages waiting in a queue, as SQS counts them (`ApproximateNumberOfMessagesVisible`).
+    Waiting(Queue),
+}
+
+/// How the values of a period become one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Statistic {
+    /// All of them added up.
+    Sum,
+    /// The highest.
+    Maximum,
+    /// The lowest.
+    Minimum,
+}
+
+/// How it is held against the threshold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compare {
+    /// `GreaterThanOrEqualToThreshold`.
+    AtLeast,
+    /// `LessThanThreshold`.
+    Below,
+}
+
+/// An alarm.
+#[derive(Debug, Clone, Copy)]
+pub struct Alarm {
+    /// Name: of the alarm behind the environment's, and of its section in the runbook.
+    pub name: &'static str,
+    /// What it looks at.
+    pub watched: Watched,
+    /// How a period becomes one value.
+    pub statistic: Statistic,
+    /// How that is compared.
+    pub compare: Compare,
+    /// With what.
+    pub threshold: u32,
+    /// The template's parameter for the threshold, where environments differ; its default is `threshold`.
+    pub parameter: Option<&'static str>,
+    /// Length of a period in seconds.
+    pub period: u32,
+    /// How many periods in a row.
+    pub periods: u32,
+    /// No data is as bad as bad data.
+    pub missing_is_bad: bool,
+    /// What it means, in one line.
+    pub meaning: &'static str,
+}
+
+/// An alarm on something that must not happen at all.
+const fn never(name: &'static str, metric: Metric, meaning: &'static str) -> Alarm {
+    at_least(name, metric, 1, meaning)
+}
+
+/// An alarm on a sum over five minutes.
+const fn at_least(name: &'static str, metric: Metric, threshold: u32, meaning: &'static str) -> Alarm {
+    Alarm {
+        name,
+        watched: Watched::Metric(metric),
+        statistic: Statistic::Sum,
+        compare: Compare::AtLeast,
+        threshold,
+        parameter: None,
+        period: 300,
+        periods: 1,
+        missing_is_bad: false,
+        meaning,
+    }
+}
+
+/// An alarm on a queue that ought to be empty.
+const fn not_empty(name: &'static str, queue: Queue, meaning: &'static str) -> Alarm {
+    Alarm {
+        watched: Watched::Waiting(queue),
+        statistic: Statistic::Maximum,
+        ..at_least(name, Metric::DeadLettered, 1, meaning)
+    }
+}
+
+/// Every alarm, the most urgent first.
+pub const ALARMS: &[Alarm] = &[
+    Alarm {
+        statistic: Statistic::Sum,
+        compare: Compare::Below,
+        period: 60,
+        periods: 5,
+        missing_is_bad: true,
+        ..at_least(
+            "ControllerSilent",
+            Metric::Turns,
+            1,
+            "no controller has said for five minutes that its loop turns",
+        )
+    },
+    never("InvariantViolated", Metric::InvariantViolations, "a promise of the job protocol was broken"),
+    Alarm {
+        statistic: Statistic::Maximum,
+        ..at_least(
+            "BreakerOpen",
+            Metric::BreakerOpen,
+            1,
+            "one job after the other fails and launching has stopped",
+        )
+    },
+    Alarm {
+        statistic: Statistic::Minimum,
+        periods: 3,
+        ..at_least(
+            "LaunchesPaused",
+            Metric::LaunchesPaused,
+            1,
+            "nothing has been launched for fifteen minutes",
+        )
+    },
+    Alarm {
+        statistic: Statistic::Maximum,
+        parameter: Some("OldestMessageAlarmSeconds"),
+        periods: 3,
+        ..at_least(
+            "MessagesTooOld",
+            Metric::OldestMessageAge,
+            21_600,
+            "a message has waited too long for its result",
+        )
+    },
+    never("JobsDeadLettered", Metric::DeadLettered, "a job was given up"),
+    not_empty("DeadLettersWaiting", Queue::DeadLetters, "dead letters wait for somebody"),
+    never("MessagesParked", Metric::Parked, "messages or records of an unknown version were put aside"),
+    never("ForeignTasks", Metric::ForeignTasks, "somebody else runs tasks under this environment's name"),
+    never("LeasesLost", Metric::LeasesLost, "messages became visible while their job was in work"),
+    Alarm {
+        periods: 3,
+        ..at_least("CallsThrottled", Metric::Throttles, 50, "AWS refuses calls for their rate")
+    },
+    Alarm { periods: 3, ..at_least("CallsFailing", Metric::ReconcileErrors, 50, "calls to AWS fail") },
+    Alarm {
+        period: 900,
+        periods: 2,
+        ..at_least("EventsMissed", Metric::EventsMissed, 10, "events do not reach the controller")
+    },
+    not_empty("EventsUnread", Queue::EventsDeadLetters, "events could not be read"),
+];
+
+impl Alarm {
+    /// Where its section is in the runbook: the anchor of the heading that is its name.
+    pub fn anchor(&self) -> String {
+        self.name.to_lowercase()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::metrics::Kind;
+
+    #[test]
+    fn each_alarm_can_go_off_and_has_its_own_name() {
+        let names: BTreeSet<_> = ALARMS.iter().map(|alarm| alarm.name).collect();
+        assert_eq!(names.len(), ALARMS.len());
+        for alarm in ALARMS {
+            // CloudWatch evaluates at most a day.
+            assert!(alarm.period * alarm.periods <= 86_400 && alarm.period % 60 == 0, "{}", alarm.name);
+            let Watched::Metric(metric) = alarm.watched else { continue };
+            let added_up = metric.info().kind == Kind::Counter;
+            assert_eq!(added_up, alarm.statistic == Statistic::Sum, "{}: sums are for counters", alarm.name);
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! The controller's metrics.
+
+use super::{Kind, MetricInfo, Unit, count, gauge, row};
+
+/// A metric of the controller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(missing_docs, reason = "the table below says what each one means")]
+pub enum Metric {
+    QueueDepth,
+    QueueInFlight,
+    OldestMessageAge,
+    JobsHeld,
+    JobsReceived,
+    Parked,
+    TasksInFlight,
+    VcpuInFlight,
+    Attempts,
+    Launches,
+    LaunchesRefused,
+    LaunchesPaused,
+    BreakerOpen,
+    AttemptsOver,
+    Adopted,
+    TasksStopped,
+    Orphans,
+    ForeignTasks,
+    JobsSucceeded,
+    JobsDead,
+    DeadLettered,
+    ImagesRefused,
+    QueueToRunningSeconds,
+    ProvisioningSeconds,
+    PullSeconds,
+    StartSeconds,
+    JobSeconds,
+    TaskCost,
+    JobCost,
+    CostPerOutputMinute,
+    Turns,
+    LeasesLost,
+    EventsMissed,
+    Throttles,
+    ReconcileErrors,
+    InvariantViolations,
+    MetricsDropped,
+}
+
+impl Metric {
+    /// Every metric, for tables and tests.
+    pub const ALL: &'static [Self] = &[
+        Self::QueueDepth,
+        Self::QueueInFlight,
+        Self::OldestMessageAge,
+        Self::JobsHeld,
+        Self::JobsReceived,
+        Self::Parked,
+        Self::TasksInFlight,
+        Self::VcpuInFlight,
+        Self::Attempts,
+        Self::Launches,
+        Self::LaunchesRefused,
+        Self::LaunchesPaused,
+        Self::BreakerOpen,
+        Self::AttemptsOver,
+        Self::Adopted,
+        Self::TasksStopped,
+        Self::Orphans,
+        Self::ForeignTasks,
+        Self::JobsSucceeded,
+        Self::JobsDead,
+        Self::DeadLettered,
+        Self::ImagesRefused,
+        Self::QueueToRunningSeconds,
+        Self::ProvisioningSeconds,
+        Self::PullSeconds,
+        Self::StartSeconds,
+        Self::JobSeconds,
+        Self::TaskCost,
+        Self::JobCost,
+        Self::CostPerOutputMinute,
+        Self::Turns,
+        Self::LeasesLost,
+        Self::EventsMissed,
+        Self::Throttles,
+        Self::ReconcileErrors,
+        Self::InvariantViolations,
+        Self::MetricsDropped,
+    ];
+
+    /// What it is.
+    pub const fn info(self) -> MetricInfo {
+        match self.flow() {
+            Some(info) => info,
+            None => self.outcome(),
+        }
+    }
+
+    /// Queues, jobs, tasks and launches.
+    #[rustfmt::skip]
+    const fn flow(self) -> Option<MetricInfo> {
+        Some(match self {
+            Self::QueueDepth => gauge("QueueDepth", "messages waiting in the job queues, as SQS estimates"),
+            Self::QueueInFlight => gauge("QueueInFlight", "messages received and not deleted, as SQS estimates"),
+            Self::OldestMessageAge => row("OldestMessageAge", Unit::Seconds, Kind::Gauge,
+                "age of the oldest message held; SQS' own metric leaves out what was received three times"),
+            Self::JobsHeld => gauge("JobsHeld", "jobs that this controller holds a message or a task of"),
+            Self::JobsReceived => count("JobsReceived", "jobs that messages asked for; a job asked for twice counts twice"),
+            Self::Parked => count("Parked", "messages of an unknown version, put aside"),
+            Self::TasksInFlight => gauge("TasksInFlight", "tasks launched and not seen ended"),
+            Self::VcpuInFlight => gauge("VcpuInFlight", "their vCPU: what counts against the account's Fargate quota"),
+            Self::Attempts => count("Attempts", "attempts claimed"),
+            Self::Launches => count("Launches", "tasks launched"),
+            Self::LaunchesRefused => MetricInfo { dimension: Some("Class"),
+                ..count("LaunchesRefused", "RunTask calls that gave no task; in total, and by class of error") },
+            Self::LaunchesPaused => gauge("LaunchesPaused",
+                "1 while nothing is launched: paused by the settings, cooling down after a refusal, or without a usable task definition"),
+            Self::BreakerOpen => gauge("BreakerOpen", "1 while launching has stopped because one job after the other fails"),
+            Self::AttemptsOver => count("AttemptsOver", "attempts that ended without winning"),
+            Self::Adopted => count("Adopted", "tasks found that this controller had not launched"),
+            Self::TasksStopped => count("TasksStopped", "StopTask calls that were taken"),
+            Self::Orphans => count("Orphans", "tasks stopped because their job was decided or a newer attempt existed"),
+            Self::ForeignTasks => count("ForeignTasks", "tasks under our startedBy that are not ours; left alone"),
+            _ => return None,
+        })
+    }
+
+    /// Results, times, money, health.
+    #[rustfmt::skip]
+    const fn outcome(self) -> MetricInfo {
+        const fn seconds(name: &'static str, meaning: &'static str) -> MetricInfo {
+            row(name, Unit::Seconds, Kind::Distribution, meaning)
+        }
+        const fn dollars(name: &'static str, meaning: &'static str) -> MetricInfo {
+            row(name, Unit::None, Kind::Distribution, meaning)
+        }
+        match self {
+            Self::JobsSucceeded => count("JobsSucceeded", "jobs published"),
+            Self::JobsDead => MetricInfo { dimension: Some("Code"),
+                ..count("JobsDead", "jobs given up; in total, and by failure code") },
+            Self::DeadLettered => count("DeadLettered", "messages put into a dead-letter queue"),
+            Self::ImagesRefused => count("ImagesRefused",
+                "looks at the task's image that found it unfit; while it is, nothing is launched"),
+            Self::QueueToRunningSeconds => seconds("QueueToRunningSeconds",
+                "from the message's sending to its task seen running"),
+            Self::ProvisioningSeconds => seconds("ProvisioningSeconds",
+                "from ECS' taking of a task to the begin of the image pull"),
+            Self::PullSeconds => seconds("PullSeconds", "time to pull the image"),
+            Self::StartSeconds => seconds("StartSeconds", "from the end of the pull to RUNNING"),
+            Self::JobSeconds => seconds("JobSeconds", "from the message's sending to the job published or dead-lettered"),
+            Self::TaskCost => dollars("TaskCost", "USD of one task, from the pull to its end, by the price table"),
+            Self::JobCost => dollars("JobCost", "USD of all tasks of one settled job"),
+            Self::CostPerOutputMinute => dollars("CostPerOutputMinute", "that of a published job, over the minutes of its result"),
+            Self::Turns => count("Turns", "turns of the controller's loop; at least one a minute"),
+            Self::LeasesLost => count("LeasesLost", "messages whose lease ran out or was taken"),
+            Self::EventsMissed => count("EventsMissed",
+                "ends of tasks and registers that were found by looking and that no event told of, a minute later either"),
+            Self::Throttles => count("Throttles", "calls to AWS refused for their rate"),
+            Self::ReconcileErrors => count("ReconcileErrors", "calls to AWS that failed otherwise"),
+            Self::InvariantViolations => count("InvariantViolations", "broken promises of the job protocol that the controller saw; always 0"),
+            // MetricsDropped, and nothing else: `flow` has the others.
+            _ => count("MetricsDropped", "periods of metrics lost while CloudWatch was away"),
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! `dashboard`: the CloudWatch dashboard of this environment.
+
+use anyhow::Context;
+use clap::Subcommand;
+
+use super::world::{World, say};
+use crate::dashboard::{Names, body};
+
+/// What to do with the dashboard.
+#[derive(Debug, Subcommand)]
+pub(super) enum Dashboard {
+    /// Print its body.
+    Print,
+    /// Put it into CloudWatch, over what is there under its name.
+    Put {
+        /// Its name; left out, the one that the template gives it: <environment>-transcode.
+        #[arg(long)]
+        name: Option<String>,
+        /// Address of the runbook that it names.
+        #[arg(long, default_value = "docs/runbook.md")]
+        runbook: String,
+    },
+}
+
+impl Dashboard {
+    pub(super) async fn run(&self, world: &World) -> anyhow::Result<()> {
+        match self {
+            Self::Print => say(&body(&names(world, "docs/runbook.md")?)),
+            Self::Put { name, runbook } => {
+                let default = || format!("{}-transcode", world.settings.environment);
+                let name = name.clone().unwrap_or_else(default);
+                let put = world.clients.cloudwatch.put_dashboard().dashboard_name(&name);
+                let answer = put.dashboard_body(body(&names(world, runbook)?)).send().await;
+                let answer = answer.with_context(|| {
+                    format!("dashboard {name} cannot be put; it takes cloudwatch:PutDashboard")
+                })?;
+                for note in answer.dashboard_validation_messages() {
+                    let at = note.data_path().unwrap_or("the body");
+                    tracing::warn!(at, message = note.message(), "CloudWatch has a remark on the dashboard");
+                }
+                say(&format!("put dashboard {name}\n"))
+            }
+        }
+    }
+}
+
+/// The names of this environment. Region, account and the queues' names are read from the queue's address:
+/// `https://sqs.<region>.amazonaws.com/<account>/<name>`.
+fn names(world: &World, runbook: &str) -> anyhow::Result<Names> {
+    let settings = &world.settings;
+    let queue = settings.queues.values().next().context("no queue in the settings")?;
+    let dead_letters = path(&queue.dead_letter_url)?;
+    let region = world.clients.cloudwatch.config().region().context("no region: set AWS_REGION")?.to_string();
+    let partition = match region.split('-').next() {
+        Some("cn") => "aws-cn",
+        Some("us") if region.starts_with("us-gov-") => "aws-us-gov",
+        _ => "aws",
+    };
+    // The template's name; the settings know the events queue and not where its dead letters go.
+    let events = settings.events.queue_url.as_deref().map(path).transpose()?.unwrap_or(("", "events"));
+    Ok(Names {
+        alarm_arn: format!("arn:{partition}:cloudwatch:{region}:{}:alarm:", dead_letters.0),
+        region,
+        environment: settings.environment.clone(),
+        namespace: settings.metrics.namespace.clone(),
+        dead_letters: dead_letters.1.to_owned(),
+        events_dead_letters: format!("{}-dead-letters", events.1),
+        runbook: runbook.to_owned(),
+    })
+}
+
+/// Account and name in a queue's address.
+fn path(url: &str) -> anyhow::Result<(&str, &str)> {
+    let mut parts = url.rsplit('/');
+    let (name, account) = (parts.next(), parts.next());
+    account.zip(name).with_context(|| format!("{url}: not the address of a queue"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn account_and_name_are_read_from_the_queues_address() {
+        let url = "https://sqs.eu-west-1.amazonaws.com/123456789012/prod-dead";
+        assert_eq!(path(url).unwrap(), ("123456789012", "prod-dead"));
+        assert!(path("prod-dead").is_err());
+    }
+}

@@ -1,0 +1,150 @@
+//! The log lines of moments: lower case, fields, nothing interpolated. Always the same names: `job`, `attempt`, `task`.
+
+use transcode_config::contract::{Budget, Intent, JobKey, Outcome, Terminal};
+
+use super::{Ending, Moment};
+use crate::{
+    clock::Ms,
+    fact::{CallError, Refusal},
+    ports::Depth,
+};
+
+impl Moment<'_> {
+    /// Writes its line.
+    pub(super) fn log(&self) {
+        match *self {
+            Self::Turned { tasks, cpu, jobs, oldest_ms, paused } => {
+                tracing::trace!(tasks, cpu, jobs, oldest_ms, paused, "turned");
+            }
+            Self::ActionStarted { action, job } => tracing::debug!(action, job = text(job), "action started"),
+            Self::ActionAnswered { action, job, took_ms, error } => answered(action, job, took_ms, error),
+            Self::Resynced { complete, tasks } => tracing::debug!(complete, tasks, "resynced"),
+            Self::DepthPolled { queue, depth: Depth { visible, in_flight, delayed } } => {
+                tracing::debug!(queue, visible, in_flight, delayed, "queue depth polled");
+            }
+            Self::DrainBegun { leases, tasks } => tracing::info!(leases, tasks, "drain begun"),
+            Self::DrainEnded { complete } => tracing::info!(complete, "drain ended"),
+            Self::CooldownBegun { for_ms, reason } => tracing::warn!(for_ms, reason, "launches cool down"),
+            Self::BreakerOpened { trouble, jobs } => tracing::error!(%trouble, jobs, "breaker opened"),
+            Self::BreakerClosed => tracing::info!("breaker closed"),
+            Self::PauseBegun { reason } => tracing::warn!(reason, "launches pause"),
+            Self::ImageRefused { reason, news: true } => {
+                tracing::error!(reason, "launches pause: the task's image does not fit");
+            }
+            Self::ImageRefused { reason, news: false } => tracing::debug!(reason, "image still does not fit"),
+            Self::ImageFits { task_definition } => {
+                tracing::info!(task_definition, "launches go on: the task's image fits");
+            }
+            Self::PauseEnded => tracing::info!("launches go on"),
+            Self::EventMissed { what } => tracing::info!(what, "no event told of this"),
+            Self::InvariantBroken { id, what } => tracing::error!(id, what, "invariant broken"),
+            Self::OrphanFound { task, job } => tracing::warn!(%task, job = text(job), "orphan found"),
+            Self::MetricsDropped { periods } => tracing::warn!(periods, "metrics dropped"),
+            Self::ForeignTask { task } => tracing::warn!(%task, "foreign task left alone"),
+            Self::Stopped { task, job, reason } => {
+                tracing::info!(%task, job = text(job), reason, "task stopped");
+            }
+            Self::Parked { message, reason } => {
+                tracing::warn!(message_id = message.0, reason, "message parked");
+            }
+            Self::MessageReceived { message, queue, jobs } => {
+                tracing::info!(message_id = message.0, queue, jobs, "message received");
+            }
+            Self::MessageDeleted { message } => tracing::info!(message_id = message.0, "message deleted"),
+            Self::MessageReleased { message } => tracing::info!(message_id = message.0, "message released"),
+            Self::LeaseLost { message, job } => {
+                tracing::warn!(message_id = message.0, job = text(job), "lease lost");
+            }
+            other => other.log_job(),
+        }
+    }
+
+    /// The moments of one job.
+    fn log_job(&self) {
+        match *self {
+            Self::JobReceived { job, message, queue, waited_ms } => {
+                tracing::info!(%job, message_id = message.0, queue, waited_ms, "job received");
+            }
+            Self::AttemptClaimed { intent } => claimed(intent),
+            Self::LaunchSent { intent: Intent { job, attempt, launch_not_after_ms, .. } } => {
+                tracing::info!(%job, %attempt, not_after_ms = launch_not_after_ms, "launch sent");
+            }
+            Self::RegisterRead { terminal } => register_read(terminal),
+            Self::Published { job } => tracing::info!(%job, "entry points published"),
+            Self::Launched { job, attempt, task } => tracing::info!(%job, %attempt, %task, "task launched"),
+            Self::LaunchRefused { job, attempt, refusal: Refusal::Definitive(reason) } => {
+                tracing::warn!(%job, %attempt, reason, definitive = true, "launch refused");
+            }
+            Self::LaunchRefused { job, attempt, refusal: Refusal::Failed(error) } => {
+                tracing::warn!(%job, %attempt, %error, class = ?error.class, "launch refused");
+            }
+            Self::Running { job, attempt, task, queued_ms } => {
+                tracing::info!(%job, %attempt, %task, queued_ms, "task running");
+            }
+            Self::Started { job, attempt, task, phases } => {
+                tracing::debug!(
+                    %job, %attempt, %task, provisioning_ms = phases.provisioning_ms, pull_ms = phases.pull_ms,
+                    start_ms = phases.start_ms, "task started"
+                );
+            }
+            Self::Ended { job, attempt, task, exit_code, stop_code, usd } => {
+                tracing::info!(%job, %attempt, %task, exit_code, stop_code, usd, "task ended");
+            }
+            Self::Paid { job, usd, minutes } => tracing::info!(%job, usd, minutes, "job paid for"),
+            Self::Adopted { job, attempt, task } => tracing::info!(%job, %attempt, %task, "task adopted"),
+            Self::AttemptOver { job, attempt, task, budget, code, message } => {
+                // Not `message`: the line has that name already.
+                tracing::warn!(%job, %attempt, task, ?budget, %code, reason = message, "attempt over");
+            }
+            Self::Settled { job, ending: Ending::Succeeded, job_ms } => {
+                tracing::info!(%job, job_ms, "job succeeded");
+            }
+            Self::Settled { job, ending: Ending::Dead(code), job_ms } => {
+                tracing::error!(%job, %code, job_ms, "job dead");
+            }
+            Self::DeadLettered { job, message } => {
+                tracing::info!(%job, message_id = message.0, "message dead-lettered");
+            }
+            Self::Unreadable { job, reason } => tracing::error!(%job, reason, "job left alone"),
+            _ => {}
+        }
+    }
+}
+
+/// With what the audit holds claims against: who made it, and how the attempts before it were charged.
+fn claimed(intent: &Intent) {
+    let Intent { job, attempt, nonce, history, .. } = intent;
+    let platform = history.iter().filter(|past| past.budget == Budget::Platform).count();
+    let by_job = history.len() - platform;
+    tracing::info!(%job, %attempt, nonce, over_by_job = by_job, over_by_platform = platform, "attempt claimed");
+}
+
+/// With what the audit holds registers against: who wrote it, and what a dead one says of its attempts.
+fn register_read(terminal: &Terminal) {
+    let Terminal { job, nonce, outcome, .. } = terminal;
+    match outcome {
+        Outcome::Succeeded(winner) => {
+            let (attempt, task) = (winner.attempt, winner.task_arn.as_deref());
+            tracing::info!(%job, outcome = "succeeded", nonce, %attempt, task, "register read");
+        }
+        Outcome::Dead(dead) => {
+            let (code, attempts, task) =
+                (dead.failure.code, dead.attempts.len(), dead.last_task_arn.as_deref());
+            tracing::info!(%job, outcome = "dead", nonce, %code, attempts, task, "register read");
+        }
+    }
+}
+
+/// A failed call is a warning only where nobody else reports it: refusals of launches have their own moment.
+fn answered(action: &str, job: Option<&JobKey>, took_ms: Ms, error: Option<&CallError>) {
+    match error {
+        None => tracing::debug!(action, job = text(job), took_ms, "action answered"),
+        Some(error) => {
+            tracing::warn!(action, job = text(job), took_ms, %error, class = ?error.class, "action failed");
+        }
+    }
+}
+
+fn text(job: Option<&JobKey>) -> Option<&str> {
+    job.map(JobKey::as_str)
+}

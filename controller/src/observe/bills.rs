@@ -1,0 +1,105 @@
+//! What jobs cost: the tasks that this controller saw end, added up until their job is settled and forgotten.
+
+use std::collections::BTreeMap;
+
+use transcode_config::{contract::JobKey, prices::Prices, settings::CostSettings};
+
+use crate::task_view::{Billed, TaskArn};
+
+/// A settled job's bill.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Paid {
+    pub(super) job: JobKey,
+    pub(super) usd: f64,
+    /// Minutes of the result; none for a dead job.
+    pub(super) minutes: Option<f64>,
+}
+
+#[derive(Debug, Default)]
+struct Bill {
+    usd: f64,
+    settled: bool,
+    minutes: Option<f64>,
+}
+
+/// Open bills.
+#[derive(Debug, Default)]
+pub(super) struct Bills(BTreeMap<JobKey, Bill>);
+
+impl Bills {
+    /// A task of a job ended and cost this much.
+    pub(super) fn task(&mut self, job: &JobKey, usd: f64) {
+        self.0.entry(job.clone()).or_default().usd += usd;
+    }
+
+    /// The job was settled by this controller.
+    pub(super) fn settled(&mut self, job: &JobKey, minutes: Option<f64>) {
+        let bill = self.0.entry(job.clone()).or_default();
+        (bill.settled, bill.minutes) = (true, minutes);
+    }
+
+    /// Whether this controller settled it.
+    pub(super) fn is_settled(&self, job: &JobKey) -> bool {
+        self.0.get(job).is_some_and(|bill| bill.settled)
+    }
+
+    /// The bills of settled jobs that are known no more: all their tasks have ended. Those of others are thrown away;
+    /// whoever settles them has their bill.
+    pub(super) fn close(&mut self, known: impl Fn(&JobKey) -> bool) -> Vec<Paid> {
+        let closed = self.0.extract_if(.., |job, _| !known(job));
+        closed
+            .filter(|(_, bill)| bill.settled && bill.usd > 0.0)
+            .map(|(job, bill)| Paid { job, usd: bill.usd, minutes: bill.minutes })
+            .collect()
+    }
+}
+
+/// What a task cost, from the begin of the pull to its end; none where its region has no prices or it never got so far.
+pub(super) fn usd(task: &TaskArn, billed: &Billed, settings: &CostSettings) -> Option<f64> {
+    let region = task.0.split(':').nth(3)?;
+    let ms = billed.stopped_at?.saturating_sub(billed.pull_started_at?);
+    let prices = Prices::of(settings, region, &billed.architecture)?;
+    #[allow(clippy::cast_precision_loss, reason = "tasks end after hours")]
+    let seconds = ms as f64 / 1000.0;
+    Some(prices.task(billed.size, seconds, settings.spot_percent))
+}
+
+#[cfg(test)]
+mod tests {
+    use transcode_config::prices::Size;
+
+    use super::*;
+
+    #[test]
+    fn a_job_is_billed_when_it_is_settled_and_forgotten() {
+        let (one, two) = (JobKey::of(&["1"]), JobKey::of(&["2"]));
+        let mut bills = Bills::default();
+        bills.task(&one, 1.0);
+        bills.task(&one, 2.0);
+        bills.task(&two, 4.0);
+        bills.settled(&one, Some(6.0));
+        assert!(bills.is_settled(&one) && !bills.is_settled(&two));
+        assert_eq!(bills.close(|_| true), []);
+        let paid = Paid { job: one, usd: 3.0, minutes: Some(6.0) };
+        assert_eq!(bills.close(|_| false), [paid], "the other one is somebody else's");
+        assert!(bills.0.is_empty());
+    }
+
+    #[test]
+    fn a_task_costs_from_pull_to_end_and_only_where_prices_are_known() {
+        let billed = Billed {
+            size: Size { cpu: 1024, memory_mib: 0, storage_gib: 0, spot: false },
+            architecture: "x86_64".into(),
+            created_at: Some(0),
+            pull_started_at: Some(10_000),
+            stopped_at: Some(3_610_000),
+            ..Billed::default()
+        };
+        let settings = CostSettings::default();
+        let arn = |region: &str| TaskArn(format!("arn:aws:ecs:{region}:1:task/c/t"));
+        assert_eq!(usd(&arn("us-east-1"), &billed, &settings), Some(0.04048));
+        assert_eq!(usd(&arn("nowhere-1"), &billed, &settings), None);
+        let never = Billed { pull_started_at: None, ..billed };
+        assert_eq!(usd(&arn("us-east-1"), &never, &settings), None);
+    }
+}

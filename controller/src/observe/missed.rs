@@ -1,0 +1,96 @@
+//! News that no event told of.
+//!
+//! Everything ends without events, only slower; so a broken rule or queue policy would go unnoticed. Here what was
+//! found by looking is held against what was hinted at. Several controllers share one events queue and each sees its
+//! part of it, so with more than one of them this counts too much.
+
+use std::collections::HashMap;
+
+use crate::{clock::Ms, fact::Hint};
+
+/// How long after it was found an event may still come.
+const GRACE: Ms = 60_000;
+
+/// An event that came earlier than this before what it should tell of does not tell of it. Covers that ECS' clock and
+/// ours differ.
+const SKEW: Ms = 10_000;
+
+/// How long events are remembered: longer than looking takes.
+const KEEP: Ms = 600_000;
+
+/// What was hinted at, and what was found without. All times by the wall clock: ECS' times are held against ours.
+#[derive(Debug, Default)]
+pub(super) struct Missed {
+    hinted: HashMap<Hint, Ms>,
+    found: HashMap<Hint, Ms>,
+    swept_at: Ms,
+}
+
+impl Missed {
+    /// An event came.
+    pub(super) fn hinted(&mut self, hint: &Hint, now: Ms) {
+        self.found.remove(hint);
+        self.hinted.insert(hint.clone(), now);
+    }
+
+    /// Something was found by looking that happened at `at`.
+    pub(super) fn found(&mut self, hint: Hint, at: Ms, now: Ms) {
+        let told = self.hinted.get(&hint).is_some_and(|hinted| *hinted + SKEW >= at);
+        if !told {
+            self.found.entry(hint).or_insert(now);
+        }
+    }
+
+    /// What no event told of in time. Each is named once.
+    pub(super) fn overdue(&mut self, now: Ms) -> Vec<Hint> {
+        if now.saturating_sub(self.swept_at) < GRACE / 6 {
+            return Vec::new();
+        }
+        self.swept_at = now;
+        self.hinted.retain(|_, at| now.saturating_sub(*at) < KEEP);
+        self.found.extract_if(|_, at| now.saturating_sub(*at) >= GRACE).map(|(hint, _)| hint).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::task_view::TaskArn;
+
+    const NOW: Ms = 1_700_000_000_000;
+
+    fn task() -> Hint {
+        Hint::Task(TaskArn("arn:task/1".into()))
+    }
+
+    #[test]
+    fn an_event_before_or_soon_after_tells() {
+        let mut missed = Missed::default();
+        missed.hinted(&task(), NOW);
+        missed.found(task(), NOW - 1000, NOW);
+        assert_eq!(missed.overdue(NOW + GRACE), []);
+
+        let mut late = Missed::default();
+        late.found(task(), NOW, NOW);
+        late.hinted(&task(), NOW + GRACE - 1);
+        assert_eq!(late.overdue(NOW + 2 * GRACE), []);
+    }
+
+    #[test]
+    fn no_event_or_one_of_something_earlier_does_not_and_counts_once() {
+        let mut missed = Missed::default();
+        missed.hinted(&task(), NOW - SKEW - 1);
+        missed.found(task(), NOW, NOW);
+        assert_eq!(missed.overdue(NOW + GRACE - 1), []);
+        assert_eq!(missed.overdue(NOW + 2 * GRACE), [task()]);
+        assert_eq!(missed.overdue(NOW + 3 * GRACE), []);
+    }
+
+    #[test]
+    fn events_are_forgotten() {
+        let mut missed = Missed::default();
+        missed.hinted(&task(), NOW);
+        missed.overdue(NOW + KEEP);
+        assert!(missed.hinted.is_empty());
+    }
+}

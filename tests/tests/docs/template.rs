@@ -1,0 +1,121 @@
+//! Alarms and dashboard of `deploy/template.yaml`: made from the registry of metrics.
+
+use transcode_config::metrics::{ALARMS, Alarm, Compare, Queue, Statistic, Watched};
+use transcode_controller::dashboard::{Names, body};
+use transcode_tests::paths;
+
+use crate::{REGENERATE, rewrite};
+
+const BEGIN: &str = "  # begin: made by the test `docs`\n";
+const END: &str = "  # end: made by the test `docs`\n";
+
+/// The logical name of a queue in the template.
+fn resource(queue: Queue) -> &'static str {
+    match queue {
+        Queue::DeadLetters => "DeadLetterQueue",
+        Queue::EventsDeadLetters => "EventsDeadLetterQueue",
+    }
+}
+
+fn alarm(alarm: &Alarm) -> String {
+    let (namespace, metric, dimension) = match alarm.watched {
+        Watched::Metric(metric) => (
+            "!Ref MetricsNamespace",
+            metric.info().name,
+            "Name: Environment, Value: !Ref Environment".to_owned(),
+        ),
+        Watched::Waiting(queue) => (
+            "AWS/SQS",
+            "ApproximateNumberOfMessagesVisible",
+            format!("Name: QueueName, Value: !GetAtt {}.QueueName", resource(queue)),
+        ),
+    };
+    let statistic = match alarm.statistic {
+        Statistic::Sum => "Sum",
+        Statistic::Maximum => "Maximum",
+        Statistic::Minimum => "Minimum",
+    };
+    let compare = match alarm.compare {
+        Compare::AtLeast => "GreaterThanOrEqualToThreshold",
+        Compare::Below => "LessThanThreshold",
+    };
+    let threshold =
+        alarm.parameter.map_or_else(|| alarm.threshold.to_string(), |name| format!("!Ref {name}"));
+    let missing = if alarm.missing_is_bad { "breaching" } else { "notBreaching" };
+    format!(
+        "  {name}Alarm:
+    Type: AWS::CloudWatch::Alarm
+    Properties:
+      AlarmName: !Sub ${{Environment}}-transcode-{name}
+      AlarmDescription: !Sub {meaning}. What to do - ${{RunbookUrl}}#{anchor}
+      Namespace: {namespace}
+      MetricName: {metric}
+      Dimensions: [{{ {dimension} }}]
+      Statistic: {statistic}
+      Period: {period}
+      EvaluationPeriods: {periods}
+      ComparisonOperator: {compare}
+      Threshold: {threshold}
+      TreatMissingData: {missing}
+      AlarmActions: !If [Notify, [!Ref AlarmTopicArn], !Ref AWS::NoValue]
+      OKActions: !If [Notify, [!Ref AlarmTopicArn], !Ref AWS::NoValue]
+",
+        name = alarm.name,
+        meaning = alarm.meaning,
+        anchor = alarm.anchor(),
+        period = alarm.period,
+        periods = alarm.periods,
+    )
+}
+
+fn dashboard() -> String {
+    let body = body(&Names {
+        region: "${AWS::Region}".into(),
+        alarm_arn: "arn:${AWS::Partition}:cloudwatch:${AWS::Region}:${AWS::AccountId}:alarm:".into(),
+        environment: "${Environment}".into(),
+        namespace: "${MetricsNamespace}".into(),
+        dead_letters: "${DeadLetterQueue.QueueName}".into(),
+        events_dead_letters: "${EventsDeadLetterQueue.QueueName}".into(),
+        runbook: "${RunbookUrl}".into(),
+    });
+    let body: Vec<String> = body.lines().map(|line| format!("        {line}\n")).collect();
+    let body = body.concat();
+    format!(
+        "  Dashboard:
+    Type: AWS::CloudWatch::Dashboard
+    Properties:
+      DashboardName: !Sub ${{Environment}}-transcode
+      DashboardBody: !Sub |
+{body}"
+    )
+}
+
+fn template() -> String {
+    std::fs::read_to_string(paths::checkout().join("deploy/template.yaml")).unwrap()
+}
+
+#[test]
+fn its_alarms_and_dashboard_are_the_registrys() {
+    let found = template();
+    let (before, rest) = found.split_once(BEGIN).unwrap();
+    let (_, after) = rest.split_once(END).unwrap();
+    let alarms: Vec<String> = ALARMS.iter().map(alarm).collect();
+    let made = format!("{before}{BEGIN}{}\n{}{END}{after}", alarms.join("\n"), dashboard());
+    rewrite("deploy/template.yaml", &found, &made);
+}
+
+/// The default of a number parameter.
+fn default_of(parameter: &str) -> u32 {
+    let template = template();
+    let (_, rest) = template.split_once(&format!("  {parameter}:\n")).unwrap();
+    let line = rest.lines().find(|line| line.trim().starts_with("Default: ")).unwrap();
+    line.trim().trim_start_matches("Default: ").parse().unwrap()
+}
+
+#[test]
+fn thresholds_that_are_parameters_have_the_tables_value_as_default() {
+    let parameters = ALARMS.iter().filter_map(|alarm| Some((alarm.parameter?, alarm.threshold)));
+    for (parameter, threshold) in parameters {
+        assert_eq!(default_of(parameter), threshold, "{parameter}; {REGENERATE} does not write parameters");
+    }
+}
