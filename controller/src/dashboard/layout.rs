@@ -89,6 +89,7 @@ pub(super) const SECTIONS: &[Section] = &[
                     sum(M::Launches),
                     sum(M::LaunchesRefused),
                     high(M::LaunchesPaused),
+                    sum(M::ImagesRefused),
                     high(M::BreakerOpen),
                 ],
             ),
