@@ -236,14 +236,31 @@ fn named_tests(text: &str) -> Vec<(&str, &str)> {
         .collect()
 }
 
+/// A document's text; the tests that it names are there.
+fn with_tests_that_exist(document: &str) -> String {
+    let text = std::fs::read_to_string(paths::checkout().join(document)).unwrap();
+    for (file, function) in named_tests(&text) {
+        let source = std::fs::read_to_string(paths::checkout().join(file)).unwrap_or_default();
+        assert!(source.contains(&format!("fn {function}(")), "{document}: no {function} in {file}");
+    }
+    text
+}
+
+#[test]
+fn each_answer_to_what_hurts_elsewhere_is_shown_by_a_test() {
+    let text = with_tests_that_exist("docs/why.md");
+    let rows: Vec<&str> =
+        text.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| what")).collect();
+    assert!(!rows.is_empty());
+    for row in rows {
+        assert!(!named_tests(row).is_empty(), "docs/why.md shows nothing for: {row}");
+    }
+}
+
 /// Written by hand: what is promised is no table of the code. That its tests exist is checked.
 #[test]
 fn guarantees() {
-    let text = std::fs::read_to_string(paths::checkout().join("docs/guarantees.md")).unwrap();
-    for (file, function) in named_tests(&text) {
-        let source = std::fs::read_to_string(paths::checkout().join(file)).unwrap_or_default();
-        assert!(source.contains(&format!("fn {function}(")), "docs/guarantees.md: no {function} in {file}");
-    }
+    let text = with_tests_that_exist("docs/guarantees.md");
     let ids = (1..=16).map(|n| format!("S{n}")).chain((1..=8).map(|n| format!("L{n}")));
     for id in ids {
         let row = text.lines().find(|line| line.starts_with(&format!("| {id} |")));
