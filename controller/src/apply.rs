@@ -7,11 +7,21 @@ use transcode_config::contract::JobKey;
 
 use crate::{
     action::{Action, LeaseRef},
+    batch::{Timeout, Work},
     clock::Ms,
     fact::{CallError, Class, Fact, MessageId, Resolution},
     ports::{Cluster, InspectError, Ports, Queue, Store},
     task_view::TaskArn,
 };
+
+/// Carries out what one call carries out. Gives at least one fact for each action in it, whatever happens.
+pub async fn carry_out<Q: Queue, C: Cluster, S: Store>(work: Work, ports: &Ports<Q, C, S>) -> Vec<Fact> {
+    match work {
+        Work::One(action) => apply(action, ports).await,
+        Work::Deletes(leases) => deletes(&leases, &ports.queue).await,
+        Work::Timeouts(all) => timeouts(&all, &ports.queue).await,
+    }
+}
 
 /// Carries one action out. Gives at least one fact, whatever happens.
 pub async fn apply<Q: Queue, C: Cluster, S: Store>(action: Action, ports: &Ports<Q, C, S>) -> Vec<Fact> {
@@ -70,18 +80,32 @@ pub async fn apply<Q: Queue, C: Cluster, S: Store>(action: Action, ports: &Ports
                 Err(error) => Fact::MessageCallFailed { message, error },
             }]
         }
-        Action::Delete { lease } => {
-            vec![lease_fact(&lease, ports.queue.delete(&lease).await, |message| Fact::Deleted { message })]
-        }
-        Action::Extend { lease, for_ms } => {
-            let answer = ports.queue.set_visibility(&lease, for_ms).await;
-            vec![lease_fact(&lease, answer, |message| Fact::Extended { message, for_ms })]
-        }
-        Action::Release { lease, after_ms } => {
-            let answer = ports.queue.set_visibility(&lease, after_ms).await;
-            vec![lease_fact(&lease, answer, |message| Fact::Released { message })]
-        }
+        Action::Delete { .. } | Action::Extend { .. } | Action::Release { .. } => match Work::of(action) {
+            Work::Deletes(leases) => deletes(&leases, &ports.queue).await,
+            Work::Timeouts(all) => timeouts(&all, &ports.queue).await,
+            Work::One(_) => Vec::new(),
+        },
     }
+}
+
+async fn deletes<Q: Queue>(leases: &[LeaseRef], queue: &Q) -> Vec<Fact> {
+    let answers = queue.delete(leases).await;
+    let fact = |(lease, answer)| lease_fact(lease, answer, |message| Fact::Deleted { message });
+    leases.iter().zip(answers).map(fact).collect()
+}
+
+async fn timeouts<Q: Queue>(timeouts: &[Timeout], queue: &Q) -> Vec<Fact> {
+    let answers = queue.set_visibility(timeouts).await;
+    let fact = |(timeout, answer): (&Timeout, _)| {
+        lease_fact(&timeout.lease, answer, |message| {
+            if timeout.keep {
+                Fact::Extended { message, for_ms: timeout.ms }
+            } else {
+                Fact::Released { message }
+            }
+        })
+    };
+    timeouts.iter().zip(answers).map(fact).collect()
 }
 
 /// The facts with which an action is answered whose execution took longer than any call may: it may have happened.

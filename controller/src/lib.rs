@@ -15,8 +15,8 @@
 //! [`message`] (what a body asks for) → [`fact`], [`action`] (the vocabulary) → [`ledger`] with [`lease`], [`job`],
 //! [`tasks`] (what is known) → [`absorb`] (how facts change it) → [`mod@plan`] with [`attempt`] (is it proven over?),
 //! [`outcome`] (how did it end?), [`image`] (may it be launched?), [`policy`] (the numbers), [`usage`], [`limiter`] and
-//! [`breaker`] (is there room, is it too fast, is it any use?) → [`reconciler`] (one turn of the loop). All of that is
-//! pure.
+//! [`breaker`] (is there room, is it too fast, is it any use?) → [`reconciler`] (one turn of the loop) → [`mod@batch`]
+//! (what travels in one call). All of that is pure.
 //! Around it: [`ports`] (what is asked of the world), [`apply`], and the adapters.
 //!
 //! # Invariants
@@ -40,6 +40,7 @@ pub mod attempt;
 pub mod audit;
 #[cfg(feature = "aws")]
 pub mod aws;
+pub mod batch;
 pub mod breaker;
 #[cfg(feature = "aws")]
 pub mod cli;

@@ -9,7 +9,7 @@ use transcode_config::contract::{Intent, JobKey, JobSpec, Succeeded, Terminal};
 
 use crate::{
     action::{DeadLetter, LeaseRef},
-    clock::Ms,
+    batch::Timeout,
     fact::{CallError, Incoming, QueueName, Refusal, Resolution, Snapshot},
     task_view::{TaskArn, TaskView},
 };
@@ -53,15 +53,16 @@ pub trait Queue: Send + Sync + 'static {
         queue: &QueueName,
         max: u8,
     ) -> impl Future<Output = Result<Vec<Incoming>, CallError>> + Send;
-    /// `Ok(true)`: SQS took the delete (which for an outdated handle may have deleted nothing). `Ok(false)`: the handle
-    /// is worthless. `Err`: it may have been deleted.
-    fn delete(&self, lease: &LeaseRef) -> impl Future<Output = Result<bool, CallError>> + Send;
-    /// Sets the visibility timeout. `Ok(false)`: the lease is lost. `Err`: it may have been set.
+    /// Deletes at most ten messages of one queue; an answer for each, in order. `Ok(true)`: SQS took the delete (which
+    /// for an outdated handle may have deleted nothing). `Ok(false)`: the handle is worthless. `Err`: it may have been
+    /// deleted.
+    fn delete(&self, leases: &[LeaseRef]) -> impl Future<Output = Vec<Result<bool, CallError>>> + Send;
+    /// Sets the visibility timeouts of at most ten messages of one queue; an answer for each, in order. `Ok(false)`: the
+    /// lease is lost. `Err`: it may have been set.
     fn set_visibility(
         &self,
-        lease: &LeaseRef,
-        ms: Ms,
-    ) -> impl Future<Output = Result<bool, CallError>> + Send;
+        timeouts: &[Timeout],
+    ) -> impl Future<Output = Vec<Result<bool, CallError>>> + Send;
     /// `Ok`: the dead-letter queue has acknowledged. `Err`: it may have the message (a marked duplicate may follow).
     fn dead_letter(&self, letter: &DeadLetter) -> impl Future<Output = Result<(), CallError>> + Send;
     /// Reads the counts.

@@ -14,7 +14,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     action::Action,
-    apply::{apply, gave_up},
+    apply::{carry_out, gave_up},
+    batch::{Work, batches},
     clock::Now,
     fact::Fact,
     ledger::Ledger,
@@ -94,46 +95,50 @@ impl Clock {
     }
 }
 
-/// Calls under way, each with its action, so that one that panics is answered too.
+/// Calls under way, each with what it carries out, so that one that panics is answered too.
 struct Calls {
     set: JoinSet<Vec<Fact>>,
-    actions: HashMap<Id, Action>,
+    works: HashMap<Id, Work>,
     permits: Arc<Semaphore>,
     give_up: Duration,
 }
 
 impl Calls {
-    fn start<Q: Queue, C: Cluster, S: Store>(&mut self, action: Action, ports: &Arc<Ports<Q, C, S>>) {
+    fn start<Q: Queue, C: Cluster, S: Store>(&mut self, work: Work, ports: &Arc<Ports<Q, C, S>>) {
         let (ports, permits, give_up) = (Arc::clone(ports), Arc::clone(&self.permits), self.give_up);
-        let copy = action.clone();
+        let copy = work.clone();
         let handle = self.set.spawn(async move {
             // A long poll waits for nobody and keeps nobody waiting.
-            let _permit = match &action {
-                Action::Receive { .. } => None,
+            let _permit = match &work {
+                Work::One(Action::Receive { .. }) => None,
                 _ => permits.acquire_owned().await.ok(),
             };
-            let lost = action.clone();
-            match tokio::time::timeout(give_up, apply(action, &ports)).await {
+            let lost = work.clone();
+            match tokio::time::timeout(give_up, carry_out(work, &ports)).await {
                 Ok(facts) => facts,
-                Err(_) => gave_up(&lost, u64::try_from(give_up.as_millis()).unwrap_or(u64::MAX)),
+                Err(_) => all_gave_up(&lost, u64::try_from(give_up.as_millis()).unwrap_or(u64::MAX)),
             }
         });
-        self.actions.insert(handle.id(), copy);
+        self.works.insert(handle.id(), copy);
     }
 
     fn answer(&mut self, joined: Result<(Id, Vec<Fact>), JoinError>) -> Vec<Fact> {
         match joined {
             Ok((id, facts)) => {
-                self.actions.remove(&id);
+                self.works.remove(&id);
                 facts
             }
             Err(error) => {
-                let action = self.actions.remove(&error.id());
-                tracing::error!(action = action.as_ref().map(Action::name), %error, "a call ended abnormally");
-                action.map(|action| gave_up(&action, 0)).unwrap_or_default()
+                let work = self.works.remove(&error.id());
+                tracing::error!(action = work.as_ref().map(Work::name), %error, "a call ended abnormally");
+                work.map(|work| all_gave_up(&work, 0)).unwrap_or_default()
             }
         }
     }
+}
+
+fn all_gave_up(work: &Work, after_ms: u64) -> Vec<Fact> {
+    work.actions().iter().flat_map(|action| gave_up(action, after_ms)).collect()
 }
 
 /// Runs until `stop`, then drains.
@@ -148,7 +153,7 @@ pub async fn run<Q: Queue, C: Cluster, S: Store>(
     let (clock, ports) = (Clock::start(), Arc::new(ports));
     let mut calls = Calls {
         set: JoinSet::new(),
-        actions: HashMap::new(),
+        works: HashMap::new(),
         permits: Arc::new(Semaphore::new(limits.concurrency)),
         give_up: limits.give_up,
     };
@@ -160,8 +165,8 @@ pub async fn run<Q: Queue, C: Cluster, S: Store>(
         }
         let plan = reconciler.turn(facts.drain(..), now);
         observer.turn(reason, &plan, &reconciler.ledger, &reconciler.policy, now);
-        for action in &plan.actions {
-            calls.start(action.clone(), &ports);
+        for work in batches(&plan.actions) {
+            calls.start(work, &ports);
         }
         if drain_by.is_some_and(|by| calls.set.is_empty() || Instant::now() >= by) {
             return;

@@ -187,6 +187,13 @@ where
     CallError { operation, class: classify(trouble), message: one_line(&message) }
 }
 
+/// An entry of a batch that failed by itself. `ours`: SQS calls it the sender's fault.
+pub(super) fn entry_error(operation: &'static str, code: &str, message: &str, ours: bool) -> CallError {
+    let status = if ours { 400 } else { 500 };
+    let class = classify(Trouble::Refused { code: Some(code), status, message });
+    CallError { operation, class, message: one_line(&format!("{code}: {message}")) }
+}
+
 /// HTTP status of the answer; none where there was none.
 pub(super) fn status<E>(error: &SdkError<E, HttpResponse>) -> Option<u16> {
     error.raw_response().map(|response| response.status().as_u16())

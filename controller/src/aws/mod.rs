@@ -9,6 +9,7 @@
 //! | `client` | one HTTP client for all services, with the timeouts of the settings |
 //! | `class` | the one table from error to [`crate::fact::Class`] |
 //! | `sqs`, `ecs`, `state` | the ports |
+//! | `sqs_batch` | deletes and visibility timeouts, ten at a time, each with its own answer |
 //! | `run_task`, `describe` | pure: intent to RunTask, DescribeTasks' answer to views |
 //! | `ecr` | whether the task's image may be launched |
 //! | `hints` | the events queue, which wakes and never decides |
@@ -25,6 +26,7 @@ pub mod hints;
 pub mod query;
 pub mod run_task;
 pub mod sqs;
+mod sqs_batch;
 pub mod state;
 
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -4,16 +4,14 @@ use std::collections::BTreeMap;
 
 use aws_sdk_sqs::{
     Client,
-    error::SdkError,
     types::{Message, MessageSystemAttributeName, QueueAttributeName},
 };
-use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use transcode_config::settings::{QueueSettings, Settings};
 
 use super::{class::call_error, client::Pair};
 use crate::{
     action::{DeadLetter, LeaseRef},
+    batch::Timeout,
     clock::Ms,
     fact::{CallError, Class, Incoming, MessageId, QueueName},
     message::DeadLetterBody,
@@ -24,15 +22,13 @@ use crate::{
 const MAX_VISIBILITY: i32 = 43_200;
 
 const RECEIVE: &str = "sqs:ReceiveMessage";
-const DELETE: &str = "sqs:DeleteMessage";
-const CHANGE_VISIBILITY: &str = "sqs:ChangeMessageVisibility";
 const SEND: &str = "sqs:SendMessage";
 const ATTRIBUTES: &str = "sqs:GetQueueAttributes";
 
 /// [`Queue`] on SQS.
 #[derive(Debug, Clone)]
 pub struct Sqs {
-    clients: Pair<Client>,
+    pub(super) clients: Pair<Client>,
     queues: BTreeMap<QueueName, QueueSettings>,
     visibility: i32,
     wait: i32,
@@ -57,6 +53,20 @@ impl Sqs {
             message: format!("no queue named {name} in the settings"),
         })
     }
+
+    /// Address of the queue that a batch goes to.
+    pub(super) fn url_of(
+        &self,
+        operation: &'static str,
+        first: Option<&LeaseRef>,
+    ) -> Result<&str, CallError> {
+        let first = first.ok_or_else(|| CallError {
+            operation,
+            class: Class::Permanent,
+            message: "a batch without entries".into(),
+        })?;
+        Ok(&self.queue(operation, &first.queue)?.url)
+    }
 }
 
 impl Queue for Sqs {
@@ -76,29 +86,12 @@ impl Queue for Sqs {
         Ok(answer.messages.unwrap_or_default().into_iter().filter_map(incoming).collect())
     }
 
-    async fn delete(&self, lease: &LeaseRef) -> Result<bool, CallError> {
-        let answer = self
-            .clients
-            .write
-            .delete_message()
-            .queue_url(&self.queue(DELETE, &lease.queue)?.url)
-            .receipt_handle(&lease.receipt)
-            .send()
-            .await;
-        held(DELETE, answer)
+    async fn delete(&self, leases: &[LeaseRef]) -> Vec<Result<bool, CallError>> {
+        self.delete_all(leases).await
     }
 
-    async fn set_visibility(&self, lease: &LeaseRef, ms: Ms) -> Result<bool, CallError> {
-        let answer = self
-            .clients
-            .write
-            .change_message_visibility()
-            .queue_url(&self.queue(CHANGE_VISIBILITY, &lease.queue)?.url)
-            .receipt_handle(&lease.receipt)
-            .visibility_timeout(seconds(ms))
-            .send()
-            .await;
-        held(CHANGE_VISIBILITY, answer)
+    async fn set_visibility(&self, timeouts: &[Timeout]) -> Vec<Result<bool, CallError>> {
+        self.set_all(timeouts).await
     }
 
     async fn dead_letter(&self, letter: &DeadLetter) -> Result<(), CallError> {
@@ -151,65 +144,14 @@ fn incoming(message: Message) -> Option<Incoming> {
     })
 }
 
-/// Whether the handle was still worth something.
-fn held<T, E>(
-    operation: &'static str,
-    answer: Result<T, SdkError<E, HttpResponse>>,
-) -> Result<bool, CallError>
-where
-    E: std::error::Error + ProvideErrorMetadata + 'static,
-{
-    match answer {
-        Ok(_) => Ok(true),
-        Err(error) if error.as_service_error().is_some_and(lease_lost) => Ok(false),
-        Err(error) => Err(call_error(operation, &error)),
-    }
-}
-
-/// Ordinary ends of a lease. The same code also stands for a timeout beyond the 12 h, which is another matter: there
-/// the lease is still ours, so the text is looked at too.
-fn lease_lost<E: ProvideErrorMetadata>(error: &E) -> bool {
-    let text = error.message().unwrap_or_default();
-    match error.code().unwrap_or_default() {
-        "ReceiptHandleIsInvalid"
-        | "MessageNotInflight"
-        | "AWS.SimpleQueueService.MessageNotInflight"
-        | "InvalidIdFormat" => true,
-        "InvalidParameterValue" => text.contains("eceipt handle") || text.contains("ReceiptHandle"),
-        _ => false,
-    }
-}
-
 /// Whole seconds, rounded up: a lease must not end before the ledger thinks so, nor a message come back too soon.
-fn seconds(ms: Ms) -> i32 {
+pub(super) fn seconds(ms: Ms) -> i32 {
     i32::try_from(ms.div_ceil(1000)).unwrap_or(MAX_VISIBILITY).min(MAX_VISIBILITY)
 }
 
 #[cfg(test)]
 mod tests {
-    use aws_sdk_sqs::operation::change_message_visibility::ChangeMessageVisibilityError as Error;
-    use aws_smithy_types::error::ErrorMetadata;
-
     use super::*;
-
-    #[test]
-    fn a_lease_is_lost_only_when_the_handle_is_worthless() {
-        let beyond = "Value 43200 for parameter VisibilityTimeout is invalid. Reason: Total VisibilityTimeout for \
-                      the message is beyond the limit [43200 seconds].";
-        let expired =
-            "Value AQEB for parameter ReceiptHandle is invalid. Reason: The receipt handle has expired.";
-        for (code, text, lost) in [
-            ("ReceiptHandleIsInvalid", "", true),
-            ("AWS.SimpleQueueService.MessageNotInflight", "", true),
-            ("InvalidParameterValue", expired, true),
-            ("InvalidParameterValue", beyond, false),
-            ("RequestThrottled", "", false),
-            ("AWS.SimpleQueueService.NonExistentQueue", "", false),
-        ] {
-            let error = Error::generic(ErrorMetadata::builder().code(code).message(text).build());
-            assert_eq!(lease_lost(&error), lost, "{code} {text}");
-        }
-    }
 
     #[test]
     fn visibility_is_rounded_up_and_never_above_12_hours() {

@@ -6,12 +6,16 @@ use transcode_config::contract::Outcome;
 use transcode_controller::{
     action::{DeadLetter, LeaseRef},
     aws::Sqs,
-    fact::{Class, Incoming},
+    batch::Timeout,
+    fact::{CallError, Class, Incoming, MessageId},
     message::DeadLetterBody,
     ports::{Depth, Queue},
 };
 
-use crate::support::{World, dead, job, world};
+use crate::{
+    stub::Stub,
+    support::{World, clients, dead, job, settings, world},
+};
 
 async fn send(world: &World, body: &str) {
     let url = &world.settings.queues["jobs"].url;
@@ -20,6 +24,14 @@ async fn send(world: &World, body: &str) {
 
 fn lease(message: &Incoming) -> LeaseRef {
     LeaseRef { queue: "jobs".into(), message: message.id.clone(), receipt: message.receipt.clone() }
+}
+
+async fn hold(queue: &Sqs, lease: &LeaseRef, ms: u64) -> Result<bool, CallError> {
+    queue.set_visibility(&[Timeout { lease: lease.clone(), ms, keep: true }]).await.remove(0)
+}
+
+async fn delete(queue: &Sqs, lease: &LeaseRef) -> Result<bool, CallError> {
+    queue.delete(std::slice::from_ref(lease)).await.remove(0)
 }
 
 async fn receive(queue: &Sqs) -> Vec<Incoming> {
@@ -38,14 +50,14 @@ async fn a_message_is_received_held_given_back_and_deleted() {
     assert_eq!(receive(&queue).await, [], "it is held");
     assert_eq!(queue.depth(&"jobs".to_owned()).await, Ok(Depth { visible: 0, in_flight: 1, delayed: 0 }));
 
-    assert_eq!(queue.set_visibility(&lease(&first), 300_000).await, Ok(true));
+    assert_eq!(hold(&queue, &lease(&first), 300_000).await, Ok(true));
     assert_eq!(receive(&queue).await, [], "it is still held");
-    assert_eq!(queue.set_visibility(&lease(&first), 0).await, Ok(true));
+    assert_eq!(hold(&queue, &lease(&first), 0).await, Ok(true));
     let second = receive(&queue).await.remove(0);
     assert_eq!(second.id, first.id);
     assert_ne!(second.receipt, first.receipt);
 
-    assert_eq!(queue.delete(&lease(&second)).await, Ok(true));
+    assert_eq!(delete(&queue, &lease(&second)).await, Ok(true));
     assert_eq!(queue.depth(&"jobs".to_owned()).await, Ok(Depth { visible: 0, in_flight: 0, delayed: 0 }));
 }
 
@@ -56,10 +68,48 @@ async fn a_worthless_handle_is_a_lost_lease_and_no_error() {
     send(&world, "x").await;
     let message = receive(&queue).await.remove(0);
     let nonsense = LeaseRef { receipt: "nonsense".into(), ..lease(&message) };
-    assert_eq!(queue.set_visibility(&nonsense, 1000).await, Ok(false));
-    assert_eq!(queue.delete(&nonsense).await, Ok(false));
-    assert_eq!(queue.delete(&lease(&message)).await, Ok(true));
-    assert_eq!(queue.set_visibility(&lease(&message), 1000).await, Ok(false), "deleted meanwhile");
+    assert_eq!(hold(&queue, &nonsense, 1000).await, Ok(false));
+    assert_eq!(delete(&queue, &nonsense).await, Ok(false));
+    assert_eq!(delete(&queue, &lease(&message)).await, Ok(true));
+    assert_eq!(hold(&queue, &lease(&message), 1000).await, Ok(false), "deleted meanwhile");
+}
+
+/// Row 14 of the fault catalogue.
+#[tokio::test]
+async fn of_a_batch_each_entry_has_its_own_answer_and_the_others_are_carried_out() {
+    let world = world().await;
+    let queue = Sqs::new(world.clients.sqs.clone(), &world.settings);
+    for body in ["one", "two", "three"] {
+        send(&world, body).await;
+    }
+    let mut messages = Vec::new();
+    while messages.len() < 3 {
+        messages.extend(receive(&queue).await);
+    }
+    let [one, two, three] = messages.as_slice() else { panic!("{messages:?}") };
+    let stale = LeaseRef { receipt: "nonsense".into(), ..lease(two) };
+    let timeout = |lease: LeaseRef, ms| Timeout { lease, ms, keep: ms > 0 };
+    let set = [timeout(lease(one), 60_000), timeout(stale.clone(), 60_000), timeout(lease(three), 0)];
+    assert_eq!(queue.set_visibility(&set).await, [Ok(true), Ok(false), Ok(true)]);
+    let back = receive(&queue).await.remove(0);
+    assert_eq!(back.id, three.id, "it was given back");
+
+    assert_eq!(queue.delete(&[stale, lease(&back), lease(one)]).await, [Ok(false), Ok(true), Ok(true)]);
+    let left = Depth { visible: 0, in_flight: 1, delayed: 0 };
+    assert_eq!(queue.depth(&"jobs".to_owned()).await, Ok(left), "the one whose handle was stale");
+}
+
+#[tokio::test]
+async fn a_batch_that_gets_no_answer_is_in_doubt_entry_by_entry() {
+    let stub = Stub::start([Stub::error(503, "ServiceUnavailable", "later")]).await;
+    let settings = settings();
+    let queue = Sqs::new(clients(&stub.endpoint, &settings).sqs, &settings);
+    let lease =
+        |id: &str| LeaseRef { queue: "jobs".into(), message: MessageId(id.into()), receipt: "r".into() };
+    let answers = queue.delete(&[lease("a"), lease("b")]).await;
+    let classes: Vec<_> = answers.iter().map(|answer| answer.as_ref().map_err(|error| error.class)).collect();
+    assert_eq!(classes, [Err(Class::Uncertain), Err(Class::Uncertain)]);
+    assert_eq!(stub.sent().len(), 1, "what changes the world is not sent again by itself");
 }
 
 #[tokio::test]

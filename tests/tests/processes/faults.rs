@@ -83,7 +83,7 @@ async fn everything_ends(fault: Treatment, letters: usize) {
     for kind in [
         "sqs:ReceiveMessage local-transcode-jobs",
         "sqs:SendMessage local-transcode-dead-letters",
-        "sqs:DeleteMessage local-transcode-jobs",
+        "sqs:DeleteMessageBatch local-transcode-jobs",
         "s3:ListObjectsV2",
         "s3:GetObject terminal.json",
         "s3:PutObject spec.json",
