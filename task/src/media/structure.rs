@@ -227,13 +227,20 @@ fn visit<R: Read + Seek>(
         _ => seen.other |= !matches!(&kind, b"ftyp" | b"free" | b"skip" | b"wide"),
     }
     match &kind {
-        b"moov" | b"trak" | b"mdia" | b"minf" | b"dinf" | b"moof" if depth < MAX_DEPTH => {
+        b"moov" | b"trak" | b"mdia" | b"minf" | b"dinf" | b"stbl" | b"moof" if depth < MAX_DEPTH => {
             walk(file, body, depth + 1, seen)
         }
         // Version, flags and entry count come first.
         b"dref" => {
             let entries = body.start.saturating_add(8)..body.end;
             Ok(if all_entries_are_local(file, entries)? { Ok(()) } else { Err(external()) })
+        }
+        b"stsd" => {
+            let entries = body.start.saturating_add(8)..body.end;
+            let encrypted = || {
+                Failure::new(FailureCode::Encrypted, "the samples of a track are declared to be encrypted")
+            };
+            Ok(if any_entry_is_encrypted(file, entries)? { Err(encrypted()) } else { Ok(()) })
         }
         _ => Ok(Ok(())),
     }
@@ -255,6 +262,19 @@ fn all_entries_are_local<R: Read + Seek>(file: &mut R, range: std::ops::Range<u6
         at = end;
     }
     Ok(true)
+}
+
+/// Whether a sample description says "encrypted". ffprobe does not tell: it names what is inside the encryption.
+fn any_entry_is_encrypted<R: Read + Seek>(file: &mut R, range: std::ops::Range<u64>) -> io::Result<bool> {
+    let mut at = range.start;
+    for _ in 0..1000 {
+        let Header::Whole { kind, end, .. } = header(file, at, range.end)? else { return Ok(false) };
+        if matches!(&kind, b"encv" | b"enca" | b"enct" | b"encs" | b"drmi" | b"drms") {
+            return Ok(true);
+        }
+        at = end;
+    }
+    Ok(false)
 }
 
 enum Header {
