@@ -75,6 +75,20 @@ pub struct SourceSettings {
     /// Profile of uploads from here; none takes `jobs.default_profile`.
     #[serde(default)]
     pub profile: Option<String>,
+    /// Where overlays for what lies here may come from; empty allows none.
+    #[serde(default)]
+    pub overlays: Vec<OverlaySettings>,
+}
+
+/// A bucket and prefix that overlays may come from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OverlaySettings {
+    /// Bucket name.
+    pub bucket: String,
+    /// Key prefix; empty allows the whole bucket.
+    #[serde(default)]
+    pub prefix: String,
 }
 
 /// The events queue.

@@ -7,8 +7,8 @@ use std::{
     time::Duration,
 };
 
-use transcode_config::contract::{FailureCode, Layout, Outcome, Succeeded};
-use transcode_tests::{Stack, StackOptions, paths};
+use transcode_config::contract::{FailureCode, JobKey, Layout, Outcome, Succeeded};
+use transcode_tests::{Stack, StackOptions, controller, paths};
 
 const LIMIT: Duration = Duration::from_mins(4);
 
@@ -226,4 +226,84 @@ async fn a_killed_task_is_followed_by_another_attempt_that_succeeds() {
     let job = stack.job_of("killed.mp4").await.unwrap().unwrap().job;
     assert!(winner.folder.ends_with(&Layout::of(&job).folder(winner.attempt)), "S4: {}", winner.folder);
     stack.wait_for_empty_queue(LIMIT).await.unwrap();
+}
+
+/// What the controller's own command says.
+fn submit(stack: &Stack, args: &[&str]) -> std::process::Output {
+    Command::new(paths::binary("transcode-controller").unwrap())
+        .args(["submit", "--config"])
+        .arg(stack.plan.config())
+        .args(args)
+        .env_clear()
+        .envs(controller::environment(stack.endpoint(), &stack.fargate.endpoint))
+        .output()
+        .unwrap()
+}
+
+/// Whether the poster is red where a watermark of a quarter of its width would be.
+async fn red_in_the_corner(stack: &Stack, result: &Succeeded) -> bool {
+    let key = format!("{}entry/poster.jpg", result.folder);
+    let poster = stack.read(&stack.deployment.production_bucket, &key).await.unwrap().unwrap();
+    let file = stack.folder().join("poster.jpg");
+    std::fs::write(&file, poster).unwrap();
+    let filter = "crop=iw/8:ih/10:iw/10:ih/12,scale=1:1:flags=area,format=rgb24";
+    let mut ffmpeg = Command::new("ffmpeg");
+    ffmpeg.args(["-v", "error", "-i"]).arg(&file).args(["-vf", filter, "-f", "rawvideo", "-"]);
+    let seen = ffmpeg.output().unwrap().stdout;
+    assert_eq!(seen.len(), 3);
+    seen[0] > 220 && seen[1] < 40 && seen[2] < 40
+}
+
+/// A red picture of 80x40 in a bucket of its own.
+async fn put_watermark(stack: &Stack, bucket: &str, key: &str) {
+    let mark = stack.folder().join("mark.png");
+    let mut ffmpeg = Command::new("ffmpeg");
+    ffmpeg.args(["-v", "error", "-f", "lavfi", "-i", "color=red:s=80x40", "-frames:v", "1", "-update", "1"]);
+    assert!(ffmpeg.arg(&mark).status().unwrap().success());
+    let s3 = &stack.clients().s3;
+    s3.create_bucket().bucket(bucket).send().await.unwrap();
+    let put = s3.put_object().bucket(bucket).key(key);
+    put.body(std::fs::read(&mark).unwrap().into()).send().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_part_of_an_upload_with_a_watermark_is_published_beside_the_whole() {
+    let options = StackOptions::default()
+        .setting("launch.max_tasks", "2")
+        .setting("observe.describe_seconds", "1")
+        .setting("sources.uploads.overlays", r#"[{ bucket = "brand", prefix = "marks/" }]"#);
+    let stack = Stack::with(options).await.unwrap();
+    let clip = short_clip(stack.folder());
+    put_watermark(&stack, "brand", "marks/a b.png").await;
+    let key = "film.mp4";
+    stack.put_source(key, &clip).await.unwrap();
+    let whole = succeeded(&stack, key).await;
+
+    let part = ["--key", key, "--clip-start", "0.5", "--clip-end", "1.3"];
+    let elsewhere = submit(&stack, &[&part[..], &["--overlay", "s3://brand/other.png"]].concat());
+    let said = String::from_utf8_lossy(&elsewhere.stderr).into_owned();
+    assert!(!elsewhere.status.success() && said.contains("OVERLAY_NOT_ALLOWED"), "{said}");
+    let marked =
+        ["--overlay", "s3://brand/marks/a b.png", "--overlay-position", "top-left", "--overlay-width", "25"];
+    let sent = submit(&stack, &[&part[..], &marked[..]].concat());
+    assert!(sent.status.success(), "{}", String::from_utf8_lossy(&sent.stderr));
+    let job: JobKey = String::from_utf8(sent.stdout).unwrap().trim().parse().unwrap();
+    let what = format!("job {job} is decided");
+    let outcome = stack.wait_for(&what, LIMIT, async || stack.register(&job).await).await.unwrap().outcome;
+    let Outcome::Succeeded(part) = outcome else { panic!("{outcome:?}") };
+    stack.wait_for_empty_queue(LIMIT).await.unwrap();
+
+    assert_eq!((whole.duration_ms, part.duration_ms), (2000, 800));
+    let master = |result: &Succeeded| {
+        let entry = result.entry_points.iter().find(|entry| entry.to.ends_with("/master.m3u8"));
+        entry.unwrap().to.clone()
+    };
+    assert_eq!(master(&whole), "videos/film.mp4/master.m3u8");
+    assert!(master(&part).starts_with("videos/film.mp4/~edit-"), "{}", master(&part));
+    let bucket = &stack.deployment.production_bucket;
+    for result in [&whole, &part] {
+        assert!(stack.read(bucket, &master(result)).await.unwrap().is_some(), "{}", master(result));
+    }
+    assert!(!red_in_the_corner(&stack, &whole).await);
+    assert!(red_in_the_corner(&stack, &part).await);
 }

@@ -11,18 +11,22 @@ pub(super) const MAX_DOCUMENT_BYTES: usize = 1 << 20;
 pub trait Document: Serialize + DeserializeOwned {
     /// What the document is called, such as `terminal.json`.
     const NAME: &'static str;
+    /// The newest schema of it that this version reads.
+    const NEWEST: u32 = SCHEMA;
 }
 
 /// Why a document could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DocumentError {
     /// Written by a newer version. It must be neither overwritten nor deleted (S15).
-    #[error("{name} has schema {found}, newer than {SCHEMA}: written by a newer version; upgrade this one")]
+    #[error("{name} has schema {found}, newer than {known}: written by a newer version; upgrade this one")]
     NewerSchema {
         /// The document's name.
         name: &'static str,
         /// The schema number found.
         found: u64,
+        /// The newest that is known.
+        known: u32,
     },
     /// Not a document of the contract.
     #[error("{name} cannot be read: {reason}")]
@@ -43,8 +47,8 @@ pub fn decode<D: Document>(bytes: &[u8]) -> Result<D, DocumentError> {
     let value: serde_json::Value =
         serde_json::from_slice(bytes).map_err(|error| invalid(error.to_string()))?;
     match value.get("schema").and_then(serde_json::Value::as_u64) {
-        Some(schema) if schema > u64::from(SCHEMA) => {
-            return Err(DocumentError::NewerSchema { name: D::NAME, found: schema });
+        Some(schema) if schema > u64::from(D::NEWEST) => {
+            return Err(DocumentError::NewerSchema { name: D::NAME, found: schema, known: D::NEWEST });
         }
         Some(_) => {}
         None => return Err(invalid("no `schema` number".into())),

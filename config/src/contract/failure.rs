@@ -107,6 +107,16 @@ pub enum FailureCode {
     DolbyVisionUnsupported,
     /// The video has high dynamic range, and this ffmpeg cannot bring it to standard range.
     HdrUnsupported,
+    /// The clip that is asked for begins after the source's end.
+    ClipOutside,
+    /// The overlay that is asked for is not on the allow-list of the source.
+    OverlayNotAllowed,
+    /// The overlay is not there.
+    OverlayMissing,
+    /// The task role may not read the overlay.
+    OverlayDenied,
+    /// The overlay is not a picture that can be used.
+    OverlayUnusable,
     /// The task refused the input; its own report was lost.
     InputRefused,
     /// The message is neither an S3 event nor a job request.
@@ -191,6 +201,11 @@ impl FailureCode {
         Self::ExternalReference,
         Self::DolbyVisionUnsupported,
         Self::HdrUnsupported,
+        Self::ClipOutside,
+        Self::OverlayNotAllowed,
+        Self::OverlayMissing,
+        Self::OverlayDenied,
+        Self::OverlayUnusable,
         Self::InputRefused,
         Self::MalformedMessage,
         Self::UnknownProfile,
@@ -289,6 +304,21 @@ impl FailureCode {
             Self::HdrUnsupported => row("HDR_UNSUPPORTED", false, Operator, E::Misconfigured,
                 "the video has high dynamic range, and this ffmpeg cannot bring it to standard range",
                 "use an ffmpeg built with zimg (filters zscale and tonemap), then redrive"),
+            Self::ClipOutside => row("CLIP_OUTSIDE", false, Uploader, E::InputRefused,
+                "the clip that is asked for begins after the source's end",
+                "ask for a part of the source; see its duration in the evidence"),
+            Self::OverlayNotAllowed => row("OVERLAY_NOT_ALLOWED", false, Operator, E::InputRefused,
+                "the overlay that is asked for is not on the allow-list of the source",
+                "add its bucket and prefix to sources.*.overlays, or stop whoever sends such requests"),
+            Self::OverlayMissing => row("OVERLAY_MISSING", false, Uploader, E::InputRefused,
+                "the overlay is not there",
+                "upload the picture, or ask for another one"),
+            Self::OverlayDenied => row("OVERLAY_DENIED", false, Operator, E::Misconfigured,
+                "the task role may not read the overlay",
+                "grant s3:GetObject on the overlays' prefix, then redrive"),
+            Self::OverlayUnusable => row("OVERLAY_UNUSABLE", false, Uploader, E::InputRefused,
+                "the overlay is not a picture that can be used",
+                "use a PNG, JPEG or WebP of at most 8 MiB and 4096x4096 pixels"),
             Self::InputRefused => row("INPUT_REFUSED", false, Uploader, E::InputRefused,
                 "the task refused the input; its own report was lost",
                 "see the task's log for the exact code"),

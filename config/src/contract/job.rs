@@ -5,7 +5,7 @@ use std::{fmt, num::NonZeroU32, str::FromStr};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::document::Document;
+use super::{SPEC_WITH_EDIT, document::Document, edit::Edit};
 use crate::ladder::Profile;
 
 /// Identity of a job: 32 lower-case hexadecimal characters.
@@ -131,7 +131,7 @@ pub struct OutputTarget {
 /// `spec.json`: a job as it was accepted. Whatever the settings become later, the job runs as it was accepted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct JobSpec {
-    /// Schema number.
+    /// Schema number: [`SPEC_WITH_EDIT`] if there is an edit, [`super::SCHEMA`] if not.
     pub schema: u32,
     /// The job.
     pub job: JobKey,
@@ -141,6 +141,9 @@ pub struct JobSpec {
     pub source: Source,
     /// The profile, resolved to a full ladder.
     pub profile: Profile,
+    /// What is changed of the source.
+    #[serde(default, skip_serializing_if = "Edit::is_none")]
+    pub edit: Edit,
     /// Where to put it.
     pub output: OutputTarget,
     /// Longest run of one attempt, in seconds. The task ends itself then; the controller stops it soon after.
@@ -153,4 +156,5 @@ pub struct JobSpec {
 
 impl Document for JobSpec {
     const NAME: &'static str = "spec.json";
+    const NEWEST: u32 = SPEC_WITH_EDIT;
 }

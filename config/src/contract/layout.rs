@@ -1,6 +1,9 @@
 //! Where things lie in the buckets.
 
-use super::job::{Attempt, JobKey};
+use super::{
+    edit::Edit,
+    job::{Attempt, JobKey},
+};
 
 /// Longest stable prefix, in bytes: S3 allows 1024 for a key, and the longest name below the prefix takes under 200.
 const MAX_PREFIX_BYTES: usize = 800;
@@ -82,6 +85,17 @@ pub fn output_prefix(root: &str, source_key: &str) -> String {
     format!("{root}{path}/")
 }
 
+/// The stable prefix of an edited version of what lies at `prefix`: below it, in a folder that is named by the edit. No
+/// source key leads there, because [`output_prefix`] puts a second `~` before a segment that begins with one.
+pub fn edited_prefix(prefix: &str, edit: &Edit) -> String {
+    if edit.is_none() {
+        return prefix.to_owned();
+    }
+    // A plain structure: serialising it cannot fail, and gives the same text each time.
+    let name = JobKey::of(&[&serde_json::to_string(edit).unwrap_or_default()]);
+    format!("{prefix}~edit-{}/", name.as_str().get(..12).unwrap_or_default())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,6 +111,18 @@ mod tests {
         prefixes.sort();
         prefixes.dedup();
         assert_eq!(prefixes.len(), keys.len(), "two keys share a prefix");
+    }
+
+    #[test]
+    fn an_edit_has_a_prefix_of_its_own_that_no_key_leads_to() {
+        let edit = |text| serde_json::from_str::<Edit>(text).unwrap();
+        let full = output_prefix("videos/", "a.mp4");
+        let first = edited_prefix(&full, &edit(r#"{"clip":{"start_ms":5}}"#));
+        assert_eq!(edited_prefix(&full, &Edit::default()), full);
+        assert!(first.starts_with("videos/a.mp4/~edit-") && first.ends_with('/'), "{first}");
+        assert_ne!(first, edited_prefix(&full, &edit(r#"{"clip":{"start_ms":6}}"#)));
+        let forged = first.trim_start_matches("videos/").trim_end_matches('/');
+        assert_ne!(output_prefix("videos/", forged), first);
     }
 
     #[test]

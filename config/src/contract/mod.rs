@@ -11,6 +11,7 @@
 //! message that led to it, alone (invariant S15); see [`decode`].
 
 mod document;
+mod edit;
 mod env;
 mod exit;
 mod failure;
@@ -22,6 +23,7 @@ mod layout;
 mod terminal;
 
 pub use document::{Document, DocumentError, decode, encode};
+pub use edit::{Clip, Edit, Overlay, Placement, Position};
 pub use env::{ENV_ATTEMPT, ENV_ENVIRONMENT, ENV_JOB, ENV_METRICS_NAMESPACE, ENV_STATE_BUCKET};
 pub use exit::ExitCode;
 pub use failure::{Failure, FailureCode, FailureInfo, Who};
@@ -29,8 +31,12 @@ pub use heartbeat::{Heartbeat, Stage, TaskState};
 pub use image::IMAGE_CONTRACT_LABEL;
 pub use intent::{Budget, Capacity, Intent, PastAttempt, Variant};
 pub use job::{Attempt, JobKey, JobKeyError, JobSpec, OutputTarget, Source};
-pub use layout::{Layout, output_prefix};
+pub use layout::{Layout, edited_prefix, output_prefix};
 pub use terminal::{Dead, EntryPoint, ObjectRef, Outcome, Succeeded, Terminal};
 
 /// The schema number that this version writes, and the newest that it reads.
 pub const SCHEMA: u32 = 1;
+
+/// The schema number of a specification, and of a job request, with an [`Edit`]. One without is still of schema 1, so
+/// that tasks and controllers of the version before go on working on it.
+pub const SPEC_WITH_EDIT: u32 = 2;

@@ -1,7 +1,7 @@
 use transcode_config::{
     contract::{
-        Attempt, Capacity, FailureCode, Intent, JobSpec, ObjectRef, OutputTarget, SCHEMA, Source, Stage,
-        Terminal, Variant,
+        Attempt, Capacity, Edit, FailureCode, Intent, JobSpec, ObjectRef, OutputTarget, SCHEMA, Source,
+        Stage, Terminal, Variant,
     },
     ladder::Profile,
 };
@@ -45,6 +45,7 @@ fn record(heartbeat: Option<(TaskState, u64)>) -> Record {
             sequencer: None,
         },
         profile: Profile::built_in("standard").unwrap(),
+        edit: Edit::default(),
         output: OutputTarget { bucket: "videos".into(), prefix: "videos/cat.mp4/".into() },
         max_run_seconds: 14_400,
         max_source_bytes: 1,

@@ -6,7 +6,9 @@
 use aws_sdk_s3::types::ObjectVersion;
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::json;
-use transcode_config::contract::{Dead, Failure, FailureCode, JobKey, JobSpec, Layout, SCHEMA, Terminal};
+use transcode_config::contract::{
+    Dead, Edit, Failure, FailureCode, JobKey, JobSpec, Layout, SCHEMA, Terminal,
+};
 
 use super::{
     submit,
@@ -66,7 +68,8 @@ fn bodies(rules: &Rules, bucket: &str, key: &str, versions: &[String]) -> Vec<St
         })
         .to_string()
     };
-    let named = rules.profiles.keys().map(|profile| submit::body(bucket, key, Some(profile), None));
+    let named =
+        rules.profiles.keys().map(|profile| submit::body(bucket, key, Some(profile), &Edit::default(), None));
     versions.iter().map(upload).chain(named).collect()
 }
 

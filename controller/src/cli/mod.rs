@@ -19,6 +19,7 @@
 mod audit;
 mod dashboard;
 mod doctor;
+mod edit;
 mod explain;
 mod get;
 mod jobs;

@@ -19,11 +19,8 @@ pub(super) fn rules(settings: &Settings) -> anyhow::Result<Rules> {
             profiles.keys()
         );
     }
-    let sources = settings.sources.values();
     Ok(Rules {
-        sources: sources
-            .map(|source| (source.bucket.clone(), source.prefix.clone(), source.profile.clone()))
-            .collect(),
+        sources: settings.sources.values().cloned().collect(),
         profiles,
         default_profile: settings.jobs.default_profile.clone(),
         output_bucket: settings.output.bucket.clone(),

@@ -4,11 +4,12 @@ use anyhow::{Context, bail};
 use clap::Args;
 use serde_json::json;
 use transcode_config::{
-    contract::{JobKey, Outcome, Terminal},
+    contract::{Edit, JobKey, Outcome, SPEC_WITH_EDIT, Terminal},
     settings::QueueSettings,
 };
 
 use super::{
+    edit::EditArgs,
     rules::source_bucket,
     world::{World, say, time, unreadable},
 };
@@ -34,7 +35,9 @@ pub(super) struct Submit {
     /// Profile; without it the source's own, or the default one.
     #[arg(long)]
     profile: Option<String>,
-    /// The caller's own name for this job, instead of bucket, key and profile.
+    #[command(flatten)]
+    edit: EditArgs,
+    /// The caller's own name for this job, instead of bucket, key, profile and edit.
     #[arg(long, value_name = "I")]
     idempotency_key: Option<String>,
     /// Name of the job queue in the settings, where there are several.
@@ -45,7 +48,8 @@ pub(super) struct Submit {
 impl Submit {
     pub(super) async fn run(&self, world: &World) -> anyhow::Result<()> {
         let bucket = source_bucket(&world.settings, self.bucket.as_deref(), &self.key)?;
-        let body = body(bucket, &self.key, self.profile.as_deref(), self.idempotency_key.as_deref());
+        let edit = self.edit.edit()?;
+        let body = body(bucket, &self.key, self.profile.as_deref(), &edit, self.idempotency_key.as_deref());
         let job = accepted(world, &body)?;
         let decided = world.store.inspect(&job).await.map_err(unreadable)?.terminal;
         if let Some(terminal) = decided {
@@ -70,10 +74,25 @@ impl Submit {
 }
 
 /// A job request, as `message/request.rs` reads it.
-pub(super) fn body(bucket: &str, key: &str, profile: Option<&str>, idempotency: Option<&str>) -> String {
+pub(super) fn body(
+    bucket: &str,
+    key: &str,
+    profile: Option<&str>,
+    edit: &Edit,
+    idempotency: Option<&str>,
+) -> String {
     let mut body = json!({"schema": 1, "kind": "transcode.job", "source": {"bucket": bucket, "key": key}});
     if let Some(profile) = profile {
         body["profile"] = profile.into();
+    }
+    if !edit.is_none() {
+        body["schema"] = SPEC_WITH_EDIT.into();
+    }
+    if let Some(clip) = &edit.clip {
+        body["clip"] = json!(clip);
+    }
+    if let Some(overlay) = &edit.overlay {
+        body["overlay"] = json!(overlay);
     }
     if let Some(name) = idempotency {
         body["idempotency_key"] = name.into();

@@ -2,8 +2,12 @@
 
 use std::sync::Arc;
 
-use transcode_config::contract::{
-    Failure, FailureCode, JobKey, JobSpec, OutputTarget, SCHEMA, Source, output_prefix,
+use transcode_config::{
+    contract::{
+        Edit, Failure, FailureCode, JobKey, JobSpec, OutputTarget, Overlay, SCHEMA, SPEC_WITH_EDIT, Source,
+        edited_prefix, output_prefix,
+    },
+    settings::SourceSettings,
 };
 
 use super::{Request, Rules};
@@ -27,6 +31,7 @@ struct Accepted {
     source: Source,
     /// Name of the profile; whether it exists is decided last.
     profile: String,
+    edit: Edit,
 }
 
 /// How a job came to be asked for.
@@ -35,6 +40,8 @@ pub(super) struct Asked {
     pub(super) source: Source,
     /// The profile it asks for by name.
     pub(super) profile: Option<String>,
+    /// What is changed of the source.
+    pub(super) edit: Edit,
     /// The caller's own name of the job.
     pub(super) idempotency_key: Option<String>,
 }
@@ -55,18 +62,18 @@ impl Candidate {
 
     /// Names the job and holds what was asked against the rules.
     pub(super) fn of(asked: Asked, rules: &Rules) -> Self {
-        let Asked { source, profile, idempotency_key } = asked;
+        let Asked { source, profile, edit, idempotency_key } = asked;
         let allowed = allowed(&source, rules);
         let profile = profile
-            .or_else(|| allowed.and_then(|(_, _, profile)| profile.clone()))
+            .or_else(|| allowed.and_then(|source| source.profile.clone()))
             .unwrap_or_else(|| rules.default_profile.clone());
         let identity = match idempotency_key {
             Some(key) => vec!["caller".to_owned(), key],
-            None => identity(&source, &profile),
+            None => identity(&source, &profile, &edit),
         };
-        let verdict = match refusal(&source, allowed.is_some(), rules) {
+        let verdict = match refusal(&source, allowed, rules).or_else(|| edit_refusal(&edit, allowed)) {
             Some(failure) => Err(failure),
-            None => Ok(Accepted { source, profile }),
+            None => Ok(Accepted { source, profile, edit }),
         };
         Self { identity, verdict }
     }
@@ -74,7 +81,7 @@ impl Candidate {
     /// The request under `generation`.
     pub(super) fn into_request(self, generation: u32, rules: &Rules, wall_ms: u64) -> Request {
         let job = self.key(generation);
-        let Accepted { source, profile } = match self.verdict {
+        let Accepted { source, profile, edit } = match self.verdict {
             Ok(accepted) => accepted,
             Err(failure) => return Request::Refuse { job, generation, failure },
         };
@@ -86,13 +93,14 @@ impl Candidate {
                     .with("configured", known);
             return Request::Refuse { job, generation, failure };
         };
-        let prefix = output_prefix(&rules.output_root, &source.key);
+        let prefix = edited_prefix(&output_prefix(&rules.output_root, &source.key), &edit);
         Request::Run(Arc::new(JobSpec {
-            schema: SCHEMA,
+            schema: if edit.is_none() { SCHEMA } else { SPEC_WITH_EDIT },
             job,
             generation,
             source,
             profile,
+            edit,
             output: OutputTarget { bucket: rules.output_bucket.clone(), prefix },
             max_run_seconds: rules.max_run_seconds,
             max_source_bytes: rules.max_source_bytes,
@@ -103,7 +111,7 @@ impl Candidate {
 
 /// What names an upload: the version where there is one; without, the content and S3's order of the writes on the key,
 /// so that the same file uploaded a second time is a second job, and the same event delivered a second time is not.
-fn identity(source: &Source, profile: &str) -> Vec<String> {
+fn identity(source: &Source, profile: &str, edit: &Edit) -> Vec<String> {
     let mut parts = vec!["object".to_owned(), source.bucket.clone(), source.key.clone()];
     match &source.version_id {
         Some(version) => parts.extend(["version".to_owned(), version.clone()]),
@@ -114,19 +122,23 @@ fn identity(source: &Source, profile: &str) -> Vec<String> {
         ]),
     }
     parts.push(profile.to_owned());
+    if !edit.is_none() {
+        // A plain structure: serialising it cannot fail.
+        parts.extend(["edit".to_owned(), serde_json::to_string(edit).unwrap_or_default()]);
+    }
     parts
 }
 
 /// The entry of the allow-list that covers `source`: the one with the longest prefix.
-fn allowed<'a>(source: &Source, rules: &'a Rules) -> Option<&'a (String, String, Option<String>)> {
+fn allowed<'a>(source: &Source, rules: &'a Rules) -> Option<&'a SourceSettings> {
     rules
         .sources
         .iter()
-        .filter(|(bucket, prefix, _)| *bucket == source.bucket && source.key.starts_with(prefix.as_str()))
-        .max_by_key(|(_, prefix, _)| prefix.len())
+        .filter(|allowed| allowed.bucket == source.bucket && source.key.starts_with(&allowed.prefix))
+        .max_by_key(|allowed| allowed.prefix.len())
 }
 
-fn refusal(source: &Source, allowed: bool, rules: &Rules) -> Option<Failure> {
+fn refusal(source: &Source, allowed: Option<&SourceSettings>, rules: &Rules) -> Option<Failure> {
     let Source { bucket, key, size, .. } = source;
     if bucket.is_empty() || bucket.len() > MAX_BUCKET_BYTES || key.is_empty() || key.len() > MAX_KEY_BYTES {
         return Some(Failure::new(
@@ -134,7 +146,7 @@ fn refusal(source: &Source, allowed: bool, rules: &Rules) -> Option<Failure> {
             "bucket or key is empty or longer than S3 allows",
         ));
     }
-    let failure = if !allowed {
+    let failure = if allowed.is_none() {
         Failure::new(FailureCode::SourceNotAllowed, "no entry of `sources` covers this bucket and key")
     } else if *size == Some(0) {
         Failure::new(FailureCode::Empty, "the event says that the object has no bytes")
@@ -146,4 +158,19 @@ fn refusal(source: &Source, allowed: bool, rules: &Rules) -> Option<Failure> {
         return None;
     };
     Some(failure.with("bucket", bucket).with("key", key))
+}
+
+/// What is asked for beside the transcode: numbers that make sense, and an overlay from where they may come from.
+fn edit_refusal(edit: &Edit, allowed: Option<&SourceSettings>) -> Option<Failure> {
+    if let Err(problem) = edit.check() {
+        return Some(Failure::new(FailureCode::MalformedMessage, problem));
+    }
+    let Overlay { bucket, key, .. } = edit.overlay.as_ref()?;
+    let mut places = allowed.into_iter().flat_map(|source| &source.overlays);
+    if places.any(|place| place.bucket == *bucket && key.starts_with(&place.prefix)) {
+        return None;
+    }
+    let why = "no entry of `overlays` of this source covers the overlay's bucket and key";
+    let failure = Failure::new(FailureCode::OverlayNotAllowed, why);
+    Some(failure.with("overlay_bucket", bucket).with("overlay_key", key))
 }

@@ -25,6 +25,7 @@ use serde_json::Value;
 use transcode_config::{
     contract::{Failure, FailureCode, JobKey, JobSpec},
     ladder::Profile,
+    settings::SourceSettings,
 };
 
 use self::candidate::Candidate;
@@ -43,8 +44,8 @@ const MAX_ENVELOPES: u8 = 3;
 /// What messages are held against. Taken from the settings.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Rules {
-    /// Allowed sources: bucket, key prefix, profile of uploads from there (none takes the default).
-    pub sources: Vec<(String, String, Option<String>)>,
+    /// Allowed sources.
+    pub sources: Vec<SourceSettings>,
     /// Profiles by name.
     pub profiles: BTreeMap<String, Profile>,
     /// Profile of what names none.
@@ -200,7 +201,10 @@ fn own(kind: &str, value: &Value, body: &str, rules: &Rules) -> Content {
     match value.get("schema").and_then(Value::as_u64) {
         None => return bad("no `schema` number"),
         Some(1) => {}
-        Some(other) => return Content::Park(format!("{kind} of schema {other}; this version knows 1")),
+        Some(2) if kind == request::KIND => {}
+        Some(other) => {
+            return Content::Park(format!("{kind} of schema {other} is not known to this version"));
+        }
     }
     match kind {
         request::KIND => Content::Candidates(vec![request::read(value, body, rules)]),

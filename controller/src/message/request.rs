@@ -1,8 +1,9 @@
-//! Our own job request: `{"schema":1,"kind":"transcode.job","source":{"bucket":…,"key":…}}`.
+//! Our own job request: `{"schema":1,"kind":"transcode.job","source":{"bucket":…,"key":…}}`. With a `clip` or an
+//! `overlay` it is of schema 2, which a controller that does not know these puts aside instead of refusing it (S15).
 
 use serde::Deserialize;
 use serde_json::Value;
-use transcode_config::contract::Source;
+use transcode_config::contract::{Clip, Edit, Overlay, SPEC_WITH_EDIT, Source};
 
 use super::{
     Rules,
@@ -20,13 +21,16 @@ const MAX_IDEMPOTENCY_BYTES: usize = 256;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct JobRequest {
-    #[serde(rename = "schema")]
-    _schema: u32,
+    schema: u32,
     #[serde(rename = "kind")]
     _kind: String,
     source: RequestSource,
     #[serde(default)]
     profile: Option<String>,
+    #[serde(default)]
+    clip: Option<Clip>,
+    #[serde(default)]
+    overlay: Option<Overlay>,
     #[serde(default)]
     idempotency_key: Option<String>,
 }
@@ -43,15 +47,23 @@ struct RequestSource {
 /// Reads the request. Without an idempotency key it is named by what it asks for: sent twice it is one job, also when
 /// an object without versions was replaced in between.
 pub(super) fn read(value: &Value, body: &str, rules: &Rules) -> Candidate {
-    let JobRequest { source, profile, idempotency_key, .. } = match serde_json::from_value(value.clone()) {
-        Ok(request) => request,
-        Err(error) => return malformed(body, &format!("not a job request: {error}")),
-    };
+    let JobRequest { schema, source, profile, clip, overlay, idempotency_key, .. } =
+        match serde_json::from_value(value.clone()) {
+            Ok(request) => request,
+            Err(error) => return malformed(body, &format!("not a job request: {error}")),
+        };
     let bad_key = |key: &String| key.is_empty() || key.len() > MAX_IDEMPOTENCY_BYTES;
     if idempotency_key.as_ref().is_some_and(bad_key) {
         return malformed(body, "`idempotency_key` must have 1–256 bytes");
     }
+    let edit = Edit { clip, overlay };
+    if !edit.is_none() && schema < SPEC_WITH_EDIT {
+        return malformed(
+            body,
+            "`clip` and `overlay` need `schema` 2: a controller that does not know them must not run the job",
+        );
+    }
     let RequestSource { bucket, key, version_id } = source;
     let source = Source { bucket, key, version_id, etag: None, size: None, sequencer: None };
-    Candidate::of(Asked { source, profile, idempotency_key }, rules)
+    Candidate::of(Asked { source, profile, edit, idempotency_key }, rules)
 }

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 use serde_json::Value;
-use transcode_config::contract::{Failure, FailureCode, JobKey, Source};
+use transcode_config::contract::{Edit, Failure, FailureCode, JobKey, Source};
 
 use super::{
     Content, MAX_RECORDS, Rules,
@@ -36,7 +36,10 @@ impl Created {
             size: self.size,
             sequencer: present(self.sequencer),
         };
-        Some(Candidate::of(Asked { source, profile: None, idempotency_key: None }, rules))
+        Some(Candidate::of(
+            Asked { source, profile: None, edit: Edit::default(), idempotency_key: None },
+            rules,
+        ))
     }
 }
 

@@ -3,8 +3,9 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use transcode_config::{
-    contract::{Dead, Failure, FailureCode, JobKey},
+    contract::{Dead, Failure, FailureCode, JobKey, SCHEMA, SPEC_WITH_EDIT, decode},
     ladder::Profile,
+    settings::OverlaySettings,
 };
 
 use super::*;
@@ -21,12 +22,20 @@ fn profile(name: &str) -> Profile {
     .unwrap()
 }
 
+fn source(bucket: &str, prefix: &str, profile: Option<&str>) -> SourceSettings {
+    let (bucket, prefix, profile) = (bucket.into(), prefix.into(), profile.map(str::to_owned));
+    SourceSettings { bucket, prefix, profile, overlays: vec![] }
+}
+
 fn rules() -> Rules {
     Rules {
         sources: vec![
-            ("uploads".into(), String::new(), None),
-            ("uploads".into(), "films/".into(), Some("film".into())),
-            ("strange".into(), String::new(), Some("absent".into())),
+            source("uploads", "", None),
+            SourceSettings {
+                overlays: vec![OverlaySettings { bucket: "brand".into(), prefix: "marks/".into() }],
+                ..source("uploads", "films/", Some("film"))
+            },
+            source("strange", "", Some("absent")),
         ],
         profiles: ["standard", "film"].into_iter().map(|name| (name.into(), profile(name))).collect(),
         default_profile: "standard".into(),
@@ -186,7 +195,7 @@ fn unknown_versions_are_parked() {
     for body in [
         event(&[record("b.mp4", 5), future]),
         bridge("a").replacen("\"version\":\"0\"", "\"version\":\"1\"", 2),
-        json!({"schema": 2, "kind": "transcode.job", "anything": []}).to_string(),
+        json!({"schema": 3, "kind": "transcode.job", "anything": []}).to_string(),
         json!({"schema": 9, "kind": "transcode.dead-letter"}).to_string(),
         json!({"schema": 1, "kind": "transcode.batch"}).to_string(),
     ] {
@@ -217,6 +226,51 @@ fn job_requests() {
         (json!({"source": {"bucket": "uploads"}}), FailureCode::MalformedMessage),
         (json!({"source": {"bucket": "strange", "key": "a"}}), FailureCode::UnknownProfile),
         (json!({"schema": "1"}), FailureCode::MalformedMessage),
+    ] {
+        assert_eq!(refusal(&body(extra.clone())), code, "{extra}");
+    }
+}
+
+#[test]
+fn requests_for_a_part_and_an_overlay() {
+    let body = |extra: Value| {
+        let mut body = json!({"schema": 2, "kind": "transcode.job", "source": {"bucket": "uploads", "key": "films/a.mp4"}});
+        body.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        body.to_string()
+    };
+    let plain = run(&body(json!({})));
+    assert_eq!(plain.schema, SCHEMA, "what the version before can do is left to it");
+    assert!(!serde_json::to_string(plain.as_ref()).unwrap().contains("edit"), "and looks as it always did");
+    let clip = run(&body(json!({"clip": {"start_ms": 1500, "end_ms": 4000}})));
+    let other = run(&body(json!({"clip": {"start_ms": 1501, "end_ms": 4000}})));
+    let marked = run(&body(
+        json!({"overlay": {"bucket": "brand", "key": "marks/a.png", "place": {"position": "center"}}}),
+    ));
+    let jobs = [&plain, &clip, &other, &marked];
+    for (number, one) in jobs.iter().enumerate() {
+        for two in jobs.iter().skip(number + 1) {
+            assert_ne!(one.job, two.job);
+            assert_ne!(one.output.prefix, two.output.prefix, "one would be published over the other");
+        }
+    }
+    for edited in [&clip, &marked] {
+        assert_eq!(edited.schema, SPEC_WITH_EDIT);
+        assert!(edited.output.prefix.starts_with("v/films/a.mp4/~edit-"), "{}", edited.output.prefix);
+        let bytes = serde_json::to_vec(edited.as_ref()).unwrap();
+        assert_eq!(&decode::<JobSpec>(&bytes).unwrap(), edited.as_ref());
+    }
+    let overlay = |bucket, key| json!({"overlay": {"bucket": bucket, "key": key}});
+    for (extra, code) in [
+        (overlay("brand", "other/a.png"), FailureCode::OverlayNotAllowed),
+        (overlay("uploads", "marks/a.png"), FailureCode::OverlayNotAllowed),
+        (overlay("brand", ""), FailureCode::MalformedMessage),
+        (json!({"clip": {"start_ms": 2, "end_ms": 1}}), FailureCode::MalformedMessage),
+        (json!({"clip": {"start": 2}}), FailureCode::MalformedMessage),
+        (json!({"schema": 1, "clip": {"start_ms": 2}}), FailureCode::MalformedMessage),
+        (
+            json!({"source": {"bucket": "uploads", "key": "a.mp4"}, "overlay": {"bucket": "brand", "key": "marks/a.png"}}),
+            FailureCode::OverlayNotAllowed,
+        ),
     ] {
         assert_eq!(refusal(&body(extra.clone())), code, "{extra}");
     }

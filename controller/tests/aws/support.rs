@@ -6,7 +6,7 @@ use tempfile::TempDir;
 use transcode_config::{
     Settings,
     contract::{
-        Attempt, Capacity, Dead, Failure, FailureCode, Intent, JobKey, JobSpec, Outcome, OutputTarget,
+        Attempt, Capacity, Dead, Edit, Failure, FailureCode, Intent, JobKey, JobSpec, Outcome, OutputTarget,
         SCHEMA, Source, Terminal, Variant,
     },
     ladder::Profile,
@@ -116,6 +116,7 @@ pub(crate) fn spec(job: &JobKey) -> JobSpec {
             sequencer: None,
         },
         profile: Profile::built_in("standard").unwrap(),
+        edit: Edit::default(),
         output: OutputTarget { bucket: "videos".into(), prefix: "videos/cat.mp4/".into() },
         max_run_seconds: 60,
         max_source_bytes: 1 << 30,

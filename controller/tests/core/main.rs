@@ -13,6 +13,7 @@ use transcode_config::{
     },
     ladder::Profile,
     load::from_text,
+    settings::SourceSettings,
 };
 use transcode_controller::{
     action::Action,
@@ -58,7 +59,12 @@ impl World {
         let profile: Profile =
             toml::from_str(include_str!("../../../config/profiles/standard.toml")).unwrap();
         let rules = Rules {
-            sources: vec![("uploads".into(), String::new(), None)],
+            sources: vec![SourceSettings {
+                bucket: "uploads".into(),
+                prefix: String::new(),
+                profile: None,
+                overlays: vec![],
+            }],
             profiles: BTreeMap::from([("standard".into(), profile)]),
             default_profile: "standard".into(),
             output_bucket: "videos".into(),

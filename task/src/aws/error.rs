@@ -70,6 +70,8 @@ impl fmt::Display for AwsError {
 pub enum At {
     /// The uploaded object.
     Source,
+    /// The picture to lay over it.
+    Overlay,
     /// The production bucket.
     Output,
     /// The state bucket.
@@ -97,6 +99,9 @@ impl AwsError {
             (At::Source, Class::Archived) => F::SourceArchived,
             // What S3 says when the object is encrypted with a key that only the uploader has.
             (At::Source, Class::Rejected) if self.status == Some(400) => F::SourceDenied,
+            (At::Overlay, Class::NotFound | Class::NoBucket | Class::Archived) => F::OverlayMissing,
+            (At::Overlay, Class::Denied) => F::OverlayDenied,
+            (At::Overlay, Class::Rejected) if self.status == Some(400) => F::OverlayDenied,
             (At::Output | At::State, Class::Denied) => F::OutputDenied,
             (At::Output | At::State, Class::NoBucket) => F::ConfigInvalid,
             (_, Class::Stopped) => F::Interrupted,
@@ -223,6 +228,7 @@ mod tests {
     fn the_same_refusal_is_reported_to_whom_it_concerns() {
         let denied = AwsError { class: Class::Denied, status: Some(403), code: None, message: "no".into() };
         assert_eq!(denied.failure(At::Source).code, FailureCode::SourceDenied);
+        assert_eq!(denied.failure(At::Overlay).code, FailureCode::OverlayDenied);
         assert_eq!(denied.failure(At::Output).code, FailureCode::OutputDenied);
         assert_eq!(denied.failure(At::State).code, FailureCode::OutputDenied);
         let gone = AwsError { class: Class::Transient, ..denied };

@@ -90,6 +90,8 @@ async fn transcode(request: &Request, stop: &Stop) -> Result<Package, Failure> {
         output: &made,
         folder: &version,
         profile: &profile,
+        clip: None,
+        overlay: None,
         source_name: name,
     };
     let package = make(&job, &tools, stop).await?;

@@ -3,6 +3,7 @@
 mod digest;
 mod ending;
 mod heartbeat;
+mod overlay;
 #[cfg(test)]
 #[allow(dead_code, reason = "shared with the tests of the whole program, which use all of it")]
 #[path = "../../tests/job/proxy.rs"]
@@ -32,7 +33,7 @@ use self::{
 };
 use crate::{
     aws::{At, Clients, MetricName, Metrics, task_arn},
-    media::{MediaJob, Package},
+    media::{MediaJob, Package, overlay::OverlayFile},
     process::Tools,
     sandbox::{SandboxLevel, SandboxPolicy},
 };
@@ -132,8 +133,14 @@ impl Run {
         let tools = Tools::find(self.settings.sandbox)?;
         let work = self.make_work_folder()?;
         self.download(&order.spec, &work).await?;
+        let overlay = match &order.spec.edit.overlay {
+            Some(overlay) => {
+                Some(overlay::fetch(&self.clients.objects, overlay, &work, self.stop.token()).await?)
+            }
+            None => None,
+        };
         let folder = format!("{}{}", order.spec.output.prefix, Layout::of(&me.job).folder(me.attempt));
-        let package = self.transcode(&order.spec, &tools, &work, &folder).await?;
+        let package = self.transcode(&order.spec, &tools, &work, overlay.as_deref(), &folder).await?;
         let succeeded = self.publish(&order.spec, &package, &work, folder, tools.level()).await?;
         self.register(succeeded).await
     }
@@ -170,6 +177,7 @@ impl Run {
         spec: &JobSpec,
         tools: &Tools,
         work: &Path,
+        overlay: Option<&Path>,
         folder: &str,
     ) -> Result<Package, End> {
         let began = Instant::now();
@@ -182,6 +190,13 @@ impl Run {
             output: &work.join("output"),
             folder: &Layout::of(&me.job).folder(me.attempt),
             profile: &spec.profile,
+            clip: spec.edit.clip,
+            overlay: spec
+                .edit
+                .overlay
+                .as_ref()
+                .zip(overlay)
+                .map(|(overlay, file)| OverlayFile { file, place: overlay.place }),
             source_name: spec.source.key.rsplit('/').next().unwrap_or_default(),
         };
         let uploads = self.uploads.insert(uploads);

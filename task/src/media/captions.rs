@@ -41,11 +41,11 @@ pub struct Captions {
 /// Name of the whole track in its folder.
 pub const WHOLE: &str = "whole.vtt";
 
-/// Makes a rendition of each text track. One that cannot be read is left out with a warning: a job does not fail for it.
+/// Makes a rendition of each text track, of the `seconds` from `begin` on. One that cannot be read is left out with a warning: a job does not fail for it.
 pub(super) async fn make(
     context: &Context<'_>,
     source: &mut SourceInfo,
-    seconds: f64,
+    (begin, seconds): (f64, f64),
     package: &mut Folder,
 ) -> Result<Vec<Captions>, Failure> {
     let work = context.job.work.join("text");
@@ -57,7 +57,10 @@ pub(super) async fn make(
             source.skipped.push(Skipped { index: stream.index, what, why });
         };
         let cues = match extract(context, &stream, &work).await {
-            Ok(text) => text::parse(&text, round_to_u64(seconds * 1000.0)),
+            Ok(text) => {
+                let cues = text::parse(&text, round_to_u64((begin + seconds) * 1000.0));
+                text::from(cues, round_to_u64(begin * 1000.0))
+            }
             Err(failure) if failure.code == FailureCode::EncodeFailed => {
                 tracing::warn!(stream = stream.index, %failure, "a subtitle track cannot be read");
                 skip("its text cannot be read");

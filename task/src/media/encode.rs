@@ -47,7 +47,7 @@ pub(super) async fn encode(
         tool: Tool::Ffmpeg,
         args: plan::arguments(plan, context.job.input),
         input: Some(context.job.input.to_owned()),
-        extra_inputs: Vec::new(),
+        extra_inputs: context.job.overlay.iter().map(|overlay| overlay.file.to_owned()).collect(),
         output_dir: Some(work.clone()),
         limits: limits(plan),
     };
@@ -162,10 +162,12 @@ fn limits(plan: &Plan) -> Limits {
     let audio: u64 = plan.audio.iter().map(|audio| audio.bps + 64_000).sum();
     let expected = round_to_u64(plan.seconds * float(video + audio) / 8.0);
     let allowed = expected * 2 + (64 << 20);
-    let seconds = round_to_u64(plan.seconds);
+    // What is in front of a clip is decoded too, and while it is, nothing comes out.
+    let seconds = round_to_u64(plan.seconds + plan.lead);
+    let silent = Duration::from_secs(round_to_u64(plan.lead));
     Limits {
         wall: Duration::from_secs(1800 + seconds * 60),
-        stall: STALL,
+        stall: STALL + silent,
         cpu_seconds: 7200 + seconds * 240,
         memory_bytes: MEMORY,
         file_bytes: allowed,

@@ -10,7 +10,7 @@ use transcode_config::contract::Failure;
 
 use super::{
     Context,
-    plan::{AudioPlan, Plan, audio_file, local, mix},
+    plan::{AudioPlan, Plan, audio_file, local, mix, samples, seek},
     verify::Check,
 };
 use crate::process::{Invocation, Limits, Tool, input_flags};
@@ -65,11 +65,17 @@ pub(super) async fn correct(
     share: (f32, f32),
 ) -> Result<(), Failure> {
     let Some(target) = context.job.profile.audio.loudness_lufs else { return Ok(()) };
+    let flags: Vec<String> = input_flags().into_iter().chain(seek(plan)).collect();
     let mut at = share.0;
     let step = (share.1 - share.0) / f32::from(u16::try_from(plan.audio.len().max(1)).unwrap_or(u16::MAX));
     for audio in &mut plan.audio {
-        let graph = format!("[0:{}]{},ebur128=peak=true:framelog=verbose[o]", audio.stream.index, mix(audio));
-        let measured = measure(context, context.job.input, &input_flags(), &graph).await?;
+        let graph = format!(
+            "[0:{}]{}{},ebur128=peak=true:framelog=verbose[o]",
+            audio.stream.index,
+            mix(audio),
+            samples(audio)
+        );
+        let measured = measure(context, context.job.input, &flags, &graph).await?;
         audio.loudness = measured;
         audio.gain = measured.and_then(|measured| gain(measured, target));
         tracing::info!(track = audio.name, ?measured, gain = ?audio.gain, "loudness");

@@ -21,6 +21,9 @@ pub const METADATA: &str = "entry/metadata.json";
 /// What was made, for logs and screens.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Summary {
+    /// Where in the source the result begins, in seconds, where it is a part of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub begins_at: Option<f64>,
     /// Duration of the result in seconds.
     pub seconds: f64,
     /// The rungs, lowest first.
@@ -109,6 +112,7 @@ pub fn summary(
     let warnings =
         skipped.map(|one| format!("stream {}, {}, was left out: {}", one.index, one.what, one.why));
     Summary {
+        begins_at: (plan.begin > 0.0).then_some(plan.begin),
         seconds: plan.seconds,
         video: video.collect(),
         audio: audio.collect(),

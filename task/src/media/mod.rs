@@ -13,6 +13,7 @@ pub mod encode;
 pub mod ladder;
 pub mod loudness;
 pub mod metadata;
+pub mod overlay;
 pub mod package;
 pub mod per_title;
 pub mod plan;
@@ -30,7 +31,7 @@ use std::path::{Path, PathBuf};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::sync::CancellationToken;
 use transcode_config::{
-    contract::{Failure, FailureCode, Stage},
+    contract::{Clip, Failure, FailureCode, Stage},
     ladder::Profile,
 };
 
@@ -41,6 +42,7 @@ use crate::process::Tools;
 use captions::Captions;
 use encode::Tracks;
 use metadata::METADATA;
+use overlay::OverlayFile;
 use package::{dash, folder::Folder, hls, images, progressive};
 use plan::Plan;
 use verify::{Check, MANIFEST, MASTER};
@@ -58,6 +60,10 @@ pub struct MediaJob<'a> {
     pub folder: &'a str,
     /// The profile.
     pub profile: &'a Profile,
+    /// The part of the source that is used; none uses all of it.
+    pub clip: Option<Clip>,
+    /// A picture to lay over the video.
+    pub overlay: Option<OverlayFile<'a>>,
     /// What the source is called. For messages only; it never becomes an argument or a path.
     pub source_name: &'a str,
 }
@@ -142,6 +148,15 @@ pub async fn make(
     context.reached(0.0);
     let (mut source, timeline) = source::examine(&context).await?;
     let mut plan = plan::make(&source, &timeline, job.profile)?;
+    if let (Some(video), Some(overlay)) = (&mut plan.video, overlay::examine(&context).await?) {
+        let why = "an overlay is laid over standard range only";
+        let left_out = video.lay_over(overlay).into_iter();
+        source.skipped.extend(left_out.map(|rung| probe::Skipped {
+            index: video.stream.index,
+            what: format!("rung {rung}"),
+            why,
+        }));
+    }
     if plan.video.as_ref().is_some_and(|video| video.tone_map) {
         source::can_tone_map(&context).await?;
     }
@@ -158,7 +173,7 @@ pub async fn make(
     }
     let together = progressive::make(&context, &plan, &mut package).await?;
     context.reached(PICTURED);
-    let captions = captions::make(&context, &mut source, plan.seconds, &mut package).await?;
+    let captions = captions::make(&context, &mut source, (plan.begin, plan.seconds), &mut package).await?;
     let summary = metadata::summary(&source, &plan, &tracks, &captions, together);
     write_texts(job, &plan, &tracks, &captions, &mut package)?;
     package.write(METADATA, &metadata::document(&source, &summary))?;

@@ -1,7 +1,10 @@
 use std::path::Path;
 
 use serde_json::json;
-use transcode_config::{contract::FailureCode, ladder::Profile};
+use transcode_config::{
+    contract::{Clip, FailureCode},
+    ladder::Profile,
+};
 
 use super::*;
 use crate::media::{probe, scan::Scan};
@@ -116,4 +119,22 @@ fn two_tracks_of_one_language_have_different_names_and_one_is_the_default() {
     let plan = planned((info, scan)).unwrap();
     let names: Vec<_> = plan.audio.iter().map(|audio| (audio.name.as_str(), audio.default)).collect();
     assert_eq!(names, [("main", true), ("main-2", false)]);
+}
+
+#[test]
+fn a_clip_is_trimmed_the_same_in_every_rendition_of_a_track_and_its_samples_lie_inside() {
+    let (mut info, scan) = source(750, 1406, &[]);
+    let clip = Clip { start_ms: 22_520, end_ms: Some(24_600) };
+    let timeline = timeline::lay_out(&mut info, &scan).unwrap().clipped(clip).unwrap();
+    let mut profile = Profile::built_in("standard").unwrap();
+    profile.audio.surround_bps = Some(256_000);
+    let plan = make(&info, &timeline, &profile).unwrap();
+    assert!(plan.seek().is_some_and(|at| (at - 17.52).abs() < 1e-9), "{:?}", plan.seek());
+    assert_eq!(plan.audio.iter().map(|sound| sound.channels).collect::<Vec<_>>(), [STEREO, SURROUND]);
+    let whole = argv(&plan);
+    assert_eq!(whole.matches(",atrim=start_sample=240000:end_sample=339840,").count(), 2, "{whole}");
+    let sample = sample_arguments(&plan, Path::new("x"), 1.0);
+    let seek: Vec<_> =
+        sample.windows(2).filter(|pair| pair[0] == "-ss").map(|pair| pair[1].clone()).collect();
+    assert_eq!(seek, ["23.520000"]);
 }

@@ -45,12 +45,16 @@ pub(super) async fn examine(context: &Context<'_>) -> Result<(SourceInfo, Timeli
     // Early, before hours of packets are read; what the header claims may be wrong, so with room.
     // Some containers count from 0 and not from where the media begins.
     let claimed = info.duration.map(|duration| duration.min(duration - info.start));
+    let claimed = claimed.filter(|_| context.job.clip.is_none());
     if let Some(claimed) = claimed.filter(|&claimed| claimed > 1.5 * Duration::from_secs(limit).as_secs_f64())
     {
         return Err(too_long(claimed, context.job.profile));
     }
     let scan = packets(context).await?;
-    let timeline = timeline::lay_out(&mut info, &scan)?;
+    let mut timeline = timeline::lay_out(&mut info, &scan)?;
+    if let Some(clip) = context.job.clip {
+        timeline = timeline.clipped(clip)?;
+    }
     Ok((info, timeline))
 }
 

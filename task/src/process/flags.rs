@@ -58,6 +58,21 @@ pub fn input_flags() -> Vec<String> {
     ]
 }
 
+/// The largest overlay: 4096 × 4096.
+pub const MAX_OVERLAY_PIXELS: u64 = 4096 * 4096;
+
+/// The same for a picture that is laid over the video: one of three kinds, and not large.
+pub fn overlay_flags() -> Vec<String> {
+    vec![
+        "-protocol_whitelist".into(),
+        "file".into(),
+        "-format_whitelist".into(),
+        "png_pipe,jpeg_pipe,webp_pipe".into(),
+        "-max_pixels".into(),
+        MAX_OVERLAY_PIXELS.to_string(),
+    ]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -28,7 +28,7 @@ mod watch;
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 pub use self::{
-    flags::{ACCEPTED_FORMATS, MAX_PIXELS, input_flags},
+    flags::{ACCEPTED_FORMATS, MAX_OVERLAY_PIXELS, MAX_PIXELS, input_flags, overlay_flags},
     tools::{ENV_FFMPEG, ENV_FFPROBE, Tools},
 };
 

@@ -3,6 +3,7 @@
 //! | file | promises |
 //! |---|---|
 //! | `alone.rs` | the program on files, without AWS |
+//! | `edit.rs` | a part of the source, an overlay: fetched, and refused by name |
 //! | `host.rs` | what is around the task may be silent: metadata endpoint, CloudWatch |
 //! | `start.rs` | S8: when a task does no work |
 //! | `publish.rs` | S3, S4, S12, S16: what a success leaves |
@@ -13,6 +14,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod alone;
+mod edit;
 mod host;
 mod proxy;
 mod publish;

@@ -11,7 +11,7 @@ use aws_sdk_s3::{error::ProvideErrorMetadata, primitives::ByteStream};
 use tokio::process::{Child, Command};
 use transcode_config::{
     contract::{
-        Attempt, Capacity, Document, ENV_ATTEMPT, ENV_JOB, ENV_METRICS_NAMESPACE, ENV_STATE_BUCKET,
+        Attempt, Capacity, Document, ENV_ATTEMPT, ENV_JOB, ENV_METRICS_NAMESPACE, ENV_STATE_BUCKET, Edit,
         Heartbeat, Intent, JobKey, JobSpec, Layout, OutputTarget, SCHEMA, Source, Terminal, Variant, decode,
         encode,
     },
@@ -133,6 +133,7 @@ impl World {
                 sequencer: None,
             },
             profile: Profile::parse("tiny", TINY).unwrap(),
+            edit: Edit::default(),
             output: OutputTarget { bucket: outputs.clone(), prefix: "videos/in/a clip+.mp4/".into() },
             max_run_seconds: 600,
             max_source_bytes: 1 << 30,

@@ -3,9 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use transcode_config::ladder::{PerTitleSettings, Profile, ProgressiveSettings};
+use transcode_config::{
+    contract::Clip,
+    ladder::{PerTitleSettings, Profile, ProgressiveSettings},
+};
 
-use crate::support::{Run, ffmpeg, quick, run};
+use crate::support::{Run, ffmpeg, quick, run, run_edited};
 
 fn per_title() -> Profile {
     let settings = PerTitleSettings { samples: 2, sample_seconds: 1, ..PerTitleSettings::default() };
@@ -65,5 +68,20 @@ async fn a_hard_title_keeps_the_profiles_ladder() {
         assert_eq!(rung["average_bps"], planned.average_bps, "{told}");
         assert_eq!(rung["max_bps"], planned.max_bps, "{told}");
         assert!(rung["need"]["average_bps"].as_u64().unwrap() > planned.max_bps, "{told}");
+    }
+}
+
+#[tokio::test]
+async fn a_clip_gets_the_rates_of_what_is_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    // Three seconds of noise, two of bars, five of noise.
+    let graph = "smptehdbars=s=320x180:r=25,noise=alls=80:allf=t:enable='lt(t,3)+gte(t,5)'";
+    let source = made(folder.path(), "both.mp4", graph);
+    let clip = Clip { start_ms: 3000, end_ms: Some(5000) };
+    let told = told(&run_edited(&source, &per_title(), Some(clip), None).await);
+    let rungs = told["rungs"].as_array().unwrap();
+    assert_eq!(rungs.len(), 2, "{told}");
+    for rung in rungs {
+        assert!(rung["need"]["average_bps"].as_u64().unwrap() < 100_000, "{told}");
     }
 }

@@ -8,9 +8,12 @@ use std::{
 use tempfile::TempDir;
 use tokio::sync::mpsc::unbounded_channel;
 use tokio_util::sync::CancellationToken;
-use transcode_config::{contract::Failure, ladder::Profile};
+use transcode_config::{
+    contract::{Clip, Failure},
+    ladder::Profile,
+};
 use transcode_task::{
-    media::{self, Event, MediaJob, Package},
+    media::{self, Event, MediaJob, Package, overlay::OverlayFile},
     process::Tools,
     sandbox::SandboxPolicy,
 };
@@ -121,13 +124,31 @@ impl Run {
 }
 
 pub(crate) async fn run(input: &Path, profile: &Profile) -> Run {
+    run_edited(input, profile, None, None).await
+}
+
+/// With a clip and an overlay.
+pub(crate) async fn run_edited(
+    input: &Path,
+    profile: &Profile,
+    clip: Option<Clip>,
+    overlay: Option<OverlayFile<'_>>,
+) -> Run {
     let folder = tempfile::tempdir().unwrap();
     let (work, output) = (folder.path().join("work"), folder.path().join("output"));
     std::fs::create_dir(&work).unwrap();
     std::fs::create_dir(&output).unwrap();
     let tools = Tools::find(SandboxPolicy::Prefer).unwrap();
-    let job =
-        MediaJob { input, work: &work, output: &output, folder: "v-test-1/", profile, source_name: "test" };
+    let job = MediaJob {
+        input,
+        work: &work,
+        output: &output,
+        folder: "v-test-1/",
+        profile,
+        clip,
+        overlay,
+        source_name: "test",
+    };
     let (sender, mut inbox) = unbounded_channel();
     let result = media::make(&job, &tools, &sender, &CancellationToken::new()).await;
     drop(sender);

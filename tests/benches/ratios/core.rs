@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use figment::providers::Env;
 use serde_json::json;
-use transcode_config::{ladder::Profile, load::from_text};
+use transcode_config::{ladder::Profile, load::from_text, settings::SourceSettings};
 use transcode_controller::{
     action::Action,
     clock::{Ms, Now},
@@ -47,7 +47,12 @@ impl Fleet {
         let settings = from_text(SETTINGS, Env::prefixed("NONE_")).expect("the settings are valid");
         let profile = Profile::built_in("standard").expect("it is built in");
         let rules = Rules {
-            sources: vec![("uploads".into(), String::new(), None)],
+            sources: vec![SourceSettings {
+                bucket: "uploads".into(),
+                prefix: String::new(),
+                profile: None,
+                overlays: Vec::new(),
+            }],
             profiles: BTreeMap::from([("standard".into(), profile)]),
             default_profile: "standard".into(),
             output_bucket: "videos".into(),

@@ -71,6 +71,8 @@ fn make(profile: &Profile) {
         output: &output,
         folder: "v-bench-1/",
         profile,
+        clip: None,
+        overlay: None,
         source_name: "bench",
     };
     let (events, _inbox) = unbounded_channel();

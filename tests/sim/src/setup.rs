@@ -6,6 +6,7 @@ use serde_json::json;
 use transcode_config::{
     contract::{Capacity, FailureCode, Variant},
     ladder::Profile,
+    settings::SourceSettings,
 };
 use transcode_controller::{clock::Ms, message::Rules, policy::Policy};
 
@@ -362,7 +363,12 @@ fn rules(policy: &Policy) -> Rules {
         "rung": [], "audio": {"bps": 128_000}, "max_duration_seconds": 3600,
     }));
     Rules {
-        sources: vec![("uploads".into(), String::new(), None)],
+        sources: vec![SourceSettings {
+            bucket: "uploads".into(),
+            prefix: String::new(),
+            profile: None,
+            overlays: vec![],
+        }],
         profiles: profile.into_iter().map(|profile| ("standard".to_owned(), profile)).collect(),
         default_profile: "standard".into(),
         output_bucket: "videos".into(),

@@ -46,6 +46,12 @@ pub fn parse(text: &str, end: u64) -> Vec<Cue> {
     cues
 }
 
+/// What is shown from `begin` on, in milliseconds, on a clock that begins there.
+pub fn from(cues: Vec<Cue>, begin: u64) -> Vec<Cue> {
+    let seen = cues.into_iter().filter(|cue| cue.end > begin);
+    seen.map(|cue| Cue { start: cue.start.saturating_sub(begin), end: cue.end - begin, ..cue }).collect()
+}
+
 /// `hh:mm:ss.mmm` or `mm:ss.mmm`, with settings behind it.
 fn time(text: &str) -> Option<u64> {
     let mut parts = text.split_whitespace().next()?.rsplit(':');

@@ -35,7 +35,7 @@ const WHOLE: f64 = 0.75;
 /// What was measured and decided. Goes into `metadata.json`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PerTitle {
-    /// Where the samples begin, in seconds.
+    /// Where the samples begin, in seconds of the result.
     pub samples: Vec<f64>,
     /// How long each is, in seconds.
     pub sample_seconds: f64,
@@ -85,8 +85,9 @@ fn sample_of(plan: &Plan, video: &VideoPlan, settings: &PerTitleSettings, profil
     let groups = u64::from((settings.sample_seconds / profile.gop_seconds.max(1)).max(1));
     let frames = (groups * u64::from(video.gop_frames)).min(video.frames);
     let renditions = video.standard_range().cloned().collect();
-    let video = VideoPlan { frames, hdr: None, renditions, ..video.clone() };
+    let video = VideoPlan { lead_frames: 0, frames, hdr: None, renditions, ..video.clone() };
     Plan {
+        lead: 0.0,
         seconds: video.rate.seconds_of(frames),
         video: Some(video),
         audio: Vec::new(),
@@ -131,7 +132,7 @@ async fn encode(context: &Context<'_>, sample: &Plan, at: f64, work: &Path) -> R
         tool: Tool::Ffmpeg,
         args: plan::sample_arguments(sample, context.job.input, at),
         input: Some(context.job.input.to_owned()),
-        extra_inputs: Vec::new(),
+        extra_inputs: context.job.overlay.iter().map(|overlay| overlay.file.to_owned()).collect(),
         output_dir: Some(work.to_owned()),
         limits: Limits {
             wall: WALL,

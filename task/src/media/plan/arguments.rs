@@ -10,7 +10,7 @@ use transcode_config::ladder::VideoCodec;
 use super::{AudioPlan, Plan, VideoPlan, filters};
 use crate::{
     media::{ladder::Rendition, range::Range},
-    process::input_flags,
+    process::{input_flags, overlay_flags},
 };
 
 /// File that ffmpeg writes rung `number` to, in its output folder.
@@ -38,7 +38,7 @@ pub fn arguments(plan: &Plan, input: &Path) -> Vec<OsString> {
     args.0
 }
 
-/// The same for a sample of the picture that begins `at` seconds: every rung at its quality, whatever rate that needs.
+/// The same for a sample of the picture that begins `at` seconds after the result does: every rung at its quality, whatever rate that needs.
 pub fn sample_arguments(plan: &Plan, input: &Path, at: f64) -> Vec<OsString> {
     let mut args = head(plan, input, Some(at));
     if let Some(video) = &plan.video {
@@ -60,11 +60,15 @@ fn head(plan: &Plan, input: &Path, at: Option<f64>) -> Args {
     if plan.video.is_some() {
         args.add("-noautorotate -reinit_filter:v 0");
     }
-    if let Some(at) = at {
-        args.add(&format!("-ss {at:.6}"));
-    }
+    let from = at.map_or_else(|| plan.seek(), |at| Some(plan.begin + at));
+    args.0.extend(from_here(from).into_iter().map(OsString::from));
     args.word("-i");
     args.word(&local(input));
+    if let Some(overlay) = plan.video.iter().find_map(|video| video.overlay.as_ref()) {
+        args.0.extend(overlay_flags().into_iter().map(OsString::from));
+        args.word("-i");
+        args.word(&local(&overlay.file));
+    }
     args.word("-filter_complex");
     args.word(&filters::graph(plan));
     args
@@ -77,6 +81,15 @@ enum Cap {
     Rung,
     /// Nothing. With a fixed number of threads, on which an encoder's decisions depend.
     None,
+}
+
+/// What stands before the source's `-i` where reading does not begin with its beginning.
+pub fn seek(plan: &Plan) -> Vec<String> {
+    from_here(plan.seek())
+}
+
+fn from_here(at: Option<f64>) -> Vec<String> {
+    at.map_or(Vec::new(), |at| vec!["-ss".into(), format!("{at:.6}")])
 }
 
 /// `file:` in front, so that no character of a path is read as a protocol or an option.

@@ -5,7 +5,12 @@
 use std::fmt::Write;
 
 use super::{AudioPlan, Plan, SAMPLE_RATE, SURROUND, VideoPlan};
-use crate::media::{loudness, probe::VideoStream, range::Range};
+use crate::media::{
+    loudness,
+    overlay::{Overlay, Spot},
+    probe::VideoStream,
+    range::Range,
+};
 
 /// The whole graph. Its outputs are `[v0]…` for the rungs and `[a0]…` for the sound renditions.
 pub(super) fn graph(plan: &Plan) -> String {
@@ -24,11 +29,11 @@ fn video_chains(plan: &VideoPlan) -> Vec<String> {
     // `fps` starts at 0 whatever the first frame's time is; `tpad` and `trim` make the number of frames exact.
     let _ = write!(
         trunk,
-        "{}fps=fps={}:start_time=0:round=near,tpad=stop_mode=clone:stop={},trim=end_frame={},{}",
+        "{}fps=fps={}:start_time=0:round=near,tpad=stop_mode=clone:stop={},{},{}",
         turn.filters(),
         plan.rate,
         plan.pad_frames,
-        plan.frames,
+        frames(plan),
         branches(plan),
     );
     let rungs = plan.renditions.iter().enumerate().map(|(number, rung)| {
@@ -44,15 +49,70 @@ fn video_chains(plan: &VideoPlan) -> Vec<String> {
         format!(
             "[s{number}]{step}scale=w={}:h={}:flags=bicubic+accurate_rnd+full_chroma_int:in_color_matrix={from}:\
              out_color_matrix={to}:out_range=tv,format={format},setsar=1,setparams=range=tv:colorspace={}:\
-             color_primaries={}:color_trc={}[v{number}]",
+             color_primaries={}:color_trc={}{}",
             rung.width,
             rung.height,
             rung.range.matrix(),
             primaries(plan, rung.range),
             rung.range.transfer(),
+            overlay_on(plan, number),
         )
     });
-    std::iter::once(trunk).chain(rungs).collect()
+    std::iter::once(trunk)
+        .chain(rungs)
+        .chain(plan.overlay.as_ref().map(|overlay| over(plan, overlay)))
+        .collect()
+}
+
+/// The frames of the result, from 0.
+fn frames(plan: &VideoPlan) -> String {
+    match plan.lead_frames {
+        0 => format!("trim=end_frame={}", plan.frames),
+        // `setpts` makes the rate unknown. The second `fps` says it again; it may repeat the last frame.
+        lead => format!(
+            "trim=start_frame={lead}:end_frame={},setpts=PTS-STARTPTS,fps=fps={},trim=end_frame={}",
+            lead + plan.frames,
+            plan.rate,
+            plan.frames
+        ),
+    }
+}
+
+/// The end of a rung's chain: its output, or the overlay over it first.
+fn overlay_on(plan: &VideoPlan, number: usize) -> String {
+    let spot = plan.overlay.as_ref().zip(plan.renditions.get(number));
+    match spot.map(|(overlay, rung)| overlay.spot(rung.width, rung.height)) {
+        Some(Spot { x, y, .. }) => {
+            // The picture's one frame is repeated for as long as the video lasts.
+            format!(
+                "[p{number}];[p{number}][w{number}]overlay=x={x}:y={y}:eof_action=repeat:format=yuv420[v{number}]"
+            )
+        }
+        None => format!("[v{number}]"),
+    }
+}
+
+/// The overlay, made for each rung: `[w0]`…
+fn over(plan: &VideoPlan, overlay: &Overlay) -> String {
+    let mut chains = format!(
+        "[1:v:0]trim=end_frame=1,setpts=0,settb={}/{},format=rgba,colorchannelmixer=aa={:.2},split={}",
+        plan.rate.den,
+        plan.rate.num,
+        f64::from(overlay.place.opacity_percent) / 100.0,
+        plan.renditions.len(),
+    );
+    for number in 0..plan.renditions.len() {
+        let _ = write!(chains, "[o{number}]");
+    }
+    for (number, rung) in plan.renditions.iter().enumerate() {
+        let Spot { width, height, .. } = overlay.spot(rung.width, rung.height);
+        let _ = write!(
+            chains,
+            ";[o{number}]scale=w={width}:h={height}:flags=area+accurate_rnd+full_chroma_int:out_color_matrix=bt709:\
+             out_range=tv,format=yuva420p,setparams=range=tv:colorspace=bt709[w{number}]"
+        );
+    }
+    chains
 }
 
 /// From the trunk to one branch for each rung. Only those of standard range are tone-mapped.
@@ -119,13 +179,27 @@ pub(super) fn primaries(plan: &VideoPlan, range: Range) -> &'static str {
 
 fn audio_chain(number: usize, plan: &AudioPlan) -> String {
     format!(
-        "[0:{}]{}{},apad=pad_len={},atrim=end_sample={},aformat=sample_fmts=fltp[a{number}]",
+        "[0:{}]{}{}{},apad=pad_len={},atrim=end_sample={},aformat=sample_fmts=fltp[a{number}]",
         plan.stream.index,
         mix(plan),
+        if plan.lead_samples > 0 { samples(plan) } else { String::new() },
         plan.gain.map(loudness::filters).unwrap_or_default(),
         plan.pad_samples,
         plan.samples,
     )
+}
+
+/// What leaves only the samples of the result, from 0; with a comma in front.
+pub fn samples(plan: &AudioPlan) -> String {
+    match plan.lead_samples {
+        0 => format!(",atrim=end_sample={}", plan.samples),
+        // Padded first: the track may end before the clip begins.
+        lead => format!(
+            ",apad=pad_len={},atrim=start_sample={lead}:end_sample={},asetpts=PTS-STARTPTS",
+            plan.pad_samples,
+            lead + plan.samples
+        ),
+    }
 }
 
 /// Filters from a decoded track to the channels and the sample rate of the result, beginning at time 0.

@@ -10,12 +10,13 @@ use transcode_config::{
     ladder::{HdrSettings, Profile, VideoCodec},
 };
 
-pub use arguments::{arguments, audio_file, local, sample_arguments, video_file};
-pub use filters::mix;
+pub use arguments::{arguments, audio_file, local, sample_arguments, seek, video_file};
+pub use filters::{mix, samples};
 
 use super::{
     ladder::{self, Rendition},
     loudness::{Gain, Loudness},
+    overlay::Overlay,
     per_title::PerTitle,
     probe::{AudioStream, SourceInfo, VideoStream},
     range::Range,
@@ -33,6 +34,10 @@ pub const SURROUND: u32 = 6;
 const MOST_SPEAKERS: u32 = 8;
 /// Samples in an AAC frame.
 pub const AAC_FRAME: u32 = 1024;
+/// From here on it is quicker to seek than to decode what is not used, in seconds.
+const WORTH_SEEKING: f64 = 20.0;
+/// Where reading begins before the result does, in seconds.
+const RUN_UP: f64 = 5.0;
 /// Frames by which rounding at the end of a variable-rate stream may differ from what was computed.
 const SLACK_FRAMES: u64 = 2;
 /// The same for sound: 100 ms of samples.
@@ -41,6 +46,11 @@ const SLACK_SAMPLES: u64 = 4800;
 /// The plan of a job.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Plan {
+    /// Where in the source the result begins, in seconds.
+    pub begin: f64,
+    /// Seconds of the source in front of that which are read too: all of them, or, where the container has an index and
+    /// there is much to skip, some, for decoders to get going.
+    pub lead: f64,
     /// Duration of the result in seconds; with picture, a whole number of frames.
     pub seconds: f64,
     /// Segment length in seconds. Sound is cut at the AAC frames nearest to its multiples.
@@ -77,6 +87,8 @@ pub struct VideoPlan {
     pub crf: u32,
     /// Constant frame rate before rungs leave frames out.
     pub rate: Rational,
+    /// Frames that are read and left out in front of the result's first.
+    pub lead_frames: u64,
     /// Frames of the result at that rate.
     pub frames: u64,
     /// Copies of the last frame that may be needed to reach that number.
@@ -87,6 +99,8 @@ pub struct VideoPlan {
     pub segment_gops: u32,
     /// Whether high dynamic range must be brought to standard range.
     pub tone_map: bool,
+    /// A picture over the picture, on rungs of standard range: there are no others where there is one.
+    pub overlay: Option<Overlay>,
     /// How rungs of high dynamic range are encoded; none where there are none.
     pub hdr: Option<HdrSettings>,
     /// The rungs of standard range, lowest first, then those of high range.
@@ -106,6 +120,8 @@ pub struct AudioPlan {
     pub channels: u32,
     /// Bits per second.
     pub bps: u64,
+    /// Samples that are read and left out in front of the result's first.
+    pub lead_samples: u64,
     /// Samples of the result.
     pub samples: u64,
     /// Samples of silence that may be needed to reach that number.
@@ -122,6 +138,16 @@ impl VideoPlan {
     /// Ticks a second of every rung's clock; a frame is a whole number of them.
     pub fn timescale(&self) -> u32 {
         self.rate.num * 10_000_u32.div_ceil(self.rate.num).max(1)
+    }
+
+    /// Lays a picture over the picture. Rungs of high range are left out, and their names returned: how bright white is
+    /// in a picture made for standard range is anyone's guess there, and without it they would give away what the others
+    /// are marked for.
+    pub fn lay_over(&mut self, overlay: Overlay) -> Vec<String> {
+        self.overlay = Some(overlay);
+        self.hdr = None;
+        let high = self.renditions.extract_if(.., |rung| rung.range != Range::Sdr);
+        high.map(|rung| rung.name).collect()
     }
 
     /// The rungs of standard range, lowest first.
@@ -148,12 +174,13 @@ impl VideoPlan {
 /// Plans a job.
 pub fn make(source: &SourceInfo, timeline: &Timeline, profile: &Profile) -> Result<Plan, Failure> {
     let longest = std::time::Duration::from_secs(profile.max_duration_seconds).as_secs_f64();
-    if timeline.end > longest {
-        return Err(too_long(timeline.end, profile));
+    if timeline.end - timeline.begin > longest {
+        return Err(too_long(timeline.end - timeline.begin, profile));
     }
+    let lead = lead(source, timeline);
     let video = match (&source.video, timeline.video) {
         (Some(stream), Some(time)) if !profile.rungs.is_empty() => {
-            Some(plan_video(stream, time, timeline.end, profile))
+            Some(plan_video(stream, time, timeline, lead, profile))
         }
         _ => None,
     };
@@ -169,11 +196,20 @@ pub fn make(source: &SourceInfo, timeline: &Timeline, profile: &Profile) -> Resu
             let segment = u64::from(video.gop_frames) * u64::from(video.segment_gops);
             (video.rate.seconds_of(video.frames), video.rate.seconds_of(segment))
         }
-        None => (timeline.end, target),
+        None => (timeline.end - timeline.begin, target),
     };
-    let audio = plan_audio(source, timeline, seconds, profile);
+    let audio = plan_audio(source, timeline, lead, seconds, profile);
     let progressive = progressive(video.as_ref(), &audio, profile);
-    Ok(Plan { seconds, segment_seconds, video, audio, progressive, per_title: None })
+    Ok(Plan {
+        begin: timeline.begin,
+        lead,
+        seconds,
+        segment_seconds,
+        video,
+        audio,
+        progressive,
+        per_title: None,
+    })
 }
 
 /// The highest rung of at most the wanted size, else the lowest; and the sound that plays by default.
@@ -224,7 +260,13 @@ pub fn too_long(seconds: f64, profile: &Profile) -> Failure {
         .with("profile", &profile.name)
 }
 
-fn plan_video(stream: &VideoStream, time: timeline::VideoTime, end: f64, profile: &Profile) -> VideoPlan {
+fn plan_video(
+    stream: &VideoStream,
+    time: timeline::VideoTime,
+    timeline: &Timeline,
+    lead: f64,
+    profile: &Profile,
+) -> VideoPlan {
     let mut renditions = ladder::renditions(stream, time.rate, &profile.rungs, Range::Sdr);
     let range = Range::of(stream.color.transfer.as_deref());
     let hdr = profile.hdr.as_ref().filter(|_| range != Range::Sdr);
@@ -235,21 +277,45 @@ fn plan_video(stream: &VideoStream, time: timeline::VideoTime, end: f64, profile
     let step = renditions.iter().map(|rendition| rendition.frame_step).fold(1, lcm);
     let wanted = f64::from(profile.gop_seconds) * time.rate.value() / f64::from(step);
     let gop_frames = u32::try_from(round_to_u64(wanted)).unwrap_or(1).max(1) * step;
-    let frames = time.rate.frames_in(end).max(1);
-    let own = time.rate.frames_in(time.end).min(frames);
+    let first = time.rate.frames_in(timeline.begin);
+    let frames = time.rate.frames_in(timeline.end).saturating_sub(first).max(1);
+    let own = time.rate.frames_in(time.end).min(first + frames);
     VideoPlan {
         stream: stream.clone(),
         codec: profile.codec,
         preset: profile.preset.clone(),
         crf: profile.crf,
         rate: time.rate,
+        lead_frames: time.rate.frames_in(lead),
         frames,
-        pad_frames: frames - own + SLACK_FRAMES,
+        pad_frames: first + frames - own + SLACK_FRAMES,
         gop_frames,
         segment_gops: profile.segment_gops,
         tone_map: stream.color.is_hdr(),
+        overlay: None,
         hdr: hdr.cloned(),
         renditions,
+    }
+}
+
+/// How much in front of the result is read. Where the container has an index, reading begins shortly before; a whole
+/// number of frames before, or the frames after it would be counted from another beginning.
+fn lead(source: &SourceInfo, timeline: &Timeline) -> f64 {
+    const INDEXED: [&str; 2] = ["mov", "matroska"];
+    let indexed = source.container.split(',').any(|name| INDEXED.contains(&name));
+    if !indexed || timeline.begin < WORTH_SEEKING {
+        return timeline.begin;
+    }
+    match timeline.video {
+        Some(time) => time.rate.seconds_of(time.rate.frames_in(RUN_UP)),
+        None => RUN_UP,
+    }
+}
+
+impl Plan {
+    /// Where reading begins, in seconds of the source; none for its beginning.
+    pub fn seek(&self) -> Option<f64> {
+        (self.begin > self.lead).then_some(self.begin - self.lead)
     }
 }
 
@@ -258,8 +324,16 @@ fn lcm(a: u32, b: u32) -> u32 {
     Rational::new(a, b).map_or(a, |ratio| ratio.num * b)
 }
 
-fn plan_audio(source: &SourceInfo, timeline: &Timeline, seconds: f64, profile: &Profile) -> Vec<AudioPlan> {
-    let samples = round_to_u64(seconds * f64::from(SAMPLE_RATE)).max(1);
+fn plan_audio(
+    source: &SourceInfo,
+    timeline: &Timeline,
+    lead: f64,
+    seconds: f64,
+    profile: &Profile,
+) -> Vec<AudioPlan> {
+    let count = |seconds: f64| round_to_u64(seconds * f64::from(SAMPLE_RATE));
+    let samples = count(seconds).max(1);
+    let wanted_end = count(timeline.begin) + samples;
     let first_default =
         source.audio.iter().position(|audio| audio.default && !audio.describes_video).unwrap_or(0);
     let mut plans: Vec<AudioPlan> = Vec::new();
@@ -268,15 +342,16 @@ fn plan_audio(source: &SourceInfo, timeline: &Timeline, seconds: f64, profile: &
         let name = unique(language, "main", |name| plans.iter().any(|plan| plan.name == name));
         let wanted = stream.title.clone().or_else(|| stream.language.clone());
         let label = unique(wanted, "Main", |label| plans.iter().any(|plan| plan.label == label));
-        let own = round_to_u64(end * f64::from(SAMPLE_RATE)).min(samples);
+        let own = count(*end).min(wanted_end);
         plans.push(AudioPlan {
             name,
             label,
             stream: stream.clone(),
             channels: STEREO,
             bps: profile.audio.bps,
+            lead_samples: count(lead),
             samples,
-            pad_samples: samples - own + SLACK_SAMPLES,
+            pad_samples: wanted_end - own + SLACK_SAMPLES,
             default: position == first_default,
             loudness: None,
             gain: None,

@@ -1,11 +1,11 @@
 //! When the result begins and ends, and whether the source is all there. Pure.
 
-use transcode_config::contract::{Failure, FailureCode};
+use transcode_config::contract::{Clip, Failure, FailureCode};
 
 use crate::media::{
     probe::{Skipped, SourceInfo},
     rate,
-    rational::Rational,
+    rational::{Rational, float},
     scan::{Scan, Timing},
 };
 
@@ -18,14 +18,16 @@ const OVERHANG: f64 = 0.1;
 /// Containers whose header says how long the media is. For others ffprobe's duration is an estimate from the size.
 const DECLARING: &[&str] = &["mov", "matroska", "avi", "flv", "asf", "wav", "w64", "mxf", "caf", "aiff"];
 
-/// When things happen in the result, in seconds from its beginning.
+/// When things happen, in seconds from the beginning of the source.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Timeline {
+    /// Where the result begins: 0 without a clip, and always the beginning of a frame.
+    pub begin: f64,
     /// Constant frame rate and where the picture ends by itself; none for sound alone.
     pub video: Option<VideoTime>,
     /// For each sound track of the source, where it ends by itself.
     pub audio_ends: Vec<f64>,
-    /// Where everything ends.
+    /// Where the result ends.
     pub end: f64,
 }
 
@@ -70,7 +72,29 @@ pub fn lay_out(source: &mut SourceInfo, scan: &Scan) -> Result<Timeline, Failure
     if !end.is_finite() || end <= 0.0 {
         return Err(Failure::new(FailureCode::NothingToPlay, "the streams of the file have no duration"));
     }
-    Ok(Timeline { video: video_time, audio_ends, end })
+    Ok(Timeline { begin: 0.0, video: video_time, audio_ends, end })
+}
+
+impl Timeline {
+    /// The part of it that a clip asks for. Both ends move to the nearest frame, so that picture and sound begin and end
+    /// with each other; where the source ends before the clip does, so does the result.
+    pub fn clipped(self, clip: Clip) -> Result<Self, Failure> {
+        let frame = |seconds: f64| match self.video {
+            Some(VideoTime { rate, .. }) => rate.seconds_of(rate.frames_in(seconds)),
+            None => seconds,
+        };
+        let seconds = |ms: u64| float(ms) / 1000.0;
+        let begin = frame(seconds(clip.start_ms));
+        let end = clip.end_ms.map_or(self.end, |ms| frame(seconds(ms)).min(self.end));
+        // Less than a frame, or a hundredth of a second of sound, is nothing to play.
+        let least = self.video.map_or(0.01, |video| 0.5 / video.rate.value());
+        if end - begin < least {
+            return Err(Failure::new(FailureCode::ClipOutside, FailureCode::ClipOutside.info().meaning)
+                .with("clip_start_ms", clip.start_ms)
+                .with("source_seconds", format!("{:.3}", self.end)));
+        }
+        Ok(Self { begin, end, ..self })
+    }
 }
 
 fn drop_empty(source: &mut SourceInfo, scan: &Scan) -> Result<(), Failure> {

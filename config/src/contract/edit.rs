@@ -1,0 +1,136 @@
+//! What a job may ask for beside a plain transcode: a part of the source, and a picture laid over it.
+
+use serde::{Deserialize, Serialize};
+
+/// Changes that a job asks for. A specification with any of them has [`super::SPEC_WITH_EDIT`] as its schema: a reader
+/// that does not know them must not transcode the source as if they were not there (S15).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Edit {
+    /// The part of the source that is used; none uses all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip: Option<Clip>,
+    /// A picture over the picture.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overlay: Option<Overlay>,
+}
+
+/// A part of the source, in milliseconds from its beginning. Both ends are moved to the nearest frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Clip {
+    /// Where it begins.
+    #[serde(default)]
+    pub start_ms: u64,
+    /// Where it ends: this moment is not in it any more. None, and anything beyond the source, is the source's end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_ms: Option<u64>,
+}
+
+/// A PNG, JPEG or WebP picture and where it is shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Overlay {
+    /// Bucket name.
+    pub bucket: String,
+    /// Object key.
+    pub key: String,
+    /// Version, where the bucket keeps versions; none takes the newest at the time of each attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version_id: Option<String>,
+    /// Where and how.
+    #[serde(default)]
+    pub place: Placement,
+}
+
+/// Where an overlay is shown. Percentages are of the width of the video's picture, as it is displayed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Placement {
+    /// Which corner, or the middle.
+    pub position: Position,
+    /// Width of the overlay, 1–100. Its height follows; one that would be too high is made smaller as a whole.
+    pub width_percent: u32,
+    /// Distance from the edges, 0–40.
+    pub margin_percent: u32,
+    /// How much of the picture it covers up, 1–100.
+    pub opacity_percent: u32,
+}
+
+impl Default for Placement {
+    fn default() -> Self {
+        Self { position: Position::BottomRight, width_percent: 15, margin_percent: 3, opacity_percent: 100 }
+    }
+}
+
+/// Where in the picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Position {
+    /// Left upper corner.
+    TopLeft,
+    /// Right upper corner.
+    TopRight,
+    /// Left lower corner.
+    BottomLeft,
+    /// Right lower corner.
+    BottomRight,
+    /// The middle.
+    Center,
+}
+
+impl Edit {
+    /// Whether nothing is asked for.
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// What is wrong with the numbers, naming the key.
+    pub fn check(&self) -> Result<(), String> {
+        if let Some(Clip { start_ms, end_ms: Some(end_ms) }) = self.clip
+            && end_ms <= start_ms
+        {
+            return Err(format!("clip.end_ms: {end_ms} is not after clip.start_ms, {start_ms}"));
+        }
+        let Some(Overlay { bucket, key, place, .. }) = &self.overlay else { return Ok(()) };
+        if bucket.is_empty() || bucket.len() > 63 || key.is_empty() || key.len() > 1024 {
+            return Err("overlay: bucket or key is empty or longer than S3 allows".into());
+        }
+        let within = |name: &str, value: u32, from: u32, to: u32| {
+            let wrong = || format!("overlay.place.{name}: {value} is not between {from} and {to}");
+            (from..=to).contains(&value).then_some(()).ok_or_else(wrong)
+        };
+        within("width_percent", place.width_percent, 1, 100)?;
+        within("margin_percent", place.margin_percent, 0, 40)?;
+        within("opacity_percent", place.opacity_percent, 1, 100)?;
+        if place.width_percent + 2 * place.margin_percent > 100 {
+            return Err("overlay.place: its width and both margins are more than 100 percent".into());
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_that_make_no_sense_are_refused_by_name() {
+        let place = |text: &str| format!(r#"{{"overlay":{{"bucket":"b","key":"k","place":{{{text}}}}}}}"#);
+        for (text, key) in [
+            (r#"{"clip":{"start_ms":5,"end_ms":5}}"#.to_owned(), "clip.end_ms"),
+            (r#"{"overlay":{"bucket":"","key":"k"}}"#.to_owned(), "bucket"),
+            (place(r#""width_percent":0"#), "width_percent"),
+            (place(r#""margin_percent":41"#), "margin_percent"),
+            (place(r#""opacity_percent":101"#), "opacity_percent"),
+            (place(r#""width_percent":90,"margin_percent":6"#), "more than 100"),
+        ] {
+            let edit: Edit = serde_json::from_str(&text).unwrap();
+            let problem = edit.check().unwrap_err();
+            assert!(problem.contains(key), "{text}: {problem}");
+        }
+        let edit: Edit = serde_json::from_str(&place("")).unwrap();
+        assert_eq!(edit.check(), Ok(()));
+        assert!(serde_json::from_str::<Edit>(&place(r#""widht_percent":5"#)).is_err(), "misspelt");
+    }
+}
