@@ -8,7 +8,10 @@ use std::{
     time::Duration,
 };
 
-use aws_sdk_s3::error::ProvideErrorMetadata;
+use aws_sdk_s3::{
+    error::ProvideErrorMetadata,
+    types::{BucketVersioningStatus, VersioningConfiguration},
+};
 use transcode_config::contract::{FailureCode, JobKey, Outcome, Succeeded};
 use transcode_local::{Fault, FaultKind};
 use transcode_task::aws::{Clients as TaskClients, Meta, Multipart};
@@ -39,8 +42,11 @@ fn clip(folder: &Path) -> PathBuf {
     clip
 }
 
-async fn stack() -> Stack {
-    let options = StackOptions { with_roles: true, ..StackOptions::default() }
+async fn stack(overlays: &str) -> Stack {
+    let template = Some(with_overlays(overlays));
+    let place = format!("[{{ bucket = \"{overlays}\", prefix = \"marks/\" }}]");
+    let options = StackOptions { with_roles: true, template, ..StackOptions::default() }
+        .setting("sources.uploads.overlays", &place)
         .setting("observe.describe_seconds", "1")
         .setting("observe.start_timeout_seconds", "10")
         // So that leases are extended within seconds.
@@ -118,6 +124,47 @@ async fn a_job_that_fails_and_is_redriven(stack: &Stack) {
     stack.wait_for_empty_queue(LIMIT).await.unwrap();
 }
 
+/// The template with overlays from `marks/` of this bucket.
+fn with_overlays(bucket: &str) -> String {
+    let mut text = std::fs::read_to_string(paths::checkout().join("deploy/template.yaml")).unwrap();
+    let parameter =
+        |name: &str, default: &str| format!("  {name}:\n    Type: String\n    Default: {default}\n");
+    for (name, default, value) in
+        [("OverlayBucketName", "\"\"", bucket), ("OverlayPrefix", "overlays/", "marks/")]
+    {
+        let next = text.replace(&parameter(name, default), &parameter(name, value));
+        assert_ne!(next, text, "{name}");
+        text = next;
+    }
+    text
+}
+
+/// A picture over an upload, from a bucket that keeps versions; and one that is not there, which is no matter of
+/// permissions.
+async fn a_job_with_an_overlay(stack: &Stack, bucket: &str) {
+    let (roles, s3) = (&stack.deployment.roles, &stack.clients().s3);
+    s3.create_bucket().bucket(bucket).send().await.unwrap();
+    let versions = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled).build();
+    s3.put_bucket_versioning().bucket(bucket).versioning_configuration(versions).send().await.unwrap();
+    let mark = stack.folder().join("mark.png");
+    let args = "-v error -nostdin -f lavfi -i color=red:s=80x40 -frames:v 1 -update 1 -y";
+    assert!(Command::new("ffmpeg").args(args.split(' ')).arg(&mark).status().unwrap().success());
+    let body = std::fs::read(&mark).unwrap().into();
+    s3.put_object().bucket(bucket).key("marks/a.png").body(body).send().await.unwrap();
+    for (key, wanted) in [("a.png", None), ("gone.png", Some(FailureCode::OverlayMissing))] {
+        let address = format!("s3://{bucket}/marks/{key}");
+        let args = ["submit", "--key", "good.mp4", "--overlay", &address];
+        let job: JobKey = command(stack, &roles.operator, &args).await.parse().unwrap();
+        let decided = stack.wait_for(key, LIMIT, async || stack.register(&job).await).await.unwrap();
+        let code = match decided.outcome {
+            Outcome::Dead(dead) => Some(dead.failure.code),
+            Outcome::Succeeded(_) => None,
+        };
+        assert_eq!(code, wanted, "{key}");
+    }
+    stack.wait_for_empty_queue(LIMIT).await.unwrap();
+}
+
 /// A task that never gets to run: the controller stops it and launches another.
 async fn a_task_that_is_stopped(stack: &Stack) {
     let kind = FaultKind::Stuck { phase: "PENDING".to_owned() };
@@ -165,9 +212,10 @@ fn what_ecs_does(stack: &Stack, groups: &[&str]) -> Vec<Call> {
 #[tokio::test]
 async fn the_pipeline_works_with_its_roles_and_they_hold_nothing_more() {
     let folder = tempfile::tempdir().unwrap();
-    let stack = stack().await;
+    let stack = stack("brand").await;
     a_job_that_succeeds(&stack, &clip(folder.path())).await;
     a_job_that_fails_and_is_redriven(&stack).await;
+    a_job_with_an_overlay(&stack, "brand").await;
     a_task_that_is_stopped(&stack).await;
     what_tasks_do_rarely(&stack).await;
 

@@ -256,6 +256,7 @@ impl World {
             assert!(health.contains(&"healthcheck".to_owned()), "{health:?}");
             assert_eq!(variables["RUST_LOG"], "warn,transcode_controller=info");
             assert_eq!(variables["TRANSCODE_LAUNCH__CAPACITY"], "fargate");
+            assert_eq!(variables["TRANSCODE_SOURCES__UPLOADS__OVERLAYS"], "[]", "none unless asked for");
             settings_load(&variables);
         }
     }
