@@ -50,7 +50,7 @@ impl World {
 fn world() -> World {
     let settings = from_text(SETTINGS, figment::providers::Env::prefixed("NONE_")).unwrap();
     let rules = Rules {
-        sources: vec![("uploads".into(), String::new(), None)],
+        sources: settings.sources.values().cloned().collect(),
         profiles: BTreeMap::from([("standard".into(), Profile::built_in("standard").unwrap())]),
         default_profile: "standard".into(),
         output_bucket: "videos".into(),
