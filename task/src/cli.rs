@@ -6,6 +6,7 @@ mod screen;
 use std::{io::Write, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 use transcode_config::contract::{
     Attempt, ENV_ATTEMPT, ENV_ENVIRONMENT, ENV_JOB, ENV_METRICS_NAMESPACE, ENV_STATE_BUCKET, ExitCode, JobKey,
@@ -19,6 +20,9 @@ use crate::{
 
 /// What ends a run that has ended: threads that hang in a system call are left behind.
 const SHUTDOWN: Duration = Duration::from_secs(1);
+
+/// Log lines that wait for standard output.
+const WAITING_LINES: usize = 8192;
 /// The controller takes a silent attempt for lost after 180 s. A minute less, for what is under way to end.
 const LONGEST_FENCE: u64 = 120;
 
@@ -132,7 +136,7 @@ fn task(runtime: &tokio::runtime::Runtime, args: TaskArgs, sandbox: SandboxPolic
         complain("the fence must be at least twice the time between heartbeats");
         return ExitCode::Usage;
     }
-    log_for_machines();
+    let _writer = log_for_machines();
     let settings = Settings {
         me: Identity { job, attempt },
         environment: args.environment,
@@ -150,16 +154,21 @@ fn task(runtime: &tokio::runtime::Runtime, args: TaskArgs, sandbox: SandboxPolic
 }
 
 /// One JSON object a line, for `CloudWatch` Logs. The SDK's own lines are left out below "warn": they may hold requests.
-fn log_for_machines() {
+/// While standard output takes nothing, lines wait up to a limit and are lost beyond it; the work goes on. Dropping the
+/// guard waits a second at most for the last of them.
+fn log_for_machines() -> WorkerGuard {
     let filter =
         EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,transcode_task=info"));
+    let lines = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(WAITING_LINES);
+    let (lines, writer) = lines.finish(std::io::stdout());
     tracing_subscriber::fmt()
         .json()
         .flatten_event(true)
         .with_span_list(false)
         .with_env_filter(filter)
-        .with_writer(std::io::stdout)
+        .with_writer(lines)
         .init();
+    writer
 }
 
 /// Warnings only, beside the progress bar.

@@ -58,7 +58,15 @@ impl ControllerPlan {
 
     /// Starts the controller and waits until it says that it is ready.
     pub async fn start(&self) -> Result<Process> {
-        let mut process = self.spawn(&["run", "--config"])?;
+        self.ready(self.spawn(&["run", "--config"])?).await
+    }
+
+    /// The same with its standard output led to `out`, a device or a pipe.
+    pub async fn start_into(&self, out: &Path) -> Result<Process> {
+        self.ready(self.spawn_into(&["run", "--config"], Some(out))?).await
+    }
+
+    async fn ready(&self, mut process: Process) -> Result<Process> {
         let ready = wait::until("the controller is ready", Duration::from_secs(30), async || {
             process.ensure_running()?;
             let answer = reqwest::get(&self.health).await;
@@ -73,6 +81,10 @@ impl ControllerPlan {
 
     /// Starts the controller's binary with these arguments and the settings file after them.
     pub fn spawn(&self, args: &[&str]) -> Result<Process> {
+        self.spawn_into(args, None)
+    }
+
+    fn spawn_into(&self, args: &[&str], out: Option<&Path>) -> Result<Process> {
         let mut args: Vec<_> = args.iter().map(|arg| (*arg).to_owned()).collect();
         args.push(self.config.display().to_string());
         Process::start(&Spec {
@@ -82,6 +94,7 @@ impl ControllerPlan {
             env: self.env.clone(),
             folder: &self.folder,
             logs: &self.logs,
+            out,
             orderly: false,
         })
     }

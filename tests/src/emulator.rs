@@ -83,6 +83,7 @@ impl Emulator {
                 .collect(),
             folder,
             logs,
+            out: None,
             orderly: false,
         })?;
         let endpoint = format!("http://127.0.0.1:{port}");

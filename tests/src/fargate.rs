@@ -68,6 +68,7 @@ impl Fargate {
             env: clients::environment(options.emulator, None),
             folder: options.folder,
             logs: options.logs,
+            out: None,
             // It ends its tasks.
             orderly: true,
         })?;

@@ -36,6 +36,8 @@ pub struct Spec<'a> {
     pub folder: &'a Path,
     /// Folder of the log files.
     pub logs: &'a Path,
+    /// Where standard output goes instead of a log file: a device, a pipe.
+    pub out: Option<&'a Path>,
     /// Whether it has something to put in order at its end. Other processes are killed at once when dropped: what they
     /// hold goes with the stack, and an orderly end takes seconds (open long polls).
     pub orderly: bool,
@@ -73,7 +75,8 @@ impl Process {
         command.env("NO_COLOR", "1");
         command.env("HOME", spec.folder).env("TMPDIR", spec.folder);
         command.envs(spec.env.iter().map(|(name, value)| (name, value)));
-        command.current_dir(spec.folder).stdin(Stdio::null()).stdout(append(&out)?).stderr(append(&log)?);
+        command.current_dir(spec.folder).stdin(Stdio::null());
+        command.stdout(append(spec.out.unwrap_or(&out))?).stderr(append(&log)?);
         // A Ctrl-C at the terminal is for the harness, which ends its children in order.
         command.process_group(0);
         let child = spawn_from_lasting_thread(command)
@@ -192,8 +195,17 @@ mod tests {
     fn sleeper(folder: &Path) -> Process {
         let args = vec!["-c".to_owned(), "echo started; echo logged >&2; exec sleep 300".to_owned()];
         let (env, program) = (vec![], Path::new("/bin/sh"));
-        Process::start(&Spec { name: "sleeper", program, args, env, folder, logs: folder, orderly: true })
-            .unwrap()
+        Process::start(&Spec {
+            name: "sleeper",
+            program,
+            args,
+            env,
+            folder,
+            logs: folder,
+            out: None,
+            orderly: true,
+        })
+        .unwrap()
     }
 
     fn alive(pid: u32) -> bool {

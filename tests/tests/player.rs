@@ -169,6 +169,7 @@ fn played(made: &Made) -> Value {
         env: Vec::new(),
         folder: folder.path(),
         logs: folder.path(),
+        out: None,
         orderly: false,
     })
     .unwrap();

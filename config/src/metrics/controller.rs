@@ -43,6 +43,7 @@ pub enum Metric {
     ReconcileErrors,
     InvariantViolations,
     MetricsDropped,
+    LogLinesDropped,
 }
 
 impl Metric {
@@ -85,6 +86,7 @@ impl Metric {
         Self::ReconcileErrors,
         Self::InvariantViolations,
         Self::MetricsDropped,
+        Self::LogLinesDropped,
     ];
 
     /// What it is.
@@ -157,6 +159,7 @@ impl Metric {
             Self::Throttles => count("Throttles", "calls to AWS refused for their rate"),
             Self::ReconcileErrors => count("ReconcileErrors", "calls to AWS that failed otherwise"),
             Self::InvariantViolations => count("InvariantViolations", "broken promises of the job protocol that the controller saw; always 0"),
+            Self::LogLinesDropped => count("LogLinesDropped", "log lines lost while standard output took none"),
             // MetricsDropped, and nothing else: `flow` has the others.
             _ => count("MetricsDropped", "periods of metrics lost while CloudWatch was away"),
         }

@@ -23,6 +23,7 @@ mod edit;
 mod explain;
 mod get;
 mod jobs;
+mod logs;
 mod presign;
 mod record;
 mod redrive;

@@ -9,10 +9,13 @@ use tokio::{
     sync::mpsc,
 };
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
 use transcode_config::Settings;
 
-use super::{reload, rules::rules};
+use super::{
+    logs::{self, Losses},
+    reload,
+    rules::rules,
+};
 use crate::{
     aws::{Clients, CloudWatch, Ecs, Hints, Images, S3Store, Sqs},
     events::{Events, Moment},
@@ -29,16 +32,14 @@ use crate::{
 const HINTS: usize = 1024;
 
 pub(super) fn run(settings: Settings, file: &Path) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| EnvFilter::new("warn,transcode_controller=info"));
-    tracing_subscriber::fmt().json().flatten_event(true).with_env_filter(filter).init();
+    let (losses, _writer) = logs::start();
     let runtime = tokio::runtime::Runtime::new().context("no runtime")?;
-    let result = runtime.block_on(serve(settings, file));
+    let result = runtime.block_on(serve(settings, file, losses));
     runtime.shutdown_timeout(Duration::from_secs(1));
     result
 }
 
-async fn serve(settings: Settings, file: &Path) -> anyhow::Result<()> {
+async fn serve(settings: Settings, file: &Path, losses: Losses) -> anyhow::Result<()> {
     let instance = uuid::Uuid::new_v4().to_string();
     let reconciler = Reconciler::new(instance.clone(), Policy::from(&settings), rules(&settings)?);
     let listener = TcpListener::bind(&settings.http.listen)
@@ -55,6 +56,7 @@ async fn serve(settings: Settings, file: &Path) -> anyhow::Result<()> {
         settings.clone(),
         Arc::clone(&events),
     ));
+    let logs = tokio::spawn(watch_logs(losses, settings.metrics.period_seconds, Arc::clone(&events)));
     if let Some(reader) = Hints::new(clients.sqs.read.clone(), &settings) {
         tokio::spawn(reader.run(hint.clone(), stop.clone()));
     }
@@ -85,6 +87,7 @@ async fn serve(settings: Settings, file: &Path) -> anyhow::Result<()> {
     // The sender lives until here: a closed channel would be taken for a dead events queue.
     drop(hint);
     depth.abort();
+    logs.abort();
     events.emit(Moment::DrainEnded { complete: true });
     after.cancel();
     tokio::time::timeout(Duration::from_secs(5), sent).await.ok();
@@ -110,6 +113,18 @@ async fn watch_depth(queue: Sqs, settings: Settings, events: Arc<Events>) {
                 Ok(depth) => events.emit(Moment::DepthPolled { queue: name, depth }),
                 Err(error) => tracing::warn!(%error, queue = name, "queue depth cannot be read"),
             }
+        }
+    }
+}
+
+/// Tells of log lines that were lost.
+async fn watch_logs(mut losses: Losses, period_seconds: u64, events: Arc<Events>) {
+    let mut every = tokio::time::interval(Duration::from_secs(period_seconds));
+    loop {
+        every.tick().await;
+        match losses.news() {
+            0 => {}
+            lines => events.emit(Moment::LogLinesDropped { lines }),
         }
     }
 }

@@ -179,7 +179,12 @@ pub(super) const SECTIONS: &[Section] = &[
             lines(
                 "Calls to AWS",
                 "a minute",
-                &[sum(M::Throttles), sum(M::ReconcileErrors), sum(M::MetricsDropped)],
+                &[
+                    sum(M::Throttles),
+                    sum(M::ReconcileErrors),
+                    sum(M::MetricsDropped),
+                    sum(M::LogLinesDropped),
+                ],
             ),
             lines("Messages", "a minute", &[sum(M::LeasesLost), sum(M::Parked)]),
             lines(

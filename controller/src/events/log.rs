@@ -40,6 +40,7 @@ impl Moment<'_> {
             Self::InvariantBroken { id, what } => tracing::error!(id, what, "invariant broken"),
             Self::OrphanFound { task, job } => tracing::warn!(%task, job = text(job), "orphan found"),
             Self::MetricsDropped { periods } => tracing::warn!(periods, "metrics dropped"),
+            Self::LogLinesDropped { lines } => tracing::warn!(lines, "log lines dropped"),
             Self::ForeignTask { task } => tracing::warn!(%task, "foreign task left alone"),
             Self::Stopped { task, job, reason } => {
                 tracing::info!(%task, job = text(job), reason, "task stopped");

@@ -132,6 +132,8 @@ pub enum Moment<'a> {
     DrainEnded { complete: bool },
     /// Periods of metrics were thrown away: `CloudWatch` has been away for too long.
     MetricsDropped { periods: u64 },
+    /// Log lines were thrown away: standard output took none for too long.
+    LogLinesDropped { lines: u64 },
 }
 
 impl Moment<'_> {
@@ -187,6 +189,7 @@ impl Moment<'_> {
                 }
             }
             Self::MetricsDropped { periods } => registry.add(M::MetricsDropped, *periods),
+            Self::LogLinesDropped { lines } => registry.add(M::LogLinesDropped, *lines),
             Self::BreakerOpened { .. } => registry.set(M::BreakerOpen, 1.0),
             Self::BreakerClosed => registry.set(M::BreakerOpen, 0.0),
             other => {

@@ -4,6 +4,7 @@
 
 mod crashes;
 mod faults;
+mod output;
 mod rivals;
 
 use std::{path::PathBuf, process::Command};
