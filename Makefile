@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo dashboard-picture test lint sim mutants audit sbom bench images images-media
+.PHONY: help demo dashboard-picture test lint sim mutants audit sbom fuzz bench images images-media
 
 # The clip that `scripts/setup` brings; any file that ffmpeg reads will do.
 VIDEO ?= .tools/media/bigbuckbunny.mp4
@@ -12,6 +12,9 @@ OUT ?= out
 export VIDEO OUT
 # `dev` builds soonest; `make demo PROFILE=fast` suits a long video.
 PROFILE ?= dev
+# How long each fuzz target runs, and which.
+SECONDS ?= 30
+TARGET ?=
 # How many seeds the simulator runs, or which single one.
 SEEDS ?= 1000
 SEED ?=
@@ -37,8 +40,9 @@ lint: ## formatting, clippy, licences and sources of crates, template, scripts
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	.tools/lint/bin/cargo-deny --locked --all-features check licenses bans sources
+	.tools/lint/bin/cargo-deny --locked --manifest-path fuzz/Cargo.toml --config deny.toml check bans sources
 	.tools/lint/bin/cfn-lint deploy/template.yaml
-	.tools/lint/bin/shellcheck -x scripts/setup scripts/audit scripts/sbom .ci/run scripts/images scripts/rootfs scripts/licences scripts/ffmpeg
+	.tools/lint/bin/shellcheck -x scripts/setup scripts/audit scripts/sbom scripts/fuzz .ci/run scripts/images scripts/rootfs scripts/licences scripts/ffmpeg
 	python3 -c 'import ast, sys; [ast.parse(open(name).read(), name) for name in sys.argv[1:]]' scripts/emulator scripts/emulator_iam.py
 
 dashboard-picture: ## docs/dashboard.svg: the dashboard after a run of several jobs on this machine
@@ -55,6 +59,10 @@ audit: ## known vulnerabilities of the crates, from the copy of the RustSec data
 
 sbom: ## what the two programs are made of, as CycloneDX in sbom/
 	scripts/sbom
+
+fuzz: ## the parsers of foreign bytes under libFuzzer [SECONDS=n for each] [TARGET="name …"]
+	@scripts/setup --fuzz
+	scripts/fuzz $(SECONDS) $(TARGET)
 
 bench: ## speed, as ratios of two things measured in one run
 	@scripts/setup

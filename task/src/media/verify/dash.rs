@@ -8,9 +8,12 @@ use crate::media::{
     range::Range,
 };
 
+/// Most segments that are read of one manifest: a repeat count is not to be trusted with memory. No package has more.
+const MAX_SEGMENTS: u64 = 1_000_000;
+
 /// A representation's addresses and times, as the manifest tells them.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Template {
+pub struct Template {
     timescale: u32,
     header: String,
     media: String,
@@ -52,8 +55,8 @@ pub(super) fn check(
             let real = colour(&track.codec).map_or(standard, |(_, transfer, _)| u64::from(transfer));
             report.same("dash.transfer", name, &template.transfer.unwrap_or(standard), &real);
         }
-        let numbers =
-            template.first..template.first + u64::try_from(template.times.len()).unwrap_or_default();
+        let count = u64::try_from(template.times.len()).unwrap_or_default();
+        let numbers = template.first..template.first.saturating_add(count);
         let media = numbers.map(|number| template.media.replace("$Number%05d$", &format!("{number:05}")));
         let addresses = media.chain([template.header.clone()]);
         let lost = addresses.filter(|uri| {
@@ -65,8 +68,10 @@ pub(super) fn check(
     Ok(())
 }
 
-fn templates(text: &str) -> Vec<Template> {
+/// Reads a manifest's representations. What cannot be read is left out, and missed by the rules.
+pub fn templates(text: &str) -> Vec<Template> {
     let mut found: Vec<Template> = Vec::new();
+    let mut room = MAX_SEGMENTS;
     let (mut channels, mut transfer) = (None, None);
     for tag in text.split('<') {
         let number = |name| attribute(tag, name).and_then(|value| value.parse::<u64>().ok());
@@ -92,8 +97,8 @@ fn templates(text: &str) -> Vec<Template> {
         } else if let (true, Some(template)) = (tag.starts_with("S "), found.last_mut()) {
             let duration = number("d").unwrap_or(0);
             let mut start = number("t").unwrap_or(0);
-            // No more than a file could have; a repeat count is not to be trusted with memory.
-            for _ in 0..=number("r").unwrap_or(0).min(1_000_000) {
+            for _ in 0..number("r").unwrap_or(0).saturating_add(1).min(room) {
+                room -= 1;
                 template.times.push((start, duration));
                 start = start.saturating_add(duration);
             }
@@ -127,5 +132,12 @@ mod tests {
         let templates = templates(text);
         assert_eq!(templates[0].times, [(0, 60), (60, 60), (120, 7)]);
         assert_eq!((templates[0].timescale, templates[0].media.as_str()), (10, "m"));
+    }
+
+    #[test]
+    fn repeats_of_all_tags_together_are_bounded() {
+        let text =
+            format!("<SegmentTemplate media=\"m\">{}", r#"<S d="1" r="18446744073709551615"/>"#.repeat(3));
+        assert_eq!(templates(&text)[0].times.len(), 1_000_000);
     }
 }

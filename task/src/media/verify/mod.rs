@@ -3,7 +3,7 @@
 //! Nothing here uses what the packager remembers; it reads what players will read. A rule that does not hold fails the
 //! job with `VERIFY_FAILED`, and the report says which, what was measured and what is allowed.
 
-mod dash;
+pub mod dash;
 mod master;
 pub mod playlist;
 mod progressive;

@@ -1,0 +1,121 @@
+//! Every parser of bytes from outside, as a function that must return whatever the bytes are.
+//!
+//! The fuzz targets (`fuzz/fuzz_targets/`) call these with bytes that libFuzzer makes up; the test beside them replays
+//! the corpus on every run. What each checks besides not panicking stands at it.
+#![allow(
+    clippy::panic,
+    clippy::missing_panics_doc,
+    reason = "a parser that breaks its promise has to be found"
+)]
+
+use std::{collections::BTreeMap, io::Cursor, sync::LazyLock};
+
+use transcode_config::{
+    contract::{Document, Heartbeat, Intent, JobSpec, Terminal, decode, encode},
+    ladder::Profile,
+    settings::{OverlaySettings, SourceSettings},
+};
+use transcode_controller::message::{Parsed, Request, Rules, parse};
+use transcode_task::media::{
+    package::{fragment::BoxReader, progressive},
+    probe, structure,
+    verify::{dash, playlist},
+};
+
+/// A parser to be fed.
+pub type Parser = fn(&[u8]);
+
+/// All of them, by the names of their targets and corpus folders.
+pub const PARSERS: [(&str, Parser); 6] = [
+    ("message", message),
+    ("document", document),
+    ("ffprobe", ffprobe),
+    ("playlist", playlists),
+    ("source_boxes", source_boxes),
+    ("fragments", fragments),
+];
+
+const OUTPUT_ROOT: &str = "videos/";
+
+static RULES: LazyLock<Rules> = LazyLock::new(|| {
+    let profile = Profile::built_in("standard").unwrap_or_else(|| panic!("the standard profile is built in"));
+    Rules {
+        sources: vec![SourceSettings {
+            bucket: "uploads".into(),
+            prefix: "in/".into(),
+            profile: None,
+            overlays: vec![OverlaySettings { bucket: "pictures".into(), prefix: "logos/".into() }],
+        }],
+        profiles: BTreeMap::from([("standard".into(), profile)]),
+        default_profile: "standard".into(),
+        output_bucket: "videos".into(),
+        output_root: OUTPUT_ROOT.into(),
+        max_run_seconds: 14_400,
+        max_source_bytes: 1 << 34,
+    }
+});
+
+/// Bodies of the jobs queue. Whatever they ask for, the output stays below the root, and source and overlay are
+/// allowed ones.
+pub fn message(bytes: &[u8]) {
+    let Ok(body) = std::str::from_utf8(bytes) else { return };
+    let parsed = parse(body, &RULES, 1_700_000_000_000);
+    assert_eq!(parsed, parse(body, &RULES, 1_700_000_000_000), "the same body asks for the same");
+    let Parsed::Jobs(requests) = parsed else { return };
+    for request in requests {
+        let Request::Run(spec) = request else { continue };
+        assert!(spec.source.bucket == "uploads" && spec.source.key.starts_with("in/"), "{spec:?}");
+        if let Some(overlay) = &spec.edit.overlay {
+            assert!(overlay.bucket == "pictures" && overlay.key.starts_with("logos/"), "{spec:?}");
+        }
+        let prefix = &spec.output.prefix;
+        let inside = prefix.strip_prefix(OUTPUT_ROOT).is_some_and(|rest| rest.ends_with('/'));
+        let dots = prefix.split('/').any(|segment| matches!(segment, "." | ".."));
+        assert!(spec.output.bucket == "videos" && inside && !dots, "{spec:?}");
+    }
+}
+
+/// Documents of the state bucket. One that can be read is written and read again as the same.
+pub fn document(bytes: &[u8]) {
+    same::<JobSpec>(bytes);
+    same::<Intent>(bytes);
+    same::<Heartbeat>(bytes);
+    same::<Terminal>(bytes);
+}
+
+fn same<D: Document>(bytes: &[u8]) {
+    let Ok(read) = decode::<D>(bytes) else { return };
+    let written = encode(&read);
+    let again = decode::<D>(&written).map(|again| encode(&again));
+    assert_eq!(again.as_ref(), Ok(&written), "{} changes by being written", D::NAME);
+}
+
+/// What ffprobe says of a hostile file.
+pub fn ffprobe(bytes: &[u8]) {
+    let _ = probe::parse(bytes, 1 << 20);
+}
+
+/// Playlists and manifests as the verification reads them back.
+pub fn playlists(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let _ = playlist::media(text);
+    let _ = playlist::master(text);
+    let _ = dash::templates(text);
+}
+
+/// Box headers of a source, before anything else opens it; and the look for a progressive file's index.
+pub fn source_boxes(bytes: &[u8]) {
+    let _ = structure::inspect(&mut Cursor::new(bytes));
+    let _ = progressive::index(&mut Cursor::new(bytes), bytes.len() as u64);
+}
+
+/// Fragments of the encoder's output: it is ours, but a file from a stranger decided what it encodes.
+pub fn fragments(bytes: &[u8]) {
+    let mut reader = BoxReader::new(Cursor::new(bytes));
+    let Ok(Some(init)) = reader.init() else { return };
+    let mut last = reader.position();
+    while let Ok(Some(_)) = reader.fragment(&init, true) {
+        assert!(reader.position() > last, "a reader that stands still never ends");
+        last = reader.position();
+    }
+}
