@@ -9,7 +9,7 @@ use crate::{
     action::{Action, LeaseRef},
     batch::{Timeout, Work},
     clock::Ms,
-    fact::{CallError, Class, Fact, MessageId, Resolution},
+    fact::{CallError, Class, Fact, MessageId, Refusal, Resolution},
     ports::{Cluster, InspectError, Ports, Queue, Store},
     task_view::TaskArn,
 };
@@ -115,7 +115,12 @@ pub fn gave_up(action: &Action, after_ms: Ms) -> Vec<Fact> {
         class: Class::Uncertain,
         message: format!("no answer within {} s", after_ms / 1000),
     };
-    vec![match action {
+    vec![failed(action, error)]
+}
+
+/// The fact with which an action is answered that failed as a whole.
+pub fn failed(action: &Action, error: CallError) -> Fact {
+    match action {
         Action::Receive { queue, .. } => Fact::ReceiveFailed { queue: queue.clone(), error },
         Action::Inspect { job } | Action::Bury { job, .. } | Action::Publish { job, .. } => {
             Fact::JobCallFailed { job: job.clone(), error }
@@ -124,7 +129,7 @@ pub fn gave_up(action: &Action, after_ms: Ms) -> Vec<Fact> {
         Action::Launch { intent } => Fact::LaunchRefused {
             job: intent.job.clone(),
             attempt: intent.attempt,
-            refusal: crate::fact::Refusal::Failed(error),
+            refusal: Refusal::Failed(error),
         },
         Action::Describe { tasks } => Fact::DescribeFailed { tasks: tasks.clone(), error },
         Action::Resync => Fact::Resynced { complete: false },
@@ -136,7 +141,7 @@ pub fn gave_up(action: &Action, after_ms: Ms) -> Vec<Fact> {
         Action::Delete { lease } | Action::Extend { lease, .. } | Action::Release { lease, .. } => {
             Fact::MessageCallFailed { message: lease.message.clone(), error }
         }
-    }]
+    }
 }
 
 async fn describe<C: Cluster>(tasks: Vec<TaskArn>, cluster: &C) -> Vec<Fact> {

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use transcode_controller::{
     action::Action,
+    apply,
     clock::Ms,
-    fact::{CallError, Class, Fact, Pinned, Refusal, Snapshot},
+    fact::{CallError, Class, Fact, Pinned, Snapshot},
 };
 
 use super::{Event, World};
@@ -77,29 +78,7 @@ enum Fate {
 
 /// The fact that an action failed.
 fn failure(action: &Action, class: Class) -> Fact {
-    let error = failed(action.name(), class, "fault");
-    match action {
-        Action::Receive { queue, .. } => Fact::ReceiveFailed { queue: queue.clone(), error },
-        Action::Inspect { job } | Action::Bury { job, .. } | Action::Publish { job, .. } => {
-            Fact::JobCallFailed { job: job.clone(), error }
-        }
-        Action::Intend { spec, .. } => Fact::JobCallFailed { job: spec.job.clone(), error },
-        Action::Launch { intent } => Fact::LaunchRefused {
-            job: intent.job.clone(),
-            attempt: intent.attempt,
-            refusal: Refusal::Failed(error),
-        },
-        Action::Describe { tasks } => Fact::DescribeFailed { tasks: tasks.clone(), error },
-        Action::Resync => Fact::Resynced { complete: false },
-        Action::Resolve => Fact::ResolveFailed { error },
-        Action::Stop { task, .. } => Fact::StopFailed { task: task.clone(), error },
-        Action::DeadLetter(letter) => {
-            Fact::MessageCallFailed { message: letter.lease.message.clone(), error }
-        }
-        Action::Delete { lease } | Action::Extend { lease, .. } | Action::Release { lease, .. } => {
-            Fact::MessageCallFailed { message: lease.message.clone(), error }
-        }
-    }
+    apply::failed(action, failed(action.name(), class, "fault"))
 }
 
 impl World {
