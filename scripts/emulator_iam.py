@@ -36,10 +36,14 @@ def action_of(service, method, path, headers, body, query_params):
 
 
 def resource_of(service, method, path, headers, body, query_params, region, account):
-    """The emulator looks for names in CloudWatch's CBOR as if it were JSON. Only dashboards are resources here."""
+    """The emulator looks for names in CloudWatch's CBOR as if it were JSON. Only dashboards are resources there.
+
+    Nor does it see whose policies are simulated."""
     if service == "monitoring" and "/operation/" in path:
         dashboard = cbor2.loads(body).get("DashboardName")
         return f"arn:aws:cloudwatch::{account}:dashboard/{dashboard}" if dashboard else "*"
+    if service == "iam" and (simulated := parse_qs(body.decode()).get("PolicySourceArn")):
+        return simulated[0]
     return extract_resource_arn(service, method, path, headers, body, query_params, region, account)
 
 
@@ -72,7 +76,9 @@ def decide(access_key, action, service, region, resource_arn="*", service_contex
         # The local Fargate endpoint, which answers ECS, looks definitions up here; it is AWS itself.
         return None
     answer = enforce(access_key, action, service, region, resource_arn, service_context)
-    record(access_key, action, resource_arn, service_context, answer is None)
+    # Nobody is refused these, so no policy names them.
+    if action not in iam_evaluator._ALWAYS_ALLOWED_ACTIONS:
+        record(access_key, action, resource_arn, service_context, answer is None)
     bucket, _, key = resource_arn.removeprefix("arn:aws:s3:::").partition("/")
     if answer is None and action in ("s3:GetObject", "s3:GetObjectVersion") and not is_there(bucket, key):
         return decide(access_key, "s3:ListBucket", service, region, f"arn:aws:s3:::{bucket}")

@@ -165,6 +165,17 @@ async fn a_job_with_an_overlay(stack: &Stack, bucket: &str) {
     stack.wait_for_empty_queue(LIMIT).await.unwrap();
 }
 
+/// What is read and put from the command line when an environment is looked at.
+async fn a_look_at_the_environment(stack: &Stack) {
+    let roles = &stack.deployment.roles;
+    let args = ["doctor", "--json", "--role", &roles.controller];
+    let said = command(stack, &roles.operator, &args).await;
+    let findings: Vec<serde_json::Value> = serde_json::from_str(&said).unwrap();
+    let unread = findings.iter().find(|one| one["status"] == "unknown" || one["status"] == "fail");
+    assert_eq!(unread, None, "{said}");
+    command(stack, &roles.operator, &["dashboard", "put"]).await;
+}
+
 /// A task that never gets to run: the controller stops it and launches another.
 async fn a_task_that_is_stopped(stack: &Stack) {
     let kind = FaultKind::Stuck { phase: "PENDING".to_owned() };
@@ -218,6 +229,7 @@ async fn the_pipeline_works_with_its_roles_and_they_hold_nothing_more() {
     a_job_with_an_overlay(&stack, "brand").await;
     a_task_that_is_stopped(&stack).await;
     what_tasks_do_rarely(&stack).await;
+    a_look_at_the_environment(&stack).await;
 
     let (iam, roles) = (stack.iam().unwrap(), &stack.deployment.roles);
     let mut wrong = Vec::new();

@@ -1,4 +1,4 @@
-//! The account: who asks, whose clock, what is allowed, how much.
+//! The account: who asks, whose clock, how much.
 
 use aws_smithy_types::{DateTime, date_time::Format};
 use serde_json::{Value, json};
@@ -34,19 +34,19 @@ pub(super) async fn identity(ward: &Ward) -> Vec<Finding> {
     }
 }
 
-struct Caller {
-    arn: String,
+pub(super) struct Caller {
+    pub(super) arn: String,
     date: Option<String>,
 }
 
-async fn caller(ward: &Ward) -> Result<Caller, CallError> {
+pub(super) async fn caller(ward: &Ward) -> Result<Caller, CallError> {
     let parameters = [pair("Action", "GetCallerIdentity"), pair("Version", "2011-06-15")];
     let answer = ward.query.form(Service::Sts, "sts:GetCallerIdentity", &parameters).await?;
     let arn = texts(&answer.text, "Arn").into_iter().next().unwrap_or_default();
     Ok(Caller { arn, date: answer.date })
 }
 
-fn pair(name: impl Into<String>, value: impl Into<String>) -> (String, String) {
+pub(super) fn pair(name: impl Into<String>, value: impl Into<String>) -> (String, String) {
     (name.into(), value.into())
 }
 
@@ -64,114 +64,6 @@ fn clock(date: Option<&str>, before: u64, after: u64, limit: u64) -> Finding {
     let todo = "let this machine keep time (NTP): deadlines of launches are compared across machines";
     let status = if off > limit { Status::Fail } else { Status::Warn };
     Finding::when(CHECK, off <= DRIFT_MS.min(limit), status, seen, todo)
-}
-
-/// One permission that the controller needs.
-struct Need {
-    action: &'static str,
-    resource: String,
-}
-
-/// What IAM says to all that the controller does, of the role that was named or of whoever asks.
-pub(super) async fn permissions(ward: &Ward) -> Vec<Finding> {
-    const CHECK: &str = "account.permissions";
-    let principal = match (&ward.role, caller(ward).await) {
-        (Some(role), _) => role.clone(),
-        (None, Ok(caller)) => role_of(&caller.arn),
-        (None, Err(error)) => return vec![Finding::unread(CHECK, &error)],
-    };
-    let account = principal.split(':').nth(4).unwrap_or_default().to_owned();
-    let mut denied = Vec::new();
-    let needs = needs(ward, &account);
-    for need in &needs {
-        match allowed(ward, &principal, need).await {
-            Ok(true) => {}
-            Ok(false) => denied.push(format!("{} on {}", need.action, need.resource)),
-            Err(error) => {
-                return vec![Finding::unread(CHECK, &error).of(principal)];
-            }
-        }
-    }
-    let seen = match denied.len() {
-        0 => format!("all {} that the controller needs", needs.len()),
-        _ => format!("denied: {}", denied.join(", ")),
-    };
-    let todo =
-        "deploy the template's ControllerRole; doctor --role ARN asks for another role than the caller's";
-    vec![Finding::when(CHECK, denied.is_empty(), Status::Fail, seen, todo).of(principal)]
-}
-
-/// IAM simulates roles, not their sessions.
-fn role_of(arn: &str) -> String {
-    let parts: Vec<&str> = arn.splitn(6, ':').collect();
-    match parts[..] {
-        ["arn", partition, "sts", _, account, session] => match session.split('/').collect::<Vec<_>>()[..] {
-            ["assumed-role", role, _] => format!("arn:{partition}:iam::{account}:role/{role}"),
-            _ => arn.to_owned(),
-        },
-        _ => arn.to_owned(),
-    }
-}
-
-fn needs(ward: &Ward, account: &str) -> Vec<Need> {
-    let settings = &ward.settings;
-    let (partition, region) = (ward.query.partition(), ward.query.region());
-    let need = |action, resource: &str| Need { action, resource: resource.to_owned() };
-    let ecs = |rest: &str| format!("arn:{partition}:ecs:{region}:{account}:{rest}");
-    let cluster = settings.cluster.name.rsplit('/').next().unwrap_or_default();
-    let family = settings.cluster.task_definition.rsplit('/').next().unwrap_or_default();
-    let revision = if family.contains(':') { family.to_owned() } else { format!("{family}:1") };
-    let record = format!("arn:{partition}:s3:::{}/jobs/j/spec.json", settings.state.bucket);
-    let published =
-        format!("arn:{partition}:s3:::{}/{}x/master.m3u8", settings.output.bucket, settings.output.prefix);
-    let mut needs = vec![
-        need("ecs:RunTask", &ecs(&format!("task-definition/{revision}"))),
-        need("ecs:DescribeTasks", &ecs(&format!("task/{cluster}/t"))),
-        need("ecs:StopTask", &ecs(&format!("task/{cluster}/t"))),
-        need("ecs:ListTasks", "*"),
-        need("ecs:DescribeTaskDefinition", "*"),
-        need("s3:GetObject", &record),
-        need("s3:PutObject", &record),
-        need("s3:ListBucket", &format!("arn:{partition}:s3:::{}", settings.state.bucket)),
-        need("s3:GetObject", &published),
-        need("s3:PutObject", &published),
-        need("cloudwatch:PutMetricData", "*"),
-    ];
-    for queue in settings.queues.values() {
-        let name = |url: &str| {
-            format!("arn:{partition}:sqs:{region}:{account}:{}", url.rsplit('/').next().unwrap_or(url))
-        };
-        for action in ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility"] {
-            needs.push(need(action, &name(&queue.url)));
-        }
-        needs.push(need("sqs:SendMessage", &name(&queue.dead_letter_url)));
-    }
-    needs
-}
-
-/// Asks IAM. The keys that the template's conditions look at have the values of the real call.
-async fn allowed(ward: &Ward, principal: &str, need: &Need) -> Result<bool, CallError> {
-    let settings = &ward.settings;
-    let account = principal.split(':').nth(4).unwrap_or_default();
-    let name = settings.cluster.name.rsplit('/').next().unwrap_or_default();
-    let cluster =
-        format!("arn:{}:ecs:{}:{account}:cluster/{name}", ward.query.partition(), ward.query.region());
-    let mut parameters = vec![
-        pair("Action", "SimulatePrincipalPolicy"),
-        pair("Version", "2010-05-08"),
-        pair("PolicySourceArn", principal),
-        pair("ActionNames.member.1", need.action),
-        pair("ResourceArns.member.1", &need.resource),
-    ];
-    let context = [("ecs:cluster", cluster.as_str()), ("cloudwatch:namespace", &settings.metrics.namespace)];
-    for (n, (key, value)) in (1..).zip(context) {
-        let entry = format!("ContextEntries.member.{n}");
-        parameters.push(pair(format!("{entry}.ContextKeyName"), key));
-        parameters.push(pair(format!("{entry}.ContextKeyType"), "string"));
-        parameters.push(pair(format!("{entry}.ContextKeyValues.member.1"), value));
-    }
-    let answer = ward.query.form(Service::Iam, "iam:SimulatePrincipalPolicy", &parameters).await?;
-    Ok(texts(&answer.text, "EvalDecision").first().is_some_and(|decision| decision == "allowed"))
 }
 
 /// Whether as many tasks as the settings allow fit into the account's quota.
@@ -234,13 +126,6 @@ mod tests {
         assert_eq!((status(server + 10_000), status(server - 10_000)), (Status::Warn, Status::Warn));
         assert_eq!((status(server + 90_000), status(server - 90_000)), (Status::Fail, Status::Fail));
         assert_eq!(clock(None, 0, 0, 1).status, Status::Unknown);
-    }
-
-    #[test]
-    fn a_session_is_asked_for_by_its_role() {
-        let role = "arn:aws:iam::123456789012:role/operator";
-        assert_eq!(role_of("arn:aws:sts::123456789012:assumed-role/operator/me"), role);
-        assert_eq!(role_of(role), role);
     }
 
     #[test]

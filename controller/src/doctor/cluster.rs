@@ -66,6 +66,7 @@ pub(super) async fn definition(ward: &Ward) -> Vec<Finding> {
     findings.push(platform(&definition));
     findings.push(size(&definition));
     findings.push(roles(&definition));
+    findings.push(overrides(ward, &arn));
     let name = &ward.settings.cluster.container;
     let container = definition.container_definitions().iter().find(|one| one.name() == Some(name));
     let Some(container) = container else {
@@ -74,11 +75,11 @@ pub(super) async fn definition(ward: &Ward) -> Vec<Finding> {
         findings.push(Finding::bad("definition.container", Status::Fail, seen, todo));
         return findings;
     };
+    findings.push(Finding::ok("definition.container", name.clone()));
     findings.push(isolation(container));
     findings.push(stopping(container));
     findings.push(logs(container));
     findings.push(image(ward, &definition, &arn, container).await);
-    findings.push(overrides(ward, &arn));
     findings
 }
 

@@ -5,7 +5,8 @@
 //!
 //! | file | checks |
 //! |---|---|
-//! | `account` | identity, clock, permissions, vCPU quota |
+//! | `account` | identity, clock, vCPU quota |
+//! | `permissions` | what IAM says to all that the controller does |
 //! | `queues` | job queues, their dead-letter queues, the events queue |
 //! | `buckets` | notifications, versioning, the state bucket's policy |
 //! | `cluster` | cluster, task definition, image, size of the overrides |
@@ -15,6 +16,7 @@ mod account;
 mod buckets;
 mod cluster;
 mod network;
+mod permissions;
 mod queues;
 
 use std::{fmt::Write, future::Future, pin::Pin, time::Duration};
@@ -117,7 +119,7 @@ type Findings<'a> = Pin<Box<dyn Future<Output = Vec<Finding>> + 'a>>;
 pub async fn examine(ward: &Ward, patience: Duration) -> Vec<Finding> {
     let checks: [(&'static str, Findings<'_>); 9] = [
         ("account.identity", Box::pin(account::identity(ward))),
-        ("account.permissions", Box::pin(account::permissions(ward))),
+        ("account.permissions", Box::pin(permissions::permissions(ward))),
         ("account.quota", Box::pin(account::quota(ward))),
         ("queues", Box::pin(queues::jobs(ward))),
         ("events.queue", Box::pin(queues::events(ward))),

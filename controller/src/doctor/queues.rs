@@ -28,7 +28,7 @@ async fn job_queue(ward: &Ward, queue: &QueueSettings) -> Vec<Finding> {
         Err(error) => return vec![absent("queues.exists", &queue.url, &error)],
     };
     let mut findings = vec![Finding::ok("queues.exists", queue.url.clone())];
-    findings.extend(encrypted(&source));
+    findings.push(encrypted(&source));
     let dead = match attributes(ward, &queue.dead_letter_url).await {
         Ok(attributes) => attributes,
         Err(error) => {
@@ -103,12 +103,16 @@ fn redrive(source: &Attributes, dead: &Attributes) -> Finding {
     Finding::when(CHECK, count >= MIN_RECEIVES, Status::Warn, seen, todo)
 }
 
-fn encrypted(source: &Attributes) -> Option<Finding> {
-    let key = source.get(&Name::KmsMasterKeyId).is_some_and(|key| !key.is_empty());
+fn encrypted(source: &Attributes) -> Finding {
+    let key = source.get(&Name::KmsMasterKeyId).filter(|key| !key.is_empty());
     let managed = source.get(&Name::SqsManagedSseEnabled).is_some_and(|value| value == "true");
-    (!key && !managed).then(|| {
-        Finding::bad("queues.encryption", Status::Warn, "not encrypted at rest", "set SqsManagedSseEnabled")
-    })
+    let seen = match (key, managed) {
+        (Some(key), _) => format!("with KMS key {key}"),
+        (None, true) => "with keys that SQS manages".to_owned(),
+        (None, false) => "not encrypted at rest".to_owned(),
+    };
+    let holds = key.is_some() || managed;
+    Finding::when("queues.encryption", holds, Status::Warn, seen, "set SqsManagedSseEnabled")
 }
 
 #[cfg(test)]
