@@ -111,7 +111,8 @@ impl Run {
             Ending::Superseded(why) => tracing::info!(why, "superseded"),
             Ending::Interrupted => tracing::warn!("interrupted"),
             Ending::Failed(failure) => {
-                tracing::error!(code = %failure.code, message = failure.message, evidence = ?failure.evidence, "failed");
+                // Not `message`: the line has that name already.
+                tracing::error!(code = %failure.code, reason = failure.message, evidence = ?failure.evidence, "failed");
             }
         }
         self.conclude(&ending).await;

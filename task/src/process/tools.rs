@@ -31,7 +31,7 @@ impl Tools {
         let sandbox = Sandbox::new(policy)?;
         let ffmpeg = find(Tool::Ffmpeg, env::var_os(ENV_FFMPEG))?;
         let ffprobe = find(Tool::Ffprobe, env::var_os(ENV_FFPROBE))?;
-        tracing::info!(level = %sandbox.level(), ?policy, "sandbox of ffmpeg and ffprobe");
+        tracing::info!(sandbox = %sandbox.level(), ?policy, "sandbox of ffmpeg and ffprobe");
         Ok(Self { ffmpeg, ffprobe, sandbox })
     }
 
