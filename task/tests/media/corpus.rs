@@ -95,6 +95,22 @@ const ROWS: &[Row] = &[
         // The default duration of a frame, in nanoseconds.
         patched(again(folder, "x.mp4", "-c copy", "x.mkv"), &[0x23, 0xe3, 0x83, 0x84], |rest| rest[..4].copy_from_slice(&20_000_000_u32.to_be_bytes()))
     }, plays("160,90", 50, Some(0.52))),
+    // AAC's first frame lies 21 ms before the picture's there, so both are shown that much later.
+    ("sound that begins before 0", |folder| again(folder, "x.mp4", "-c copy", "x.mkv"), plays("160,90", 51, Some(0.54))),
+    ("a stream of data", |folder| {
+        let (from, data, to) = (plain(folder, "x.mp4"), folder.join("x.bin"), folder.join("x.ts"));
+        std::fs::write(&data, "of no kind that is known").unwrap();
+        let inputs = ["-i", from.to_str().unwrap(), "-f", "data", "-i", data.to_str().unwrap()];
+        ffmpeg(&inputs, "-map 0 -map 1 -c copy", &to);
+        to
+    }, plays("160,90", 51, Some(0.54))),
+    ("a change of codec in the middle", |folder| {
+        let first = make(folder, "1.ts", PLAIN, "-an -crf 10");
+        let second = make(folder, "2.ts", PLAIN, "-an -c:v mpeg2video -q:v 2 -output_ts_offset 2");
+        let both = folder.join("both.ts");
+        std::fs::write(&both, [std::fs::read(first).unwrap(), std::fs::read(second).unwrap()].concat()).unwrap();
+        both
+    }, Outcome::Refused(FailureCode::DecodeFailed)),
     ("a timecode track", |folder| again(folder, "x.mp4", "-c copy -timecode 01:00:00:00", "x.mov"), plays("160,90", 50, Some(0.52))),
     ("a change of pixel format in the middle", |folder| {
         let first = make(folder, "1.ts", PLAIN, "-an -pix_fmt yuv420p -crf 10");
@@ -224,4 +240,17 @@ fn holds(runtime: &tokio::runtime::Runtime, (what, make, outcome): &Row) -> bool
         }
     }));
     judged.is_ok()
+}
+
+#[tokio::test]
+async fn twelve_hours_play_to_the_last_frame() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("long.mp4");
+    let picture = "color=red:s=64x36:r=1:d=43200";
+    ffmpeg(&["-f", "lavfi", "-i", picture], "-c:v libx264 -preset ultrafast -g 600", &source);
+    let profile = Profile { max_duration_seconds: 43_200, gop_seconds: 60, segment_gops: 10, ..top() };
+    let run = run(&source, &profile).await;
+    assert_eq!(run.package().duration_ms, 43_200_000);
+    let made = run.joined("video/36p");
+    assert_eq!(ffprobe(&made, "-count_packets -select_streams v", "stream=nb_read_packets"), "43200");
 }
