@@ -97,6 +97,9 @@ pub struct Profile {
     pub audio: AudioSettings,
     /// Longest accepted source, seconds.
     pub max_duration_seconds: u64,
+    /// Whether players can begin while the encoder is still at work. The register still decides.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub playable_early: bool,
     /// Pictures beside the video.
     #[serde(default)]
     pub images: ImageSettings,

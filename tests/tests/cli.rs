@@ -291,15 +291,22 @@ async fn what_goes_on_is_explained_from_the_record_and_the_controllers_notes() {
         stage: Stage::Transcoding,
         percent: 42.0,
         speed: Some(1.5),
+        playable: Some("videos/x/v-1/early.m3u8".into()),
         state: TaskState::Working,
     };
     let put = stack.clients().s3.put_object().bucket(&stack.deployment.state_bucket);
     let put = put.key(Layout::of(job).heartbeat(Attempt::FIRST)).body(encode(&heartbeat).into());
     put.send().await.unwrap();
-    explains(&stack, key, &["Attempt 1 is transcoding, 42 % done", "Nobody has to act"]).await;
+    explains(
+        &stack,
+        key,
+        &["Attempt 1 is transcoding, 42 % done", "Nobody has to act", "played: videos/x/v-1/early.m3u8"],
+    )
+    .await;
     // No object of this version is there: found by searching.
     let shown = said(&stack, "get", &["--key", object]);
     assert!(shown.contains("heartbeat 7") && shown.contains("transcoding, 42 %, 1.50x"), "{shown}");
+    assert!(shown.contains("playable already: videos/x/v-1/early.m3u8"), "{shown}");
 
     stack.kill_controller().unwrap();
     explains(&stack, key, &["Attempt 1 is transcoding", "The controller did not answer"]).await;

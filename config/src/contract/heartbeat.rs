@@ -81,6 +81,10 @@ pub struct Heartbeat {
     /// Encoding speed as a multiple of real time, while transcoding.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub speed: Option<f32>,
+    /// Key, in the output bucket, of a master playlist of what can be played already; none where the profile does not ask
+    /// for it or nothing is there yet. It lies in the attempt's own folder, and goes with it unless the attempt wins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub playable: Option<String>,
     /// How it is.
     #[serde(flatten)]
     pub state: TaskState,

@@ -165,11 +165,16 @@ impl View<'_> {
         match &heartbeat.state {
             TaskState::Working if self.now <= heartbeat.written_at_ms + silence => {
                 let longest = newest.intent.launch_not_after_ms + self.margin() + self.run_time();
+                let playable = heartbeat
+                    .playable
+                    .as_ref()
+                    .map(|key| format!(" What is ready can be played: {key} in the output bucket."));
                 format!(
                     "Attempt {number} is {stage}, {:.0} % done, last heard of {heard} ago: it waits for that task alone, at \
-                     the longest until {}. Nobody has to act.",
+                     the longest until {}. Nobody has to act.{}",
                     heartbeat.percent,
                     self.until(longest),
+                    playable.unwrap_or_default(),
                 )
             }
             TaskState::Working => {

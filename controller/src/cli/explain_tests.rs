@@ -73,6 +73,7 @@ fn record(heartbeat: Option<(TaskState, u64)>) -> Record {
         stage: Stage::Transcoding,
         percent: 42.0,
         speed: None,
+        playable: None,
         state,
     });
     let attempts = vec![AttemptRecord { intent, heartbeat }];

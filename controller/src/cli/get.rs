@@ -127,6 +127,9 @@ fn beat(line: &mut impl FnMut(&str, &str), heartbeat: &Heartbeat) {
     if let Some(arn) = &heartbeat.task_arn {
         line("", arn);
     }
+    if let Some(key) = &heartbeat.playable {
+        line("", &format!("playable already: {key}"));
+    }
 }
 
 fn ended(line: &mut impl FnMut(&str, &str), past: &PastAttempt) {

@@ -37,6 +37,7 @@ fn heartbeat(job: &JobKey, attempt: u32) -> Heartbeat {
         stage: Stage::Probing,
         percent: 1.0,
         speed: None,
+        playable: None,
         state: TaskState::Working,
     }
 }

@@ -228,6 +228,7 @@ fn heartbeat(job: &JobKey, seq: u64, state: TaskState) -> Heartbeat {
         stage: Stage::Transcoding,
         percent: 50.0,
         speed: None,
+        playable: None,
         state,
     }
 }

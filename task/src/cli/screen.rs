@@ -46,7 +46,7 @@ impl Screen {
                 }
             }
             Event::Progress { percent, speed } => self.progress(*percent, *speed),
-            Event::Stage(_) | Event::FileReady(_) => {}
+            Event::Stage(_) | Event::FileReady(_) | Event::Playable(_) => {}
         }
     }
 

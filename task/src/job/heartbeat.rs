@@ -54,6 +54,7 @@ struct Pulse {
     stage: Stage,
     percent: f32,
     speed: Option<f32>,
+    playable: Option<String>,
     /// When the last write that got through was begun.
     heard: Instant,
     /// Whether the register or a newer attempt is looked for.
@@ -85,6 +86,7 @@ impl Heart {
             stage: Stage::Starting,
             percent: 0.0,
             speed: None,
+            playable: None,
             heard: Instant::now(),
             looking: true,
         };
@@ -116,6 +118,12 @@ impl Heart {
         let mut pulse = self.shared.pulse();
         pulse.percent = pulse.percent.max(percent.clamp(0.0, 100.0));
         pulse.speed = speed.filter(|speed| speed.is_finite());
+    }
+
+    /// Says under which key something can be played already.
+    pub(crate) fn playable(&self, key: String) {
+        tracing::info!(key, "playable");
+        self.shared.pulse().playable = Some(key);
     }
 
     /// Ends the look, because this attempt is about to write the register. Gives the fence's reason if the last
@@ -183,6 +191,8 @@ impl Shared {
     async fn write(&self, state: TaskState) -> Result<(), AwsError> {
         let began = Instant::now();
         let heartbeat = {
+            // Of an attempt that ends in any other way the folder is removed.
+            let stays = matches!(state, TaskState::Working | TaskState::Finished);
             let mut pulse = self.pulse();
             pulse.seq += 1;
             Heartbeat {
@@ -195,6 +205,7 @@ impl Shared {
                 stage: pulse.stage,
                 percent: pulse.percent,
                 speed: pulse.speed,
+                playable: pulse.playable.clone().filter(|_| stays),
                 state,
             }
         };

@@ -1,6 +1,7 @@
 //! One attempt at one job: the steps in their order, and how it ends whatever happens.
 
 mod digest;
+mod early;
 mod ending;
 mod heartbeat;
 mod overlay;

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     aws::{At, Meta},
-    media::{Package, PackagedFile},
+    media::{EARLY_MASTER, Package, PackagedFile},
     sandbox::SandboxLevel,
 };
 
@@ -61,7 +61,7 @@ const TURNS: [Turn; 4] = [Turn::Segments, Turn::MediaPlaylists, Turn::Rest, Turn
 
 fn turn_of(path: &str) -> Turn {
     match path.rsplit_once('.').map(|(_, extension)| extension) {
-        _ if path.starts_with("entry/") => Turn::Entry,
+        _ if path.starts_with("entry/") || path == EARLY_MASTER => Turn::Entry,
         Some("m4s" | "mp4" | "m4a" | "m4v" | "ts" | "aac") => Turn::Segments,
         Some("m3u8") => Turn::MediaPlaylists,
         _ => Turn::Rest,

@@ -11,7 +11,7 @@ use tokio::{
 };
 use transcode_config::contract::{Failure, FailureCode};
 
-use super::{ending::End, heartbeat::Heart, publish::early_meta, stop::Stop, upload::Uploads};
+use super::{early::Early, ending::End, heartbeat::Heart, publish::early_meta, stop::Stop, upload::Uploads};
 use crate::{
     aws::{At, AwsError},
     media::{self, Event, MediaJob, Package},
@@ -34,19 +34,24 @@ pub(crate) async fn transcode(
     let (events, mut inbox) = unbounded_channel();
     // A token of its own: a failed upload ends the transcode, not the attempt's reporting.
     let media_stop = stop.token().child_token();
+    let mut early = Early::default();
     let make = media::make(job, tools, &events, &media_stop);
     tokio::pin!(make);
     let cut_short: End = loop {
         tokio::select! {
-            Some(event) = inbox.recv() => hear(event, job.output, heart, uploads),
-            error = uploads.failed() => break End::Failed(error.failure(At::Output)),
+            Some(event) = inbox.recv() => hear(event, job.output, heart, uploads, &mut early),
+            ended = uploads.next() => if let Err(error) = ended {
+                break End::Failed(error.failure(At::Output));
+            },
             () = media_stop.cancelled() => break End::Failed(AwsError::stopped().failure(At::Output)),
             result = &mut make => {
                 let package = result?;
+                // What could be played early is now part of the package.
                 drain(&mut inbox, job.output, heart, uploads);
                 return Ok(package);
             }
         }
+        early.release(uploads, heart);
     };
     media_stop.cancel();
     if timeout(STOP_TIME, make).await.is_err() {
@@ -57,11 +62,11 @@ pub(crate) async fn transcode(
 
 fn drain(inbox: &mut UnboundedReceiver<Event>, output: &Path, heart: &Heart, uploads: &mut Uploads) {
     while let Ok(event) = inbox.try_recv() {
-        hear(event, output, heart, uploads);
+        hear(event, output, heart, uploads, &mut Early::default());
     }
 }
 
-fn hear(event: Event, output: &Path, heart: &Heart, uploads: &mut Uploads) {
+fn hear(event: Event, output: &Path, heart: &Heart, uploads: &mut Uploads, early: &mut Early) {
     match event {
         Event::Stage(stage) => heart.stage(stage),
         Event::Progress { percent, speed } => {
@@ -74,6 +79,7 @@ fn hear(event: Event, output: &Path, heart: &Heart, uploads: &mut Uploads) {
                 uploads.begin(name.to_owned(), output.join(&path), meta);
             }
         }
+        Event::Playable(playlist) => early.take(playlist),
     }
 }
 

@@ -1,16 +1,20 @@
 //! Parallel, checksummed uploads into the attempt's own folder (S4), while the encoder still runs.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
+use bytes::Bytes;
 use tokio::{sync::Semaphore, task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::digest::{Digest, digest_of};
+use super::{
+    digest::{Digest, digest_of},
+    early::EARLY,
+};
 use crate::{
     aws::{AwsError, Body, Class, Meta, Multipart, Objects},
     retry::{Patience, retry},
@@ -44,6 +48,8 @@ pub(crate) struct Uploads {
     /// Relative paths that a write was begun for, which may thus lie in the folder, and the headers.
     begun: BTreeMap<String, Meta>,
     stored: BTreeMap<String, Stored>,
+    /// Paths under which a text is being stored.
+    replacing: BTreeSet<String>,
 }
 
 /// Where to, and how many at once.
@@ -72,6 +78,7 @@ impl Uploads {
             running: JoinSet::new(),
             begun: BTreeMap::new(),
             stored: BTreeMap::new(),
+            replacing: BTreeSet::new(),
         }
     }
 
@@ -79,6 +86,7 @@ impl Uploads {
     pub(crate) fn begin(&mut self, path: String, file: PathBuf, meta: Meta) {
         match self.begun.insert(path.clone(), meta) {
             Some(before) if before == meta => return,
+            Some(before) if before == EARLY => {}
             Some(_) => tracing::warn!(path, "stored again: its headers were not those of the package"),
             None => {}
         }
@@ -89,17 +97,27 @@ impl Uploads {
         });
     }
 
-    /// Waits until an upload fails. Never returns while all goes well.
-    pub(crate) async fn failed(&mut self) -> AwsError {
-        loop {
-            match self.running.join_next().await {
-                Some(ended) => {
-                    if let Err(error) = self.note(ended) {
-                        return error;
-                    }
-                }
-                None => std::future::pending().await,
-            }
+    /// Begins to store a text as `<folder><path>`, over what was stored there before. Not while that is under way.
+    pub(crate) fn replace(&mut self, path: String, text: String, meta: Meta) {
+        self.begun.insert(path.clone(), meta);
+        self.replacing.insert(path.clone());
+        let target = Arc::clone(&self.target);
+        self.running.spawn(async move {
+            let stored = target.store_text(&path, text.into(), meta).await?;
+            Ok((path, stored))
+        });
+    }
+
+    /// Whether a text is being stored under this path.
+    pub(crate) fn is_being_replaced(&self, path: &str) -> bool {
+        self.replacing.contains(path)
+    }
+
+    /// Waits for an upload to end. Never returns while none is under way.
+    pub(crate) async fn next(&mut self) -> Result<(), AwsError> {
+        match self.running.join_next().await {
+            Some(ended) => self.note(ended),
+            None => std::future::pending().await,
         }
     }
 
@@ -109,6 +127,11 @@ impl Uploads {
             self.note(ended)?;
         }
         Ok(())
+    }
+
+    /// The key of a path in the folder.
+    pub(crate) fn key(&self, path: &str) -> String {
+        self.target.key(path)
     }
 
     /// What S3 acknowledged so far, by relative path.
@@ -126,6 +149,7 @@ impl Uploads {
             code: None,
             message: format!("an upload broke down: {error}"),
         })??;
+        self.replacing.remove(&path);
         self.stored.insert(path, stored);
         Ok(())
     }
@@ -180,6 +204,15 @@ impl Target {
             retry(Patience::TRANSFER, "upload", &self.stop, put).await?;
         }
         tracing::debug!(path, bytes = digest.size, "uploaded");
+        Ok(Stored { digest, meta })
+    }
+
+    async fn store_text(&self, path: &str, text: Bytes, meta: Meta) -> Result<Stored, AwsError> {
+        let _slot = self.slots.acquire().await.map_err(|_| AwsError::stopped())?;
+        let (key, digest) = (self.key(path), Digest::of(&text));
+        let (body, sum) = (Body::Bytes(text), digest.base64());
+        let put = || self.objects.put(&self.bucket, &key, &body, &sum, meta);
+        retry(Patience::TRANSFER, "upload", &self.stop, put).await?;
         Ok(Stored { digest, meta })
     }
 

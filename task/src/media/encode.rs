@@ -13,6 +13,7 @@ use super::{
     Context, Event,
     package::{
         cut::{Cut, Cutter, Track},
+        early::Early,
         folder::{Folder, cannot_write},
     },
     plan::{self, Plan},
@@ -54,7 +55,8 @@ pub(super) async fn encode(
     // A failed write must end the encoder too, but is not a stop from outside.
     let halt = context.stop.child_token();
     let (ticks, heard) = mpsc::channel();
-    let cutting = spawn_cutters(plan, &work, package, heard, halt.clone());
+    let early = context.job.profile.playable_early.then(|| Early::new(plan));
+    let cutting = spawn_cutters(plan, &work, package, early, heard, halt.clone());
     let mut report = Report::new(plan.seconds, share);
     let result = context
         .tools
@@ -108,6 +110,7 @@ fn spawn_cutters(
     plan: &Plan,
     work: &Path,
     mut package: Folder,
+    mut early: Option<Early>,
     heard: mpsc::Receiver<Tick>,
     halt: CancellationToken,
 ) -> Cutting {
@@ -139,6 +142,9 @@ fn spawn_cutters(
                 }
                 for cutter in video.iter_mut().chain(&mut audio) {
                     cutter.advance(&mut package)?;
+                }
+                if let Some(early) = &mut early {
+                    early.news(&video, &audio).into_iter().for_each(|playlist| package.playable(playlist));
                 }
             }
             let mut finish = |cutters: Vec<Cutter>| {

@@ -36,14 +36,23 @@ use transcode_config::{
 };
 
 pub use metadata::Summary;
-pub use package::folder::PackagedFile;
+pub use package::{
+    early::{EARLY as EARLY_MASTER, Playlist},
+    folder::PackagedFile,
+};
 
 use crate::process::Tools;
 use captions::Captions;
 use encode::Tracks;
 use metadata::METADATA;
 use overlay::OverlayFile;
-use package::{dash, folder::Folder, hls, images, progressive};
+use package::{
+    dash,
+    early::EARLY,
+    folder::Folder,
+    hls::{self, Form},
+    images, progressive,
+};
 use plan::Plan;
 use verify::{Check, MANIFEST, MASTER};
 
@@ -82,6 +91,8 @@ pub enum Event {
     },
     /// A file of the package, relative to the output folder, is complete and never modified again.
     FileReady(PathBuf),
+    /// Something can be played while the encoder still works. Each tells what is new in one playlist.
+    Playable(Playlist),
 }
 
 /// A file that gets a stable name of its own.
@@ -200,7 +211,11 @@ fn write_texts(
 ) -> Result<(), Failure> {
     let target = hls::target_duration(tracks);
     for track in tracks.video.iter().chain(&tracks.audio) {
-        package.write(&format!("{}/index.m3u8", track.folder), hls::media(track, target).as_bytes())?;
+        let text = hls::media(track, target);
+        package.write(&format!("{}/index.m3u8", track.folder), text.as_bytes())?;
+        if job.profile.playable_early {
+            package.write(&format!("{}/{EARLY}", track.folder), text.as_bytes())?;
+        }
     }
     for track in &tracks.video {
         package.write(&format!("{}/iframes.m3u8", track.folder), hls::i_frames(track, target).as_bytes())?;
@@ -209,7 +224,12 @@ fn write_texts(
         package.write(&format!("{}/index.m3u8", one.folder), hls::texts(one).as_bytes())?;
     }
     package.write(MANIFEST, dash::manifest(plan, tracks, captions, job.folder).as_bytes())?;
-    package.write(MASTER, hls::master(plan, tracks, captions, job.folder, target).as_bytes())
+    let form = Form { folder: job.folder, file: "index.m3u8", target, measured: true };
+    if job.profile.playable_early {
+        let here = hls::master(plan, tracks, captions, Form { folder: "", ..form });
+        package.write(EARLY, here.as_bytes())?;
+    }
+    package.write(MASTER, hls::master(plan, tracks, captions, form).as_bytes())
 }
 
 /// Verifies off the async threads: it reads the headers of every fragment.

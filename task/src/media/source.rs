@@ -11,7 +11,7 @@ use super::{
         timeline::{self, Timeline},
         too_long,
     },
-    probe::{self, SourceInfo},
+    probe::{self, Skipped, SourceInfo, VideoStream},
     scan::{self, Scan},
     structure,
 };
@@ -54,6 +54,13 @@ pub(super) async fn examine(context: &Context<'_>) -> Result<(SourceInfo, Timeli
     let mut timeline = timeline::lay_out(&mut info, &scan)?;
     if let Some(clip) = context.job.clip {
         timeline = timeline.clipped(clip)?;
+    }
+    if let Some(index) = captions_in_the_picture(context, &info).await? {
+        info.skipped.push(Skipped {
+            index,
+            what: "captions in the picture's stream (CEA-608/708)".into(),
+            why: "captions_dropped: only captions in a track of their own are passed on",
+        });
     }
     Ok((info, timeline))
 }
@@ -119,6 +126,24 @@ pub(super) async fn can_tone_map(context: &Context<'_>) -> Result<(), Failure> {
     Err(Failure::new(FailureCode::HdrUnsupported, info.meaning)
         .with("zscale", zscale)
         .with("tonemap", tonemap))
+}
+
+/// The video stream, if its first frames carry captions. They show only when frames are decoded.
+async fn captions_in_the_picture(context: &Context<'_>, info: &SourceInfo) -> Result<Option<u32>, Failure> {
+    let carrier = |video: &&VideoStream| matches!(video.codec.as_str(), "h264" | "hevc" | "mpeg2video");
+    let Some(video) = info.video.as_ref().filter(carrier) else { return Ok(None) };
+    let index = video.index.to_string();
+    let entries = ["-show_entries", "frame_side_data=side_data_type", "-of", "compact=p=0:nk=1"];
+    let first = ["-select_streams", &index, "-read_intervals", "%+#25"];
+    let call = call(context, &[&first[..], &entries[..]].concat(), PROBE_BYTES);
+    let mut found = false;
+    let mut look = |line: &str| found |= line.contains("Closed Captions");
+    match context.tools.run(call, &mut look, context.stop).await {
+        Ok(_) => Ok(found.then_some(video.index)),
+        // What cannot be decoded is for the encoder to say.
+        Err(failure) if failure.code == FailureCode::EncodeFailed => Ok(None),
+        Err(failure) => Err(failure),
+    }
 }
 
 async fn packets(context: &Context<'_>) -> Result<Scan, Failure> {

@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test code")]
 
+mod captions;
 mod corpus;
+mod early;
 mod edit;
 mod package;
 mod per_title;

@@ -161,6 +161,12 @@ impl Cutter {
         Ok(fragment)
     }
 
+    /// Folder, header and segments so far; none before the first segment.
+    pub fn published(&self) -> Option<(&str, &Init, &[Segment])> {
+        let init = self.init.as_ref().filter(|_| !self.segments.is_empty())?;
+        Some((&self.folder, init, &self.segments))
+    }
+
     /// Publishes the rest, once the encoder has ended.
     pub fn finish(mut self, package: &mut Folder) -> Result<Track, Failure> {
         self.advance(package)?;

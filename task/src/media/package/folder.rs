@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::mpsc::UnboundedSender;
 use transcode_config::contract::{Failure, FailureCode};
 
+use super::early::Playlist;
 use crate::media::Event;
 
 /// What lies in an attempt's folder never changes.
@@ -75,6 +76,11 @@ impl Folder {
         let (size, sha256) = self.take_new(path, from).map_err(|error| cannot_write(path, &error))?;
         self.announce(path, size, sha256);
         Ok(())
+    }
+
+    /// Announces a playlist of what can be played already. It is no file of the package.
+    pub fn playable(&self, playlist: Playlist) {
+        self.events.send(Event::Playable(playlist)).ok();
     }
 
     fn write_new(&self, path: &str, bytes: &[u8]) -> io::Result<()> {

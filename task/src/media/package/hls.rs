@@ -61,17 +61,23 @@ pub fn target_duration(tracks: &Tracks) -> u64 {
 
 /// A media playlist.
 pub fn media(track: &Track, target: u64) -> String {
-    let mut text = head(target, "");
-    for Segment { name, duration, .. } in &track.segments {
-        let _ = write!(text, "#EXTINF:{:.6},\n{name}\n", track.seconds(*duration));
-    }
-    text.push_str("#EXT-X-ENDLIST\n");
-    text
+    let segments = track.segments.iter().map(|segment| entry(segment, track.init.timescale));
+    head("VOD", target, "") + &segments.collect::<String>() + "#EXT-X-ENDLIST\n"
+}
+
+/// The lines of one segment.
+pub fn entry(segment: &Segment, timescale: u32) -> String {
+    format!("#EXTINF:{:.6},\n{}\n", float(segment.duration) / f64::from(timescale), segment.name)
+}
+
+/// The beginning of a media playlist that segments will be added to.
+pub fn event_head(target: u64) -> String {
+    head("EVENT", target, "")
 }
 
 /// An I-frame playlist: for each key frame the bytes from its `moof` to its end (rules 6.1 and 6.10).
 pub fn i_frames(track: &Track, target: u64) -> String {
-    let mut text = head(target, "#EXT-X-I-FRAMES-ONLY\n");
+    let mut text = head("VOD", target, "#EXT-X-I-FRAMES-ONLY\n");
     for segment in &track.segments {
         for piece in &segment.pieces {
             let _ = write!(
@@ -88,10 +94,10 @@ pub fn i_frames(track: &Track, target: u64) -> String {
     text
 }
 
-fn head(target: u64, extra: &str) -> String {
+fn head(kind: &str, target: u64, extra: &str) -> String {
     format!(
         "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:{target}\n#EXT-X-MEDIA-SEQUENCE:0\n\
-         #EXT-X-PLAYLIST-TYPE:VOD\n{extra}#EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-MAP:URI=\"{INIT}\"\n"
+         #EXT-X-PLAYLIST-TYPE:{kind}\n{extra}#EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-MAP:URI=\"{INIT}\"\n"
     )
 }
 
@@ -109,23 +115,48 @@ pub fn texts(captions: &Captions) -> String {
     text
 }
 
-/// The master playlist. `folder` goes in front of every address. With more than one group of sounds, every rung is
-/// listed once for each; the first variants are those in stereo.
-pub fn master(plan: &Plan, tracks: &Tracks, captions: &[Captions], folder: &str, target: u64) -> String {
+/// What a master playlist is made for.
+#[derive(Debug, Clone, Copy)]
+pub struct Form<'a> {
+    /// What goes in front of every address.
+    pub folder: &'a str,
+    /// Name of the media playlists.
+    pub file: &'a str,
+    /// The target duration.
+    pub target: u64,
+    /// Whether all there will be has been measured. If not, rates are at least those that the plan allows, and there are no
+    /// playlists of key frames yet.
+    pub measured: bool,
+}
+
+impl Form<'_> {
+    /// Rates to declare for a track that was planned with these.
+    fn bandwidth(&self, track: &Track, planned: Bandwidth) -> Bandwidth {
+        let found = bandwidth(track, self.target);
+        if self.measured {
+            return found;
+        }
+        Bandwidth { peak: found.peak.max(planned.peak), average: found.average.max(planned.average) }
+    }
+}
+
+/// The master playlist. With more than one group of sounds, every rung is listed once for each; the first variants are
+/// those in stereo.
+pub fn master(plan: &Plan, tracks: &Tracks, captions: &[Captions], form: Form<'_>) -> String {
     let mut text = String::from("#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-INDEPENDENT-SEGMENTS\n");
-    let sounds = sound_groups(plan, tracks, target);
+    let sounds = sound_groups(plan, tracks, form);
     for group in &sounds {
         for (sound, track) in &group.members {
-            text.push_str(&rendition(group.name, sound, track, folder));
+            text.push_str(&rendition(group.name, sound, track, form));
         }
     }
     for one in captions {
-        text.push_str(&text_rendition(one, folder));
+        text.push_str(&text_rendition(one, form.folder));
     }
     let texts = if captions.is_empty() { String::new() } else { format!(",SUBTITLES=\"{TEXT_GROUP}\"") };
     let Some(video) = &plan.video else {
         for group in &sounds {
-            text.push_str(&sound_variant(group, &texts, folder, target));
+            text.push_str(&sound_variant(group, &texts, form));
         }
         return text;
     };
@@ -133,11 +164,11 @@ pub fn master(plan: &Plan, tracks: &Tracks, captions: &[Captions], folder: &str,
     let silent = sounds.is_empty().then_some(None);
     for group in sounds.iter().map(Some).chain(silent) {
         for (rung, track) in first_choice_first(&rungs) {
-            text.push_str(&variant(rung, track, group, &texts, folder, target));
+            text.push_str(&variant(rung, track, group, &texts, form));
         }
     }
-    for (rung, track) in &rungs {
-        text.push_str(&i_frame_stream(rung, track, folder, target));
+    for (rung, track) in rungs.iter().filter(|_| form.measured) {
+        text.push_str(&i_frame_stream(rung, track, form));
     }
     text
 }
@@ -156,12 +187,12 @@ impl SoundGroup<'_> {
     }
 }
 
-fn sound_groups<'a>(plan: &'a Plan, tracks: &'a Tracks, target: u64) -> Vec<SoundGroup<'a>> {
+fn sound_groups<'a>(plan: &'a Plan, tracks: &'a Tracks, form: Form<'_>) -> Vec<SoundGroup<'a>> {
     let groups = plan.sound_groups().into_iter().zip(AUDIO_GROUPS);
     let groups = groups.map(|(positions, name)| {
         let member = |position: usize| Some((plan.audio.get(position)?, tracks.audio.get(position)?));
         let members: Vec<_> = positions.into_iter().filter_map(member).collect();
-        let rates = members.iter().map(|(_, track)| bandwidth(track, target));
+        let rates = members.iter().map(|(sound, track)| form.bandwidth(track, planned_sound(sound)));
         let most = rates.fold(Bandwidth { peak: 0, average: 0 }, |most, one| Bandwidth {
             peak: most.peak.max(one.peak),
             average: most.average.max(one.average),
@@ -171,15 +202,19 @@ fn sound_groups<'a>(plan: &'a Plan, tracks: &'a Tracks, target: u64) -> Vec<Soun
     groups.collect()
 }
 
+/// AAC keeps near its rate; a segment may exceed it.
+fn planned_sound(sound: &AudioPlan) -> Bandwidth {
+    Bandwidth { peak: sound.bps * 5 / 4, average: sound.bps }
+}
+
 fn variant(
     rung: &Rendition,
     track: &Track,
     sound: Option<&SoundGroup<'_>>,
     texts: &str,
-    folder: &str,
-    target: u64,
+    form: Form<'_>,
 ) -> String {
-    let own = bandwidth(track, target);
+    let own = form.bandwidth(track, Bandwidth { peak: rung.max_bps, average: rung.average_bps });
     let most = sound.map_or(Bandwidth { peak: 0, average: 0 }, |group| group.most);
     let codecs = [codec_string(&track.init.codec), sound.and_then(SoundGroup::codec)];
     let codecs = codecs.into_iter().flatten().collect::<Vec<_>>().join(",");
@@ -187,27 +222,30 @@ fn variant(
     let group = sound.map_or_else(String::new, |group| format!(",AUDIO=\"{}\"", group.name));
     format!(
         "#EXT-X-STREAM-INF:BANDWIDTH={},AVERAGE-BANDWIDTH={},CODECS=\"{codecs}\",RESOLUTION={width}x{height},\
-         FRAME-RATE={}{group}{texts},VIDEO-RANGE={},CLOSED-CAPTIONS=NONE\n{folder}{}/index.m3u8\n",
+         FRAME-RATE={}{group}{texts},VIDEO-RANGE={},CLOSED-CAPTIONS=NONE\n{}{}/{}\n",
         own.peak + most.peak,
         own.average + most.average,
         frame_rate(rung.rate),
         rung.range.hls(),
+        form.folder,
         track.folder,
+        form.file,
     )
 }
 
 /// Where there is no picture, the first member of a group stands for it.
-fn sound_variant(group: &SoundGroup<'_>, texts: &str, folder: &str, target: u64) -> String {
-    let Some((_, track)) = group.members.first() else { return String::new() };
-    let own = bandwidth(track, target);
+fn sound_variant(group: &SoundGroup<'_>, texts: &str, form: Form<'_>) -> String {
+    let Some((sound, track)) = group.members.first() else { return String::new() };
+    let own = form.bandwidth(track, planned_sound(sound));
     format!(
-        "#EXT-X-STREAM-INF:BANDWIDTH={},AVERAGE-BANDWIDTH={},CODECS=\"{}\",AUDIO=\"{}\"{texts}\n\
-         {folder}{}/index.m3u8\n",
+        "#EXT-X-STREAM-INF:BANDWIDTH={},AVERAGE-BANDWIDTH={},CODECS=\"{}\",AUDIO=\"{}\"{texts}\n{}{}/{}\n",
         own.peak,
         own.average,
         group.codec().unwrap_or_default(),
         group.name,
-        track.folder
+        form.folder,
+        track.folder,
+        form.file,
     )
 }
 
@@ -223,7 +261,7 @@ fn first_choice_first<'a>(rungs: &[(&'a Rendition, &'a Track)]) -> Vec<(&'a Rend
     ordered
 }
 
-fn i_frame_stream(rung: &Rendition, track: &Track, folder: &str, target: u64) -> String {
+fn i_frame_stream(rung: &Rendition, track: &Track, Form { folder, target, .. }: Form<'_>) -> String {
     let pieces = track.segments.iter().flat_map(|segment| &segment.pieces);
     let own =
         measure(pieces.map(|piece| (piece.key_bytes, track.seconds(piece.duration))), target.div_ceil(3));
@@ -264,7 +302,7 @@ pub fn frame_rate(rate: Rational) -> String {
     format!("{:.3}", rate.value())
 }
 
-fn rendition(group: &str, sound: &AudioPlan, track: &Track, folder: &str) -> String {
+fn rendition(group: &str, sound: &AudioPlan, track: &Track, form: Form<'_>) -> String {
     let yes_no = |yes| if yes { "YES" } else { "NO" };
     let mut text = format!("#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"{group}\",NAME=\"{}\"", sound.label);
     if let Some(language) = &sound.stream.language {
@@ -274,7 +312,8 @@ fn rendition(group: &str, sound: &AudioPlan, track: &Track, folder: &str) -> Str
     if sound.stream.describes_video {
         text.push_str(",CHARACTERISTICS=\"public.accessibility.describes-video\"");
     }
-    let _ = writeln!(text, ",CHANNELS=\"{}\",URI=\"{folder}{}/index.m3u8\"", sound.channels, track.folder);
+    let Form { folder, file, .. } = form;
+    let _ = writeln!(text, ",CHANNELS=\"{}\",URI=\"{folder}{}/{file}\"", sound.channels, track.folder);
     text
 }
 

@@ -4,6 +4,7 @@ pub mod choice;
 pub mod codecs;
 pub mod cut;
 pub mod dash;
+pub mod early;
 pub mod folder;
 pub mod fragment;
 mod header;

@@ -112,9 +112,11 @@ fn rung(args: &mut Args, plan: &VideoPlan, number: usize, rendition: &Rendition,
     // What x265 knows of the visibility of steps in PQ. HLG is near enough to what it assumes.
     let tuning = if rendition.range == Range::Pq { ":hdr10-opt=1" } else { "" };
     match plan.codec_of(rendition) {
+        // Without the captions of the source's stream: the playlists say that there are none. The other encoders never
+        // pass them on.
         VideoCodec::H264 => args.add(&format!(
             "-c:v libx264 -preset {preset} -profile:v {codec_profile} -crf {crf} {} \
-             -g {gop} -keyint_min {gop} -sc_threshold 0 -flags +cgop+bitexact",
+             -g {gop} -keyint_min {gop} -sc_threshold 0 -flags +cgop+bitexact -a53cc 0",
             capped(format!("-maxrate {max_bps} -bufsize {buffer_bits}")),
         )),
         VideoCodec::Hevc => args.add(&format!(

@@ -102,6 +102,7 @@ fn heartbeat(state: &State, at: usize, task: &SmallTask) -> Heartbeat {
         stage: Stage::Transcoding,
         percent: 0.0,
         speed: None,
+        playable: None,
         state: match task.phase {
             Phase::Ended(ENCODE_FAILED) => {
                 TaskState::Failed { failure: Failure::new(FailureCode::EncodeFailed, "ffmpeg failed") }

@@ -146,6 +146,7 @@ impl World {
             stage: Stage::Transcoding,
             percent: ((at - from) / BEAT_EVERY) as f32,
             speed: None,
+            playable: None,
             state: last_word.map_or(TaskState::Working, |(_, state)| state.clone()),
         }
     }
