@@ -262,11 +262,19 @@ struct Deployed {
     folder: tempfile::TempDir,
 }
 
+fn template() -> String {
+    std::fs::read_to_string(paths::checkout().join("deploy/template.yaml")).unwrap()
+}
+
 async fn deployed() -> Deployed {
+    deployed_from(template()).await
+}
+
+async fn deployed_from(template: String) -> Deployed {
     let folder = tempfile::tempdir().unwrap();
     let record = folder.path().join("record");
     let emulator = Emulator::start_enforcing(folder.path(), folder.path(), &record).await.unwrap();
-    let made = Deployment::create(&emulator.clients, "roles").await.unwrap();
+    let made = Deployment::create_from(&emulator.clients, "roles", template).await.unwrap();
     let iam = Iam::assume(&emulator.endpoint, &made.roles, Record::at(&record)).await.unwrap();
     Deployed { emulator, made, iam, folder }
 }
@@ -312,6 +320,27 @@ async fn what_is_written_once_can_be_written_only_on_condition_whatever_the_role
     // The task decides its job and touches nothing else of the record.
     for key in ["jobs/j/spec.json", "jobs/j/attempts/000002.json", "elsewhere"] {
         assert_eq!(deployed.write(&roles.task, key, true).await, denied, "{key}");
+    }
+}
+
+#[tokio::test]
+async fn the_uploader_adds_only_below_its_prefix() {
+    // The parameter's default is the whole bucket.
+    let (before, after) =
+        template().split_once("  UploadPrefix:\n").map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+    let narrow = format!("{before}  UploadPrefix:\n{}", after.replacen("Default: \"\"", "Default: in/", 1));
+    for (template, elsewhere) in [(template(), None), (narrow, Some("AccessDenied".to_owned()))] {
+        let deployed = deployed_from(template).await;
+        let (made, uploader) = (&deployed.made, deployed.as_role(&deployed.made.roles.uploader));
+        let put = async |key: &str| {
+            let put =
+                uploader.s3.put_object().bucket(&made.source_bucket).key(key).body(b"x".to_vec().into());
+            put.send().await.err().map(|error| error.code().unwrap_or("no code").to_owned())
+        };
+        assert_eq!(put("in/a.mp4").await, None);
+        for key in ["a.mp4", "inside.mp4"] {
+            assert_eq!(put(key).await, elsewhere, "{key}");
+        }
     }
 }
 
@@ -372,6 +401,7 @@ async fn no_role_reaches_what_is_not_its_own() {
         Call::new("s3:DeleteObject", &arn(&made.source_bucket, "x")),
         Call::new("s3:PutObject", &arn(&made.state_bucket, "jobs/j/terminal.json")),
         Call::new("ecs:RunTask", &definition).with("ecs:cluster", &cluster),
+        Call::new("cloudwatch:PutDashboard", "arn:aws:cloudwatch::123456789012:dashboard/other-transcode"),
     ];
     let mut table: Vec<(&str, &Call)> = task.iter().map(|call| (roles.task.as_str(), call)).collect();
     table.extend(controller.iter().map(|call| (roles.controller.as_str(), call)));
@@ -413,8 +443,7 @@ async fn the_task_has_no_queue_and_no_cluster_and_two_roles_are_passed() {
 async fn a_task_without_a_permission_ends_with_the_code_that_says_so() {
     let folder = tempfile::tempdir().unwrap();
     // The template without one action, deployed as it is.
-    let path = paths::checkout().join("deploy/template.yaml");
-    let template = std::fs::read_to_string(path).unwrap();
+    let template = template();
     let without =
         template.replace("Action: [s3:GetObject, s3:GetObjectVersion]\n", "Action: s3:GetObjectTagging\n");
     assert_ne!(without, template);
