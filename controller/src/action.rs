@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use transcode_config::contract::{Dead, Intent, JobKey, JobSpec, Succeeded, Terminal};
+use transcode_config::contract::{Attempt, Dead, Intent, JobKey, JobSpec, Succeeded, Terminal};
 
 use crate::{
     clock::Ms,
@@ -96,6 +96,13 @@ pub enum Action {
         /// The winner.
         winner: Arc<Succeeded>,
     },
+    /// Empty the folders of attempts of a decided job that did not win.
+    Collect {
+        /// The job.
+        job: JobKey,
+        /// Whose folders; never the winner's.
+        losers: Arc<[Attempt]>,
+    },
     /// Send to the dead-letter queue of the message's queue.
     DeadLetter(Box<DeadLetter>),
     /// `DeleteMessage`.
@@ -133,6 +140,7 @@ impl Action {
             Self::Stop { .. } => "stop",
             Self::Bury { .. } => "bury",
             Self::Publish { .. } => "publish",
+            Self::Collect { .. } => "collect",
             Self::DeadLetter(_) => "dead_letter",
             Self::Delete { .. } => "delete",
             Self::Extend { .. } => "extend",

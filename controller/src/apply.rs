@@ -73,6 +73,10 @@ pub async fn apply<Q: Queue, C: Cluster, S: Store>(action: Action, ports: &Ports
             Ok(()) => Fact::Published { job },
             Err(error) => Fact::JobCallFailed { job, error },
         }],
+        Action::Collect { job, losers } => vec![match ports.store.collect(&job, &losers).await {
+            Ok(()) => Fact::Collected { job },
+            Err(error) => Fact::JobCallFailed { job, error },
+        }],
         Action::DeadLetter(letter) => {
             let message = letter.lease.message.clone();
             vec![match ports.queue.dead_letter(&letter).await {
@@ -122,9 +126,10 @@ pub fn gave_up(action: &Action, after_ms: Ms) -> Vec<Fact> {
 pub fn failed(action: &Action, error: CallError) -> Fact {
     match action {
         Action::Receive { queue, .. } => Fact::ReceiveFailed { queue: queue.clone(), error },
-        Action::Inspect { job } | Action::Bury { job, .. } | Action::Publish { job, .. } => {
-            Fact::JobCallFailed { job: job.clone(), error }
-        }
+        Action::Inspect { job }
+        | Action::Bury { job, .. }
+        | Action::Publish { job, .. }
+        | Action::Collect { job, .. } => Fact::JobCallFailed { job: job.clone(), error },
         Action::Intend { spec, .. } => Fact::JobCallFailed { job: spec.job.clone(), error },
         Action::Launch { intent } => Fact::LaunchRefused {
             job: intent.job.clone(),

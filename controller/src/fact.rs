@@ -225,6 +225,11 @@ pub enum Fact {
         /// The job.
         job: JobKey,
     },
+    /// What losers left behind is gone.
+    Collected {
+        /// The job.
+        job: JobKey,
+    },
     /// The dead-letter queue acknowledged.
     DeadLettered {
         /// On behalf of which message.
@@ -254,7 +259,7 @@ pub enum Fact {
         /// Which.
         message: MessageId,
     },
-    /// A call for a job failed (`Inspect`, `Intend`, `Bury`, `Publish`).
+    /// A call for a job failed (`Inspect`, `Intend`, `Bury`, `Publish`, `Collect`).
     JobCallFailed {
         /// The job.
         job: JobKey,

@@ -79,6 +79,14 @@ fn of_action(action: &Action, ledger: &Ledger) -> Option<Violation> {
                 !named,
             )
         }
+        Action::Collect { job, losers } => {
+            let lost = match outcome(job) {
+                Some(Outcome::Succeeded(won)) => !losers.contains(&won.attempt),
+                Some(Outcome::Dead(_)) => true,
+                None => false,
+            };
+            broken("L7", || format!("{job}: folders {losers:?} would be emptied, and not all lost"), !lost)
+        }
         Action::DeadLetter(letter) => {
             let dead = matches!(outcome(&letter.job), Some(Outcome::Dead(_)));
             broken("S12", || format!("{} would be dead-lettered and is not dead", letter.job), !dead)

@@ -76,6 +76,8 @@ pub struct Job {
     pub tasks: BTreeMap<TaskArn, Attempt>,
     /// Its entry points are in place.
     pub published: bool,
+    /// What its losers left behind is gone.
+    pub collected: bool,
     /// A document of it cannot be read by this version: it is left alone (S15). Says what was found.
     pub unreadable: Option<String>,
     /// A call for it is under way, since when.
@@ -102,6 +104,7 @@ impl Job {
             attempt: None,
             tasks: BTreeMap::new(),
             published: false,
+            collected: false,
             unreadable: None,
             call: None,
             claiming: None,
@@ -126,10 +129,14 @@ impl Job {
 
     /// Whether its newest attempt has no known task and one may yet come up.
     pub fn may_come_up(&self, policy: &Policy, now: Ms) -> bool {
+        self.terminal().is_none() && self.may_have_come_up(policy, now)
+    }
+
+    /// The same, whether or not the job is decided: a task that began before it was may be at work.
+    pub fn may_have_come_up(&self, policy: &Policy, now: Ms) -> bool {
         self.attempt.as_ref().is_some_and(|attempt| {
             let number = attempt.intent.attempt;
             attempt.refused.is_none()
-                && self.terminal().is_none()
                 && now < attempt.expires_at + policy.heartbeat_stale
                 && !self.tasks.values().any(|of| *of == number)
         })

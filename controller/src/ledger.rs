@@ -149,9 +149,10 @@ impl Ledger {
                 self.limiter.take(Lane::Read, 2 * pages, policy, now.mono);
             }
             Action::Resolve => self.resolve.call = true,
-            Action::Inspect { job } | Action::Bury { job, .. } | Action::Publish { job, .. } => {
-                self.begin_job(job, now);
-            }
+            Action::Inspect { job }
+            | Action::Bury { job, .. }
+            | Action::Publish { job, .. }
+            | Action::Collect { job, .. } => self.begin_job(job, now),
             Action::Intend { spec, intent } => {
                 self.begin_job(&spec.job, now);
                 self.breaker.claimed(policy, now.mono);

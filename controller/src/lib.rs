@@ -14,7 +14,7 @@
 //! # Reading order
 //! [`message`] (what a body asks for) → [`fact`], [`action`] (the vocabulary) → [`ledger`] with [`lease`], [`job`],
 //! [`tasks`] (what is known) → [`absorb`] (how facts change it) → [`mod@plan`] with [`attempt`] (is it proven over?),
-//! [`outcome`] (how did it end?), [`image`] (may it be launched?), [`policy`] (the numbers), [`usage`], [`limiter`] and
+//! [`outcome`] (how did it end?), [`leftovers`] (what did losers leave?), [`image`] (may it be launched?), [`policy`] (the numbers), [`usage`], [`limiter`] and
 //! [`breaker`] (is there room, is it too fast, is it any use?) → [`reconciler`] (one turn of the loop) → [`mod@batch`]
 //! (what travels in one call). All of that is pure.
 //! Around it: [`ports`] (what is asked of the world), [`apply`], and the adapters.
@@ -30,6 +30,7 @@
 //! | S6 | one task works on a job, however far clocks are apart | `attempt.rs` |
 //! | S12 | the register outranks ECS | `plan/jobs.rs` |
 //! | L6 | calls keep to their rates, and slow down for throttles | `limiter.rs` |
+//! | L7 | what losers leave behind is collected before the message is deleted | `leftovers.rs`, `aws/leftovers.rs` |
 //! | S15 | an unknown version is parked, never deleted or overwritten | `message/`, `absorb.rs` |
 
 pub mod absorb;
@@ -57,6 +58,7 @@ pub mod invariant;
 pub mod job;
 pub mod lease;
 pub mod ledger;
+pub mod leftovers;
 pub mod limiter;
 pub mod log_link;
 pub mod message;

@@ -63,6 +63,11 @@ pub fn unproven(past: &PastAttempt) -> bool {
     matches!(past.code, FailureCode::TaskLost | FailureCode::LaunchExpired)
 }
 
+/// Whether an attempt certainly had no task: its launch was refused for good.
+pub fn never_began(past: &PastAttempt) -> bool {
+    past.code == FailureCode::LaunchRefused && past.task_arn.is_none()
+}
+
 /// Sorts the end of a task whose process has ended while the register is absent.
 pub fn classify(view: &TaskView, heartbeat: Option<&Heartbeat>) -> Ended {
     let failure = own_word(heartbeat, view)

@@ -5,7 +5,7 @@
 
 use std::future::Future;
 
-use transcode_config::contract::{Intent, JobKey, JobSpec, Succeeded, Terminal};
+use transcode_config::contract::{Attempt, Intent, JobKey, JobSpec, Succeeded, Terminal};
 
 use crate::{
     action::{DeadLetter, LeaseRef},
@@ -101,6 +101,10 @@ pub trait Store: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Intent, InspectError>> + Send;
     /// Creates the register unless it exists, and gives back the one that is there. `Err`: it may have been written.
     fn bury(&self, terminal: &Terminal) -> impl Future<Output = Result<Terminal, InspectError>> + Send;
+    /// Empties the folders of attempts that did not win, with the multipart uploads that are open below them. `Err`: a
+    /// part may be gone; repeating is harmless.
+    fn collect(&self, job: &JobKey, losers: &[Attempt])
+    -> impl Future<Output = Result<(), CallError>> + Send;
     /// Copies the entry points, in order. `Err`: some may be in place; repeating is harmless.
     fn publish(&self, winner: &Succeeded) -> impl Future<Output = Result<(), CallError>> + Send;
 }

@@ -12,7 +12,7 @@ use aws_sdk_s3::{
     error::ProvideErrorMetadata,
     types::{BucketVersioningStatus, VersioningConfiguration},
 };
-use transcode_config::contract::{FailureCode, JobKey, Outcome, Succeeded};
+use transcode_config::contract::{Attempt, FailureCode, JobKey, Layout, Outcome, Succeeded};
 use transcode_local::{Fault, FaultKind};
 use transcode_task::aws::{Clients as TaskClients, Meta, Multipart};
 use transcode_tests::{
@@ -176,6 +176,17 @@ async fn a_look_at_the_environment(stack: &Stack) {
     command(stack, &roles.operator, &["dashboard", "put"]).await;
 }
 
+/// Files and an open upload in the folder of a job's first attempt, as a task leaves them that is killed.
+async fn what_a_task_leaves(stack: &Stack, key: &str) {
+    let spec = stack.wait_for("the job is accepted", LIMIT, async || stack.job_of(key).await).await.unwrap();
+    let folder = format!("{}{}", spec.output.prefix, Layout::of(&spec.job).folder(Attempt::FIRST));
+    let s3 = &stack.clients().s3;
+    let put = s3.put_object().bucket(&spec.output.bucket).key(format!("{folder}1.m4s"));
+    put.body(b"a segment".to_vec().into()).send().await.unwrap();
+    let parts = s3.create_multipart_upload().bucket(&spec.output.bucket).key(format!("{folder}audio.mp4"));
+    parts.send().await.unwrap();
+}
+
 /// A task that never gets to run: the controller stops it and launches another.
 async fn a_task_that_is_stopped(stack: &Stack) {
     let kind = FaultKind::Stuck { phase: "PENDING".to_owned() };
@@ -183,10 +194,14 @@ async fn a_task_that_is_stopped(stack: &Stack) {
         Fault { kind, operation: Some("RunTask".into()), job: None, count: Some(1), one_in: None };
     stack.fargate.fault(&never_starts).await.unwrap();
     stack.put_source_body("stuck.mp4", b"no video".to_vec()).await.unwrap();
+    what_a_task_leaves(stack, "stuck.mp4").await;
     stack.wait_for_register("stuck.mp4", LIMIT).await.unwrap();
     let counters = stack.fargate.counters().await.unwrap();
     assert!(counters["calls"]["StopTask"].as_u64() >= Some(1), "{counters}");
     stack.wait_for_empty_queue(LIMIT).await.unwrap();
+    let spec = stack.job_of("stuck.mp4").await.unwrap().unwrap();
+    let left = stack.objects(&spec.output.bucket, &spec.output.prefix).await.unwrap();
+    assert!(left.is_empty(), "L7: {left:?}");
 }
 
 /// What a task does only with files of 64 MiB or after losing a race: its own adapters do it here, with its role.

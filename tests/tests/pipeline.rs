@@ -7,8 +7,8 @@ use std::{
     time::Duration,
 };
 
-use transcode_config::contract::{FailureCode, JobKey, Layout, Outcome, Succeeded};
-use transcode_tests::{Stack, StackOptions, controller, paths};
+use transcode_config::contract::{Attempt, FailureCode, JobKey, Layout, Outcome, Succeeded};
+use transcode_tests::{Stack, StackOptions, aftermath::Expected, controller, paths};
 
 const LIMIT: Duration = Duration::from_mins(4);
 
@@ -220,12 +220,23 @@ async fn a_killed_task_is_followed_by_another_attempt_that_succeeds() {
         })
         .await
         .unwrap();
+    // What it may be in the midst of: a file is up, another in parts.
+    let spec = stack.job_of("killed.mp4").await.unwrap().unwrap();
+    let folder = format!("{}{}", spec.output.prefix, Layout::of(&spec.job).folder(Attempt::FIRST));
+    let s3 = &stack.clients().s3;
+    let put = s3.put_object().bucket(&spec.output.bucket).key(format!("{folder}video/360p/1.m4s"));
+    put.body(b"a segment".to_vec().into()).send().await.unwrap();
+    let parts = s3.create_multipart_upload().bucket(&spec.output.bucket).key(format!("{folder}audio.mp4"));
+    parts.send().await.unwrap();
     stack.fargate.signal(&task, rustix::process::Signal::KILL, true).await.unwrap();
     let winner = succeeded(&stack, "killed.mp4").await;
     assert_eq!(winner.attempt.number(), 2);
-    let job = stack.job_of("killed.mp4").await.unwrap().unwrap().job;
-    assert!(winner.folder.ends_with(&Layout::of(&job).folder(winner.attempt)), "S4: {}", winner.folder);
-    stack.wait_for_empty_queue(LIMIT).await.unwrap();
+    assert!(winner.folder.ends_with(&Layout::of(&spec.job).folder(winner.attempt)), "S4: {}", winner.folder);
+    // L7: below the prefix there is nothing but the winner's folder and the copies of its entry points.
+    let expected = Expected { attempts: 2, ..Expected::SUCCESS };
+    stack.aftermath("killed.mp4", expected, LIMIT).await.unwrap();
+    let open = s3.list_multipart_uploads().bucket(&spec.output.bucket).send().await.unwrap();
+    assert_eq!(open.uploads(), [], "L7");
 }
 
 /// What the controller's own command says.

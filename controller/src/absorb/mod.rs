@@ -91,6 +91,7 @@ impl Ledger {
                 self.job_answered(&job, |job, _| job.decide(Arc::new(*terminal), now.mono));
             }
             Fact::Published { job } => self.job_answered(&job, |job, _| job.published = true),
+            Fact::Collected { job } => self.job_answered(&job, |job, _| job.collected = true),
             Fact::DeadLettered { message, job } => self.message_answered(&message, |lease| {
                 lease.lettered.insert(job);
             }),

@@ -10,6 +10,7 @@
 //! | `class` | the one table from error to [`crate::fact::Class`] |
 //! | `sqs`, `ecs`, `state` | the ports |
 //! | `sqs_batch` | deletes and visibility timeouts, ten at a time, each with its own answer |
+//! | `leftovers` | empties the folders of attempts that did not win |
 //! | `run_task`, `describe` | pure: intent to RunTask, DescribeTasks' answer to views |
 //! | `ecr` | whether the task's image may be launched |
 //! | `hints` | the events queue, which wakes and never decides |
@@ -23,6 +24,7 @@ mod describe;
 pub mod ecr;
 pub mod ecs;
 pub mod hints;
+mod leftovers;
 pub mod query;
 pub mod run_task;
 pub mod sqs;

@@ -56,7 +56,7 @@ enum Put {
 /// [`Store`] on S3.
 #[derive(Debug, Clone)]
 pub struct S3Store {
-    clients: Pair<Client>,
+    pub(super) clients: Pair<Client>,
     bucket: String,
     body_timeout: Duration,
 }
@@ -219,6 +219,20 @@ impl Store for S3Store {
         self.read_register(&terminal.job).await?.ok_or_else(|| gone(&key))
     }
 
+    async fn collect(&self, job: &JobKey, losers: &[Attempt]) -> Result<(), CallError> {
+        let layout = Layout::of(job);
+        // As it was accepted: where uploads go may have changed since.
+        let spec = self.read::<JobSpec>(&layout.spec()).await.map_err(|error| match error {
+            InspectError::Call(error) => error,
+            InspectError::Unreadable(why) => failed(GET, Class::Permanent, why),
+        })?;
+        let Some(JobSpec { output, .. }) = spec else { return Ok(()) };
+        for attempt in losers {
+            self.empty(&output.bucket, &format!("{}{}", output.prefix, layout.folder(*attempt))).await?;
+        }
+        Ok(())
+    }
+
     async fn publish(&self, winner: &Succeeded) -> Result<(), CallError> {
         for entry in &winner.entry_points {
             // The register comes from the process that decoded a stranger's file: it names its own folder or nothing.
@@ -255,6 +269,6 @@ fn strange(key: &str) -> InspectError {
     InspectError::Unreadable(format!("{key}: names another job or attempt than its key"))
 }
 
-fn failed(operation: &'static str, class: Class, message: String) -> CallError {
+pub(super) fn failed(operation: &'static str, class: Class, message: String) -> CallError {
     CallError { operation, class, message }
 }

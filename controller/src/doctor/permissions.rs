@@ -94,6 +94,7 @@ fn needs(ward: &Ward, place: &Place, definition: Option<&TaskDefinition>) -> Vec
     let revision = if family.contains(':') { family.to_owned() } else { format!("{family}:1") };
     let state = &settings.state.bucket;
     let published = format!("{}/{}x/master.m3u8", settings.output.bucket, settings.output.prefix);
+    let leftover = format!("{}/{}x/v-0/1.m4s", settings.output.bucket, settings.output.prefix);
     let anywhere = ["ecs:ListTasks", "ecs:DescribeTaskDefinition", "cloudwatch:PutMetricData"];
     let mut needs = vec![
         need(&["ecs:RunTask"], place.arn("ecs", &format!("task-definition/{revision}"))),
@@ -105,6 +106,8 @@ fn needs(ward: &Ward, place: &Place, definition: Option<&TaskDefinition>) -> Vec
         need(&["s3:GetObject", "s3:PutObject"], place.bucket(&format!("{state}/jobs/j/spec.json"))),
         need(&["s3:ListBucket"], place.bucket(state)),
         need(&["s3:GetObject", "s3:PutObject"], place.bucket(&published)),
+        need(&["s3:ListBucket", "s3:ListBucketMultipartUploads"], place.bucket(&settings.output.bucket)),
+        need(&["s3:DeleteObject", "s3:AbortMultipartUpload"], place.bucket(&leftover)),
     ];
     let queue = |url: &str| place.arn("sqs", url.rsplit('/').next().unwrap_or(url));
     let take = ["sqs:ReceiveMessage", "sqs:DeleteMessage"];
@@ -147,7 +150,9 @@ async fn refused(ward: &Ward, principal: &str, place: &Place, need: &Need) -> Re
     ];
     let actions = (1..).zip(&need.actions);
     parameters.extend(actions.map(|(n, action)| pair(format!("ActionNames.member.{n}"), *action)));
+    let folder = format!("{}x/v-0/", ward.settings.output.prefix);
     let context = [
+        ("s3:prefix", folder.as_str()),
         ("ecs:cluster", cluster.as_str()),
         ("ecs:CreateAction", "RunTask"),
         ("cloudwatch:namespace", &ward.settings.metrics.namespace),

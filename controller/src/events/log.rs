@@ -72,6 +72,7 @@ impl Moment<'_> {
             }
             Self::RegisterRead { terminal } => register_read(terminal),
             Self::Published { job } => tracing::info!(%job, "entry points published"),
+            Self::Collected { job } => tracing::info!(%job, "leftovers collected"),
             Self::Launched { job, attempt, task } => tracing::info!(%job, %attempt, %task, "task launched"),
             Self::LaunchRefused { job, attempt, refusal: Refusal::Definitive(reason) } => {
                 tracing::warn!(%job, %attempt, reason, definitive = true, "launch refused");

@@ -90,6 +90,8 @@ pub enum Moment<'a> {
     RegisterRead { terminal: &'a Terminal },
     /// A job's entry points are in place.
     Published { job: &'a JobKey },
+    /// What attempts of a job that did not win had left behind is gone.
+    Collected { job: &'a JobKey },
     /// A job is settled; `job_ms` is how long after its message was sent.
     Settled { job: &'a JobKey, ending: Ending, job_ms: Option<Ms> },
     /// The dead-letter queue has acknowledged.

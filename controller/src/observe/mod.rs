@@ -77,6 +77,7 @@ impl Observer for Watch {
             }
             Fact::Decided { job, terminal } => self.decided(job, terminal, ledger),
             Fact::Published { job } => self.events.emit(Moment::Published { job }),
+            Fact::Collected { job } => self.events.emit(Moment::Collected { job }),
             Fact::Launched { job, attempt, task } => {
                 self.events.emit(Moment::Launched { job, attempt: *attempt, task });
             }
@@ -380,7 +381,10 @@ fn age(sent_at_ms: Option<u64>, wall: Ms) -> Option<Ms> {
 
 fn job_of(action: &Action) -> Option<&JobKey> {
     match action {
-        Action::Inspect { job } | Action::Bury { job, .. } | Action::Publish { job, .. } => Some(job),
+        Action::Inspect { job }
+        | Action::Bury { job, .. }
+        | Action::Publish { job, .. }
+        | Action::Collect { job, .. } => Some(job),
         Action::Intend { spec, .. } => Some(&spec.job),
         Action::Launch { intent } => Some(&intent.job),
         Action::DeadLetter(letter) => Some(&letter.job),

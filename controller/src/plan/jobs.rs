@@ -11,12 +11,16 @@ use crate::{
     clock::{Ms, Now},
     job::{AttemptState, Job, Register},
     ledger::{Definition, Ledger},
+    leftovers::Leftovers,
     limiter::Lane,
     message::Request,
     mutant::on,
     outcome::Ended,
     policy::Policy,
 };
+
+/// Folders are emptied for so many jobs in one turn at most: it is the least urgent of all work.
+const COLLECTS: usize = 10;
 
 /// What planning looks at.
 #[derive(Clone, Copy)]
@@ -45,10 +49,8 @@ impl<'a> View<'a> {
     /// Plans one job. Gives it back when all it lacks is room.
     fn one(self, plan: &mut Plan, key: &'a JobKey, job: &'a Job) -> Option<Candidate<'a>> {
         if let Some(terminal) = job.terminal() {
-            if let (Outcome::Succeeded(winner), false, false) =
-                (&terminal.outcome, job.published, job.leases.is_empty())
-            {
-                plan.act(Action::Publish { job: key.clone(), winner: Arc::new(winner.clone()) });
+            if !job.leases.is_empty() {
+                self.settle(plan, key, job, &terminal.outcome);
             }
             return None;
         }
@@ -64,6 +66,24 @@ impl<'a> View<'a> {
         match &job.attempt {
             None => candidate(key, job, Vec::new()),
             Some(attempt) => self.attempted(plan, key, job, attempt),
+        }
+    }
+
+    /// Plans what a decided job needs before its messages may be deleted, dead letters apart.
+    fn settle(self, plan: &mut Plan, key: &JobKey, job: &Job, outcome: &Outcome) {
+        if let (Outcome::Succeeded(winner), false) = (outcome, job.published) {
+            plan.act(Action::Publish { job: key.clone(), winner: Arc::new(winner.clone()) });
+            return;
+        }
+        match self.ledger.leftovers(job, self.policy, self.now) {
+            Leftovers::None => {}
+            Leftovers::Later(until) => {
+                plan.note(key, "decided; waiting for the tasks of attempts that did not win to end", until);
+            }
+            Leftovers::Of(losers) if plan.collects() < COLLECTS => {
+                plan.act(Action::Collect { job: key.clone(), losers: losers.into() });
+            }
+            Leftovers::Of(_) => plan.wake(self.now.mono + self.policy.call_retry_base),
         }
     }
 

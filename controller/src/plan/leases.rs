@@ -11,6 +11,7 @@ use crate::{
     fact::MessageId,
     lease::{Content, Lease},
     ledger::Ledger,
+    leftovers::Leftovers,
     mutant::on,
     policy::Policy,
 };
@@ -47,7 +48,8 @@ fn next(message: &MessageId, lease: &Lease, policy: &Policy, ledger: &Ledger, no
         }
         return Some(Action::DeadLetter(Box::new(letter)));
     }
-    if jobs.iter().all(|job| settled(lease, job, ledger)) {
+    let tidied = |job: &JobKey| on(39) || leftovers(job, policy, ledger, now) == Leftovers::None;
+    if jobs.iter().all(|job| settled(lease, job, ledger) && tidied(job)) {
         return Some(Action::Delete { lease: named });
     }
     // A job that only a newer version understands is put aside with its message (S15); held here, such messages would
@@ -56,7 +58,10 @@ fn next(message: &MessageId, lease: &Lease, policy: &Policy, ledger: &Ledger, no
     if !on(37) && jobs.iter().any(aside) && jobs.iter().all(|job| aside(job) || settled(lease, job, ledger)) {
         return Some(Action::Release { lease: named, after_ms: lease.put_aside(policy, now.mono) });
     }
-    let settling = jobs.iter().all(|job| ledger.jobs.get(job).is_some_and(|job| job.terminal().is_some()));
+    let settling = jobs.iter().all(|job| {
+        let decided = ledger.jobs.get(job).is_some_and(|job| job.terminal().is_some());
+        decided && !matches!(leftovers(job, policy, ledger, now), Leftovers::Later(_))
+    });
     if ledger.draining && !settling {
         // Tasks go on; whoever receives the message next adopts them.
         return Some(Action::Release { lease: named, after_ms: 0 });
@@ -78,6 +83,10 @@ fn letter(message: &MessageId, lease: &Lease, key: &JobKey, ledger: &Ledger) -> 
         body: Arc::clone(&lease.body),
         dead: dead.clone(),
     })
+}
+
+fn leftovers(key: &JobKey, policy: &Policy, ledger: &Ledger, now: Now) -> Leftovers {
+    ledger.jobs.get(key).map_or(Leftovers::None, |job| ledger.leftovers(job, policy, now))
 }
 
 /// Whether nothing is left to do for a job before a message that asks for it may be deleted (S1).

@@ -2,7 +2,8 @@
 //!
 //! # Expected flow of a job
 //! 1. [`Action::Inspect`]: what has been decided, what has been tried?
-//! 2. register there → settle: [`Action::Publish`] or [`Action::DeadLetter`], then [`Action::Delete`]
+//! 2. register there → settle: [`Action::Publish`] or [`Action::DeadLetter`], [`Action::Collect`] what losers left, then
+//!    [`Action::Delete`]
 //! 3. no attempt, or the last one proven over and its backoff past → [`Action::Intend`], then [`Action::Launch`]
 //! 4. an attempt that may be alive → watch it ([`Action::Describe`], [`Action::Inspect`]), keep the lease
 //! 5. budgets spent, or a failure that no retry can mend → [`Action::Bury`], then as 2
@@ -81,6 +82,11 @@ impl Plan {
     /// Launches in `actions`.
     fn launches(&self) -> u64 {
         self.planned.get(Lane::Launch as usize).copied().unwrap_or(0)
+    }
+
+    /// Folders that are emptied by `actions`.
+    fn collects(&self) -> usize {
+        self.actions.iter().filter(|action| matches!(action, Action::Collect { .. })).count()
     }
 
     fn wake(&mut self, at: Ms) {

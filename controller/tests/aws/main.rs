@@ -7,6 +7,7 @@ mod ecr;
 mod ecs;
 mod ecs_errors;
 mod hints;
+mod leftovers;
 mod run_task;
 mod sqs;
 mod state;

@@ -2,14 +2,15 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod doubt;
+mod leftovers;
 mod limits;
 
 use std::collections::BTreeMap;
 
 use transcode_config::{
     contract::{
-        Attempt, Budget, Failure, FailureCode, Heartbeat, Intent, JobKey, ObjectRef, Outcome, SCHEMA, Stage,
-        Succeeded, TaskState, Terminal,
+        Attempt, Budget, Dead, Failure, FailureCode, Heartbeat, Intent, JobKey, ObjectRef, Outcome, SCHEMA,
+        Stage, Succeeded, TaskState, Terminal,
     },
     ladder::Profile,
     load::from_text,
@@ -349,7 +350,11 @@ fn a_permanent_failure_is_buried_at_once_and_dead_lettered_before_the_delete() {
     assert_eq!(dead.last_task_arn.as_deref(), Some("task/1"), "S11");
     let terminal = Box::new((**terminal).clone());
     let letter = world.turn([Fact::Decided { job: job.clone(), terminal }]);
-    assert!(matches!(letter.as_slice(), [Action::DeadLetter(_)]), "S1: {letter:?}");
+    assert!(
+        matches!(letter.as_slice(), [Action::DeadLetter(_), Action::Collect { .. }]),
+        "S1, L7: {letter:?}"
+    );
+    assert_eq!(world.turn([Fact::Collected { job: job.clone() }]), [], "S1");
     let delete = world.turn([Fact::DeadLettered { message: MessageId("m1".into()), job }]);
     assert!(matches!(delete.as_slice(), [Action::Delete { .. }]), "{delete:?}");
 }

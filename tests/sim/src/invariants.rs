@@ -12,6 +12,7 @@
 //! | S13, S14 | all of the above with crashes, pauses and two or three controllers |
 //! | L1, L2, L3 | after faults have stopped |
 //! | L4 | `StopTask` reaches ECS |
+//! | L7 | folders are emptied; after faults have stopped |
 //! | L6 | calls and launches of a controller are counted |
 
 use std::{collections::BTreeSet, fmt};
@@ -20,8 +21,8 @@ use transcode_config::contract::{
     Attempt, Budget, Dead, Intent, JobKey, Outcome, PastAttempt, Succeeded, Terminal,
 };
 use transcode_controller::{
-    action::Action, clock::Ms, fact::MessageId, invariant, message::Request, policy::Policy,
-    task_view::TaskArn, usage::Usage,
+    action::Action, clock::Ms, fact::MessageId, invariant, leftovers::TRIES, message::Request,
+    policy::Policy, task_view::TaskArn, usage::Usage,
 };
 
 use crate::{
@@ -229,6 +230,29 @@ pub fn age_is_known(message: &MessageId, sent_at: Option<Ms>, began: Ms) -> Kept
 /// L6: launches keep to their rate; everything else makes no hot loop.
 pub fn l6_within_budget(what: &str, used: u64, allowed: u64) -> Kept {
     keep(used <= allowed, "L6", || format!("{used} {what}, {allowed} are allowed"))
+}
+
+/// L7: folders are emptied when the job is decided, and never the winner's.
+pub fn l7_only_losers_are_collected(job: Option<&JobTruth>, attempts: &[Attempt]) -> Kept {
+    let register = job.and_then(|job| job.terminal.as_ref()).map(|terminal| &terminal.outcome);
+    let holds = match register {
+        Some(Outcome::Succeeded(winner)) => !attempts.contains(&winner.attempt),
+        Some(Outcome::Dead(_)) => true,
+        None => false,
+    };
+    keep(holds, "L7", || format!("the folders of {attempts:?} were emptied, and not all of them lost"))
+}
+
+/// L7: once a job is settled, only the winner's folder is left; unless emptying the others failed over and over.
+pub fn l7_losers_are_collected(job: &JobTruth) -> Kept {
+    let winner = job.terminal.as_ref().and_then(|terminal| match &terminal.outcome {
+        Outcome::Succeeded(winner) => Some(winner.attempt),
+        Outcome::Dead(_) => None,
+    });
+    let left: Vec<_> = job.files.iter().filter(|attempt| Some(**attempt) != winner).collect();
+    keep(left.is_empty() || job.uncollected >= TRIES, "L7", || {
+        format!("{} leaves {left:?} behind", job.key())
+    })
 }
 
 /// Planning again without news asks for nothing again.

@@ -39,6 +39,8 @@ pub const MUTANTS: &[(u8, &str)] = &[
     (35, "forgets that a document is of a newer version"),
     (36, "claims and gives up by an old reading"),
     (37, "holds messages of jobs that it leaves alone"),
+    (38, "empties the winner's folder too"),
+    (39, "deletes before it has collected"),
     (40, "random client token"),
     (41, "sends RunTask past its deadline"),
     (42, "the task overwrites the register"),

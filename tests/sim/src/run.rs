@@ -111,6 +111,7 @@ fn come_to_rest(world: &mut World) -> Ms {
         world.now = world.now.max(next);
     }
     let settled_in = world.now - from;
+    world.check_leftovers();
     let began = world.began;
     let stay = world.now + world.setup.policy.orphan_grace.min(HOUR) + HOUR;
     advance(world, stay);

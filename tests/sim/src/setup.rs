@@ -420,7 +420,7 @@ fn uploads(rng: &mut Rng, jobs: u64, heal_at: Ms, crowd: bool) -> Vec<Upload> {
             push(rng, "{\"Event\":\"s3:TestEvent\"}".into(), Kind::Nothing);
         }
         if rng.chance(odd / 4.0) {
-            push(rng, json!({"schema": 2, "kind": "transcode.job"}).to_string(), Kind::Unknown);
+            push(rng, json!({"schema": 99, "kind": "transcode.job"}).to_string(), Kind::Unknown);
         }
     }
     uploads

@@ -122,7 +122,7 @@ fn job(job: &Job, view: &View) -> impl Hash {
             attempt.intent.history.iter().any(unproven).then(|| earlier(attempt, view)),
         ))
     });
-    let flags = (job.request.is_some(), job.published, job.claiming, job.unreadable.is_some());
+    let flags = (job.request.is_some(), job.published, job.collected, job.claiming, job.unreadable.is_some());
     let calls = (view.maybe(job.call), view.due(job.retry_at), view.due(job.inspect_at));
     let held = (job.leases.len(), hash_of(&job.tasks), view.moment(job.since).0);
     (register, attempt, flags, calls, held)
@@ -185,6 +185,7 @@ fn action(action: &Action, now: Ms) -> u64 {
         Action::Delete { lease } | Action::Extend { lease, .. } | Action::Release { lease, .. } => {
             hash_of(&(name, &lease.receipt))
         }
+        Action::Collect { job, losers } => hash_of(&(name, job, losers)),
         Action::Resync | Action::Resolve => hash_of(&name),
     }
 }

@@ -83,7 +83,7 @@ impl Small {
                 }
                 vec![Fact::Released { message: lease.message.clone() }]
             }
-            Action::Resync | Action::Resolve | Action::Extend { .. } => Vec::new(),
+            Action::Resync | Action::Resolve | Action::Extend { .. } | Action::Collect { .. } => Vec::new(),
         }
     }
 

@@ -108,6 +108,7 @@ impl Small {
                     Action::Extend { lease, for_ms } => {
                         facts.push(Fact::Extended { message: lease.message, for_ms });
                     }
+                    Action::Collect { job, .. } => facts.push(Fact::Collected { job }),
                     other => controller.calls.push(Arc::new(other)),
                 }
             }

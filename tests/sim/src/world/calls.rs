@@ -100,6 +100,9 @@ impl World {
             self.check_age(host, &lease.message);
         }
         let fate = self.fate(&action);
+        if let (Action::Collect { job, .. }, false) = (&action, matches!(fate, Fate::Ordinary)) {
+            self.not_collected(job);
+        }
         let pending = !matches!(fate, Fate::Refused(_) | Fate::NeverArrives);
         let answer = match fate {
             Fate::Refused(class) => vec![failure(&action, class)],
@@ -171,9 +174,11 @@ impl World {
             return Fate::NeverArrives;
         }
         match action {
-            Action::Inspect { .. } | Action::Intend { .. } | Action::Bury { .. } | Action::Publish { .. } => {
-                self.fate_in_s3(action)
-            }
+            Action::Inspect { .. }
+            | Action::Intend { .. }
+            | Action::Bury { .. }
+            | Action::Publish { .. }
+            | Action::Collect { .. } => self.fate_in_s3(action),
             Action::Launch { .. } if self.fault(Fault::LaunchAnswerLost) => Fate::AnswerLost,
             Action::Launch { .. } if self.fault(Fault::LaunchDelayed) => {
                 Fate::Late(self.rng.spread(MINUTE, 26 * HOUR))
@@ -318,6 +323,10 @@ impl World {
                 self.publish(job, winner.attempt);
                 Fact::Published { job: job.clone() }
             }
+            Action::Collect { job, losers } => {
+                self.collect(job, losers);
+                Fact::Collected { job: job.clone() }
+            }
             Action::Bury { job, terminal } => {
                 self.put_register(terminal, call.began.saturating_sub(READ_AGE));
                 let there = self.read_register(job).unwrap_or_else(|| (**terminal).clone());
@@ -376,7 +385,8 @@ impl World {
             | Action::Inspect { .. }
             | Action::Intend { .. }
             | Action::Bury { .. }
-            | Action::Publish { .. } => return None,
+            | Action::Publish { .. }
+            | Action::Collect { .. } => return None,
         };
         answer.push(fact);
         None

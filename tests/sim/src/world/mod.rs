@@ -28,7 +28,7 @@ pub use self::{
 };
 use crate::{
     fault::{Fault, Faults},
-    invariants::Violation,
+    invariants::{self, Violation},
     rng::{Rng, mix},
     rows::Reached,
     setup::{Episode, Kind, Setup},
@@ -252,6 +252,14 @@ impl World {
             self.trace.note(self.now, || format!("VIOLATION {violation}"));
             self.violation = Some(violation);
         }
+    }
+
+    /// L7, once everything is at rest.
+    pub fn check_leftovers(&mut self) {
+        let wanted = self.wanted_jobs();
+        let mut settled = self.jobs.iter().zip(wanted).filter(|(job, wanted)| *wanted && !job.newer);
+        let found = settled.try_for_each(|(job, _)| invariants::l7_losers_are_collected(job));
+        self.check(found);
     }
 
     /// When the next event is due.

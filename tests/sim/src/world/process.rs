@@ -173,6 +173,7 @@ impl World {
             self.gone(index, Some(12), None);
             return;
         }
+        let attempt = task.attempt();
         let found = invariants::s8_begins_in_time(job, task, wall);
         self.check(found);
         self.began += 1;
@@ -181,6 +182,8 @@ impl World {
         }
         if let Some(job) = self.jobs.get_mut(job_index) {
             job.working += 1;
+            // From its first segment on, and an upload in parts beside it. That it tidies up itself is not relied on.
+            job.files.insert(attempt);
         }
         let found = self.jobs.get(job_index).map_or(Ok(()), invariants::s6_one_works);
         self.check(found);

@@ -50,6 +50,10 @@ pub struct JobTruth {
     pub platform: BTreeSet<Attempt>,
     /// Attempts whose folder holds every file of its manifest.
     pub complete: BTreeSet<Attempt>,
+    /// Attempts whose folders hold files or open uploads.
+    pub files: BTreeSet<Attempt>,
+    /// Calls to empty folders that got no answer.
+    pub uncollected: usize,
     /// A newer version has written documents of it.
     pub newer: bool,
 }
@@ -71,6 +75,8 @@ impl JobTruth {
             working: 0,
             platform: BTreeSet::new(),
             complete: BTreeSet::new(),
+            files: BTreeSet::new(),
+            uncollected: 0,
             newer: false,
         }
     }
@@ -212,6 +218,21 @@ impl World {
             self.hint(&Hint::Register(key));
         }
         true
+    }
+
+    /// Empties folders.
+    pub(super) fn collect(&mut self, key: &JobKey, attempts: &[Attempt]) {
+        let Some(index) = self.job_of(key) else { return };
+        self.check(invariants::l7_only_losers_are_collected(self.jobs.get(index), attempts));
+        if let Some(job) = self.jobs.get_mut(index) {
+            job.files.retain(|attempt| !attempts.contains(attempt));
+        }
+    }
+
+    pub(super) fn not_collected(&mut self, key: &JobKey) {
+        if let Some(job) = self.job_of(key).and_then(|job| self.jobs.get_mut(job)) {
+            job.uncollected += 1;
+        }
     }
 
     /// Copies the entry points.

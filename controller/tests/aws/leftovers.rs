@@ -1,0 +1,112 @@
+//! Emptying the folders of attempts that did not win, on the emulator; odd answers on a stub.
+
+use transcode_config::contract::{Attempt, JobKey, Layout};
+use transcode_controller::{aws::S3Store, fact::Class, ports::Store};
+
+use crate::{
+    stub::{Answer, Stub},
+    support::{World, clients, intent, job, settings, spec, world},
+};
+
+fn attempt(number: u32) -> Attempt {
+    Attempt::new(number).unwrap()
+}
+
+/// The folder of an attempt of a job with the specification that the tests use.
+fn folder(job: &JobKey, number: u32) -> String {
+    format!("{}{}", spec(job).output.prefix, Layout::of(job).folder(attempt(number)))
+}
+
+async fn put(world: &World, key: &str) {
+    let put = world.emulator.clients.s3.put_object().bucket("videos").key(key);
+    put.body(b"x".to_vec().into()).send().await.unwrap();
+}
+
+async fn open_upload(world: &World, key: &str) {
+    let s3 = &world.emulator.clients.s3;
+    let upload = s3.create_multipart_upload().bucket("videos").key(key).send().await.unwrap();
+    let part = s3.upload_part().bucket("videos").key(key).set_upload_id(upload.upload_id).part_number(1);
+    part.body(b"x".to_vec().into()).send().await.unwrap();
+}
+
+/// Keys of what lies in the output bucket, and of the uploads that are open there.
+async fn left(world: &World) -> (Vec<String>, Vec<String>) {
+    let s3 = &world.emulator.clients.s3;
+    let objects = s3.list_objects_v2().bucket("videos").send().await.unwrap();
+    let uploads = s3.list_multipart_uploads().bucket("videos").send().await.unwrap();
+    let mut open: Vec<_> = uploads.uploads().iter().filter_map(|it| Some(it.key()?.to_owned())).collect();
+    open.sort();
+    (objects.contents().iter().filter_map(|it| Some(it.key()?.to_owned())).collect(), open)
+}
+
+#[tokio::test]
+async fn losers_folders_are_emptied_with_their_open_uploads_and_nothing_else_is_touched() {
+    let world = world().await;
+    let store = S3Store::new(world.clients.s3.clone(), &world.settings);
+    let job = job("x");
+    store.intend(&spec(&job), &intent(&job, 1)).await.unwrap();
+    let prefix = spec(&job).output.prefix;
+    // The winner's number begins with a loser's.
+    let kept = [format!("{prefix}master.m3u8"), format!("{}video/1.m4s", folder(&job, 12))];
+    for key in &kept {
+        put(&world, key).await;
+    }
+    for loser in [1, 3] {
+        put(&world, &format!("{}video/1.m4s", folder(&job, loser))).await;
+        put(&world, &format!("{}files.json", folder(&job, loser))).await;
+        open_upload(&world, &format!("{}audio.mp4", folder(&job, loser))).await;
+    }
+    let winners = format!("{}audio.mp4", folder(&job, 12));
+    open_upload(&world, &winners).await;
+    for _ in 0..2 {
+        store.collect(&job, &[attempt(1), attempt(2), attempt(3)]).await.unwrap();
+        assert_eq!(left(&world).await, (kept.to_vec(), vec![winners.clone()]));
+    }
+}
+
+#[tokio::test]
+async fn of_a_job_that_nobody_accepted_nothing_is_collected() {
+    let world = world().await;
+    let store = S3Store::new(world.clients.s3.clone(), &world.settings);
+    let job = job("x");
+    put(&world, &format!("{}a", folder(&job, 1))).await;
+    store.collect(&job, &[attempt(1)]).await.unwrap();
+    assert_eq!(left(&world).await.0.len(), 1);
+}
+
+fn answered(body: &str) -> Answer {
+    Answer::Say(200, body.to_owned())
+}
+
+/// A page of files, and whether another follows.
+fn page(truncated: bool) -> Answer {
+    let key = "<Contents><Key>videos/cat.mp4/v-1/a</Key></Contents>";
+    answered(&format!("<ListBucketResult><IsTruncated>{truncated}</IsTruncated>{key}</ListBucketResult>"))
+}
+
+/// A store on a stub that gives the specification, no open uploads, and then these answers.
+async fn on(answers: Vec<Answer>) -> (S3Store, Stub) {
+    let document = String::from_utf8(transcode_config::contract::encode(&spec(&job("x")))).unwrap();
+    let uploads = "<ListMultipartUploadsResult><IsTruncated>false</IsTruncated></ListMultipartUploadsResult>";
+    let stub = Stub::start([vec![answered(&document), answered(uploads)], answers].concat()).await;
+    let settings = settings();
+    (S3Store::new(clients(&stub.endpoint, &settings).s3, &settings), stub)
+}
+
+#[tokio::test]
+async fn a_folder_of_many_pages_is_emptied_page_by_page() {
+    let gone = || answered("<DeleteResult></DeleteResult>");
+    let (store, stub) = on(vec![page(true), gone(), page(true), gone(), page(false), gone()]).await;
+    store.collect(&job("x"), &[attempt(1)]).await.unwrap();
+    let deletes = stub.sent().iter().filter(|sent| sent.line.starts_with("POST")).count();
+    assert_eq!((deletes, stub.sent().len()), (3, 8));
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_deleted_is_a_failure_of_its_own_class() {
+    let denied = "<DeleteResult><Error><Key>videos/cat.mp4/v-1/a</Key><Code>AccessDenied</Code>\
+                  <Message>no</Message></Error></DeleteResult>";
+    let (store, _stub) = on(vec![page(false), answered(denied)]).await;
+    let error = store.collect(&job("x"), &[attempt(1)]).await.unwrap_err();
+    assert_eq!((error.class, error.message.as_str()), (Class::Misconfigured, "AccessDenied: no"));
+}

@@ -1,0 +1,158 @@
+//! What attempts that did not win leave behind (L7).
+
+use super::*;
+
+/// Brings a job whose first task fails to the moment at which its second attempt runs.
+fn second_attempt(world: &mut World) -> (JobKey, Intent) {
+    let (job, intent) = world.launched("m1", "a.mp4", "task/1");
+    let mut end = view("task/1", &job, 1, TaskStatus::Ended);
+    end.exit_code = Some(16);
+    world.turn([seen(end)]);
+    let intent = intent_of(&[world.until_decided(&job, &intent)]);
+    world.turn([Fact::Intended { job: job.clone(), intent: Box::new(intent.clone()) }]);
+    let task = TaskArn("task/2".into());
+    world.turn([Fact::Launched { job: job.clone(), attempt: intent.attempt, task }]);
+    (job, intent)
+}
+
+/// The register of a success of this attempt.
+fn won_by(job: &JobKey, attempt: u32) -> Terminal {
+    let mut terminal = succeeded(job);
+    if let Outcome::Succeeded(winner) = &mut terminal.outcome {
+        winner.attempt = Attempt::new(attempt).unwrap();
+    }
+    terminal
+}
+
+/// Lets the controller find a register, and publishes what it names. What is planned then.
+fn published(world: &mut World, job: &JobKey, intent: &Intent, winner: u32) -> Vec<Action> {
+    world.mono += 70_000;
+    world.turn([]);
+    world.turn([inspected(job, Some(intent), None, Some(won_by(job, winner)))]);
+    world.turn([Fact::Published { job: job.clone() }])
+}
+
+fn collects(actions: &[Action]) -> Vec<Vec<u32>> {
+    let numbers = |action: &Action| match action {
+        Action::Collect { losers, .. } => Some(losers.iter().map(|attempt| attempt.number()).collect()),
+        _ => None,
+    };
+    actions.iter().filter_map(numbers).collect()
+}
+
+fn deletes(actions: &[Action]) -> bool {
+    actions.iter().any(|action| matches!(action, Action::Delete { .. }))
+}
+
+fn no_answer(job: &JobKey) -> Fact {
+    let error = CallError { operation: "collect", class: Class::Uncertain, message: "no answer".into() };
+    Fact::JobCallFailed { job: job.clone(), error }
+}
+
+#[test]
+fn the_losers_folder_is_emptied_before_the_message_is_deleted_and_the_winners_never() {
+    let mut world = World::ready();
+    let (job, intent) = second_attempt(&mut world);
+    let actions = published(&mut world, &job, &intent, 2);
+    assert_eq!((collects(&actions), deletes(&actions)), (vec![vec![1]], false), "{actions:?}");
+    assert!(collects(&world.turn([])).is_empty(), "one call at a time");
+    // It may have been carried out: once more does no harm.
+    world.turn([no_answer(&job)]);
+    let again = world.after(2000);
+    assert_eq!((collects(&again), deletes(&again)), (vec![vec![1]], false), "{again:?}");
+    assert!(deletes(&world.turn([Fact::Collected { job }])));
+}
+
+#[test]
+fn a_loser_that_may_still_be_at_work_is_waited_for_and_not_beyond_a_drain() {
+    let mut world = World::ready();
+    let (job, intent) = second_attempt(&mut world);
+    world.turn([seen(view("task/2", &job, 2, TaskStatus::Running))]);
+    // The first attempt had been cut off, and won after all.
+    let actions = published(&mut world, &job, &intent, 1);
+    assert_eq!((collects(&actions), deletes(&actions)), (vec![], false), "{actions:?}");
+    let mut draining = World { reconciler: world.reconciler.clone(), mono: world.mono };
+    let released = draining.turn([Fact::DrainRequested]);
+    assert!(released.iter().any(|action| matches!(action, Action::Release { .. })), "L8: {released:?}");
+
+    let stop = world.pass(world.reconciler.policy.orphan_grace + 5000);
+    let orphan =
+        |action: &Action| matches!(action, Action::Stop { reason, .. } if *reason == stop_reason::ORPHAN);
+    assert!(stop.iter().any(orphan), "after its grace: {stop:?}");
+    world.turn([Fact::Stopped { task: TaskArn("task/2".into()) }]);
+    let actions = world.turn([seen(view("task/2", &job, 2, TaskStatus::Ended))]);
+    assert_eq!((collects(&actions), deletes(&actions)), (vec![vec![2]], false), "{actions:?}");
+    assert!(deletes(&world.turn([Fact::Collected { job }])));
+}
+
+#[test]
+fn a_claim_whose_launch_has_no_answer_may_have_brought_a_task_up() {
+    let mut world = World::ready();
+    let (job, intent) = world.launched("m1", "a.mp4", "task/1");
+    world.turn([seen(view("task/1", &job, 1, TaskStatus::Ended))]);
+    let next = intent_of(&[world.until_decided(&job, &intent)]);
+    world.turn([Fact::Intended { job: job.clone(), intent: Box::new(next.clone()) }]);
+    let lost = CallError { operation: "ecs:RunTask", class: Class::Uncertain, message: "timed out".into() };
+    let (attempt, refusal) = (next.attempt, Refusal::Failed(lost));
+    world.turn([Fact::LaunchRefused { job: job.clone(), attempt, refusal }]);
+    let actions = published(&mut world, &job, &next, 1);
+    assert_eq!((collects(&actions), deletes(&actions)), (vec![], false), "{actions:?}");
+    let policy = &world.reconciler.policy;
+    let actions = world.pass(policy.launch_deadline + policy.clock_skew + policy.heartbeat_stale);
+    assert_eq!((collects(&actions), deletes(&actions)), (vec![vec![2]], false), "{actions:?}");
+}
+
+#[test]
+fn an_attempt_that_never_had_a_task_left_nothing() {
+    let mut world = World::ready();
+    let job = world.upload("m1", "a.mp4");
+    let intent = intent_of(&world.turn([inspected(&job, None, None, None)]));
+    world.turn([Fact::Intended { job: job.clone(), intent: Box::new(intent.clone()) }]);
+    let refusal = Refusal::Definitive("RESOURCE:MEMORY".into());
+    world.turn([Fact::LaunchRefused { job: job.clone(), attempt: intent.attempt, refusal }]);
+    let next = intent_of(&[world.until_decided(&job, &intent)]);
+    world.turn([Fact::Intended { job: job.clone(), intent: Box::new(next.clone()) }]);
+    let task = TaskArn("task/2".into());
+    world.turn([Fact::Launched { job: job.clone(), attempt: next.attempt, task }]);
+    let actions = published(&mut world, &job, &next, 2);
+    assert_eq!((collects(&actions), deletes(&actions)), (vec![], true), "{actions:?}");
+}
+
+#[test]
+fn what_cannot_be_collected_does_not_keep_its_message_for_ever() {
+    let mut world = World::ready();
+    let (job, intent) = second_attempt(&mut world);
+    let mut actions = published(&mut world, &job, &intent, 2);
+    for tries in 1..=8 {
+        assert_eq!((collects(&actions), deletes(&actions)), (vec![vec![1]], false), "try {tries}");
+        let failed = world.turn([no_answer(&job)]);
+        actions = if deletes(&failed) { failed } else { world.pass(65_000) };
+    }
+    assert_eq!((collects(&actions), deletes(&actions)), (vec![], true), "{actions:?}");
+}
+
+#[test]
+fn in_one_turn_the_folders_of_ten_jobs_are_emptied_at_most() {
+    let mut world = World::ready();
+    world.reconciler.policy.max_tasks = 100;
+    let jobs: Vec<(JobKey, Intent)> = (0..12)
+        .map(|n| {
+            let (job, intent) = world.launched(&format!("m{n}"), &format!("{n}.mp4"), &format!("task/{n}"));
+            world.mono += 1000;
+            world.turn([seen(view(&format!("task/{n}"), &job, 1, TaskStatus::Ended))]);
+            (job, intent)
+        })
+        .collect();
+    world.mono += 5000;
+    let dead = |job: &JobKey, intent: &Intent| {
+        let history = vec![];
+        let failure = Failure::new(FailureCode::NotMedia, "a text");
+        let dead = Dead { failure, last_task_arn: None, log_link: None, attempts: history };
+        let terminal = Terminal { outcome: Outcome::Dead(dead), ..succeeded(job) };
+        inspected(job, Some(intent), None, Some(terminal))
+    };
+    let facts: Vec<Fact> = jobs.iter().map(|(job, intent)| dead(job, intent)).collect();
+    let first = collects(&world.turn(facts)).len();
+    let later = collects(&world.after(1000)).len();
+    assert_eq!((first, later), (10, 2));
+}
