@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aws_sdk_ecs::types::TaskDefinition;
+use aws_sdk_ecs::types::{CpuArchitecture, TaskDefinition};
 use aws_sdk_s3::types::{
     AbortIncompleteMultipartUpload, LifecycleExpiration, NoncurrentVersionExpiration, QueueConfiguration,
 };
@@ -357,6 +357,26 @@ fn settings_load(variables: &BTreeMap<&str, &str>) {
         .output()
         .unwrap();
     assert!(check.status.success(), "{}", String::from_utf8_lossy(&check.stderr));
+}
+
+#[tokio::test]
+async fn one_parameter_makes_both_definitions_those_of_graviton() {
+    let folder = tempfile::tempdir().unwrap();
+    let emulator = Emulator::start(folder.path(), folder.path()).await.unwrap();
+    let shipped = std::fs::read_to_string(paths::checkout().join("deploy/template.yaml")).unwrap();
+    let template = shipped.replace("    Default: X86_64\n", "    Default: ARM64\n");
+    assert_ne!(template, shipped);
+    let made = Deployment::create_from(&emulator.clients, "graviton", template).await.unwrap();
+    let ecs = transcode_tests::clients::ecs(&emulator.endpoint);
+    for family in [made.task_family, "graviton-transcode-controller".to_owned()] {
+        let answer = ecs.describe_task_definition().task_definition(&family).send().await.unwrap();
+        let platform = answer.task_definition.unwrap().runtime_platform.unwrap();
+        assert_eq!(
+            platform.cpu_architecture.as_ref().map(CpuArchitecture::as_str),
+            Some("ARM64"),
+            "{family}"
+        );
+    }
 }
 
 #[tokio::test]

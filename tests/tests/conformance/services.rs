@@ -10,7 +10,7 @@ use transcode_controller::{
     ports::Ports,
     task_view::TaskArn,
 };
-use transcode_tests::{Stack, StackOptions, clients, paths};
+use transcode_tests::{Stack, StackOptions, clients, paths, wait};
 
 use super::{Deviation, Subject};
 
@@ -77,7 +77,11 @@ impl Subject for Services {
     }
 
     async fn pass(&mut self, ms: u64) {
-        tokio::time::sleep(Duration::from_millis(ms)).await;
+        // The services live by the machine's clock: that it has moved on is waited for as any other condition is.
+        let over = self.wall() + ms;
+        let limit = Duration::from_millis(ms) + Duration::from_mins(1);
+        let reached = async || Ok((self.wall() >= over).then_some(()));
+        wait::until("the services' clock moves on", limit, reached).await.unwrap();
     }
 
     async fn age(&mut self, hours: u64) {
