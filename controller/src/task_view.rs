@@ -41,13 +41,15 @@ pub struct Identity {
     pub attempt: Attempt,
 }
 
-/// What a task is paid for, and when it was what. For people and metrics only: nothing is decided by it.
+/// What ran, what it is paid for, and when it was what. For people and metrics only: nothing is decided by it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Billed {
     /// What it has.
     pub size: Size,
     /// `x86_64` or `arm64`; empty where ECS does not say.
     pub architecture: String,
+    /// Digest of the image that was pulled for our container, once it was and where ECS says.
+    pub image_digest: Option<String>,
     /// `createdAt`, by ECS' clock (ms since 1970), as all of these.
     pub created_at: Option<Ms>,
     /// `pullStartedAt`.

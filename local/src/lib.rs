@@ -52,6 +52,7 @@
 //! | `POST faults` | sets a [`Fault`]; answers its `id` |
 //! | `GET delays`, `POST delays` | `provisioningMs`, `pendingMs`, `deprovisioningMs`, `stopTimeoutCapMs`; `speed` divides the first three |
 //! | `POST advance` | tokens and STOPPED records age by `seconds` |
+//! | `POST images` | what the registry gives for `image` from now on: `digest`; tasks report it as `imageDigest` |
 //! | `GET leftovers` | folders that tasks left with something in them |
 //! | `DELETE leftovers` | deletes those folders |
 //!

@@ -124,6 +124,13 @@ impl Fargate {
         self.control.get("leftovers").await.context("leftovers")
     }
 
+    /// Says which digest the registry gives for an image from now on.
+    pub async fn pulls(&self, image: &str, digest: &str) -> Result<()> {
+        let body = json!({"image": image, "digest": digest});
+        self.control.post("images", &body).await.context("images")?;
+        Ok(())
+    }
+
     /// An error with the end of the log if it has ended.
     pub fn ensure_running(&mut self) -> Result<()> {
         self.process.ensure_running()

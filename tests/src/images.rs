@@ -6,7 +6,10 @@ use aws_sdk_ecr::types::ImageIdentifier;
 use serde_json::json;
 use transcode_config::contract::{IMAGE_CONTRACT_LABEL, SCHEMA};
 
-use crate::emulator::Emulator;
+use crate::{
+    clients::{ACCOUNT, REGION},
+    emulator::Emulator,
+};
 
 /// What the configuration of an image says.
 #[derive(Debug, Clone)]
@@ -49,6 +52,11 @@ pub async fn push(emulator: &Emulator, repository: &str, tag: &str, image: &Imag
     let answer = put.image_manifest(manifest.to_string()).send().await.context("PutImage")?;
     let id = answer.image().and_then(|image| image.image_id()).and_then(|id| id.image_digest());
     Ok(id.context("an image without a digest")?.to_owned())
+}
+
+/// An image of the emulator's ECR as task definitions name it.
+pub fn name(repository: &str, tag: &str) -> String {
+    format!("{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{repository}:{tag}")
 }
 
 /// Takes a tag's image away.

@@ -181,7 +181,10 @@ impl Stack {
     /// Pushes the image that the task definition names, in the place of the one that is there, and gives its digest.
     pub async fn push_image(&self, image: &Image) -> Result<String> {
         self.remove_image().await?;
-        images::push(&self.emulator, &self.deployment.task_repository, IMAGE_TAG, image).await
+        let repository = &self.deployment.task_repository;
+        let digest = images::push(&self.emulator, repository, IMAGE_TAG, image).await?;
+        self.fargate.pulls(&images::name(repository, IMAGE_TAG), &digest).await?;
+        Ok(digest)
     }
 
     /// Takes the image that the task definition names away.

@@ -5,7 +5,11 @@ use std::{os::unix::fs::PermissionsExt, time::Duration};
 
 use serde_json::Value;
 use transcode_config::contract::{Attempt, Intent, Layout};
-use transcode_tests::{Stack, StackOptions, images::Image};
+use transcode_tests::{
+    Stack, StackOptions,
+    deployment::IMAGE_TAG,
+    images::{Image, name},
+};
 
 const LIMIT: Duration = Duration::from_mins(1);
 
@@ -68,6 +72,21 @@ async fn an_image_that_does_not_fit_pauses_launches_until_it_does_and_costs_no_a
     for moment in ["launches pause: the task's image does not fit", "launches go on: the task's image fits"] {
         assert!(log.contains(moment), "{log}");
     }
+
+    assert!(!log.contains("another image"), "what was looked at was pulled: {log}");
+
+    // A tag that is moved between the look and the pull.
+    let name = name(&stack.deployment.task_repository, IMAGE_TAG);
+    stack.fargate.pulls(&name, "sha256:another").await.unwrap();
+    stack.put_source_body("other.mp4", b"x".to_vec()).await.unwrap();
+    stack.wait_for_register("other.mp4", LIMIT).await.unwrap();
+    let said = async || {
+        let log = std::fs::read_to_string(stack.folder().join("logs/controller.out"))?;
+        Ok(log.lines().find(|line| line.contains("runs another image than was looked at")).map(str::to_owned))
+    };
+    let line = stack.wait_for("the other image is noticed", LIMIT, said).await.unwrap();
+    let line: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!((&line["pinned"], &line["ran"]), (&Value::from(digest), &Value::from("sha256:another")));
 
     // And it may be taken away under a running controller.
     stack.remove_image().await.unwrap();

@@ -27,7 +27,10 @@ pub(super) fn view(task: &Task, ours: &str) -> Option<TaskView> {
         container_reason: container.and_then(Container::reason).map(str::to_owned),
         started: task.started_at().is_some(),
         cpu: task.cpu().and_then(|units| units.parse().ok()),
-        billed: billed(task),
+        billed: Billed {
+            image_digest: container.and_then(Container::image_digest).map(str::to_owned),
+            ..billed(task)
+        },
     })
 }
 
@@ -44,6 +47,7 @@ fn billed(task: &Task) -> Billed {
             spot: task.capacity_provider_name() == Some("FARGATE_SPOT"),
         },
         architecture: architecture.and_then(Attribute::value).unwrap_or_default().to_owned(),
+        image_digest: None,
         created_at: ms(task.created_at()),
         pull_started_at: ms(task.pull_started_at()),
         pull_stopped_at: ms(task.pull_stopped_at()),
@@ -133,7 +137,12 @@ mod tests {
             .attributes(Attribute::builder().name("ecs.cpu-architecture").value("arm64").build().unwrap())
             .containers(Container::builder().name("proxy").exit_code(0).build())
             .containers(
-                Container::builder().name("task").exit_code(137).reason("OutOfMemoryError: …").build(),
+                Container::builder()
+                    .name("task")
+                    .image_digest("sha256:1")
+                    .exit_code(137)
+                    .reason("OutOfMemoryError: …")
+                    .build(),
             )
             .overrides(overrides("task", &[(ENV_JOB, job.as_str()), (ENV_ATTEMPT, "2")]))
             .build();
@@ -152,6 +161,7 @@ mod tests {
             billed: Billed {
                 size: Size { cpu: 2048, memory_mib: 4096, storage_gib: 60, spot: true },
                 architecture: "arm64".into(),
+                image_digest: Some("sha256:1".into()),
                 pull_started_at: Some(500),
                 started_at: Some(1000),
                 stopped_at: Some(2000),

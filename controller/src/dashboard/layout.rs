@@ -90,6 +90,7 @@ pub(super) const SECTIONS: &[Section] = &[
                     sum(M::LaunchesRefused),
                     high(M::LaunchesPaused),
                     sum(M::ImagesRefused),
+                    sum(M::OtherImages),
                     high(M::BreakerOpen),
                 ],
             ),

@@ -89,6 +89,9 @@ impl Moment<'_> {
                     start_ms = phases.start_ms, "task started"
                 );
             }
+            Self::OtherImage { job, attempt, task, pinned, ran } => {
+                tracing::error!(%job, %attempt, %task, pinned, ran, "task runs another image than was looked at");
+            }
             Self::Ended { job, attempt, task, exit_code, stop_code, usd } => {
                 tracing::info!(%job, %attempt, %task, exit_code, stop_code, usd, "task ended");
             }

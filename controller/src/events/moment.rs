@@ -104,6 +104,8 @@ pub enum Moment<'a> {
     ForeignTask { task: &'a TaskArn },
     /// The task's image must not be launched; `news`: it could be before, or for another reason.
     ImageRefused { reason: &'a str, news: bool },
+    /// A task runs another image than the one that was looked at for its attempt.
+    OtherImage { job: &'a JobKey, attempt: Attempt, task: &'a TaskArn, pinned: &'a str, ran: &'a str },
     /// It may be launched again.
     ImageFits { task_definition: &'a str },
     /// A task is stopped.
@@ -215,6 +217,7 @@ impl Moment<'_> {
             Self::LeaseLost { .. } => Some(Metric::LeasesLost),
             Self::ForeignTask { .. } => Some(Metric::ForeignTasks),
             Self::ImageRefused { .. } => Some(Metric::ImagesRefused),
+            Self::OtherImage { .. } => Some(Metric::OtherImages),
             Self::Stopped { .. } => Some(Metric::TasksStopped),
             Self::OrphanFound { .. } => Some(Metric::Orphans),
             Self::EventMissed { .. } => Some(Metric::EventsMissed),

@@ -268,6 +268,7 @@ impl Watch {
             return;
         };
         let (job, attempt, task) = (&identity.job, identity.attempt, &view.arn);
+        self.pulled(view, ledger);
         let Some(known) = ledger.tasks.get(task) else {
             if !view.ended() {
                 self.events.emit(Moment::Adopted { job, attempt, task });
@@ -284,6 +285,21 @@ impl Watch {
         if view.ended() && !known.ended() {
             self.ended(view, job, ledger);
             self.found(Hint::Task(task.clone()), view.billed.stopped_at.unwrap_or(0));
+        }
+    }
+
+    /// Between the look at an image and its pull a tag can be moved. Said once, when the pull is first seen.
+    fn pulled(&self, view: &TaskView, ledger: &Ledger) {
+        let (Some(identity), Some(ran)) = (&view.identity, &view.billed.image_digest) else { return };
+        let known = ledger.tasks.get(&view.arn).and_then(|record| record.view.as_ref());
+        let claim = ledger.jobs.get(&identity.job).and_then(|job| job.attempt.as_ref());
+        let claim = claim.map(|attempt| &attempt.intent).filter(|intent| intent.attempt == identity.attempt);
+        if let Some(pinned) = claim.and_then(|intent| intent.image_digest.as_ref())
+            && pinned != ran
+            && known.is_none_or(|known| known.billed.image_digest.is_none())
+        {
+            let (job, attempt, task) = (&identity.job, identity.attempt, &view.arn);
+            self.events.emit(Moment::OtherImage { job, attempt, task, pinned, ran });
         }
     }
 

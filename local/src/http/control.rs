@@ -302,6 +302,30 @@ pub(crate) async fn advance(State(shared): Shares, request: Request<Body>) -> An
     }))
 }
 
+/// Images whose digest is kept.
+const MAX_DIGESTS: usize = 1000;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Image {
+    image: String,
+    digest: String,
+}
+
+/// `POST /images`: what the registry gives for an image from now on.
+pub(crate) async fn set_digest(State(shared): Shares, request: Request<Body>) -> Answer {
+    let input = read_json(request).await.and_then(|body| input::parse::<Image>(&body));
+    answer(input.and_then(|Image { image, digest }| {
+        shared.update(|world, _| {
+            if world.digests.len() >= MAX_DIGESTS && !world.digests.contains_key(&image) {
+                return Err(ApiError::invalid("Too many images."));
+            }
+            world.digests.insert(image, digest);
+            Ok(json!({}))
+        })
+    }))
+}
+
 /// `GET /leftovers`.
 pub(crate) async fn leftovers(State(shared): Shares) -> Answer {
     answer(Ok(json!({"leftovers": *lock(&shared.leftovers)})))

@@ -23,6 +23,7 @@ pub(crate) fn all(shared: Arc<Shared>) -> Router {
         .route("/faults/{id}", delete(control::clear_fault))
         .route("/delays", get(control::delays).post(control::set_delays))
         .route("/advance", post(control::advance))
+        .route("/images", post(control::set_digest))
         .route("/leftovers", get(control::leftovers).delete(control::discard_leftovers));
     Router::new()
         .route("/", post(ecs::handle))

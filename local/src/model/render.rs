@@ -129,6 +129,9 @@ fn container(task: &Task, container: &Container) -> Value {
         if let Some(memory) = container.memory {
             fields.insert("memory".to_owned(), json!(memory.to_string()));
         }
+        if let Some(digest) = container.digest.as_ref().filter(|_| task.times.pull_stopped.is_some()) {
+            fields.insert("imageDigest".to_owned(), json!(digest));
+        }
         if let Some(code) = container.exit_code {
             fields.insert("exitCode".to_owned(), json!(code));
         }

@@ -61,6 +61,8 @@ pub(crate) enum Process {
 pub(crate) struct Container {
     pub(crate) name: String,
     pub(crate) image: String,
+    /// What the registry gave for it, where the endpoint was told.
+    pub(crate) digest: Option<String>,
     pub(crate) arn: String,
     /// What Docker would call its id.
     pub(crate) runtime_id: String,
@@ -196,6 +198,7 @@ pub(crate) fn example() -> Task {
     let container = |name: &str, essential| Container {
         name: name.to_owned(),
         image: "image".to_owned(),
+        digest: None,
         arn: format!("arn:container/{name}"),
         runtime_id: name.to_owned(),
         essential,

@@ -54,6 +54,8 @@ pub(crate) struct World {
     /// By name; the cluster as `DescribeClusters` answers it, without the counts.
     pub(crate) clusters: BTreeMap<String, Value>,
     pub(crate) definitions: Definitions,
+    /// What the registry gives for an image, by its name in definitions.
+    pub(crate) digests: BTreeMap<String, String>,
     pub(crate) tokens: Tokens,
     pub(crate) faults: Faults,
     pub(crate) counters: Counters,
@@ -76,6 +78,7 @@ impl World {
             settings,
             clusters: BTreeMap::new(),
             definitions: Definitions::default(),
+            digests: BTreeMap::new(),
             faults: Faults::default(),
             counters: Counters::default(),
             effects: Vec::new(),

@@ -41,6 +41,25 @@ async fn a_task_runs_and_its_record_says_how() {
     assert_eq!(with_tags.send().await.unwrap().tasks()[0].tags(), [tag]);
 }
 
+#[tokio::test]
+async fn a_task_says_which_image_was_pulled_for_it() {
+    let world = world().await;
+    world.script("exit 0").await;
+    let digest = async |digest: &str| {
+        let body = serde_json::json!({"image": "registry/shell:1", "digest": digest});
+        world.control.post("images", &body).await.unwrap();
+    };
+    digest("sha256:1").await;
+    let first = world.run().send().await.unwrap().tasks.unwrap().remove(0);
+    assert_eq!(first.containers()[0].image_digest(), None, "it is not pulled yet");
+    digest("sha256:2").await;
+    let second = world.run().send().await.unwrap().tasks.unwrap().remove(0);
+    for (task, digest) in [(first, "sha256:1"), (second, "sha256:2")] {
+        let task = world.status(&arn(&task), "STOPPED").await;
+        assert_eq!(task.containers()[0].image_digest(), Some(digest));
+    }
+}
+
 fn assert_in_order(task: &Task) {
     let times = [
         task.created_at(),

@@ -172,7 +172,8 @@ pub(crate) fn build(
     let names = &call.world.settings.names;
     let containers = request.containers.iter().map(|spec| {
         let arn = names.container(&request.cluster, &id, &(call.new_id)());
-        container(spec, arn, format!("{id}-{}", (call.new_id)()))
+        let made = container(spec, arn, format!("{id}-{}", (call.new_id)()));
+        Container { digest: call.world.digests.get(&spec.image).cloned(), ..made }
     });
     let mut tags = input.tags.clone().unwrap_or_default();
     if input.propagate_tags.as_deref() == Some("TASK_DEFINITION") {
@@ -225,6 +226,7 @@ fn container(spec: &ContainerSpec, arn: String, runtime_id: String) -> Container
     Container {
         name: spec.name.clone(),
         image: spec.image.clone(),
+        digest: None,
         arn,
         runtime_id,
         essential: spec.essential,
