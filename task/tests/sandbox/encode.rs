@@ -85,14 +85,16 @@ fn av1_is_encoded_inside_by_libaom() {
 
 #[test]
 fn a_file_that_is_not_there_is_a_failure_of_ffmpeg_with_its_words() {
-    Kernel::Here.run(async || {
-        let folder = tempfile::tempdir().unwrap();
-        let input = folder.path().join("none.mp4");
-        let args = encode_args(&input, "-c:v libx264");
-        let failure = run(&tools(), call_on(Tool::Ffmpeg, &strs(&args), &input, Some(folder.path())))
-            .await
-            .unwrap_err();
-        assert_eq!(failure.code, FailureCode::EncodeFailed);
-        assert!(failure.evidence["stderr"].contains("No such file or directory"), "{failure:?}");
-    });
+    for kernel in Kernel::BOTH {
+        kernel.run(async || {
+            let folder = tempfile::tempdir().unwrap();
+            let input = folder.path().join("none.mp4");
+            let args = encode_args(&input, "-c:v libx264");
+            let failure = run(&tools(), call_on(Tool::Ffmpeg, &strs(&args), &input, Some(folder.path())))
+                .await
+                .unwrap_err();
+            assert_eq!(failure.code, FailureCode::EncodeFailed);
+            assert!(failure.evidence["stderr"].contains("No such file or directory"), "{failure:?}");
+        });
+    }
 }

@@ -13,7 +13,7 @@ use transcode_task::{
 
 use crate::{
     corpus::{Bait, clip, external_references, ffmpeg, texts},
-    support::{Kernel, LIMITS, call_on, run, strs, tools},
+    support::{Kernel, LIMITS, call_on, landlock_is_there, run, strs, tools},
 };
 
 /// Time and memory for what should be refused at a glance.
@@ -164,7 +164,7 @@ fn without_the_flags_the_sandbox_alone_stops_a_playlist() {
             assert_eq!(failure.code, FailureCode::SandboxViolation, "{kernel:?} {failure:?}");
             assert!(!ground.bait.was_called());
             let read = open(&tools(), to_file).await;
-            assert_eq!(ground.bait.was_opened(), !kernel_has_landlock(), "{kernel:?} {read:?}");
+            assert_eq!(ground.bait.was_opened(), !landlock_is_there(), "{kernel:?} {read:?}");
 
             // Both are gone: the bait works.
             let both = [Layer::Landlock, Layer::Seccomp];
@@ -180,10 +180,6 @@ fn without_the_flags_the_sandbox_alone_stops_a_playlist() {
     }
 }
 
-fn kernel_has_landlock() -> bool {
-    Sandbox::new(SandboxPolicy::Prefer).unwrap().level().landlock.is_some()
-}
-
 #[test]
 fn names_and_titles_that_look_like_arguments_are_names_and_titles() {
     let names = [
@@ -196,51 +192,55 @@ fn names_and_titles_that_look_like_arguments_are_names_and_titles() {
         "'\"$(id)`;.mp4",
         "a*?[.mp4",
     ];
-    Kernel::Here.run(async || {
-        let (ground, tools) = (ground(), tools());
-        let plain = ground.path.join("plain.mp4");
-        let title = "title=-f lavfi -i color; [0:v]movie=/etc/passwd[x] %d ${HOME} \u{1b}[31m";
-        clip(&plain, &["-metadata", title, "-metadata", "comment=-vf drawtext=textfile=/etc/passwd"]);
-        for name in names {
-            let file = ground.path.join(name);
-            std::fs::copy(&plain, &file).unwrap();
-            let (probed, encoded) = open(&tools, &file, &ground.outputs).await;
-            assert!(probed.is_ok(), "{name} {probed:?}");
-            assert!(encoded.is_ok(), "{name} {encoded:?}");
-            let left: Vec<_> = std::fs::read_dir(&ground.outputs)
-                .unwrap()
-                .flatten()
-                .map(|entry| entry.file_name())
-                .collect();
-            assert_eq!(left, ["out.mp4"], "{name}");
-            ground.assert_untouched(name);
-        }
-    });
+    for kernel in Kernel::BOTH {
+        kernel.run(async || {
+            let (ground, tools) = (ground(), tools());
+            let plain = ground.path.join("plain.mp4");
+            let title = "title=-f lavfi -i color; [0:v]movie=/etc/passwd[x] %d ${HOME} \u{1b}[31m";
+            clip(&plain, &["-metadata", title, "-metadata", "comment=-vf drawtext=textfile=/etc/passwd"]);
+            for name in names {
+                let file = ground.path.join(name);
+                std::fs::copy(&plain, &file).unwrap();
+                let (probed, encoded) = open(&tools, &file, &ground.outputs).await;
+                assert!(probed.is_ok(), "{name} {probed:?}");
+                assert!(encoded.is_ok(), "{name} {encoded:?}");
+                let left: Vec<_> = std::fs::read_dir(&ground.outputs)
+                    .unwrap()
+                    .flatten()
+                    .map(|entry| entry.file_name())
+                    .collect();
+                assert_eq!(left, ["out.mp4"], "{name}");
+                ground.assert_untouched(name);
+            }
+        });
+    }
 }
 
 #[test]
 fn an_attachment_stays_where_it_is() {
-    Kernel::Here.run(async || {
-        let (ground, tools) = (ground(), tools());
-        let font = ground.path.join("font.ttf");
-        std::fs::write(&font, b"not a font").unwrap();
-        let file = ground.path.join("upload.mkv");
-        let font = font.display().to_string();
-        clip(
-            &file,
-            &[
-                "-attach",
-                &font,
-                "-metadata:s:t",
-                "mimetype=font/ttf",
-                "-metadata:s:t",
-                "filename=../../planted",
-            ],
-        );
-        let (probed, encoded) = open(&tools, &file, &ground.outputs).await;
-        assert!(probed.is_ok() && encoded.is_ok(), "{probed:?} {encoded:?}");
-        assert!(!ground.path.join("planted").exists() && !ground.outputs.join("planted").exists());
-    });
+    for kernel in Kernel::BOTH {
+        kernel.run(async || {
+            let (ground, tools) = (ground(), tools());
+            let font = ground.path.join("font.ttf");
+            std::fs::write(&font, b"not a font").unwrap();
+            let file = ground.path.join("upload.mkv");
+            let font = font.display().to_string();
+            clip(
+                &file,
+                &[
+                    "-attach",
+                    &font,
+                    "-metadata:s:t",
+                    "mimetype=font/ttf",
+                    "-metadata:s:t",
+                    "filename=../../planted",
+                ],
+            );
+            let (probed, encoded) = open(&tools, &file, &ground.outputs).await;
+            assert!(probed.is_ok() && encoded.is_ok(), "{probed:?} {encoded:?}");
+            assert!(!ground.path.join("planted").exists() && !ground.outputs.join("planted").exists());
+        });
+    }
 }
 
 #[test]

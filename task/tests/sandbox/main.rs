@@ -8,5 +8,7 @@ mod canary;
 mod corpus;
 mod encode;
 mod hostile;
+mod killed;
 mod misbehave;
+mod program;
 mod support;

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use transcode_config::contract::Failure;
 use transcode_task::{
     process::{Finished, Invocation, Limits, Tool, Tools},
-    sandbox::{Sandbox, SandboxPolicy},
+    sandbox::SandboxPolicy,
 };
 
 /// The task's program, one of whose modes is the canary.
@@ -25,7 +25,7 @@ pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_transcode-task");
 pub(crate) enum Kernel {
     /// This machine's.
     Here,
-    /// Linux 5.10 as Fargate probably has it: no Landlock, and no `CLOSE_RANGE_CLOEXEC`.
+    /// Linux 5.10 as Fargate probably has it: no Landlock, no `CLOSE_RANGE_CLOEXEC`, no user namespaces.
     Old,
 }
 
@@ -36,7 +36,7 @@ impl Kernel {
     pub(crate) fn run<T: Send>(self, test: impl AsyncFnOnce() -> T + Send) -> T {
         let body = || {
             if self == Self::Old {
-                seccompiler::apply_filter(&old_kernel()).unwrap();
+                age(&old_kernel()).unwrap();
             }
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(test())
@@ -44,28 +44,53 @@ impl Kernel {
         std::thread::scope(|scope| scope.spawn(body).join().unwrap())
     }
 
-    /// Whether Landlock is there. Asked of the kernel here, not assumed: the tests assert what is right in either case.
+    /// Whether Landlock is there.
     pub(crate) fn has_landlock(self) -> bool {
-        self.run(async || Sandbox::new(SandboxPolicy::Prefer).unwrap().level().landlock.is_some())
+        self.run(async || landlock_is_there())
     }
 }
 
-/// A filter that answers like Linux 5.10.
-pub(crate) fn old_kernel() -> BpfProgram {
-    let landlock =
-        [libc::SYS_landlock_create_ruleset, libc::SYS_landlock_add_rule, libc::SYS_landlock_restrict_self];
-    let mut rules: std::collections::BTreeMap<_, _> = landlock.map(|call| (call, vec![])).into();
-    let flag =
-        SeccompCondition::new(2, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, libc::CLOSE_RANGE_CLOEXEC.into());
-    rules.insert(libc::SYS_close_range, vec![SeccompRule::new(vec![flag.unwrap()]).unwrap()]);
+/// Whether the calling thread's kernel has Landlock: asked of the kernel and not of the sandbox, which is what is tested.
+pub(crate) fn landlock_is_there() -> bool {
+    // SAFETY: with this flag, which asks for the version, the kernel takes a null pointer and the size 0.
+    unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, std::ptr::null::<u8>(), 0_usize, 1) > 0 }
+}
+
+/// Filters that answer like Linux 5.10 in a container: what came later does not exist, and user namespaces are not
+/// permitted. `clone3` keeps its flags where a filter cannot look; without it glibc takes `clone`.
+pub(crate) fn old_kernel() -> [BpfProgram; 2] {
+    let missing = [
+        libc::SYS_landlock_create_ruleset,
+        libc::SYS_landlock_add_rule,
+        libc::SYS_landlock_restrict_self,
+        libc::SYS_clone3,
+    ];
+    let mut missing: Rules = missing.map(|call| (call, vec![])).into();
+    let newer = SeccompCmpOp::Eq;
+    missing.insert(libc::SYS_close_range, when(2, newer, libc::CLOSE_RANGE_CLOEXEC.into()));
+    let user = u64::from(libc::CLONE_NEWUSER.unsigned_abs());
+    let namespaces = [libc::SYS_unshare, libc::SYS_clone];
+    let refused = namespaces.map(|call| (call, when(0, SeccompCmpOp::MaskedEq(user), user)));
+    [answers(missing, libc::ENOSYS), answers(refused.into(), libc::EPERM)]
+}
+
+/// Puts the calling thread, and what it starts, under these filters.
+pub(crate) fn age(filters: &[BpfProgram]) -> std::io::Result<()> {
+    filters.iter().try_for_each(|filter| seccompiler::apply_filter(filter).map_err(std::io::Error::other))
+}
+
+type Rules = std::collections::BTreeMap<i64, Vec<SeccompRule>>;
+
+/// Only if this argument compares so.
+fn when(argument: u8, operator: SeccompCmpOp, value: u64) -> Vec<SeccompRule> {
+    let condition = SeccompCondition::new(argument, SeccompCmpArgLen::Dword, operator, value);
+    vec![SeccompRule::new(vec![condition.unwrap()]).unwrap()]
+}
+
+fn answers(rules: Rules, error: i32) -> BpfProgram {
     let arch = TargetArch::try_from(std::env::consts::ARCH).unwrap();
-    let filter = SeccompFilter::new(
-        rules,
-        SeccompAction::Allow,
-        SeccompAction::Errno(libc::ENOSYS.unsigned_abs()),
-        arch,
-    );
-    filter.unwrap().try_into().unwrap()
+    let error = SeccompAction::Errno(error.unsigned_abs());
+    SeccompFilter::new(rules, SeccompAction::Allow, error, arch).unwrap().try_into().unwrap()
 }
 
 /// Limits in which an ordinary short run fits.
