@@ -33,6 +33,8 @@ pub struct StackOptions {
     pub task_program: Option<PathBuf>,
     /// More environment for every task.
     pub task_env: Vec<(String, String)>,
+    /// More environment for the controllers.
+    pub controller_env: Vec<(String, String)>,
     /// More arguments for the local Fargate endpoint.
     pub fargate_args: Vec<String>,
     /// What decides over each call of the controllers to S3, SQS and ECS; none lets them talk to those directly.
@@ -124,6 +126,7 @@ impl Stack {
             environment = controller::environment(&emulator.endpoint, &gate);
             environment.extend(iam.environment(&roles.controller)?);
         }
+        environment.extend(options.controller_env);
         let proxies = match options.interceptor {
             Some(interceptor) => proxied(&mut environment, interceptor).await?,
             None => Vec::new(),
