@@ -6,7 +6,7 @@
 // PACKAGE is the folder with master.m3u8 and manifest.mpd, PLAYERS the folder where `npm ci` put the players, SHOTS
 // gets the screenshots, named after the folder's own name.
 
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { Chromium } from './chromium.mjs';
@@ -14,7 +14,7 @@ import { serve } from './server.mjs';
 
 // A step takes some seconds at most; what a page waits for itself has shorter limits, and says more.
 const STEP_LIMIT = 60_000;
-const STEPS = ['start', 'levels', 'sounds', 'texts', 'storyboard', 'play'];
+const STEPS = ['start', 'levels', 'sounds', 'texts', 'storyboard', 'play', 'file'];
 const MANIFESTS = { hls: 'master.m3u8', dash: 'manifest.mpd' };
 
 const [root, players, shots] = process.argv.slice(2);
@@ -40,6 +40,9 @@ async function watch(player) {
   address.searchParams.set('player', player);
   address.searchParams.set('manifest', `/package/${MANIFESTS[player]}`);
   address.searchParams.set('storyboard', storyboard());
+  // Once is enough: no player has a part in it.
+  const file = player === 'hls' && existsSync(join(root, 'video.mp4'));
+  address.searchParams.set('file', file ? '/package/video.mp4' : '');
   const page = await chromium.open(address.href);
   const seen = {};
   for (const step of STEPS) {

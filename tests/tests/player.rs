@@ -248,10 +248,28 @@ fn judge_storyboard(player: &str, seen: &Value) {
     }
 }
 
+/// The MP4 beside the streams, without any player.
+fn judge_file(seen: &Value) {
+    let file = &seen["file"];
+    near("the file's duration", number(&file["duration"]), SECONDS, FRAME);
+    assert_eq!(file["first"]["number"], 0, "{file}");
+    near(
+        "the file's middle",
+        number(&file["middle"]["number"]),
+        (number(&file["wanted"]) * RATE).floor(),
+        0.0,
+    );
+    near("the file's last frame", number(&file["last"]["number"]), SECONDS * RATE - 1.0, 0.0);
+    assert_eq!(file["first"]["width"], 256, "the rung that was asked for: {file}");
+    near("the file's beep", number(&file["beep"]["start"]), 1.0, IN_STEP);
+}
+
 #[test]
-fn a_video_with_sound_plays() {
-    let made = package("video", &profile("ultrafast", &LADDER), |folder| source(folder, false, &[1000]));
+fn a_video_with_sound_plays_as_streams_and_as_a_file() {
+    let profile = profile("ultrafast", &LADDER) + "[progressive]\nmax_short_side = 150\n";
+    let made = package("video", &profile, |folder| source(folder, false, &[1000]));
     let seen = played(&made);
+    judge_file(&seen["hls"]);
     for player in ["hls", "dash"] {
         judge(player, &seen[player], &["video", "audio"]);
         judge_pictures(player, &seen[player], [(256, 144), (384, 216)]);
@@ -314,5 +332,59 @@ fn two_languages_and_texts_play() {
         let read: Vec<_> = list(&seen["texts"]).iter().map(|one| &one["cues"][0]).collect();
         let said: Vec<_> = read.iter().map(|cue| (cue["text"].as_str(), number(&cue["start"]))).collect();
         assert_eq!(said, [(Some("Good morning"), 1.0), (Some("Guten Morgen"), 1.0)], "{player}");
+    }
+}
+
+/// The sound of `source.mov` on all six channels.
+fn in_surround(folder: &Path) {
+    let args = "-v error -y -i source.mov -map 0 -c:v copy -af pan=5.1|FL=c0|FR=c0|FC=c0|LFE=c0|BL=c0|BR=c0 \
+                -c:a pcm_s16le six.mov";
+    run(Path::new("ffmpeg"), &args.split_whitespace().collect::<Vec<_>>(), folder);
+    fs::rename(folder.join("six.mov"), folder.join("source.mov")).unwrap();
+}
+
+#[test]
+fn surround_plays_beside_stereo() {
+    let text = profile("veryfast", &LADDER).replace("[audio]\n", "[audio]\nsurround_bps = 256_000\n");
+    let made = package("surround", &text, |folder| {
+        source(folder, false, &[1000]);
+        in_surround(folder);
+    });
+    let seen = played(&made);
+    judge("hls", &seen["hls"], &["video", "audio"]);
+    judge("dash", &seen["dash"], &["video", "audio"]);
+    judge_pictures("dash", &seen["dash"], [(256, 144), (384, 216)]);
+    let sounds = list(&seen["dash"]["sounds"]);
+    let mut channels: Vec<_> = sounds.iter().map(|sound| sound["channels"].as_u64()).collect();
+    channels.sort_unstable();
+    assert_eq!(channels, [Some(2), Some(6)], "{sounds:?}");
+    for sound in sounds {
+        near(&format!("beep of {sound}"), number(&sound["start"]), 1.0, IN_STEP);
+    }
+}
+
+/// `source.mov` as if it were of high dynamic range: black and white stay what they are.
+fn in_high_range(folder: &Path) {
+    let args = "-v error -y -i source.mov -map 0 -c:v libx264 -preset ultrafast -crf 10 -pix_fmt yuv420p10le \
+                -color_primaries bt2020 -color_trc smpte2084 -colorspace bt2020nc -color_range tv -c:a copy high.mov";
+    run(Path::new("ffmpeg"), &args.split_whitespace().collect::<Vec<_>>(), folder);
+    fs::rename(folder.join("high.mov"), folder.join("source.mov")).unwrap();
+}
+
+/// Chromium has no decoder for HEVC. It must choose by what the manifests say, and never ask for those rungs.
+#[test]
+fn a_rung_of_high_range_does_not_disturb_a_player_that_cannot_show_it() {
+    let high = "[hdr]\ncrf = 30\npreset = \"ultrafast\"\n[[hdr.rung]]\nshort_side = 216\naverage_bps = 400_000\n\
+                max_bps = 800_000\nbuffer_bits = 1_600_000\ncodec_profile = \"main10\"\n";
+    let made = package("high-range", &(profile("ultrafast", &LADDER) + high), |folder| {
+        source(folder, false, &[1000]);
+        in_high_range(folder);
+    });
+    let master = fs::read_to_string(made.output.join("master.m3u8")).unwrap();
+    assert!(master.contains("VIDEO-RANGE=PQ"), "{master}");
+    let seen = played(&made);
+    for player in ["hls", "dash"] {
+        judge(player, &seen[player], &["video", "audio"]);
+        judge_pictures(player, &seen[player], [(256, 144), (384, 216)]);
     }
 }

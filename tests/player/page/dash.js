@@ -10,7 +10,8 @@ export function open(video, address, errors) {
   const rungs = () => player.getVariantTracks()
     .filter((track) => track.audioId === player.getVariantTracks().find((one) => one.active)?.audioId)
     .sort((a, b) => a.bandwidth - b.bandwidth);
-  const named = ({ language, label }) => ({ language: language === 'und' ? undefined : language, label });
+  const named = ({ language, label, channelsCount }) =>
+    ({ language: language === 'und' ? undefined : language, label, channels: channelsCount });
   return {
     version: shaka.Player.version,
     levels: () => rungs().map(({ width, height }) => ({ width: width ?? 0, height: height ?? 0 })),

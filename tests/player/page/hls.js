@@ -2,7 +2,11 @@
 
 export function open(video, address, errors) {
   const hls = new Hls({ autoStartLoad: true });
-  hls.on(Hls.Events.ERROR, (_, data) => errors.push(`hls.js: ${data.type} ${data.details} fatal=${data.fatal} ${data.error?.message ?? ''}`));
+  hls.on(Hls.Events.ERROR, (_, data) => {
+    // A request of its own that it gives up because another rung was chosen.
+    if (data.details === 'aborted' && !data.fatal) return;
+    errors.push(`hls.js: ${data.type} ${data.details} fatal=${data.fatal} ${data.error?.message ?? ''}`);
+  });
   hls.loadSource(address);
   hls.attachMedia(video);
   return {

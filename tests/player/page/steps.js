@@ -149,4 +149,24 @@ async function play() {
   };
 }
 
-window.steps = { start, levels, sounds, texts, storyboard, play };
+/** The file that is played as it is: its first frame, the one at a place in the middle, its sound, its end. */
+async function file() {
+  const address = query.get('file');
+  if (!address) return null;
+  const bytes = await (await fetch(address)).blob();
+  const plain = Object.assign(document.createElement('video'), { muted: true, playsInline: true });
+  document.body.append(plain);
+  const shown = frames(plain);
+  plain.src = URL.createObjectURL(bytes);
+  await until(() => `the first frame of the file, ${plain.error?.message}`, () => shown.latest);
+  const first = shown.latest;
+  const wanted = Math.floor(plain.duration / 2) + 0.5;
+  plain.currentTime = wanted;
+  await until('the middle of the file', () => !plain.seeking && Math.abs(shown.latest.time - wanted) < 0.2);
+  const middle = shown.latest;
+  await plain.play();
+  await until('the end of the file', () => plain.ended, 30_000);
+  return { duration: plain.duration, first, wanted, middle, last: shown.latest, beep: await beep([bytes]) };
+}
+
+window.steps = { start, levels, sounds, texts, storyboard, play, file };
