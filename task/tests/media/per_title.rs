@@ -8,7 +8,7 @@ use transcode_config::{
     ladder::{PerTitleSettings, Profile, ProgressiveSettings},
 };
 
-use crate::support::{Run, ffmpeg, quick, run, run_edited};
+use crate::support::{Run, ffmpeg, quick, run, run_edited, run_prepared};
 
 fn per_title() -> Profile {
     let settings = PerTitleSettings { samples: 2, sample_seconds: 1, ..PerTitleSettings::default() };
@@ -84,4 +84,16 @@ async fn a_clip_gets_the_rates_of_what_is_in_it() {
     for rung in rungs {
         assert!(rung["need"]["average_bps"].as_u64().unwrap() < 100_000, "{told}");
     }
+}
+
+#[tokio::test]
+async fn where_no_sample_can_be_made_the_ladder_is_kept_and_metadata_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = made(folder.path(), "easy.mp4", "smptehdbars=s=320x180:r=25");
+    // Something else lies where the samples would go.
+    let in_the_way = |work: &Path| std::fs::write(work.join("samples"), "").unwrap();
+    let run = run_prepared(&source, &per_title(), in_the_way).await;
+    let told = told(&run);
+    assert!(told["not_measured"].as_str().is_some_and(|why| why.contains("cannot be written")), "{told}");
+    assert_eq!(names(&run), ["90p", "180p"], "{told}");
 }

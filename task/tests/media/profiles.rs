@@ -49,6 +49,39 @@ async fn every_profile_that_comes_with_the_program_makes_a_verified_package() {
     assert_eq!(all, 6, "one is not tried here");
 }
 
+/// An eighth of each size, so that whole ladders are made in seconds; for AV1 a third, as its encoder takes nothing below
+/// 64 pixels.
+#[tokio::test]
+async fn every_ladder_comes_out_whole_with_a_source_that_is_large_enough() {
+    let folder = tempfile::tempdir().unwrap();
+    let small = variant(folder.path(), "x.mp4", "-t 0.4 -s 480x270 -c:v libx264 -preset ultrafast");
+    let large = variant(folder.path(), "y.mp4", "-t 0.4 -c:v libx264 -preset ultrafast");
+    for name in Profile::built_in_names() {
+        let mut profile = Profile::built_in(name).unwrap();
+        let (source, part) = if profile.codec == VideoCodec::Av1 { (&large, 3) } else { (&small, 8) };
+        profile.rungs.iter_mut().for_each(|rung| rung.short_side /= part);
+        let run = run(source, &profile).await;
+        let made = &run.package().summary.video;
+        let wanted: Vec<_> = profile.rungs.iter().map(|rung| rung.short_side).collect();
+        let heights: Vec<_> = made.iter().map(|rung| rung.height).collect();
+        let near =
+            heights.iter().zip(&wanted).all(|(made, wanted)| made.abs_diff(*wanted) <= 1.max(wanted / 50));
+        assert!(heights.len() == wanted.len() && near, "{name}: {heights:?}, not {wanted:?}");
+        let mut names: Vec<_> = made.iter().map(|rung| &rung.name).collect();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), made.len(), "{name}: no two rungs are alike");
+        for rung in made {
+            let frames = ffprobe(
+                &run.joined(&format!("video/{}", rung.name)),
+                "-count_packets -select_streams v",
+                "stream=nb_read_packets",
+            );
+            assert_eq!(frames, "10", "{name} {}", rung.name);
+        }
+    }
+}
+
 #[tokio::test]
 async fn hevc_is_packaged_as_hvc1() {
     let (decoded, master) = encoded(VideoCodec::Hevc, "ultrafast").await;

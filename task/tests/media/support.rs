@@ -134,10 +134,26 @@ pub(crate) async fn run_edited(
     clip: Option<Clip>,
     overlay: Option<OverlayFile<'_>>,
 ) -> Run {
+    run_whole(input, profile, clip, overlay, |_| ()).await
+}
+
+/// With something done to the scratch folder before.
+pub(crate) async fn run_prepared(input: &Path, profile: &Profile, prepare: impl FnOnce(&Path)) -> Run {
+    run_whole(input, profile, None, None, prepare).await
+}
+
+async fn run_whole(
+    input: &Path,
+    profile: &Profile,
+    clip: Option<Clip>,
+    overlay: Option<OverlayFile<'_>>,
+    prepare: impl FnOnce(&Path),
+) -> Run {
     let folder = tempfile::tempdir().unwrap();
     let (work, output) = (folder.path().join("work"), folder.path().join("output"));
     std::fs::create_dir(&work).unwrap();
     std::fs::create_dir(&output).unwrap();
+    prepare(&work);
     let tools = Tools::find(SandboxPolicy::Prefer).unwrap();
     let job = MediaJob {
         input,
