@@ -221,10 +221,20 @@ async fn what_cannot_be_read_is_an_error_and_no_verdict_and_names_no_signed_addr
     let manifest = json!({"config": {"digest": sha("c")}}).to_string();
     let image = json!({"images": [{"imageId": {"imageDigest": sha("m")}, "imageManifest": manifest}], "failures": []});
     let layer = json!({"downloadUrl": "http://127.0.0.1:9/layer?signature=secret"});
-    let away = Stub::start([Stub::json(&image), Stub::json(&layer)]).await;
-    let error = look(&away, Severity::Critical, false).await.unwrap_err();
-    assert_eq!((error.operation, error.class), ("ecr:GetDownloadUrlForLayer", Class::Transient));
-    assert!(!error.message.contains("secret") && error.message.contains("download"), "{error}");
+    let mut layers = vec![layer];
+    // Refused, cut off, too long: the address is in none of their errors either.
+    for answer in [Answer::Say(403, "expired".into()), Answer::Trickle, Answer::Say(200, "x".repeat(9 << 20))]
+    {
+        let at = Stub::start([answer]).await.endpoint;
+        layers.push(json!({"downloadUrl": format!("{at}/layer?signature=secret")}));
+    }
+    for layer in layers {
+        let away = Stub::start([Stub::json(&image), Stub::json(&layer)]).await;
+        let error = look(&away, Severity::Critical, false).await.unwrap_err();
+        assert_eq!((error.operation, error.class), ("ecr:GetDownloadUrlForLayer", Class::Transient));
+        let said = format!("{error} {error:?}");
+        assert!(!said.contains("secret") && said.contains("download"), "{said}");
+    }
 }
 
 #[tokio::test]
