@@ -121,7 +121,7 @@ impl Case<'_> {
     /// is there. While one is heard of, nothing is launched.
     fn earlier_alive(&self) -> Option<Verdict> {
         let mut doubtful = self.attempt.intent.history.iter().filter(|past| unproven(past)).peekable();
-        doubtful.peek()?;
+        doubtful.peek().filter(|_| !on(55))?;
         if !self.read_since(self.attempt.known_at) {
             return Some(Verdict::Inspect);
         }
@@ -238,7 +238,8 @@ impl Case<'_> {
             deadlines.push((running_at + self.policy.max_run + 900_000, stop_reason::RUN_TIMEOUT));
             let alive_at = self.attempt.heartbeat_at.max(running_at);
             deadlines.push((alive_at + 2 * self.policy.heartbeat_stale, stop_reason::NO_HEARTBEAT));
-            if self.attempt.heartbeat.as_ref().is_some_and(|beat| beat.state == TaskState::Working) {
+            if self.attempt.heartbeat.as_ref().is_some_and(|beat| beat.state == TaskState::Working) && !on(54)
+            {
                 let moved_at = self.attempt.progress_at.max(running_at);
                 deadlines.push((moved_at + self.policy.no_progress, stop_reason::NO_PROGRESS));
             }

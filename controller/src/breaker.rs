@@ -12,7 +12,7 @@ use std::{collections::BTreeSet, fmt};
 
 use transcode_config::contract::{FailureCode, JobKey};
 
-use crate::{clock::Ms, policy::Policy};
+use crate::{clock::Ms, mutant::on, policy::Policy};
 
 /// How far jobs get. In the order in which a success at one says that those before it work too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,7 +62,8 @@ pub struct Breaker {
 impl Breaker {
     /// Which trouble keeps it open, if one does.
     pub fn open(&self, policy: &Policy) -> Option<Trouble> {
-        let enough = |jobs: &BTreeSet<JobKey>| policy.breaker_jobs > 0 && jobs.len() >= policy.breaker_jobs;
+        let enough =
+            |jobs: &BTreeSet<JobKey>| policy.breaker_jobs > 0 && jobs.len() >= policy.breaker_jobs && !on(62);
         Trouble::ALL.into_iter().zip(&self.failed).find(|(_, jobs)| enough(jobs)).map(|(trouble, _)| trouble)
     }
 
@@ -93,6 +94,8 @@ impl Breaker {
 
     /// A job is about to be claimed.
     pub(crate) fn claimed(&mut self, policy: &Policy, now: Ms) {
-        self.probe_at = now + policy.breaker_probe;
+        if !on(63) {
+            self.probe_at = now + policy.breaker_probe;
+        }
     }
 }

@@ -20,7 +20,7 @@ use transcode_config::contract::JobKey;
 use crate::{
     clock::{Ms, Now},
     ledger::{Definition, Ledger},
-    plan::{Note, Plan},
+    plan::Note,
 };
 
 /// The loop wakes at least once a minute; twice that without a turn is a loop that hangs.
@@ -73,14 +73,14 @@ pub struct Waiting {
 
 impl Status {
     /// The loop has taken a turn.
-    pub fn turned(&self, ledger: &Ledger, tasks: usize, plan: &Plan, now: Now) {
+    pub fn turned(&self, ledger: &Ledger, tasks: usize, now: Now) {
         // People have no monotonic clock.
         let wall = |mono: Ms| now.wall.saturating_add(mono.saturating_sub(now.mono));
         let waiting = |(job, note): (&JobKey, &Note)| {
-            (job.to_string(), Waiting { why: note.why.clone(), until_ms: note.until.map(wall) })
+            (job.to_string(), Waiting { why: note.why.to_string(), until_ms: note.until.map(wall) })
         };
-        let jobs = plan.notes.iter().take(MAX_NOTES).map(waiting).collect();
-        let left_off = plan.notes.len().saturating_sub(MAX_NOTES);
+        let jobs = ledger.notes.iter().take(MAX_NOTES).map(waiting).collect();
+        let left_off = ledger.notes.len().saturating_sub(MAX_NOTES);
         let mut shown = self.lock();
         shown.turned = Some(Instant::now());
         let draining = ledger.draining;
@@ -178,14 +178,13 @@ mod tests {
 
         // The first in order: the others are cut behind it.
         let job: JobKey = "0".repeat(32).parse().unwrap();
-        let mut plan = Plan::default();
-        plan.notes.insert(job.clone(), Note { why: "a reason".into(), until: Some(1_500) });
-        for n in 0..MAX_NOTES {
-            plan.notes.insert(JobKey::of(&[&n.to_string()]), Note { why: "other".into(), until: None });
-        }
         let mut ledger = Ledger::new("me", crate::message::Rules::default());
+        ledger.notes.insert(job.clone(), Note { why: "a reason".into(), until: Some(1_500) });
+        for n in 0..MAX_NOTES {
+            ledger.notes.insert(JobKey::of(&[&n.to_string()]), Note { why: "other".into(), until: None });
+        }
         ledger.definition = Definition::Unfit("no such image".into());
-        status.turned(&ledger, 3, &plan, Now { mono: 1_000, wall: 7_000_000 });
+        status.turned(&ledger, 3, Now { mono: 1_000, wall: 7_000_000 });
         assert!(asked(ask_health).await);
         let notes = tokio::task::spawn_blocking(move || ask_notes(address)).await.unwrap().unwrap();
         assert_eq!((notes.tasks_in_flight, notes.jobs.len(), notes.left_off), (3, MAX_NOTES, 1));

@@ -64,6 +64,8 @@ pub struct Job {
     pub request: Option<Request>,
     /// Messages that ask for it.
     pub leases: BTreeSet<MessageId>,
+    /// When the first of them was sent (ms since 1970), where SQS says.
+    pub asked_at_ms: Option<u64>,
     /// When it became known (monotonic). Older jobs are launched first.
     pub since: Ms,
     /// The register.
@@ -98,6 +100,7 @@ impl Job {
         Self {
             request,
             leases: BTreeSet::new(),
+            asked_at_ms: None,
             since: now,
             register: Register::Unknown,
             decided_at: 0,

@@ -17,7 +17,10 @@ use crate::{
     lease::Lease,
     limiter::{Lane, Limiter},
     message::Rules,
+    mutant::on,
+    plan::{Note, Plan},
     policy::Policy,
+    table::{Again, Table},
     task_view::TaskArn,
     tasks::TaskRecord,
 };
@@ -81,11 +84,13 @@ pub struct Ledger {
     /// How bodies are read.
     pub rules: Rules,
     /// Held messages.
-    pub leases: BTreeMap<MessageId, Lease>,
+    pub leases: Table<MessageId, Lease>,
     /// Known jobs.
-    pub jobs: BTreeMap<JobKey, Job>,
+    pub jobs: Table<JobKey, Job>,
+    /// Why each of them waits, as of the last look at it.
+    pub notes: BTreeMap<JobKey, Note>,
     /// Known tasks of known jobs.
-    pub tasks: BTreeMap<TaskArn, TaskRecord>,
+    pub tasks: Table<TaskArn, TaskRecord>,
     /// Tasks that carry our `startedBy` and not our overrides. Never stopped; reported.
     pub foreign: BTreeSet<TaskArn>,
     /// Receiving, by queue.
@@ -118,9 +123,10 @@ impl Ledger {
         Self {
             instance: instance.into(),
             rules,
-            leases: BTreeMap::new(),
-            jobs: BTreeMap::new(),
-            tasks: BTreeMap::new(),
+            leases: Table::default(),
+            jobs: Table::default(),
+            notes: BTreeMap::new(),
+            tasks: Table::default(),
             foreign: BTreeSet::new(),
             receiving: BTreeMap::new(),
             resync: Periodic::default(),
@@ -206,10 +212,57 @@ impl Ledger {
     /// Notes a task of a job. Says whether it was unknown.
     pub(crate) fn know_task(&mut self, arn: &TaskArn, job: &JobKey, attempt: Attempt, now: Now) -> bool {
         let news = !self.tasks.contains_key(arn);
-        self.tasks.entry(arn.clone()).or_insert_with(|| TaskRecord::new(job.clone(), attempt, now.mono));
-        let entry = self.jobs.entry(job.clone()).or_insert_with(|| Job::new(None, now.mono));
+        self.tasks.or_insert_with(arn, || TaskRecord::new(job.clone(), attempt, now.mono));
+        let entry = self.jobs.or_insert_with(job, || Job::new(None, now.mono));
         entry.tasks.insert(arn.clone(), attempt);
         news
+    }
+
+    /// Carries news on to what depends on it: from tasks to their jobs, from jobs to the messages that ask for them.
+    pub(crate) fn spread_news(&mut self) {
+        self.look_at_tasks();
+        for job in self.jobs.touched().filter_map(|key| self.jobs.get(key)) {
+            job.leases.iter().for_each(|message| self.leases.touch(message));
+        }
+    }
+
+    /// A task by itself is due when it is to be described; everything else about it is looked at with its job.
+    pub(crate) fn look_at_tasks(&mut self) {
+        let tasks: Vec<TaskArn> = self.tasks.touched().cloned().collect();
+        for arn in tasks {
+            let Some(task) = self.tasks.get(&arn) else { continue };
+            if !on(59) {
+                self.jobs.touch(&task.job);
+            }
+            let again = task.describe_due().map_or(Again::Changed, Again::At);
+            self.tasks.looked(&arn, again);
+        }
+    }
+
+    /// Everything is to be looked at anew: what decisions go by has changed.
+    pub fn look_again_at_all(&mut self) {
+        self.tasks.touch_all();
+        self.jobs.touch_all();
+        self.leases.touch_all();
+    }
+
+    /// Notes what was looked at in a turn, before its calls begin.
+    pub(crate) fn looked(&mut self, plan: &mut Plan) {
+        for (message, again) in plan.seen_leases.drain(..) {
+            self.leases.looked(&message, again);
+        }
+        for (job, again) in plan.seen_jobs.drain(..) {
+            self.jobs.looked(&job, again);
+            match plan.notes.get(&job) {
+                Some(note) => self.notes.insert(job, note.clone()),
+                None => self.notes.remove(&job),
+            };
+        }
+    }
+
+    /// When something is due by time alone (monotonic).
+    pub(crate) fn next_at(&self) -> Option<Ms> {
+        [self.leases.next_at(), self.jobs.next_at(), self.tasks.next_at()].into_iter().flatten().min()
     }
 
     /// Forgets what nothing depends on any more: jobs without a message and without a task that may be working.
@@ -219,9 +272,10 @@ impl Ledger {
             let gone = |arn| tasks.get(arn).is_none_or(|task: &TaskRecord| task.gone(policy, now.mono));
             job.leases.is_empty() && job.call.is_none() && job.tasks.keys().all(gone)
         };
-        let done: Vec<JobKey> =
-            self.jobs.iter().filter(|(_, job)| idle(job)).map(|(key, _)| key.clone()).collect();
+        let due = self.jobs.due(now.mono);
+        let done: Vec<JobKey> = due.filter(|(_, job)| idle(job)).map(|(key, _)| key.clone()).collect();
         for key in done {
+            self.notes.remove(&key);
             for arn in self.jobs.remove(&key).into_iter().flat_map(|job| job.tasks.into_keys()) {
                 self.tasks.remove(&arn);
             }

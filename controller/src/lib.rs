@@ -13,8 +13,9 @@
 //!
 //! # Reading order
 //! [`message`] (what a body asks for) → [`fact`], [`action`] (the vocabulary) → [`ledger`] with [`lease`], [`job`],
-//! [`tasks`] (what is known) → [`absorb`] (how facts change it) → [`mod@plan`] with [`attempt`] (is it proven over?),
-//! [`outcome`] (how did it end?), [`leftovers`] (what did losers leave?), [`image`] (may it be launched?), [`policy`] (the numbers), [`usage`], [`limiter`] and
+//! [`tasks`] (what is known) in [`table`]s (what is due) → [`absorb`] (how facts change it) → [`mod@plan`] with
+//! [`attempt`] (is it proven over?), [`outcome`] (how did it end?), [`leftovers`] (what did losers leave?), [`image`]
+//! (may it be launched?), [`policy`] (the numbers), [`usage`], [`limiter`] and
 //! [`breaker`] (is there room, is it too fast, is it any use?) → [`reconciler`] (one turn of the loop) → [`mod@batch`]
 //! (what travels in one call). All of that is pure.
 //! Around it: [`ports`] (what is asked of the world), [`apply`], and the adapters.
@@ -75,6 +76,7 @@ pub mod ports;
 pub mod reconciler;
 #[cfg(feature = "aws")]
 pub mod run;
+pub mod table;
 pub mod task_view;
 pub mod tasks;
 pub mod usage;

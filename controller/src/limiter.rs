@@ -5,7 +5,7 @@
 //! halved, grows back evenly with time, and is whole again one backoff cap after the last throttle (L6). ECS counts
 //! RunTask and StopTask in one bucket and reads in another, so they share what they learn in the same way.
 
-use crate::{clock::Ms, policy::Policy};
+use crate::{clock::Ms, mutant::on, policy::Policy};
 
 /// The whole share, in thousandths of the rate.
 const WHOLE: u64 = 1000;
@@ -91,6 +91,9 @@ impl Limiter {
 
     /// Notes that `calls` are about to be made.
     pub(crate) fn take(&mut self, lane: Lane, calls: u64, policy: &Policy, now: Ms) {
+        if (on(56) && lane == Lane::Read) || (on(57) && lane == Lane::Stop) {
+            return;
+        }
         let cost = self.interval(lane, policy, now).saturating_mul(calls);
         let full_at = match lane {
             Lane::Launch => &mut self.launch,

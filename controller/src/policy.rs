@@ -224,7 +224,9 @@ impl Policy {
         };
         let mut variant = self.variant.clone();
         let taken = attempts.iter().filter(refused).count();
-        if now.spot_refused || now.age > self.spot_max_age || taken >= self.spot_attempts {
+        let unlucky = taken >= self.spot_attempts && !on(50);
+        let old = now.age > self.spot_max_age && !on(52);
+        if unlucky || old || (now.spot_refused && !on(51)) {
             variant.capacity = Capacity::Fargate;
         }
         let grown = attempts.iter().filter(|past| past.code == FailureCode::OutOfMemory).count();

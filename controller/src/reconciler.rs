@@ -12,15 +12,14 @@ use crate::{
     fact::Fact,
     ledger::Ledger,
     message::Rules,
-    plan::{Plan, plan},
+    plan::{Plan, Scope, plan_of},
     policy::Policy,
 };
 
 /// Ledger and policy.
 #[derive(Debug, Clone)]
 pub struct Reconciler {
-    /// The numbers in force.
-    pub policy: Policy,
+    policy: Policy,
     /// What is known.
     pub ledger: Ledger,
     last_turn: Ms,
@@ -30,6 +29,17 @@ impl Reconciler {
     /// A controller that has seen nothing yet. `instance` must differ between any two processes.
     pub fn new(instance: impl Into<String>, policy: Policy, rules: Rules) -> Self {
         Self { policy, ledger: Ledger::new(instance, rules), last_turn: 0 }
+    }
+
+    /// The numbers in force.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// The numbers in force, to be changed.
+    pub fn policy_mut(&mut self) -> &mut Policy {
+        self.ledger.look_again_at_all();
+        &mut self.policy
     }
 
     /// One turn: takes the facts in, plans, and notes the planned calls as begun. The caller carries the actions out
@@ -44,11 +54,15 @@ impl Reconciler {
             self.ledger.absorb(fact, &self.policy, now);
         }
         self.ledger.drop_lapsed(now.mono);
+        self.ledger.spread_news();
         self.ledger.sweep(&self.policy, now);
-        let plan = plan(&self.policy, &self.ledger, now);
+        let mut plan = plan_of(Scope::Due, &self.policy, &self.ledger, now);
+        self.ledger.looked(&mut plan);
         for action in &plan.actions {
             self.ledger.begin(action, &self.policy, now);
         }
+        self.ledger.look_at_tasks();
+        plan.wake_by(self.ledger.next_at(), now);
         plan
     }
 }

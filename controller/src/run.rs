@@ -164,7 +164,7 @@ pub async fn run<Q: Queue, C: Cluster, S: Store>(
             observer.fact(fact, &reconciler.ledger);
         }
         let plan = reconciler.turn(facts.drain(..), now);
-        observer.turn(reason, &plan, &reconciler.ledger, &reconciler.policy, now);
+        observer.turn(reason, &plan, &reconciler.ledger, reconciler.policy(), now);
         for work in batches(&plan.actions) {
             calls.start(work, &ports);
         }
@@ -182,7 +182,8 @@ pub async fn run<Q: Queue, C: Cluster, S: Store>(
                 "hint"
             }
             Some(new) = inputs.reloads.recv() => {
-                (reconciler.policy, reconciler.ledger.rules) = (new.policy, new.rules);
+                *reconciler.policy_mut() = new.policy;
+                reconciler.ledger.rules = new.rules;
                 "reload"
             }
             () = stop.cancelled(), if drain_by.is_none() => {

@@ -83,6 +83,11 @@ impl TaskRecord {
         self.ended() || self.stopped_at.is_some_and(|at| now >= at + policy.stop_timeout)
     }
 
+    /// When it is to be described next, unless that is under way or says nothing any more.
+    pub fn describe_due(&self) -> Option<Ms> {
+        (!self.ended() && !self.describe_call).then_some(self.describe_at)
+    }
+
     /// Whether its process has ended for good.
     pub fn ended(&self) -> bool {
         self.ended_at.is_some()

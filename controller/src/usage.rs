@@ -32,7 +32,7 @@ impl Room {
         if self.tasks == 0 {
             return Err("waiting for a free slot".into());
         }
-        let Some(left) = self.cpu.checked_sub(u64::from(cpu)) else {
+        let Some(left) = self.cpu.checked_sub(u64::from(cpu)).or(on(53).then_some(self.cpu)) else {
             let used = policy.max_cpu.saturating_sub(std::mem::take(&mut self.cpu)).div_ceil(1024);
             let most = policy.max_cpu / 1024;
             return Err(format!(

@@ -43,7 +43,7 @@ impl World {
     }
 
     fn note(&self, job: &JobKey) -> String {
-        plan(&self.0.policy, &self.0.ledger, self.now()).notes[job].why.clone()
+        plan(self.0.policy(), &self.0.ledger, self.now()).notes[job].why.to_string()
     }
 }
 

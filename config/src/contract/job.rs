@@ -11,9 +11,9 @@ use crate::ladder::Profile;
 /// Identity of a job: 32 lower-case hexadecimal characters.
 ///
 /// A hash of what the uploader asked for, never of the message that carried it: a redrive changes the `MessageId`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct JobKey(String);
+pub struct JobKey([u8; 32]);
 
 /// Not a job key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -29,12 +29,21 @@ impl JobKey {
             hash.update(part.as_bytes());
         }
         let half = hash.finalize().iter().take(16).fold(0_u128, |value, byte| value << 8 | u128::from(*byte));
-        Self(format!("{half:032x}"))
+        let digit =
+            |place: usize| b"0123456789abcdef".get((half >> (124 - 4 * place)) as usize & 15).copied();
+        Self(std::array::from_fn(|place| digit(place).unwrap_or_default()))
     }
 
     /// The key as text.
     pub fn as_str(&self) -> &str {
-        &self.0
+        // They are ASCII: nothing else gets in.
+        str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for JobKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("JobKey").field(&self.as_str()).finish()
     }
 }
 
@@ -43,7 +52,8 @@ impl FromStr for JobKey {
 
     fn from_str(text: &str) -> Result<Self, JobKeyError> {
         let hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-        (text.len() == 32 && text.bytes().all(hex)).then(|| Self(text.to_owned())).ok_or(JobKeyError)
+        let digits = text.as_bytes().try_into().map_err(|_| JobKeyError)?;
+        text.bytes().all(hex).then_some(Self(digits)).ok_or(JobKeyError)
     }
 }
 
@@ -57,13 +67,13 @@ impl TryFrom<String> for JobKey {
 
 impl From<JobKey> for String {
     fn from(key: JobKey) -> Self {
-        key.0
+        key.as_str().to_owned()
     }
 }
 
 impl fmt::Display for JobKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 

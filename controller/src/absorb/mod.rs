@@ -114,7 +114,10 @@ impl Ledger {
                 task.ended_at.get_or_insert(now.mono);
             }),
             Fact::Hinted(hint) => self.hinted(&hint, now),
-            Fact::DrainRequested => self.draining = true,
+            Fact::DrainRequested => {
+                self.draining = true;
+                self.look_again_at_all();
+            }
         }
     }
 
@@ -145,10 +148,10 @@ impl Ledger {
             Parsed::Jobs(requests) => {
                 let keys = requests.iter().map(|request| request.job().clone()).collect();
                 for request in requests {
-                    let job =
-                        self.jobs.entry(request.job().clone()).or_insert_with(|| Job::new(None, now.mono));
+                    let job = self.jobs.or_insert_with(request.job(), || Job::new(None, now.mono));
                     job.leases.insert(message.id.clone());
                     job.request.get_or_insert(request);
+                    job.asked_at_ms = job.asked_at_ms.into_iter().chain(message.sent_at_ms).min();
                 }
                 Content::Jobs(keys)
             }
@@ -182,8 +185,9 @@ impl Ledger {
                 job.register = Register::Absent(if on(31) { now.mono } else { asked_at });
             }
             if let Some(intent) = snapshot.intent {
-                task =
-                    snapshot.heartbeat.as_ref().and_then(|beat| Some((beat.task_arn.clone()?, beat.attempt)));
+                // What worked on a decided job is history, and holds no slot; should it run on, the list names it.
+                let working = snapshot.heartbeat.as_ref().filter(|_| job.terminal().is_none());
+                task = working.and_then(|beat| Some((beat.task_arn.clone()?, beat.attempt)));
                 job.learn_intent(intent, snapshot.heartbeat, policy, now);
                 job.learn_earlier(snapshot.earlier, now.mono);
             }
@@ -332,7 +336,7 @@ impl Ledger {
     pub(crate) fn drop_lapsed(&mut self, now: Ms) {
         let lapsed: Vec<MessageId> = self
             .leases
-            .iter()
+            .due(now)
             .filter(|(_, lease)| lease.deadline <= now && lease.call.is_none())
             .map(|(id, _)| id.clone())
             .collect();

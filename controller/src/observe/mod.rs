@@ -140,7 +140,7 @@ impl Observer for Watch {
         for action in &plan.actions {
             self.begun(action, ledger);
         }
-        self.status.turned(ledger, tasks, plan, now);
+        self.status.turned(ledger, tasks, now);
     }
 }
 

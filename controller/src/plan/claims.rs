@@ -35,7 +35,8 @@ impl View<'_> {
         for candidate in candidates {
             let key = candidate.key;
             if let Some((why, until)) = &hold {
-                plan.note(key, why.as_str(), *until);
+                plan.note(key, why.clone(), *until);
+                until.iter().for_each(|at| plan.wake(*at));
                 continue;
             }
             let variant = self.variant(&candidate);
@@ -96,11 +97,9 @@ impl View<'_> {
 
     /// What the next attempt asks for.
     fn variant(self, candidate: &Candidate<'_>) -> Variant {
-        let sent =
-            candidate.job.leases.iter().filter_map(|message| self.ledger.leases.get(message)?.sent_at_ms);
         let circumstances = Circumstances {
             source_bytes: candidate.spec.source.size,
-            age: sent.min().map_or(0, |sent| self.now.wall.saturating_sub(sent)),
+            age: candidate.job.asked_at_ms.map_or(0, |asked| self.now.wall.saturating_sub(asked)),
             spot_refused: self.ledger.spot_refused_until > self.now.mono,
         };
         self.policy.variant_after(&candidate.history, circumstances)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use transcode_config::contract::{Budget, Dead, JobKey, Outcome, PastAttempt, SCHEMA, Terminal};
 
-use super::{Plan, claims::Candidate};
+use super::{Plan, Scope, claims::Candidate};
 use crate::{
     action::Action,
     attempt::{Verdict, judge},
@@ -17,6 +17,7 @@ use crate::{
     mutant::on,
     outcome::Ended,
     policy::Policy,
+    table::Again,
 };
 
 /// Folders are emptied for so many jobs in one turn at most: it is the least urgent of all work.
@@ -30,17 +31,24 @@ pub(super) struct View<'a> {
     pub now: Now,
 }
 
-pub(super) fn plan(plan: &mut Plan, policy: &Policy, ledger: &Ledger, now: Now) {
+pub(super) fn plan(plan: &mut Plan, scope: Scope, policy: &Policy, ledger: &Ledger, now: Now) {
     let view = View { policy, ledger, now };
     let mut candidates = Vec::new();
-    for (key, job) in &ledger.jobs {
+    for (key, job) in scope.of(&ledger.jobs, now) {
         if job.free(now.mono) {
-            candidates.extend(view.one(plan, key, job));
+            if let Some(candidate) = view.one(plan, key, job) {
+                candidates.push(candidate);
+                plan.look(Again::NextTurn);
+            }
         } else if let Some(reason) = &job.unreadable {
             plan.note(key, format!("left alone: {reason}"), None);
         } else if job.call.is_none() {
             plan.note(key, "waiting after a failed call", Some(job.retry_at));
+            plan.look(Again::At(job.retry_at));
         }
+        view.tasks_of(plan, job);
+        let again = plan.looked();
+        plan.seen_jobs.push((key.clone(), again));
     }
     view.claim(plan, candidates);
 }
@@ -79,11 +87,15 @@ impl<'a> View<'a> {
             Leftovers::None => {}
             Leftovers::Later(until) => {
                 plan.note(key, "decided; waiting for the tasks of attempts that did not win to end", until);
+                plan.look(until.map_or(Again::Changed, Again::At));
             }
             Leftovers::Of(losers) if plan.collects() < COLLECTS => {
                 plan.act(Action::Collect { job: key.clone(), losers: losers.into() });
             }
-            Leftovers::Of(_) => plan.wake(self.now.mono + self.policy.call_retry_base),
+            Leftovers::Of(_) => {
+                plan.wake(self.now.mono + self.policy.call_retry_base);
+                plan.look(Again::NextTurn);
+            }
         }
     }
 
@@ -100,7 +112,9 @@ impl<'a> View<'a> {
                 if job.inspect_at <= now {
                     plan.act(Action::Inspect { job: key.clone() });
                 }
-                plan.note(key, why, Some(until.min(job.inspect_at.max(now + 1))));
+                let until = until.min(job.inspect_at.max(now + 1));
+                plan.note(key, why, Some(until));
+                plan.look(Again::At(until));
             }
             Verdict::Inspect => plan.act(Action::Inspect { job: key.clone() }),
             Verdict::Stop { task, reason } => {
@@ -114,9 +128,14 @@ impl<'a> View<'a> {
                     plan.act(Action::Launch { intent: Arc::clone(&attempt.intent) });
                 } else {
                     plan.note(key, self.waiting_to_launch(), Some(at));
+                    plan.wake(at);
+                    plan.look(Again::NextTurn);
                 }
             }
-            Verdict::Launch { .. } => plan.note(key, "claimed; not launched from here", None),
+            Verdict::Launch { .. } => {
+                plan.note(key, "claimed; not launched from here", None);
+                plan.look(Again::NextTurn);
+            }
             Verdict::Over { ended, at } => return self.over(plan, key, job, attempt, &ended, at),
         }
         None
@@ -155,6 +174,7 @@ impl<'a> View<'a> {
         if self.now.mono < due && !on(17) {
             let why = format!("attempt {number} failed ({}); next attempt after backoff", ended.failure.code);
             plan.note(key, why, Some(due));
+            plan.look(Again::At(due));
             return None;
         }
         candidate(key, job, history)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use transcode_config::contract::{JobKey, Outcome};
 
-use super::Plan;
+use super::{Plan, Scope};
 use crate::{
     action::{Action, DeadLetter},
     clock::Now,
@@ -14,22 +14,23 @@ use crate::{
     leftovers::Leftovers,
     mutant::on,
     policy::Policy,
+    table::Again,
 };
 
-pub(super) fn plan(plan: &mut Plan, policy: &Policy, ledger: &Ledger, now: Now) {
-    for (message, lease) in &ledger.leases {
-        if !lease.free(now.mono) {
-            if lease.call.is_none() {
-                plan.wake(lease.retry_at.min(lease.deadline));
+pub(super) fn plan(plan: &mut Plan, scope: Scope, policy: &Policy, ledger: &Ledger, now: Now) {
+    for (message, lease) in scope.of(&ledger.leases, now) {
+        if lease.free(now.mono) {
+            match next(message, lease, policy, ledger, now) {
+                Some(action) => plan.act(action),
+                // Past the time to extend and nothing done: near the 12 h cap. All that is left to come is its end.
+                None if lease.extend_at(policy) <= now.mono && !on(1) => plan.look(Again::At(lease.deadline)),
+                None => plan.look(Again::At(lease.extend_at(policy))),
             }
-            continue;
+        } else if lease.call.is_none() {
+            plan.look(Again::At(lease.retry_at.min(lease.deadline)));
         }
-        match next(message, lease, policy, ledger, now) {
-            Some(action) => plan.act(action),
-            // Past the time to extend and nothing done: near the 12 h cap. All that is left to come is its end.
-            None if lease.extend_at(policy) <= now.mono && !on(1) => plan.wake(lease.deadline),
-            None => plan.wake(lease.extend_at(policy)),
-        }
+        let again = plan.looked();
+        plan.seen_leases.push((message.clone(), again));
     }
 }
 

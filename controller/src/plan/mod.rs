@@ -23,25 +23,47 @@ mod leases;
 mod receive;
 mod tasks;
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use transcode_config::contract::JobKey;
 
 use crate::{
     action::Action,
     clock::{Ms, Now},
+    fact::MessageId,
     ledger::Ledger,
     limiter::Lane,
     policy::Policy,
+    table::{Again, Table},
 };
 
 /// Why a job is where it is, for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Note {
     /// One phrase.
-    pub why: String,
+    pub why: Cow<'static, str>,
     /// Nothing happens before this by itself (monotonic), where that is known.
     pub until: Option<Ms>,
+}
+
+/// How much is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Everything.
+    All,
+    /// What is due: what has changed, and what time alone makes a difference to.
+    Due,
+}
+
+impl Scope {
+    fn of<K: Ord + Clone, V>(self, table: &Table<K, V>, now: Now) -> Vec<(&K, &V)> {
+        let mut rows: Vec<(&K, &V)> = match self {
+            Self::All => return table.iter().collect(),
+            Self::Due => table.due(now.mono).collect(),
+        };
+        rows.sort_unstable_by_key(|(key, _)| *key);
+        rows
+    }
 }
 
 /// What is to be done now, and when to plan again at the latest.
@@ -51,8 +73,13 @@ pub struct Plan {
     pub actions: Vec<Action>,
     /// Something becomes due then (monotonic).
     pub wake_at: Option<Ms>,
-    /// Why each job waits.
+    /// Why each job that was looked at waits.
     pub notes: BTreeMap<JobKey, Note>,
+    /// What was looked at, and when it is to be looked at again.
+    pub(crate) seen_jobs: Vec<(JobKey, Again)>,
+    pub(crate) seen_leases: Vec<(MessageId, Again)>,
+    /// The soonest of what was said of the row that is being looked at.
+    again: Option<Again>,
     /// Calls in `actions`, by lane of the limiter.
     planned: [u64; 3],
 }
@@ -76,7 +103,12 @@ impl Plan {
         let (policy, ledger, now) = view;
         let planned = self.planned.get(lane as usize).copied().unwrap_or(0);
         let at = ledger.limiter.allowed_at(lane, planned, policy, now.mono);
-        if at <= now.mono { self.act(action) } else { self.wake(at) }
+        if at <= now.mono {
+            self.act(action);
+        } else {
+            self.wake(at);
+            self.look(Again::NextTurn);
+        }
     }
 
     /// Launches in `actions`.
@@ -93,19 +125,42 @@ impl Plan {
         self.wake_at = Some(self.wake_at.map_or(at, |sooner| sooner.min(at)));
     }
 
-    fn note(&mut self, job: &JobKey, why: impl Into<String>, until: Option<Ms>) {
-        if let Some(at) = until {
+    /// Something else is due then.
+    pub(crate) fn wake_by(&mut self, at: Option<Ms>, now: Now) {
+        if let Some(at) = at {
+            self.wake(at.max(now.mono + 1));
+        }
+    }
+
+    /// The row that is being looked at is to be looked at again.
+    fn look(&mut self, again: Again) {
+        self.again = Some(self.again.map_or(again, |sooner| sooner.min(again)));
+    }
+
+    /// A look has ended: when the row is to be looked at again. Where nothing was said, when it changes.
+    fn looked(&mut self) -> Again {
+        let again = self.again.take().unwrap_or(Again::Changed);
+        if let Again::At(at) = again {
             self.wake(at);
         }
+        again
+    }
+
+    fn note(&mut self, job: &JobKey, why: impl Into<Cow<'static, str>>, until: Option<Ms>) {
         self.notes.insert(job.clone(), Note { why: why.into(), until });
     }
 }
 
-/// Plans. See the module.
+/// Plans, looking at everything. See the module.
 pub fn plan(policy: &Policy, ledger: &Ledger, now: Now) -> Plan {
+    plan_of(Scope::All, policy, ledger, now)
+}
+
+/// Plans. What is due is all that an action could follow from: the same actions as if everything were looked at.
+pub fn plan_of(scope: Scope, policy: &Policy, ledger: &Ledger, now: Now) -> Plan {
     let mut plan = Plan::default();
-    leases::plan(&mut plan, policy, ledger, now);
-    jobs::plan(&mut plan, policy, ledger, now);
+    leases::plan(&mut plan, scope, policy, ledger, now);
+    jobs::plan(&mut plan, scope, policy, ledger, now);
     tasks::plan(&mut plan, policy, ledger, now);
     receive::plan(&mut plan, policy, ledger, now);
     plan.wake_at = plan.wake_at.map(|at| at.max(now.mono + 1));

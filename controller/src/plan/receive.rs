@@ -1,14 +1,7 @@
 //! Receiving is a decision: no more than can be launched.
 
 use super::Plan;
-use crate::{
-    action::Action,
-    clock::Now,
-    fact::QueueName,
-    ledger::{Ledger, Receiving},
-    mutant::on,
-    policy::Policy,
-};
+use crate::{action::Action, clock::Now, fact::QueueName, ledger::Ledger, mutant::on, policy::Policy};
 
 /// SQS hands out no more at once.
 const RECEIVE_MAX: usize = 10;
@@ -16,6 +9,15 @@ const RECEIVE_MAX: usize = 10;
 pub(super) fn plan(plan: &mut Plan, policy: &Policy, ledger: &Ledger, now: Now) {
     // After a restart the tasks are found before their messages come back: the first list comes first.
     if ledger.draining || policy.paused || !ledger.resync.done {
+        return;
+    }
+    // Room is counted only where somebody asks for it: mostly, all polls are under way.
+    let asks = |queue: &QueueName| {
+        ledger.receiving.get(queue).is_none_or(|it| it.call.is_none() && it.retry_at <= now.mono)
+    };
+    let known = policy.queues.keys().filter_map(|queue| ledger.receiving.get(queue));
+    known.filter(|it| it.call.is_none() && it.retry_at > now.mono).for_each(|it| plan.wake(it.retry_at));
+    if !policy.queues.keys().any(asks) {
         return;
     }
     let mut room = room(policy, ledger, now);
@@ -30,13 +32,7 @@ pub(super) fn plan(plan: &mut Plan, policy: &Policy, ledger: &Ledger, now: Now) 
         (had(queue).saturating_mul(1000) / u64::from((*weight).max(1)), std::cmp::Reverse(*weight))
     });
     for (index, (queue, weight)) in queues.iter().enumerate() {
-        let idle = Receiving::default();
-        let receiving = ledger.receiving.get(*queue).unwrap_or(&idle);
-        if receiving.call.is_some() {
-            continue;
-        }
-        if receiving.retry_at > now.mono {
-            plan.wake(receiving.retry_at);
+        if !asks(queue) {
             continue;
         }
         let others: u32 = queues.iter().skip(index).map(|(_, weight)| *weight).sum();

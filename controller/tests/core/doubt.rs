@@ -16,7 +16,7 @@ fn claimed_again(world: &mut World) -> (JobKey, Intent) {
         refusal: Refusal::Failed(lost),
     }]);
     world.mono += 300_000;
-    world.reconciler.policy.launch_deadline = 900_000;
+    world.reconciler.policy_mut().launch_deadline = 900_000;
     let again = intent_of(&[world.until_decided(&job, &intent)]);
     assert_eq!(again.history[0].code, FailureCode::LaunchExpired);
     (job, again)
@@ -100,7 +100,7 @@ fn a_task_that_is_alive_and_gets_nowhere_is_stopped_and_the_job_pays() {
 #[test]
 fn a_dead_letter_links_to_the_log_of_the_last_task() {
     let mut world = World::ready();
-    world.reconciler.policy.logs = Some(transcode_controller::log_link::LogStreams {
+    world.reconciler.policy_mut().logs = Some(transcode_controller::log_link::LogStreams {
         group: "/transcode/test/task".into(),
         prefix: "task/task".into(),
     });

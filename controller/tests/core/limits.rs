@@ -36,7 +36,8 @@ fn poison(world: &mut World, n: u32) {
 /// Where three jobs in a row have failed and two more are waiting.
 fn broken() -> (World, JobKey, JobKey) {
     let mut world = World::ready();
-    (world.reconciler.policy.max_tasks, world.reconciler.policy.breaker_jobs) = (10, 3);
+    world.reconciler.policy_mut().max_tasks = 10;
+    world.reconciler.policy_mut().breaker_jobs = 3;
     (1..=3).for_each(|n| poison(&mut world, n));
     let (first, second) = (world.upload("m4", "4.mp4"), world.upload("m5", "5.mp4"));
     let held = world.turn([inspected(&first, None, None, None), inspected(&second, None, None, None)]);
@@ -86,7 +87,7 @@ fn a_probe_that_is_not_heard_of_keeps_nobody_from_the_next() {
 #[test]
 fn one_job_that_fails_again_and_again_is_not_every_job() {
     let mut world = World::ready();
-    world.reconciler.policy.breaker_jobs = 3;
+    world.reconciler.policy_mut().breaker_jobs = 3;
     let (job, mut intent) = world.launched("m1", "a.mp4", "task/1");
     for n in 1..=2 {
         let mut end = view(&format!("task/{n}"), &job, n, TaskStatus::Ended);
@@ -97,13 +98,14 @@ fn one_job_that_fails_again_and_again_is_not_every_job() {
         let task = TaskArn(format!("task/{}", n + 1));
         world.turn([Fact::Launched { job: job.clone(), attempt: intent.attempt, task }]);
     }
-    assert_eq!(world.reconciler.ledger.breaker.open(&world.reconciler.policy), None);
+    assert_eq!(world.reconciler.ledger.breaker.open(world.reconciler.policy()), None);
 }
 
 #[test]
 fn when_no_task_comes_up_the_breaker_opens_until_one_runs() {
     let mut world = World::ready();
-    (world.reconciler.policy.max_tasks, world.reconciler.policy.breaker_jobs) = (10, 3);
+    world.reconciler.policy_mut().max_tasks = 10;
+    world.reconciler.policy_mut().breaker_jobs = 3;
     let mut jobs = Vec::new();
     for n in 1..=3 {
         let arn = format!("task/{n}");
@@ -120,7 +122,7 @@ fn when_no_task_comes_up_the_breaker_opens_until_one_runs() {
     let note = world.note(&waiting);
     assert!(note.contains("no task comes up"), "{note}");
     world.turn([seen(view("task/9", &waiting, 1, TaskStatus::Running))]);
-    assert_eq!(world.reconciler.ledger.breaker.open(&world.reconciler.policy), None);
+    assert_eq!(world.reconciler.ledger.breaker.open(world.reconciler.policy()), None);
 }
 
 #[test]
@@ -137,7 +139,7 @@ fn what_ecs_refuses_for_quota_is_said_to_whoever_waits() {
 #[test]
 fn after_a_refusal_of_spot_all_go_on_demand_for_a_while_and_then_spot_is_tried_again() {
     let mut world = World::ready();
-    let policy = &mut world.reconciler.policy;
+    let policy = world.reconciler.policy_mut();
     (policy.variant.capacity, policy.max_tasks) = (Capacity::FargateSpot, 10);
     let (job, spot) = asked(&mut world, "m1");
     assert_eq!(spot.variant.capacity, Capacity::FargateSpot);
@@ -160,7 +162,7 @@ fn after_a_refusal_of_spot_all_go_on_demand_for_a_while_and_then_spot_is_tried_a
 
 #[test]
 fn a_job_that_waited_for_long_or_was_unlucky_goes_on_demand() {
-    let mut policy = World::ready().reconciler.policy;
+    let mut policy = World::ready().reconciler.policy().clone();
     (policy.variant.capacity, policy.spot_attempts, policy.spot_max_age) = (Capacity::FargateSpot, 2, 1000);
     let past = |code| PastAttempt {
         attempt: Attempt::FIRST,
@@ -182,16 +184,17 @@ fn a_job_that_waited_for_long_or_was_unlucky_goes_on_demand() {
 #[test]
 fn tasks_are_limited_by_their_vcpu_too() {
     let mut world = World::ready();
-    (world.reconciler.policy.max_tasks, world.reconciler.policy.max_cpu) = (10, 5 * 1024);
+    world.reconciler.policy_mut().max_tasks = 10;
+    world.reconciler.policy_mut().max_cpu = 5 * 1024;
     let (_, second) = (asked(&mut world, "m1"), asked(&mut world, "m2"));
     assert_eq!(second.1.variant.cpu, 2048);
     let ledger = &world.reconciler.ledger;
-    assert_eq!(ledger.usage(&world.reconciler.policy, world.now()).cpu, 4096);
+    assert_eq!(ledger.usage(world.reconciler.policy(), world.now()).cpu, 4096);
     assert_eq!(ledger.receiving["default"].call, None, "there is no room for a third");
     let third = world.upload("m3", "3.mp4");
     assert_eq!(world.turn([inspected(&third, None, None, None)]), []);
     assert!(world.note(&third).contains("4 of 5 are in use"), "{}", world.note(&third));
-    world.reconciler.policy.max_cpu = 6 * 1024;
+    world.reconciler.policy_mut().max_cpu = 6 * 1024;
     assert_eq!(claims(&world.turn([])).len(), 1);
 }
 
@@ -200,7 +203,7 @@ fn throttled_calls_slow_down_and_are_back_within_one_backoff_cap() {
     let mut world = World::ready();
     let hundredth = |world: &World, lane| {
         let now = world.now().mono;
-        world.reconciler.ledger.limiter.allowed_at(lane, 100, &world.reconciler.policy, now) - now
+        world.reconciler.ledger.limiter.allowed_at(lane, 100, world.reconciler.policy(), now) - now
     };
     world.mono += 10_000;
     let (reads, stops) = (hundredth(&world, Lane::Read), hundredth(&world, Lane::Stop));
@@ -237,7 +240,7 @@ fn the_rate_of_reads_is_kept_when_thousands_are_due() {
         actions.iter().filter(|action| matches!(action, Action::Describe { .. })).count()
     };
     world.turn(tasks);
-    world.reconciler.policy.read_interval = 200;
+    world.reconciler.policy_mut().read_interval = 200;
     let first = describes(&world.after(20_000));
     assert_eq!(first, 10, "L6: two seconds' worth at once");
     let more: usize = (0..10).map(|_| describes(&world.after(1000))).sum();
@@ -250,7 +253,7 @@ fn the_rate_of_reads_is_kept_when_thousands_are_due() {
 #[test]
 fn queues_share_the_room_by_their_weights() {
     let mut world = World::ready();
-    let policy = &mut world.reconciler.policy;
+    let policy = world.reconciler.policy_mut();
     policy.queues = BTreeMap::from([("high".into(), 3), ("low".into(), 1)]);
     // Two of them were asked of the queue that there was before.
     policy.max_tasks = 10;
@@ -266,4 +269,15 @@ fn queues_share_the_room_by_their_weights() {
         })
         .collect();
     assert_eq!(asked, [("high".to_owned(), 6), ("low".to_owned(), 2)]);
+}
+
+#[test]
+fn what_worked_on_a_decided_job_takes_no_slot() {
+    let (job, intent) = World::ready().launched("m1", "a.mp4", "task/1");
+    // ECS has long forgotten the task; the message is still there, for the sake of another job that it asks for.
+    let mut world = World::ready();
+    assert_eq!(world.upload("m1", "a.mp4"), job);
+    let beat = heartbeat(&job, 9, TaskState::Working);
+    world.turn([inspected(&job, Some(&intent), Some(beat), Some(succeeded(&job)))]);
+    assert_eq!(world.reconciler.ledger.usage(world.reconciler.policy(), world.now()).tasks, 0);
 }

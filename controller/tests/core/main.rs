@@ -137,8 +137,8 @@ impl World {
 
     /// Why a job waits.
     fn note(&self, job: &JobKey) -> String {
-        let plan = plan(&self.reconciler.policy, &self.reconciler.ledger, self.now());
-        plan.notes.get(job).map(|note| note.why.clone()).unwrap_or_default()
+        let plan = plan(self.reconciler.policy(), &self.reconciler.ledger, self.now());
+        plan.notes.get(job).map(|note| note.why.to_string()).unwrap_or_default()
     }
 
     /// Lets time pass, answering what the job asks, until it is claimed again or buried.
@@ -405,7 +405,7 @@ fn a_job_of_a_newer_version_is_put_aside_with_its_message() {
     let job = world.upload("m1", "a.mp4");
     let aside = world.turn([Fact::Unreadable { job, reason: "schema 2".into() }]);
     let [Action::Release { lease, after_ms }] = aside.as_slice() else { panic!("S15: {aside:?}") };
-    assert_eq!((lease.message.0.as_str(), *after_ms), ("m1", world.reconciler.policy.park));
+    assert_eq!((lease.message.0.as_str(), *after_ms), ("m1", world.reconciler.policy().park));
 }
 
 #[test]
@@ -522,7 +522,7 @@ fn a_document_of_a_newer_schema_is_left_alone_and_its_message_put_aside() {
 #[test]
 fn after_running_out_of_memory_the_next_attempt_asks_for_the_next_size() {
     let mut world = World::ready();
-    world.reconciler.policy.oom_sizes = vec![(2048, 8192), (4096, 16384)];
+    world.reconciler.policy_mut().oom_sizes = vec![(2048, 8192), (4096, 16384)];
     let (job, mut intent) = world.launched("m1", "a.mp4", "task/1");
     let mut asked = vec![(intent.variant.cpu, intent.variant.memory_mib)];
     for n in 1..=2 {
@@ -543,7 +543,7 @@ fn after_running_out_of_memory_the_next_attempt_asks_for_the_next_size() {
 
 #[test]
 fn storage_grows_with_the_source_and_ends_at_what_fargate_has() {
-    let policy = World::ready().reconciler.policy;
+    let policy = World::ready().reconciler.policy().clone();
     let of = |source_bytes| policy.variant_after(&[], Circumstances { source_bytes, ..Default::default() });
     let gib = |source: u64| of(Some(source << 30)).ephemeral_gib;
     assert_eq!((gib(1), gib(3)), (None, None), "20 GiB are there without asking");
@@ -556,7 +556,7 @@ fn a_pause_receives_and_launches_nothing_and_settles_what_runs() {
     let mut world = World::ready();
     let (running, _) = world.launched("m1", "a.mp4", "task/1");
     let waiting = world.upload("m2", "b.mp4");
-    world.reconciler.policy.paused = true;
+    world.reconciler.policy_mut().paused = true;
     let now = world.now();
     let plan = world.reconciler.turn([inspected(&waiting, None, None, None)], now);
     let begins = |action: &Action| {
@@ -570,7 +570,7 @@ fn a_pause_receives_and_launches_nothing_and_settles_what_runs() {
     world.turn([]);
     let publish = world.turn([inspected(&running, None, None, Some(succeeded(&running)))]);
     assert!(publish.iter().any(|action| matches!(action, Action::Publish { .. })), "{publish:?}");
-    world.reconciler.policy.paused = false;
+    world.reconciler.policy_mut().paused = false;
     let resumed = world.turn([]);
     let goes_on = |action: &Action| matches!(action, Action::Inspect { job } if *job == waiting);
     assert!(resumed.iter().any(goes_on), "{resumed:?}");

@@ -18,10 +18,10 @@
 use std::{collections::BTreeSet, fmt};
 
 use transcode_config::contract::{
-    Attempt, Budget, Dead, Intent, JobKey, Outcome, PastAttempt, Succeeded, Terminal,
+    Attempt, Budget, Capacity, Dead, FailureCode, Intent, JobKey, Outcome, PastAttempt, Succeeded, Terminal,
 };
 use transcode_controller::{
-    action::Action, clock::Ms, fact::MessageId, invariant, leftovers::TRIES, message::Request,
+    action::Action, clock::Ms, fact::MessageId, invariant, leftovers::TRIES, message::Request, plan::Plan,
     policy::Policy, task_view::TaskArn, usage::Usage,
 };
 
@@ -213,7 +213,8 @@ pub fn l4_healthy_is_left_alone(
     let healthy = job.terminal.is_none()
         && newest
         && beat_age.is_some_and(|age| age < FENCE)
-        && now - since < policy.max_run;
+        && now - since < policy.max_run
+        && task.stalls_at.is_none_or(|at| now < at + policy.no_progress);
     keep(!healthy, "L4", || format!("{} was healthy and was stopped", task.view.arn))
 }
 
@@ -261,6 +262,25 @@ pub fn plans_once(first: &[Action], again: &[Action]) -> Kept {
     keep(more.is_none(), "plan", || format!("planned again without news: {more:?}"))
 }
 
+/// A turn that looks at what is due plans what one plans that looks at everything.
+pub fn looks_at_enough(planned: &Plan, thorough: Option<&Plan>) -> Kept {
+    let Some(thorough) = thorough else { return Ok(()) };
+    // Waking early costs a turn; waking late costs what was due.
+    let in_time = planned.wake_at.unwrap_or(Ms::MAX) <= thorough.wake_at.unwrap_or(Ms::MAX);
+    keep(planned.actions == thorough.actions && in_time, "agenda", || {
+        let without = |these: &Plan, those: &Plan| -> Vec<Action> {
+            these.actions.iter().filter(|action| !those.actions.contains(action)).cloned().collect()
+        };
+        format!(
+            "looking at what is due wakes at {:?}, leaves out {:?} and adds {:?}; looking at everything wakes at {:?}",
+            planned.wake_at,
+            without(thorough, planned),
+            without(planned, thorough),
+            thorough.wake_at
+        )
+    })
+}
+
 /// What a controller can see broken by itself: nothing, or the metric `InvariantViolations` would cry wolf.
 pub fn nothing_is_seen(seen: Option<&invariant::Violation>) -> Kept {
     let what = || seen.map(ToString::to_string).unwrap_or_default();
@@ -275,6 +295,38 @@ pub fn limit_is_kept(claimed: bool, used: Usage, policy: &Policy) -> Kept {
             "claimed with {used:?} in flight, {} tasks and {} units are allowed",
             policy.max_tasks, policy.max_cpu
         )
+    })
+}
+
+/// L3: a task that is alive and gets nowhere is stopped.
+pub fn l3_hang_is_limited(task: &Task, hung: Ms, allowed: Ms) -> Kept {
+    keep(hung <= allowed, "L3", || format!("{} hung for {hung} ms, {allowed} are allowed", task.view.arn))
+}
+
+/// A job that Spot refused or gave up too often, or that has waited too long since `sent_at`, asks for on-demand.
+pub fn spot_gives_way(intent: &Intent, sent_at: Ms, policy: &Policy) -> Kept {
+    let lost = |past: &&PastAttempt| {
+        matches!(past.code, FailureCode::LaunchRefused | FailureCode::Interrupted)
+            && past.budget == Budget::Platform
+    };
+    let unlucky = intent.history.iter().filter(lost).count() >= policy.spot_attempts;
+    let old = intent.created_at_ms.saturating_sub(sent_at) > policy.spot_max_age;
+    let spot = intent.variant.capacity == Capacity::FargateSpot;
+    keep(!spot || !(unlucky || old), "Spot", || {
+        format!("{}: attempt {} asks for Spot after {:?}", intent.job, intent.attempt, intent.history)
+    })
+}
+
+/// Spot has just had no capacity: nobody is sent there for a while.
+pub fn spot_is_rested(intent: &Intent, rests: bool) -> Kept {
+    let spot = intent.variant.capacity == Capacity::FargateSpot;
+    keep(!(spot && rests), "Spot", || format!("{}: asks for Spot, which is given a rest", intent.job))
+}
+
+/// Where every job fails, the breaker lets few through.
+pub fn breaker_is_open(claimed: u64, allowed: u64) -> Kept {
+    keep(claimed <= allowed, "breaker", || {
+        format!("{claimed} jobs were claimed while all fail, {allowed} are allowed")
     })
 }
 

@@ -1,4 +1,4 @@
-//! The deliberate weaknesses by number. Up to 39 they lie in the core, from 40 on in [`crate::weak`].
+//! The deliberate weaknesses by number. From 40 to 49 they lie in [`crate::weak`], the others in the core.
 
 /// Number and what it does.
 pub const MUTANTS: &[(u8, &str)] = &[
@@ -50,4 +50,16 @@ pub const MUTANTS: &[(u8, &str)] = &[
     (46, "the task works on when cut off"),
     (47, "the task writes the register too early"),
     (48, "publishes the newest attempt"),
+    (62, "the breaker never opens"),
+    (63, "the breaker does not wait between probes"),
+    (50, "stays on Spot however often that is taken back"),
+    (51, "asks Spot again at once for the next job"),
+    (52, "stays on Spot however long a job has waited"),
+    (53, "counts tasks and no vCPU"),
+    (54, "lets a task live that gets nowhere"),
+    (55, "launches without another look for an earlier attempt"),
+    (56, "reads beyond its rate"),
+    (57, "stops beyond its rate"),
+    (58, "forgets when a row is due"),
+    (59, "does not look at a job whose task changed"),
 ];

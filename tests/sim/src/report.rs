@@ -21,6 +21,7 @@ pub struct Totals {
     worked: u64,
     wasted: u64,
     slowest: u64,
+    most_steps: u64,
     steps: u64,
     reached: Reached,
 }
@@ -34,6 +35,7 @@ impl Totals {
         self.worked += report.worked;
         self.wasted += report.wasted;
         self.steps += report.steps;
+        self.most_steps = self.most_steps.max(report.steps);
         self.slowest = self.slowest.max(report.settled_in);
         self.reached.merge(&report.reached);
     }
@@ -47,8 +49,10 @@ impl Totals {
     #[allow(clippy::cast_precision_loss, reason = "for show")]
     pub fn stats(&self, cpu_seconds: f64) -> String {
         format!(
-            "stats: {} events, {cpu_seconds:.1} CPU-seconds, {:.0} run-hours per CPU-second, at rest within {:.1} h",
+            "stats: {} events, {} at most in a seed, {cpu_seconds:.1} CPU-seconds, {:.0} run-hours per CPU-second, at \
+             rest within {:.1} h",
             self.steps,
+            self.most_steps,
             self.worked as f64 / HOUR as f64 / cpu_seconds.max(0.001),
             self.slowest as f64 / HOUR as f64,
         )

@@ -11,6 +11,9 @@ use crate::{
     world::{Kill, Proc, Task, World},
 };
 
+/// More events than any run needs: it goes round in circles. Storms of turns and calls are noticed much sooner (L6).
+const MOST_STEPS: u64 = 1_500_000;
+
 /// What came of a seed.
 #[derive(Debug, Clone)]
 pub struct Report {
@@ -56,6 +59,14 @@ pub fn run_plain(kill: Option<Kill>) -> (Report, u64) {
     run_world(world)
 }
 
+/// Runs a seed in which each turn is held against one that looks at everything. Without jumping clocks: a wall clock
+/// that goes back changes what nobody has looked at.
+pub fn run_compared(seed: u64) -> Report {
+    let mut world = World::new(Setup { jumps: false, ..Setup::draw(seed, false) }, &[], false);
+    world.compared = true;
+    run_world(world).0
+}
+
 fn run_world(mut world: World) -> (Report, u64) {
     let (seed, heal_at) = (world.setup.seed, world.setup.heal_at);
     advance(&mut world, heal_at);
@@ -87,6 +98,11 @@ fn run_world(mut world: World) -> (Report, u64) {
 fn advance(world: &mut World, until: Ms) {
     while world.violation.is_none() && world.next_at().is_some_and(|at| at < until) {
         world.step();
+        if world.steps > MOST_STEPS {
+            let open = unrest(world, Task::alive).unwrap_or_default();
+            let what = format!("{MOST_STEPS} events, and at {} ms no end is in sight: {open}", world.now);
+            world.violation = Some(Violation { id: "livelock", what });
+        }
     }
 }
 
@@ -133,7 +149,7 @@ fn unrest(world: &World, busy: impl Fn(&Task) -> bool) -> Option<String> {
             return Some(format!("{} runs", task.view.arn));
         }
     }
-    if let Some(message) = world.open_messages().first() {
+    if let Some(message) = world.open_messages().next() {
         return Some(format!("message {message} is still there"));
     }
     let wanted = world.wanted_jobs();

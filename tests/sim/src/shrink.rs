@@ -5,14 +5,22 @@ use crate::{
     run::{Report, run},
 };
 
+/// Events that shrinking may take in all: a run that goes round in circles takes as many as it may each time.
+const MOST_STEPS: u64 = 10_000_000;
+
 /// Takes faults away one by one as long as the run still fails, and gives what is left with the last failing run.
 pub fn shrink(report: &Report) -> (Vec<Fault>, Report) {
     let mut without: Vec<Fault> = Vec::new();
     let mut last = report.clone();
+    let mut steps = 0;
     for fault in report.struck.iter().rev() {
+        if steps > MOST_STEPS {
+            break;
+        }
         let mut fewer = without.clone();
         fewer.push(*fault);
         let tried = run(report.seed, &fewer, false);
+        steps += tried.steps;
         if tried.violation.is_some() {
             (without, last) = (fewer, tried);
         }

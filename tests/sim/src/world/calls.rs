@@ -7,6 +7,7 @@ use transcode_controller::{
     apply,
     clock::Ms,
     fact::{CallError, Class, Fact, Pinned, Snapshot},
+    limiter::Lane,
 };
 
 use super::{Event, World};
@@ -85,7 +86,7 @@ impl World {
     /// A controller begins a call.
     pub(super) fn call(&mut self, host: usize, boot: u32, action: Action) {
         if let Action::Launch { intent } = &action {
-            self.count_launch(host);
+            self.count_call(host, Lane::Launch);
             // The adapter looks at the clock once more.
             if self.host_wall(host) >= intent.launch_not_after_ms && !weak::on(weak::SENT_LATE) {
                 let facts = vec![failure(&action, Class::Transient)];
@@ -95,6 +96,12 @@ impl World {
             let job = self.job_of(&intent.job).and_then(|job| self.jobs.get(job));
             let found = crate::invariants::s7_launch_as_claimed(job, intent, wall);
             self.check(found);
+        }
+        match &action {
+            Action::Describe { .. } | Action::Resync => self.count_call(host, Lane::Read),
+            Action::Stop { .. } => self.count_call(host, Lane::Stop),
+            Action::Intend { intent, .. } => self.count_claim(host, intent),
+            _ => {}
         }
         if let Action::Extend { lease, .. } = &action {
             self.check_age(host, &lease.message);

@@ -70,6 +70,8 @@ pub struct Task {
     pub(super) quiet: Option<(Ms, Ms)>,
     /// No heartbeat is written after this.
     pub(super) beat_until: Ms,
+    /// It gets no further from then on, though it goes on writing heartbeats.
+    pub stalls_at: Option<Ms>,
     /// What its last heartbeat says, and when it was written.
     pub(super) last_word: Option<(Ms, TaskState)>,
     /// How far its wall clock is off.
@@ -118,7 +120,7 @@ impl World {
         if self.fault(Fault::NoCapacity) {
             return refuse(Class::Capacity, "Capacity is unavailable at this time");
         }
-        if self.faults.on && self.tasks.iter().filter(|task| task.alive()).count() >= self.setup.quota {
+        if self.faults.on && self.setup.quota < usize::MAX && self.alive() >= self.setup.quota {
             self.reached.reach(20);
             return refuse(Class::Capacity, "You've reached the limit on the number of vCPUs");
         }
@@ -133,6 +135,10 @@ impl World {
         entry.task = Some(task);
         self.tokens.insert(token, entry);
         Ok(TaskArn(format!("arn:task/{task}")))
+    }
+
+    fn alive(&self) -> usize {
+        self.tasks.iter().filter(|task| task.alive()).count()
     }
 
     /// A token lives as long as its task and an hour, a day at most.
@@ -178,6 +184,7 @@ impl World {
             beat_from: None,
             quiet: None,
             beat_until: Ms::MAX,
+            stalls_at: None,
             last_word: None,
             offset,
         });

@@ -1,16 +1,19 @@
 //! Controllers: the production reconciler in a process that may crash, stand still, and have a wrong clock.
 
+use transcode_config::contract::{Capacity, Intent, Outcome};
 use transcode_controller::{
     action::Action,
+    breaker::Trouble,
     clock::{Ms, Now},
-    fact::{Fact, Hint, MessageId},
+    fact::{Class, Fact, Hint, MessageId, Refusal},
     invariant,
-    plan::plan,
+    limiter::Lane,
+    plan::{Scope, plan_of},
     reconciler::Reconciler,
     usage::Usage,
 };
 
-use super::{EPOCH, Event, World};
+use super::{EPOCH, Event, JobTruth, World};
 use crate::{
     fault::Fault,
     invariants,
@@ -33,8 +36,12 @@ pub(super) struct Host {
     /// Calls in the present minute.
     minute: Ms,
     calls: u64,
-    /// Launches of this process.
-    launches: u64,
+    /// Calls to ECS of this process, by lane.
+    lanes: [u64; 3],
+    /// Jobs that this process claimed first.
+    claims: u64,
+    /// Spot is given a rest until then (monotonic).
+    spot_rests_until: Ms,
 }
 
 impl World {
@@ -52,7 +59,9 @@ impl World {
                 plan_token: 0,
                 minute: 0,
                 calls: 0,
-                launches: 0,
+                lanes: [0; 3],
+                claims: 0,
+                spot_rests_until: 0,
             });
             let at = self.rng.below(MINUTE);
             self.at(at, Event::Up(index, 0));
@@ -96,7 +105,7 @@ impl World {
         host.booted_at = now;
         host.inbox.clear();
         host.plan_at = Ms::MAX;
-        host.launches = 0;
+        (host.lanes, host.claims, host.spot_rests_until) = ([0; 3], 0, 0);
         self.plan_by(index, 0);
         if self.faults.on {
             for (every, event) in [
@@ -184,12 +193,17 @@ impl World {
     pub(super) fn deliver(&mut self, index: usize, boot: u32, facts: Vec<Fact>) {
         let now = self.now;
         for fact in &facts {
-            self.trace.value(now, &format!("c{index} <-"), fact);
+            self.trace.value(now, format_args!("c{index} <-"), fact);
         }
+        let no_spot = facts.iter().any(|fact| self.refuses_spot(fact));
         let Some(host) = self.hosts.get_mut(index).filter(|host| host.boot == boot && host.core.is_some())
         else {
             return;
         };
+        if no_spot {
+            let until = now - host.booted_at + self.setup.policy.spot_pause;
+            host.spot_rests_until = host.spot_rests_until.max(until);
+        }
         host.inbox.extend(facts);
         let delay = self.rng.between(1, self.setup.pace);
         self.plan_by(index, delay);
@@ -221,32 +235,38 @@ impl World {
         }
         let Some(core) = &mut host.core else { return };
         let facts = std::mem::take(&mut host.inbox);
+        let thorough = self.compared.then(|| {
+            let mut core = core.clone();
+            core.ledger.look_again_at_all();
+            core.turn(facts.clone(), now)
+        });
         let planned = core.turn(facts, now);
         let boot = host.boot;
         let again = if sampled && !planned.actions.is_empty() {
-            plan(&core.policy, &core.ledger, now).actions
+            plan_of(Scope::Due, core.policy(), &core.ledger, now).actions
         } else {
             Vec::new()
         };
         let seen = invariant::of_plan(&planned.actions, &core.ledger);
         let claimed = planned.actions.iter().any(|action| matches!(action, Action::Intend { .. }));
-        let in_flight = if claimed { core.ledger.usage(&core.policy, now) } else { Usage::default() };
-        let found = invariants::plans_once(&planned.actions, &again)
-            .and_then(|()| invariants::limit_is_kept(claimed, in_flight, &core.policy))
+        let in_flight = if claimed { core.ledger.usage(core.policy(), now) } else { Usage::default() };
+        let found = invariants::looks_at_enough(&planned, thorough.as_ref())
+            .and_then(|()| invariants::plans_once(&planned.actions, &again))
+            .and_then(|()| invariants::limit_is_kept(claimed, in_flight, core.policy()))
             .and_then(|()| invariants::nothing_is_seen(seen.first()));
         self.check(found);
         if self.trace.kept() {
             let notes: Vec<_> = planned.notes.values().collect();
             self.trace.value(
                 self.now,
-                &format!("c{index} wakes {:?} at {}", planned.wake_at, now.mono),
+                format_args!("c{index} wakes {:?} at {}", planned.wake_at, now.mono),
                 &notes,
             );
         }
         let wake = planned.wake_at.map(|at| at.saturating_sub(now.mono).max(1));
         self.count_calls(index, 1 + planned.actions.len() as u64, now.mono);
         for action in planned.actions {
-            self.trace.value(self.now, &format!("c{index} ->"), &action);
+            self.trace.value(self.now, format_args!("c{index} ->"), &action);
             self.call(index, boot, action);
         }
         if let Some(delay) = wake {
@@ -281,14 +301,54 @@ impl World {
         self.check(found);
     }
 
-    /// Counts a launch against its rate (L6).
-    pub(super) fn count_launch(&mut self, index: usize) {
+    /// Counts a call to ECS against its rate (L6).
+    pub(super) fn count_call(&mut self, index: usize, lane: Lane) {
+        let rate = self.setup.policy.rate(lane);
+        let Some(host) = self.hosts.get_mut(index) else { return };
+        let Some(calls) = host.lanes.get_mut(lane as usize) else { return };
+        *calls += 1;
+        let allowed = rate.burst + (self.now - host.booted_at) / rate.interval + 1;
+        let what = ["launches", "stops", "reads"].get(lane as usize).copied().unwrap_or_default();
+        let found = invariants::l6_within_budget(what, *calls, allowed);
+        self.check(found);
+    }
+
+    /// Counts a job that is claimed for the first time: not many once the breaker knows that all fail.
+    pub(super) fn count_claim(&mut self, index: usize, intent: &Intent) {
         let policy = &self.setup.policy;
         let Some(host) = self.hosts.get_mut(index) else { return };
-        host.launches += 1;
-        let allowed = policy.launch_burst + (self.now - host.booted_at) / policy.launch_interval + 1;
-        let found = invariants::l6_within_budget("launches", host.launches, allowed);
+        let now = self.now - host.booted_at;
+        let found = invariants::spot_is_rested(intent, now < host.spot_rests_until);
+        if self.setup.bad == 100 && policy.breaker_jobs > 0 && intent.history.is_empty() {
+            host.claims += 1;
+            // Attempts of whose end the breaker makes nothing: the job is tried again, or dies of it.
+            let blameless = |job: &&JobTruth| match job.terminal.as_ref().map(|terminal| &terminal.outcome) {
+                _ if job.intents.len() > 1 => true,
+                Some(Outcome::Dead(dead)) => Trouble::of(dead.failure.code) != Some(Trouble::Failed),
+                _ => !job.platform.is_empty(),
+            };
+            let blameless = self.jobs.iter().filter(blameless).count();
+            // What is under way when it opens, and what has ended and not been read yet.
+            let unknown = 2 * policy.max_tasks + policy.breaker_jobs + blameless + 10;
+            let allowed = unknown as u64 + now / policy.breaker_probe;
+            let claims = host.claims;
+            self.check(invariants::breaker_is_open(claims, allowed));
+        }
         self.check(found);
+    }
+
+    /// Whether a fact says that Spot had no capacity for the newest attempt of a job.
+    fn refuses_spot(&self, fact: &Fact) -> bool {
+        let Fact::LaunchRefused { job, attempt, refusal } = fact else { return false };
+        let capacity = match refusal {
+            Refusal::Definitive(_) => true,
+            Refusal::Failed(error) => error.class == Class::Capacity,
+        };
+        let newest = self.job_of(job).and_then(|job| self.jobs.get(job)).and_then(|job| job.intents.last());
+        capacity
+            && newest.is_some_and(|intent| {
+                intent.attempt == *attempt && intent.variant.capacity == Capacity::FargateSpot
+            })
     }
 
     /// Sends an event to all controllers, in its own time, or not at all.

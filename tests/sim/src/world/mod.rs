@@ -136,6 +136,8 @@ pub struct World {
     pub effects: u64,
     /// The one effect at which its controller is killed, where one is chosen.
     pub kill_at: Option<Kill>,
+    /// Each turn is taken twice, the second time by a copy that looks at everything: both must plan the same.
+    pub compared: bool,
     rng: Rng,
     queue: BinaryHeap<Reverse<Due>>,
     order: u64,
@@ -168,6 +170,7 @@ impl World {
             began: 0,
             effects: 0,
             kill_at: None,
+            compared: false,
             rng: Rng::new(mix(&[seed, 4])),
             queue: BinaryHeap::new(),
             order: 0,

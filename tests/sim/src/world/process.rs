@@ -98,7 +98,7 @@ impl World {
         if self.tasks.get(index).is_none_or(|task| task.epoch != epoch) {
             return;
         }
-        self.trace.value(self.now, &format!("task {index}"), &step);
+        self.trace.value(self.now, format_args!("task {index}"), &step);
         match step {
             Step::Start => self.start(index),
             Step::FailsToStart => {
@@ -225,6 +225,10 @@ impl World {
         } else if ending == Ending::Fails(FailureCode::EncoderStalled) && self.rng.chance(0.5) {
             // Nothing in the task ends it.
             work = most * 3;
+            let (now, lasts) = (self.now, self.rng.below(most));
+            if let Some(task) = self.tasks.get_mut(index) {
+                task.stalls_at = Some(now + lasts);
+            }
         }
         if self.fault(Fault::Spot) {
             let at = self.rng.below(work);
@@ -458,8 +462,12 @@ impl World {
         }
         let allowed =
             policy.max_run + 900 * SECOND + 2 * policy.describe_every + 2 * self.setup.slack + 10 * MINUTE;
-        let found =
-            self.tasks.get(index).map(|task| invariants::l3_run_is_limited(task, self.now - since, allowed));
+        let hangs = policy.no_progress + policy.heartbeat_stale + allowed - policy.max_run;
+        let found = self.tasks.get(index).map(|task| {
+            let hung = task.stalls_at.map_or(0, |at| self.now.saturating_sub(at.max(self.setup.heal_at)));
+            invariants::l3_run_is_limited(task, self.now - since, allowed)
+                .and_then(|()| invariants::l3_hang_is_limited(task, hung, hangs))
+        });
         self.check(found.unwrap_or(Ok(())));
     }
 

@@ -206,15 +206,14 @@ impl World {
     }
 
     /// Messages that are still to be settled: not those which nobody here may touch.
-    pub fn open_messages(&self) -> Vec<String> {
+    pub fn open_messages(&self) -> impl Iterator<Item = &str> {
         self.messages
             .iter()
             .filter(|message| message.there() && message.kind != Kind::Unknown)
             .filter(|message| {
                 !message.jobs.iter().any(|job| self.jobs.get(*job).is_some_and(|job| job.newer))
             })
-            .map(|message| message.id.0.clone())
-            .collect()
+            .map(|message| message.id.0.as_str())
     }
 
     /// Jobs that some message in a queue asks for.

@@ -12,7 +12,7 @@ use transcode_controller::{
     outcome::unproven,
 };
 
-use super::{Task, World};
+use super::{EPOCH, Task, World};
 use crate::{
     invariants,
     setup::{BEAT_EVERY, Nature},
@@ -150,7 +150,7 @@ impl World {
             seq: 1 + (at - from) / BEAT_EVERY + u64::from(last_word.is_some()),
             written_at_ms: self.wall(task.offset),
             stage: Stage::Transcoding,
-            percent: ((at - from) / BEAT_EVERY) as f32,
+            percent: ((at.min(task.stalls_at.unwrap_or(at)).max(from) - from) / BEAT_EVERY) as f32,
             speed: None,
             playable: None,
             state: last_word.map_or(TaskState::Working, |(_, state)| state.clone()),
@@ -168,6 +168,7 @@ impl World {
         let tasks: Vec<&Task> = job.tasks.iter().filter_map(|task| self.tasks.get(*task)).collect();
         let policy = &self.setup.policy;
         let found = invariants::s5_previous_is_over(job, intent, &tasks)
+            .and_then(|()| invariants::spot_gives_way(intent, EPOCH, policy))
             .and_then(|()| invariants::s5_undecided(job, late))
             .and_then(|()| invariants::s9_budgets(job, intent, policy))
             .and_then(|()| invariants::s10_platform_pays(&job.platform, &intent.history))

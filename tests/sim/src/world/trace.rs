@@ -1,6 +1,6 @@
 //! What happened: always as a hash, on request as text.
 
-use std::fmt::Debug;
+use std::fmt::{Debug, Display};
 
 use transcode_controller::clock::Ms;
 
@@ -45,10 +45,8 @@ impl Trace {
     }
 
     /// Adds an action or a fact.
-    pub fn value(&mut self, at: Ms, who: &str, value: &impl Debug) {
-        if self.text.is_some() {
-            self.note(at, || format!("{who} {value:?}"));
-        }
+    pub fn value(&mut self, at: Ms, who: impl Display, value: &impl Debug) {
+        self.note(at, || format!("{who} {value:?}"));
     }
 
     /// Adds a line.

@@ -1,0 +1,11 @@
+//! A turn looks at what is due and at nothing else. Here each turn is held against one that looks at everything.
+
+use transcode_sim::{report::failure_text, run::run_compared};
+
+#[test]
+fn looking_at_what_is_due_plans_the_same_as_looking_at_everything() {
+    for seed in 0..10 {
+        let report = run_compared(seed);
+        assert!(report.violation.is_none(), "{}", failure_text(&report));
+    }
+}
