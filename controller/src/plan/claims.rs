@@ -97,9 +97,10 @@ impl View<'_> {
 
     /// What the next attempt asks for.
     fn variant(self, candidate: &Candidate<'_>) -> Variant {
+        let asked = candidate.job.asked_at_ms.filter(|_| !on(61) || !candidate.job.leases.is_empty());
         let circumstances = Circumstances {
             source_bytes: candidate.spec.source.size,
-            age: candidate.job.asked_at_ms.map_or(0, |asked| self.now.wall.saturating_sub(asked)),
+            age: asked.map_or(0, |asked| self.now.wall.saturating_sub(asked)),
             spot_refused: self.ledger.spot_refused_until > self.now.mono,
         };
         self.policy.variant_after(&candidate.history, circumstances)

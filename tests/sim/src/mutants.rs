@@ -61,5 +61,7 @@ pub const MUTANTS: &[(u8, &str)] = &[
     (56, "reads beyond its rate"),
     (57, "stops beyond its rate"),
     (58, "forgets when a row is due"),
+    (60, "counts what worked on a decided job as running"),
+    (61, "forgets a job's age with its message"),
     (59, "does not look at a job whose task changed"),
 ];

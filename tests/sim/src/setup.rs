@@ -141,6 +141,9 @@ impl Setup {
     pub fn draw(seed: u64, crowd: bool) -> Self {
         let mut rng = Rng::new(mix(&[seed, 3]));
         let mut policy = policy(&mut rng, crowd);
+        if !crowd {
+            in_proportion(&mut rng, &mut policy);
+        }
         let calm = !crowd && rng.chance(0.5);
         if calm {
             calm_down(&mut rng, &mut policy);
@@ -179,7 +182,7 @@ impl Setup {
             foreign: Vec::new(),
             pace,
             slack: if calm { policy.heartbeat_stale / 12 } else { pace },
-            long_poll: rng.spread(20 * SECOND, 15 * MINUTE).min(policy.visibility / 4),
+            long_poll: rng.spread(MINUTE, 15 * MINUTE).min(policy.visibility / 4),
             hints: rng.chance(0.6),
             jumps: rng.chance(0.3),
             newer: if rng.chance(0.1) { 4 } else { 0 },
@@ -283,7 +286,7 @@ impl Setup {
 }
 
 fn policy(rng: &mut Rng, crowd: bool) -> Policy {
-    let visibility = rng.spread(100 * SECOND, 12 * HOUR);
+    let visibility = rng.spread(5 * MINUTE, 12 * HOUR);
     let retry_base = rng.spread(SECOND, MINUTE);
     let max_tasks = if crowd { 5000 } else { usize::try_from(rng.spread(1, 200)).unwrap_or(1) };
     let spot = rng.chance(0.5);
@@ -343,6 +346,19 @@ fn policy(rng: &mut Rng, crowd: bool) -> Policy {
     }
 }
 
+/// What matters is how periods compare with each other and with the work: a run that is described ten thousand times
+/// shows nothing that one does not which is described two hundred times.
+fn in_proportion(rng: &mut Rng, policy: &mut Policy) {
+    let longest = policy.max_run;
+    policy.describe_every = policy.describe_every.max(longest / 200);
+    policy.resync_every = policy.resync_every.max(longest / 100);
+    policy.heartbeat_stale = policy.heartbeat_stale.max(longest / 40);
+    policy.no_progress = 2 * policy.heartbeat_stale + rng.spread(MINUTE, 10 * HOUR);
+    policy.visibility = policy.visibility.max(longest / 50);
+    policy.lease_margin = rng.between(policy.visibility / 4, policy.visibility * 3 / 4);
+    policy.orphan_grace = policy.visibility + rng.spread(MINUTE, HOUR);
+}
+
 /// Long jobs and long periods: much work and little polling, so that what takes days happens too.
 fn calm_down(rng: &mut Rng, policy: &mut Policy) {
     policy.max_tasks = usize::try_from(rng.between(20, 400)).unwrap_or(200);
@@ -351,9 +367,10 @@ fn calm_down(rng: &mut Rng, policy: &mut Policy) {
     policy.visibility = rng.between(2 * HOUR, 12 * HOUR);
     policy.lease_margin = rng.between(policy.visibility / 4, policy.visibility * 3 / 4);
     policy.orphan_grace = policy.visibility + rng.spread(MINUTE, HOUR);
-    policy.describe_every = rng.between(10 * MINUTE, 2 * HOUR);
-    policy.resync_every = rng.between(HOUR, 4 * HOUR);
-    policy.heartbeat_stale = rng.between(HOUR, 4 * HOUR);
+    policy.describe_every = rng.between(HOUR, 4 * HOUR);
+    policy.resync_every = rng.between(2 * HOUR, 6 * HOUR);
+    policy.heartbeat_stale = rng.between(4 * HOUR, 12 * HOUR);
+    policy.no_progress = 2 * policy.heartbeat_stale + rng.spread(MINUTE, 10 * HOUR);
 }
 
 fn rules(policy: &Policy) -> Rules {
