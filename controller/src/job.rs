@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use transcode_config::contract::{Attempt, Heartbeat, Intent, Terminal};
+use transcode_config::contract::{Attempt, Heartbeat, Intent, Outcome, Terminal};
 
 use crate::{clock::Ms, fact::MessageId, message::Request, policy::Policy, task_view::TaskArn};
 
@@ -128,6 +128,14 @@ impl Job {
             Register::Decided(terminal) => Some(terminal),
             Register::Unknown | Register::Absent(_) => None,
         }
+    }
+
+    /// Whether the register says that an attempt is over: it won, or all were over when the job was given up.
+    pub fn is_over(&self, attempt: Attempt) -> bool {
+        self.terminal().is_some_and(|terminal| match &terminal.outcome {
+            Outcome::Succeeded(winner) => winner.attempt == attempt,
+            Outcome::Dead(_) => true,
+        })
     }
 
     /// Whether its newest attempt has no known task and one may yet come up.

@@ -185,8 +185,8 @@ impl Ledger {
                 job.register = Register::Absent(if on(31) { now.mono } else { asked_at });
             }
             if let Some(intent) = snapshot.intent {
-                // What worked on a decided job is history, and holds no slot; should it run on, the list names it.
-                let working = snapshot.heartbeat.as_ref().filter(|_| job.terminal().is_none() || on(60));
+                // What is known to be over holds no slot; should it run on all the same, the list names it.
+                let working = snapshot.heartbeat.as_ref().filter(|beat| !job.is_over(beat.attempt) || on(60));
                 task = working.and_then(|beat| Some((beat.task_arn.clone()?, beat.attempt)));
                 job.learn_intent(intent, snapshot.heartbeat, policy, now);
                 job.learn_earlier(snapshot.earlier, now.mono);
