@@ -36,7 +36,9 @@ impl View<'_> {
             let key = candidate.key;
             if let Some((why, until)) = &hold {
                 plan.note(key, why.clone(), *until);
-                until.iter().for_each(|at| plan.wake(*at));
+                if let Some(at) = until {
+                    plan.wake(*at);
+                }
                 continue;
             }
             let variant = self.variant(&candidate);

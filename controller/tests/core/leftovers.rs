@@ -75,7 +75,7 @@ fn a_loser_that_may_still_be_at_work_is_waited_for_and_not_beyond_a_drain() {
     let released = draining.turn([Fact::DrainRequested]);
     assert!(released.iter().any(|action| matches!(action, Action::Release { .. })), "L8: {released:?}");
 
-    let stop = world.pass(world.reconciler.policy.orphan_grace + 5000);
+    let stop = world.pass(world.reconciler.policy().orphan_grace + 5000);
     let orphan =
         |action: &Action| matches!(action, Action::Stop { reason, .. } if *reason == stop_reason::ORPHAN);
     assert!(stop.iter().any(orphan), "after its grace: {stop:?}");
@@ -97,7 +97,7 @@ fn a_claim_whose_launch_has_no_answer_may_have_brought_a_task_up() {
     world.turn([Fact::LaunchRefused { job: job.clone(), attempt, refusal }]);
     let actions = published(&mut world, &job, &next, 1);
     assert_eq!((collects(&actions), deletes(&actions)), (vec![], false), "{actions:?}");
-    let policy = &world.reconciler.policy;
+    let policy = world.reconciler.policy();
     let actions = world.pass(policy.launch_deadline + policy.clock_skew + policy.heartbeat_stale);
     assert_eq!((collects(&actions), deletes(&actions)), (vec![vec![2]], false), "{actions:?}");
 }
@@ -134,7 +134,7 @@ fn what_cannot_be_collected_does_not_keep_its_message_for_ever() {
 #[test]
 fn in_one_turn_the_folders_of_ten_jobs_are_emptied_at_most() {
     let mut world = World::ready();
-    world.reconciler.policy.max_tasks = 100;
+    world.reconciler.policy_mut().max_tasks = 100;
     let jobs: Vec<(JobKey, Intent)> = (0..12)
         .map(|n| {
             let (job, intent) = world.launched(&format!("m{n}"), &format!("{n}.mp4"), &format!("task/{n}"));
