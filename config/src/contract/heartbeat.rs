@@ -1,6 +1,6 @@
 //! `attempts/<n>.heartbeat.json`: what the task of attempt n last said of itself.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error};
 
 use super::{
     document::Document,
@@ -77,9 +77,10 @@ pub struct Heartbeat {
     /// What it is busy with.
     pub stage: Stage,
     /// Progress of the whole attempt, 0–100.
+    #[serde(deserialize_with = "finite")]
     pub percent: f32,
     /// Encoding speed as a multiple of real time, while transcoding.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "finite_if_any", skip_serializing_if = "Option::is_none")]
     pub speed: Option<f32>,
     /// Key, in the output bucket, of a master playlist of what can be played already; none where the profile does not ask
     /// for it or nothing is there yet. It lies in the attempt's own folder, and goes with it unless the attempt wins.
@@ -92,4 +93,43 @@ pub struct Heartbeat {
 
 impl Document for Heartbeat {
     const NAME: &'static str = "heartbeat";
+}
+
+/// JSON can hold numbers of which 32 bits leave infinity only, and has no way to write that.
+fn finite<'de, D: Deserializer<'de>>(from: D) -> Result<f32, D::Error> {
+    let number = f32::deserialize(from)?;
+    if number.is_finite() { Ok(number) } else { Err(D::Error::custom("a number is too large")) }
+}
+
+fn finite_if_any<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f32>, D::Error> {
+    let number = Option::<f32>::deserialize(from)?;
+    if number.is_none_or(f32::is_finite) {
+        Ok(number)
+    } else {
+        Err(D::Error::custom("a number is too large"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::{decode, encode};
+
+    #[test]
+    fn numbers_that_could_not_be_written_again_are_refused() {
+        let text = |percent: &str, speed: &str| {
+            format!(
+                r#"{{"schema": 1, "job": "{:032}", "attempt": 1, "seq": 1, "written_at_ms": 1, "stage": "probing",
+                    "percent": {percent}, "speed": {speed}, "state": "working"}}"#,
+                0
+            )
+        };
+        for (percent, speed) in [("1e39", "1"), ("-1e39", "1"), ("1", "1e39")] {
+            assert!(decode::<Heartbeat>(text(percent, speed).as_bytes()).is_err(), "{percent} {speed}");
+        }
+        for speed in ["2.5", "null"] {
+            let read = decode::<Heartbeat>(text("100", speed).as_bytes()).unwrap();
+            assert_eq!(decode::<Heartbeat>(&encode(&read)), Ok(read));
+        }
+    }
 }
