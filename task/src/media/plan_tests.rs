@@ -2,7 +2,7 @@ use std::path::Path;
 
 use serde_json::json;
 use transcode_config::{
-    contract::{Clip, FailureCode},
+    contract::{Clip, FailureCode, Placement},
     ladder::Profile,
 };
 
@@ -137,4 +137,44 @@ fn a_clip_is_trimmed_the_same_in_every_rendition_of_a_track_and_its_samples_lie_
     let seek: Vec<_> =
         sample.windows(2).filter(|pair| pair[0] == "-ss").map(|pair| pair[1].clone()).collect();
     assert_eq!(seek, ["23.520000"]);
+}
+
+/// The names of the filters in a graph: what is left of each link of its chains without labels and options.
+fn filters_of(graph: &str) -> Vec<String> {
+    let links = graph.split([';', ',']).map(|link| {
+        let mut labels = 0_u32;
+        let outside = link.chars().filter(|&letter| {
+            labels += u32::from(letter == '[');
+            let keep = labels == 0;
+            labels -= u32::from(letter == ']');
+            keep
+        });
+        outside.collect::<String>()
+    });
+    links.map(|link| link.split('=').next().unwrap_or_default().to_owned()).collect()
+}
+
+#[test]
+fn every_filter_is_built_into_the_images_ffmpeg() {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/ffmpeg");
+    let script = std::fs::read_to_string(script).unwrap();
+    let (_, list) = script.split_once("\nfilters='").unwrap();
+    let built: Vec<_> = list.split_once('\'').unwrap().0.split_whitespace().collect();
+    // All that a plan can have: interlaced, high range, a late clip, an overlay, a gain with a limit.
+    let (mut info, scan) = source(750, 1406, &[]);
+    let stream = info.video.as_mut().unwrap();
+    (stream.interlaced, stream.color.transfer) = (true, Some("smpte2084".into()));
+    let clip = Clip { start_ms: 22_520, end_ms: Some(24_600) };
+    let timeline = timeline::lay_out(&mut info, &scan).unwrap().clipped(clip).unwrap();
+    let mut plan = make(&info, &timeline, &Profile::built_in("standard").unwrap()).unwrap();
+    let place = Placement::default();
+    plan.video.as_mut().unwrap().lay_over(Overlay { file: "o".into(), width: 8, height: 8, place });
+    plan.audio[0].gain = Some(Gain { db: 1.0, limit: true });
+    let names = filters_of(&filters::graph(&plan));
+    for name in ["bwdif", "tonemap", "overlay", "alimiter"] {
+        assert!(names.iter().any(|found| found == name), "{name} is not in {names:?}");
+    }
+    for name in names {
+        assert!(built.contains(&name.as_str()), "{name} is missing in scripts/ffmpeg");
+    }
 }
