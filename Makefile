@@ -64,9 +64,11 @@ fuzz: ## the parsers of foreign bytes under libFuzzer [SECONDS=n for each] [TARG
 	@scripts/setup --fuzz
 	scripts/fuzz $(SECONDS) $(TARGET)
 
+# The second measures ffmpeg and what starts it: optimising our side of that would only take time to build.
 bench: ## speed, as ratios of two things measured in one run
 	@scripts/setup
-	cargo bench -p transcode-tests --bench ratios --profile fast
+	cargo bench -q -p transcode-sim --bench turns --profile fast --no-default-features
+	cargo bench -q -p transcode-tests --bench media --profile dev
 
 images: ## both container images, tried out inside and weighed
 	@scripts/setup

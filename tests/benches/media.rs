@@ -1,6 +1,9 @@
-//! The task's media core, on the real clip.
+//! `make bench`: what the task's sandbox costs, and what decoding once saves, on the real clip.
+#![allow(clippy::expect_used, reason = "what cannot be measured is not passed over")]
 
-use std::{path::PathBuf, process::Command, time::Duration};
+include!("shared/ratio.rs");
+
+use std::{path::PathBuf, process::Command, time::Instant};
 
 use tokio::{runtime::Runtime, sync::mpsc::unbounded_channel};
 use tokio_util::sync::CancellationToken;
@@ -11,10 +14,20 @@ use transcode_task::{
     sandbox::SandboxPolicy,
 };
 
-use crate::{in_turns, report};
+fn main() {
+    let began = began();
+    sandbox(|| began.elapsed());
+    one_decoder(|| began.elapsed());
+}
+
+/// Other processes do the work, so the time that passes counts: on a machine that does nothing else.
+#[allow(clippy::disallowed_methods, reason = "a measurement")]
+fn began() -> Instant {
+    Instant::now()
+}
 
 /// One ffprobe in the sandbox and one without.
-pub(crate) fn sandbox() {
+fn sandbox(clock: impl Fn() -> Duration) {
     let tools = tools();
     let runtime = Runtime::new().expect("a runtime");
     let guarded = || {
@@ -34,7 +47,7 @@ pub(crate) fn sandbox() {
         let done = call.args(["-v", "error", "-show_streams"]).arg(clip()).output().expect("ffprobe starts");
         assert!(done.status.success());
     };
-    report("ffprobe in the sandbox / without it", in_turns(21, guarded, bare));
+    report("ffprobe in the sandbox / without it", in_turns(21, clock, guarded, bare));
 }
 
 const LIMITS: Limits = Limits {
@@ -48,13 +61,13 @@ const LIMITS: Limits = Limits {
 };
 
 /// The whole ladder from one ffmpeg that decodes once, and a job for each rung.
-pub(crate) fn one_decoder() {
+fn one_decoder(clock: impl Fn() -> Duration) {
     let whole = Profile::built_in("standard").expect("it is built in");
     let alone = |rung| Profile { rungs: vec![rung], ..whole.clone() };
     // What the clip is too small for would be made at its own size again.
     let rungs: Vec<_> = whole.rungs.iter().filter(|rung| rung.short_side <= 720).cloned().collect();
     let each: Vec<_> = rungs.into_iter().map(alone).collect();
-    let times = in_turns(3, || make(&whole), || each.iter().for_each(make));
+    let times = in_turns(3, clock, || make(&whole), || each.iter().for_each(make));
     report("the ladder from one ffmpeg / from one for each rung", times);
 }
 
