@@ -235,6 +235,8 @@ fn calls(settings: &Settings, found: &mut Findings) {
     for (key, value) in [
         ("observe.describe_seconds", settings.observe.describe_seconds),
         ("observe.resync_seconds", settings.observe.resync_seconds),
+        ("observe.provisioning_timeout_seconds", settings.observe.provisioning_timeout_seconds),
+        ("observe.pull_timeout_seconds", settings.observe.pull_timeout_seconds),
         ("observe.start_timeout_seconds", settings.observe.start_timeout_seconds),
         ("observe.stop_timeout_seconds", settings.observe.stop_timeout_seconds),
         ("launch.cooldown_seconds", settings.launch.cooldown_seconds),

@@ -273,7 +273,11 @@ pub struct ObserveSettings {
     pub describe_seconds: u64,
     /// List period.
     pub resync_seconds: u64,
-    /// From RunTask to RUNNING.
+    /// From RunTask to the begin of the pull.
+    pub provisioning_timeout_seconds: u64,
+    /// Pulling the image.
+    pub pull_timeout_seconds: u64,
+    /// From the end of the pull to RUNNING.
     pub start_timeout_seconds: u64,
     /// Heartbeat staleness.
     pub heartbeat_stale_seconds: u64,

@@ -18,7 +18,7 @@ use crate::{
     mutant::on,
     outcome::{Ended, classify, stop_reason, unproven},
     policy::Policy,
-    task_view::{TaskArn, TaskStatus},
+    task_view::{StartPhase, TaskArn, TaskStatus},
     tasks::TaskRecord,
 };
 
@@ -200,7 +200,11 @@ impl Case<'_> {
                 // And ECS' word may be old: a heartbeat tells of a start that it does not show yet.
                 Ok((
                     at,
-                    stop_reason::NO_HEARTBEAT | stop_reason::NO_PROGRESS | stop_reason::START_TIMEOUT,
+                    stop_reason::NO_HEARTBEAT
+                    | stop_reason::NO_PROGRESS
+                    | stop_reason::PROVISIONING_TIMEOUT
+                    | stop_reason::PULL_TIMEOUT
+                    | stop_reason::START_TIMEOUT,
                 )) if !self.read_since(at) && !on(12) => Verdict::Inspect,
                 Ok((_, reason)) => stop(reason),
                 Err(until) => Verdict::Wait { until, why: "the task is alive" },
@@ -228,10 +232,18 @@ impl Case<'_> {
         let mut deadlines = Vec::with_capacity(3);
         // A heartbeat is as good a sign of a start as ECS' word, which may be late.
         if status == TaskStatus::Starting && self.attempt.heartbeat.is_none() {
-            let at = task.known_at + self.policy.start_timeout;
+            let (phase, since) = task.phase;
+            let (most, reason) = match phase {
+                StartPhase::Provisioning => {
+                    (self.policy.provisioning_timeout, stop_reason::PROVISIONING_TIMEOUT)
+                }
+                StartPhase::Pulling => (self.policy.pull_timeout, stop_reason::PULL_TIMEOUT),
+                StartPhase::Activating => (self.policy.start_timeout, stop_reason::START_TIMEOUT),
+            };
+            let at = since + most;
             // Held against what ECS says then, not against what it said long before.
             let at = if task.seen_at >= at || on(13) { at } else { at.max(now.max(task.describe_at) + 1000) };
-            deadlines.push((at, stop_reason::START_TIMEOUT));
+            deadlines.push((at, reason));
         } else {
             let running_at = task.running_at.unwrap_or(task.known_at);
             // The task keeps its run time itself; a quarter of an hour more is for one that cannot.

@@ -66,7 +66,7 @@ pub struct CallError {
     pub operation: &'static str,
     /// What kind of trouble.
     pub class: Class,
-    /// AWS' error code and message, in one line.
+    /// AWS' error code and message, or what broke, and the request's id where there was an answer; in one line.
     pub message: String,
 }
 

@@ -113,8 +113,6 @@ fn deleted_when_settled(lease: &crate::lease::Lease, ledger: &Ledger) -> Option<
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use transcode_config::contract::{Attempt, Dead, Failure, FailureCode, JobKey};
 
     use super::*;
@@ -145,29 +143,8 @@ mod tests {
 
     /// One message with this content, and its job with this register.
     fn ledger(content: Content, register: Register) -> Ledger {
-        let rules = Rules {
-            sources: Vec::new(),
-            profiles: BTreeMap::new(),
-            default_profile: String::new(),
-            output_bucket: String::new(),
-            output_root: String::new(),
-            max_run_seconds: 0,
-            max_source_bytes: 0,
-        };
-        let mut ledger = Ledger::new("me", rules);
-        let lease = Lease {
-            queue: "q".into(),
-            receipt: String::new(),
-            body: "".into(),
-            content,
-            sent_at_ms: None,
-            received_at: 0,
-            deadline: 0,
-            lettered: [].into(),
-            call: None,
-            retry_at: 0,
-            failures: 0,
-        };
+        let mut ledger = Ledger::new("me", Rules::default());
+        let lease = Lease::new("q".into(), content, 0, 0);
         ledger.leases.insert(MessageId("m".into()), lease);
         ledger.jobs.insert(job(), Job { register, ..Job::new(None, 0) });
         ledger

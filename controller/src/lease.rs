@@ -51,6 +51,23 @@ pub struct Lease {
 }
 
 impl Lease {
+    /// A message that was asked for at `received_at` and becomes visible again at `deadline`.
+    pub fn new(queue: QueueName, content: Content, received_at: Ms, deadline: Ms) -> Self {
+        Self {
+            queue,
+            receipt: String::new(),
+            body: "".into(),
+            content,
+            sent_at_ms: None,
+            received_at,
+            deadline,
+            lettered: BTreeSet::new(),
+            call: None,
+            retry_at: 0,
+            failures: 0,
+        }
+    }
+
     /// The message as actions name it.
     pub fn named(&self, message: &MessageId) -> LeaseRef {
         LeaseRef { queue: self.queue.clone(), message: message.clone(), receipt: self.receipt.clone() }

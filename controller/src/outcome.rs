@@ -14,7 +14,11 @@ use crate::{
 /// `stoppedReason` of our own StopTask calls. They come back in the task's description, so a restarted controller
 /// knows why its predecessor stopped a task.
 pub mod stop_reason {
-    /// It did not come up in time.
+    /// It got no place or no network in time.
+    pub const PROVISIONING_TIMEOUT: &str = "transcode-operator: was not provisioned in time";
+    /// Its image was not pulled in time.
+    pub const PULL_TIMEOUT: &str = "transcode-operator: did not pull its image in time";
+    /// It had its image and did not come up in time.
     pub const START_TIMEOUT: &str = "transcode-operator: did not start in time";
     /// It ran longer than it may (L3).
     pub const RUN_TIMEOUT: &str = "transcode-operator: ran longer than the job may";
@@ -109,11 +113,14 @@ fn before_start(view: &TaskView) -> Option<Failure> {
     if view.stop_code.as_deref() != Some("TaskFailedToStart") && view.started {
         return None;
     }
-    if view.stopped_reason.as_deref() == Some(stop_reason::START_TIMEOUT) {
-        return Some(Failure::new(
-            FailureCode::StartTimeout,
-            "the task did not come up in time and was stopped",
-        ));
+    let late = match view.stopped_reason.as_deref() {
+        Some(stop_reason::PROVISIONING_TIMEOUT) => Some("got no place or no network in time"),
+        Some(stop_reason::PULL_TIMEOUT) => Some("did not pull its image in time"),
+        Some(stop_reason::START_TIMEOUT) => Some("did not come up in time"),
+        _ => None,
+    };
+    if let Some(late) = late {
+        return Some(Failure::new(FailureCode::StartTimeout, format!("the task {late} and was stopped")));
     }
     Some(Failure::new(FailureCode::StartFailed, format!("the task never started: {}", reason(view))))
 }

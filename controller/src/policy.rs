@@ -79,7 +79,11 @@ pub struct Policy {
     pub describe_every: Ms,
     /// List period.
     pub resync_every: Ms,
-    /// From launch to RUNNING.
+    /// From launch to the begin of the pull.
+    pub provisioning_timeout: Ms,
+    /// Pulling the image.
+    pub pull_timeout: Ms,
+    /// From the end of the pull to RUNNING.
     pub start_timeout: Ms,
     /// Heartbeat staleness.
     pub heartbeat_stale: Ms,
@@ -152,6 +156,8 @@ impl From<&Settings> for Policy {
             park: settings.lease.park_seconds * 1000,
             describe_every: observe.describe_seconds * 1000,
             resync_every: observe.resync_seconds * 1000,
+            provisioning_timeout: observe.provisioning_timeout_seconds * 1000,
+            pull_timeout: observe.pull_timeout_seconds * 1000,
             start_timeout: observe.start_timeout_seconds * 1000,
             heartbeat_stale: observe.heartbeat_stale_seconds * 1000,
             no_progress: observe.no_progress_seconds * 1000,

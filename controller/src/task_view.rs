@@ -32,6 +32,17 @@ pub enum TaskStatus {
     Ended,
 }
 
+/// Where a task is on its way to RUNNING. Each has a deadline of its own: what is slow differs, and who can act.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum StartPhase {
+    /// It waits for a place and a network interface.
+    Provisioning,
+    /// Its image is pulled.
+    Pulling,
+    /// Its containers come up.
+    Activating,
+}
+
 /// Who the task says it is: from the environment overrides of its launch, which, unlike tags, outlive StopTask.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Identity {
@@ -41,7 +52,7 @@ pub struct Identity {
     pub attempt: Attempt,
 }
 
-/// What ran, what it is paid for, and when it was what. For people and metrics only: nothing is decided by it.
+/// What ran, what it is paid for, and when it was what. For people, metrics and the deadlines of its start.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Billed {
     /// What it has.
@@ -92,6 +103,15 @@ pub struct TaskView {
 }
 
 impl TaskView {
+    /// How far its start has come, by which of ECS' timestamps are there; what they say does not matter.
+    pub fn start_phase(&self) -> StartPhase {
+        match (self.billed.pull_started_at, self.billed.pull_stopped_at) {
+            (_, Some(_)) => StartPhase::Activating,
+            (Some(_), None) => StartPhase::Pulling,
+            (None, None) => StartPhase::Provisioning,
+        }
+    }
+
     /// Whether its process has ended for good.
     pub fn ended(&self) -> bool {
         self.status == TaskStatus::Ended

@@ -5,7 +5,7 @@ use transcode_config::contract::{Attempt, JobKey};
 use crate::{
     clock::Ms,
     policy::Policy,
-    task_view::{TaskStatus, TaskView},
+    task_view::{StartPhase, TaskStatus, TaskView},
 };
 
 /// A task of this environment.
@@ -21,6 +21,8 @@ pub struct TaskRecord {
     pub known_at: Ms,
     /// When ECS last said something of it that was not older than what it had said before.
     pub seen_at: Ms,
+    /// How far its start was seen to have come, since when (monotonic).
+    pub phase: (StartPhase, Ms),
     /// When it was first seen past its start.
     pub running_at: Option<Ms>,
     /// When it was seen ended.
@@ -48,6 +50,7 @@ impl TaskRecord {
             view: None,
             known_at: now,
             seen_at: 0,
+            phase: (StartPhase::Provisioning, now),
             running_at: None,
             ended_at: None,
             missing_since: None,
@@ -67,6 +70,9 @@ impl TaskRecord {
         }
         if self.view.as_ref().is_some_and(|known| known.version > view.version || known == &view) {
             return false;
+        }
+        if view.start_phase() > self.phase.0 {
+            self.phase = (view.start_phase(), now);
         }
         if view.status != TaskStatus::Starting {
             self.running_at.get_or_insert(now);

@@ -48,7 +48,7 @@ async fn stack(overlays: &str) -> Stack {
     let options = StackOptions { with_roles: true, template, ..StackOptions::default() }
         .setting("sources.uploads.overlays", &place)
         .setting("observe.describe_seconds", "1")
-        .setting("observe.start_timeout_seconds", "10")
+        .setting("observe.pull_timeout_seconds", "10")
         // So that leases are extended within seconds.
         .setting("lease.visibility_seconds", "120")
         .setting("lease.margin_seconds", "119")

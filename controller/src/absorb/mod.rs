@@ -157,17 +157,10 @@ impl Ledger {
             }
         };
         let lease = Lease {
-            queue: queue.clone(),
             receipt: message.receipt,
             body: message.body.into(),
-            content,
             sent_at_ms: message.sent_at_ms,
-            received_at: asked_at,
-            deadline,
-            lettered: [].into(),
-            call: None,
-            retry_at: 0,
-            failures: 0,
+            ..Lease::new(queue.clone(), content, asked_at, deadline)
         };
         self.leases.insert(message.id, lease);
     }

@@ -8,7 +8,7 @@ use std::error::Error;
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
-use aws_smithy_types::error::{display::DisplayErrorContext, metadata::ProvideErrorMetadata};
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use crate::fact::{CallError, Class};
 
@@ -179,12 +179,43 @@ where
         SdkError::ResponseError(_) => Trouble::Garbled,
         _ => Trouble::NoAnswer,
     };
-    let message = match trouble {
+    let what = match trouble {
         Trouble::Refused { code: Some(code), message, .. } => format!("{code}: {message}"),
         Trouble::Refused { code: None, status, .. } => format!("HTTP {status}"),
-        _ => DisplayErrorContext(error).to_string(),
+        _ => {
+            status(error).map_or_else(|| causes(error), |status| format!("HTTP {status}: {}", causes(error)))
+        }
     };
+    let message = request_id(error).map_or_else(|| what.clone(), |id| format!("{what} (request {id})"));
     CallError { operation, class: classify(trouble), message: one_line(&message) }
+}
+
+/// What broke, from the outside in. The SDK's own context would add a whole answer, headers and body.
+fn causes(error: &(dyn Error + 'static)) -> String {
+    let chain = std::iter::successors(Some(error), |error| (*error).source());
+    chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// What AWS' support asks for; S3's name for it differs.
+fn request_id<E>(error: &SdkError<E, HttpResponse>) -> Option<&str> {
+    let headers = error.raw_response()?.headers();
+    headers.get("x-amzn-requestid").or_else(|| headers.get("x-amz-request-id"))
+}
+
+/// What was asked for, or none where the answer is that it is not there.
+pub(super) fn unless_absent<T, E>(
+    operation: &'static str,
+    answer: Result<T, SdkError<E, HttpResponse>>,
+    absent: impl FnOnce(&E) -> bool,
+) -> Result<Option<T>, CallError>
+where
+    E: Error + ProvideErrorMetadata + 'static,
+{
+    match answer {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.as_service_error().is_some_and(absent) => Ok(None),
+        Err(error) => Err(call_error(operation, &error)),
+    }
 }
 
 /// An entry of a batch that failed by itself. `ours`: SQS calls it the sender's fault.

@@ -25,7 +25,7 @@ use transcode_config::{
     settings::{CallSettings, ImageSettings, OtherRegistries, Severity},
 };
 
-use super::class::call_error;
+use super::class::{call_error, unless_absent};
 use crate::{
     fact::{CallError, Class},
     image::{Manifest, Reference, Registry, Scan, Unfit, configuration, manifest, scan},
@@ -218,17 +218,8 @@ impl Images {
             .config_override(place.region())
             .send()
             .await;
-        let answer = match answer {
-            Ok(answer) => answer,
-            Err(error)
-                if error
-                    .as_service_error()
-                    .is_some_and(BatchGetImageError::is_repository_not_found_exception) =>
-            {
-                return Ok(None);
-            }
-            Err(error) => return Err(call_error(GET_IMAGE, &error)),
-        };
+        let absent = BatchGetImageError::is_repository_not_found_exception;
+        let Some(answer) = unless_absent(GET_IMAGE, answer, absent)? else { return Ok(None) };
         if let Some(failure) = answer.failures().first() {
             return match failure.failure_code() {
                 Some(ImageFailureCode::ImageNotFound) => Ok(None),
@@ -257,16 +248,9 @@ impl Images {
             .config_override(place.region())
             .send()
             .await;
-        let answer = match answer {
-            Ok(answer) => answer,
-            Err(error)
-                if error
-                    .as_service_error()
-                    .is_some_and(DescribeImageScanFindingsError::is_scan_not_found_exception) =>
-            {
-                return Ok(Scan::None("no scan".into()));
-            }
-            Err(error) => return Err(call_error(GET_FINDINGS, &error)),
+        let absent = DescribeImageScanFindingsError::is_scan_not_found_exception;
+        let Some(answer) = unless_absent(GET_FINDINGS, answer, absent)? else {
+            return Ok(Scan::None("no scan".into()));
         };
         let status = answer.image_scan_status().and_then(|status| status.status());
         // ACTIVE: enhanced scanning goes on and on, and has found what it has found.

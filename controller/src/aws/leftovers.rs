@@ -7,7 +7,7 @@ use aws_sdk_s3::{
 };
 
 use super::{
-    class::{call_error, entry_error},
+    class::{call_error, entry_error, unless_absent},
     state::{S3Store, failed},
 };
 use crate::fact::{CallError, Class};
@@ -66,14 +66,8 @@ impl S3Store {
         for upload in page.uploads() {
             let (Some(key), Some(id)) = (upload.key(), upload.upload_id()) else { continue };
             let abort = self.clients.write.abort_multipart_upload().bucket(bucket).key(key).upload_id(id);
-            match abort.send().await {
-                Ok(_) => {}
-                // Completed or aborted meanwhile.
-                Err(error)
-                    if error.as_service_error().is_some_and(AbortMultipartUploadError::is_no_such_upload) => {
-                }
-                Err(error) => return Err(call_error(ABORT, &error)),
-            }
+            // Completed or aborted meanwhile, where it is not there any more.
+            unless_absent(ABORT, abort.send().await, AbortMultipartUploadError::is_no_such_upload)?;
         }
         Ok(page.is_truncated() != Some(true))
     }

@@ -13,7 +13,7 @@ use transcode_config::{
 };
 
 use super::{
-    class::{call_error, status},
+    class::{call_error, status, unless_absent},
     client::Pair,
 };
 use crate::{
@@ -74,15 +74,10 @@ impl S3Store {
     /// A document, or none where there is no such object.
     pub async fn read<D: Document>(&self, key: &str) -> Result<Option<D>, InspectError> {
         let answer = self.clients.read.get_object().bucket(&self.bucket).key(key).send().await;
-        let body = match answer {
-            Ok(object) => object.body,
-            Err(error) if error.as_service_error().is_some_and(GetObjectError::is_no_such_key) => {
-                return Ok(None);
-            }
-            Err(error) => return Err(InspectError::Call(call_error(GET, &error))),
-        };
+        let object = unless_absent(GET, answer, GetObjectError::is_no_such_key);
+        let Some(object) = object.map_err(InspectError::Call)? else { return Ok(None) };
         // The SDK's timeouts end where the body begins.
-        let bytes = tokio::time::timeout(self.body_timeout, collect(body))
+        let bytes = tokio::time::timeout(self.body_timeout, collect(object.body))
             .await
             .unwrap_or_else(|_| Err("time ran out within the body".into()))
             .map_err(|message| InspectError::Call(failed(GET, Class::Transient, message)))?;

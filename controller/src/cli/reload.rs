@@ -1,7 +1,7 @@
 //! New settings without a restart: on SIGHUP, or when the file changes.
 //!
-//! What decides ([launch], [jobs], [observe], [sources]) takes effect at once. What names things (queues, buckets, the
-//! cluster, …) was given to adapters at the start and waits for a restart; a change there is said and left. Settings that
+//! What decides ([launch], [jobs], [observe], [sources], the queues' weights) takes effect at once. What names things
+//! (queues, buckets, the cluster, …) was given to adapters at the start and waits for a restart; a change there is said and left. Settings that
 //! are refused change nothing: the last good ones stay in force.
 
 use std::{
@@ -59,7 +59,12 @@ fn modified(file: &Path) -> Option<SystemTime> {
 /// The settings in force after reading the file again; none where nothing that may take effect has changed.
 fn read(file: &Path, current: &Settings) -> anyhow::Result<Option<(Settings, Reload)>> {
     let new = transcode_config::load(file)?;
+    let mut queues = current.queues.clone();
+    for (name, queue) in &mut queues {
+        queue.weight = new.queues.get(name).map_or(queue.weight, |new| new.weight);
+    }
     let merged = Settings {
+        queues,
         launch: new.launch.clone(),
         jobs: new.jobs.clone(),
         observe: new.observe.clone(),
@@ -110,4 +115,39 @@ fn flat(settings: &Settings) -> anyhow::Result<BTreeMap<String, String>> {
     let mut out = BTreeMap::new();
     walk("", &toml::Value::try_from(settings)?, &mut out);
     Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = r#"
+environment = "test"
+queues.high = { url = "q", dead_letter_url = "d", weight = 4 }
+queues.low = { url = "r", dead_letter_url = "e", weight = 1 }
+sources.uploads.bucket = "uploads"
+state.bucket = "state"
+output.bucket = "videos"
+[cluster]
+name = "c"
+task_definition = "t"
+subnets = ["s"]
+"#;
+
+    #[test]
+    fn weights_take_effect_at_once_and_addresses_with_the_next_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("controller.toml");
+        let write = |text: &str| std::fs::write(&file, text).unwrap();
+        write(TEXT);
+        let current = transcode_config::load(&file).unwrap();
+        assert!(read(&file, &current).unwrap().is_none(), "nothing changed");
+        write(&TEXT.replace("weight = 1", "weight = 3").replace("\"q\"", "\"elsewhere\""));
+        let (settings, reload) = read(&file, &current).unwrap().unwrap();
+        assert_eq!((settings.queues["low"].weight, settings.queues["high"].url.as_str()), (3, "q"));
+        let weights: Vec<_> = reload.policy.queues.into_iter().collect();
+        assert_eq!(weights, [("high".to_owned(), 4), ("low".to_owned(), 3)]);
+        write(&TEXT.replace("weight = 1", "weight = 0"));
+        assert!(read(&file, &current).is_err(), "the last good ones stay in force");
+    }
 }

@@ -46,31 +46,10 @@ mod tests {
     use crate::{events::Metric, lease::Lease, message::Rules};
 
     fn ledger(messages: &[&str]) -> Ledger {
-        let rules = Rules {
-            sources: Vec::new(),
-            profiles: BTreeMap::new(),
-            default_profile: String::new(),
-            output_bucket: String::new(),
-            output_root: String::new(),
-            max_run_seconds: 0,
-            max_source_bytes: 0,
-        };
-        let mut ledger = Ledger::new("me", rules);
+        let mut ledger = Ledger::new("me", Rules::default());
         let jobs = [JobKey::of(&["x"])];
         for message in messages {
-            let lease = Lease {
-                queue: "q".into(),
-                receipt: String::new(),
-                body: "".into(),
-                content: Content::Jobs(jobs.clone().into()),
-                sent_at_ms: None,
-                received_at: 0,
-                deadline: 0,
-                lettered: [].into(),
-                call: None,
-                retry_at: 0,
-                failures: 0,
-            };
+            let lease = Lease::new("q".into(), Content::Jobs(jobs.clone().into()), 0, 0);
             ledger.leases.insert(MessageId((*message).to_owned()), lease);
         }
         ledger

@@ -11,7 +11,7 @@ use transcode_controller::{
 };
 
 use crate::{
-    stub::{Answer, Stub},
+    stub::{Answer, REQUEST_ID, Stub},
     support::{adapter, intent, job, settings},
 };
 
@@ -189,4 +189,29 @@ async fn a_task_definition_is_looked_up_once_a_minute_and_must_have_our_containe
         assert!(error.message.contains("no container named task"), "{error}");
     }
     assert_eq!(stub.sent().len(), 2, "a bad definition is not remembered");
+}
+
+/// Whole answers, with headers and bodies of anybody's, do not belong into logs, notes and registers.
+#[tokio::test]
+async fn an_error_says_what_broke_and_which_request_and_not_the_whole_answer() {
+    let page = "<html>".repeat(100);
+    for (answer, expected) in [
+        (
+            Stub::error(400, "ClientException", "no such thing"),
+            "ClientException: no such thing (request request-1)",
+        ),
+        (Answer::Say(502, page.clone()), "HTTP 502: response error: "),
+        (Answer::Say(200, page), "HTTP 200: response error: "),
+        (Answer::BlackHole, "request has timed out"),
+    ] {
+        let (result, _) = launch(answer.clone()).await;
+        let Refusal::Failed(error) = result.unwrap_err() else { panic!("{answer:?}") };
+        assert!(error.message.starts_with(expected), "{answer:?}: {error}");
+        assert!(
+            !error.message.contains("Response {") && !error.message.contains("<html>"),
+            "{answer:?}: {error}"
+        );
+        let answered = !matches!(answer, Answer::BlackHole);
+        assert_eq!(error.message.ends_with(&format!("(request {REQUEST_ID})")), answered, "{error}");
+    }
 }

@@ -13,6 +13,9 @@ use axum::{
 };
 use tokio::net::TcpListener;
 
+/// What every answer is called.
+pub(crate) const REQUEST_ID: &str = "request-1";
+
 /// What to answer.
 #[derive(Debug, Clone)]
 pub(crate) enum Answer {
@@ -91,5 +94,6 @@ async fn answer(State(script): State<Arc<Mutex<Script>>>, request: Request) -> R
             (200, Body::from_stream(futures::StreamExt::chain(first, futures::stream::pending())))
         }
     };
-    Response::builder().status(StatusCode::from_u16(status).unwrap()).body(body).unwrap()
+    let response = Response::builder().status(StatusCode::from_u16(status).unwrap());
+    response.header("x-amzn-requestid", REQUEST_ID).body(body).unwrap()
 }

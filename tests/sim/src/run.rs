@@ -174,6 +174,8 @@ fn bound(world: &World) -> Ms {
     let attempt = policy.launch_deadline
         + policy.clock_skew
         + 3 * policy.heartbeat_stale
+        + policy.provisioning_timeout
+        + policy.pull_timeout
         + policy.start_timeout
         + 3 * policy.max_run
         + policy.stop_timeout

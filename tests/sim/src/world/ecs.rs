@@ -203,6 +203,7 @@ impl World {
             self.after(delay, Event::Task(index, 0, Step::FailsToStart));
         } else {
             let delay = if self.fault(Fault::StuckStart) {
+                self.hang(index);
                 self.rng.spread(10 * MINUTE, 6 * HOUR)
             } else {
                 self.rng.spread(5 * SECOND, 90 * SECOND)
@@ -210,6 +211,16 @@ impl World {
             self.after(delay, Event::Task(index, 0, Step::Start));
         }
         index
+    }
+
+    /// It will hang in one of the phases of its start: which, its timestamps tell.
+    fn hang(&mut self, index: usize) {
+        let (now, phase) = (self.now, self.rng.below(3));
+        if let Some(task) = self.tasks.get_mut(index) {
+            task.view.billed.pull_started_at = (phase > 0).then_some(now);
+            task.view.billed.pull_stopped_at = (phase > 1).then_some(now);
+            task.old = task.view.clone();
+        }
     }
 
     /// Changes what ECS says of a task, and may tell about it.

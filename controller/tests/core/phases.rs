@@ -1,0 +1,92 @@
+//! Deadlines, phase by phase: launch, provisioning, pull, start, no progress, run time.
+
+use transcode_controller::outcome::classify;
+
+use super::*;
+
+/// A view of a task that ECS shows on its way up, with the timestamps it has by then.
+fn starting(job: &JobKey, pull_started: bool, pull_stopped: bool) -> TaskView {
+    let billed = Billed {
+        pull_started_at: pull_started.then_some(1),
+        pull_stopped_at: pull_stopped.then_some(2),
+        ..Billed::default()
+    };
+    TaskView { billed, ..view("task/1", job, 1, TaskStatus::Starting) }
+}
+
+/// Keeps a task in a phase, described every 15 s with nothing else heard, and says after how long which order to stop
+/// it came.
+fn stopped_after(world: &mut World, job: &JobKey, intent: &Intent, shown: &TaskView) -> (Ms, &'static str) {
+    let begun = world.mono;
+    let mut facts = Vec::new();
+    while world.mono < begun + 10_000_000 {
+        facts.push(seen(shown.clone()));
+        for action in world.turn(std::mem::take(&mut facts)) {
+            match action {
+                Action::Inspect { job } => facts.push(inspected(&job, Some(intent), None, None)),
+                Action::Extend { lease, for_ms } => {
+                    facts.push(Fact::Extended { message: lease.message, for_ms });
+                }
+                Action::Stop { reason, .. } => return (world.mono - begun, reason),
+                _ => {}
+            }
+        }
+        world.mono += 15_000;
+    }
+    panic!("never stopped: {job}");
+}
+
+#[test]
+fn provisioning_pull_and_start_have_deadlines_of_their_own() {
+    let policy = World::ready().reconciler.policy().clone();
+    for (pull_started, pull_stopped, deadline, reason) in [
+        (false, false, policy.provisioning_timeout, stop_reason::PROVISIONING_TIMEOUT),
+        (true, false, policy.pull_timeout, stop_reason::PULL_TIMEOUT),
+        (true, true, policy.start_timeout, stop_reason::START_TIMEOUT),
+    ] {
+        let mut world = World::ready();
+        let (job, intent) = world.launched("m1", "a.mp4", "task/1");
+        let shown = starting(&job, pull_started, pull_stopped);
+        let (after, why) = stopped_after(&mut world, &job, &intent, &shown);
+        assert_eq!(why, reason);
+        assert!((deadline..deadline + 60_000).contains(&after), "{why}: after {after} ms");
+        let ended = TaskView {
+            stop_code: Some("UserInitiated".into()),
+            stopped_reason: Some(reason.into()),
+            started: false,
+            ..view("task/1", &job, 1, TaskStatus::Ended)
+        };
+        let ended = classify(&ended, None);
+        assert_eq!((ended.failure.code, ended.budget), (FailureCode::StartTimeout, Budget::Platform), "S10");
+    }
+}
+
+#[test]
+fn a_phase_has_all_of_its_time_however_long_the_one_before_took() {
+    let mut world = World::ready();
+    let policy = world.reconciler.policy().clone();
+    let (job, intent) = world.launched("m1", "a.mp4", "task/1");
+    for shown in [starting(&job, false, false), starting(&job, true, false)] {
+        // Nearly all of the phase's time.
+        for _ in 0..policy.pull_timeout / 15_000 - 4 {
+            world.mono += 15_000;
+            let actions = world.turn([seen(shown.clone()), inspected(&job, Some(&intent), None, None)]);
+            assert!(!actions.iter().any(|action| matches!(action, Action::Stop { .. })), "{actions:?}");
+        }
+    }
+    let (after, why) = stopped_after(&mut world, &job, &intent, &starting(&job, true, true));
+    assert_eq!(why, stop_reason::START_TIMEOUT);
+    assert!(after >= policy.start_timeout, "after {after} ms");
+}
+
+#[test]
+fn a_view_that_is_older_does_not_set_the_phase_back() {
+    let mut world = World::ready();
+    let (job, intent) = world.launched("m1", "a.mp4", "task/1");
+    let pulling = TaskView { version: 2, ..starting(&job, true, false) };
+    world.turn([seen(pulling), inspected(&job, Some(&intent), None, None)]);
+    let since = world.reconciler.ledger.tasks.get(&TaskArn("task/1".into())).unwrap().phase;
+    world.mono += 15_000;
+    world.turn([seen(starting(&job, false, false))]);
+    assert_eq!(world.reconciler.ledger.tasks.get(&TaskArn("task/1".into())).unwrap().phase, since);
+}

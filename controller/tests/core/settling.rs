@@ -1,0 +1,146 @@
+//! Messages: settled, put aside, handed back; and what may be decided when (S1, S5, S15, L8).
+
+use super::*;
+
+#[test]
+fn a_success_is_published_and_only_then_its_message_deleted() {
+    let mut world = World::ready();
+    let job = world.upload("m1", "a.mp4");
+    let publish = world.turn([inspected(&job, None, None, Some(succeeded(&job)))]);
+    assert!(matches!(publish.as_slice(), [Action::Publish { .. }]), "S1: {publish:?}");
+    let delete = world.turn([Fact::Published { job }]);
+    assert!(matches!(delete.as_slice(), [Action::Delete { .. }]), "{delete:?}");
+    assert_eq!(world.turn([Fact::Deleted { message: MessageId("m1".into()) }]), []);
+    assert!(world.reconciler.ledger.jobs.is_empty(), "nothing is kept of a settled job");
+}
+
+#[test]
+fn a_permanent_failure_is_buried_at_once_and_dead_lettered_before_the_delete() {
+    let mut world = World::ready();
+    let (job, intent) = world.launched("m1", "a.mp4", "task/1");
+    world.mono += 10_000;
+    let look = world.turn([seen(view("task/1", &job, 1, TaskStatus::Ended))]);
+    assert_eq!(look, [Action::Inspect { job: job.clone() }], "the register is read after the end was seen");
+    let beat = heartbeat(&job, 9, failed(FailureCode::NotMedia));
+    let bury = world.turn([inspected(&job, Some(&intent), Some(beat), None)]);
+    let [Action::Bury { terminal, .. }] = bury.as_slice() else { panic!("{bury:?}") };
+    let Outcome::Dead(dead) = &terminal.outcome else { panic!("{terminal:?}") };
+    assert_eq!((dead.failure.code, dead.attempts.len()), (FailureCode::NotMedia, 1));
+    assert_eq!(dead.last_task_arn.as_deref(), Some("task/1"), "S11");
+    let terminal = Box::new((**terminal).clone());
+    let letter = world.turn([Fact::Decided { job: job.clone(), terminal }]);
+    assert!(
+        matches!(letter.as_slice(), [Action::DeadLetter(_), Action::Collect { .. }]),
+        "S1, L7: {letter:?}"
+    );
+    assert_eq!(world.turn([Fact::Collected { job: job.clone() }]), [], "S1");
+    let delete = world.turn([Fact::DeadLettered { message: MessageId("m1".into()), job }]);
+    assert!(matches!(delete.as_slice(), [Action::Delete { .. }]), "{delete:?}");
+}
+
+#[test]
+fn a_burial_that_did_not_get_through_is_not_repeated_over_an_attempt_that_somebody_else_began() {
+    let mut world = World::ready();
+    let (job, intent) = world.launched("m1", "a.mp4", "task/1");
+    world.turn([seen(view("task/1", &job, 1, TaskStatus::Ended))]);
+    let beat = heartbeat(&job, 9, failed(FailureCode::NotMedia));
+    let bury = world.turn([inspected(&job, Some(&intent), Some(beat), None)]);
+    assert!(matches!(bury.as_slice(), [Action::Bury { .. }]), "{bury:?}");
+    world.mono += 40_000;
+    let error =
+        CallError { operation: "bury", class: Class::Uncertain, message: "no answer within 40 s".into() };
+    world.turn([Fact::JobCallFailed { job: job.clone(), error }]);
+    let look = world.after(60_000);
+    assert!(look.contains(&Action::Inspect { job: job.clone() }), "S5: looked up again first, got {look:?}");
+    let next = Intent { attempt: intent.attempt.next(), ..intent };
+    let then = world.turn([inspected(&job, Some(&next), None, None)]);
+    assert!(!then.iter().any(|action| matches!(action, Action::Bury { .. })), "S5: {then:?}");
+}
+
+#[test]
+fn a_register_read_before_the_end_was_seen_does_not_count() {
+    let mut world = World::ready();
+    let (job, intent) = world.launched("m1", "a.mp4", "task/1");
+    world.mono += 70_000;
+    let look = world.turn([]);
+    assert!(look.contains(&Action::Inspect { job: job.clone() }), "{look:?}");
+    // The reading began before the end was seen, and is answered after it.
+    world.turn([seen(view("task/1", &job, 1, TaskStatus::Ended))]);
+    let beat = heartbeat(&job, 1, TaskState::Working);
+    let again = world.after(1);
+    assert_eq!(again, [], "a reading is under way");
+    let again = world.turn([inspected(&job, Some(&intent), Some(beat), None)]);
+    assert!(again.contains(&Action::Inspect { job }), "S5: {again:?}");
+}
+
+#[test]
+fn a_second_message_for_the_same_upload_joins_the_job_and_both_are_deleted() {
+    let mut world = World::ready();
+    let (job, _) = world.launched("m1", "a.mp4", "task/1");
+    assert_eq!(world.deliver("m2", &upload_of("a.mp4")), [], "no second launch");
+    world.mono += 70_000;
+    world.turn([]);
+    world.turn([inspected(&job, None, None, Some(succeeded(&job)))]);
+    let deletes = world.turn([Fact::Published { job }]);
+    assert_eq!(
+        deletes.iter().filter(|action| matches!(action, Action::Delete { .. })).count(),
+        2,
+        "{deletes:?}"
+    );
+}
+
+#[test]
+fn draining_hands_back_what_is_not_settled_and_stops_nothing() {
+    let mut world = World::ready();
+    world.launched("m1", "a.mp4", "task/1");
+    let waiting = world.upload("m2", "b.mp4");
+    world.turn([inspected(&waiting, None, None, None)]);
+    let actions = world.turn([Fact::DrainRequested]);
+    let released =
+        actions.iter().filter(|action| matches!(action, Action::Release { after_ms: 0, .. })).count();
+    assert_eq!(released, 2, "{actions:?}");
+    assert!(!actions.iter().any(|action| matches!(action, Action::Stop { .. })), "L8: {actions:?}");
+}
+
+#[test]
+fn an_unknown_version_is_put_aside_and_never_deleted() {
+    let mut world = World::ready();
+    let actions = world.deliver("m1", r#"{"schema": 99, "kind": "transcode.job", "source": {}}"#);
+    assert!(matches!(actions.as_slice(), [Action::Release { after_ms: 3_600_000, .. }]), "S15: {actions:?}");
+}
+
+#[test]
+fn a_document_of_a_newer_schema_is_left_alone_and_its_message_put_aside() {
+    let mut world = World::ready();
+    let job = world.upload("m1", "a.mp4");
+    let aside = world.turn([Fact::Unreadable { job, reason: "schema 2".into() }]);
+    assert!(matches!(aside.as_slice(), [Action::Release { after_ms: 3_600_000, .. }]), "S15: {aside:?}");
+    world.turn([Fact::Released { message: MessageId("m1".into()) }]);
+    assert_eq!(world.after(60_000), [], "S15");
+    assert!(world.reconciler.ledger.leases.is_empty(), "it takes nobody's place");
+}
+
+#[test]
+fn a_pause_receives_and_launches_nothing_and_settles_what_runs() {
+    let mut world = World::ready();
+    let (running, _) = world.launched("m1", "a.mp4", "task/1");
+    let waiting = world.upload("m2", "b.mp4");
+    world.reconciler.policy_mut().paused = true;
+    let now = world.now();
+    let plan = world.reconciler.turn([inspected(&waiting, None, None, None)], now);
+    let begins = |action: &Action| {
+        matches!(
+            action,
+            Action::Receive { .. } | Action::Intend { .. } | Action::Launch { .. } | Action::Release { .. }
+        )
+    };
+    assert!(!plan.actions.iter().any(begins), "{:?}", plan.actions);
+    world.mono += 70_000;
+    world.turn([]);
+    let publish = world.turn([inspected(&running, None, None, Some(succeeded(&running)))]);
+    assert!(publish.iter().any(|action| matches!(action, Action::Publish { .. })), "{publish:?}");
+    world.reconciler.policy_mut().paused = false;
+    let resumed = world.turn([]);
+    let goes_on = |action: &Action| matches!(action, Action::Inspect { job } if *job == waiting);
+    assert!(resumed.iter().any(goes_on), "{resumed:?}");
+}
