@@ -119,13 +119,23 @@ impl<R: Read + Seek> BoxReader<R> {
         Ok(bytes)
     }
 
+    /// The body of a `moov` or `moof`, fit to be decoded.
+    fn index(&mut self, from: u64, to: u64) -> io::Result<Vec<u8>> {
+        let bytes = self.bytes(from, to)?;
+        if groups_are_few(&bytes) {
+            Ok(bytes)
+        } else {
+            Err(invalid("more sample groups than an encoder writes"))
+        }
+    }
+
     /// Reads `ftyp` and `moov`, or none if they are not all there yet.
     pub fn init(&mut self) -> io::Result<Option<Init>> {
         let start = self.at;
         let mut at = start;
         while let Some((kind, body, end)) = self.header(at)? {
             if kind == Moov::KIND {
-                let moov = Moov::decode_body(&mut self.bytes(body, end)?.as_slice()).map_err(invalid)?;
+                let moov = Moov::decode_body(&mut self.index(body, end)?.as_slice()).map_err(invalid)?;
                 let bytes = self.bytes(start, end)?;
                 self.at = end;
                 return describe(moov, bytes).map(Some);
@@ -151,7 +161,7 @@ impl<R: Read + Seek> BoxReader<R> {
             if kind != Mdat::KIND {
                 return Err(invalid(format!("a {kind} box behind a moof")));
             }
-            let moof = Moof::decode_body(&mut self.bytes(body, end)?.as_slice()).map_err(invalid)?;
+            let moof = Moof::decode_body(&mut self.index(body, end)?.as_slice()).map_err(invalid)?;
             let (start, samples) = samples(moof, init, data - at)?;
             let held: u64 = samples.iter().map(|sample| u64::from(sample.size)).sum();
             if held != data_end - data {
@@ -163,6 +173,20 @@ impl<R: Read + Seek> BoxReader<R> {
             return Ok(Some(Fragment { start, samples, data: bytes, moof_bytes, bytes: bytes_all }));
         }
     }
+}
+
+/// Whether every `sgpd` box, wherever it lies, claims no more entries than real ones have: one or two. The decoder makes an
+/// entry for each that is claimed, also of no bytes, so that a few bytes could ask for all memory.
+pub(in crate::media) fn groups_are_few(bytes: &[u8]) -> bool {
+    const MOST: u32 = 256;
+    let few = |at: usize| {
+        // Version and flags, the grouping's type, from version 1 on a length, from version 2 on a default.
+        let version = usize::from(bytes.get(at + 4).copied().unwrap_or_default());
+        let count = at + 12 + 4 * version.min(2);
+        let count = bytes.get(count..).and_then(|rest| rest.first_chunk().copied()).map(u32::from_be_bytes);
+        count.is_none_or(|count| count <= MOST)
+    };
+    bytes.windows(4).enumerate().filter(|(_, kind)| *kind == b"sgpd").all(|(at, _)| few(at))
 }
 
 fn describe(moov: Moov, bytes: Vec<u8>) -> io::Result<Init> {

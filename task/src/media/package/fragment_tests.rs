@@ -56,6 +56,22 @@ fn a_fragment_is_read_only_when_it_is_all_there() {
     }
 }
 
+#[test]
+fn sample_groups_that_are_claimed_and_not_there_are_refused() {
+    for version in 0..=3_u8 {
+        let movie = |count: u32| {
+            let fields = vec![0; 4 * usize::from(version.min(2))];
+            let body = [&[version, 0, 0, 0], &b"roll"[..], &fields, &count.to_be_bytes()].concat();
+            let group = [&u32::try_from(body.len() + 8).unwrap().to_be_bytes(), &b"sgpd"[..], &body].concat();
+            [&u32::try_from(group.len() + 8).unwrap().to_be_bytes(), &b"moov"[..], &group].concat()
+        };
+        assert!(groups_are_few(&movie(2)), "version {version}");
+        assert!(!groups_are_few(&movie(1 << 24)), "version {version}");
+        let refused = BoxReader::new(Cursor::new(movie(1 << 24))).init().unwrap_err();
+        assert!(refused.to_string().contains("sample groups"), "{refused}");
+    }
+}
+
 proptest! {
     #[test]
     fn damaged_boxes_are_errors_not_panics(at in 0usize..200, value in any::<u8>()) {

@@ -6,7 +6,10 @@ use mp4_atom::{Atom, Matrix, Moov, Trak};
 
 use super::{report::Report, track::bad};
 use crate::media::{
-    package::progressive::{self, AUDIO, VIDEO},
+    package::{
+        fragment::groups_are_few,
+        progressive::{self, AUDIO, VIDEO},
+    },
     plan::{AAC_FRAME, Plan, SAMPLE_RATE, Together},
     rational::float,
 };
@@ -20,6 +23,9 @@ pub(super) fn check(root: &Path, plan: &Plan, report: &mut Report) -> io::Result
     let found = progressive::index(&mut file, size);
     report.check("progressive.index-first", path, found.is_ok(), found.is_ok(), true);
     let Ok((_, movie)) = found else { return Ok(()) };
+    if !groups_are_few(&movie) {
+        return Err(bad("more sample groups than an encoder writes"));
+    }
     let movie = Moov::decode_body(&mut movie.get(8..).unwrap_or_default()).map_err(io::Error::other)?;
     let wanted = usize::from(video.is_some()) + usize::from(audio.is_some());
     report.same("progressive.tracks", path, &movie.trak.len(), &wanted);
