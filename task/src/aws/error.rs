@@ -3,7 +3,7 @@
 use std::fmt;
 
 use aws_smithy_runtime_api::{client::result::SdkError, http::Response};
-use aws_smithy_types::error::{display::DisplayErrorContext, metadata::ProvideErrorMetadata};
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use transcode_config::contract::{Failure, FailureCode};
 
 /// What an error means for the caller.
@@ -131,12 +131,18 @@ where
             // Timeouts, refused or broken connections, credentials that could not be fetched, answers cut short.
             _ => Class::Transient,
         };
-        let message = match error.message() {
-            Some(message) => message.to_owned(),
-            None => DisplayErrorContext(&error).to_string(),
-        };
+        let what = error.message().map_or_else(|| causes(&error), str::to_owned);
+        let headers = error.raw_response().map(Response::headers);
+        let id = headers.and_then(|headers| headers.get("x-amz-request-id"));
+        let message = id.map_or_else(|| what.clone(), |id| format!("{what} (request {id})"));
         Self { class, status, code, message: message.chars().take(500).collect() }
     }
+}
+
+/// What broke, from the outside in. The SDK's own context would add a whole answer, headers and body.
+fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let chain = std::iter::successors(Some(error), |error| (*error).source());
+    chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// The table. Codes first: a status is shared by errors that mean different things. `HEAD` answers have no body and
@@ -222,6 +228,28 @@ mod tests {
         assert_eq!(class_of(None, Some(412)), Class::Precondition);
         assert_eq!(class_of(None, Some(500)), Class::Transient);
         assert_eq!(class_of(None, None), Class::Transient);
+    }
+
+    /// Whole answers do not belong into logs and registers.
+    #[test]
+    fn an_error_says_what_broke_and_which_request_and_not_the_whole_answer() {
+        use aws_sdk_s3::{operation::get_object::GetObjectError, primitives::SdkBody};
+        use aws_smithy_types::error::ErrorMetadata;
+
+        let answer = |status: u16| {
+            let mut answer = Response::new(status.try_into().unwrap(), SdkBody::from("<html>"));
+            answer.headers_mut().insert("x-amz-request-id", "R1");
+            answer
+        };
+        let unexplained = GetObjectError::generic(ErrorMetadata::builder().build());
+        let error = AwsError::from(SdkError::service_error(unexplained, answer(502)));
+        assert_eq!((error.class, error.status), (Class::Transient, Some(502)));
+        assert!(error.message.ends_with("(request R1)"), "{error}");
+        assert!(!error.message.contains("<html>") && !error.message.contains("Response"), "{error}");
+
+        let named = ErrorMetadata::builder().code("AccessDenied").message("no").build();
+        let error = AwsError::from(SdkError::service_error(GetObjectError::generic(named), answer(403)));
+        assert_eq!(error.to_string(), "AccessDenied: no (request R1)");
     }
 
     #[test]
