@@ -5,7 +5,14 @@ use std::sync::Arc;
 use transcode_config::contract::{Attempt, Intent, JobKey, JobSpec, PastAttempt, SCHEMA, Variant};
 
 use super::{Plan, jobs::View};
-use crate::{action::Action, clock::Ms, job::Job, ledger::Definition, mutant::on, policy::Circumstances};
+use crate::{
+    action::Action,
+    clock::Ms,
+    job::{AttemptState, Job},
+    ledger::Definition,
+    mutant::on,
+    policy::Circumstances,
+};
 
 /// A reading of the state bucket older than this is renewed before an attempt is claimed or a job is given up.
 const FRESH: Ms = 30_000;
@@ -80,8 +87,13 @@ impl View<'_> {
             );
             return Some((why, Some(at)));
         }
-        // A claim that the rate does not let launch before its deadline would be wasted.
-        let claimed = ledger.jobs.values().filter(|job| job.may_come_up(policy, now)).count() as u64;
+        // A claim that the rate does not let launch before its deadline would be wasted. One that is past it already
+        // waits for no launch, though its task may yet come up.
+        let waits = |job: &&Job| {
+            let open = |it: &AttemptState| self.now.wall < it.intent.launch_not_after_ms;
+            job.may_come_up(policy, now) && job.attempt.as_ref().is_some_and(open)
+        };
+        let claimed = ledger.jobs.values().filter(waits).count() as u64;
         if claimed.saturating_mul(policy.launch_interval) > policy.launch_deadline / 4 {
             return Some((self.waiting_to_launch(), Some(now + policy.launch_interval)));
         }

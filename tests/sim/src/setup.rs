@@ -373,7 +373,8 @@ fn calm_down(rng: &mut Rng, policy: &mut Policy) {
     policy.orphan_grace = policy.visibility + rng.spread(MINUTE, HOUR);
     policy.describe_every = rng.between(HOUR, 4 * HOUR);
     policy.resync_every = rng.between(2 * HOUR, 6 * HOUR);
-    policy.heartbeat_stale = rng.between(4 * HOUR, 12 * HOUR);
+    // Well below the 12 h after which a message comes back and all about its job is learned anew.
+    policy.heartbeat_stale = rng.between(2 * HOUR, 5 * HOUR);
     policy.no_progress = 2 * policy.heartbeat_stale + rng.spread(MINUTE, 10 * HOUR);
 }
 
