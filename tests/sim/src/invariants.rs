@@ -26,7 +26,7 @@ use transcode_controller::{
 };
 
 use crate::{
-    setup::{FENCE, Kind},
+    setup::{BEAT_EVERY, FENCE, Kind},
     world::{JobTruth, Proc, Task},
 };
 
@@ -214,7 +214,8 @@ pub fn l4_healthy_is_left_alone(
         && newest
         && beat_age.is_some_and(|age| age < FENCE)
         && now - since < policy.max_run
-        && task.stalls_at.is_none_or(|at| now < at + policy.no_progress);
+        // Its last step forward may have been written a heartbeat before it hung.
+        && task.stalls_at.is_none_or(|at| now + 2 * BEAT_EVERY < at + policy.no_progress);
     keep(!healthy, "L4", || format!("{} was healthy and was stopped", task.view.arn))
 }
 
