@@ -8,8 +8,8 @@ use std::{
 
 use transcode_sim::{report::failure_text, run::run};
 
-/// As many as two cores simulate in about a minute.
-const SEEDS: u64 = 120;
+/// As many as two cores simulate in about half a minute.
+const SEEDS: u64 = 380;
 
 #[test]
 fn a_seed_gives_the_same_run_each_time() {
