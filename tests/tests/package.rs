@@ -1,13 +1,15 @@
-//! What was published, read back from the production bucket with parsers that are not ours: m3u8-rs, ffprobe, ffmpeg.
+//! What was published, read back from the production bucket with parsers that are not ours: m3u8-rs, dash-mpd-core, ffprobe,
+//! ffmpeg.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
 };
 
-use m3u8_rs::{MediaPlaylist, Playlist};
+use m3u8_rs::{MasterPlaylist, MediaPlaylist, Playlist};
 use transcode_config::contract::Outcome;
 use transcode_tests::{Stack, StackOptions, paths};
 
@@ -83,6 +85,59 @@ fn packets(playlist: &Path) -> Vec<(f64, bool)> {
     text.lines().filter_map(row).collect()
 }
 
+/// The DASH manifest lists what the HLS playlists list: the same renditions with the same segments, each of which is
+/// there, over the same time.
+fn manifest_agrees(copy: &Path, master: &MasterPlaylist) {
+    let text = std::fs::read_to_string(copy.join("manifest.mpd")).unwrap();
+    let manifest = dash_mpd_core::parse(&text).unwrap();
+    assert_eq!(manifest.mpdtype.as_deref(), Some("static"));
+    let whole = manifest.mediaPresentationDuration.unwrap().as_secs_f64();
+    let [period] = manifest.periods.as_slice() else { panic!("{} periods", manifest.periods.len()) };
+
+    let mut listed = BTreeMap::new();
+    for set in &period.adaptations {
+        for representation in &set.representations {
+            let template = representation.SegmentTemplate.as_ref().unwrap();
+            let initialization = template.initialization.as_ref().unwrap();
+            assert!(copy.join(initialization).is_file(), "{initialization}");
+            let timeline = template.SegmentTimeline.as_ref().unwrap();
+            let durations: Vec<u64> = timeline
+                .segments
+                .iter()
+                .flat_map(|s| std::iter::repeat_n(s.d, 1 + usize::try_from(s.r.unwrap_or(0)).unwrap()))
+                .collect();
+            let scale = f64::from(u32::try_from(template.timescale.unwrap()).unwrap());
+            let lasts = f64::from(u32::try_from(durations.iter().sum::<u64>()).unwrap()) / scale;
+            assert!((lasts - whole).abs() < 0.1, "{initialization}: {lasts} s of {whole} s");
+            let (head, tail) = template.media.as_ref().unwrap().split_once("$Number%05d$").unwrap();
+            let names: Vec<String> = (template.startNumber.unwrap()..)
+                .take(durations.len())
+                .map(|number| format!("{head}{number:05}{tail}"))
+                .collect();
+            for name in &names {
+                assert!(copy.join(name).is_file(), "{name}");
+            }
+            let size = representation.width.zip(representation.height);
+            listed.insert(names, (size, representation.codecs.clone().or_else(|| set.codecs.clone())));
+        }
+    }
+
+    let segments = |uri: &str| -> Vec<String> {
+        let folder = uri.rsplit_once('/').map_or("", |(folder, _)| folder);
+        media(&copy.join(uri)).segments.iter().map(|segment| format!("{folder}/{}", segment.uri)).collect()
+    };
+    for variant in master.variants.iter().filter(|variant| !variant.is_i_frame) {
+        let (size, codecs) = listed.remove(&segments(&variant.uri)).unwrap();
+        assert_eq!(size, variant.resolution.map(|size| (size.width, size.height)), "{}", variant.uri);
+        let video = variant.codecs.as_deref().and_then(|codecs| codecs.split(',').next());
+        assert_eq!(codecs.as_deref(), video, "{}", variant.uri);
+    }
+    for sound in master.alternatives.iter().filter_map(|other| other.uri.as_deref()) {
+        listed.remove(&segments(sound)).unwrap();
+    }
+    assert!(listed.is_empty(), "in DASH alone: {listed:?}");
+}
+
 #[tokio::test]
 async fn the_published_package_is_what_its_playlists_say() {
     let (_stack, copy) = published().await;
@@ -90,6 +145,7 @@ async fn the_published_package_is_what_its_playlists_say() {
     let Ok(Playlist::MasterPlaylist(master)) = m3u8_rs::parse_playlist_res(&bytes) else {
         panic!("no master")
     };
+    manifest_agrees(&copy, &master);
     let audio = master.alternatives.iter().find_map(|other| other.uri.clone()).unwrap();
     let (audio_peak, audio_average) = rates(&copy.join(audio));
 
