@@ -95,7 +95,7 @@ mod tests {
             assert_eq!(format!("{metric:?}"), metric.info().name);
             assert_eq!(*metric as usize, index);
         }
-        assert_eq!(Metric::ALL.len(), Metric::MetricsDropped as usize + 1);
+        assert_eq!(Metric::ALL.len(), Metric::LogLinesDropped as usize + 1);
         for (index, metric) in TaskMetric::ALL.iter().enumerate() {
             assert_eq!(format!("{metric:?}"), metric.info().name);
             assert_eq!(*metric as usize, index);
