@@ -7,6 +7,7 @@
 mod calls;
 mod direct;
 mod ecs;
+mod ends;
 mod host;
 mod process;
 mod sqs;

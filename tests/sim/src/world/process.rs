@@ -3,12 +3,10 @@
 
 use std::sync::Arc;
 
-use transcode_config::contract::{
-    Failure, FailureCode, ObjectRef, Outcome, SCHEMA, Succeeded, TaskState, Terminal,
-};
+use transcode_config::contract::FailureCode;
 use transcode_controller::{clock::Ms, task_view::TaskStatus};
 
-use super::{Event, Proc, Task, World};
+use super::{Event, Proc, World};
 use crate::{
     fault::Fault,
     invariants,
@@ -82,13 +80,13 @@ impl World {
         drawn
     }
 
-    fn task_after(&mut self, index: usize, delay: Ms, step: Step) {
+    pub(super) fn task_after(&mut self, index: usize, delay: Ms, step: Step) {
         let epoch = self.tasks.get(index).map_or(0, |task| task.epoch);
         self.after(delay, Event::Task(index, epoch, step));
     }
 
     /// Outdates every step that was planned for a task.
-    fn new_story(&mut self, index: usize) {
+    pub(super) fn new_story(&mut self, index: usize) {
         if let Some(task) = self.tasks.get_mut(index) {
             task.epoch += 1;
         }
@@ -141,7 +139,7 @@ impl World {
         self.task_after(index, delay, Step::FirstBeat(0));
     }
 
-    fn s3_answers_task(&mut self) -> bool {
+    pub(super) fn s3_answers_task(&mut self) -> bool {
         !(self.during(Episode::StateDenied) || self.during(Episode::BrownOut) || self.fault(Fault::S3Error))
     }
 
@@ -344,164 +342,5 @@ impl World {
         let late_register = self.rng.chance(0.5);
         task.proc = Proc::Starting;
         self.end(index, if late_register { Ending::Done } else { Ending::Fenced });
-    }
-
-    fn end(&mut self, index: usize, ending: Ending) {
-        let code = match ending {
-            Ending::Done => return self.done(index),
-            Ending::Fails(code) => {
-                let failure = Failure::new(code, code.info().meaning);
-                self.say(index, TaskState::Failed { failure });
-                code.info().exit.code()
-            }
-            Ending::Fenced => 15,
-            Ending::Interrupted => {
-                self.reached.reach(61);
-                self.say(index, TaskState::Interrupted);
-                13
-            }
-            Ending::Dies(reason, code) => return self.gone(index, Some(code), Some(reason)),
-        };
-        self.gone(index, Some(i32::from(code)), None);
-    }
-
-    fn say(&mut self, index: usize, state: TaskState) {
-        if self.s3_answers_task()
-            && let Some(task) = self.tasks.get_mut(index)
-            && !task.quiet.is_some_and(|(begin, end)| (begin..end).contains(&self.now))
-        {
-            task.last_word = Some((self.now, state));
-        }
-    }
-
-    /// Everything is uploaded: the register, the last heartbeat, exit.
-    fn done(&mut self, index: usize) {
-        if !self.s3_answers_task() {
-            return self.end(index, Ending::Fenced);
-        }
-        let Some(task) = self.tasks.get(index) else { return };
-        let Some(job_index) = task.job else { return };
-        let (arn, attempt) = (task.view.arn.0.clone(), task.attempt());
-        let Some(job) = self.jobs.get_mut(job_index) else { return };
-        if !weak::on(weak::EARLY_REGISTER) {
-            job.complete.insert(attempt);
-        }
-        let object = || ObjectRef { key: "manifest".into(), size: 1, sha256: String::new() };
-        let terminal = Terminal {
-            schema: SCHEMA,
-            job: job.key().clone(),
-            nonce: arn.clone(),
-            written_at_ms: 0,
-            outcome: Outcome::Succeeded(Succeeded {
-                attempt,
-                task_arn: Some(arn),
-                bucket: "videos".into(),
-                folder: String::new(),
-                manifest: object(),
-                files: 1,
-                bytes: 1,
-                duration_ms: 1,
-                entry_points: Vec::new(),
-            }),
-        };
-        let mine = self.put_register(&Arc::new(terminal), self.now);
-        if !mine {
-            self.reached.reach(56);
-            return self.gone(index, Some(12), None);
-        }
-        // The answer of the write may be lost: the read-back shows the task's own nonce.
-        let _ = self.fault(Fault::WriteAnswerLost);
-        self.say(index, TaskState::Finished);
-        // Now and then it is killed after all was done (S12).
-        let code = if self.faults.on && self.rng.chance(0.05) { 137 } else { 0 };
-        self.gone(index, Some(code), None);
-    }
-
-    /// Counts work that has ended.
-    fn worked(&mut self, job: Option<usize>, since: Ms) {
-        self.worked += self.now - since;
-        if let Some(job) = job.and_then(|job| self.jobs.get_mut(job)) {
-            job.working -= 1;
-            if job.terminal.is_some() {
-                self.wasted += self.now - since.max(job.decided_at);
-            }
-        }
-    }
-
-    /// The process has ended.
-    fn gone(&mut self, index: usize, code: Option<i32>, reason: Option<&str>) {
-        let now = self.now;
-        let Some(task) = self.tasks.get_mut(index) else { return };
-        let (before, job) = (task.proc, task.job);
-        task.proc = Proc::Gone;
-        task.beat_until = now;
-        if let Proc::Working(since) = before {
-            self.worked(job, since);
-            self.check_run_time(index, since);
-        }
-        self.new_story(index);
-        if self.faults.on && matches!(before, Proc::Working(_)) && self.fault(Fault::Vanished) {
-            if let Some(task) = self.tasks.get_mut(index) {
-                task.stuck = true;
-            }
-            return;
-        }
-        if let Some(task) = self.tasks.get_mut(index) {
-            let started = task.view.started;
-            task.view.exit_code = code.filter(|_| started);
-            task.view.container_reason = reason.filter(|reason| !reason.is_empty()).map(str::to_owned);
-        }
-        let delay = self.rng.spread(SECOND, 30 * SECOND);
-        self.task_after(index, delay, Step::Noticed);
-    }
-
-    fn check_run_time(&mut self, index: usize, since: Ms) {
-        let policy = &self.setup.policy;
-        if self.faults.on || self.setup.heal_at > since {
-            return;
-        }
-        let allowed =
-            policy.max_run + 900 * SECOND + 2 * policy.describe_every + 2 * self.setup.slack + 10 * MINUTE;
-        let hangs = policy.no_progress + policy.heartbeat_stale + allowed - policy.max_run;
-        let found = self.tasks.get(index).map(|task| {
-            let hung = task.stalls_at.map_or(0, |at| self.now.saturating_sub(at.max(self.setup.heal_at)));
-            invariants::l3_run_is_limited(task, self.now - since, allowed)
-                .and_then(|()| invariants::l3_hang_is_limited(task, hung, hangs))
-        });
-        self.check(found.unwrap_or(Ok(())));
-    }
-
-    /// ECS shows the end.
-    fn noticed(&mut self, index: usize) {
-        let now = self.now;
-        self.change(index, |view| {
-            view.status = TaskStatus::Ended;
-            view.stopping = true;
-            view.stop_code.get_or_insert_with(|| "EssentialContainerExited".into());
-        });
-        // DEPROVISIONING may take long: its process has ended all the same, and the adapter says so.
-        let until_stopped = if self.fault(Fault::LongDeprovisioning) {
-            self.rng.spread(10 * MINUTE, 3 * HOUR)
-        } else {
-            SECOND
-        };
-        if let Some(task) = self.tasks.get_mut(index) {
-            task.stuck = false;
-            task.stopped_at = Some(now + until_stopped);
-        }
-        self.task_after(index, until_stopped + HOUR, Step::Purge);
-    }
-
-    /// Machines that stand still go on; tasks that ECS has lost are found when they are stopped.
-    pub(super) fn heal_tasks(&mut self) {
-        let frozen: Vec<usize> = (0..self.tasks.len())
-            .filter(|index| {
-                self.tasks.get(*index).is_some_and(|task: &Task| matches!(task.proc, Proc::Frozen(_)))
-            })
-            .collect();
-        for index in frozen {
-            let delay = self.rng.below(MINUTE);
-            self.task_after(index, delay, Step::Thaw);
-        }
     }
 }
