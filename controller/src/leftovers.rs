@@ -11,7 +11,7 @@ use crate::{
     job::Job,
     ledger::Ledger,
     mutant::on,
-    outcome::never_began,
+    outcome::{never_began, unproven},
     policy::Policy,
 };
 
@@ -50,11 +50,24 @@ impl Ledger {
             return Leftovers::Later(stopped.min());
         }
         match job.attempt.as_ref().filter(|newest| losers.contains(&newest.intent.attempt)) {
-            Some(newest) if job.may_have_come_up(policy, now.mono) => {
+            Some(newest)
+                if job.may_have_come_up(policy, now.mono) && !proven_over(job, newest.intent.attempt) =>
+            {
                 Leftovers::Later(Some(newest.expires_at + policy.heartbeat_stale))
             }
             _ => Leftovers::Of(losers),
         }
+    }
+}
+
+/// Whether the register says that an attempt was over, by ECS' word or its own: a controller that comes later and has
+/// never heard of its task need not wait for it.
+fn proven_over(job: &Job, attempt: Attempt) -> bool {
+    match job.terminal().map(|terminal| &terminal.outcome) {
+        Some(Outcome::Dead(dead)) => {
+            dead.attempts.iter().any(|past| past.attempt == attempt && !unproven(past))
+        }
+        _ => false,
     }
 }
 

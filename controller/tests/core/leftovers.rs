@@ -1,5 +1,7 @@
 //! What attempts that did not win leave behind (L7).
 
+use transcode_config::contract::PastAttempt;
+
 use super::*;
 
 /// Brings a job whose first task fails to the moment at which its second attempt runs.
@@ -155,4 +157,25 @@ fn in_one_turn_the_folders_of_ten_jobs_are_emptied_at_most() {
     let first = collects(&world.turn(facts)).len();
     let later = collects(&world.after(1000)).len();
     assert_eq!((first, later), (10, 2));
+}
+
+#[test]
+fn a_later_controller_takes_the_registers_word_that_an_attempt_was_over() {
+    let (job, intent) = World::ready().launched("m1", "a.mp4", "task/1");
+    for (code, collected) in [(FailureCode::EncodeFailed, vec![vec![1]]), (FailureCode::TaskLost, vec![])] {
+        let mut world = World::ready();
+        assert_eq!(world.upload("m1", "a.mp4"), job);
+        let past = PastAttempt {
+            attempt: Attempt::FIRST,
+            code,
+            budget: Budget::Job,
+            message: "over".into(),
+            task_arn: None,
+        };
+        let failure = Failure::new(code, "over");
+        let dead = Dead { failure, last_task_arn: None, log_link: None, attempts: vec![past] };
+        let terminal = Terminal { outcome: Outcome::Dead(dead), ..succeeded(&job) };
+        let actions = world.turn([inspected(&job, Some(&intent), None, Some(terminal))]);
+        assert_eq!(collects(&actions), collected, "{code:?}: {actions:?}");
+    }
 }
