@@ -4,6 +4,8 @@ use aws_sdk_ecs::types::{ContainerDefinition, CpuArchitecture, KernelCapabilitie
 use transcode_config::{
     check::fargate_size,
     contract::{Attempt, Capacity, Intent, JobKey, SCHEMA, Variant},
+    prices::Prices,
+    settings::CostSettings,
 };
 
 use super::{Finding, Status, Ward};
@@ -65,6 +67,7 @@ pub(super) async fn definition(ward: &Ward) -> Vec<Finding> {
     let mut findings = vec![Finding::ok(CHECK, arn.clone()).of(family)];
     findings.push(platform(&definition));
     findings.push(size(&definition));
+    findings.push(prices(&ward.settings.cost, &arn, architecture_of(&definition)));
     findings.push(roles(&definition));
     findings.push(overrides(ward, &arn));
     let name = &ward.settings.cluster.container;
@@ -96,6 +99,26 @@ fn size(definition: &TaskDefinition) -> Finding {
     let seen = format!("{cpu} CPU units with {memory} MiB (each launch overrides them)");
     let todo = "register the definition with a pair that Fargate offers";
     Finding::when("definition.size", fargate_size(number(cpu), number(memory)), Status::Fail, seen, todo)
+}
+
+/// Images' word for what the definition's tasks run on.
+fn architecture_of(definition: &TaskDefinition) -> &'static str {
+    let platform = definition.runtime_platform().and_then(|platform| platform.cpu_architecture());
+    architecture(platform.map(CpuArchitecture::as_str))
+}
+
+/// Whether what tasks cost can be reckoned.
+fn prices(cost: &CostSettings, arn: &str, architecture: &str) -> Finding {
+    let region = arn.split(':').nth(3).unwrap_or_default();
+    // Fargate's word for it.
+    let architecture = if architecture == "arm64" { "arm64" } else { "x86_64" };
+    let found = Prices::of(cost, region, architecture);
+    let seen = match &found {
+        Some(prices) => format!("{} USD for a vCPU hour on {architecture} in {region}", prices.vcpu_hour),
+        None => format!("none for {architecture} in {region}, so there are no cost metrics"),
+    };
+    let todo = "set vcpu_hour, gib_hour and storage_gib_hour in [cost] to the Region's list prices";
+    Finding::when("definition.prices", found.is_some(), Status::Warn, seen, todo)
 }
 
 fn roles(definition: &TaskDefinition) -> Finding {
@@ -167,9 +190,8 @@ async fn image(
     container: &ContainerDefinition,
 ) -> Finding {
     const CHECK: &str = "image";
-    let platform = definition.runtime_platform().and_then(|platform| platform.cpu_architecture());
     let image = container.image().unwrap_or_default();
-    let architecture = architecture(platform.map(CpuArchitecture::as_str));
+    let architecture = architecture_of(definition);
     let images = Images::new(ward.clients.ecr.clone(), &ward.settings);
     let finding = match images.check(Named { task_definition: arn, image, architecture }).await {
         Err(error) => Finding::unread(CHECK, &error),
@@ -209,4 +231,22 @@ fn overrides(ward: &Ward, task_definition: &str) -> Finding {
     let seen = format!("{length} of {MAX_OVERRIDES} characters");
     let todo = "shorten cluster.container";
     Finding::when("definition.overrides", length <= MAX_OVERRIDES, Status::Fail, seen, todo)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_the_table_has_no_prices_the_settings_must_have_them() {
+        let arn = |region: &str| format!("arn:aws:ecs:{region}:123456789012:task-definition/transcode:3");
+        let none = CostSettings { vcpu_hour: 0.0, gib_hour: 0.0, storage_gib_hour: 0.0, spot_percent: 30.0 };
+        assert_eq!(prices(&none, &arn("us-east-1"), "amd64").status, Status::Ok);
+        assert_eq!(prices(&none, &arn("us-east-1"), "arm64").status, Status::Ok);
+        let unknown = prices(&none, &arn("eu-west-1"), "arm64");
+        assert_eq!(unknown.status, Status::Warn);
+        assert!(unknown.seen.contains("arm64 in eu-west-1"), "{}", unknown.seen);
+        let set = CostSettings { vcpu_hour: 0.04, gib_hour: 0.004, storage_gib_hour: 0.0001, ..none };
+        assert_eq!(prices(&set, &arn("eu-west-1"), "arm64").status, Status::Ok);
+    }
 }
