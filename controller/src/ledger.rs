@@ -260,9 +260,11 @@ impl Ledger {
         }
     }
 
-    /// When something is due by time alone (monotonic).
-    pub(crate) fn next_at(&self) -> Option<Ms> {
-        [self.leases.next_at(), self.jobs.next_at(), self.tasks.next_at()].into_iter().flatten().min()
+    /// When something is due by time alone (monotonic). A task that is due already waits for the rate of reads, and the
+    /// plan has said until when.
+    pub(crate) fn next_at(&self, now: Now) -> Option<Ms> {
+        let times = [self.leases.next_at(), self.jobs.next_at(), self.tasks.next_after(now.mono)];
+        times.into_iter().flatten().min()
     }
 
     /// Forgets what nothing depends on any more: jobs without a message and without a task that may be working.

@@ -62,7 +62,7 @@ impl Reconciler {
             self.ledger.begin(action, &self.policy, now);
         }
         self.ledger.look_at_tasks();
-        plan.wake_by(self.ledger.next_at(), now);
+        plan.wake_by(self.ledger.next_at(now), now);
         plan
     }
 }

@@ -132,6 +132,11 @@ impl<K: Ord + Clone, V> Table<K, V> {
         self.agenda.first().map(|(at, _)| *at)
     }
 
+    /// The same, without those that are due at `now`.
+    pub fn next_after(&self, now: Ms) -> Option<Ms> {
+        self.agenda.iter().map(|(at, _)| *at).find(|at| *at > now)
+    }
+
     /// A row has been looked at.
     pub fn looked(&mut self, key: &K, again: Again) {
         if !self.rows.contains_key(key) {
@@ -202,6 +207,7 @@ mod tests {
         table.looked(&"a", Again::At(20));
         table.looked(&"b", Again::At(10));
         assert_eq!((table.next_at(), due(&table, 9), due(&table, 10)), (Some(10), vec![], vec!["b"]));
+        assert_eq!([9, 10, 20].map(|now| table.next_after(now)), [Some(10), Some(20), None]);
         table.touch(&"b");
         assert_eq!(due(&table, 20), ["a", "b"], "touched and timed, yet once");
         table.looked(&"b", Again::At(30));

@@ -132,18 +132,18 @@ impl Plan {
         }
     }
 
-    /// The row that is being looked at is to be looked at again.
+    /// The row that is being looked at is to be looked at again. A time wakes even where the row is looked at in every
+    /// turn besides: nothing else may bring that turn about.
     fn look(&mut self, again: Again) {
+        if let Again::At(at) = again {
+            self.wake(at);
+        }
         self.again = Some(self.again.map_or(again, |sooner| sooner.min(again)));
     }
 
     /// A look has ended: when the row is to be looked at again. Where nothing was said, when it changes.
     fn looked(&mut self) -> Again {
-        let again = self.again.take().unwrap_or(Again::Changed);
-        if let Again::At(at) = again {
-            self.wake(at);
-        }
-        again
+        self.again.take().unwrap_or(Again::Changed)
     }
 
     fn note(&mut self, job: &JobKey, why: impl Into<Cow<'static, str>>, until: Option<Ms>) {

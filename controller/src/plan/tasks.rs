@@ -20,7 +20,8 @@ const DESCRIBE_MAX: usize = 100;
 
 pub(super) fn plan(plan: &mut Plan, policy: &Policy, ledger: &Ledger, now: Now) {
     describe(plan, policy, ledger, now);
-    for (periodic, action) in [(&ledger.resync, Action::Resync), (&ledger.resolve, Action::Resolve)] {
+    // The list comes last: how many calls it takes shows only when it begins.
+    for (periodic, action) in [(&ledger.resolve, Action::Resolve), (&ledger.resync, Action::Resync)] {
         if periodic.due(now.mono) {
             plan.act_when_allowed(Lane::Read, action, (policy, ledger, now));
         } else if !periodic.call {

@@ -251,6 +251,64 @@ fn the_rate_of_reads_is_kept_when_thousands_are_due() {
 }
 
 #[test]
+fn a_read_that_the_rate_holds_back_wakes_the_controller_when_it_may_go_and_not_before() {
+    let mut world = World::ready();
+    world.reconciler.policy_mut().read_interval = 200;
+    let of =
+        |n: u32| seen(view(&format!("task/{n}"), &JobKey::of(&[&n.to_string()]), 1, TaskStatus::Running));
+    world.turn((0..5000).map(of));
+    world.mono += 20_000;
+    let mut asked = 0;
+    for turn in 0..41 {
+        let now = world.now();
+        // Nothing is heard of what was asked: the clock alone moves it.
+        let plan = world.reconciler.turn([], now);
+        let reads = |action: &&Action| matches!(action, Action::Describe { .. } | Action::Resync);
+        let reads = plan.actions.iter().filter(reads).count();
+        assert_eq!(reads, if turn == 0 { 10 } else { 1 }, "turn {turn}, after {asked} reads");
+        asked += reads;
+        let wake = plan.wake_at.unwrap();
+        if asked < 50 {
+            let allowed = world.reconciler.ledger.limiter.allowed_at(
+                Lane::Read,
+                0,
+                world.reconciler.policy(),
+                now.mono,
+            );
+            assert_eq!(wake, allowed, "turn {turn}");
+            world.mono = wake;
+        } else {
+            assert!(wake > now.mono + 1000, "nothing is left to be read");
+            return;
+        }
+    }
+    panic!("{asked} of 50");
+}
+
+#[test]
+fn a_stop_that_the_rate_holds_back_makes_nothing_else_about_its_job_late() {
+    let mut world = World::ready();
+    let policy = world.reconciler.policy_mut();
+    (policy.orphan_grace, policy.stop_interval) = (0, 300_000);
+    let (job, intent) = world.launched("m1", "a.mp4", "task/1");
+    let running = |arn, attempt| seen(view(arn, &job, attempt, TaskStatus::Running));
+    world.turn([running("task/1", 1), running("task/1b", 1)]);
+    world.after(70_000);
+    // Somebody else went on to the second attempt: both tasks of the first are stopped, one after the other.
+    let next = Intent { attempt: intent.attempt.next(), ..intent };
+    let stop = world.turn([running("task/2", 2), inspected(&job, Some(&next), None, None)]);
+    let stops = stop.iter().filter(|action| matches!(action, Action::Stop { .. })).count();
+    assert_eq!(stops, 1, "L6: {stop:?}");
+    world.turn([Fact::Stopped { task: TaskArn("task/1".into()) }]);
+    // All tasks are described meanwhile, without an answer.
+    world.mono += 20_000;
+    let now = world.now();
+    let plan = world.reconciler.turn([], now);
+    let looked_at = world.reconciler.ledger.jobs.get(&job).map(|job| job.inspect_at);
+    assert_eq!(plan.wake_at, looked_at, "the second attempt is looked at as ever");
+}
+
+#[test]
 fn queues_share_the_room_by_their_weights() {
     let mut world = World::ready();
     let policy = world.reconciler.policy_mut();
