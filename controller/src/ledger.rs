@@ -15,6 +15,7 @@ use crate::{
     fact::{MessageId, Pinned, QueueName},
     job::Job,
     lease::Lease,
+    letters::Letters,
     limiter::{Lane, Limiter},
     message::Rules,
     mutant::on,
@@ -85,6 +86,8 @@ pub struct Ledger {
     pub rules: Rules,
     /// Held messages.
     pub leases: Table<MessageId, Lease>,
+    /// Letters of messages that were put aside.
+    pub letters: Letters,
     /// Known jobs.
     pub jobs: Table<JobKey, Job>,
     /// Why each of them waits, as of the last look at it.
@@ -124,6 +127,7 @@ impl Ledger {
             instance: instance.into(),
             rules,
             leases: Table::default(),
+            letters: Letters::default(),
             jobs: Table::default(),
             notes: BTreeMap::new(),
             tasks: Table::default(),

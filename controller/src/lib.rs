@@ -14,7 +14,8 @@
 //! # Reading order
 //! [`message`] (what a body asks for) → [`fact`], [`action`] (the vocabulary) → [`ledger`] with [`lease`], [`job`],
 //! [`tasks`] (what is known) in [`table`]s (what is due) → [`absorb`] (how facts change it) → [`mod@plan`] with
-//! [`attempt`] (is it proven over?), [`outcome`] (how did it end?), [`leftovers`] (what did losers leave?), [`image`]
+//! [`attempt`] (is it proven over?), [`outcome`] (how did it end?), [`leftovers`] (what did losers leave?),
+//! [`letters`] (what was sent already?), [`image`]
 //! (may it be launched?), [`policy`] (the numbers), [`usage`], [`limiter`] and
 //! [`breaker`] (is there room, is it too fast, is it any use?) → [`reconciler`] (one turn of the loop) → [`mod@batch`]
 //! (what travels in one call). All of that is pure.
@@ -60,6 +61,7 @@ pub mod job;
 pub mod lease;
 pub mod ledger;
 pub mod leftovers;
+pub mod letters;
 pub mod limiter;
 pub mod log_link;
 pub mod message;

@@ -99,9 +99,12 @@ impl Ledger {
                 // Counted from before the call: never later than SQS counts.
                 lease.deadline = lease.call.unwrap_or(now.mono) + for_ms;
             }),
-            Fact::Deleted { message } | Fact::Released { message } | Fact::LeaseLost { message } => {
+            Fact::Released { message } => {
+                let sent = self.leases.get_mut(&message).map(|lease| std::mem::take(&mut lease.lettered));
+                self.letters.put_aside(&message, sent.unwrap_or_default());
                 self.forget_lease(&message);
             }
+            Fact::Deleted { message } | Fact::LeaseLost { message } => self.forget_lease(&message),
             Fact::JobCallFailed { job, error } => self.job_failed(&job, &error, policy, now),
             Fact::MessageCallFailed { message, error: _ } => {
                 if let Some(lease) = self.leases.get_mut(&message) {
@@ -160,6 +163,7 @@ impl Ledger {
             receipt: message.receipt,
             body: message.body.into(),
             sent_at_ms: message.sent_at_ms,
+            lettered: self.letters.back(&message.id),
             ..Lease::new(queue.clone(), content, asked_at, deadline)
         };
         self.leases.insert(message.id, lease);

@@ -120,6 +120,54 @@ fn a_document_of_a_newer_schema_is_left_alone_and_its_message_put_aside() {
     assert!(world.reconciler.ledger.leases.is_empty(), "it takes nobody's place");
 }
 
+/// Delivers one message for two uploads, and gives the jobs.
+fn for_two(world: &mut World) -> [JobKey; 2] {
+    let record =
+        |key: &str| serde_json::from_str::<serde_json::Value>(&upload_of(key)).unwrap()["Records"][0].take();
+    let both = serde_json::json!({"Records": [record("a.mp4"), record("b.mp4")]});
+    match &world.deliver("m1", &both.to_string())[..] {
+        [Action::Inspect { job: one }, Action::Inspect { job: two }] => [one.clone(), two.clone()],
+        other => panic!("both are looked up first, got {other:?}"),
+    }
+}
+
+/// The message comes back, later, to a controller whose long poll has found nothing else meanwhile.
+fn back_later(world: &mut World) -> [JobKey; 2] {
+    world.turn([Fact::Released { message: MessageId("m1".into()) }]);
+    assert!(world.reconciler.ledger.jobs.is_empty(), "it takes nobody's place");
+    world.mono += 3_600_000;
+    world.turn([Fact::Received { queue: "default".into(), messages: vec![] }]);
+    for_two(world)
+}
+
+/// A dead job's register.
+fn buried(job: &JobKey) -> Fact {
+    let failure = Failure::new(FailureCode::NotMedia, "because");
+    let dead = Dead { failure, last_task_arn: None, log_link: None, attempts: vec![] };
+    inspected(job, None, None, Some(Terminal { outcome: Outcome::Dead(dead), ..succeeded(job) }))
+}
+
+#[test]
+fn a_message_that_comes_back_for_the_sake_of_another_job_brings_its_dead_letter_once() {
+    let mut world = World::ready();
+    let newer = |job: &JobKey| Fact::Unreadable { job: job.clone(), reason: "schema 2".into() };
+    let [one, two] = for_two(&mut world);
+    let letter = world.turn([buried(&one), newer(&two)]);
+    assert!(matches!(letter.as_slice(), [Action::DeadLetter(_)]), "{letter:?}");
+    let aside = world.turn([Fact::DeadLettered { message: MessageId("m1".into()), job: one }]);
+    assert!(matches!(aside.as_slice(), [Action::Release { after_ms: 3_600_000, .. }]), "S15: {aside:?}");
+    for _ in 0..3 {
+        let [one, two] = back_later(&mut world);
+        let aside = world.turn([buried(&one), newer(&two)]);
+        assert!(matches!(aside.as_slice(), [Action::Release { .. }]), "not a letter each hour: {aside:?}");
+    }
+    // The newer version was here.
+    let [one, two] = back_later(&mut world);
+    world.turn([buried(&one), inspected(&two, None, None, Some(succeeded(&two)))]);
+    let delete = world.turn([Fact::Published { job: two }]);
+    assert!(matches!(delete.as_slice(), [Action::Delete { .. }]), "S1: {delete:?}");
+}
+
 #[test]
 fn a_pause_receives_and_launches_nothing_and_settles_what_runs() {
     let mut world = World::ready();

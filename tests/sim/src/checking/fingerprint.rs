@@ -159,6 +159,7 @@ fn ledger(ledger: &Ledger, now: Ms) -> u64 {
         let call = (view.maybe(lease.call), view.due(lease.retry_at));
         (message, &lease.receipt, &lease.lettered, call).hash(&mut hasher);
     }
+    ledger.letters.hash(&mut hasher);
     for receiving in ledger.receiving.values() {
         (receiving.call.map(|(max, _)| max), view.due(receiving.retry_at)).hash(&mut hasher);
     }
