@@ -1,7 +1,7 @@
 //! `/healthz`, `/readyz` and `/notes`: whether the loop turns, whether it knows what runs, why each job waits.
 //!
-//! A controller that launches nothing, because the task's image does not fit, is healthy and ready all the same: it
-//! settles and adopts. `/notes` says so.
+//! A controller that launches nothing, because the task's image does not fit or for another reason, is healthy and ready
+//! all the same: it settles and adopts. `/notes` says so.
 
 use std::{
     collections::BTreeMap,
@@ -19,7 +19,8 @@ use transcode_config::contract::JobKey;
 
 use crate::{
     clock::{Ms, Now},
-    ledger::{Definition, Ledger},
+    ledger::Ledger,
+    pause::Pause,
     plan::Note,
 };
 
@@ -53,7 +54,7 @@ pub struct Notes {
     pub tasks_in_flight: usize,
     /// On its way out: nothing new is begun.
     pub draining: bool,
-    /// Why nothing is launched: the task's image does not fit. It is looked at again by itself.
+    /// Why nothing is launched, whatever waits, where that is not the ordinary course of things.
     #[serde(default)]
     pub launches_pause: Option<String>,
     /// Jobs that wait, by key. What is neither here nor decided is being worked on at this moment.
@@ -73,7 +74,7 @@ pub struct Waiting {
 
 impl Status {
     /// The loop has taken a turn.
-    pub fn turned(&self, ledger: &Ledger, tasks: usize, now: Now) {
+    pub fn turned(&self, ledger: &Ledger, tasks: usize, pause: Option<&Pause>, now: Now) {
         // People have no monotonic clock.
         let wall = |mono: Ms| now.wall.saturating_add(mono.saturating_sub(now.mono));
         let waiting = |(job, note): (&JobKey, &Note)| {
@@ -85,10 +86,7 @@ impl Status {
         shown.turned = Some(Instant::now());
         let draining = ledger.draining;
         shown.ready = ledger.resync.done && !draining;
-        let launches_pause = match &ledger.definition {
-            Definition::Unfit(why) => Some(why.clone()),
-            Definition::Unknown(_) | Definition::Fit(_) => None,
-        };
+        let launches_pause = pause.map(Pause::to_string);
         shown.notes = Notes { tasks_in_flight: tasks, draining, launches_pause, jobs, left_off };
     }
 
@@ -183,8 +181,8 @@ mod tests {
         for n in 0..MAX_NOTES {
             ledger.notes.insert(JobKey::of(&[&n.to_string()]), Note { why: "other".into(), until: None });
         }
-        ledger.definition = Definition::Unfit("no such image".into());
-        status.turned(&ledger, 3, Now { mono: 1_000, wall: 7_000_000 });
+        let pause = Pause::Unfit("no such image".into());
+        status.turned(&ledger, 3, Some(&pause), Now { mono: 1_000, wall: 7_000_000 });
         assert!(asked(ask_health).await);
         let notes = tokio::task::spawn_blocking(move || ask_notes(address)).await.unwrap().unwrap();
         assert_eq!((notes.tasks_in_flight, notes.jobs.len(), notes.left_off), (3, MAX_NOTES, 1));

@@ -15,10 +15,9 @@
 //! [`message`] (what a body asks for) → [`fact`], [`action`] (the vocabulary) → [`ledger`] with [`lease`], [`job`],
 //! [`tasks`] (what is known) in [`table`]s (what is due) → [`absorb`] (how facts change it) → [`mod@plan`] with
 //! [`attempt`] (is it proven over?), [`outcome`] (how did it end?), [`leftovers`] (what did losers leave?),
-//! [`letters`] (what was sent already?), [`image`]
-//! (may it be launched?), [`policy`] (the numbers), [`usage`], [`limiter`] and
-//! [`breaker`] (is there room, is it too fast, is it any use?) → [`reconciler`] (one turn of the loop) → [`mod@batch`]
-//! (what travels in one call). All of that is pure.
+//! [`letters`] (what was sent already?), [`image`] (may it be launched?), [`policy`] (the numbers), [`usage`],
+//! [`limiter`], [`breaker`] and [`pause`] (is there room, is it too fast, is it any use, why is nothing launched?) →
+//! [`reconciler`] (one turn of the loop) → [`mod@batch`] (what travels in one call). All of that is pure.
 //! Around it: [`ports`] (what is asked of the world), [`apply`], and the adapters.
 //!
 //! # Invariants
@@ -72,6 +71,7 @@ mod mutant;
 #[cfg(feature = "aws")]
 pub mod observe;
 pub mod outcome;
+pub mod pause;
 pub mod plan;
 pub mod policy;
 pub mod ports;

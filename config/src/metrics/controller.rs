@@ -117,7 +117,7 @@ impl Metric {
             Self::LaunchesRefused => MetricInfo { dimension: Some("Class"),
                 ..count("LaunchesRefused", "RunTask calls that gave no task; in total, and by class of error") },
             Self::LaunchesPaused => gauge("LaunchesPaused",
-                "1 while nothing is launched: paused by the settings, cooling down after a refusal, or without a usable task definition"),
+                "1 while nothing is launched: paused by the settings, cooling down after a refusal, or without a usable task definition or a list of tasks"),
             Self::BreakerOpen => gauge("BreakerOpen", "1 while launching has stopped because one job after the other fails"),
             Self::AttemptsOver => count("AttemptsOver", "attempts that ended without winning"),
             Self::Adopted => count("Adopted", "tasks found that this controller had not launched"),

@@ -27,7 +27,7 @@ impl Moment<'_> {
             Self::CooldownBegun { for_ms, reason } => tracing::warn!(for_ms, reason, "launches cool down"),
             Self::BreakerOpened { trouble, jobs } => tracing::error!(%trouble, jobs, "breaker opened"),
             Self::BreakerClosed => tracing::info!("breaker closed"),
-            Self::PauseBegun { reason } => tracing::warn!(reason, "launches pause"),
+            Self::PauseBegun { pause } => tracing::warn!(reason = %pause, "launches pause"),
             Self::ImageRefused { reason, news: true } => {
                 tracing::error!(reason, "launches pause: the task's image does not fit");
             }

@@ -7,6 +7,7 @@ use crate::{
     breaker::Trouble,
     clock::Ms,
     fact::{CallError, Class, MessageId, Refusal},
+    pause::Pause,
     ports::Depth,
     task_view::TaskArn,
 };
@@ -119,7 +120,7 @@ pub enum Moment<'a> {
     /// A task is to be stopped because nobody needs it any more.
     OrphanFound { task: &'a TaskArn, job: Option<&'a JobKey> },
     /// Nothing is launched from now on, whatever waits.
-    PauseBegun { reason: &'a str },
+    PauseBegun { pause: &'a Pause },
     /// Launches go on.
     PauseEnded,
     /// News was found by looking, and no event told of it. `what` is a task or a job.

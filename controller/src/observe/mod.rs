@@ -4,7 +4,10 @@ mod bills;
 mod held;
 mod missed;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    mem::{self, Discriminant},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use transcode_config::{
     Settings,
@@ -25,6 +28,7 @@ use crate::{
     ledger::{Definition, Ledger},
     message::{Parsed, parse},
     outcome::stop_reason,
+    pause::Pause,
     plan::Plan,
     policy::Policy,
     run::{Observer, wall_ms},
@@ -49,7 +53,7 @@ struct Memory {
     missed: Missed,
     bills: Bills,
     held: Held,
-    paused: Option<&'static str>,
+    paused: Option<Discriminant<Pause>>,
     cooldown_until: Ms,
     breaker: Option<Trouble>,
 }
@@ -127,12 +131,12 @@ impl Observer for Watch {
     fn turn(&self, reason: &'static str, plan: &Plan, ledger: &Ledger, policy: &Policy, now: Now) {
         let oldest_ms = ledger.leases.values().filter_map(|lease| age(lease.sent_at_ms, now.wall)).max();
         let Usage { tasks, cpu } = ledger.usage(policy, now);
-        let paused = launch_pause(ledger, policy, now);
+        let paused = ledger.launch_pause(policy, now).filter(Pause::is_told);
         let moment =
             Moment::Turned { tasks, cpu, jobs: ledger.jobs.len(), oldest_ms, paused: paused.is_some() };
         self.events.emit(moment);
         tracing::trace!(reason, actions = plan.actions.len(), "planned");
-        self.news(ledger, paused, now);
+        self.news(ledger, paused.as_ref(), now);
         self.changes(ledger, policy, now);
         for invariant::Violation { id, what } in invariant::of_plan(&plan.actions, ledger) {
             self.events.emit(Moment::InvariantBroken { id, what: &what });
@@ -140,7 +144,7 @@ impl Observer for Watch {
         for action in &plan.actions {
             self.begun(action, ledger);
         }
-        self.status.turned(ledger, tasks, now);
+        self.status.turned(ledger, tasks, paused.as_ref(), now);
     }
 }
 
@@ -176,11 +180,12 @@ impl Watch {
     }
 
     /// What has changed since the last turn and is no fact of its own.
-    fn news(&self, ledger: &Ledger, paused: Option<&'static str>, now: Now) {
+    fn news(&self, ledger: &Ledger, paused: Option<&Pause>, now: Now) {
         let mut memory = self.memory();
-        if memory.paused != paused {
-            memory.paused = paused;
-            self.events.emit(paused.map_or(Moment::PauseEnded, |reason| Moment::PauseBegun { reason }));
+        let kind = paused.map(mem::discriminant);
+        if memory.paused != kind {
+            memory.paused = kind;
+            self.events.emit(paused.map_or(Moment::PauseEnded, |pause| Moment::PauseBegun { pause }));
         }
         for paid in memory.bills.close(|job| ledger.jobs.contains_key(job)) {
             self.events.emit(Moment::Paid { job: &paid.job, usd: paid.usd, minutes: paid.minutes });
@@ -360,19 +365,6 @@ impl Watch {
             _ => return,
         };
         self.events.emit(Moment::ActionAnswered { action, job, took_ms: 0, error: Some(error) });
-    }
-}
-
-/// Why nothing is launched now, whatever waits; none while launches go on.
-fn launch_pause(ledger: &Ledger, policy: &Policy, now: Now) -> Option<&'static str> {
-    if policy.paused {
-        Some("launch.paused is set")
-    } else if ledger.cooldown_until > now.mono {
-        Some("ECS refused a launch: cooling down")
-    } else if matches!(ledger.definition, Definition::Unfit(_) | Definition::Unknown(Some(_))) {
-        Some("no usable task definition or image")
-    } else {
-        None
     }
 }
 

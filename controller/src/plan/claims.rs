@@ -11,13 +11,20 @@ use crate::{
     job::{AttemptState, Job},
     ledger::Definition,
     mutant::on,
+    pause::Pause,
     policy::Circumstances,
 };
 
 /// A reading of the state bucket older than this is renewed before an attempt is claimed or a job is given up.
 const FRESH: Ms = 30_000;
 
-const NO_DEFINITION: &str = "waiting for a valid task definition";
+/// Why a launch waits that nothing else keeps back.
+pub(super) const TOO_FAST: &str = "waiting to launch: the rate of launches is limited";
+
+/// What is noted of a job that waits for this.
+pub(super) fn note(pause: &Pause) -> String {
+    format!("launches pause: {pause}")
+}
 
 /// A job that could be launched now, if there were room.
 pub(super) struct Candidate<'a> {
@@ -62,30 +69,11 @@ impl View<'_> {
         on(36) || job.read_at().is_some_and(|at| self.now.mono <= at + FRESH)
     }
 
-    /// What keeps every job from being claimed, if anything does.
+    /// What keeps every job from being claimed, if anything does, and until when.
     fn hold(self) -> Option<(String, Option<Ms>)> {
-        let (policy, ledger, now) = (self.policy, self.ledger, self.now.mono);
-        if ledger.draining {
-            return Some(("draining".into(), None));
-        }
-        if policy.paused {
-            return Some(("paused by launch.paused".into(), None));
-        }
-        if !ledger.resync.done {
-            return Some(("waiting for the first complete list of tasks".into(), None));
-        }
-        match &ledger.definition {
-            Definition::Fit(_) => {}
-            Definition::Unknown(None) => return Some((NO_DEFINITION.into(), None)),
-            Definition::Unknown(Some(error)) => return Some((format!("{NO_DEFINITION}: {error}"), None)),
-            Definition::Unfit(why) => return Some((format!("launches pause: {why}"), None)),
-        }
-        if let Some((trouble, at)) = ledger.breaker.probe_at(policy).filter(|(_, at)| *at > now) {
-            let (jobs, every) = (policy.breaker_jobs, policy.breaker_probe / 1000);
-            let why = format!(
-                "held by the breaker: {trouble} (the last {jobs} jobs); one is tried every {every} s"
-            );
-            return Some((why, Some(at)));
+        let (policy, now) = (self.policy, self.now.mono);
+        if let Some(pause) = self.ledger.launch_pause(policy, self.now) {
+            return Some((note(&pause), pause.until()));
         }
         // A claim that the rate does not let launch before its deadline would be wasted. One that is past it already
         // waits for no launch, though its task may yet come up.
@@ -93,20 +81,9 @@ impl View<'_> {
             let open = |it: &AttemptState| self.now.wall < it.intent.launch_not_after_ms;
             job.may_come_up(policy, now) && job.attempt.as_ref().is_some_and(open)
         };
-        let claimed = ledger.jobs.values().filter(waits).count() as u64;
-        if claimed.saturating_mul(policy.launch_interval) > policy.launch_deadline / 4 {
-            return Some((self.waiting_to_launch(), Some(now + policy.launch_interval)));
-        }
-        let at = ledger.cooldown_until;
-        (at > now).then(|| (self.waiting_to_launch(), Some(at)))
-    }
-
-    /// Why a launch waits that nothing else keeps back.
-    pub(super) fn waiting_to_launch(self) -> String {
-        if self.ledger.cooldown_until > self.now.mono {
-            return format!("launches pause, ECS refused one: {}", self.ledger.cooldown_reason);
-        }
-        "waiting to launch: the rate of launches is limited".into()
+        let claimed = self.ledger.jobs.values().filter(waits).count() as u64;
+        let wasted = claimed.saturating_mul(policy.launch_interval) > policy.launch_deadline / 4;
+        wasted.then(|| (TOO_FAST.into(), Some(now + policy.launch_interval)))
     }
 
     /// What the next attempt asks for.

@@ -4,24 +4,31 @@ use std::sync::Arc;
 
 use transcode_config::contract::{Budget, Dead, JobKey, Outcome, PastAttempt, SCHEMA, Terminal};
 
-use super::{Plan, Scope, claims::Candidate};
+use super::{
+    Plan, Scope,
+    claims::{Candidate, TOO_FAST, note},
+};
 use crate::{
     action::Action,
     attempt::{Verdict, judge},
     clock::{Ms, Now},
     job::{AttemptState, Job, Register},
-    ledger::{Definition, Ledger},
+    ledger::Ledger,
     leftovers::Leftovers,
     limiter::Lane,
     message::Request,
     mutant::on,
     outcome::Ended,
+    pause::Pause,
     policy::Policy,
     table::Again,
 };
 
 /// Folders are emptied for so many jobs in one turn at most: it is the least urgent of all work.
 const COLLECTS: usize = 10;
+
+/// Another controller holds its message, and launches it.
+const NO_MESSAGE: &str = "claimed; not launched from here";
 
 /// What planning looks at.
 #[derive(Clone, Copy)]
@@ -121,29 +128,31 @@ impl<'a> View<'a> {
                 let view = (self.policy, self.ledger, self.now);
                 plan.act_when_allowed(Lane::Stop, Action::Stop { task, reason }, view);
             }
-            Verdict::Launch { not_before } if job.request.is_some() && !self.held_back() => {
-                let planned = plan.launches();
-                let at = not_before.max(self.ledger.launch_allowed_at(self.policy, planned, self.now));
-                if at <= now || on(19) {
-                    plan.act(Action::Launch { intent: Arc::clone(&attempt.intent) });
-                } else {
-                    plan.note(key, self.waiting_to_launch(), Some(at));
-                    plan.wake(at);
-                    plan.look(Again::NextTurn);
-                }
-            }
-            Verdict::Launch { .. } => {
-                plan.note(key, "claimed; not launched from here", None);
-                plan.look(Again::NextTurn);
-            }
+            Verdict::Launch { not_before } => self.launch(plan, key, job, attempt, not_before),
             Verdict::Over { ended, at } => return self.over(plan, key, job, attempt, &ended, at),
         }
         None
     }
 
-    /// Nothing new is begun from here.
-    fn held_back(self) -> bool {
-        self.ledger.draining || self.policy.paused || matches!(self.ledger.definition, Definition::Unfit(_))
+    /// The newest attempt is claimed: it is launched as soon as nothing keeps it back.
+    fn launch(self, plan: &mut Plan, key: &JobKey, job: &Job, attempt: &AttemptState, not_before: Ms) {
+        let pause = self.ledger.launch_pause(self.policy, self.now);
+        let held = pause.as_ref().filter(|pause| pause.holds_claimed()).map(note);
+        if let Some(why) = held.or_else(|| job.request.is_none().then(|| NO_MESSAGE.to_owned())) {
+            plan.note(key, why, None);
+            plan.look(Again::NextTurn);
+            return;
+        }
+        let planned = plan.launches();
+        let at = not_before.max(self.ledger.launch_allowed_at(self.policy, planned, self.now));
+        if at <= self.now.mono || on(19) {
+            plan.act(Action::Launch { intent: Arc::clone(&attempt.intent) });
+        } else {
+            let cools = pause.filter(|pause| matches!(pause, Pause::CoolingDown { .. }));
+            plan.note(key, cools.map_or_else(|| TOO_FAST.to_owned(), |pause| note(&pause)), Some(at));
+            plan.wake(at);
+            plan.look(Again::NextTurn);
+        }
     }
 
     /// The newest attempt is proven over, since `at`: another one, or dead.

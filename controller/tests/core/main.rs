@@ -4,8 +4,10 @@
 mod attempts;
 mod doubt;
 mod horizons;
+mod image;
 mod leftovers;
 mod limits;
+mod pauses;
 mod phases;
 mod settling;
 
@@ -58,8 +60,8 @@ struct World {
 }
 
 impl World {
-    /// After its first look round: nothing is running, the task definition is known.
-    fn ready() -> Self {
+    /// At its start: it is looking round.
+    fn new() -> Self {
         let settings = from_text(SETTINGS, figment::providers::Env::prefixed("NONE_")).unwrap();
         let profile: Profile =
             toml::from_str(include_str!("../../../config/profiles/standard.toml")).unwrap();
@@ -80,6 +82,12 @@ impl World {
         let mut world =
             Self { reconciler: Reconciler::new("me", Policy::from(&settings), rules), mono: 3_600_000 };
         world.turn([]);
+        world
+    }
+
+    /// After its first look round: nothing is running, the task definition is known.
+    fn ready() -> Self {
+        let mut world = Self::new();
         world.turn([Fact::Resynced { complete: true }, pinned()]);
         world
     }
