@@ -74,7 +74,15 @@ pub struct Waiting {
 
 impl Status {
     /// The loop has taken a turn.
-    pub fn turned(&self, ledger: &Ledger, tasks: usize, pause: Option<&Pause>, now: Now) {
+    pub fn turned(&self, ledger: &Ledger) {
+        let mut shown = self.lock();
+        shown.turned = Some(Instant::now());
+        shown.ready = ledger.resync.done && !ledger.draining;
+        shown.notes.draining = ledger.draining;
+    }
+
+    /// What is shown of jobs, until the next time.
+    pub fn noted(&self, ledger: &Ledger, tasks_in_flight: usize, pause: Option<&Pause>, now: Now) {
         // People have no monotonic clock.
         let wall = |mono: Ms| now.wall.saturating_add(mono.saturating_sub(now.mono));
         let waiting = |(job, note): (&JobKey, &Note)| {
@@ -82,12 +90,8 @@ impl Status {
         };
         let jobs = ledger.notes.iter().take(MAX_NOTES).map(waiting).collect();
         let left_off = ledger.notes.len().saturating_sub(MAX_NOTES);
-        let mut shown = self.lock();
-        shown.turned = Some(Instant::now());
-        let draining = ledger.draining;
-        shown.ready = ledger.resync.done && !draining;
-        let launches_pause = pause.map(Pause::to_string);
-        shown.notes = Notes { tasks_in_flight: tasks, draining, launches_pause, jobs, left_off };
+        let (draining, launches_pause) = (ledger.draining, pause.map(Pause::to_string));
+        self.lock().notes = Notes { tasks_in_flight, draining, launches_pause, jobs, left_off };
     }
 
     fn lock(&self) -> MutexGuard<'_, Shown> {
@@ -182,7 +186,8 @@ mod tests {
             ledger.notes.insert(JobKey::of(&[&n.to_string()]), Note { why: "other".into(), until: None });
         }
         let pause = Pause::Unfit("no such image".into());
-        status.turned(&ledger, 3, Some(&pause), Now { mono: 1_000, wall: 7_000_000 });
+        status.turned(&ledger);
+        status.noted(&ledger, 3, Some(&pause), Now { mono: 1_000, wall: 7_000_000 });
         assert!(asked(ask_health).await);
         let notes = tokio::task::spawn_blocking(move || ask_notes(address)).await.unwrap().unwrap();
         assert_eq!((notes.tasks_in_flight, notes.jobs.len(), notes.left_off), (3, MAX_NOTES, 1));

@@ -16,7 +16,7 @@ use crate::{
     action::Action,
     apply::{carry_out, gave_up},
     batch::{Work, batches},
-    clock::Now,
+    clock::{Ms, Now},
     fact::Fact,
     ledger::Ledger,
     message::Rules,
@@ -29,12 +29,23 @@ use crate::{
 /// Facts absorbed in one turn at most, so that a flood cannot keep the planner from its turn.
 const FACTS_PER_TURN: usize = 1000;
 
+/// Longest time without a turn: who watches the loop sees that it turns.
+const IDLE: Ms = 60_000;
+
 /// Sees everything that happens, and changes nothing.
 pub trait Observer: Send + Sync + 'static {
     /// A fact is about to be absorbed.
-    fn fact(&self, fact: &Fact, ledger: &Ledger);
-    /// A turn was planned. `reason` says why it was planned; it is for logs only.
-    fn turn(&self, reason: &'static str, plan: &Plan, ledger: &Ledger, policy: &Policy, now: Now);
+    fn fact(&self, fact: &Fact, ledger: &Ledger, now: Now);
+    /// A turn was planned. `reason` says why it was planned; it is for logs only. Gives when it wants the next one at
+    /// the latest (monotonic), though nothing happens.
+    fn turn(
+        &self,
+        reason: &'static str,
+        plan: &Plan,
+        ledger: &Ledger,
+        policy: &Policy,
+        now: Now,
+    ) -> Option<Ms>;
 }
 
 /// Limits of the loop, from the settings.
@@ -161,17 +172,18 @@ pub async fn run<Q: Queue, C: Cluster, S: Store>(
     loop {
         let now = clock.now();
         for fact in &facts {
-            observer.fact(fact, &reconciler.ledger);
+            observer.fact(fact, &reconciler.ledger, now);
         }
         let plan = reconciler.turn(facts.drain(..), now);
-        observer.turn(reason, &plan, &reconciler.ledger, reconciler.policy(), now);
+        let watch_at = observer.turn(reason, &plan, &reconciler.ledger, reconciler.policy(), now);
         for work in batches(&plan.actions) {
             calls.start(work, &ports);
         }
         if drain_by.is_some_and(|by| calls.set.is_empty() || Instant::now() >= by) {
             return;
         }
-        let wake = clock.until(plan.wake_at.unwrap_or(now.mono + 60_000));
+        let wake_at = [plan.wake_at, watch_at].into_iter().flatten().fold(now.mono + IDLE, Ms::min);
+        let wake = clock.until(wake_at);
         reason = tokio::select! {
             Some(joined) = calls.set.join_next_with_id() => {
                 facts.extend(calls.answer(joined));

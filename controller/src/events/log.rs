@@ -13,8 +13,9 @@ impl Moment<'_> {
     /// Writes its line.
     pub(super) fn log(&self) {
         match *self {
-            Self::Turned { tasks, cpu, jobs, oldest_ms, paused } => {
-                tracing::trace!(tasks, cpu, jobs, oldest_ms, paused, "turned");
+            Self::Turned => tracing::trace!("turned"),
+            Self::Looked { tasks, cpu, jobs, oldest_ms, paused } => {
+                tracing::trace!(tasks, cpu, jobs, oldest_ms, paused, "looked");
             }
             Self::ActionStarted { action, job } => tracing::debug!(action, job = text(job), "action started"),
             Self::ActionAnswered { action, job, took_ms, error } => answered(action, job, took_ms, error),

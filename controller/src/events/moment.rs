@@ -36,9 +36,11 @@ pub struct Phases {
 #[derive(Debug, Clone, Copy)]
 #[allow(missing_docs, reason = "the fields are what the variant's own line names")]
 pub enum Moment<'a> {
-    /// The loop has taken a turn: what it holds now. `oldest_ms` is the age of the oldest message held, `cpu` the CPU
-    /// units of the tasks, `paused` whether launches pause.
-    Turned { tasks: usize, cpu: u64, jobs: usize, oldest_ms: Option<Ms>, paused: bool },
+    /// The loop has taken a turn.
+    Turned,
+    /// All that the loop knows was looked at. `oldest_ms` is the age of the oldest message held, `cpu` the CPU units of
+    /// the tasks, `paused` whether launches pause.
+    Looked { tasks: usize, cpu: u64, jobs: usize, oldest_ms: Option<Ms>, paused: bool },
     /// A message that was not held has been received; `jobs` is how many it asks for.
     MessageReceived { message: &'a MessageId, queue: &'a str, jobs: usize },
     /// A message that asks for a job has been received; `waited_ms` is how long after it was sent.
@@ -146,8 +148,7 @@ impl Moment<'_> {
     pub(super) fn count(&self, registry: &Registry) {
         use Metric as M;
         match self {
-            Self::Turned { tasks, cpu, jobs, oldest_ms, paused } => {
-                registry.add(M::Turns, 1);
+            Self::Looked { tasks, cpu, jobs, oldest_ms, paused } => {
                 registry.set(M::TasksInFlight, float(*tasks as u64));
                 registry.set(M::VcpuInFlight, float(*cpu) / 1024.0);
                 registry.set(M::JobsHeld, float(*jobs as u64));
@@ -208,6 +209,7 @@ impl Moment<'_> {
     /// The counter of moments that are counted one by one.
     fn counter(&self) -> Option<Metric> {
         match self {
+            Self::Turned => Some(Metric::Turns),
             Self::JobReceived { .. } => Some(Metric::JobsReceived),
             Self::Parked { .. } | Self::Unreadable { .. } => Some(Metric::Parked),
             Self::AttemptClaimed { .. } => Some(Metric::Attempts),

@@ -1,0 +1,125 @@
+//! What a turn tells, and what is looked at once in a while: states of the ledger, which no fact tells of.
+
+use std::mem;
+
+use transcode_config::contract::JobKey;
+
+use super::Watch;
+use crate::{
+    action::Action,
+    clock::{Ms, Now},
+    events::Moment,
+    fact::Hint,
+    invariant,
+    lease::Content,
+    ledger::Ledger,
+    outcome::stop_reason,
+    pause::Pause,
+    plan::Plan,
+    policy::Policy,
+    usage::Usage,
+};
+
+/// Time between looks at everything that is known. A controller with thousands of tasks takes a turn for every answer,
+/// and people do not read that fast.
+const LOOK_EVERY: Ms = 1000;
+
+impl Watch {
+    /// A turn was planned. Gives when a look at everything is due, if none was taken now.
+    pub(super) fn turned(&self, plan: &Plan, ledger: &Ledger, policy: &Policy, now: Now) -> Option<Ms> {
+        self.events.emit(Moment::Turned);
+        let pause = ledger.launch_pause(policy, now).filter(Pause::is_told);
+        self.changes(pause.as_ref(), ledger, policy, now);
+        for invariant::Violation { id, what } in invariant::of_plan(&plan.actions, ledger) {
+            self.events.emit(Moment::InvariantBroken { id, what: &what });
+        }
+        for action in &plan.actions {
+            self.begun(action, ledger);
+        }
+        self.status.turned(ledger);
+        let due = self.memory().looked_at.map(|at| at + LOOK_EVERY).filter(|due| now.mono < *due);
+        if due.is_none() {
+            self.memory().looked_at = Some(now.mono);
+            self.look(pause.as_ref(), ledger, policy, now);
+        }
+        due
+    }
+
+    fn begun(&self, action: &Action, ledger: &Ledger) {
+        self.events.emit(Moment::ActionStarted { action: action.name(), job: job_of(action) });
+        match action {
+            Action::Launch { intent } => self.events.emit(Moment::LaunchSent { intent }),
+            Action::Release { lease, .. } => {
+                if let Some(Content::Parked(reason)) =
+                    ledger.leases.get(&lease.message).map(|lease| &lease.content)
+                {
+                    self.events.emit(Moment::Parked { message: &lease.message, reason });
+                }
+            }
+            Action::Stop { task, reason: stop_reason::ORPHAN } => {
+                let job = ledger.tasks.get(task).map(|record| &record.job);
+                self.events.emit(Moment::OrphanFound { task, job });
+            }
+            _ => {}
+        }
+    }
+
+    /// Pauses, cooldowns and the breaker: what is told is their change.
+    fn changes(&self, pause: Option<&Pause>, ledger: &Ledger, policy: &Policy, now: Now) {
+        let mut told = self.memory();
+        let kind = pause.map(mem::discriminant);
+        if told.paused != kind {
+            told.paused = kind;
+            self.events.emit(pause.map_or(Moment::PauseEnded, |pause| Moment::PauseBegun { pause }));
+        }
+        if ledger.cooldown_until > now.mono.max(told.cooldown_until) {
+            let (for_ms, reason) = (ledger.cooldown_until - now.mono, ledger.cooldown_reason.as_str());
+            self.events.emit(Moment::CooldownBegun { for_ms, reason });
+        }
+        told.cooldown_until = told.cooldown_until.max(ledger.cooldown_until);
+        let breaker = ledger.breaker.open(policy);
+        match breaker {
+            Some(trouble) if told.breaker != breaker => {
+                self.events.emit(Moment::BreakerOpened { trouble, jobs: policy.breaker_jobs });
+            }
+            None if told.breaker.is_some() => self.events.emit(Moment::BreakerClosed),
+            _ => {}
+        }
+        told.breaker = breaker;
+    }
+
+    /// Looks at everything that is known: gauges, bills that can be closed, leases that ran out, notes.
+    fn look(&self, pause: Option<&Pause>, ledger: &Ledger, policy: &Policy, now: Now) {
+        let sent = ledger.leases.values().filter_map(|lease| lease.sent_at_ms).min();
+        let oldest_ms = sent.map(|sent| now.wall.saturating_sub(sent));
+        let Usage { tasks, cpu } = ledger.usage(policy, now);
+        let (jobs, paused) = (ledger.jobs.len(), pause.is_some());
+        self.events.emit(Moment::Looked { tasks, cpu, jobs, oldest_ms, paused });
+        let mut memory = self.memory();
+        for paid in memory.bills.close(|job| ledger.jobs.contains_key(job)) {
+            self.events.emit(Moment::Paid { job: &paid.job, usd: paid.usd, minutes: paid.minutes });
+        }
+        for hint in memory.missed.overdue(now.wall) {
+            let what = match &hint {
+                Hint::Task(task) => task.0.as_str(),
+                Hint::Register(job) => job.as_str(),
+            };
+            self.events.emit(Moment::EventMissed { what });
+        }
+        memory.held.turned(ledger, &self.events);
+        self.status.noted(ledger, tasks, pause, now);
+    }
+}
+
+fn job_of(action: &Action) -> Option<&JobKey> {
+    match action {
+        Action::Inspect { job }
+        | Action::Bury { job, .. }
+        | Action::Publish { job, .. }
+        | Action::Collect { job, .. } => Some(job),
+        Action::Intend { spec, .. } => Some(&spec.job),
+        Action::Launch { intent } => Some(&intent.job),
+        Action::DeadLetter(letter) => Some(&letter.job),
+        _ => None,
+    }
+}
