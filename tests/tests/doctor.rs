@@ -4,6 +4,10 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use aws_sdk_ecs::types::{ContainerDefinition, NetworkMode};
@@ -84,11 +88,14 @@ async fn quota(stack: &Stack, code: &str, vcpus: u32) {
     assert!(ask.send().await.unwrap().status().is_success());
 }
 
-/// An STS whose clock is an hour ahead.
-async fn hasty_sts() -> String {
+/// An STS whose clock is an hour ahead, and how often it was asked.
+async fn hasty_sts() -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
-    let answer = || async {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let answer = async move || {
+        count.fetch_add(1, Ordering::Relaxed);
         let ahead = std::time::SystemTime::now() + std::time::Duration::from_hours(1);
         let date = aws_sdk_s3::primitives::DateTime::from(ahead);
         let date = date.fmt(aws_sdk_s3::primitives::DateTimeFormat::HttpDate).unwrap();
@@ -96,7 +103,7 @@ async fn hasty_sts() -> String {
         ([(header::DATE, date)], format!("<R><GetCallerIdentityResult>{arn}</GetCallerIdentityResult></R>"))
     };
     tokio::spawn(async move { axum::serve(listener, Router::new().fallback(answer)).await });
-    address
+    (address, asked)
 }
 
 /// A definition that lacks all that doctor looks for, and a cluster without capacity providers.
@@ -192,7 +199,8 @@ async fn what_the_settings_name_and_is_not_there_is_found_by_name() {
     let stack = stack().await;
     poor_relations(&stack).await;
     let no_queue = format!("{}/{ACCOUNT}/no-such-queue", stack.endpoint());
-    for (env, bad, words) in wrong_names(&hasty_sts().await, &"c".repeat(9000), &no_queue) {
+    let (sts, asked) = hasty_sts().await;
+    for (env, bad, words) in wrong_names(&sts, &"c".repeat(9000), &no_queue) {
         let pairs: Vec<_> = env.split(' ').filter_map(|pair| pair.split_once('=')).collect();
         let said = look(&stack, &pairs).await;
         let (mut expected, mut status) = (BTreeMap::new(), "");
@@ -207,6 +215,7 @@ async fn what_the_settings_name_and_is_not_there_is_found_by_name() {
         let seen: String = expected.keys().map(|check| said.seen(check)).collect();
         assert!(seen.contains(words), "{words}: {seen}");
     }
+    assert_eq!(asked.load(Ordering::Relaxed), 1, "who has a role named need not ask who the caller is");
 }
 
 #[tokio::test]

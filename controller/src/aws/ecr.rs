@@ -25,7 +25,10 @@ use transcode_config::{
     settings::{CallSettings, ImageSettings, OtherRegistries, Severity},
 };
 
-use super::class::{call_error, unless_absent};
+use super::{
+    class::unless_absent,
+    plain::{self, Response},
+};
 use crate::{
     fact::{CallError, Class},
     image::{Manifest, Reference, Registry, Scan, Unfit, configuration, manifest, scan},
@@ -282,16 +285,9 @@ impl Images {
             .config_override(place.region())
             .send()
             .await;
-        let answer = match answer {
-            Ok(answer) => answer,
-            Err(error)
-                if error
-                    .as_service_error()
-                    .is_some_and(GetDownloadUrlForLayerError::is_layers_not_found_exception) =>
-            {
-                return Ok(Err(Unfit::Unreadable(format!("its configuration {digest} is not there"))));
-            }
-            Err(error) => return Err(call_error(GET_LAYER, &error)),
+        let absent = GetDownloadUrlForLayerError::is_layers_not_found_exception;
+        let Some(answer) = unless_absent(GET_LAYER, answer, absent)? else {
+            return Ok(Err(Unfit::Unreadable(format!("its configuration {digest} is not there"))));
         };
         let url = answer.download_url().ok_or_else(|| failed(GET_LAYER, "no address in the answer"))?;
         let bytes = self.download(url).await.map_err(|error| failed(GET_LAYER, &error))?;
@@ -304,22 +300,12 @@ impl Images {
 
     /// Downloads from an address that ECR has signed. It is a secret while it lasts, so no error names it.
     async fn download(&self, url: &str) -> Result<Vec<u8>, String> {
-        let plain = |error: reqwest::Error| format!("download: {}", error.without_url());
-        let client = reqwest::Client::builder()
-            .connect_timeout(Duration::from_secs(self.calls.connect_seconds))
-            .timeout(Duration::from_secs(self.calls.attempt_seconds))
-            .build()
-            .map_err(plain)?;
-        let mut answer =
-            client.get(url).send().await.and_then(reqwest::Response::error_for_status).map_err(plain)?;
-        let mut bytes = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(plain)? {
-            bytes.extend_from_slice(&chunk);
-            if bytes.len() > MAX_CONFIGURATION {
-                return Err(format!("download: more than {MAX_CONFIGURATION} bytes"));
-            }
+        let answer = plain::ask(&self.calls, MAX_CONFIGURATION, |client| client.get(url)).await;
+        match answer {
+            Ok(Response { status: 200, bytes, .. }) => Ok(bytes),
+            Ok(Response { status, .. }) => Err(format!("download: HTTP {status}")),
+            Err(failure) => Err(format!("download: {failure}")),
         }
-        Ok(bytes)
     }
 }
 

@@ -15,6 +15,7 @@
 //! | `ecr` | whether the task's image may be launched |
 //! | `hints` | the events queue, which wakes and never decides |
 //! | `query` | services that only `doctor` asks, without a client |
+//! | `plain` | HTTP with limits, for what the SDK has no operation for |
 //! | `cloudwatch` | sends the metrics of [`crate::events`] |
 
 pub mod class;
@@ -25,6 +26,7 @@ pub mod ecr;
 pub mod ecs;
 pub mod hints;
 mod leftovers;
+mod plain;
 pub mod query;
 pub mod run_task;
 pub mod sqs;

@@ -3,7 +3,7 @@
 //! Their SDK crates would take longer to build than all the rest of the controller, EC2's above all, for one answer each.
 //! So these requests are written out and signed with the SDK's own signer, and the answers are looked into.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use aws_config::SdkConfig;
 use aws_credential_types::provider::ProvideCredentials;
@@ -13,7 +13,10 @@ use aws_sigv4::{
 };
 use transcode_config::settings::CallSettings;
 
-use super::class::{Trouble, classify};
+use super::{
+    class::{Trouble, classify},
+    plain::{self, Failure, Response},
+};
 use crate::fact::{CallError, Class};
 
 /// Longest answer that is read: a thousand subnets take a tenth of it.
@@ -58,17 +61,14 @@ pub struct Answer {
 pub struct Query {
     sdk: SdkConfig,
     region: String,
-    connect: Duration,
-    attempt: Duration,
+    calls: CallSettings,
 }
 
 impl Query {
     /// With the SDK's Region, credentials and endpoint.
     pub fn new(sdk: SdkConfig, calls: &CallSettings) -> Self {
         let region = sdk.region().map(ToString::to_string).unwrap_or_default();
-        let (connect, attempt) =
-            (Duration::from_secs(calls.connect_seconds), Duration::from_secs(calls.attempt_seconds));
-        Self { sdk, region, connect, attempt }
+        Self { sdk, region, calls: calls.clone() }
     }
 
     /// The Region; empty where none is set.
@@ -76,13 +76,9 @@ impl Query {
         &self.region
     }
 
-    /// `aws`, or the name of another partition.
+    /// The Region's partition.
     pub fn partition(&self) -> &'static str {
-        match self.region.as_str() {
-            region if region.starts_with("cn-") => "aws-cn",
-            region if region.starts_with("us-gov-") => "aws-us-gov",
-            _ => "aws",
-        }
+        partition(&self.region)
     }
 
     /// The query protocol (STS, IAM, EC2): parameters in, XML out.
@@ -123,25 +119,19 @@ impl Query {
             .signed(service, &url, headers, body.as_bytes())
             .await
             .map_err(|why| failed(Class::Misconfigured, why))?;
-        let plain = |error: reqwest::Error| failed(Class::Uncertain, error.without_url().to_string());
-        let client = reqwest::Client::builder().connect_timeout(self.connect).timeout(self.attempt);
-        let mut request = client.build().map_err(plain)?.post(&url).body(body);
-        for (name, value) in headers.iter().copied() {
-            request = request.header(name, value);
-        }
-        for (name, value) in &signed {
-            request = request.header(name, value);
-        }
-        let mut answer = request.send().await.map_err(plain)?;
-        let status = answer.status().as_u16();
-        let date = answer.headers().get("date").and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let mut bytes = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(plain)? {
-            bytes.extend_from_slice(&chunk);
-            if bytes.len() > MAX_ANSWER {
-                return Err(failed(Class::Permanent, format!("more than {MAX_ANSWER} bytes")));
-            }
-        }
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let request = |client: reqwest::Client| {
+            let request = client.post(&url).body(body);
+            headers.chain(signed).fold(request, |request, (name, value)| request.header(name, value))
+        };
+        let answer = plain::ask(&self.calls, MAX_ANSWER, request).await;
+        let Response { status, date, bytes } = answer.map_err(|failure| {
+            let class = match failure {
+                Failure::Broken(_) => Class::Uncertain,
+                Failure::TooLong(_) => Class::Permanent,
+            };
+            failed(class, failure.to_string())
+        })?;
         let text = String::from_utf8_lossy(&bytes).into_owned();
         if status != 200 {
             let (code, message) = error_of(&text);
@@ -197,6 +187,15 @@ impl Query {
             .map_err(|error| error.to_string())?;
         let (instructions, _) = sign(request, &parameters).map_err(|error| error.to_string())?.into_parts();
         Ok(instructions.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+    }
+}
+
+/// What ARNs of a Region begin with: `aws`, or the name of another partition.
+pub fn partition(region: &str) -> &'static str {
+    match region {
+        region if region.starts_with("cn-") => "aws-cn",
+        region if region.starts_with("us-gov-") => "aws-us-gov",
+        _ => "aws",
     }
 }
 

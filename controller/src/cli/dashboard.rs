@@ -4,7 +4,10 @@ use anyhow::Context;
 use clap::Subcommand;
 
 use super::world::{World, say};
-use crate::dashboard::{Names, body};
+use crate::{
+    aws::query::partition,
+    dashboard::{Names, body},
+};
 
 /// What to do with the dashboard.
 #[derive(Debug, Subcommand)]
@@ -51,15 +54,10 @@ fn names(world: &World, runbook: &str) -> anyhow::Result<Names> {
     let queue = settings.queues.values().next().context("no queue in the settings")?;
     let dead_letters = path(&queue.dead_letter_url)?;
     let region = world.clients.cloudwatch.config().region().context("no region: set AWS_REGION")?.to_string();
-    let partition = match region.split('-').next() {
-        Some("cn") => "aws-cn",
-        Some("us") if region.starts_with("us-gov-") => "aws-us-gov",
-        _ => "aws",
-    };
     // The template's name; the settings know the events queue and not where its dead letters go.
     let events = settings.events.queue_url.as_deref().map(path).transpose()?.unwrap_or(("", "events"));
     Ok(Names {
-        alarm_arn: format!("arn:{partition}:cloudwatch:{region}:{}:alarm:", dead_letters.0),
+        alarm_arn: format!("arn:{}:cloudwatch:{region}:{}:alarm:", partition(&region), dead_letters.0),
         region,
         environment: settings.environment.clone(),
         namespace: settings.metrics.namespace.clone(),

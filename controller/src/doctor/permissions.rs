@@ -42,10 +42,12 @@ impl Place {
 
 /// Of the role that was named, or of whoever asks.
 pub(super) async fn permissions(ward: &Ward) -> Vec<Finding> {
-    let principal = match (&ward.role, caller(ward).await) {
-        (Some(role), _) => role.clone(),
-        (None, Ok(caller)) => role_of(&caller.arn),
-        (None, Err(error)) => return vec![Finding::unread(CHECK, &error)],
+    let principal = match &ward.role {
+        Some(role) => role.clone(),
+        None => match caller(ward).await {
+            Ok(caller) => role_of(&caller.arn),
+            Err(error) => return vec![Finding::unread(CHECK, &error)],
+        },
     };
     let place = Place {
         partition: ward.query.partition(),
