@@ -197,7 +197,6 @@ mod tests {
                 exit_code: None,
                 container_reason: None,
                 started: true,
-                cpu: None,
                 billed: Billed::default(),
             };
             Fact::TaskSeen(Box::new(view))

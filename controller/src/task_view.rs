@@ -96,9 +96,7 @@ pub struct TaskView {
     pub container_reason: Option<String>,
     /// Whether it has ever been RUNNING (`startedAt` is set).
     pub started: bool,
-    /// CPU units that it has (1024 = one vCPU), where ECS says.
-    pub cpu: Option<u32>,
-    /// What it is paid for.
+    /// What it has and is paid for.
     pub billed: Billed,
 }
 

@@ -80,7 +80,7 @@ impl Ledger {
 
     /// CPU units of a task: what ECS says, else what its claim asked for, else what claims ask for today.
     fn cpu_of(&self, task: &TaskRecord, policy: &Policy) -> u32 {
-        let told = task.view.as_ref().and_then(|view| view.cpu);
+        let told = task.view.as_ref().map(|view| view.billed.size.cpu).filter(|cpu| *cpu > 0);
         told.or_else(|| self.claimed_cpu(&task.job, task.attempt)).unwrap_or(policy.variant.cpu)
     }
 

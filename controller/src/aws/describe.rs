@@ -26,7 +26,6 @@ pub(super) fn view(task: &Task, ours: &str) -> Option<TaskView> {
         exit_code: container.and_then(Container::exit_code),
         container_reason: container.and_then(Container::reason).map(str::to_owned),
         started: task.started_at().is_some(),
-        cpu: task.cpu().and_then(|units| units.parse().ok()),
         billed: Billed {
             image_digest: container.and_then(Container::image_digest).map(str::to_owned),
             ..billed(task)
@@ -157,7 +156,6 @@ mod tests {
             exit_code: Some(137),
             container_reason: Some("OutOfMemoryError: …".into()),
             started: true,
-            cpu: Some(2048),
             billed: Billed {
                 size: Size { cpu: 2048, memory_mib: 4096, storage_gib: 60, spot: true },
                 architecture: "arm64".into(),

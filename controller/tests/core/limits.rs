@@ -199,6 +199,18 @@ fn tasks_are_limited_by_their_vcpu_too() {
 }
 
 #[test]
+fn a_task_that_is_found_counts_with_the_size_that_ecs_says_it_has() {
+    let mut world = World::ready();
+    let used = |world: &World| world.reconciler.ledger.usage(world.reconciler.policy(), world.now()).cpu;
+    let mut large = view("task/1", &JobKey::of(&["1"]), 1, TaskStatus::Running);
+    large.billed.size.cpu = 8192;
+    world.turn([seen(large)]);
+    assert_eq!(used(&world), 8192);
+    world.turn([seen(view("task/2", &JobKey::of(&["2"]), 1, TaskStatus::Running))]);
+    assert_eq!(used(&world), 8192 + 2048, "where ECS says nothing, with what is asked for today");
+}
+
+#[test]
 fn throttled_calls_slow_down_and_are_back_within_one_backoff_cap() {
     let mut world = World::ready();
     let hundredth = |world: &World, lane| {

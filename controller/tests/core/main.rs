@@ -221,7 +221,6 @@ fn view(arn: &str, job: &JobKey, attempt: u32, status: TaskStatus) -> TaskView {
         exit_code: None,
         container_reason: None,
         started: status != TaskStatus::Starting,
-        cpu: None,
         billed: Billed::default(),
     }
 }

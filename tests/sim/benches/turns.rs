@@ -118,7 +118,6 @@ fn view(arn: TaskArn, identity: Option<Identity>) -> TaskView {
         exit_code: None,
         container_reason: None,
         started: true,
-        cpu: None,
         billed: Billed::default(),
     }
 }

@@ -53,7 +53,6 @@ pub(super) fn seen(at: usize, task: &SmallTask) -> Fact {
         exit_code,
         container_reason: None,
         started: status != TaskStatus::Starting,
-        cpu: None,
         billed: Billed::default(),
     }))
 }

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use transcode_config::contract::{Attempt, Intent, JobKey, TaskState};
+use transcode_config::{
+    contract::{Attempt, Intent, JobKey, TaskState},
+    prices::Size,
+};
 use transcode_controller::{
     clock::Ms,
     fact::{Class, Hint, Refusal},
@@ -166,8 +169,7 @@ impl World {
             exit_code: None,
             container_reason: None,
             started: false,
-            cpu: Some(intent.variant.cpu),
-            billed: Billed::default(),
+            billed: Billed { size: Size { cpu: intent.variant.cpu, ..Size::default() }, ..Billed::default() },
         };
         let offset = self.draw_offset();
         self.tasks.push(Task {
