@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     line::{Line, Register, Said},
+    message::Message,
     report::{End, Totals},
 };
 
@@ -38,23 +39,6 @@ struct Job {
     /// By attempt number: who claimed it, and its task.
     claims: BTreeMap<u64, String>,
     tasks: BTreeMap<u64, String>,
-}
-
-/// A message.
-#[derive(Debug, Default)]
-pub(super) struct Message {
-    pub(super) jobs: Vec<String>,
-    /// When it was received last.
-    held_at: u64,
-    /// When it was deleted last, and as what.
-    gone: Option<(u64, End)>,
-    /// When it was last given back, put aside or lost.
-    left: Option<(u64, End)>,
-    /// The process that holds it, or held it last.
-    held_by: u64,
-    parked: bool,
-    /// Jobs whose dead letter was acknowledged on its behalf, and to which process.
-    lettered: Vec<(String, u64)>,
 }
 
 /// Everything that the logs have said.
@@ -336,28 +320,5 @@ impl Book {
                 format!("job {key} is settled as {} and its register says {}", word(success), word(decided));
             self.violated("S12", text);
         }
-    }
-}
-
-impl Message {
-    /// Notes an end, or a receipt. Logs of several controllers are read one after the other: their times count.
-    fn to(&mut self, end: End, at: u64) {
-        let newest = match end {
-            End::Held => {
-                self.held_at = self.held_at.max(at);
-                return;
-            }
-            settled if settled.settled() => &mut self.gone,
-            _ => &mut self.left,
-        };
-        if newest.is_none_or(|(before, _)| at >= before) {
-            *newest = Some((at, end));
-        }
-    }
-
-    /// Where it is. What is deleted is not given back, nor its lease lost; it may be received again, as a copy.
-    pub(super) fn end(&self) -> End {
-        let since = |end: &(u64, End)| end.0 >= self.held_at;
-        self.gone.filter(since).or(self.left.filter(since)).map_or(End::Held, |(_, end)| end)
     }
 }

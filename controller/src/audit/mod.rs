@@ -24,6 +24,7 @@
 
 mod book;
 mod line;
+mod message;
 mod report;
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,43 @@
+//! A message, as the logs have it, and where it ended.
+
+use super::report::End;
+
+/// A message.
+#[derive(Debug, Default)]
+pub(super) struct Message {
+    pub(super) jobs: Vec<String>,
+    /// When it was received last.
+    held_at: u64,
+    /// When it was deleted last, and as what.
+    gone: Option<(u64, End)>,
+    /// When it was last given back, put aside or lost.
+    left: Option<(u64, End)>,
+    /// The process that holds it, or held it last.
+    pub(super) held_by: u64,
+    pub(super) parked: bool,
+    /// Jobs whose dead letter was acknowledged on its behalf, and to which process.
+    pub(super) lettered: Vec<(String, u64)>,
+}
+
+impl Message {
+    /// Notes an end, or a receipt. Logs of several controllers are read one after the other: their times count.
+    pub(super) fn to(&mut self, end: End, at: u64) {
+        let newest = match end {
+            End::Held => {
+                self.held_at = self.held_at.max(at);
+                return;
+            }
+            settled if settled.settled() => &mut self.gone,
+            _ => &mut self.left,
+        };
+        if newest.is_none_or(|(before, _)| at >= before) {
+            *newest = Some((at, end));
+        }
+    }
+
+    /// Where it is. What is deleted is not given back, nor its lease lost; it may be received again, as a copy.
+    pub(super) fn end(&self) -> End {
+        let since = |end: &(u64, End)| end.0 >= self.held_at;
+        self.gone.filter(since).or(self.left.filter(since)).map_or(End::Held, |(_, end)| end)
+    }
+}
