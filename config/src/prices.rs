@@ -100,8 +100,11 @@ impl Prices {
 mod tests {
     use super::*;
 
+    const LISTED: CostSettings =
+        CostSettings { vcpu_hour: 0.0, gib_hour: 0.0, storage_gib_hour: 0.0, spot_percent: 30.0 };
+
     fn list(storage_gib: u32, spot: bool, seconds: f64) -> f64 {
-        let prices = Prices::of(&CostSettings::default(), "us-east-1", "x86_64").unwrap();
+        let prices = Prices::of(&LISTED, "us-east-1", "x86_64").unwrap();
         prices.task(Size { cpu: 2048, memory_mib: 4096, storage_gib, spot }, seconds, 30.0)
     }
 
@@ -125,13 +128,12 @@ mod tests {
 
     #[test]
     fn settings_outrank_the_table_and_serve_where_it_has_nothing() {
-        let none = CostSettings::default();
-        assert_eq!(Prices::of(&none, "nowhere-1", "x86_64"), None);
-        assert_eq!(Prices::of(&none, "us-east-1", "mips"), None);
-        let set = CostSettings { vcpu_hour: 1.0, gib_hour: 2.0, storage_gib_hour: 3.0, ..none };
+        assert_eq!(Prices::of(&LISTED, "nowhere-1", "x86_64"), None);
+        assert_eq!(Prices::of(&LISTED, "us-east-1", "mips"), None);
+        let set = CostSettings { vcpu_hour: 1.0, gib_hour: 2.0, storage_gib_hour: 3.0, ..LISTED };
         let expected = Prices { vcpu_hour: 1.0, gib_hour: 2.0, storage_gib_hour: 3.0 };
         assert_eq!(Prices::of(&set, "nowhere-1", "x86_64"), Some(expected));
-        let some = CostSettings { vcpu_hour: 1.0, ..none };
+        let some = CostSettings { vcpu_hour: 1.0, ..LISTED };
         close(Prices::of(&some, "us-east-1", "arm64").unwrap().gib_hour, 0.00356);
     }
 }

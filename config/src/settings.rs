@@ -333,13 +333,6 @@ pub struct CostSettings {
     pub spot_percent: f64,
 }
 
-impl Default for CostSettings {
-    /// The list price, and Spot at the most that AWS takes off.
-    fn default() -> Self {
-        Self { vcpu_hour: 0.0, gib_hour: 0.0, storage_gib_hour: 0.0, spot_percent: 30.0 }
-    }
-}
-
 /// Health endpoints.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

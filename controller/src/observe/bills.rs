@@ -95,7 +95,8 @@ mod tests {
             stopped_at: Some(3_610_000),
             ..Billed::default()
         };
-        let settings = CostSettings::default();
+        let settings =
+            CostSettings { vcpu_hour: 0.0, gib_hour: 0.0, storage_gib_hour: 0.0, spot_percent: 30.0 };
         let arn = |region: &str| TaskArn(format!("arn:aws:ecs:{region}:1:task/c/t"));
         assert_eq!(usd(&arn("us-east-1"), &billed, &settings), Some(0.04048));
         assert_eq!(usd(&arn("nowhere-1"), &billed, &settings), None);
