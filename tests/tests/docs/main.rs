@@ -236,14 +236,41 @@ fn named_tests(text: &str) -> Vec<(&str, &str)> {
         .collect()
 }
 
-/// A document's text; the tests that it names are there.
+/// Whether a source has this function and it is a test: attributes stand on the lines right above it.
+fn is_test(source: &str, function: &str) -> bool {
+    let lines: Vec<&str> = source.lines().map(str::trim).collect();
+    let named = format!("fn {function}(");
+    let found = lines.iter().position(|line| line.trim_start_matches("async ").starts_with(&named));
+    let above = lines.iter().take(found.unwrap_or(0)).rev();
+    let mut above = above.take_while(|line| line.starts_with("#[") || line.starts_with("//"));
+    above.any(|line| *line == "#[test]" || line.starts_with("#[tokio::test"))
+}
+
+/// A document's text; the tests that it names are there, and the files.
 fn with_tests_that_exist(document: &str) -> String {
-    let text = std::fs::read_to_string(paths::checkout().join(document)).unwrap();
+    let source = |file| std::fs::read_to_string(paths::checkout().join(file)).unwrap_or_default();
+    let text = source(document);
     for (file, function) in named_tests(&text) {
-        let source = std::fs::read_to_string(paths::checkout().join(file)).unwrap_or_default();
-        assert!(source.contains(&format!("fn {function}(")), "{document}: no {function} in {file}");
+        assert!(is_test(&source(file), function), "{document}: no test {function} in {file}");
+    }
+    let quoted = text.split('`').skip(1).step_by(2);
+    for file in quoted.filter(|name| name.contains('/') && name.strip_suffix(".rs").is_some()) {
+        assert!(!source(file).is_empty(), "{document}: no file {file}");
     }
     text
+}
+
+#[test]
+fn what_the_security_document_names_is_there() {
+    let text = with_tests_that_exist("SECURITY.md");
+    assert!(named_tests(&text).len() >= 4, "the table of layers names its tests");
+}
+
+#[test]
+fn a_function_that_is_no_test_shows_nothing() {
+    let source = "#[tokio::test]\n#[allow(dead_code)]\n/// Says so.\nasync fn one() {}\n\n#[allow(x)]\nfn two() {}\n#[test]\nfn three() {}";
+    let found = ["one", "two", "three", "four"].map(|name| is_test(source, name));
+    assert_eq!(found, [true, false, true, false]);
 }
 
 #[test]
