@@ -12,12 +12,17 @@ const LIMIT: Duration = Duration::from_mins(1);
 
 /// A stack whose tasks run `script`, and whose failed attempts are followed up within seconds.
 async fn stack(script: &str) -> (Stack, tempfile::TempDir) {
+    stack_with(script, &[]).await
+}
+
+async fn stack_with(script: &str, settings: &[(&str, &str)]) -> (Stack, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let options = StackOptions { task_program: Some(program(&folder, script)), ..StackOptions::default() }
         .setting("jobs.retry_base_seconds", "1")
         .setting("jobs.retry_cap_seconds", "2")
         .setting("observe.describe_seconds", "1");
-    (Stack::with(options).await.unwrap(), folder)
+    let set = |options: StackOptions, (key, toml): &(&str, &str)| options.setting(key, toml);
+    (Stack::with(settings.iter().fold(options, set)).await.unwrap(), folder)
 }
 
 fn program(folder: &tempfile::TempDir, script: &str) -> PathBuf {
@@ -57,6 +62,36 @@ async fn a_task_that_always_fails_uses_its_attempts_up_and_is_dead_lettered_with
     assert!(letter["original"].as_str().unwrap().contains("always"), "{letter}");
     let counters = stack.fargate.counters().await.unwrap();
     assert_eq!(counters["tasks"]["launched"], 3, "{counters}");
+}
+
+/// The first task takes 600 MiB and holds them; the next refuses its input.
+const HUNGRY: &str = r#"[ "$TRANSCODE_ATTEMPT" = 1 ] || exit 10
+exec dd if=/dev/zero of=/dev/null bs=600M count=1000000000"#;
+
+#[tokio::test]
+async fn after_a_task_that_was_killed_for_its_memory_the_next_one_has_the_next_size() {
+    let settings =
+        [("launch.cpu", "256"), ("launch.memory_mib", "512"), ("launch.oom_sizes", "[[512, 2048]]")];
+    let (stack, _folder) = stack_with(HUNGRY, &settings).await;
+    stack.put_source_body("hungry.mp4", b"x".to_vec()).await.unwrap();
+    let terminal = stack.wait_for_register("hungry.mp4", LIMIT).await.unwrap();
+    let Outcome::Dead(dead) = &terminal.outcome else { panic!("{terminal:?}") };
+    let codes: Vec<_> = dead.attempts.iter().map(|past| past.code).collect();
+    assert_eq!(codes, [FailureCode::OutOfMemory, FailureCode::InputRefused]);
+
+    let arns = dead.attempts.iter().filter_map(|past| past.task_arn.clone());
+    let describe = stack.fargate.ecs.describe_tasks().cluster(&stack.deployment.cluster);
+    let answer = describe.set_tasks(Some(arns.collect())).send().await.unwrap();
+    let mut seen = Vec::new();
+    for task in answer.tasks() {
+        let asked = task.overrides().and_then(|asked| Some((asked.cpu()?, asked.memory()?))).unwrap();
+        let ended = task.containers().first().unwrap();
+        seen.push((asked, ended.exit_code(), ended.reason().unwrap_or_default().to_owned()));
+    }
+    seen.sort_by_key(|(_, code, _)| std::cmp::Reverse(*code));
+    let [(small, Some(137), killed), (large, Some(10), _)] = &seen[..] else { panic!("{seen:?}") };
+    assert!(killed.starts_with("OutOfMemoryError"), "{killed}");
+    assert_eq!((*small, *large), (("256", "512"), ("512", "2048")), "the launch asks for the next size");
 }
 
 #[tokio::test]
