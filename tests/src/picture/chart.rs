@@ -8,7 +8,11 @@ use super::{
 };
 
 /// CloudWatch's own colours.
-const COLOURS: [&str; 6] = ["#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b"];
+const COLOURS: [&str; 8] =
+    ["#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f"];
+
+/// Names that stand beside each other in a legend; more have two rows.
+const ONE_ROW: usize = 4;
 
 const AXIS: &str = "fill=\"#687078\" font-size=\"10\"";
 
@@ -137,8 +141,6 @@ fn line(out: &mut String, plot: &Plot, points: &[(f64, f64)], colour: &str, fill
 }
 
 fn legend(out: &mut String, frame: Frame, lines: &[Line]) {
-    let y = frame.y + frame.height - 11.0;
-    let mut x = frame.x + 12.0;
     if lines.iter().all(|line| line.points.is_empty()) {
         write_text(
             out,
@@ -148,13 +150,24 @@ fn legend(out: &mut String, frame: Frame, lines: &[Line]) {
             "none in this time",
         );
     }
-    let letters: usize = lines.iter().map(|line| line.label.chars().count()).sum();
+    let y = frame.y + frame.height - 11.0;
+    let coloured: Vec<_> = lines.iter().zip(COLOURS.into_iter().cycle()).collect();
+    if lines.len() <= ONE_ROW {
+        return legend_row(out, frame, y, &coloured);
+    }
+    let (above, below) = coloured.split_at(lines.len().div_ceil(2));
+    legend_row(out, frame, y - 6.0, above);
+    legend_row(out, frame, y + 5.0, below);
+}
+
+fn legend_row(out: &mut String, frame: Frame, y: f64, lines: &[(&Line, &str)]) {
+    let letters: usize = lines.iter().map(|(line, _)| line.label.chars().count()).sum();
     // About as wide as the letters of a sans-serif face are, narrowed where they would not fit.
     #[allow(clippy::cast_precision_loss, reason = "a handful")]
     let room = (frame.width - 20.0 - 26.0 * lines.len() as f64) / (letters.max(1) as f64);
     let letter = room.min(6.4);
-    for (index, line) in lines.iter().enumerate() {
-        let colour = COLOURS[index % COLOURS.len()];
+    let mut x = frame.x + 12.0;
+    for (line, colour) in lines {
         let _ = writeln!(
             out,
             "<rect x=\"{x:.1}\" y=\"{:.1}\" width=\"9\" height=\"9\" rx=\"1\" fill=\"{colour}\"/>",
