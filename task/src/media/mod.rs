@@ -184,7 +184,7 @@ pub async fn make(
     }
     let together = progressive::make(&context, &plan, &mut package).await?;
     context.reached(PICTURED);
-    let captions = captions::make(&context, &mut source, (plan.begin, plan.seconds), &mut package).await?;
+    let captions = captions::make(&context, &mut source, &plan, &mut package).await?;
     let summary = metadata::summary(&source, &plan, &tracks, &captions, together);
     write_texts(job, &plan, &tracks, &captions, &mut package)?;
     package.write(METADATA, &metadata::document(&source, &summary))?;

@@ -11,7 +11,7 @@ use super::{
         timeline::{self, Timeline},
         too_long,
     },
-    probe::{self, Skipped, SourceInfo, VideoStream},
+    probe::{self, SourceInfo, VideoStream},
     scan::{self, Scan},
     structure,
 };
@@ -55,12 +55,8 @@ pub(super) async fn examine(context: &Context<'_>) -> Result<(SourceInfo, Timeli
     if let Some(clip) = context.job.clip {
         timeline = timeline.clipped(clip)?;
     }
-    if let Some(index) = captions_in_the_picture(context, &info).await? {
-        info.skipped.push(Skipped {
-            index,
-            what: "captions in the picture's stream (CEA-608/708)".into(),
-            why: "captions_dropped: only captions in a track of their own are passed on",
-        });
+    if let Some(video) = &mut info.video {
+        video.captions = carries_captions(context, video).await?;
     }
     Ok((info, timeline))
 }
@@ -128,10 +124,11 @@ pub(super) async fn can_tone_map(context: &Context<'_>) -> Result<(), Failure> {
         .with("tonemap", tonemap))
 }
 
-/// The video stream, if its first frames carry captions. They show only when frames are decoded.
-async fn captions_in_the_picture(context: &Context<'_>, info: &SourceInfo) -> Result<Option<u32>, Failure> {
-    let carrier = |video: &&VideoStream| matches!(video.codec.as_str(), "h264" | "hevc" | "mpeg2video");
-    let Some(video) = info.video.as_ref().filter(carrier) else { return Ok(None) };
+/// Whether the first frames carry captions. They show only when frames are decoded.
+async fn carries_captions(context: &Context<'_>, video: &VideoStream) -> Result<bool, Failure> {
+    if !matches!(video.codec.as_str(), "h264" | "hevc" | "mpeg2video") {
+        return Ok(false);
+    }
     let index = video.index.to_string();
     let entries = ["-show_entries", "frame_side_data=side_data_type", "-of", "compact=p=0:nk=1"];
     let first = ["-select_streams", &index, "-read_intervals", "%+#25"];
@@ -139,9 +136,9 @@ async fn captions_in_the_picture(context: &Context<'_>, info: &SourceInfo) -> Re
     let mut found = false;
     let mut look = |line: &str| found |= line.contains("Closed Captions");
     match context.tools.run(call, &mut look, context.stop).await {
-        Ok(_) => Ok(found.then_some(video.index)),
+        Ok(_) => Ok(found),
         // What cannot be decoded is for the encoder to say.
-        Err(failure) if failure.code == FailureCode::EncodeFailed => Ok(None),
+        Err(failure) if failure.code == FailureCode::EncodeFailed => Ok(false),
         Err(failure) => Err(failure),
     }
 }

@@ -1,24 +1,29 @@
-//! Closed captions: those in a track of their own become text; those inside the picture's stream are left out, and said so.
+//! Closed captions, in a track of their own and inside the picture's stream, become text.
 
 use std::path::{Path, PathBuf};
 
-use crate::support::{ffmpeg, ffprobe, quick, run, variant};
+use transcode_config::contract::Clip;
 
-/// A pair of caption bytes (ATSC A/53) as a message in front of each picture of an H.264 stream.
-const MESSAGE: [u8; 21] =
-    [0, 0, 0, 1, 6, 4, 14, 0xb5, 0, 0x31, b'G', b'A', b'9', b'4', 3, 0x41, 0xff, 0xfc, 0x94, 0x20, 0xff];
+use crate::support::{Run, ffmpeg, ffprobe, quick, run, run_edited, variant};
 
-fn with_captions(folder: &Path) -> PathBuf {
+/// A stream of 25 frames a second with a message of user data (ATSC A/53) in front of each picture, in which `pairs` of
+/// caption bytes go out, one a frame from the frame on that each list is for. `kind` is the first byte of a group.
+fn with_captions(folder: &Path, kind: u8, pairs: &[(usize, &[[u8; 2]])]) -> PathBuf {
     let stream = variant(
         folder,
         "x.h264",
-        "-t 1 -an -s 320x180 -c:v libx264 -preset ultrafast -bf 0 -x264-params slices=1:sliced-threads=0",
+        "-t 4 -an -s 320x180 -c:v libx264 -preset ultrafast -bf 0 -x264-params slices=1:sliced-threads=0",
     );
-    let (bytes, mut out) = (std::fs::read(&stream).unwrap(), Vec::new());
+    let (bytes, mut out, mut frame) = (std::fs::read(&stream).unwrap(), Vec::new(), 0);
     for (at, byte) in bytes.iter().enumerate() {
         if bytes[at..].starts_with(&[0, 0, 1]) && matches!(bytes[at + 3] & 31, 1 | 5) {
-            out.extend(MESSAGE);
-            out.push(0x80);
+            let list = pairs.iter().rfind(|(from, _)| *from <= frame);
+            let pair = list.and_then(|(from, pairs)| pairs.get(frame - from)).copied().unwrap_or_default();
+            let [first, second] = pair.map(|byte| byte | if byte.count_ones() % 2 == 0 { 0x80 } else { 0 });
+            out.extend([0, 0, 0, 1, 6, 4, 14, 0xb5, 0, 0x31]);
+            out.extend(b"GA94\x03\x41\xff");
+            out.extend([kind, first, second, 0xff, 0x80]);
+            frame += 1;
         }
         out.push(*byte);
     }
@@ -28,22 +33,103 @@ fn with_captions(folder: &Path) -> PathBuf {
     path
 }
 
+/// "Hello" in the last row from one second on, "R&B" from 2.2 s to 3.2 s.
+const SPOKEN: [(usize, &[[u8; 2]]); 5] = [
+    (0, &[[0x14, 0x20], [0x14, 0x20], [0x14, 0x70], [0x14, 0x70], *b"He", *b"ll", *b"o\0"]),
+    (25, &[[0x14, 0x2f], [0x14, 0x2f]]),
+    (
+        40,
+        &[
+            [0x14, 0x20],
+            [0x14, 0x20],
+            [0x14, 0x2e],
+            [0x14, 0x2e],
+            [0x14, 0x70],
+            [0x14, 0x70],
+            *b"R&",
+            *b"B\0",
+        ],
+    ),
+    (55, &[[0x14, 0x2f], [0x14, 0x2f]]),
+    (80, &[[0x14, 0x2c], [0x14, 0x2c]]),
+];
+/// First byte of a group of the first field's captions, and of one that belongs to CEA-708.
+const CEA_608: u8 = 0xfc;
+const CEA_708: u8 = 0xfe;
+
 fn captioned(path: &Path) -> String {
     ffprobe(path, "-count_frames -select_streams v", "stream=closed_captions")
 }
 
+/// The cues of a `WebVTT` file: begin and end in seconds, and the text.
+fn cues(text: &str) -> Vec<(f64, f64, String)> {
+    let seconds =
+        |time: &str| time.split(':').fold(0.0, |sum, part| sum * 60.0 + part.trim().parse::<f64>().unwrap());
+    let blocks = text.split("\n\n").filter_map(|block| block.trim_start().split_once('\n'));
+    let timed = blocks.filter_map(|(times, text)| Some((times.split_once(" --> ")?, text)));
+    timed.map(|((from, to), text)| (seconds(from), seconds(to), text.trim_end().to_owned())).collect()
+}
+
+fn assert_cues(run: &Run, wanted: &[(f64, f64, &str)]) {
+    let found = cues(&run.text("text/captions/whole.vtt"));
+    let near = |(from, to, text): &(f64, f64, String), wanted: &(f64, f64, &str)| {
+        (from - wanted.0).abs() < 0.1 && (to - wanted.1).abs() < 0.1 && text == wanted.2
+    };
+    let all = found.len() == wanted.len() && found.iter().zip(wanted).all(|(cue, wanted)| near(cue, wanted));
+    assert!(all, "{found:?} instead of {wanted:?}");
+}
+
 #[tokio::test]
-async fn captions_inside_the_picture_are_left_out_with_a_warning_as_the_playlists_say() {
+async fn captions_inside_the_picture_become_webvtt_at_their_times() {
     let folder = tempfile::tempdir().unwrap();
-    let source = with_captions(folder.path());
+    let source = with_captions(folder.path(), CEA_608, &SPOKEN);
     assert_eq!(captioned(&source), "1", "the test file has none");
     let run = run(&source, &quick()).await;
-    let warnings = &run.package().summary.warnings;
-    assert!(warnings.iter().any(|line| line.contains("captions_dropped")), "{warnings:?}");
-    assert!(run.text("entry/master.m3u8").contains("CLOSED-CAPTIONS=NONE"));
+    let summary = &run.package().summary;
+    assert!(summary.warnings.is_empty(), "{:?}", summary.warnings);
+    assert_cues(&run, &[(1.0, 2.2, "Hello"), (2.2, 3.2, "R&amp;B")]);
+    let master = run.text("entry/master.m3u8");
+    assert!(
+        master.contains(
+            "TYPE=SUBTITLES,GROUP-ID=\"text\",NAME=\"CC1\",LANGUAGE=\"und\",DEFAULT=NO,AUTOSELECT=YES,FORCED=NO,\
+             CHARACTERISTICS=\"public.accessibility.transcribes-spoken-dialog,\
+             public.accessibility.describes-music-and-sound\",URI=\"v-test-1/text/captions/index.m3u8\""
+        ),
+        "{master}"
+    );
+    assert_eq!(master.matches("SUBTITLES=\"text\"").count(), 2, "{master}");
+    let manifest = run.text("entry/manifest.mpd");
+    assert!(manifest.contains("lang=\"und\"") && manifest.contains("value=\"caption\""), "{manifest}");
+    // They are there once: the rungs are made without, and the playlists say so.
+    assert!(master.contains("CLOSED-CAPTIONS=NONE"));
     for track in ["video/90p", "video/180p"] {
         assert_eq!(captioned(&run.joined(track)), "0", "{track}");
     }
+}
+
+#[tokio::test]
+async fn captions_keep_their_times_where_the_picture_begins_late_and_in_a_clip() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = with_captions(folder.path(), CEA_608, &SPOKEN);
+    let late = folder.path().join("late.mov");
+    let sound = crate::support::clip();
+    let inputs = ["-itsoffset", "0.6", "-i", source.to_str().unwrap(), "-i", sound.to_str().unwrap()];
+    ffmpeg(&inputs, "-map 0:v -map 1:a -c copy -t 4.6", &late);
+    assert_eq!(ffprobe(&late, "-select_streams v", "stream=start_time"), "0.600000");
+    assert_cues(&run(&late, &quick()).await, &[(1.6, 2.8, "Hello"), (2.8, 3.8, "R&amp;B")]);
+    let clip = Clip { start_ms: 2000, end_ms: Some(3400) };
+    let part = run_edited(&late, &quick(), Some(clip), None).await;
+    assert_cues(&part, &[(0.0, 0.8, "Hello"), (0.8, 1.4, "R&amp;B")]);
+}
+
+#[tokio::test]
+async fn captions_without_a_text_that_can_be_read_leave_a_warning() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = with_captions(folder.path(), CEA_708, &SPOKEN);
+    let run = run(&source, &quick()).await;
+    let warnings = &run.package().summary.warnings;
+    assert!(warnings.len() == 1 && warnings[0].contains("captions_dropped"), "{warnings:?}");
+    assert!(!run.text("entry/master.m3u8").contains("SUBTITLES"));
 }
 
 #[tokio::test]

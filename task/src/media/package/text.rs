@@ -7,7 +7,7 @@ use crate::media::rational::{float, round_to_u64};
 /// Length of a text segment in seconds. Text is small; ten times the usual length keeps the number of files low.
 pub const SEGMENT_SECONDS: u64 = 60;
 /// Cues that are kept of a track: four a second over twelve hours.
-const MAX_CUES: usize = 200_000;
+pub const MAX_CUES: usize = 200_000;
 /// Longest text of a cue, in characters.
 const MAX_TEXT: usize = 2000;
 

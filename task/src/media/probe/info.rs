@@ -57,6 +57,8 @@ pub struct VideoStream {
     pub duration: Option<f64>,
     /// Dolby Vision profile, where the stream has one.
     pub dolby_vision: Option<u32>,
+    /// Whether its frames carry closed captions. That is seen in frames, not in headers.
+    pub captions: bool,
 }
 
 /// Colour tags, by ffmpeg's names.
@@ -134,6 +136,13 @@ pub struct Skipped {
     pub what: String,
     /// Why it is left out.
     pub why: &'static str,
+}
+
+impl SourceInfo {
+    /// Notes that a stream is left out.
+    pub fn skip(&mut self, index: u32, what: impl Into<String>, why: &'static str) {
+        self.skipped.push(Skipped { index, what: what.into(), why });
+    }
 }
 
 impl VideoStream {

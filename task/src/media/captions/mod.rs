@@ -1,4 +1,7 @@
-//! Text subtitles of the source as `WebVTT` renditions.
+//! Text subtitles and closed captions of the source as `WebVTT` renditions.
+
+pub mod cea608;
+mod inside;
 
 use std::{ffi::OsString, io::Read, path::Path, time::Duration};
 
@@ -11,8 +14,8 @@ use super::{
         folder::{Folder, cannot_write},
         text,
     },
-    plan::{local, unique},
-    probe::{Skipped, SourceInfo, TextStream},
+    plan::{Plan, local, unique},
+    probe::{SourceInfo, TextStream, VideoStream},
     rational::round_to_u64,
 };
 use crate::process::{Invocation, Limits, Tool, input_flags};
@@ -38,47 +41,87 @@ pub struct Captions {
     pub segments: Vec<f64>,
 }
 
+/// The language of what has one that is not known (RFC 5646).
+const UNKNOWN: &str = "und";
 /// Name of the whole track in its folder.
 pub const WHOLE: &str = "whole.vtt";
 
-/// Makes a rendition of each text track, of the `seconds` from `begin` on. One that cannot be read is left out with a warning: a job does not fail for it.
+/// Makes a rendition of each text track and of each channel of captions inside the picture's stream, of the part that is
+/// used. One that cannot be read is left out with a warning: a job does not fail for it.
 pub(super) async fn make(
     context: &Context<'_>,
     source: &mut SourceInfo,
-    (begin, seconds): (f64, f64),
+    plan: &Plan,
     package: &mut Folder,
 ) -> Result<Vec<Captions>, Failure> {
     let work = context.job.work.join("text");
     std::fs::create_dir_all(&work).map_err(|error| cannot_write("text", &error))?;
-    let mut made: Vec<Captions> = Vec::new();
+    let mut texts = Vec::new();
     for stream in source.text.clone() {
-        let mut skip = |why| {
-            let what = format!("subtitle ({})", stream.codec);
-            source.skipped.push(Skipped { index: stream.index, what, why });
-        };
-        let cues = match extract(context, &stream, &work).await {
-            Ok(text) => {
-                let cues = text::parse(&text, round_to_u64((begin + seconds) * 1000.0));
-                text::from(cues, round_to_u64(begin * 1000.0))
+        let what = format!("subtitle ({})", stream.codec);
+        match or_too_bad(extract(context, &stream, &work).await)? {
+            Some(text) => {
+                let cues = text::parse(&text, millis(plan.begin + plan.seconds));
+                texts.push((stream, text::from(cues, millis(plan.begin)), "text"));
             }
-            Err(failure) if failure.code == FailureCode::EncodeFailed => {
-                tracing::warn!(stream = stream.index, %failure, "a subtitle track cannot be read");
-                skip("its text cannot be read");
-                continue;
-            }
-            Err(failure) => return Err(failure),
-        };
-        if cues.is_empty() {
-            skip("it has no text");
-            continue;
+            None => source.skip(stream.index, what, "its text cannot be read"),
         }
-        let name = unique(stream.language.clone(), "text", |name| made.iter().any(|one| one.name == name));
-        let label = stream.title.clone().or_else(|| stream.language.clone());
-        let label = unique(label, "Subtitles", |label| made.iter().any(|one| one.label == label));
-        made.push(publish(name.to_ascii_lowercase(), label, &stream, &cues, seconds, package)?);
+    }
+    if let Some(video) = source.video.clone().filter(|video| video.captions) {
+        let what = "captions in the picture's stream (CEA-608/708)";
+        match or_too_bad(inside::read(context, &video, plan, &work).await)? {
+            Some(channels) if channels.is_empty() => {
+                source.skip(video.index, what, "captions_dropped: there is no text of CEA-608 in them");
+            }
+            Some(channels) => texts.extend(channels.into_iter().map(|(channel, cues)| {
+                (inside_of(&video, channel), text::from(cues, millis(plan.lead)), "captions")
+            })),
+            None => source.skip(video.index, what, "captions_dropped: they cannot be read"),
+        }
     }
     std::fs::remove_dir_all(&work).ok();
+    let mut made: Vec<Captions> = Vec::new();
+    for (stream, cues, otherwise) in texts {
+        if cues.is_empty() {
+            source.skip(stream.index, format!("subtitle ({})", stream.codec), "it has no text");
+            continue;
+        }
+        let known = stream.language.clone().filter(|language| language != UNKNOWN);
+        let name = unique(known.clone(), otherwise, |name| made.iter().any(|one| one.name == name));
+        let label = stream.title.clone().or(known);
+        let label = unique(label, "Subtitles", |label| made.iter().any(|one| one.label == label));
+        made.push(publish(name.to_ascii_lowercase(), label, &stream, &cues, plan.seconds, package)?);
+    }
     Ok(made)
+}
+
+fn millis(seconds: f64) -> u64 {
+    round_to_u64(seconds * 1000.0)
+}
+
+/// None for what ffmpeg could not make of a source.
+fn or_too_bad<T>(result: Result<T, Failure>) -> Result<Option<T>, Failure> {
+    match result {
+        Ok(result) => Ok(Some(result)),
+        Err(failure) if failure.code == FailureCode::EncodeFailed => {
+            tracing::warn!(%failure, "a text of the source cannot be read");
+            Ok(None)
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+/// A channel of captions. Its language is written nowhere.
+fn inside_of(video: &VideoStream, channel: &str) -> TextStream {
+    TextStream {
+        index: video.index,
+        codec: "eia_608".into(),
+        language: Some(UNKNOWN.into()),
+        title: Some(channel.into()),
+        default: false,
+        forced: false,
+        hearing_impaired: true,
+    }
 }
 
 fn publish(
