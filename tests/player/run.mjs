@@ -3,8 +3,8 @@
 //
 //   node run.mjs PACKAGE PLAYERS SHOTS
 //
-// PACKAGE is the folder with master.m3u8 and manifest.mpd, PLAYERS the folder where `npm ci` put the players, SHOTS
-// gets the screenshots, named after the folder's own name.
+// PACKAGE is the folder with master.m3u8 and manifest.mpd, or the address of one that still grows; then each step is
+// printed as soon as it is done. PLAYERS is the folder where `npm ci` put the players, SHOTS gets the screenshots.
 
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -14,10 +14,11 @@ import { serve } from './server.mjs';
 
 // A step takes some seconds at most; what a page waits for itself has shorter limits, and says more.
 const STEP_LIMIT = 60_000;
-const STEPS = ['start', 'levels', 'sounds', 'texts', 'storyboard', 'play', 'file'];
-const MANIFESTS = { hls: 'master.m3u8', dash: 'manifest.mpd' };
-
 const [root, players, shots] = process.argv.slice(2);
+const grows = root.startsWith('http:');
+const STEPS = grows ? ['begin', 'follow'] : ['start', 'levels', 'sounds', 'texts', 'storyboard', 'play', 'file'];
+const MANIFESTS = grows ? { hls: 'early.m3u8' } : { hls: 'master.m3u8', dash: 'manifest.mpd' };
+
 mkdirSync(shots, { recursive: true });
 const server = await serve({ package: root, players, page: join(import.meta.dirname ?? here(), 'page') });
 const chromium = new Chromium(join(shots, 'chromium.log'));
@@ -55,6 +56,7 @@ async function watch(player) {
       throw new Error(`${player}, ${step}: ${why}\n${page.problems.join('\n')}`);
     }
     seen[step] = result.value;
+    if (grows) console.log(JSON.stringify({ [step]: result.value }));
   }
   seen.problems = page.problems;
   await page.close();
@@ -63,6 +65,7 @@ async function watch(player) {
 
 /** Address of the storyboard's index, or nothing. No manifest names it: an application knows it by its place. */
 function storyboard() {
+  if (grows) return '';
   const found = readdirSync(root, { recursive: true }).find((path) => path.endsWith('images/storyboard.vtt'));
   return found ? `/package/${found}` : '';
 }

@@ -17,7 +17,10 @@ const TYPES = {
   '.json': 'application/json',
 };
 
-/** Serves `roots`: the first part of a path, such as `package`, leads to a folder. Gives the server's address. */
+/**
+ * Serves `roots`: the first part of a path, such as `package`, leads to a folder, or to an address whose answers are
+ * passed on as they are at that moment. Gives the server's address.
+ */
 export async function serve(roots) {
   const server = createServer((request, response) => {
     answer(roots, request, response).catch(() => response.writeHead(404).end());
@@ -31,9 +34,10 @@ async function answer(roots, request, response) {
   // Browsers ask for it by themselves; its absence would be noted as an error.
   if (path === '/favicon.ico') return response.writeHead(204).end();
   const [, name, ...rest] = normalize(path).split('/');
+  if (roots[name].startsWith('http:')) return pass(`${roots[name]}/${rest.join('/')}`, request, response);
   const file = join(roots[name], ...rest);
   const { size } = await stat(file);
-  const type = TYPES[extname(file)] ?? 'application/octet-stream';
+  const type = typeOf(file);
   // Nothing is kept, so that what is asked for is always seen to be fetched.
   const head = { 'content-type': type, 'accept-ranges': 'bytes', 'cache-control': 'no-store' };
   const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '');
@@ -42,4 +46,17 @@ async function answer(roots, request, response) {
   if (range) head['content-range'] = `bytes ${start}-${end}/${size}`;
   response.writeHead(range ? 206 : 200, { ...head, 'content-length': end - start + 1 });
   return createReadStream(file, { start, end }).pipe(response);
+}
+
+async function pass(address, request, response) {
+  const { range } = request.headers;
+  const answer = await fetch(address, { headers: range ? { range } : {} });
+  const body = Buffer.from(await answer.arrayBuffer());
+  const head = { 'content-type': typeOf(address), 'cache-control': 'no-store', 'content-length': body.length };
+  const part = answer.headers.get('content-range');
+  response.writeHead(answer.status, part ? { ...head, 'content-range': part } : head).end(body);
+}
+
+function typeOf(path) {
+  return TYPES[extname(path)] ?? 'application/octet-stream';
 }

@@ -5,10 +5,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    sync::mpsc::{UnboundedReceiver, unbounded_channel},
-    time::timeout,
-};
+use tokio::{sync::mpsc::unbounded_channel, time::timeout};
 use transcode_config::contract::{Failure, FailureCode};
 
 use super::{early::Early, ending::End, heartbeat::Heart, publish::early_meta, stop::Stop, upload::Uploads};
@@ -46,8 +43,15 @@ pub(crate) async fn transcode(
             () = media_stop.cancelled() => break End::Failed(AwsError::stopped().failure(At::Output)),
             result = &mut make => {
                 let package = result?;
-                // What could be played early is now part of the package.
-                drain(&mut inbox, job.output, heart, uploads);
+                while let Ok(event) = inbox.try_recv() {
+                    hear(event, job.output, heart, uploads, &mut early);
+                }
+                // What is still on its way can be played as it arrives. After that it is part of the package.
+                early.release(uploads, heart);
+                while uploads.are_under_way() {
+                    uploads.next().await.map_err(End::aws(At::Output))?;
+                    early.release(uploads, heart);
+                }
                 return Ok(package);
             }
         }
@@ -58,12 +62,6 @@ pub(crate) async fn transcode(
         tracing::warn!("the transcode did not stop in time and is killed");
     }
     Err(cut_short)
-}
-
-fn drain(inbox: &mut UnboundedReceiver<Event>, output: &Path, heart: &Heart, uploads: &mut Uploads) {
-    while let Ok(event) = inbox.try_recv() {
-        hear(event, output, heart, uploads, &mut Early::default());
-    }
 }
 
 fn hear(event: Event, output: &Path, heart: &Heart, uploads: &mut Uploads, early: &mut Early) {

@@ -113,6 +113,11 @@ impl Uploads {
         self.replacing.contains(path)
     }
 
+    /// Whether anything is on its way.
+    pub(crate) fn are_under_way(&self) -> bool {
+        !self.running.is_empty()
+    }
+
     /// Waits for an upload to end. Never returns while none is under way.
     pub(crate) async fn next(&mut self) -> Result<(), AwsError> {
         match self.running.join_next().await {

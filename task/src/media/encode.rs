@@ -1,6 +1,7 @@
 //! Runs the one ffmpeg process that makes every rendition, and publishes its segments while it works.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::mpsc,
     time::Duration,
@@ -35,13 +36,24 @@ pub struct Tracks {
     pub audio: Vec<Track>,
 }
 
+/// What the encoder made.
+#[derive(Debug)]
+pub(super) struct Encoded {
+    /// Its tracks.
+    pub(super) tracks: Tracks,
+    /// Where they lie.
+    pub(super) package: Folder,
+    /// What playlists for early playing said, by path; empty where there were none.
+    pub(super) said_early: BTreeMap<String, String>,
+}
+
 /// Encodes. `share` is the part of the whole job, in percent, that this makes up.
 pub(super) async fn encode(
     context: &Context<'_>,
     plan: &Plan,
     package: Folder,
     share: (f32, f32),
-) -> Result<(Tracks, Folder), Failure> {
+) -> Result<Encoded, Failure> {
     let work = folder(context);
     std::fs::create_dir_all(&work).map_err(|error| cannot_write("encode", &error))?;
     let call = Invocation {
@@ -83,11 +95,11 @@ pub(super) async fn encode(
         (Err(_), Err(failure)) if halt.is_cancelled() && !context.stop.is_cancelled() => Err(failure),
         (Err(failure), _) => Err(blame(failure)),
         (Ok(_), cut) => {
-            let (tracks, package) = cut?.ok_or_else(|| {
+            let encoded = cut?.ok_or_else(|| {
                 Failure::new(FailureCode::Internal, "the encoder ended and its segments were given up")
             })?;
-            all_decoded(plan, &tracks)?;
-            Ok((tracks, package))
+            all_decoded(plan, &encoded.tracks)?;
+            Ok(encoded)
         }
     }
 }
@@ -104,7 +116,7 @@ enum Tick {
 }
 
 /// None if the encoder failed.
-type Cutting = tokio::task::JoinHandle<Result<Option<(Tracks, Folder)>, Failure>>;
+type Cutting = tokio::task::JoinHandle<Result<Option<Encoded>, Failure>>;
 
 fn spawn_cutters(
     plan: &Plan,
@@ -157,7 +169,8 @@ fn spawn_cutters(
         if result.is_err() {
             halt.cancel();
         }
-        result.map(|tracks| tracks.map(|tracks| (tracks, package)))
+        let said_early = early.map(Early::said).unwrap_or_default();
+        result.map(|tracks| tracks.map(|tracks| Encoded { tracks, package, said_early }))
     })
 }
 

@@ -26,7 +26,10 @@ mod source;
 pub mod structure;
 pub mod verify;
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::sync::CancellationToken;
@@ -43,7 +46,7 @@ pub use package::{
 
 use crate::process::Tools;
 use captions::Captions;
-use encode::Tracks;
+use encode::{Encoded, Tracks};
 use metadata::METADATA;
 use overlay::OverlayFile;
 use package::{
@@ -178,7 +181,8 @@ pub async fn make(
     context.reached(SAMPLED);
     loudness::correct(&context, &mut plan, (SAMPLED, LISTENED)).await?;
     let package = Folder::new(job.output, events.clone());
-    let (tracks, mut package) = encode::encode(&context, &plan, package, (LISTENED, ENCODED)).await?;
+    let encoded = encode::encode(&context, &plan, package, (LISTENED, ENCODED)).await?;
+    let Encoded { tracks, mut package, said_early } = encoded;
     if let Some(video) = &plan.video {
         images::make(&context, video, &tracks, &mut package).await?;
     }
@@ -191,7 +195,7 @@ pub async fn make(
     context.send(Event::Stage(Stage::Verifying));
     let sound = loudness::check(&context, &plan, &encode::folder(&context)).await?;
     std::fs::remove_dir_all(encode::folder(&context)).ok();
-    prove(job, &plan, sound, &mut package).await?;
+    prove(job, &plan, (sound, said_early), &mut package).await?;
     context.reached(100.0);
     let duration_ms = rational::round_to_u64(plan.seconds * 1000.0);
     let files = package.into_files();
@@ -209,11 +213,13 @@ fn write_texts(
     captions: &[Captions],
     package: &mut Folder,
 ) -> Result<(), Failure> {
-    let target = hls::target_duration(tracks);
+    // Players may know playlists already, and what they say must not change.
+    let early = job.profile.playable_early;
+    let target = if early { hls::planned_target(plan) } else { hls::target_duration(tracks) };
     for track in tracks.video.iter().chain(&tracks.audio) {
         let text = hls::media(track, target);
         package.write(&format!("{}/index.m3u8", track.folder), text.as_bytes())?;
-        if job.profile.playable_early {
+        if early {
             package.write(&format!("{}/{EARLY}", track.folder), text.as_bytes())?;
         }
     }
@@ -225,7 +231,7 @@ fn write_texts(
     }
     package.write(MANIFEST, dash::manifest(plan, tracks, captions, job.folder).as_bytes())?;
     let form = Form { folder: job.folder, file: "index.m3u8", target, measured: true };
-    if job.profile.playable_early {
+    if early {
         let here = hls::master(plan, tracks, captions, Form { folder: "", ..form });
         package.write(EARLY, here.as_bytes())?;
     }
@@ -236,11 +242,15 @@ fn write_texts(
 async fn prove(
     job: &MediaJob<'_>,
     plan: &Plan,
-    measured: Vec<Check>,
+    (mut measured, said_early): (Vec<Check>, BTreeMap<String, String>),
     package: &mut Folder,
 ) -> Result<(), Failure> {
     let (root, folder, plan) = (job.output.to_owned(), job.folder.to_owned(), plan.clone());
-    let report = tokio::task::spawn_blocking(move || verify::verify(&root, &folder, &plan, measured))
+    let verifying = tokio::task::spawn_blocking(move || {
+        measured.extend(verify::check_early(&root, &said_early));
+        verify::verify(&root, &folder, &plan, measured)
+    });
+    let report = verifying
         .await
         .map_err(|error| Failure::new(FailureCode::Internal, "verification failed").with("error", error))??;
     let bytes = serde_json::to_vec_pretty(&report).unwrap_or_default();

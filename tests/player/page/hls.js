@@ -5,12 +5,20 @@ export function open(video, address, errors) {
   hls.on(Hls.Events.ERROR, (_, data) => {
     // A request of its own that it gives up because another rung was chosen.
     if (data.details === 'aborted' && !data.fatal) return;
+    // Nothing is wrong with waiting for what is not made yet.
+    if (data.details === 'bufferStalledError' && !data.fatal && list()?.live) return;
     errors.push(`hls.js: ${data.type} ${data.details} fatal=${data.fatal} ${data.error?.message ?? ''}`);
   });
+  // The playlist of the rung that is on, as it was read last.
+  const list = () => {
+    const { live, edge, type } = hls.levels[hls.currentLevel]?.details ?? {};
+    return { live, edge, type };
+  };
   hls.loadSource(address);
   hls.attachMedia(video);
   return {
     version: Hls.version,
+    list,
     levels: () => hls.levels.map(({ width, height }) => ({ width, height })),
     force: (index) => (hls.currentLevel = index),
     sounds: () => hls.audioTracks.map(({ lang, name }) => ({ language: lang, label: name })),

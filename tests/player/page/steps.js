@@ -128,6 +128,25 @@ async function storyboard() {
   return { cues, width: sheet.naturalWidth, height: sheet.naturalHeight };
 }
 
+/** A package that is still being made: where a player begins, and that it plays. */
+async function begin() {
+  player = hls.open(video, query.get('manifest'), errors);
+  document.getElementById('what').textContent = `hls ${player.version}`;
+  await until(() => `the first frame, ${errors}`, () => video.readyState >= 2 && seen.latest);
+  const first = { time: video.currentTime, frame: seen.latest, list: player.list() };
+  await video.play();
+  await until(() => `playing, ${errors}`, () => video.currentTime > first.time + 0.5);
+  return first;
+}
+
+/** The same, played on until there is no more. */
+async function follow() {
+  await until(() => `the end, now ${video.currentTime}, ${JSON.stringify(player.list())}, ${errors}`, () => video.ended, 50_000);
+  const { totalVideoFrames: frames, droppedVideoFrames: dropped } = video.getVideoPlaybackQuality();
+  const { currentTime: time, duration } = video;
+  return { time, duration, frames, dropped, last: seen.latest, list: player.list(), errors };
+}
+
 /** From the start to the end. */
 async function play() {
   await seek(0);
@@ -169,4 +188,4 @@ async function file() {
   return { duration: plain.duration, first, wanted, middle, last: shown.latest, beep: await beep([bytes]) };
 }
 
-window.steps = { start, levels, sounds, texts, storyboard, play, file };
+window.steps = { begin, follow, start, levels, sounds, texts, storyboard, play, file };

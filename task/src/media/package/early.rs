@@ -10,7 +10,7 @@ use super::{
     fragment::Init,
     hls::{self, Form},
 };
-use crate::media::{encode::Tracks, plan::Plan, rational::round_to_u64};
+use crate::media::{encode::Tracks, plan::Plan};
 
 /// Name of the playlists: of a track, in its folder; of all of them, in the package's.
 pub const EARLY: &str = "early.m3u8";
@@ -36,14 +36,20 @@ pub struct Early {
     target: u64,
     /// Segments of each track, by its folder, that a playlist names already.
     listed: BTreeMap<String, usize>,
-    master: bool,
+    /// All that the playlists said so far, by path.
+    said: BTreeMap<String, String>,
 }
 
 impl Early {
     /// For a package by this plan.
     pub fn new(plan: &Plan) -> Self {
-        let target = round_to_u64(plan.segment_seconds).max(1);
-        Self { plan: plan.clone(), target, listed: BTreeMap::new(), master: false }
+        let target = hls::planned_target(plan);
+        Self { plan: plan.clone(), target, listed: BTreeMap::new(), said: BTreeMap::new() }
+    }
+
+    /// Every playlist as it was in the end, by its path: what players that began early rely on.
+    pub fn said(self) -> BTreeMap<String, String> {
+        self.said
     }
 
     /// The playlists that there is something new for. A track's own come first; the one of all of them once each track
@@ -57,9 +63,12 @@ impl Early {
                 *listed = segments.len();
             }
         }
-        if !self.master && self.listed.len() == video.len() + audio.len() {
-            self.master = true;
+        if !self.said.contains_key(EARLY) && self.listed.len() == video.len() + audio.len() {
             news.push(self.all(video, audio));
+        }
+        for playlist in &news {
+            let said = self.said.entry(playlist.path.clone()).or_insert_with(|| playlist.head.clone());
+            said.extend(playlist.segments.iter().map(|(_, lines)| lines.as_str()));
         }
         news
     }

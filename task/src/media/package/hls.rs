@@ -13,7 +13,7 @@ use crate::media::{
     captions::Captions,
     encode::Tracks,
     ladder::Rendition,
-    plan::{AudioPlan, Plan},
+    plan::{AAC_FRAME, AudioPlan, Plan, SAMPLE_RATE},
     probe::TextStream,
     range::Range,
     rational::{Rational, float, round_to_u64},
@@ -57,6 +57,13 @@ pub fn target_duration(tracks: &Tracks) -> u64 {
             track.segments.iter().map(|segment| round_to_u64(track.seconds(segment.duration)))
         });
     segments.max().unwrap_or(1).max(1)
+}
+
+/// The target duration of playlists that are begun before all segments are known, and never changed (RFC 8216, 6.2.1): a
+/// segment of sound may be longer than planned by half a frame.
+pub fn planned_target(plan: &Plan) -> u64 {
+    let longest = if plan.audio.is_empty() { 0.0 } else { f64::from(AAC_FRAME) / f64::from(SAMPLE_RATE) };
+    round_to_u64(plan.segment_seconds + longest).max(1)
 }
 
 /// A media playlist.
@@ -144,6 +151,10 @@ impl Form<'_> {
 /// those in stereo.
 pub fn master(plan: &Plan, tracks: &Tracks, captions: &[Captions], form: Form<'_>) -> String {
     let mut text = String::from("#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-INDEPENDENT-SEGMENTS\n");
+    if !form.measured {
+        // Without it players begin near the end of what is there, as in a live stream (RFC 8216, 4.3.5.2).
+        text.push_str("#EXT-X-START:TIME-OFFSET=0\n");
+    }
     let sounds = sound_groups(plan, tracks, form);
     for group in &sounds {
         for (sound, track) in &group.members {

@@ -4,6 +4,7 @@
 //! job with `VERIFY_FAILED`, and the report says which, what was measured and what is allowed.
 
 pub mod dash;
+mod early;
 mod master;
 pub mod playlist;
 mod progressive;
@@ -15,6 +16,7 @@ use std::{io, path::Path};
 
 use transcode_config::contract::{Failure, FailureCode};
 
+pub use early::check as check_early;
 pub use report::{Check, Report};
 
 use super::plan::Plan;

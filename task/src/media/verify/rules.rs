@@ -25,6 +25,7 @@
 //! | `dash.channels` | as many channels as the decoder configurations say | ISO/IEC 23009-1, 5.8.5.4 |
 //! | `hls.addresses` | every address leads to a file of the package | design |
 //! | `hls.variants`, `hls.entries`, `hls.renditions` | each rung once for each group of sounds; each group has every track | design |
+//! | `hls.early` | playlists for early playing were only added to, and promised no lower rates | RFC 8216, 6.2.1 |
 //! | `hls.groups` | every group has the same members by name and language, and variants name no other | RFC 8216, 4.3.4.1.1 |
 //! | `hls.channels` | what the decoder configuration says | RFC 8216, 4.3.4.1 |
 //! | `audio.channels` | as planned | design |

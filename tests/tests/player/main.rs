@@ -9,6 +9,8 @@
     reason = "a test fails by panicking; JSON gives null"
 )]
 
+mod early;
+
 use std::{
     fmt::Write,
     fs,
@@ -65,11 +67,17 @@ fn beeps(input: u8, name: &str) -> String {
 
 /// `source.mov` from the real clip, in `folder`: 384x216, or portrait by a rotation in its header.
 fn source(folder: &Path, portrait: bool, hertz: &[u32]) {
+    source_of(SECONDS, folder, portrait, hertz);
+}
+
+/// The same of another length; the clip's begins anew where it ends. Frames are counted up to 255.
+fn source_of(seconds: f64, folder: &Path, portrait: bool, hertz: &[u32]) {
     let clip = paths::clip().unwrap();
     let size = if portrait { "216:384,setsar=1" } else { "384:216" };
     let lie_down = if portrait { ",transpose=cclock" } else { "" };
     let mut graph = format!("{}{lie_down}[v]", numbered(size));
-    let mut args = vec!["-v".to_owned(), "error".into(), "-y".into(), "-i".into()];
+    let mut args =
+        vec!["-v".to_owned(), "error".into(), "-y".into(), "-stream_loop".into(), "1".into(), "-i".into()];
     args.push(clip.display().to_string());
     let mut maps = vec!["-map".to_owned(), "[v]".into()];
     for (number, hertz) in (1..).zip(hertz) {
@@ -80,7 +88,7 @@ fn source(folder: &Path, portrait: bool, hertz: &[u32]) {
     }
     args.extend(["-filter_complex".to_owned(), graph]);
     args.extend(maps);
-    args.extend(["-t".to_owned(), SECONDS.to_string()]);
+    args.extend(["-t".to_owned(), seconds.to_string()]);
     args.extend("-c:v libx264 -preset ultrafast -c:a pcm_s16le source.mov".split(' ').map(String::from));
     run(Path::new("ffmpeg"), &args.iter().map(String::as_str).collect::<Vec<_>>(), folder);
     if portrait {
@@ -152,31 +160,40 @@ fn package(name: &str, profile: &str, prepare: impl FnOnce(&Path)) -> Made {
     let task = paths::binary("transcode-task").unwrap();
     let args = ["--input", "source.mov", "--output", "package", "--profile", "player.toml"];
     run(&task, &args, folder.path());
-    let shots = Path::new(env!("CARGO_TARGET_TMPDIR")).join("player").join(name);
-    Made { output: folder.path().join("package"), shots, _folder: folder }
+    Made { output: folder.path().join("package"), shots: shots(name), _folder: folder }
 }
 
 /// What both players showed: `hls` and `dash`, each with the steps of `tests/player/run.mjs`.
 fn played(made: &Made) -> Value {
-    let players = paths::tool("player").unwrap();
-    let driver = paths::checkout().join("tests/player/run.mjs");
     let folder = tempfile::tempdir().unwrap();
-    let args = [&driver, &made.output, &players, &made.shots].map(|path| path.display().to_string());
-    let mut node = Process::start(&Spec {
-        name: "player",
-        program: Path::new("node"),
-        args: args.to_vec(),
-        env: Vec::new(),
-        folder: folder.path(),
-        logs: folder.path(),
-        out: None,
-        orderly: false,
-    })
-    .unwrap();
+    let mut node = player(&made.output.display().to_string(), &made.shots, folder.path());
     wait::until_blocking(LIMIT, || node.ended().is_some());
     let passed = node.ended().is_some_and(|status| status.success());
     assert!(passed, "not played within {LIMIT:?}: {}", node.tail(30));
     serde_json::from_str(&node.output()).unwrap()
+}
+
+/// Starts `tests/player/run.mjs`, with its logs in `folder`.
+fn player(package: &str, shots: &Path, folder: &Path) -> Process {
+    let players = paths::tool("player").unwrap();
+    let driver = paths::checkout().join("tests/player/run.mjs");
+    let [driver, players, shots] = [driver.as_path(), &players, shots].map(|path| path.display().to_string());
+    Process::start(&Spec {
+        name: "player",
+        program: Path::new("node"),
+        args: vec![driver, package.to_owned(), players, shots],
+        env: Vec::new(),
+        folder,
+        logs: folder,
+        out: None,
+        orderly: false,
+    })
+    .unwrap()
+}
+
+/// Where a test's screenshots go.
+fn shots(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("player").join(name)
 }
 
 fn number(value: &Value) -> f64 {

@@ -1,0 +1,206 @@
+//! A package that is played while the task still makes it: the real task, with S3 in front of which one segment of each
+//! track is held back, and hls.js on what lies in the bucket at each moment.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use aws_sdk_s3::primitives::ByteStream;
+use transcode_config::{
+    contract::{
+        Attempt, Capacity, ENV_ATTEMPT, ENV_JOB, ENV_METRICS_NAMESPACE, ENV_STATE_BUCKET, Edit, Heartbeat,
+        Intent, JobKey, JobSpec, Layout, Outcome, OutputTarget, SCHEMA, Source, Terminal, Variant, decode,
+        encode,
+    },
+    ladder::Profile,
+};
+use transcode_tests::{
+    clients,
+    emulator::Emulator,
+    proxy::{Call, Interceptor, Proxy, Treatment},
+};
+
+use super::*;
+
+/// Of the source, in segments of one second.
+const WHOLE: f64 = 9.0;
+/// The segment that does not arrive, and how much can be played without it. More than the three segments that players
+/// keep away from the end of a live stream.
+const HELD: &str = "00007.m4s";
+const LISTED: u32 = 6;
+const BUCKET: &str = "videos";
+
+/// Holds one segment of each track back: S3 asks to slow down, and the task tries again.
+#[derive(Debug, Default)]
+struct Gate {
+    open: AtomicBool,
+}
+
+impl Interceptor for Gate {
+    fn request(&self, call: &Call) -> Treatment {
+        let held = call.operation == "PutObject" && call.subject == HELD && !self.open.load(Ordering::SeqCst);
+        if held { Treatment::Refuse(503) } else { Treatment::Forward }
+    }
+}
+
+struct World {
+    folder: tempfile::TempDir,
+    emulator: Emulator,
+    gate: Arc<Gate>,
+    proxy: Proxy,
+    spec: JobSpec,
+}
+
+impl World {
+    /// The controller's part: a job and its first attempt.
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let emulator = Emulator::start(folder.path(), folder.path()).await.unwrap();
+        let gate = Arc::new(Gate::default());
+        let proxy =
+            Proxy::start(&emulator.endpoint, Arc::clone(&gate) as Arc<dyn Interceptor>).await.unwrap();
+        source_of(WHOLE, folder.path(), false, &[1000]);
+        let bytes = fs::read(folder.path().join("source.mov")).unwrap();
+        let text = format!("playable_early = true\n{}", profile("ultrafast", &LADDER));
+        let spec = JobSpec {
+            schema: SCHEMA,
+            job: JobKey::of(&["early"]),
+            generation: 0,
+            source: Source {
+                bucket: BUCKET.into(),
+                key: "in/source.mov".into(),
+                version_id: None,
+                etag: None,
+                size: Some(bytes.len() as u64),
+                sequencer: None,
+            },
+            profile: Profile::parse("player", &text).unwrap(),
+            edit: Edit::default(),
+            output: OutputTarget { bucket: BUCKET.into(), prefix: "out/".into() },
+            max_run_seconds: 600,
+            max_source_bytes: 1 << 30,
+            accepted_at_ms: 1,
+        };
+        let intent = Intent {
+            schema: SCHEMA,
+            job: spec.job.clone(),
+            attempt: Attempt::FIRST,
+            task_definition: "task:1".into(),
+            image_digest: None,
+            variant: Variant {
+                capacity: Capacity::Fargate,
+                cpu: 1024,
+                memory_mib: 2048,
+                ephemeral_gib: None,
+            },
+            launch_not_after_ms: u64::MAX / 2,
+            created_at_ms: 1,
+            nonce: "n".into(),
+            history: vec![],
+        };
+        emulator.clients.s3.create_bucket().bucket(BUCKET).send().await.unwrap();
+        let world = Self { folder, emulator, gate, proxy, spec };
+        let (spec, first) = (world.layout().spec(), world.layout().intent(Attempt::FIRST));
+        world.put(&spec, encode(&world.spec)).await;
+        world.put(&first, encode(&intent)).await;
+        world.put("in/source.mov", bytes).await;
+        world
+    }
+
+    fn layout(&self) -> Layout<'_> {
+        Layout::of(&self.spec.job)
+    }
+
+    async fn put(&self, key: &str, body: Vec<u8>) {
+        let put = self.emulator.clients.s3.put_object().bucket(BUCKET).key(key);
+        put.body(ByteStream::from(body)).send().await.unwrap();
+    }
+
+    async fn get(&self, key: &str) -> Option<Vec<u8>> {
+        let answer = self.emulator.clients.s3.get_object().bucket(BUCKET).key(key).send().await.ok()?;
+        Some(answer.body.collect().await.unwrap().to_vec())
+    }
+
+    /// The task, as ECS would start it.
+    fn task(&self) -> Process {
+        let mut env = clients::environment(&self.emulator.endpoint, None);
+        let more = [
+            ("AWS_ENDPOINT_URL_S3", self.proxy.endpoint.as_str()),
+            (ENV_JOB, self.spec.job.as_str()),
+            (ENV_ATTEMPT, "1"),
+            (ENV_STATE_BUCKET, BUCKET),
+            (ENV_METRICS_NAMESPACE, "early"),
+            ("TRANSCODE_HEARTBEAT_SECONDS", "1"),
+            ("TMPDIR", self.folder.path().to_str().unwrap()),
+        ];
+        env.extend(more.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        Process::start(&Spec {
+            name: "task",
+            program: &paths::binary("transcode-task").unwrap(),
+            args: Vec::new(),
+            env,
+            folder: self.folder.path(),
+            logs: self.folder.path(),
+            out: None,
+            orderly: false,
+        })
+        .unwrap()
+    }
+
+    /// Where players begin, once each track lists all that is not held back.
+    async fn playable(&self) -> Option<String> {
+        let beat = self.get(&self.layout().heartbeat(Attempt::FIRST)).await?;
+        let key = decode::<Heartbeat>(&beat).unwrap().playable?;
+        let folder = key.strip_suffix("/early.m3u8")?;
+        for track in ["video/144p", "video/216p", "audio/main"] {
+            let list = String::from_utf8(self.get(&format!("{folder}/{track}/early.m3u8")).await?).unwrap();
+            if u32::try_from(list.matches("#EXTINF").count()).unwrap() < LISTED {
+                return None;
+            }
+        }
+        Some(folder.to_owned())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_there_early_plays_from_0_and_on_to_the_end_that_comes_later() {
+    let world = World::new().await;
+    let mut task = world.task();
+    let there = wait::until("something can be played", LIMIT, async || Ok(world.playable().await)).await;
+    let folder = there.unwrap_or_else(|error| panic!("{error:#}: {}", task.tail(30)));
+    let logs = tempfile::tempdir().unwrap();
+    let address = format!("{}/{BUCKET}/{folder}", world.emulator.endpoint);
+    let mut node = player(&address, &shots("early"), logs.path());
+    let line = |node: &Process, at: usize| node.output().lines().nth(at).map(str::to_owned);
+    wait::until_blocking(LIMIT, || line(&node, 0).is_some() || node.ended().is_some());
+    let first: Value =
+        serde_json::from_str(&line(&node, 0).unwrap_or_else(|| panic!("{}", node.tail(30)))).unwrap();
+    let first = &first["begin"];
+    near("begins", number(&first["time"]), 0.0, 0.0);
+    assert_eq!(first["frame"]["number"], 0, "{first}");
+    assert_eq!(first["list"]["type"], "EVENT", "{first}");
+    assert_eq!(first["list"]["live"], true, "{first}");
+    near("listed", number(&first["list"]["edge"]), f64::from(LISTED), 0.001);
+    assert_eq!(world.get(&world.layout().terminal()).await, None, "the job is not decided");
+
+    world.gate.open.store(true, Ordering::SeqCst);
+    wait::until_blocking(LIMIT, || node.ended().is_some());
+    let passed = node.ended().is_some_and(|status| status.success());
+    assert!(passed, "not played within {LIMIT:?}: {}", node.tail(30));
+    let seen: Value = serde_json::from_str(&line(&node, 2).unwrap()).unwrap();
+    let seen = &seen["hls"];
+    let end = &seen["follow"];
+    near("ends", number(&end["time"]), WHOLE, FRAME);
+    near("ends where it should", number(&end["duration"]), WHOLE, FRAME);
+    near("the last frame", number(&end["last"]["number"]), WHOLE * RATE - 1.0, 0.0);
+    assert_eq!(end["list"]["live"], false, "sealed: {end}");
+    assert!(number(&end["dropped"]) * 2.0 < number(&end["frames"]), "dropped {end}");
+    for said in [&end["errors"], &seen["problems"]] {
+        assert!(list(said).is_empty(), "{said}");
+    }
+    wait::until_blocking(LIMIT, || task.ended().is_some());
+    let terminal = world.get(&world.layout().terminal()).await.unwrap_or_else(|| panic!("{}", task.tail(30)));
+    let outcome = decode::<Terminal>(&terminal).unwrap().outcome;
+    assert!(matches!(outcome, Outcome::Succeeded(_)), "{outcome:?}");
+}
