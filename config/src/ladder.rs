@@ -167,6 +167,7 @@ impl Profile {
         if self.crf > 63 {
             return wrong(format!("crf: {} is not between 0 and 63", self.crf));
         }
+        check_word("preset", &self.preset).or_else(wrong)?;
         if !matches!(self.audio.bps, 32_000..=512_000) {
             return wrong(format!("audio.bps: {} is not between 32000 and 512000", self.audio.bps));
         }
@@ -193,11 +194,25 @@ impl Profile {
     }
 }
 
+/// The encoder's own words become arguments of ffmpeg: each must be a single one.
+fn check_word(key: &str, word: &str) -> Result<(), String> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    if (1..=30).contains(&word.len()) && word.bytes().all(plain) && !word.starts_with('-') {
+        return Ok(());
+    }
+    Err(format!(
+        "{key}: {word:?} is no name that an encoder has; use letters, digits and hyphens, as in \"medium\""
+    ))
+}
+
 fn check_rungs(rungs: &[Rung]) -> Result<(), String> {
     for (index, rung) in rungs.iter().enumerate() {
         let at = |problem: &str| Err(format!("rung {}: {problem}", index + 1));
         if !(64..=4320).contains(&rung.short_side) || rung.short_side % 2 != 0 {
             return at("short_side must be even and between 64 and 4320");
+        }
+        if let Err(problem) = check_word("codec_profile", &rung.codec_profile) {
+            return at(&problem);
         }
         if rung.average_bps < 10_000 || rung.max_bps < rung.average_bps {
             return at("average_bps must be at least 10000, and max_bps not below it");
@@ -267,6 +282,11 @@ mod tests {
             ("short_side = 234", "short_side = 720", "lowest to highest"),
             ("max_bps = 180_000", "max_bps = 100_000", "max_bps"),
             ("preset = ", "presett = ", "presett"),
+            ("preset = \"", "preset = \"slow -vf x", "preset: "),
+            ("preset = \"medium\"", "preset = \"\"", "preset: "),
+            ("preset = \"medium\"", "preset = \"-y\"", "preset: "),
+            ("codec_profile = \"", "codec_profile = \"high:a=b ", "codec_profile: "),
+            ("[images]", "[hdr]\ncrf = 22\npreset = \"slow/../x\"\nrung = []\n[images]", "hdr.preset: "),
             ("[images]", "[progressive]\nmax_short_side = 1\n[images]", "progressive.max_short_side"),
             ("[images]", "[per_title]\nsamples = 11\n[images]", "per_title.samples"),
             ("[images]", "[per_title]\nleast_step = 0.9\n[images]", "per_title.least_step"),

@@ -74,6 +74,7 @@ impl HdrSettings {
         if self.crf > 51 {
             return Err(format!("hdr.crf: {} is not between 0 and 51", self.crf));
         }
+        super::check_word("hdr.preset", &self.preset)?;
         if self.rungs.is_empty() || self.rungs.iter().any(|rung| rung.codec_profile != "main10") {
             return Err("hdr.rung: at least one, each with codec_profile = \"main10\"".into());
         }

@@ -8,7 +8,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use tokio::{sync::Semaphore, task::JoinSet, time::timeout};
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    task::JoinSet,
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -194,31 +198,41 @@ impl Target {
     }
 
     async fn store(&self, path: &str, file: &Path, meta: Meta) -> Result<Stored, AwsError> {
-        // Closed never: the semaphore lives as long as the target.
-        let _slot = self.slots.acquire().await.map_err(|_| AwsError::stopped())?;
-        if self.stop.is_cancelled() {
-            return Err(AwsError::stopped());
-        }
-        let key = self.key(path);
+        let _slot = self.slot().await?;
         let digest = digest_of(file, 0, None).await?;
         if digest.size > self.one_call_bytes {
-            self.store_in_parts(&key, file, digest.size, meta).await?;
+            self.store_in_parts(&self.key(path), file, digest.size, meta).await?;
         } else {
-            let (body, sum) = (Body::File(file.to_owned()), digest.base64());
-            let put = || self.objects.put(&self.bucket, &key, &body, &sum, meta);
-            retry(Patience::TRANSFER, "upload", &self.stop, put).await?;
+            self.store_at_once(path, &Body::File(file.to_owned()), &digest, meta).await?;
         }
         tracing::debug!(path, bytes = digest.size, "uploaded");
         Ok(Stored { digest, meta })
     }
 
     async fn store_text(&self, path: &str, text: Bytes, meta: Meta) -> Result<Stored, AwsError> {
-        let _slot = self.slots.acquire().await.map_err(|_| AwsError::stopped())?;
-        let (key, digest) = (self.key(path), Digest::of(&text));
-        let (body, sum) = (Body::Bytes(text), digest.base64());
-        let put = || self.objects.put(&self.bucket, &key, &body, &sum, meta);
-        retry(Patience::TRANSFER, "upload", &self.stop, put).await?;
+        let _slot = self.slot().await?;
+        let digest = Digest::of(&text);
+        self.store_at_once(path, &Body::Bytes(text), &digest, meta).await?;
         Ok(Stored { digest, meta })
+    }
+
+    /// A turn, unless everything is to end.
+    async fn slot(&self) -> Result<SemaphorePermit<'_>, AwsError> {
+        // Closed never: the semaphore lives as long as the target.
+        let slot = self.slots.acquire().await.map_err(|_| AwsError::stopped())?;
+        if self.stop.is_cancelled() { Err(AwsError::stopped()) } else { Ok(slot) }
+    }
+
+    async fn store_at_once(
+        &self,
+        path: &str,
+        body: &Body,
+        digest: &Digest,
+        meta: Meta,
+    ) -> Result<(), AwsError> {
+        let (key, sum) = (self.key(path), digest.base64());
+        let put = || self.objects.put(&self.bucket, &key, body, &sum, meta);
+        retry(Patience::TRANSFER, "upload", &self.stop, put).await
     }
 
     /// A multipart upload, begun again when S3 says that it conflicts or is not known any more.

@@ -11,6 +11,7 @@ use transcode_config::contract::Failure;
 use super::{
     Context,
     plan::{AudioPlan, Plan, audio_file, local, mix, samples, seek},
+    rational::round_to_u64,
     verify::Check,
 };
 use crate::process::{Invocation, Limits, Tool, input_flags};
@@ -66,6 +67,7 @@ pub(super) async fn correct(
 ) -> Result<(), Failure> {
     let Some(target) = context.job.profile.audio.loudness_lufs else { return Ok(()) };
     let flags: Vec<String> = input_flags().into_iter().chain(seek(plan)).collect();
+    let lead = Duration::from_secs(round_to_u64(plan.lead));
     let mut at = share.0;
     let step = (share.1 - share.0) / f32::from(u16::try_from(plan.audio.len().max(1)).unwrap_or(u16::MAX));
     for audio in &mut plan.audio {
@@ -75,7 +77,7 @@ pub(super) async fn correct(
             mix(audio),
             samples(audio)
         );
-        let measured = measure(context, context.job.input, &flags, &graph).await?;
+        let measured = measure(context, (context.job.input, lead), &flags, &graph).await?;
         audio.loudness = measured;
         audio.gain = measured.and_then(|measured| gain(measured, target));
         tracing::info!(track = audio.name, ?measured, gain = ?audio.gain, "loudness");
@@ -92,10 +94,8 @@ pub(super) async fn check(context: &Context<'_>, plan: &Plan, encoded: &Path) ->
     for (number, audio) in plan.audio.iter().enumerate() {
         let Some(gain) = audio.gain else { continue };
         let flags = ["-protocol_whitelist", "file", "-format_whitelist", "mov"].map(String::from);
-        let graph = "[0:a]ebur128=peak=true:framelog=verbose[o]";
-        let Some(result) = measure(context, &encoded.join(audio_file(number)), &flags, graph).await? else {
-            continue;
-        };
+        let (file, graph) = (encoded.join(audio_file(number)), "[0:a]ebur128=peak=true:framelog=verbose[o]");
+        let Some(result) = measure(context, (&file, Duration::ZERO), &flags, graph).await? else { continue };
         checks.push(judge(audio, gain, result, target));
     }
     Ok(checks)
@@ -120,9 +120,10 @@ fn judge(audio: &AudioPlan, gain: Gain, result: Loudness, target: f64) -> Check 
     }
 }
 
+/// `lead` is what of the input is decoded and left out: while it is, nothing comes out.
 async fn measure(
     context: &Context<'_>,
-    input: &Path,
+    (input, lead): (&Path, Duration),
     flags: &[String],
     graph: &str,
 ) -> Result<Option<Loudness>, Failure> {
@@ -141,8 +142,8 @@ async fn measure(
         extra_inputs: Vec::new(),
         output_dir: None,
         limits: Limits {
-            wall: Duration::from_hours(3),
-            stall: Duration::from_mins(3),
+            wall: Duration::from_hours(3) + lead,
+            stall: Duration::from_mins(3) + lead,
             cpu_seconds: 6 * 3600,
             memory_bytes: 4 << 30,
             file_bytes: 0,

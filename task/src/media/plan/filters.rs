@@ -138,10 +138,7 @@ fn branches(plan: &VideoPlan) -> String {
 /// light is made of floats, and slow.
 fn tone_map(plan: &VideoPlan) -> String {
     let (true, Some(top)) = (plan.tone_map, plan.standard_range().last()) else { return String::new() };
-    let transfer = match plan.stream.color.transfer.as_deref() {
-        Some("arib-std-b67") => "arib-std-b67",
-        _ => "smpte2084",
-    };
+    let transfer = plan.stream.color.dynamic_range().transfer();
     let range = if plan.stream.color.range.as_deref() == Some("pc") { "pc" } else { "tv" };
     format!(
         "setparams=range={range}:colorspace=bt2020nc:color_primaries=bt2020:color_trc={transfer},\

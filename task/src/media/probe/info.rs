@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::turn::Turn;
-use crate::media::rational::Rational;
+use crate::media::{range::Range, rational::Rational};
 
 /// A source as ffprobe sees it, in the terms that decisions are made in. Times in seconds on the file's own clock.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -75,9 +75,14 @@ pub struct Color {
 }
 
 impl Color {
-    /// Whether the transfer function is one of high dynamic range (PQ or HLG).
+    /// The dynamic range, by the transfer function.
+    pub fn dynamic_range(&self) -> Range {
+        Range::of(self.transfer.as_deref())
+    }
+
+    /// Whether it is high (PQ or HLG).
     pub fn is_hdr(&self) -> bool {
-        matches!(self.transfer.as_deref(), Some("smpte2084" | "arib-std-b67"))
+        self.dynamic_range() != Range::Sdr
     }
 }
 
