@@ -1,11 +1,11 @@
 //! The rungs that a source gets. Pure.
 //!
 //! Sizes are those that a viewer sees (after rotation, with square pixels). The **short side** is compared, so a
-//! portrait video gets the same rungs as a landscape one. Nothing is scaled up: a source between two rungs gets its
-//! own size as the top one, and a source below the lowest gets one rung.
+//! portrait video gets the same rungs as a landscape one. Nothing is scaled up, but for what is smaller than its encoder
+//! takes: a source between two rungs gets its own size as the top one, and a source below the lowest gets one rung.
 
 use serde::Serialize;
-use transcode_config::ladder::Rung;
+use transcode_config::ladder::{Rung, VideoCodec};
 
 use super::{
     probe::VideoStream,
@@ -16,6 +16,10 @@ use super::{
 
 /// Encoders want at least one block of 16 pixels.
 const MIN_SIDE: u32 = 16;
+/// SVT-AV1 takes nothing smaller.
+const MIN_SIDE_AV1: u32 = 64;
+/// Longest side of what had to be made larger for its encoder: a line of pixels must not become a wall.
+const MAX_RAISED: f64 = 8192.0;
 /// A source whose short side is this much above a rung takes that rung's place instead of standing beside it.
 const ALIKE: f64 = 1.05;
 /// How far a rung may move from its short side so that all rungs have exactly one aspect ratio (rule 1.33).
@@ -49,8 +53,13 @@ pub struct Rendition {
 }
 
 /// The renditions in `range` of a source that has been brought to the constant `rate`, lowest first.
-pub fn renditions(video: &VideoStream, rate: Rational, rungs: &[Rung], range: Range) -> Vec<Rendition> {
-    let shape = Shape::of(video);
+pub fn renditions(
+    video: &VideoStream,
+    rate: Rational,
+    (rungs, codec): (&[Rung], VideoCodec),
+    range: Range,
+) -> Vec<Rendition> {
+    let shape = Shape::of(video).fit_for(codec);
     let mut chosen: Vec<(Rung, (u32, u32))> = rungs
         .iter()
         .filter(|rung| f64::from(rung.short_side) <= shape.short() + 0.5)
@@ -124,6 +133,18 @@ impl Shape {
         let (across, down) = (across / divisor, down / divisor);
         let ratio = if video.turn.swaps_sides() { (down, across) } else { (across, down) };
         Self { size: video.display_size(), ratio }
+    }
+
+    /// Larger, in the same proportions, where the encoder takes nothing as small: the one case in which a source is scaled
+    /// up, by no more than that.
+    fn fit_for(mut self, codec: VideoCodec) -> Self {
+        let least = if codec == VideoCodec::Av1 { MIN_SIDE_AV1 } else { MIN_SIDE };
+        let factor = f64::from(least) / self.short().max(1.0);
+        if factor > 1.0 {
+            let raised = |side: f64| (side * factor).min(MAX_RAISED.max(side));
+            self.size = (raised(self.size.0), raised(self.size.1));
+        }
+        self
     }
 
     fn short(&self) -> f64 {

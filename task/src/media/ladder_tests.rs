@@ -14,8 +14,12 @@ fn video(width: u32, height: u32, pixel_aspect: &str, rotation: i32) -> VideoStr
 }
 
 fn sizes(video: &VideoStream) -> Vec<String> {
-    let profile = Profile::built_in("standard").unwrap();
-    renditions(video, PAL, &profile.rungs, Range::Sdr)
+    sizes_by("standard", video)
+}
+
+fn sizes_by(profile: &str, video: &VideoStream) -> Vec<String> {
+    let profile = Profile::built_in(profile).unwrap();
+    renditions(video, PAL, (&profile.rungs, profile.codec), Range::Sdr)
         .iter()
         .map(|r| format!("{}x{}", r.width, r.height))
         .collect()
@@ -49,10 +53,26 @@ fn every_shape_of_source_gets_the_rungs_a_viewer_expects() {
 }
 
 #[test]
+fn a_source_too_small_for_its_encoder_becomes_just_large_enough_in_its_own_proportions() {
+    for (profile, source, expected) in [
+        ("av1", video(48, 32, "1:1", 0), "96x64"),
+        ("av1", video(48, 32, "1:1", 90), "64x96"),
+        ("av1", video(160, 50, "1:1", 0), "204x64"),
+        ("av1", video(96, 64, "1:1", 0), "96x64"),
+        ("standard", video(48, 32, "1:1", 0), "48x32"),
+        ("standard", video(24, 8, "1:1", 0), "48x16"),
+        // A line stays one that can be encoded.
+        ("av1", video(4000, 2, "1:1", 0), "8192x64"),
+    ] {
+        assert_eq!(sizes_by(profile, &source).join(" "), expected, "{}x{}", source.width, source.height);
+    }
+}
+
+#[test]
 fn low_rungs_keep_every_second_frame_of_fast_sources() {
     let profile = Profile::built_in("standard").unwrap();
     let fast = Rational { num: 60_000, den: 1001 };
-    let rungs = renditions(&video(1280, 720, "1:1", 0), fast, &profile.rungs, Range::Sdr);
+    let rungs = renditions(&video(1280, 720, "1:1", 0), fast, (&profile.rungs, profile.codec), Range::Sdr);
     let rates: Vec<_> = rungs.iter().map(|rung| rung.rate.to_string()).collect();
     assert_eq!(rates, ["30000/1001", "30000/1001", "60000/1001", "60000/1001"]);
 }
@@ -60,7 +80,7 @@ fn low_rungs_keep_every_second_frame_of_fast_sources() {
 #[test]
 fn a_source_between_rungs_gets_rates_between_theirs() {
     let profile = Profile::built_in("standard").unwrap();
-    let rungs = renditions(&video(1068, 600, "1:1", 0), PAL, &profile.rungs, Range::Sdr);
+    let rungs = renditions(&video(1068, 600, "1:1", 0), PAL, (&profile.rungs, profile.codec), Range::Sdr);
     let own = rungs.last().unwrap();
     assert_eq!(own.name, "600p");
     assert!((2_200_000..3_000_000).contains(&own.average_bps), "{}", own.average_bps);
@@ -74,7 +94,7 @@ proptest! {
     ) {
         let source = video(width, height, &format!("{sar}:2"), if turned { 90 } else { 0 });
         let profile = Profile::built_in("standard").unwrap();
-        let rungs = renditions(&source, PAL, &profile.rungs, Range::Sdr);
+        let rungs = renditions(&source, PAL, (&profile.rungs, profile.codec), Range::Sdr);
         let (across, down) = source.display_size();
         prop_assert!(!rungs.is_empty());
         for rung in &rungs {

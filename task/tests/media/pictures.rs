@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use transcode_config::ladder::{HdrSettings, Profile, Rung};
+use transcode_config::ladder::{HdrSettings, Profile, Rung, VideoCodec};
 
 use crate::support::{Run, ffmpeg, ffprobe, quick, run, variant};
 
@@ -134,6 +134,20 @@ async fn a_tiny_source_gets_one_rung_of_its_own_size() {
     let video = &run.package().summary.video;
     assert_eq!(video.len(), 1);
     assert_eq!((video[0].width, video[0].height), (64, 36));
+}
+
+#[tokio::test]
+async fn a_source_smaller_than_its_encoder_takes_is_made_just_large_enough() {
+    let folder = tempfile::tempdir().unwrap();
+    for (codec, preset, from, to) in
+        [(VideoCodec::Av1, "12", "48:32", (96, 64)), (VideoCodec::H264, "ultrafast", "24:8", (48, 16))]
+    {
+        let source = short(folder.path(), "x.mkv", &format!("scale={from},setsar=1"), "");
+        let run = run(&source, &Profile { codec, preset: preset.into(), ..quick() }).await;
+        let video = &run.package().summary.video;
+        assert_eq!((video[0].width, video[0].height), to, "{codec:?}");
+        assert_eq!(frames(&run, &format!("video/{}", video[0].name)).len(), 38, "{codec:?}");
+    }
 }
 
 #[tokio::test]

@@ -267,11 +267,11 @@ fn plan_video(
     lead: f64,
     profile: &Profile,
 ) -> VideoPlan {
-    let mut renditions = ladder::renditions(stream, time.rate, &profile.rungs, Range::Sdr);
-    let range = Range::of(stream.color.transfer.as_deref());
+    let mut renditions = ladder::renditions(stream, time.rate, (&profile.rungs, profile.codec), Range::Sdr);
+    let range = stream.color.dynamic_range();
     let hdr = profile.hdr.as_ref().filter(|_| range != Range::Sdr);
     if let Some(hdr) = hdr {
-        renditions.extend(ladder::renditions(stream, time.rate, &hdr.rungs, range));
+        renditions.extend(ladder::renditions(stream, time.rate, (&hdr.rungs, VideoCodec::Hevc), range));
     }
     // Every rung must be able to divide a group evenly, or its key frames would drift from the others'.
     let step = renditions.iter().map(|rendition| rendition.frame_step).fold(1, lcm);
