@@ -166,7 +166,7 @@ impl Run {
         let (heart, share) = (&self.heart, transcode::SHARE.0);
         #[allow(clippy::cast_precision_loss, reason = "a percentage for people")]
         let progress = |bytes: u64| heart.progress(bytes as f32 / head.size as f32 * share, None);
-        source::fetch(objects, &head, &work.join("source"), stop, &progress).await?;
+        source::fetch(objects, (&head, At::Source), &work.join("source"), stop, &progress).await?;
         let seconds = began.elapsed().as_secs_f64();
         self.metrics.put(MetricName::DownloadSeconds, seconds);
         self.metrics.put(MetricName::SourceBytes, float(head.size));

@@ -1,4 +1,5 @@
-//! The source: what it is, whether it may be taken, and a ranged, parallel, resumed, checked download.
+//! The source: what it is, whether it may be taken, and a ranged, parallel, resumed, checked download, which other objects
+//! of a job come by too.
 
 use std::{
     fs::File,
@@ -70,10 +71,10 @@ pub(crate) async fn ask(
     Ok(head)
 }
 
-/// Brings the source to `path` and checks it. `progress` is told how many bytes are there.
+/// Brings an object to `path` and checks it. `at` says whose it is. `progress` is told how many bytes are there.
 pub(crate) async fn fetch(
     objects: &Objects,
-    head: &SourceHead,
+    (head, at): (&SourceHead, At),
     path: &Path,
     stop: &CancellationToken,
     progress: &(dyn Fn(u64) + Sync),
@@ -84,18 +85,18 @@ pub(crate) async fn fetch(
     let there = AtomicU64::new(0);
     let ranges = (0..head.size.div_ceil(RANGE_BYTES)).map(|index| {
         let from = index * RANGE_BYTES;
-        let part = Part { object: &head.pinned, path, at: from, to: head.size.min(from + RANGE_BYTES) };
-        part.fetch(objects, stop, |bytes| progress(there.fetch_add(bytes, Ordering::Relaxed) + bytes))
+        let part = Part { object: &head.pinned, path, from, to: head.size.min(from + RANGE_BYTES) };
+        part.fetch(objects, at, stop, |bytes| progress(there.fetch_add(bytes, Ordering::Relaxed) + bytes))
     });
     stream::iter(ranges).buffer_unordered(PARALLEL).try_collect::<()>().await?;
     check(head, path).await
 }
 
-/// A part of the source on its way to its place in the file.
+/// A part of an object on its way to its place in the file: the bytes that are still missing.
 struct Part<'a> {
     object: &'a Pinned,
     path: &'a Path,
-    at: u64,
+    from: u64,
     to: u64,
 }
 
@@ -103,6 +104,7 @@ impl Part<'_> {
     async fn fetch(
         self,
         objects: &Objects,
+        at: At,
         stop: &CancellationToken,
         progress: impl Fn(u64),
     ) -> Result<(), Failure> {
@@ -111,23 +113,23 @@ impl Part<'_> {
         loop {
             let go_on = || async {
                 let mut part = part.lock().await;
-                let before = part.at;
+                let before = part.from;
                 match part.bring(objects, &progress).await {
                     Ok(()) => Ok(Ok(true)),
                     Err(Broken::Disk(error)) => Ok(Err(error)),
                     Err(Broken::Aws(error))
-                        if error.class.retryable() && part.at - before >= PROGRESS_BYTES =>
+                        if error.class.retryable() && part.from - before >= PROGRESS_BYTES =>
                     {
                         Ok(Ok(false))
                     }
                     Err(Broken::Aws(error)) => Err(error),
                 }
             };
-            match retry(Patience::TRANSFER, "range of the source", stop, go_on).await {
+            match retry(Patience::TRANSFER, "range", stop, go_on).await {
                 Ok(Ok(true)) => return Ok(()),
                 Ok(Ok(false)) => tracing::info!("a range broke off and is resumed"),
                 Ok(Err(error)) => return Err(disk(&error)),
-                Err(error) => return Err(error.failure(At::Source)),
+                Err(error) => return Err(error.failure(at)),
             }
         }
     }
@@ -135,9 +137,9 @@ impl Part<'_> {
     /// Brings what is missing. Whatever was written stays, also when the rest does not come.
     async fn bring(&mut self, objects: &Objects, progress: &impl Fn(u64)) -> Result<(), Broken> {
         let deadline = Instant::now() + RANGE_TIME;
-        let mut body = objects.range(self.object, self.at, self.to).await.map_err(Broken::Aws)?;
+        let mut body = objects.range(self.object, self.from, self.to).await.map_err(Broken::Aws)?;
         let mut file = OpenOptions::new().write(true).open(self.path).await.map_err(Broken::Disk)?;
-        file.seek(std::io::SeekFrom::Start(self.at)).await.map_err(Broken::Disk)?;
+        file.seek(std::io::SeekFrom::Start(self.from)).await.map_err(Broken::Disk)?;
         let mut file = BufWriter::with_capacity(BUFFER, file);
         let mut pending = 0;
         let ended = loop {
@@ -145,7 +147,7 @@ impl Part<'_> {
                 break Err(AwsError::transient("a range took too long"));
             };
             match next {
-                Some(Ok(chunk)) if self.at + pending + chunk.len() as u64 > self.to => {
+                Some(Ok(chunk)) if self.from + pending + chunk.len() as u64 > self.to => {
                     break Err(AwsError::transient("more bytes than were asked for"));
                 }
                 Some(Ok(chunk)) => {
@@ -158,10 +160,10 @@ impl Part<'_> {
             }
         };
         file.flush().await.map_err(Broken::Disk)?;
-        self.at += pending;
+        self.from += pending;
         ended.map_err(Broken::Aws)?;
-        if self.at < self.to {
-            let short = format!("the body ended {} bytes early", self.to - self.at);
+        if self.from < self.to {
+            let short = format!("the body ended {} bytes early", self.to - self.from);
             return Err(Broken::Aws(AwsError::transient(short)));
         }
         Ok(())
@@ -178,7 +180,7 @@ enum Broken {
 async fn check(head: &SourceHead, path: &Path) -> Result<(), Failure> {
     let length = tokio::fs::metadata(path).await.map_err(|error| disk(&error))?.len();
     let wrong = |what: &str| {
-        let message = format!("the source arrived with a wrong {what}; a retry reads it again");
+        let message = format!("an object arrived with a wrong {what}; a retry reads it again");
         Failure::new(FailureCode::StoreUnavailable, message)
     };
     if length != head.size {

@@ -4,6 +4,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use transcode_config::contract::{Clip, ExitCode, FailureCode, Overlay, Placement, SPEC_WITH_EDIT};
 
 use crate::{
+    proxy::Fault,
     publish::{assert_published, succeeded},
     world::{NEVER, World},
 };
@@ -63,4 +64,30 @@ async fn an_overlay_that_cannot_be_used_fails_the_attempt_by_name() {
         assert!(task.log().contains(code.info().name), "{name}: {}", task.log());
         assert!(world.register().await.is_none(), "{name}: a task decides only what succeeded");
     }
+}
+
+#[tokio::test]
+async fn an_overlay_comes_as_the_source_does_resumed_and_checked() {
+    let world = world("edit-broken", Some(png())).await;
+    let attempt = world.launch(1, NEVER).await;
+    world.proxy.fault("GET", "/brand-edit-broken", 1, Fault::Truncate(60));
+    let mut task = world.task(attempt);
+    assert_eq!(task.exit().await, Some(0), "{}", task.log());
+    let requests = world.proxy.requests();
+    let resumed = requests.iter().any(|line| line.contains("/brand-") && line.contains("bytes=60-"));
+    assert!(resumed, "{requests:?}");
+
+    let picture = png();
+    let length = picture.len();
+    let world = self::world("edit-checksum", Some(picture)).await;
+    let head = format!(
+        "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nx-amz-checksum-crc32: AAAAAA==\r\n\
+         x-amz-checksum-type: FULL_OBJECT\r\nconnection: close\r\n\r\n"
+    );
+    world.proxy.fault("HEAD", "/brand-edit-checksum", 1, Fault::Raw(head.leak()));
+    let attempt = world.launch(1, NEVER).await;
+    let mut task = world.task(attempt);
+    let code = FailureCode::StoreUnavailable.info();
+    assert_eq!(task.exit().await, Some(i32::from(code.exit.code())), "{}", task.log());
+    assert!(task.log().contains("overlay_key"), "says whose: {}", task.log());
 }

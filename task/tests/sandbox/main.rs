@@ -10,5 +10,6 @@ mod encode;
 mod hostile;
 mod killed;
 mod misbehave;
+mod overlays;
 mod program;
 mod support;
