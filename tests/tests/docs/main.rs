@@ -273,15 +273,25 @@ fn a_function_that_is_no_test_shows_nothing() {
     assert_eq!(found, [true, false, true, false]);
 }
 
-#[test]
-fn each_answer_to_what_hurts_elsewhere_is_shown_by_a_test() {
-    let text = with_tests_that_exist("docs/why.md");
-    let rows: Vec<&str> =
-        text.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| what")).collect();
+/// Each row of the tables whose heads begin with `head` names a test.
+fn each_row_is_shown_by_a_test(document: &str, head: &str) {
+    let text = with_tests_that_exist(document);
+    let tables = text.split("\n\n").filter(|block| block.starts_with(head));
+    let rows: Vec<&str> = tables.flat_map(|table| table.lines().skip(2)).collect();
     assert!(!rows.is_empty());
     for row in rows {
-        assert!(!named_tests(row).is_empty(), "docs/why.md shows nothing for: {row}");
+        assert!(!named_tests(row).is_empty(), "{document} shows nothing for: {row}");
     }
+}
+
+#[test]
+fn each_answer_to_what_hurts_elsewhere_is_shown_by_a_test() {
+    each_row_is_shown_by_a_test("docs/why.md", "| what");
+}
+
+#[test]
+fn each_kind_of_input_is_shown_by_a_test() {
+    each_row_is_shown_by_a_test("docs/media.md", "| input");
 }
 
 /// Written by hand: what is promised is no table of the code. That its tests exist is checked.
