@@ -35,7 +35,7 @@ pub struct Receiving {
     pub retry_at: Ms,
     /// Failed receives in a row.
     pub failures: usize,
-    /// Receives and messages so far: what the queue has had of its share.
+    /// Messages so far, and what it could have had: what the queue has had of its share.
     pub served: u64,
 }
 
@@ -92,6 +92,8 @@ pub struct Ledger {
     pub jobs: Table<JobKey, Job>,
     /// Why each of them waits, as of the last look at it.
     pub notes: BTreeMap<JobKey, Note>,
+    /// What keeps all from being claimed that could be, as of the last turn.
+    pub held: Option<String>,
     /// Known tasks of known jobs.
     pub tasks: Table<TaskArn, TaskRecord>,
     /// Tasks that carry our `startedBy` and not our overrides. Never stopped; reported.
@@ -130,6 +132,7 @@ impl Ledger {
             letters: Letters::default(),
             jobs: Table::default(),
             notes: BTreeMap::new(),
+            held: None,
             tasks: Table::default(),
             foreign: BTreeSet::new(),
             receiving: BTreeMap::new(),
@@ -166,7 +169,7 @@ impl Ledger {
             Action::Intend { spec, intent } => {
                 self.begin_job(&spec.job, now);
                 self.breaker.claimed(policy, now.mono);
-                if let Some(job) = self.jobs.get_mut(&spec.job) {
+                if let Some(job) = self.jobs.begin_call(&spec.job) {
                     job.claiming = Some(intent.variant.cpu);
                 }
             }
@@ -196,13 +199,13 @@ impl Ledger {
     }
 
     fn begin_job(&mut self, job: &JobKey, now: Now) {
-        if let Some(job) = self.jobs.get_mut(job) {
+        if let Some(job) = self.jobs.begin_call(job) {
             job.call = Some(now.mono);
         }
     }
 
     fn begin_lease(&mut self, message: &MessageId, now: Now) {
-        if let Some(lease) = self.leases.get_mut(message) {
+        if let Some(lease) = self.leases.begin_call(message) {
             lease.call = Some(now.mono);
         }
     }
@@ -216,16 +219,21 @@ impl Ledger {
     /// Notes a task of a job. Says whether it was unknown.
     pub(crate) fn know_task(&mut self, arn: &TaskArn, job: &JobKey, attempt: Attempt, now: Now) -> bool {
         let news = !self.tasks.contains_key(arn);
+        if !news && self.jobs.get(job).is_some_and(|it| it.tasks.get(arn) == Some(&attempt)) {
+            return false;
+        }
         self.tasks.or_insert_with(arn, || TaskRecord::new(job.clone(), attempt, now.mono));
         let entry = self.jobs.or_insert_with(job, || Job::new(None, now.mono));
         entry.tasks.insert(arn.clone(), attempt);
         news
     }
 
-    /// Carries news on to what depends on it: from tasks to their jobs, from jobs to the messages that ask for them.
+    /// Carries news on to what depends on it: from tasks to their jobs, and from jobs that are decided or cannot be read
+    /// to the messages that ask for them; the others' messages are merely kept.
     pub(crate) fn spread_news(&mut self) {
         self.look_at_tasks();
-        for job in self.jobs.touched().filter_map(|key| self.jobs.get(key)) {
+        let matters = |job: &&Job| job.terminal().is_some() || job.unreadable.is_some() || on(4);
+        for job in self.jobs.touched().filter_map(|key| self.jobs.get(key)).filter(matters) {
             job.leases.iter().for_each(|message| self.leases.touch(message));
         }
     }
@@ -255,8 +263,10 @@ impl Ledger {
         for (message, again) in plan.seen_leases.drain(..) {
             self.leases.looked(&message, again);
         }
-        for (job, again) in plan.seen_jobs.drain(..) {
+        self.held = plan.held.take();
+        for (job, again, rank) in plan.seen_jobs.drain(..) {
             self.jobs.looked(&job, again);
+            self.jobs.waits(&job, rank);
             match plan.notes.get(&job) {
                 Some(note) => self.notes.insert(job, note.clone()),
                 None => self.notes.remove(&job),

@@ -3,7 +3,7 @@
 //! A controller with 5,000 tasks takes a turn for every answer, and nearly all that it knows is as it was. So a turn
 //! looks at the rows that are due and at no others: those that somebody may have changed since the last look, and those
 //! for which time alone makes a difference now. Nobody has to remember to say that a row changed: there is no way to
-//! change one that does not note it. Reading is as in a map.
+//! change one that does not note it, but for a call that begins. Reading is as in a map.
 
 use std::{
     collections::{BTreeMap, BTreeSet, btree_map},
@@ -15,7 +15,7 @@ use crate::{clock::Ms, mutant::on};
 /// When a row is to be looked at again, unless it changes before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Again {
-    /// In the next turn, whenever that is: it depends on what is not its own, such as free slots.
+    /// In the next turn, whenever that is: it depends on what is not its own, such as the rate of calls.
     NextTurn,
     /// From then on (monotonic).
     At(Ms),
@@ -27,11 +27,16 @@ pub enum Again {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Table<K, V> {
     rows: BTreeMap<K, V>,
-    /// To be looked at in the next turn.
+    /// May have changed: to be looked at in the next turn.
     touched: BTreeSet<K>,
+    /// To be looked at in each turn.
+    each_turn: BTreeSet<K>,
     /// When the others are due; the same the other way round.
     agenda: BTreeSet<(Ms, K)>,
     due_at: BTreeMap<K, Ms>,
+    /// Those that lack nothing but room, by rank; the same the other way round.
+    waiting: BTreeSet<(Ms, K)>,
+    rank: BTreeMap<K, Ms>,
 }
 
 impl<K, V> Default for Table<K, V> {
@@ -39,8 +44,11 @@ impl<K, V> Default for Table<K, V> {
         Self {
             rows: BTreeMap::new(),
             touched: BTreeSet::new(),
+            each_turn: BTreeSet::new(),
             agenda: BTreeSet::new(),
             due_at: BTreeMap::new(),
+            waiting: BTreeSet::new(),
+            rank: BTreeMap::new(),
         }
     }
 }
@@ -72,6 +80,13 @@ impl<K: Ord + Clone, V> Table<K, V> {
         Some(row)
     }
 
+    /// A row of which a call is about to be made. It was looked at for that, and is left alone until the call is
+    /// answered: so it is not due, and it does not wait for room.
+    pub fn begin_call(&mut self, key: &K) -> Option<&mut V> {
+        self.waits(key, None);
+        self.rows.get_mut(key)
+    }
+
     /// A row to be changed, which `make` makes where there is none.
     pub fn or_insert_with(&mut self, key: &K, make: impl FnOnce() -> V) -> &mut V {
         self.touched.insert(key.clone());
@@ -87,7 +102,9 @@ impl<K: Ord + Clone, V> Table<K, V> {
     /// Takes a row away.
     pub fn remove(&mut self, key: &K) -> Option<V> {
         self.touched.remove(key);
+        self.each_turn.remove(key);
         self.forget_time(key);
+        self.waits(key, None);
         self.rows.remove(key)
     }
 
@@ -109,16 +126,21 @@ impl<K: Ord + Clone, V> Table<K, V> {
         self.touched.extend(self.rows.keys().cloned());
     }
 
-    /// What has changed, or is to be looked at in each turn.
+    /// What may have changed.
     pub fn touched(&self) -> impl Iterator<Item = &K> {
         self.touched.iter()
     }
 
     /// What a turn at `now` looks at, in no order that means anything, each once.
     pub fn due(&self, now: Ms) -> impl Iterator<Item = (&K, &V)> {
-        let timed = self.timed(now).filter(|(key, _)| !self.touched.contains(*key));
-        let touched = self.touched.iter().filter_map(|key| self.rows.get_key_value(key));
-        touched.chain(timed)
+        let each_turn = self.each_turn.iter().filter(|key| !self.touched.contains(*key));
+        let touched = self.touched.iter().chain(each_turn).filter_map(|key| self.rows.get_key_value(key));
+        touched.chain(self.timed(now).filter(|(key, _)| !self.soon(key)))
+    }
+
+    /// Looked at in the next turn, whenever that is.
+    fn soon(&self, key: &K) -> bool {
+        self.touched.contains(key) || self.each_turn.contains(key)
     }
 
     /// Rows whose time is not later than this.
@@ -143,10 +165,11 @@ impl<K: Ord + Clone, V> Table<K, V> {
             return;
         }
         let at = if let Again::At(at) = again { Some(at).filter(|_| !on(58)) } else { None };
+        self.touched.remove(key);
         if again == Again::NextTurn {
-            self.touch(key);
+            self.each_turn.insert(key.clone());
         } else {
-            self.touched.remove(key);
+            self.each_turn.remove(key);
         }
         if self.due_at.get(key).copied() == at {
             return;
@@ -156,6 +179,32 @@ impl<K: Ord + Clone, V> Table<K, V> {
             self.agenda.insert((at, key.clone()));
             self.due_at.insert(key.clone(), at);
         }
+    }
+
+    /// A row waits for room, at this rank, or does not.
+    pub fn waits(&mut self, key: &K, rank: Option<Ms>) {
+        if self.rank.get(key).copied() == rank {
+            return;
+        }
+        if let Some((key, rank)) = self.rank.remove_entry(key) {
+            self.waiting.remove(&(rank, key));
+        }
+        if let Some(rank) = rank.filter(|_| self.rows.contains_key(key)) {
+            self.waiting.insert((rank, key.clone()));
+            self.rank.insert(key.clone(), rank);
+        }
+    }
+
+    /// Whether any row waits for room.
+    pub fn anyone_waits(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Those that wait for room, in their order, but for the ones that a turn at `now` looks at anyway.
+    pub fn in_line(&self, now: Ms) -> impl Iterator<Item = (&K, &V)> {
+        let due = move |key: &K| self.soon(key) || self.due_at.get(key).is_some_and(|at| *at <= now);
+        let others = self.waiting.iter().filter(move |(_, key)| !due(key));
+        others.filter_map(|(_, key)| self.rows.get_key_value(key))
     }
 
     fn forget_time(&mut self, key: &K) {
@@ -214,6 +263,27 @@ mod tests {
         assert_eq!((due(&table, 20), due(&table, 30)), (vec!["a"], vec!["a", "b"]), "the newest time counts");
         table.remove(&"a");
         assert_eq!(table.next_at(), Some(30));
+    }
+
+    #[test]
+    fn what_waits_for_room_stands_in_line() {
+        let mut table = table();
+        let line =
+            |table: &Table<&'static str, u32>| -> Vec<_> { table.in_line(5).map(|(key, _)| *key).collect() };
+        table.waits(&"b", Some(1));
+        table.waits(&"a", Some(2));
+        table.waits(&"x", Some(0));
+        assert_eq!((line(&table), due(&table, 5), table.anyone_waits()), (vec!["b", "a"], vec![], true));
+        table.touch(&"b");
+        assert_eq!((line(&table), due(&table, 5)), (vec!["a"], vec!["b"]), "looked at once");
+        table.looked(&"b", Again::At(5));
+        assert_eq!((line(&table), due(&table, 5)), (vec!["a"], vec!["b"]));
+        table.waits(&"b", Some(3));
+        table.looked(&"b", Again::Changed);
+        assert_eq!(line(&table), ["a", "b"], "the newest rank counts");
+        table.remove(&"a");
+        table.waits(&"b", None);
+        assert!(!table.anyone_waits() && line(&table).is_empty());
     }
 
     #[test]

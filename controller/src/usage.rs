@@ -25,12 +25,29 @@ pub struct Room {
     pub cpu: u64,
 }
 
+const NO_SLOT: &str = "waiting for a free slot";
+
 impl Room {
+    /// For nobody.
+    pub(crate) const NONE: Self = Self { tasks: 0, cpu: 0 };
+
+    /// What lacks, where nobody finds room.
+    pub(crate) fn full(&self) -> Option<String> {
+        (self.tasks == 0).then(|| NO_SLOT.into())
+    }
+
+    /// More cannot be claimed, and one more is told what it lacks.
+    pub(crate) fn at_most(&self, policy: &Policy) -> usize {
+        let sizes = policy.oom_sizes.iter().map(|(cpu, _)| *cpu).chain([policy.variant.cpu]);
+        let by_cpu = self.cpu / u64::from(sizes.min().unwrap_or(1).max(1)) + 1;
+        self.tasks.min(usize::try_from(by_cpu).unwrap_or(usize::MAX))
+    }
+
     /// Takes room for one task, or says what lacks. Who does not fit keeps its place: a smaller one behind it must not
     /// overtake it for ever.
     pub fn take(&mut self, cpu: u32, policy: &Policy) -> Result<(), String> {
         if self.tasks == 0 {
-            return Err("waiting for a free slot".into());
+            return Err(NO_SLOT.into());
         }
         let Some(left) = self.cpu.checked_sub(u64::from(cpu)).or(on(53).then_some(self.cpu)) else {
             let used = policy.max_cpu.saturating_sub(std::mem::take(&mut self.cpu)).div_ceil(1024);

@@ -32,9 +32,9 @@ impl Ledger {
         match fact {
             Fact::Received { queue, messages } => self.received(&queue, messages, policy, now),
             Fact::ReceiveFailed { queue, error: _ } => {
+                self.has_had_its_turn(&queue, policy);
                 let receiving = self.receiving.entry(queue).or_default();
                 receiving.call = None;
-                receiving.served += 1;
                 receiving.failures += 1;
                 receiving.retry_at = now.mono + policy.call_backoff(receiving.failures);
             }
@@ -128,11 +128,25 @@ impl Ledger {
         let receiving = self.receiving.entry(queue.clone()).or_default();
         let asked_at = receiving.call.take().map_or(now.mono, |(_, at)| at);
         receiving.failures = 0;
-        receiving.served += messages.len().max(1) as u64;
+        receiving.served += messages.len() as u64;
         // An empty long poll has taken its time; one that comes back at once (an emulator, a fault) must not spin.
         receiving.retry_at = if messages.is_empty() { asked_at + policy.call_retry_base } else { now.mono };
+        if messages.is_empty() {
+            self.has_had_its_turn(queue, policy);
+        }
         for message in messages {
             self.receive_one(queue, message, asked_at, policy, now);
+        }
+    }
+
+    /// A queue gave nothing. What the others had meanwhile it could not have had: it comes behind them now, or it would
+    /// be asked alone until it had caught up.
+    fn has_had_its_turn(&mut self, queue: &QueueName, policy: &Policy) {
+        let weight =
+            |queue: &QueueName| policy.queues.get(queue).map_or(1, |weight| u64::from(*weight).max(1));
+        let most = self.receiving.iter().map(|(queue, it)| it.served.div_ceil(weight(queue))).max();
+        if let Some(receiving) = self.receiving.get_mut(queue) {
+            receiving.served = receiving.served.max(most.unwrap_or(0) * weight(queue)) + 1;
         }
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use transcode_config::contract::{Attempt, Intent, JobKey, JobSpec, PastAttempt, SCHEMA, Variant};
 
-use super::{Plan, jobs::View};
+use super::{Plan, Scope, jobs::View};
 use crate::{
     action::Action,
     clock::Ms,
@@ -13,6 +13,7 @@ use crate::{
     mutant::on,
     pause::Pause,
     policy::Circumstances,
+    usage::Room,
 };
 
 /// A reading of the state bucket older than this is renewed before an attempt is claimed or a job is given up.
@@ -34,25 +35,43 @@ pub(super) struct Candidate<'a> {
     pub history: Vec<PastAttempt>,
 }
 
-impl View<'_> {
-    /// Claims attempts for as many candidates as there is room for, oldest first.
-    pub(super) fn claim(self, plan: &mut Plan, mut candidates: Vec<Candidate<'_>>) {
-        if candidates.is_empty() {
+impl<'a> View<'a> {
+    /// Claims attempts for as many candidates as there is room for, oldest first. To those that are looked at anyway come
+    /// as many from the line as could be claimed: for the rest nothing has changed.
+    pub(super) fn claim(self, plan: &mut Plan, scope: Scope, mut candidates: Vec<Candidate<'a>>) {
+        let line = scope == Scope::Due && self.ledger.jobs.anyone_waits();
+        if candidates.is_empty() && !line {
             return;
         }
-        candidates.sort_by_key(|candidate| candidate.job.since);
-        let mut room = self.ledger.room(self.policy, self.now);
+        let hold = self.hold();
+        let mut room =
+            if hold.is_some() { Room::NONE } else { plan.room(self.policy, self.ledger, self.now) };
         if self.ledger.breaker.open(self.policy).is_some() {
             room.tasks = room.tasks.min(1);
         }
-        let hold = self.hold();
+        plan.held = match &hold {
+            Some((why, _)) => Some(why.clone()),
+            None => room.full(),
+        };
+        if line {
+            let most = match &plan.held {
+                // Each of them waits for another reason than it did.
+                held if *held != self.ledger.held => usize::MAX,
+                Some(_) => 0,
+                None => room.at_most(self.policy),
+            };
+            for (key, job) in self.ledger.jobs.in_line(self.now.mono).take(most) {
+                candidates.extend(self.look_at(plan, key, job));
+            }
+        }
+        if let Some((_, Some(at))) = &hold {
+            plan.wake(*at);
+        }
+        candidates.sort_by(|a, b| (a.job.since, a.key).cmp(&(b.job.since, b.key)));
         for candidate in candidates {
             let key = candidate.key;
             if let Some((why, until)) = &hold {
                 plan.note(key, why.clone(), *until);
-                if let Some(at) = until {
-                    plan.wake(*at);
-                }
                 continue;
             }
             let variant = self.variant(&candidate);
@@ -79,11 +98,11 @@ impl View<'_> {
         // waits for no launch, though its task may yet come up.
         let waits = |job: &&Job| {
             let open = |it: &AttemptState| self.now.wall < it.intent.launch_not_after_ms;
-            job.may_come_up(policy, now) && job.attempt.as_ref().is_some_and(open)
+            job.attempt.as_ref().is_some_and(open) && job.may_come_up(policy, now)
         };
         let claimed = self.ledger.jobs.values().filter(waits).count() as u64;
-        let wasted = claimed.saturating_mul(policy.launch_interval) > policy.launch_deadline / 4;
-        wasted.then(|| (TOO_FAST.into(), Some(now + policy.launch_interval)))
+        let (lasts, most) = (claimed.saturating_mul(policy.launch_interval), policy.launch_deadline / 4);
+        (lasts > most).then(|| (TOO_FAST.into(), Some(now + (lasts - most).max(policy.launch_interval))))
     }
 
     /// What the next attempt asks for.

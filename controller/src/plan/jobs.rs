@@ -42,25 +42,30 @@ pub(super) fn plan(plan: &mut Plan, scope: Scope, policy: &Policy, ledger: &Ledg
     let view = View { policy, ledger, now };
     let mut candidates = Vec::new();
     for (key, job) in scope.of(&ledger.jobs, now) {
-        if job.free(now.mono) {
-            if let Some(candidate) = view.one(plan, key, job) {
-                candidates.push(candidate);
-                plan.look(Again::NextTurn);
-            }
+        candidates.extend(view.look_at(plan, key, job));
+    }
+    view.claim(plan, scope, candidates);
+}
+
+impl<'a> View<'a> {
+    /// Plans one job and what is to become of its tasks, and notes when to look at it again. Gives it back when all it
+    /// lacks is room: then it waits in line.
+    pub(super) fn look_at(self, plan: &mut Plan, key: &'a JobKey, job: &'a Job) -> Option<Candidate<'a>> {
+        let mut candidate = None;
+        if job.free(self.now.mono) {
+            candidate = self.one(plan, key, job);
         } else if let Some(reason) = &job.unreadable {
             plan.note(key, format!("left alone: {reason}"), None);
         } else if job.call.is_none() {
             plan.note(key, "waiting after a failed call", Some(job.retry_at));
             plan.look(Again::At(job.retry_at));
         }
-        view.tasks_of(plan, job);
+        self.tasks_of(plan, job);
         let again = plan.looked();
-        plan.seen_jobs.push((key.clone(), again));
+        plan.seen_jobs.push((key.clone(), again, candidate.as_ref().map(|_| job.since)));
+        candidate
     }
-    view.claim(plan, candidates);
-}
 
-impl<'a> View<'a> {
     /// Plans one job. Gives it back when all it lacks is room.
     fn one(self, plan: &mut Plan, key: &'a JobKey, job: &'a Job) -> Option<Candidate<'a>> {
         if let Some(terminal) = job.terminal() {
@@ -116,10 +121,11 @@ impl<'a> View<'a> {
         let now = self.now.mono;
         match judge(job, attempt, |arn| self.ledger.tasks.get(arn), self.policy, self.now) {
             Verdict::Wait { until, why } => {
-                if job.inspect_at <= now {
+                let looks = job.inspect_at <= now;
+                if looks {
                     plan.act(Action::Inspect { job: key.clone() });
                 }
-                let until = until.min(job.inspect_at.max(now + 1));
+                let until = if looks { until } else { until.min(job.inspect_at) };
                 plan.note(key, why, Some(until));
                 plan.look(Again::At(until));
             }

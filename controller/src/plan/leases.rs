@@ -35,29 +35,29 @@ pub(super) fn plan(plan: &mut Plan, scope: Scope, policy: &Policy, ledger: &Ledg
 }
 
 fn next(message: &MessageId, lease: &Lease, policy: &Policy, ledger: &Ledger, now: Now) -> Option<Action> {
-    let named = lease.named(message);
+    let named = || lease.named(message);
     let jobs = match &lease.content {
-        Content::Parked(_) if on(2) => return Some(Action::Delete { lease: named }),
+        Content::Parked(_) if on(2) => return Some(Action::Delete { lease: named() }),
         Content::Parked(_) => {
-            return Some(Action::Release { lease: named, after_ms: lease.put_aside(policy, now.mono) });
+            return Some(Action::Release { lease: named(), after_ms: lease.put_aside(policy, now.mono) });
         }
         Content::Jobs(jobs) => jobs,
     };
     if let Some(letter) = jobs.iter().find_map(|job| letter(message, lease, job, ledger)) {
         if on(5) {
-            return Some(Action::Delete { lease: named });
+            return Some(Action::Delete { lease: named() });
         }
         return Some(Action::DeadLetter(Box::new(letter)));
     }
     let tidied = |job: &JobKey| on(39) || leftovers(job, policy, ledger, now) == Leftovers::None;
     if jobs.iter().all(|job| settled(lease, job, ledger) && tidied(job)) {
-        return Some(Action::Delete { lease: named });
+        return Some(Action::Delete { lease: named() });
     }
     // A job that only a newer version understands is put aside with its message (S15); held here, such messages would
     // in the end leave no room for others.
     let aside = |job: &JobKey| ledger.jobs.get(job).is_some_and(|job| job.unreadable.is_some());
     if !on(37) && jobs.iter().any(aside) && jobs.iter().all(|job| aside(job) || settled(lease, job, ledger)) {
-        return Some(Action::Release { lease: named, after_ms: lease.put_aside(policy, now.mono) });
+        return Some(Action::Release { lease: named(), after_ms: lease.put_aside(policy, now.mono) });
     }
     let settling = jobs.iter().all(|job| {
         let decided = ledger.jobs.get(job).is_some_and(|job| job.terminal().is_some());
@@ -65,10 +65,10 @@ fn next(message: &MessageId, lease: &Lease, policy: &Policy, ledger: &Ledger, no
     });
     if ledger.draining && !settling {
         // Tasks go on; whoever receives the message next adopts them.
-        return Some(Action::Release { lease: named, after_ms: 0 });
+        return Some(Action::Release { lease: named(), after_ms: 0 });
     }
     if lease.extend_at(policy) <= now.mono {
-        return lease.extension(policy, now.mono).map(|for_ms| Action::Extend { lease: named, for_ms });
+        return lease.extension(policy, now.mono).map(|for_ms| Action::Extend { lease: named(), for_ms });
     }
     None
 }

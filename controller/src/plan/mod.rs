@@ -35,6 +35,7 @@ use crate::{
     limiter::Lane,
     policy::Policy,
     table::{Again, Table},
+    usage::Room,
 };
 
 /// Why a job is where it is, for people.
@@ -75,13 +76,17 @@ pub struct Plan {
     pub wake_at: Option<Ms>,
     /// Why each job that was looked at waits.
     pub notes: BTreeMap<JobKey, Note>,
-    /// What was looked at, and when it is to be looked at again.
-    pub(crate) seen_jobs: Vec<(JobKey, Again)>,
+    /// What keeps all from being claimed that could be.
+    pub(crate) held: Option<String>,
+    /// What was looked at, and when it is to be looked at again; of jobs also since when they wait for room, if they do.
+    pub(crate) seen_jobs: Vec<(JobKey, Again, Option<Ms>)>,
     pub(crate) seen_leases: Vec<(MessageId, Again)>,
     /// The soonest of what was said of the row that is being looked at.
     again: Option<Again>,
     /// Calls in `actions`, by lane of the limiter.
     planned: [u64; 3],
+    /// What is left of the limits, once somebody has asked.
+    room: Option<Room>,
 }
 
 impl Plan {
@@ -109,6 +114,11 @@ impl Plan {
             self.wake(at);
             self.look(Again::NextTurn);
         }
+    }
+
+    /// What is left of the limits. Counted once: it takes a look at every job and task.
+    fn room(&mut self, policy: &Policy, ledger: &Ledger, now: Now) -> Room {
+        *self.room.get_or_insert_with(|| ledger.room(policy, now))
     }
 
     /// Launches in `actions`.

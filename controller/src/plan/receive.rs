@@ -1,7 +1,9 @@
 //! Receiving is a decision: no more than can be launched.
 
 use super::Plan;
-use crate::{action::Action, clock::Now, fact::QueueName, ledger::Ledger, mutant::on, policy::Policy};
+use crate::{
+    action::Action, clock::Now, fact::QueueName, ledger::Ledger, mutant::on, policy::Policy, usage::Room,
+};
 
 /// SQS hands out no more at once.
 const RECEIVE_MAX: usize = 10;
@@ -20,7 +22,16 @@ pub(super) fn plan(plan: &mut Plan, policy: &Policy, ledger: &Ledger, now: Now) 
     if !policy.queues.keys().any(asks) {
         return;
     }
-    let mut room = room(policy, ledger, now);
+    let asked: usize = ledger
+        .receiving
+        .values()
+        .filter_map(|receiving| receiving.call.map(|(max, _)| usize::from(max)))
+        .sum();
+    let leases = policy.max_leases.saturating_sub(ledger.leases.len() + asked);
+    if leases == 0 {
+        return;
+    }
+    let mut room = room(plan.room(policy, ledger, now), policy, ledger).saturating_sub(asked).min(leases);
     let mut queues: Vec<(&QueueName, u32)> =
         policy.queues.iter().map(|(name, weight)| (name, *weight)).collect();
     // Whoever has had the least of its share comes first: with room for one message only, an empty queue of great
@@ -50,26 +61,22 @@ fn share(room: usize, weight: u32, weights: u32) -> usize {
     part.max(usize::from(room > 0))
 }
 
-/// How many messages there is room for: free slots, less those spoken for by jobs that wait for one and by receives
-/// under way; and one for each task whose message has not come back yet, so that finished work is settled even when
-/// all slots are taken.
-fn room(policy: &Policy, ledger: &Ledger, now: Now) -> usize {
-    let mut free = ledger.room(policy, now);
+/// How many messages there is room for: free slots, less those spoken for by jobs that wait for one; and one for each
+/// task whose message has not come back yet, so that finished work is settled even when all slots are taken.
+fn room(mut free: Room, policy: &Policy, ledger: &Ledger) -> usize {
     // As many as the rest of the vCPU limit lets run at the usual size.
     let by_cpu = usize::try_from(free.cpu / u64::from(policy.variant.cpu.max(1))).unwrap_or(usize::MAX);
     free.tasks = free.tasks.min(by_cpu);
     if ledger.breaker.open(policy).is_some() {
         free.tasks = free.tasks.min(1);
     }
-    let slots = free.tasks.saturating_add(ledger.jobs.values().filter(|job| job.leases.is_empty()).count());
-    let waiting = ledger.jobs.values().filter(|job| waits_for_slot(job)).count();
-    let asked: usize = ledger
-        .receiving
-        .values()
-        .filter_map(|receiving| receiving.call.map(|(max, _)| usize::from(max)))
-        .sum();
-    let leases = policy.max_leases.saturating_sub(ledger.leases.len() + asked);
-    slots.saturating_sub(waiting + asked).min(leases)
+    let (mut ours, mut waiting) = (0, 0);
+    for job in ledger.jobs.values() {
+        ours += usize::from(job.leases.is_empty());
+        waiting += usize::from(waits_for_slot(job));
+    }
+    let slots = free.tasks.saturating_add(ours);
+    slots.saturating_sub(waiting)
 }
 
 /// A job that has a message and no attempt yet. One that waits out its backoff does not hold a slot (L5).

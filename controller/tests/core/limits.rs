@@ -342,6 +342,28 @@ fn queues_share_the_room_by_their_weights() {
 }
 
 #[test]
+fn an_idle_queue_has_no_claim_to_what_the_other_had_meanwhile() {
+    let mut world = World::ready();
+    let policy = world.reconciler.policy_mut();
+    policy.queues = BTreeMap::from([("busy".into(), 1), ("idle".into(), 3)]);
+    // Room for one message: two were asked of the queue that there was before.
+    policy.max_tasks = 3;
+    world.reconciler.ledger.receiving.entry("busy".into()).or_default().served = 1000;
+    let (mut asked, mut facts) = (Vec::new(), Vec::new());
+    for _ in 0..6 {
+        world.mono += 20_000;
+        let now = world.now();
+        for action in world.reconciler.turn(std::mem::take(&mut facts), now).actions {
+            if let Action::Receive { queue, .. } = action {
+                asked.push(queue.clone());
+                facts.push(Fact::Received { queue, messages: Vec::new() });
+            }
+        }
+    }
+    assert_eq!(asked, ["idle", "busy", "idle", "busy", "idle", "busy"]);
+}
+
+#[test]
 fn what_worked_on_a_decided_job_takes_no_slot() {
     let (job, intent) = World::ready().launched("m1", "a.mp4", "task/1");
     // ECS has long forgotten the task; the message is still there, for the sake of another job that it asks for.

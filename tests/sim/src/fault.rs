@@ -1,6 +1,9 @@
 //! The faults, each with the rows of the fault catalogue that it stands for, and how often a seed lets it strike.
 
-use crate::rng::{Rng, mix};
+use crate::{
+    rng::{Rng, mix},
+    setup::Sort,
+};
 
 macro_rules! faults {
     ($($(#[$doc:meta])* $name:ident => [$($row:literal),*],)*) => {
@@ -130,10 +133,10 @@ pub struct Faults {
 impl Faults {
     /// Draws the seed's own mix. Each fault has its own stream of numbers, so that taking one away while shrinking
     /// leaves the others as they were.
-    pub fn draw(seed: u64, without: &[Fault]) -> Self {
+    pub fn draw(seed: u64, sort: Sort, without: &[Fault]) -> Self {
         let mut rng = Rng::new(mix(&[seed, 1]));
         let share = rng.pick(&[0.0, 0.1, 0.3, 0.6, 1.0], 0.3);
-        let most = rng.pick(&[2_u64, 4, 5, 6], 4);
+        let most = if sort != Sort::Harsh { 3 } else { rng.pick(&[2_u64, 4, 5, 6], 4) };
         let sources = Fault::ALL.iter().map(|&fault| {
             let takes_part = rng.chance(share);
             let rate = RATES.get(usize::try_from(rng.below(most)).unwrap_or(0)).copied().unwrap_or(0.01);

@@ -200,7 +200,8 @@ pub fn s16_no_secrets(document: &impl fmt::Debug) -> Kept {
     keep(!format!("{document:?}").contains("secret-"), "S16", || "a receipt handle was written down".into())
 }
 
-/// L4: a healthy task of an undecided job's newest attempt is not stopped.
+/// L4: a healthy task of an undecided job's newest attempt is not stopped. One that came up too late may be: the order
+/// to stop it can have been on its way.
 pub fn l4_healthy_is_left_alone(
     job: &JobTruth,
     task: &Task,
@@ -210,8 +211,10 @@ pub fn l4_healthy_is_left_alone(
 ) -> Kept {
     let Proc::Working(since) = task.proc else { return Ok(()) };
     let newest = job.intents.len() == task.attempt().number() as usize;
+    let slowest = policy.provisioning_timeout.min(policy.pull_timeout).min(policy.start_timeout);
     let healthy = job.terminal.is_none()
         && newest
+        && since < task.made_at + slowest
         && beat_age.is_some_and(|age| age < FENCE)
         && now - since < policy.max_run
         // Its last step forward may have been written a heartbeat before it hung.
@@ -324,10 +327,12 @@ pub fn spot_is_rested(intent: &Intent, rests: bool) -> Kept {
     keep(!(spot && rests), "Spot", || format!("{}: asks for Spot, which is given a rest", intent.job))
 }
 
-/// Where every job fails, the breaker lets few through.
-pub fn breaker_is_open(claimed: u64, allowed: u64) -> Kept {
-    keep(claimed <= allowed, "breaker", || {
-        format!("{claimed} jobs were claimed while all fail, {allowed} are allowed")
+/// Where one job after the other fails, the breaker lets one through in each of its periods.
+pub fn breaker_is_open(claims: usize, since_last: Ms, probe: Ms) -> Kept {
+    keep(claims <= 1 && since_last >= probe, "breaker", || {
+        format!(
+            "{claims} claims {since_last} ms after the last, while all fail: one in {probe} ms is allowed"
+        )
     })
 }
 

@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Seeds from which on every row must have been reached.
-const ENOUGH: u64 = 5000;
+const ENOUGH: u64 = 1000;
 
 /// Sums over many seeds.
 #[derive(Debug, Clone, Default)]

@@ -12,8 +12,8 @@ use transcode_sim::{checking::anything_breaks, mutants::MUTANTS, run::run};
 
 /// Seeds that are tried before the small worlds are searched, which takes longer, and those that a weakness may survive
 /// in all.
-const FIRST: u64 = 300;
-const SEEDS: u64 = 1000;
+const FIRST: u64 = 600;
+const SEEDS: u64 = 990;
 
 /// The argument with which the program calls itself for one weakness.
 const ONE: &str = "--one";

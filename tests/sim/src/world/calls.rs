@@ -10,10 +10,9 @@ use transcode_controller::{
     limiter::Lane,
 };
 
-use super::{Event, World};
+use super::{World, agenda::Event, fate::Fate};
 use crate::{
-    fault::Fault,
-    setup::{CALL_TIMEOUT, Episode, HOUR, MINUTE, SECOND},
+    setup::{CALL_TIMEOUT, MINUTE, SECOND},
     weak,
 };
 
@@ -68,15 +67,6 @@ pub(super) fn failed(operation: &'static str, class: Class, message: &str) -> Ca
     CallError { operation, class, message: message.to_owned() }
 }
 
-/// What happens to a request.
-enum Fate {
-    Ordinary,
-    Refused(Class),
-    NeverArrives,
-    AnswerLost,
-    Late(Ms),
-}
-
 /// The fact that an action failed.
 fn failure(action: &Action, class: Class) -> Fact {
     apply::failed(action, failed(action.name(), class, "fault"))
@@ -100,7 +90,7 @@ impl World {
         match &action {
             Action::Describe { .. } | Action::Resync => self.count_call(host, Lane::Read),
             Action::Stop { .. } => self.count_call(host, Lane::Stop),
-            Action::Intend { intent, .. } => self.count_claim(host, intent),
+            Action::Intend { intent, .. } => self.check_spot(host, intent),
             _ => {}
         }
         if let Action::Extend { lease, .. } = &action {
@@ -167,80 +157,6 @@ impl World {
         }
     }
 
-    fn fate(&mut self, action: &Action) -> Fate {
-        if !self.faults.on {
-            return Fate::Ordinary;
-        }
-        if self.during(Episode::BrownOut) {
-            return Fate::NeverArrives;
-        }
-        if self.during(Episode::Credentials) {
-            return Fate::Refused(Class::Misconfigured);
-        }
-        if self.fault(Fault::BlackHole) {
-            return Fate::NeverArrives;
-        }
-        match action {
-            Action::Inspect { .. }
-            | Action::Intend { .. }
-            | Action::Bury { .. }
-            | Action::Publish { .. }
-            | Action::Collect { .. } => self.fate_in_s3(action),
-            Action::Launch { .. } if self.fault(Fault::LaunchAnswerLost) => Fate::AnswerLost,
-            Action::Launch { .. } if self.fault(Fault::LaunchDelayed) => {
-                Fate::Late(self.rng.spread(MINUTE, 26 * HOUR))
-            }
-            Action::Launch { .. } => Fate::Ordinary,
-            Action::Stop { .. } if self.fault(Fault::StopLost) => Fate::NeverArrives,
-            Action::Describe { .. } | Action::Resync | Action::Resolve | Action::Stop { .. } => {
-                if self.fault(Fault::EcsError) { Fate::Refused(Class::Throttled) } else { Fate::Ordinary }
-            }
-            _ => self.fate_in_sqs(action),
-        }
-    }
-
-    fn fate_in_s3(&mut self, action: &Action) -> Fate {
-        if self.during(Episode::StateDenied) {
-            return Fate::Refused(Class::Misconfigured);
-        }
-        if self.fault(Fault::S3Error) {
-            return Fate::Refused(Class::Transient);
-        }
-        if matches!(action, Action::Inspect { .. }) {
-            return Fate::Ordinary;
-        }
-        if self.fault(Fault::WriteConflict) {
-            Fate::Refused(Class::Transient)
-        } else if self.fault(Fault::WriteAnswerLost) {
-            Fate::AnswerLost
-        } else if self.fault(Fault::WriteDelayed) {
-            Fate::Late(self.rng.spread(SECOND, HOUR))
-        } else {
-            Fate::Ordinary
-        }
-    }
-
-    fn fate_in_sqs(&mut self, action: &Action) -> Fate {
-        if self.fault(Fault::SqsError) {
-            let class = if self.rng.chance(0.5) { Class::Throttled } else { Class::Uncertain };
-            return Fate::Refused(class);
-        }
-        match action {
-            Action::Receive { .. } if self.fault(Fault::ReceiveLost) => Fate::AnswerLost,
-            Action::DeadLetter(_) if self.fault(Fault::LetterLost) => Fate::AnswerLost,
-            Action::Extend { .. } if self.fault(Fault::ExtendFails) => Fate::NeverArrives,
-            Action::Delete { .. } if self.fault(Fault::DeleteFails) => Fate::Refused(Class::Transient),
-            Action::Delete { .. } if self.fault(Fault::DeleteLost) => {
-                if self.rng.chance(0.5) {
-                    Fate::AnswerLost
-                } else {
-                    Fate::Late(self.rng.spread(SECOND, HOUR))
-                }
-            }
-            _ => Fate::Ordinary,
-        }
-    }
-
     /// A request, or its next stage, reaches its service.
     pub(super) fn effect(&mut self, index: u32) {
         let Some(mut call) = self.calls.get_mut(index as usize).and_then(Option::take) else { return };
@@ -258,13 +174,18 @@ impl World {
         let alive = self.hosts.get(host).is_some_and(|it| it.boot == boot && it.core.is_some());
         match next {
             // The stages of a call are made by its caller: they end with its life.
-            Some(at) if alive => self.at(at, Event::Effect(index)),
+            Some(at) if alive => match &call.action {
+                Action::Receive { queue, .. } => {
+                    let queue = self.queue(queue).unwrap_or(0);
+                    self.agenda.poll(index, queue, at);
+                }
+                _ => self.at(at, Event::Effect(index)),
+            },
             Some(_) => (call.pending, call.answered) = (false, true),
             None => {
                 call.pending = false;
                 if !deaf {
-                    let delay = self.rng.between(1, 100);
-                    self.after(delay, Event::Answer(index));
+                    self.send_back(index, &mut call);
                 }
             }
         }
@@ -276,6 +197,16 @@ impl World {
         if every > 0 && self.faults.on && self.rng.below(every) == 0 {
             self.crash(host, boot);
         }
+    }
+
+    /// The answer sets out. Most are there at once, as far as a caller can tell that takes its time for every turn.
+    fn send_back(&mut self, index: u32, call: &mut Call) {
+        if self.faults.on && self.rng.below(8) == 0 {
+            let delay = self.rng.spread(50, 5 * SECOND);
+            return self.after(delay, Event::Answer(index));
+        }
+        call.answered = true;
+        self.deliver(call.host, call.boot, std::mem::take(&mut call.answer));
     }
 
     /// An answer reaches its caller, or the caller has waited long enough.

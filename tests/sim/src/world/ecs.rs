@@ -12,7 +12,7 @@ use transcode_controller::{
     task_view::{Billed, Identity, TaskArn, TaskStatus, TaskView},
 };
 
-use super::{Event, World, calls::failed, process::Step};
+use super::{World, agenda::Event, calls::failed, process::Step};
 use crate::{
     fault::Fault,
     invariants,
@@ -61,10 +61,13 @@ pub struct Task {
     pub proc: Proc,
     /// Outdated steps carry another number.
     pub(super) epoch: u32,
+    /// When it was launched.
+    pub made_at: Ms,
     /// ECS does not know it before this.
     pub(super) shows_at: Ms,
     pub(super) stopped_at: Option<Ms>,
-    pub(super) purged: bool,
+    /// ECS has forgotten it from then on.
+    pub(super) purged_at: Ms,
     /// It never reaches STOPPED by itself.
     pub(super) stuck: bool,
     /// When its first heartbeat was written.
@@ -179,9 +182,10 @@ impl World {
             intent: Arc::clone(intent),
             proc: Proc::NotStarted,
             epoch: 0,
+            made_at: self.now,
             shows_at,
             stopped_at: None,
-            purged: false,
+            purged_at: Ms::MAX,
             stuck: false,
             beat_from: None,
             quiet: None,
@@ -190,6 +194,7 @@ impl World {
             last_word: None,
             offset,
         });
+        self.listed.push(index);
         if let Some(job) = job.and_then(|job| self.jobs.get_mut(job)) {
             job.tasks.push(index);
         }
@@ -200,7 +205,9 @@ impl World {
             job.platform.remove(&intent.attempt);
         }
         if self.fault(Fault::StartFailure) {
-            self.platform_trouble(intent, 1);
+            if job.is_some() {
+                self.platform_trouble(intent, 1);
+            }
             let delay = self.rng.spread(SECOND, 5 * MINUTE);
             self.after(delay, Event::Task(index, 0, Step::FailsToStart));
         } else {
@@ -240,7 +247,7 @@ impl World {
         let stale = self.fault(Fault::StaleView);
         let now = self.now;
         let task = number(arn).and_then(|index| self.tasks.get(index))?;
-        if task.purged {
+        if task.purged_at <= now {
             self.reached.reach(24);
             return None;
         }
@@ -249,18 +256,21 @@ impl World {
 
     /// ListTasks to the end, described: what desires to run, or, when some of it is stale, also what does not.
     pub(super) fn list(&mut self) -> Vec<TaskView> {
+        let mut listed = std::mem::take(&mut self.listed);
+        listed.retain(|index| {
+            self.tasks.get(*index).is_some_and(|task| !task.view.ended() && !task.view.stopping)
+        });
         let mut views = Vec::new();
-        for index in 0..self.tasks.len() {
-            let Some(task) = self.tasks.get(index) else { continue };
-            if task.purged || task.shows_at > self.now || task.view.ended() || task.view.stopping {
+        for index in &listed {
+            let Some(task) = self.tasks.get(*index).filter(|task| task.shows_at <= self.now) else {
                 continue;
+            };
+            let arn = task.view.arn.clone();
+            if !self.fault(Fault::PartialList) {
+                views.extend(self.describe(&arn));
             }
-            if self.fault(Fault::PartialList) {
-                continue;
-            }
-            let arn = TaskArn(format!("arn:task/{index}"));
-            views.extend(self.describe(&arn));
         }
+        self.listed = listed;
         views
     }
 
@@ -271,7 +281,7 @@ impl World {
         if task.job.is_none() {
             self.check(invariants::foreign_is_left_alone(arn));
         }
-        if task.view.ended() || task.purged || task.view.stopping {
+        if task.view.ended() || task.purged_at <= self.now || task.view.stopping {
             self.reached.reach(30);
             return;
         }

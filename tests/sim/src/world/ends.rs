@@ -159,8 +159,8 @@ impl World {
         if let Some(task) = self.tasks.get_mut(index) {
             task.stuck = false;
             task.stopped_at = Some(now + until_stopped);
+            task.purged_at = now + until_stopped + HOUR;
         }
-        self.task_after(index, until_stopped + HOUR, Step::Purge);
     }
 
     /// Machines that stand still go on; tasks that ECS has lost are found when they are stopped.

@@ -1,23 +1,16 @@
 //! Controllers: the production reconciler in a process that may crash, stand still, and have a wrong clock.
 
-use transcode_config::contract::{Capacity, Intent, Outcome};
+use transcode_config::contract::Capacity;
 use transcode_controller::{
-    action::Action,
-    breaker::Trouble,
     clock::{Ms, Now},
-    fact::{Class, Fact, Hint, MessageId, Refusal},
-    invariant,
-    limiter::Lane,
-    plan::{Scope, plan_of},
+    fact::{Class, Fact, Hint, Refusal},
     reconciler::Reconciler,
-    usage::Usage,
 };
 
-use super::{EPOCH, Event, JobTruth, World};
+use super::{World, agenda::Event, witness::Witness};
 use crate::{
     fault::Fault,
-    invariants,
-    setup::{Episode, HOUR, MINUTE, SECOND},
+    setup::{Episode, HOUR, MINUTE, SECOND, Sort},
 };
 
 /// Where a controller runs.
@@ -26,22 +19,19 @@ pub(super) struct Host {
     pub(super) boot: u32,
     /// The process; none while it is down.
     pub(super) core: Option<Reconciler>,
-    booted_at: Ms,
+    pub(super) booted_at: Ms,
     pub(super) offset: i64,
     pub(super) paused: bool,
-    inbox: Vec<Fact>,
-    /// When it plans next, and the number of that plan.
-    plan_at: Ms,
-    plan_token: u64,
+    pub(super) inbox: Vec<Fact>,
     /// Calls in the present minute.
-    minute: Ms,
-    calls: u64,
+    pub(super) minute: Ms,
+    pub(super) calls: u64,
     /// Calls to ECS of this process, by lane.
-    lanes: [u64; 3],
-    /// Jobs that this process claimed first.
-    claims: u64,
+    pub(super) lanes: [u64; 3],
+    /// What it was told of failures.
+    pub(super) witness: Witness,
     /// Spot is given a rest until then (monotonic).
-    spot_rests_until: Ms,
+    pub(super) spot_rests_until: Ms,
 }
 
 impl World {
@@ -55,12 +45,10 @@ impl World {
                 offset,
                 paused: false,
                 inbox: Vec::new(),
-                plan_at: Ms::MAX,
-                plan_token: 0,
                 minute: 0,
                 calls: 0,
                 lanes: [0; 3],
-                claims: 0,
+                witness: Witness::default(),
                 spot_rests_until: 0,
             });
             let at = self.rng.below(MINUTE);
@@ -85,7 +73,7 @@ impl World {
         }
     }
 
-    fn host_now(&self, host: &Host) -> Now {
+    pub(super) fn host_now(&self, host: &Host) -> Now {
         Now { mono: self.now - host.booted_at, wall: self.wall(host.offset) }
     }
 
@@ -104,8 +92,8 @@ impl World {
         host.core = Some(Reconciler::new(format!("c{index}-{boot}"), policy, rules));
         host.booted_at = now;
         host.inbox.clear();
-        host.plan_at = Ms::MAX;
-        (host.lanes, host.claims, host.spot_rests_until) = ([0; 3], 0, 0);
+        (host.lanes, host.witness, host.spot_rests_until) = Default::default();
+        self.agenda.cancel_plan(index);
         self.plan_by(index, 0);
         if self.faults.on {
             for (every, event) in [
@@ -139,7 +127,7 @@ impl World {
         if settling {
             self.reached.reach(47);
         }
-        if self.setup.crowd {
+        if self.setup.sort == Sort::Crowd {
             self.reached.reach(51);
         }
         let end =
@@ -210,131 +198,8 @@ impl World {
     }
 
     /// Lets a controller plan not later than in `delay`.
-    fn plan_by(&mut self, index: usize, delay: Ms) {
-        let at = self.now + delay;
-        let Some(host) = self.hosts.get_mut(index) else { return };
-        if at < host.plan_at {
-            host.plan_at = at;
-            host.plan_token += 1;
-            let token = host.plan_token;
-            self.at(at, Event::Plan(index, token));
-        }
-    }
-
-    pub(super) fn plan(&mut self, index: usize, token: u64) {
-        let Some(host) = self.hosts.get(index) else { return };
-        if host.plan_token != token {
-            return;
-        }
-        let now = self.host_now(host);
-        let sampled = self.rng.below(16) == 0;
-        let Some(host) = self.hosts.get_mut(index) else { return };
-        host.plan_at = Ms::MAX;
-        if host.paused {
-            return;
-        }
-        let Some(core) = &mut host.core else { return };
-        let facts = std::mem::take(&mut host.inbox);
-        let thorough = self.compared.then(|| {
-            let mut core = core.clone();
-            core.ledger.look_again_at_all();
-            core.turn(facts.clone(), now)
-        });
-        let planned = core.turn(facts, now);
-        let boot = host.boot;
-        let again = if sampled && !planned.actions.is_empty() {
-            plan_of(Scope::Due, core.policy(), &core.ledger, now).actions
-        } else {
-            Vec::new()
-        };
-        let seen = invariant::of_plan(&planned.actions, &core.ledger);
-        let claimed = planned.actions.iter().any(|action| matches!(action, Action::Intend { .. }));
-        let in_flight = if claimed { core.ledger.usage(core.policy(), now) } else { Usage::default() };
-        let found = invariants::looks_at_enough(&planned, thorough.as_ref())
-            .and_then(|()| invariants::plans_once(&planned.actions, &again))
-            .and_then(|()| invariants::limit_is_kept(claimed, in_flight, core.policy()))
-            .and_then(|()| invariants::nothing_is_seen(seen.first()));
-        self.check(found);
-        if self.trace.kept() {
-            let notes: Vec<_> = planned.notes.values().collect();
-            self.trace.value(
-                self.now,
-                format_args!("c{index} wakes {:?} at {}", planned.wake_at, now.mono),
-                &notes,
-            );
-        }
-        let wake = planned.wake_at.map(|at| at.saturating_sub(now.mono).max(1));
-        self.count_calls(index, 1 + planned.actions.len() as u64, now.mono);
-        for action in planned.actions {
-            self.trace.value(self.now, format_args!("c{index} ->"), &action);
-            self.call(index, boot, action);
-        }
-        if let Some(delay) = wake {
-            // A controller that writes its log slowly does everything slowly.
-            let late = self.rng.below(self.setup.slack);
-            self.plan_by(index, delay + late);
-        }
-    }
-
-    /// Counts turns and calls: no hot loops, whatever the world answers (L6).
-    fn count_calls(&mut self, index: usize, calls: u64, now: Ms) {
-        let things = (self.jobs.len() + self.messages.len() + self.tasks.len()) as u64;
-        let Some(host) = self.hosts.get_mut(index) else { return };
-        if host.minute != now / MINUTE {
-            host.minute = now / MINUTE;
-            host.calls = 0;
-        }
-        host.calls += calls;
-        let used = host.calls;
-        self.check(invariants::l6_within_budget("turns and calls in a minute", used, 1000 + 80 * things));
-    }
-
-    /// Row 9: whoever holds a message knows its age, so that it is reported before its retention ends.
-    pub(super) fn check_age(&mut self, index: usize, message: &MessageId) {
-        if !self.setup.old {
-            return;
-        }
-        self.reached.reach(9);
-        let core = self.hosts.get(index).and_then(|host| host.core.as_ref());
-        let lease = core.and_then(|core| core.ledger.leases.get(message));
-        let found = lease.map_or(Ok(()), |lease| invariants::age_is_known(message, lease.sent_at_ms, EPOCH));
-        self.check(found);
-    }
-
-    /// Counts a call to ECS against its rate (L6).
-    pub(super) fn count_call(&mut self, index: usize, lane: Lane) {
-        let rate = self.setup.policy.rate(lane);
-        let Some(host) = self.hosts.get_mut(index) else { return };
-        let Some(calls) = host.lanes.get_mut(lane as usize) else { return };
-        *calls += 1;
-        let allowed = rate.burst + (self.now - host.booted_at) / rate.interval + 1;
-        let what = ["launches", "stops", "reads"].get(lane as usize).copied().unwrap_or_default();
-        let found = invariants::l6_within_budget(what, *calls, allowed);
-        self.check(found);
-    }
-
-    /// Counts a job that is claimed for the first time: not many once the breaker knows that all fail.
-    pub(super) fn count_claim(&mut self, index: usize, intent: &Intent) {
-        let policy = &self.setup.policy;
-        let Some(host) = self.hosts.get_mut(index) else { return };
-        let now = self.now - host.booted_at;
-        let found = invariants::spot_is_rested(intent, now < host.spot_rests_until);
-        if self.setup.bad == 100 && policy.breaker_jobs > 0 && intent.history.is_empty() {
-            host.claims += 1;
-            // Attempts of whose end the breaker makes nothing: the job is tried again, or dies of it.
-            let blameless = |job: &&JobTruth| match job.terminal.as_ref().map(|terminal| &terminal.outcome) {
-                _ if job.intents.len() > 1 => true,
-                Some(Outcome::Dead(dead)) => Trouble::of(dead.failure.code) != Some(Trouble::Failed),
-                _ => !job.platform.is_empty(),
-            };
-            let blameless = self.jobs.iter().filter(blameless).count();
-            // What is under way when it opens, and what has ended and not been read yet.
-            let unknown = 2 * policy.max_tasks + policy.breaker_jobs + blameless + 10;
-            let allowed = unknown as u64 + now / policy.breaker_probe;
-            let claims = host.claims;
-            self.check(invariants::breaker_is_open(claims, allowed));
-        }
-        self.check(found);
+    pub(super) fn plan_by(&mut self, index: usize, delay: Ms) {
+        self.agenda.plan_by(index, self.now + delay);
     }
 
     /// Whether a fact says that Spot had no capacity for the newest attempt of a job.

@@ -4,25 +4,33 @@
 //! Everything is a plain function of the seed. The models follow AWS' documented behaviour in its worst reading:
 //! answers get lost after the work was done, requests arrive when nobody waits any more, lists leave things out.
 
+mod agenda;
 mod calls;
 mod direct;
 mod ecs;
 mod ends;
+mod fate;
 mod host;
 mod process;
 mod sqs;
 mod store;
 mod trace;
+mod turn;
+mod witness;
 
-use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, BTreeSet, BinaryHeap},
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use transcode_config::contract::JobKey;
-use transcode_controller::{clock::Ms, fact::Hint, message};
+use transcode_controller::{clock::Ms, message};
 
-use self::{calls::Call, ecs::Token, host::Host, process::Step, sqs::Message, trace::Trace};
+use self::{
+    agenda::{Agenda, Event},
+    calls::Call,
+    ecs::Token,
+    host::Host,
+    sqs::{Message, Queue},
+    trace::Trace,
+};
 pub use self::{
     ecs::{Proc, Task},
     store::JobTruth,
@@ -38,38 +46,6 @@ use crate::{
 /// The wall clock at the beginning of every run (ms since 1970).
 pub const EPOCH: Ms = 1_700_000_000_000;
 
-/// Something that happens at a moment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Event {
-    /// A request, or its next stage, reaches its service.
-    Effect(u32),
-    /// An answer, or the end of the patience for one, reaches its caller.
-    Answer(u32),
-    /// A controller plans.
-    Plan(usize, u64),
-    /// A controller's process begins, dies, stands still, goes on.
-    Up(usize, u32),
-    Crash(usize, u32),
-    Pause(usize, u32),
-    Resume(usize),
-    /// A controller's wall clock jumps.
-    Jump(usize),
-    /// An event of ECS or S3 arrives at a controller.
-    Hint(usize, Hint),
-    /// A step in a task's life, unless its story has changed since.
-    Task(usize, u32, Step),
-    /// A deleted message is there again.
-    Returns(usize),
-    /// The operator redrives the dead letters.
-    Redrive,
-    /// The task definition changes.
-    Definition,
-    /// Somebody else's task.
-    Foreign,
-    /// A newer version takes over some jobs.
-    Newer(usize),
-}
-
 /// A kill -9 at one numbered effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Kill {
@@ -77,34 +53,6 @@ pub struct Kill {
     pub effect: u64,
     /// The effect still happens, and the controller never learns of it; or it does not happen.
     pub after: bool,
-}
-
-/// An event with its place in the queue. Compared by that place alone.
-#[derive(Debug, Clone)]
-struct Due {
-    at: Ms,
-    order: u64,
-    event: Event,
-}
-
-impl PartialEq for Due {
-    fn eq(&self, other: &Self) -> bool {
-        (self.at, self.order) == (other.at, other.order)
-    }
-}
-
-impl Eq for Due {}
-
-impl PartialOrd for Due {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Due {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.at, self.order).cmp(&(other.at, other.order))
-    }
 }
 
 /// The world.
@@ -140,13 +88,15 @@ pub struct World {
     /// Each turn is taken twice, the second time by a copy that looks at everything: both must plan the same.
     pub compared: bool,
     rng: Rng,
-    queue: BinaryHeap<Reverse<Due>>,
-    order: u64,
+    agenda: Agenda,
     by_key: BTreeMap<JobKey, usize>,
     messages: Vec<Message>,
+    queues: Vec<Queue>,
     /// Bodies in the dead-letter queue, with the job of each letter.
     letters: Vec<String>,
     tokens: BTreeMap<String, Token>,
+    /// Tasks that a list may show.
+    listed: Vec<usize>,
     hosts: Vec<Host>,
     calls: Vec<Option<Call>>,
     free_calls: Vec<u32>,
@@ -158,7 +108,7 @@ impl World {
     pub fn new(setup: Setup, without: &[Fault], keep_text: bool) -> Self {
         let seed = setup.seed;
         let mut world = Self {
-            faults: Faults::draw(seed, without),
+            faults: Faults::draw(seed, setup.sort, without),
             reached: Reached::default(),
             now: 0,
             steps: 0,
@@ -173,12 +123,13 @@ impl World {
             kill_at: None,
             compared: false,
             rng: Rng::new(mix(&[seed, 4])),
-            queue: BinaryHeap::new(),
-            order: 0,
+            agenda: Agenda::default(),
             by_key: BTreeMap::new(),
             messages: Vec::new(),
+            queues: setup.policy.queues.keys().map(|name| Queue::new(name)).collect(),
             letters: Vec::new(),
             tokens: BTreeMap::new(),
+            listed: Vec::new(),
             hosts: Vec::new(),
             calls: Vec::new(),
             free_calls: Vec::new(),
@@ -224,15 +175,6 @@ impl World {
         (EPOCH + self.now).saturating_add_signed(offset)
     }
 
-    fn at(&mut self, at: Ms, event: Event) {
-        self.order += 1;
-        self.queue.push(Reverse(Due { at: at.max(self.now), order: self.order, event }));
-    }
-
-    fn after(&mut self, delay: Ms, event: Event) {
-        self.at(self.now + delay, event);
-    }
-
     /// Whether a fault strikes now; counts its rows.
     fn fault(&mut self, fault: Fault) -> bool {
         let hit = self.faults.strikes(fault);
@@ -271,21 +213,16 @@ impl World {
         self.check(found);
     }
 
-    /// When the next event is due.
-    pub fn next_at(&self) -> Option<Ms> {
-        self.queue.peek().map(|Reverse(due)| due.at)
-    }
-
-    /// Lets the next event happen.
-    pub fn step(&mut self) {
-        let Some(Reverse(Due { at, event, .. })) = self.queue.pop() else { return };
+    /// Lets the next event happen, if it is due before `until`. Says whether one was.
+    pub fn step(&mut self, until: Ms) -> bool {
+        let Some((at, event)) = self.agenda.take(until) else { return false };
         self.now = at;
         self.steps += 1;
         self.trace.event(at, &event);
         match event {
             Event::Effect(call) => self.effect(call),
             Event::Answer(call) => self.answer(call),
-            Event::Plan(host, token) => self.plan(host, token),
+            Event::Plan(host) => self.plan(host),
             Event::Up(host, boot) => self.up(host, boot),
             Event::Crash(host, boot) => self.crash(host, boot),
             Event::Pause(host, boot) => self.pause(host, boot),
@@ -307,6 +244,7 @@ impl World {
                 }
             }
         }
+        true
     }
 
     /// Faults stop: every controller is up, every machine goes on, every service answers.
@@ -348,6 +286,9 @@ impl World {
                 self.reached.reach(12);
             }
         }
-        self.messages.push(Message::new(self.messages.len(), queue, body, kind, jobs, at));
+        let queue = self.queue(queue).unwrap_or(0);
+        let message = Message::new(self.messages.len(), queue, body, kind, jobs);
+        self.messages.push(message);
+        self.shows(self.messages.len() - 1, at);
     }
 }

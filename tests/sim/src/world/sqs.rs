@@ -1,5 +1,7 @@
 //! SQS: visibility, handles that outlive their use, copies, the 12 h limit, native redrive.
 
+use std::collections::BTreeSet;
+
 use transcode_controller::{
     action::{DeadLetter, LeaseRef},
     clock::Ms,
@@ -7,7 +9,7 @@ use transcode_controller::{
     message::DeadLetterBody,
 };
 
-use super::{EPOCH, Event, World, calls::failed};
+use super::{EPOCH, World, agenda::Event, calls::failed};
 use crate::{
     fault::Fault,
     invariants,
@@ -21,12 +23,12 @@ const CAP: Ms = 12 * HOUR;
 #[derive(Debug, Clone)]
 pub(super) struct Message {
     pub(super) id: MessageId,
-    pub(super) queue: String,
+    queue: usize,
     pub(super) body: String,
     pub(super) kind: Kind,
     /// Jobs it asks for.
     pub(super) jobs: Vec<usize>,
-    pub(super) visible_at: Ms,
+    visible_at: Ms,
     received_at: Ms,
     /// Number of the newest handle.
     receipt: u32,
@@ -36,22 +38,15 @@ pub(super) struct Message {
 }
 
 impl Message {
-    pub(super) fn new(
-        number: usize,
-        queue: &str,
-        body: String,
-        kind: Kind,
-        jobs: Vec<usize>,
-        at: Ms,
-    ) -> Self {
+    pub(super) fn new(number: usize, queue: usize, body: String, kind: Kind, jobs: Vec<usize>) -> Self {
         Self {
             id: MessageId(format!("m-{number}")),
-            queue: queue.to_owned(),
+            queue,
             body,
             kind,
             jobs,
-            visible_at: at,
-            received_at: at,
+            visible_at: 0,
+            received_at: 0,
             receipt: 0,
             deleted: false,
             given_up: false,
@@ -68,52 +63,98 @@ impl Message {
     }
 }
 
+/// A job queue.
+#[derive(Debug)]
+pub(super) struct Queue {
+    name: String,
+    /// Its messages by when they become visible, or did.
+    order: BTreeSet<(Ms, usize)>,
+}
+
+impl Queue {
+    pub(super) fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), order: BTreeSet::new() }
+    }
+}
+
 fn number(id: &MessageId) -> Option<usize> {
     id.0.strip_prefix("m-")?.parse().ok()
 }
 
 impl World {
-    /// Receives; none while there is nothing, and then the time to look again.
-    pub(super) fn receive(&mut self, queue: &str, max: u8, until: Ms) -> Result<Fact, Ms> {
-        let answer = |messages| Ok(Fact::Received { queue: queue.to_owned(), messages });
-        if self.fault(Fault::EmptyReceive) {
-            return answer(Vec::new());
+    pub(super) fn queue(&self, name: &str) -> Option<usize> {
+        self.queues.iter().position(|queue| queue.name == name)
+    }
+
+    /// A message is in its queue, and visible from `at` on.
+    pub(super) fn shows(&mut self, index: usize, at: Ms) {
+        let Some(message) = self.messages.get_mut(index) else { return };
+        let Some(queue) = self.queues.get_mut(message.queue) else { return };
+        queue.order.remove(&(message.visible_at, index));
+        queue.order.insert((at, index));
+        message.visible_at = at;
+        self.agenda.wake_polls(message.queue, at.max(self.now + 1));
+    }
+
+    /// A message is no longer in its queue.
+    fn leaves(&mut self, index: usize) {
+        if let Some(message) = self.messages.get(index)
+            && let Some(queue) = self.queues.get_mut(message.queue)
+        {
+            queue.order.remove(&(message.visible_at, index));
         }
-        let duplicates = self.fault(Fault::DuplicateDelivery);
+    }
+
+    /// What a receive finds: of what is visible what has been so for longest, and at times what is in flight.
+    fn found(&mut self, queue: usize, max: usize) -> Vec<usize> {
+        let now = self.now;
+        if self.fault(Fault::DuplicateDelivery) {
+            let of_queue = self.messages.iter().enumerate().filter(|(_, it)| it.queue == queue && it.there());
+            let found = of_queue.filter(|(_, it)| it.visible_at <= now || it.receipt > 0);
+            return found.map(|(index, _)| index).take(max).collect();
+        }
+        let order = self.queues.get(queue).map(|queue| queue.order.range(..=(now, usize::MAX)));
+        order.into_iter().flatten().map(|(_, index)| *index).take(max).collect()
+    }
+
+    /// Receives; none while there is nothing, and then the time to look again.
+    pub(super) fn receive(&mut self, name: &str, max: u8, until: Ms) -> Result<Fact, Ms> {
+        let answer = |messages| Ok(Fact::Received { queue: name.to_owned(), messages });
+        let Some(queue) = self.queue(name).filter(|_| !self.fault(Fault::EmptyReceive)) else {
+            return answer(Vec::new());
+        };
         // Two weeks are SQS' longest retention.
         let sent_at = if self.setup.old { EPOCH - 13 * 24 * HOUR } else { EPOCH };
         let (now, visibility) = (self.now, self.setup.policy.visibility);
         let limit = if self.faults.on { self.setup.max_receives } else { 0 };
         let mut taken = Vec::new();
-        let mut next = Ms::MAX;
-        for message in self.messages.iter_mut().filter(|message| message.there() && message.queue == queue) {
-            let sent = message.receipt > 0;
-            if taken.len() >= usize::from(max) {
-                break;
-            }
-            if message.visible_at > now && !(duplicates && sent) {
-                next = next.min(message.visible_at);
-                continue;
-            }
+        for index in self.found(queue, usize::from(max)) {
+            let Some(message) = self.messages.get_mut(index) else { continue };
             if limit > 0 && message.receipt >= limit {
                 message.given_up = true;
+                self.leaves(index);
                 self.reached.reach(7);
                 continue;
             }
-            if sent && message.visible_at <= now && now >= message.received_at + CAP - HOUR / 4 {
+            if message.receipt > 0 && message.visible_at <= now && now >= message.received_at + CAP - HOUR / 4
+            {
                 self.reached.reach(6);
             }
             message.receipt += 1;
             message.received_at = now;
-            message.visible_at = now + visibility;
             taken.push(Incoming {
                 id: message.id.clone(),
                 receipt: message.handle(),
                 body: message.body.clone(),
                 sent_at_ms: Some(sent_at),
             });
+            self.shows(index, now + visibility);
         }
-        if taken.is_empty() && now < until { Err(next.min(until).max(now + 1)) } else { answer(taken) }
+        if taken.is_empty() && now < until {
+            let next = self.queues.get(queue).and_then(|queue| queue.order.first()).map(|(at, _)| *at);
+            return Err(next.unwrap_or(until).min(until).max(now + 1));
+        }
+        answer(taken)
     }
 
     fn leased(&self, lease: &LeaseRef) -> Option<(usize, bool)> {
@@ -140,6 +181,7 @@ impl World {
         if let Some(message) = self.messages.get_mut(index) {
             let first = !message.deleted;
             message.deleted = true;
+            self.leaves(index);
             if first && returns {
                 let delay = self.rng.spread(SECOND, HOUR);
                 self.after(delay, Event::Returns(index));
@@ -149,10 +191,9 @@ impl World {
     }
 
     pub(super) fn returns(&mut self, index: usize) {
-        let now = self.now;
         if let Some(message) = self.messages.get_mut(index) {
             message.deleted = false;
-            message.visible_at = now;
+            self.shows(index, self.now);
         }
     }
 
@@ -161,7 +202,7 @@ impl World {
         let lost = Fact::LeaseLost { message: lease.message.clone() };
         let Some((index, current)) = self.leased(lease) else { return lost };
         let now = self.now;
-        let Some(message) = self.messages.get_mut(index) else { return lost };
+        let Some(message) = self.messages.get(index) else { return lost };
         if !current || !message.there() || message.visible_at <= now {
             return lost;
         }
@@ -169,7 +210,7 @@ impl World {
             let error = failed("sqs:ChangeMessageVisibility", Class::Permanent, "above 12 h in total");
             return Fact::MessageCallFailed { message: lease.message.clone(), error };
         }
-        message.visible_at = now + ms;
+        self.shows(index, now + ms);
         done
     }
 
@@ -198,10 +239,11 @@ impl World {
         let mut moved = Vec::new();
         for message in self.messages.iter_mut().filter(|message| message.given_up && !message.deleted) {
             message.deleted = true;
-            moved.push((message.queue.clone(), message.body.clone(), message.kind));
+            moved.push((message.queue, message.body.clone(), message.kind));
         }
         for (queue, body, kind) in moved {
-            self.send(&queue, body, kind, at);
+            let name = self.queues.get(queue).map_or_else(String::new, |queue| queue.name.clone());
+            self.send(&name, body, kind, at);
         }
     }
 
@@ -214,6 +256,11 @@ impl World {
                 !message.jobs.iter().any(|job| self.jobs.get(*job).is_some_and(|job| job.newer))
             })
             .map(|message| message.id.0.as_str())
+    }
+
+    /// Whether SQS itself gave up a message that asks for this job.
+    pub(super) fn given_up(&self, job: usize) -> bool {
+        self.setup.max_receives > 0 && self.messages.iter().any(|it| it.given_up && it.jobs.contains(&job))
     }
 
     /// Jobs that some message in a queue asks for.

@@ -28,7 +28,7 @@ impl Trace {
         let code = match event {
             E::Effect(call) => 1 << 32 | u64::from(*call),
             E::Answer(call) => 2 << 32 | u64::from(*call),
-            E::Plan(host, _) => 3 << 32 | *host as u64,
+            E::Plan(host) => 3 << 32 | *host as u64,
             E::Task(task, epoch, _) => 4 << 32 | (*task as u64) << 8 | u64::from(*epoch),
             E::Hint(host, _) => 5 << 32 | *host as u64,
             other => {

@@ -1,0 +1,230 @@
+//! What a seed draws before its run begins: settings, uploads, natures of jobs, troubles with a time of their own.
+
+mod draw;
+mod policy;
+mod uploads;
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+use transcode_config::contract::FailureCode;
+use transcode_controller::{clock::Ms, message::Rules, policy::Policy};
+
+use self::uploads::record;
+use crate::rng::mix;
+
+/// One second.
+pub const SECOND: Ms = 1000;
+/// One minute.
+pub const MINUTE: Ms = 60 * SECOND;
+/// One hour.
+pub const HOUR: Ms = 60 * MINUTE;
+
+/// How often a task writes its heartbeat.
+pub const BEAT_EVERY: Ms = 30 * SECOND;
+/// A task that could not write a heartbeat for this long stops working.
+pub const FENCE: Ms = 120 * SECOND;
+/// How long a call may take before its caller gives up.
+pub const CALL_TIMEOUT: Ms = 30 * SECOND;
+
+/// What a seed is meant for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sort {
+    /// Few jobs and much trouble: most seeds, and most of what is ever found.
+    Harsh,
+    /// Hundreds of jobs that take half a day or more, and troubles that are rare: what takes days happens too.
+    Calm,
+    /// 5,000 tasks that outlive their controller.
+    Crowd,
+}
+
+impl Sort {
+    /// Of a seed.
+    pub fn of(seed: u64) -> Self {
+        match (seed % 5000, mix(&[seed, 6]) % 4) {
+            (999, _) => Self::Crowd,
+            (_, 0) => Self::Calm,
+            _ => Self::Harsh,
+        }
+    }
+}
+
+/// A trouble with a beginning and an end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Episode {
+    /// Nobody may read or write the state bucket.
+    StateDenied,
+    /// The controllers' credentials have expired.
+    Credentials,
+    /// Nothing answers at all.
+    BrownOut,
+    /// The events queue is dead.
+    HintsDead,
+    /// All controllers are down.
+    AllDown,
+}
+
+/// What will become of a job's attempts, faults aside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Nature {
+    /// Succeeds.
+    Good,
+    /// Refused for what it is.
+    Permanent(FailureCode),
+    /// Fails each time.
+    Fails,
+    /// Fails now and then.
+    Flaky,
+}
+
+/// What a message is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Asks for jobs.
+    Jobs,
+    /// Asks for nothing.
+    Nothing,
+    /// Of a version that nobody here knows.
+    Unknown,
+}
+
+/// A message that somebody will send.
+#[derive(Debug, Clone)]
+pub struct Upload {
+    /// When.
+    pub at: Ms,
+    /// What it says.
+    pub body: String,
+    /// What it is.
+    pub kind: Kind,
+}
+
+/// Everything that was drawn.
+#[derive(Debug, Clone)]
+#[allow(clippy::struct_excessive_bools, reason = "independent switches, each drawn on its own")]
+pub struct Setup {
+    /// The seed.
+    pub seed: u64,
+    /// What it is meant for.
+    pub sort: Sort,
+    /// Numbers of all controllers.
+    pub policy: Policy,
+    /// How bodies are read.
+    pub rules: Rules,
+    /// How many controllers.
+    pub controllers: usize,
+    /// Longest offset of any clock, either way.
+    pub offset: Ms,
+    /// When faults stop.
+    pub heal_at: Ms,
+    /// Messages.
+    pub uploads: Vec<Upload>,
+    /// Shortest and longest work of one attempt.
+    pub work: (Ms, Ms),
+    /// Whether short work is as frequent as long work, rather than as each of its orders of magnitude.
+    pub even_work: bool,
+    /// Share of bad jobs, in percent.
+    pub bad: u64,
+    /// Tasks that the account's quota allows.
+    pub quota: usize,
+    /// Receives after which SQS itself moves a message to the dead-letter queue; 0 never.
+    pub max_receives: u32,
+    /// Average time between crashes of a controller; 0 never.
+    pub crash_every: Ms,
+    /// One in so many effects is followed by a crash; 0 none.
+    pub crash_at_effect: u64,
+    /// Average time between pauses of a controller; 0 never.
+    pub pause_every: Ms,
+    /// Episodes with begin and end.
+    pub episodes: Vec<(Episode, Ms, Ms)>,
+    /// When an operator sends the dead letters back.
+    pub redrives: Vec<Ms>,
+    /// When the task definition changes.
+    pub definitions: Vec<Ms>,
+    /// When somebody else starts a task under our name.
+    pub foreign: Vec<Ms>,
+    /// Longest time from a fact's arrival to the turn that takes it in.
+    pub pace: Ms,
+    /// Longest time by which a timer is late.
+    pub slack: Ms,
+    /// How long a receive waits for a message. May be longer than SQS does it: an empty answer tells nothing.
+    pub long_poll: Ms,
+    /// Whether events reach the controllers.
+    pub hints: bool,
+    /// Whether clocks jump.
+    pub jumps: bool,
+    /// One in so many jobs is taken over by a newer version; 0 none.
+    pub newer: u64,
+    /// Messages were sent long ago: their retention is about to end.
+    pub old: bool,
+}
+
+impl Setup {
+    /// A scenario without any trouble: one controller, four uploads of which some fail, short work.
+    pub fn plain() -> Self {
+        let mut setup = Self::draw(2, Sort::Harsh);
+        setup.policy = Policy {
+            queues: BTreeMap::from([("jobs".to_owned(), 1)]),
+            max_tasks: 2,
+            max_attempts: 2,
+            max_platform_attempts: 3,
+            launch_deadline: 5 * MINUTE,
+            clock_skew: 0,
+            retry_base: 10 * SECOND,
+            retry_cap: MINUTE,
+            call_retry_cap: MINUTE,
+            max_run: HOUR,
+            visibility: 10 * MINUTE,
+            lease_margin: 5 * MINUTE,
+            describe_every: 15 * SECOND,
+            resync_every: MINUTE,
+            provisioning_timeout: 10 * MINUTE,
+            pull_timeout: 10 * MINUTE,
+            start_timeout: 5 * MINUTE,
+            heartbeat_stale: 3 * MINUTE,
+            no_progress: HOUR,
+            max_cpu: u64::MAX,
+            breaker_jobs: 0,
+            stop_timeout: 5 * MINUTE,
+            orphan_grace: 15 * MINUTE,
+            max_leases: 16,
+            ..setup.policy
+        };
+        let upload = |job: u64, size: u64| Upload {
+            at: job * SECOND,
+            body: json!({ "Records": [record(job, size)] }).to_string(),
+            kind: Kind::Jobs,
+        };
+        Self {
+            controllers: 1,
+            offset: 0,
+            heal_at: 5 * HOUR,
+            uploads: vec![upload(0, 1), upload(1, 1), upload(2, 1), upload(3, 0)],
+            work: (10 * SECOND, 5 * MINUTE),
+            even_work: true,
+            bad: 60,
+            quota: usize::MAX,
+            max_receives: 0,
+            crash_every: 0,
+            crash_at_effect: 0,
+            pause_every: 0,
+            episodes: Vec::new(),
+            redrives: Vec::new(),
+            definitions: Vec::new(),
+            foreign: Vec::new(),
+            pace: 50,
+            slack: 50,
+            long_poll: 20 * SECOND,
+            hints: true,
+            jumps: false,
+            newer: 0,
+            old: false,
+            ..setup
+        }
+    }
+
+    /// Whether an episode is on.
+    pub fn during(&self, kind: Episode, now: Ms) -> bool {
+        self.episodes.iter().any(|(which, from, until)| *which == kind && (*from..*until).contains(&now))
+    }
+}

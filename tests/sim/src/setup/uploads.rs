@@ -1,0 +1,55 @@
+//! The messages that a seed draws.
+
+use serde_json::json;
+use transcode_controller::clock::Ms;
+
+use super::{Kind, MINUTE, Sort, Upload};
+use crate::rng::Rng;
+
+pub(super) fn record(job: u64, size: u64) -> serde_json::Value {
+    json!({
+        "eventVersion": "2.1", "eventName": "ObjectCreated:Put",
+        "s3": {"bucket": {"name": "uploads"},
+               "object": {"key": format!("{job}.mp4"), "size": size, "eTag": "e", "sequencer": "01"}}
+    })
+}
+
+pub(super) fn uploads(rng: &mut Rng, jobs: u64, heal_at: Ms, sort: Sort) -> Vec<Upload> {
+    let mut uploads = Vec::new();
+    let burst = rng.chance(0.5);
+    let when = |rng: &mut Rng| {
+        let span = if sort == Sort::Crowd || burst { MINUTE } else { heal_at * 3 / 4 };
+        // A backlog: most arrives at once, some of it in the middle of everything.
+        if burst && rng.chance(0.3) { heal_at / 2 + rng.below(MINUTE) } else { rng.below(span) }
+    };
+    let event = |records: Vec<serde_json::Value>| json!({ "Records": records }).to_string();
+    let mut push = |rng: &mut Rng, body: String, kind: Kind| {
+        let at = when(rng);
+        uploads.push(Upload { at, body, kind });
+    };
+    let odd = rng.pick(&[0.0, 0.05, 0.3], 0.05);
+    for job in 0..jobs {
+        let size = if rng.chance(odd / 4.0) { 0 } else { 1000 };
+        let mut records = vec![record(job, size)];
+        if rng.chance(odd) {
+            records.push(record(job + 100_000, 1000));
+        }
+        push(rng, event(records), Kind::Jobs);
+        if rng.chance(odd) {
+            // A second producer announces the same upload.
+            push(rng, event(vec![record(job, size)]), Kind::Jobs);
+        }
+        if rng.chance(odd / 2.0) {
+            let bad = ["{", "[[[[", "\u{0}\u{fffd}", "{\"Records\":3}"];
+            let body = rng.pick(&bad, "{");
+            push(rng, format!("{body}{job}"), Kind::Jobs);
+        }
+        if rng.chance(odd / 4.0) {
+            push(rng, "{\"Event\":\"s3:TestEvent\"}".into(), Kind::Nothing);
+        }
+        if rng.chance(odd / 4.0) {
+            push(rng, json!({"schema": 99, "kind": "transcode.job"}).to_string(), Kind::Unknown);
+        }
+    }
+    uploads
+}

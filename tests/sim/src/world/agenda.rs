@@ -1,0 +1,174 @@
+//! What happens next: events at a moment of their own, the next plan of each controller, and receives that wait for a
+//! message.
+//!
+//! A controller's next plan moves often, and so does the moment at which a waiting receive finds something. Neither
+//! lies in the heap of events, where each move would leave a dead event behind: there are few, so they are looked
+//! through.
+
+use std::{cmp::Reverse, collections::BinaryHeap};
+
+use transcode_controller::{clock::Ms, fact::Hint};
+
+use super::{World, process::Step};
+
+/// Something that happens at a moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Event {
+    /// A request, or its next stage, reaches its service.
+    Effect(u32),
+    /// An answer, or the end of the patience for one, reaches its caller.
+    Answer(u32),
+    /// A controller plans.
+    Plan(usize),
+    /// A controller's process begins, dies, stands still, goes on.
+    Up(usize, u32),
+    Crash(usize, u32),
+    Pause(usize, u32),
+    Resume(usize),
+    /// A controller's wall clock jumps.
+    Jump(usize),
+    /// An event of ECS or S3 arrives at a controller.
+    Hint(usize, Hint),
+    /// A step in a task's life, unless its story has changed since.
+    Task(usize, u32, Step),
+    /// A deleted message is there again.
+    Returns(usize),
+    /// The operator redrives the dead letters.
+    Redrive,
+    /// The task definition changes.
+    Definition,
+    /// Somebody else's task.
+    Foreign,
+    /// A newer version takes over some jobs.
+    Newer(usize),
+}
+
+/// An event with its place in the heap. Compared by that place alone.
+#[derive(Debug)]
+struct Due {
+    at: Ms,
+    order: u64,
+    event: Event,
+}
+
+impl PartialEq for Due {
+    fn eq(&self, other: &Self) -> bool {
+        (self.at, self.order) == (other.at, other.order)
+    }
+}
+
+impl Eq for Due {}
+
+impl PartialOrd for Due {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Due {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.at, self.order).cmp(&(other.at, other.order))
+    }
+}
+
+/// A receive that waits.
+#[derive(Debug)]
+struct Poll {
+    /// It looks again then.
+    at: Ms,
+    queue: usize,
+    call: u32,
+}
+
+/// Where the next event comes from.
+#[derive(Debug, Clone, Copy)]
+enum Source {
+    Heap,
+    Plan(usize),
+    Poll(usize),
+}
+
+/// The agenda.
+#[derive(Debug, Default)]
+pub(super) struct Agenda {
+    heap: BinaryHeap<Reverse<Due>>,
+    order: u64,
+    /// By controller; `Ms::MAX` where nothing is planned.
+    plans: Vec<Ms>,
+    polls: Vec<Poll>,
+}
+
+impl Agenda {
+    fn next(&self) -> (Ms, Source) {
+        let mut next = (self.heap.peek().map_or(Ms::MAX, |Reverse(due)| due.at), Source::Heap);
+        for (index, at) in self.plans.iter().enumerate() {
+            if *at < next.0 {
+                next = (*at, Source::Plan(index));
+            }
+        }
+        for (index, poll) in self.polls.iter().enumerate() {
+            if poll.at < next.0 {
+                next = (poll.at, Source::Poll(index));
+            }
+        }
+        next
+    }
+
+    /// Takes the next event out, if it is due before `until`.
+    pub(super) fn take(&mut self, until: Ms) -> Option<(Ms, Event)> {
+        let (at, source) = self.next();
+        if at >= until {
+            return None;
+        }
+        let event = match source {
+            Source::Heap => self.heap.pop()?.0.event,
+            Source::Plan(index) => {
+                self.cancel_plan(index);
+                Event::Plan(index)
+            }
+            Source::Poll(index) => Event::Effect(self.polls.swap_remove(index).call),
+        };
+        Some((at, event))
+    }
+
+    /// A controller plans not later than `at`.
+    pub(super) fn plan_by(&mut self, host: usize, at: Ms) {
+        if self.plans.len() <= host {
+            self.plans.resize(host + 1, Ms::MAX);
+        }
+        if let Some(planned) = self.plans.get_mut(host) {
+            *planned = at.min(*planned);
+        }
+    }
+
+    /// A controller does not plan by itself any more.
+    pub(super) fn cancel_plan(&mut self, host: usize) {
+        if let Some(planned) = self.plans.get_mut(host) {
+            *planned = Ms::MAX;
+        }
+    }
+
+    /// A receive waits for a message of a queue, until `at` as far as is known.
+    pub(super) fn poll(&mut self, call: u32, queue: usize, at: Ms) {
+        self.polls.push(Poll { at, queue, call });
+    }
+
+    /// A message of a queue becomes visible at `at`.
+    pub(super) fn wake_polls(&mut self, queue: usize, at: Ms) {
+        for poll in self.polls.iter_mut().filter(|poll| poll.queue == queue) {
+            poll.at = poll.at.min(at);
+        }
+    }
+}
+
+impl World {
+    pub(super) fn at(&mut self, at: Ms, event: Event) {
+        self.agenda.order += 1;
+        let due = Due { at: at.max(self.now), order: self.agenda.order, event };
+        self.agenda.heap.push(Reverse(due));
+    }
+
+    pub(super) fn after(&mut self, delay: Ms, event: Event) {
+        self.at(self.now + delay, event);
+    }
+}

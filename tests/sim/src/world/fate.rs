@@ -1,0 +1,94 @@
+//! What the wire does to a request.
+
+use transcode_controller::{action::Action, clock::Ms, fact::Class};
+
+use super::World;
+use crate::{
+    fault::Fault,
+    setup::{Episode, HOUR, MINUTE, SECOND},
+};
+
+/// What happens to a request.
+pub(super) enum Fate {
+    Ordinary,
+    Refused(Class),
+    NeverArrives,
+    AnswerLost,
+    Late(Ms),
+}
+
+impl World {
+    pub(super) fn fate(&mut self, action: &Action) -> Fate {
+        if !self.faults.on {
+            return Fate::Ordinary;
+        }
+        if self.during(Episode::BrownOut) {
+            return Fate::NeverArrives;
+        }
+        if self.during(Episode::Credentials) {
+            return Fate::Refused(Class::Misconfigured);
+        }
+        if self.fault(Fault::BlackHole) {
+            return Fate::NeverArrives;
+        }
+        match action {
+            Action::Inspect { .. }
+            | Action::Intend { .. }
+            | Action::Bury { .. }
+            | Action::Publish { .. }
+            | Action::Collect { .. } => self.fate_in_s3(action),
+            Action::Launch { .. } if self.fault(Fault::LaunchAnswerLost) => Fate::AnswerLost,
+            Action::Launch { .. } if self.fault(Fault::LaunchDelayed) => {
+                Fate::Late(self.rng.spread(MINUTE, 26 * HOUR))
+            }
+            Action::Launch { .. } => Fate::Ordinary,
+            Action::Stop { .. } if self.fault(Fault::StopLost) => Fate::NeverArrives,
+            Action::Describe { .. } | Action::Resync | Action::Resolve | Action::Stop { .. } => {
+                if self.fault(Fault::EcsError) { Fate::Refused(Class::Throttled) } else { Fate::Ordinary }
+            }
+            _ => self.fate_in_sqs(action),
+        }
+    }
+
+    fn fate_in_s3(&mut self, action: &Action) -> Fate {
+        if self.during(Episode::StateDenied) {
+            return Fate::Refused(Class::Misconfigured);
+        }
+        if self.fault(Fault::S3Error) {
+            return Fate::Refused(Class::Transient);
+        }
+        if matches!(action, Action::Inspect { .. }) {
+            return Fate::Ordinary;
+        }
+        if self.fault(Fault::WriteConflict) {
+            Fate::Refused(Class::Transient)
+        } else if self.fault(Fault::WriteAnswerLost) {
+            Fate::AnswerLost
+        } else if self.fault(Fault::WriteDelayed) {
+            Fate::Late(self.rng.spread(SECOND, HOUR))
+        } else {
+            Fate::Ordinary
+        }
+    }
+
+    fn fate_in_sqs(&mut self, action: &Action) -> Fate {
+        if self.fault(Fault::SqsError) {
+            let class = if self.rng.chance(0.5) { Class::Throttled } else { Class::Uncertain };
+            return Fate::Refused(class);
+        }
+        match action {
+            Action::Receive { .. } if self.fault(Fault::ReceiveLost) => Fate::AnswerLost,
+            Action::DeadLetter(_) if self.fault(Fault::LetterLost) => Fate::AnswerLost,
+            Action::Extend { .. } if self.fault(Fault::ExtendFails) => Fate::NeverArrives,
+            Action::Delete { .. } if self.fault(Fault::DeleteFails) => Fate::Refused(Class::Transient),
+            Action::Delete { .. } if self.fault(Fault::DeleteLost) => {
+                if self.rng.chance(0.5) {
+                    Fate::AnswerLost
+                } else {
+                    Fate::Late(self.rng.spread(SECOND, HOUR))
+                }
+            }
+            _ => Fate::Ordinary,
+        }
+    }
+}

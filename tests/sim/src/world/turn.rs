@@ -1,0 +1,117 @@
+//! A controller's turn, and what its calls are held against.
+
+use transcode_config::contract::Intent;
+use transcode_controller::{
+    action::Action,
+    clock::Ms,
+    fact::MessageId,
+    invariant,
+    limiter::Lane,
+    plan::{Scope, plan_of},
+    usage::Usage,
+};
+
+use super::{EPOCH, World};
+use crate::{invariants, setup::MINUTE};
+
+impl World {
+    /// A controller takes in what has arrived, and plans.
+    pub(super) fn plan(&mut self, index: usize) {
+        let Some(host) = self.hosts.get(index) else { return };
+        let now = self.host_now(host);
+        let sampled = self.rng.below(16) == 0;
+        let Some(host) = self.hosts.get_mut(index) else { return };
+        if host.paused {
+            return;
+        }
+        let Some(core) = &mut host.core else { return };
+        let facts = std::mem::take(&mut host.inbox);
+        facts.iter().for_each(|fact| host.witness.hears(fact, &core.ledger, core.policy()));
+        let thorough = self.compared.then(|| {
+            let mut core = core.clone();
+            core.ledger.look_again_at_all();
+            core.turn(facts.clone(), now)
+        });
+        let planned = core.turn(facts, now);
+        let boot = host.boot;
+        let again = if sampled && !planned.actions.is_empty() {
+            plan_of(Scope::Due, core.policy(), &core.ledger, now).actions
+        } else {
+            Vec::new()
+        };
+        let seen = invariant::of_plan(&planned.actions, &core.ledger);
+        let claimed = planned.actions.iter().any(|action| matches!(action, Action::Intend { .. }));
+        let in_flight = if claimed { core.ledger.usage(core.policy(), now) } else { Usage::default() };
+        let found = invariants::looks_at_enough(&planned, thorough.as_ref())
+            .and_then(|()| invariants::plans_once(&planned.actions, &again))
+            .and_then(|()| invariants::limit_is_kept(claimed, in_flight, core.policy()))
+            .and_then(|()| invariants::nothing_is_seen(seen.first()));
+        let claims = planned.actions.iter().filter(|action| matches!(action, Action::Intend { .. })).count();
+        let found = found.and(host.witness.claims(claims, now.mono, core.policy()));
+        self.check(found);
+        if self.trace.kept() {
+            let notes: Vec<_> = planned.notes.values().collect();
+            self.trace.value(
+                self.now,
+                format_args!("c{index} wakes {:?} at {}", planned.wake_at, now.mono),
+                &notes,
+            );
+        }
+        let wake = planned.wake_at.map(|at| at.saturating_sub(now.mono).max(1));
+        self.count_calls(index, 1 + planned.actions.len() as u64, now.mono);
+        for action in planned.actions {
+            self.trace.value(self.now, format_args!("c{index} ->"), &action);
+            self.call(index, boot, action);
+        }
+        if let Some(delay) = wake {
+            // A controller that writes its log slowly does everything slowly.
+            let late = self.rng.below(self.setup.slack);
+            self.plan_by(index, delay + late);
+        }
+    }
+
+    /// Counts turns and calls: no hot loops, whatever the world answers (L6).
+    fn count_calls(&mut self, index: usize, calls: u64, now: Ms) {
+        let things = (self.jobs.len() + self.messages.len() + self.tasks.len()) as u64;
+        let Some(host) = self.hosts.get_mut(index) else { return };
+        if host.minute != now / MINUTE {
+            host.minute = now / MINUTE;
+            host.calls = 0;
+        }
+        host.calls += calls;
+        let used = host.calls;
+        self.check(invariants::l6_within_budget("turns and calls in a minute", used, 1000 + 80 * things));
+    }
+
+    /// Row 9: whoever holds a message knows its age, so that it is reported before its retention ends.
+    pub(super) fn check_age(&mut self, index: usize, message: &MessageId) {
+        if !self.setup.old {
+            return;
+        }
+        self.reached.reach(9);
+        let core = self.hosts.get(index).and_then(|host| host.core.as_ref());
+        let lease = core.and_then(|core| core.ledger.leases.get(message));
+        let found = lease.map_or(Ok(()), |lease| invariants::age_is_known(message, lease.sent_at_ms, EPOCH));
+        self.check(found);
+    }
+
+    /// Counts a call to ECS against its rate (L6).
+    pub(super) fn count_call(&mut self, index: usize, lane: Lane) {
+        let rate = self.setup.policy.rate(lane);
+        let Some(host) = self.hosts.get_mut(index) else { return };
+        let Some(calls) = host.lanes.get_mut(lane as usize) else { return };
+        *calls += 1;
+        let allowed = rate.burst + (self.now - host.booted_at) / rate.interval + 1;
+        let what = ["launches", "stops", "reads"].get(lane as usize).copied().unwrap_or_default();
+        let found = invariants::l6_within_budget(what, *calls, allowed);
+        self.check(found);
+    }
+
+    /// Spot is given a rest once it had no capacity.
+    pub(super) fn check_spot(&mut self, index: usize, intent: &Intent) {
+        let now = self.now;
+        let Some(host) = self.hosts.get(index) else { return };
+        let rests = now - host.booted_at < host.spot_rests_until;
+        self.check(invariants::spot_is_rested(intent, rests));
+    }
+}

@@ -1,0 +1,83 @@
+//! What a controller was told of jobs that fail one after the other: enough to say when its breaker must be open.
+
+use std::collections::BTreeSet;
+
+use transcode_config::contract::{Capacity, JobKey, Outcome, Terminal};
+use transcode_controller::{
+    breaker::Trouble,
+    clock::Ms,
+    fact::{Class, Fact, Refusal},
+    job::Register,
+    ledger::Ledger,
+    policy::Policy,
+    task_view::TaskStatus,
+};
+
+use crate::invariants::{self, Kept};
+
+/// The witness. It errs on the side of the controller: any success clears it.
+#[derive(Debug, Default)]
+pub(super) struct Witness {
+    /// Jobs that failed, since anything succeeded.
+    failed: BTreeSet<JobKey>,
+    /// Jobs whose launch was refused, since anything was launched.
+    refused: BTreeSet<JobKey>,
+    /// The last claim while the breaker had to be open (monotonic).
+    claimed_at: Option<Ms>,
+}
+
+impl Witness {
+    /// A fact, before the controller with this ledger takes it in.
+    pub(super) fn hears(&mut self, fact: &Fact, ledger: &Ledger, policy: &Policy) {
+        match fact {
+            Fact::Inspected { job, snapshot } => {
+                if let Some(terminal) = &snapshot.terminal {
+                    self.decided(job, terminal, ledger);
+                }
+            }
+            Fact::Decided { job, terminal } => self.decided(job, terminal, ledger),
+            Fact::Launched { .. } => self.refused.clear(),
+            Fact::TaskSeen(view) if view.status == TaskStatus::Running => self.refused.clear(),
+            Fact::LaunchRefused { job, attempt, refusal: Refusal::Failed(error) } => {
+                let attempts = ledger.jobs.get(job).and_then(|job| job.attempt.as_ref());
+                let on_demand = attempts.is_some_and(|newest| {
+                    newest.intent.attempt == *attempt && newest.intent.variant.capacity == Capacity::Fargate
+                });
+                let for_good =
+                    matches!(error.class, Class::Capacity | Class::Misconfigured | Class::Permanent);
+                if on_demand && for_good && self.refused.len() < policy.breaker_jobs {
+                    self.refused.insert(job.clone());
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn decided(&mut self, key: &JobKey, terminal: &Terminal, ledger: &Ledger) {
+        let Outcome::Dead(dead) = &terminal.outcome else {
+            (self.failed, self.refused) = Default::default();
+            return;
+        };
+        // Only what was decided before its eyes, and is news to it, counts.
+        let news = ledger.jobs.get(key).is_some_and(|job| {
+            matches!(job.register, Register::Absent(_)) && job.attempt.as_ref().is_some_and(|it| !it.told)
+        });
+        if news && Trouble::of(dead.failure.code) == Some(Trouble::Failed) {
+            self.failed.insert(key.clone());
+        }
+    }
+
+    /// So many claims in one turn: while the breaker has to be open, one in each of its periods.
+    pub(super) fn claims(&mut self, claims: usize, now: Ms, policy: &Policy) -> Kept {
+        let most = self.failed.len().max(self.refused.len());
+        if policy.breaker_jobs == 0 || most < policy.breaker_jobs {
+            self.claimed_at = None;
+            return Ok(());
+        }
+        if claims == 0 {
+            return Ok(());
+        }
+        let since = self.claimed_at.replace(now).map_or(Ms::MAX, |at| now - at);
+        invariants::breaker_is_open(claims, since, policy.breaker_probe)
+    }
+}
