@@ -43,20 +43,20 @@ impl<'a> View<'a> {
         if candidates.is_empty() && !line {
             return;
         }
-        let hold = self.hold();
+        let pause = self.hold();
         let mut room =
-            if hold.is_some() { Room::NONE } else { plan.room(self.policy, self.ledger, self.now) };
+            if pause.is_some() { Room::NONE } else { plan.room(self.policy, self.ledger, self.now) };
         if self.ledger.breaker.open(self.policy).is_some() {
             room.tasks = room.tasks.min(1);
         }
-        plan.held = match &hold {
+        plan.held = match &pause {
             Some((why, _)) => Some(why.clone()),
             None => room.full(),
         };
         if line {
             let most = match &plan.held {
                 // Each of them waits for another reason than it did.
-                held if *held != self.ledger.held => usize::MAX,
+                why if *why != self.ledger.held => usize::MAX,
                 Some(_) => 0,
                 None => room.at_most(self.policy),
             };
@@ -64,13 +64,13 @@ impl<'a> View<'a> {
                 candidates.extend(self.look_at(plan, key, job));
             }
         }
-        if let Some((_, Some(at))) = &hold {
+        if let Some((_, Some(at))) = &pause {
             plan.wake(*at);
         }
         candidates.sort_by(|a, b| (a.job.since, a.key).cmp(&(b.job.since, b.key)));
         for candidate in candidates {
             let key = candidate.key;
-            if let Some((why, until)) = &hold {
+            if let Some((why, until)) = &pause {
                 plan.note(key, why.clone(), *until);
                 continue;
             }

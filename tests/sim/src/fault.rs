@@ -136,7 +136,7 @@ impl Faults {
     pub fn draw(seed: u64, sort: Sort, without: &[Fault]) -> Self {
         let mut rng = Rng::new(mix(&[seed, 1]));
         let share = rng.pick(&[0.0, 0.1, 0.3, 0.6, 1.0], 0.3);
-        let most = if sort != Sort::Harsh { 3 } else { rng.pick(&[2_u64, 4, 5, 6], 4) };
+        let most = if sort == Sort::Harsh { rng.pick(&[2_u64, 4, 5, 6], 4) } else { 3 };
         let sources = Fault::ALL.iter().map(|&fault| {
             let takes_part = rng.chance(share);
             let rate = RATES.get(usize::try_from(rng.below(most)).unwrap_or(0)).copied().unwrap_or(0.01);
@@ -144,6 +144,17 @@ impl Faults {
             Source { rate, rng: Rng::new(mix(&[seed, 2, fault as u64])), hits: 0 }
         });
         Self { sources: sources.collect(), on: true }
+    }
+
+    /// These and no others.
+    pub fn only(seed: u64, rates: &[(Fault, f64)]) -> Self {
+        let rate = |fault| rates.iter().find(|(which, _)| *which == fault).map_or(0.0, |(_, rate)| *rate);
+        let source = |&fault: &Fault| Source {
+            rate: rate(fault),
+            rng: Rng::new(mix(&[seed, 2, fault as u64])),
+            hits: 0,
+        };
+        Self { sources: Fault::ALL.iter().map(source).collect(), on: true }
     }
 
     /// Whether it strikes now.

@@ -21,12 +21,12 @@ use transcode_config::contract::{
     Attempt, Budget, Capacity, Dead, FailureCode, Intent, JobKey, Outcome, PastAttempt, Succeeded, Terminal,
 };
 use transcode_controller::{
-    action::Action, clock::Ms, fact::MessageId, invariant, leftovers::TRIES, message::Request, plan::Plan,
-    policy::Policy, task_view::TaskArn, usage::Usage,
+    action::Action, clock::Ms, fact::MessageId, invariant, ledger::Ledger, leftovers::TRIES,
+    message::Request, plan::Plan, policy::Policy, task_view::TaskArn, usage::Usage,
 };
 
 use crate::{
-    setup::{BEAT_EVERY, FENCE, Kind},
+    setup::{BEAT_EVERY, FENCE, Kind, Nature},
     world::{JobTruth, Proc, Task},
 };
 
@@ -47,6 +47,9 @@ impl fmt::Display for Violation {
 
 /// A promise that was kept, or not.
 pub type Kept = Result<(), Violation>;
+
+/// How old a reading may be that the next attempt, or the end of a job, rests on.
+const FRESH: Ms = 30_000;
 
 fn keep(holds: bool, id: &'static str, what: impl FnOnce() -> String) -> Kept {
     if holds { Ok(()) } else { Err(Violation { id, what: what() }) }
@@ -285,6 +288,22 @@ pub fn looks_at_enough(planned: &Plan, thorough: Option<&Plan>) -> Kept {
     })
 }
 
+/// What is claimed, or given up after it was tried, was looked up in the bucket just before.
+pub fn rests_on_a_fresh_reading(planned: &[Action], ledger: &Ledger, now: Ms) -> Kept {
+    for action in planned {
+        let key = match action {
+            Action::Intend { intent, .. } => &intent.job,
+            Action::Bury { job, .. } => job,
+            _ => continue,
+        };
+        let Some(job) = ledger.jobs.get(key) else { continue };
+        let tried = job.attempt.is_some() || matches!(action, Action::Intend { .. });
+        let age = job.read_at().map_or(Ms::MAX, |at| now.saturating_sub(at));
+        keep(!tried || age <= FRESH, "S5", || format!("{key} is decided by a reading that is {age} ms old"))?;
+    }
+    Ok(())
+}
+
 /// What a controller can see broken by itself: nothing, or the metric `InvariantViolations` would cry wolf.
 pub fn nothing_is_seen(seen: Option<&invariant::Violation>) -> Kept {
     let what = || seen.map(ToString::to_string).unwrap_or_default();
@@ -299,6 +318,27 @@ pub fn limit_is_kept(claimed: bool, used: Usage, policy: &Policy) -> Kept {
             "claimed with {used:?} in flight, {} tasks and {} units are allowed",
             policy.max_tasks, policy.max_cpu
         )
+    })
+}
+
+/// Where nothing goes wrong, a good job succeeds at its first attempt.
+pub fn good_jobs_succeed(job: &JobTruth) -> Kept {
+    let good = job.nature == Nature::Good && matches!(job.request, Request::Run(_));
+    let register = job.terminal.as_ref().map(|terminal| &terminal.outcome);
+    let first = matches!(register, Some(Outcome::Succeeded(winner)) if winner.attempt == Attempt::FIRST);
+    keep(!good || (first && job.intents.len() == 1), "ordinary", || {
+        format!(
+            "{} is good, nothing went wrong, and after {} attempts: {register:?}",
+            job.key(),
+            job.intents.len()
+        )
+    })
+}
+
+/// Where nothing goes wrong, no more run than may, by what really runs and not by what a controller counts.
+pub fn no_more_run_than_may(tasks: usize, cpu: u64, policy: &Policy) -> Kept {
+    keep(tasks <= policy.max_tasks && cpu <= policy.max_cpu, "limit", || {
+        format!("{tasks} tasks of {cpu} units run, {} and {} are allowed", policy.max_tasks, policy.max_cpu)
     })
 }
 

@@ -4,10 +4,10 @@ use transcode_config::contract::Outcome;
 use transcode_controller::{clock::Ms, message::Request};
 
 use crate::{
-    fault::Fault,
+    fault::{Fault, Faults},
     invariants::Violation,
     rows::Reached,
-    setup::{HOUR, MINUTE, SECOND, Setup, Sort},
+    setup::{HOUR, MINUTE, SECOND, Setup, Sort, worlds::Named},
     world::{Kill, Proc, Task, World},
 };
 
@@ -45,6 +45,13 @@ pub struct Report {
 pub fn run(seed: u64, without: &[Fault], keep_text: bool) -> Report {
     let setup = Setup::draw(seed, Sort::of(seed));
     run_world(World::new(setup, without, keep_text)).0
+}
+
+/// Runs a named world.
+pub fn run_named(named: Named, keep_text: bool) -> Report {
+    let mut world = World::new(named.setup, &[], keep_text);
+    world.faults = Faults::only(world.setup.seed, named.faults);
+    run_world(world).0
 }
 
 /// Runs the plain scenario, in which nothing goes wrong but one kill; also says how many effects there were.

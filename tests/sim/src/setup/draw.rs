@@ -65,6 +65,8 @@ impl Setup {
             hints: rng.chance(0.6),
             jumps: rng.chance(0.3),
             newer: if rng.chance(0.1) { 4 } else { 0 },
+            slow_answers: 8,
+            ordinary: false,
             old: rng.chance(0.1),
             policy,
         };

@@ -3,6 +3,7 @@
 mod draw;
 mod policy;
 mod uploads;
+pub mod worlds;
 
 use std::collections::BTreeMap;
 
@@ -155,6 +156,10 @@ pub struct Setup {
     pub jumps: bool,
     /// One in so many jobs is taken over by a newer version; 0 none.
     pub newer: u64,
+    /// One in so many answers takes long.
+    pub slow_answers: u64,
+    /// Nothing goes wrong: what is promised for such days is asked for too.
+    pub ordinary: bool,
     /// Messages were sent long ago: their retention is about to end.
     pub old: bool,
 }
@@ -218,6 +223,8 @@ impl Setup {
             hints: true,
             jumps: false,
             newer: 0,
+            slow_answers: 8,
+            ordinary: false,
             old: false,
             ..setup
         }

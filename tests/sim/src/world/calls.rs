@@ -201,8 +201,8 @@ impl World {
 
     /// The answer sets out. Most are there at once, as far as a caller can tell that takes its time for every turn.
     fn send_back(&mut self, index: u32, call: &mut Call) {
-        if self.faults.on && self.rng.below(8) == 0 {
-            let delay = self.rng.spread(50, 5 * SECOND);
+        if self.faults.on && self.rng.below(self.setup.slow_answers) == 0 {
+            let delay = self.rng.spread(50, CALL_TIMEOUT - 5 * SECOND);
             return self.after(delay, Event::Answer(index));
         }
         call.answered = true;

@@ -140,6 +140,12 @@ impl World {
         let task = self.new_task(job, intent, Some(&intent.job));
         entry.task = Some(task);
         self.tokens.insert(token, entry);
+        if self.setup.ordinary {
+            let running = self.tasks.iter().filter(|task| task.alive());
+            let (tasks, cpu) = running
+                .fold((0, 0), |(tasks, cpu), task| (tasks + 1, cpu + u64::from(task.intent.variant.cpu)));
+            self.check(invariants::no_more_run_than_may(tasks, cpu, &self.setup.policy));
+        }
         Ok(TaskArn(format!("arn:task/{task}")))
     }
 

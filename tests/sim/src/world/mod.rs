@@ -200,7 +200,7 @@ impl World {
         }
     }
 
-    /// L7, once everything is at rest.
+    /// What is left behind (L7), and what has become of the jobs, once everything is at rest.
     pub fn check_leftovers(&mut self) {
         let wanted = self.wanted_jobs();
         // A message that stays for the sake of a newer version's job is settled, and tidied up after, by that version.
@@ -209,7 +209,11 @@ impl World {
         let settled = self.jobs.iter().zip(wanted).enumerate();
         let mut settled =
             settled.filter(|(index, (job, wanted))| *wanted && !job.newer && !kept.contains(index));
-        let found = settled.try_for_each(|(_, (job, _))| invariants::l7_losers_are_collected(job));
+        let ordinary = self.setup.ordinary;
+        let found = settled.try_for_each(|(_, (job, _))| {
+            invariants::l7_losers_are_collected(job)?;
+            if ordinary { invariants::good_jobs_succeed(job) } else { Ok(()) }
+        });
         self.check(found);
     }
 

@@ -26,7 +26,9 @@ impl World {
         }
         let Some(core) = &mut host.core else { return };
         let facts = std::mem::take(&mut host.inbox);
-        facts.iter().for_each(|fact| host.witness.hears(fact, &core.ledger, core.policy()));
+        for fact in &facts {
+            host.witness.hears(fact, &core.ledger, core.policy());
+        }
         let thorough = self.compared.then(|| {
             let mut core = core.clone();
             core.ledger.look_again_at_all();
@@ -48,6 +50,7 @@ impl World {
             .and_then(|()| invariants::nothing_is_seen(seen.first()));
         let claims = planned.actions.iter().filter(|action| matches!(action, Action::Intend { .. })).count();
         let found = found.and(host.witness.claims(claims, now.mono, core.policy()));
+        let found = found.and(invariants::rests_on_a_fresh_reading(&planned.actions, &core.ledger, now.mono));
         self.check(found);
         if self.trace.kept() {
             let notes: Vec<_> = planned.notes.values().collect();
