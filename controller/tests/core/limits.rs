@@ -125,6 +125,50 @@ fn when_no_task_comes_up_the_breaker_opens_until_one_runs() {
     assert_eq!(world.reconciler.ledger.breaker.open(world.reconciler.policy()), None);
 }
 
+/// The task of a job that was launched ends in this way, and the state bucket says nothing of it.
+fn ends(world: &mut World, (job, intent): &(JobKey, Intent), end: TaskView) {
+    world.turn([seen(end)]);
+    world.turn([inspected(job, Some(intent), None, None)]);
+}
+
+fn open(world: &World) -> Option<transcode_controller::breaker::Trouble> {
+    world.reconciler.ledger.breaker.open(world.reconciler.policy())
+}
+
+#[test]
+fn a_job_that_succeeds_says_that_all_that_comes_before_works_too() {
+    let mut world = World::ready();
+    let policy = world.reconciler.policy_mut();
+    (policy.max_tasks, policy.breaker_jobs) = (10, 2);
+    for n in [1, 3] {
+        let arn = format!("task/{n}");
+        let launched = world.launched(&format!("m{n}"), &format!("{n}.mp4"), &arn);
+        let mut end = view(&arn, &launched.0, 1, TaskStatus::Ended);
+        (end.started, end.stop_code) = (false, Some("TaskFailedToStart".into()));
+        ends(&mut world, &launched, end);
+        let (job, intent) = world.launched(&format!("s{n}"), &format!("s{n}.mp4"), &format!("task/s{n}"));
+        world.turn([inspected(&job, Some(&intent), None, Some(succeeded(&job)))]);
+    }
+    assert_eq!(open(&world), None, "there was a success between the two");
+}
+
+#[test]
+fn an_end_counts_once_however_often_its_job_is_looked_at() {
+    let mut world = World::ready();
+    world.reconciler.policy_mut().breaker_jobs = 1;
+    let bad = world.launched("m1", "a.mp4", "task/1");
+    let (good, intent) = world.launched("m2", "b.mp4", "task/2");
+    let mut end = view("task/1", &bad.0, 1, TaskStatus::Ended);
+    end.exit_code = Some(16);
+    ends(&mut world, &bad, end);
+    assert!(open(&world).is_some());
+    world.turn([inspected(&good, Some(&intent), None, Some(succeeded(&good)))]);
+    let again = world.after(60_000);
+    assert!(again.contains(&Action::Inspect { job: bad.0.clone() }), "before its next attempt: {again:?}");
+    world.turn([inspected(&bad.0, Some(&bad.1), None, None)]);
+    assert_eq!(open(&world), None, "that was before the success");
+}
+
 #[test]
 fn what_ecs_refuses_for_quota_is_said_to_whoever_waits() {
     let mut world = World::ready();
@@ -238,6 +282,47 @@ fn throttled_calls_slow_down_and_are_back_within_one_backoff_cap() {
     world.turn([Fact::StopFailed { task, error: error(Class::Throttled, "Rate exceeded") }]);
     assert!(hundredth(&world, Lane::Stop) >= 2 * stops);
     assert!(hundredth(&world, Lane::Launch) >= 2 * launches, "the same bucket");
+}
+
+#[test]
+fn launches_and_stops_keep_to_their_rates_from_turn_to_turn() {
+    let mut world = World::ready();
+    let policy = world.reconciler.policy_mut();
+    (policy.max_tasks, policy.launch_burst, policy.launch_interval) = (10, 2, 1000);
+    (policy.stop_interval, policy.orphan_grace) = (1000, 0);
+    let count = |actions: &[Action], name| actions.iter().filter(|action| action.name() == name).count();
+    let mut launches = vec![0];
+    for n in 1..=4 {
+        let job = world.upload(&format!("m{n}"), &format!("{n}.mp4"));
+        let intent = Box::new(intent_of(&world.turn([inspected(&job, None, None, None)])));
+        launches[0] += count(&world.turn([Fact::Intended { job, intent }]), "launch");
+    }
+    launches.extend((0..3).map(|_| count(&world.after(1020), "launch")));
+    assert_eq!(launches, [2, 1, 1, 0], "L6");
+
+    let mut stops = vec![0];
+    for n in 1..=4 {
+        let job = JobKey::of(&[&n.to_string()]);
+        world.turn([seen(view(&format!("task/{n}"), &job, 1, TaskStatus::Running))]);
+        stops[0] += count(&world.turn([inspected(&job, None, None, Some(succeeded(&job)))]), "stop");
+    }
+    stops.extend((0..3).map(|_| count(&world.after(1020), "stop")));
+    assert_eq!(stops, [2, 1, 1, 0], "L6");
+}
+
+#[test]
+fn the_list_counts_with_its_pages_and_the_descriptions_of_what_is_on_them() {
+    let mut world = World::ready();
+    let policy = world.reconciler.policy_mut();
+    (policy.read_interval, policy.describe_every) = (200, 10_000_000);
+    let of =
+        |n: u32| seen(view(&format!("task/{n}"), &JobKey::of(&[&n.to_string()]), 1, TaskStatus::Running));
+    world.turn((0..1000).map(of));
+    world.after(61_000);
+    assert!(world.reconciler.ledger.resync.call, "the list is due");
+    let now = world.now().mono;
+    let next = world.reconciler.ledger.limiter.allowed_at(Lane::Read, 0, world.reconciler.policy(), now);
+    assert!((2000..=2800).contains(&(next - now)), "L6: 22 calls, of which 10 are a burst: {}", next - now);
 }
 
 #[test]
