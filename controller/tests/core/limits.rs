@@ -243,6 +243,15 @@ fn tasks_are_limited_by_their_vcpu_too() {
 }
 
 #[test]
+fn a_claim_holds_its_slot_before_it_is_answered() {
+    let mut world = World::ready();
+    let job = world.upload("m1", "a.mp4");
+    intent_of(&world.turn([inspected(&job, None, None, None)]));
+    let used = world.reconciler.ledger.usage(world.reconciler.policy(), world.now());
+    assert_eq!((used.tasks, used.cpu), (1, 2048));
+}
+
+#[test]
 fn a_task_that_is_found_counts_with_the_size_that_ecs_says_it_has() {
     let mut world = World::ready();
     let used = |world: &World| world.reconciler.ledger.usage(world.reconciler.policy(), world.now()).cpu;

@@ -80,6 +80,25 @@ fn a_phase_has_all_of_its_time_however_long_the_one_before_took() {
 }
 
 #[test]
+fn a_running_task_is_stopped_when_it_is_silent_and_when_its_time_is_over() {
+    let stale = World::ready().reconciler.policy().heartbeat_stale;
+    let (hour, for_ever) = (3_600_000, 100_000_000);
+    for (stale, max_run, deadline, reason) in [
+        (stale, for_ever, 2 * stale, stop_reason::NO_HEARTBEAT),
+        (for_ever, hour, hour + 900_000, stop_reason::RUN_TIMEOUT),
+    ] {
+        let mut world = World::ready();
+        let policy = world.reconciler.policy_mut();
+        (policy.heartbeat_stale, policy.max_run) = (stale, max_run);
+        let (job, intent) = world.launched("m1", "a.mp4", "task/1");
+        let shown = view("task/1", &job, 1, TaskStatus::Running);
+        let (after, why) = stopped_after(&mut world, &job, &intent, &shown);
+        assert_eq!(why, reason);
+        assert!((deadline..deadline + 60_000).contains(&after), "{why}: after {after} ms");
+    }
+}
+
+#[test]
 fn a_view_that_is_older_does_not_set_the_phase_back() {
     let mut world = World::ready();
     let (job, intent) = world.launched("m1", "a.mp4", "task/1");
