@@ -21,8 +21,9 @@ use transcode_config::contract::{
     Attempt, Budget, Capacity, Dead, FailureCode, Intent, JobKey, Outcome, PastAttempt, Succeeded, Terminal,
 };
 use transcode_controller::{
-    action::Action, clock::Ms, fact::MessageId, invariant, ledger::Ledger, leftovers::TRIES,
-    message::Request, plan::Plan, policy::Policy, task_view::TaskArn, usage::Usage,
+    action::Action, clock::Ms, fact::MessageId, invariant, job::Job, lease::Content, ledger::Ledger,
+    leftovers::TRIES, message::Request, outcome::unproven, plan::Plan, policy::Policy, task_view::TaskArn,
+    usage::Usage,
 };
 
 use crate::{
@@ -300,6 +301,36 @@ pub fn rests_on_a_fresh_reading(planned: &[Action], ledger: &Ledger, now: Ms) ->
         let tried = job.attempt.is_some() || matches!(action, Action::Intend { .. });
         let age = job.read_at().map_or(Ms::MAX, |at| now.saturating_sub(at));
         keep(!tried || age <= FRESH, "S5", || format!("{key} is decided by a reading that is {age} ms old"))?;
+    }
+    Ok(())
+}
+
+/// S6 should clocks be further apart than is allowed for: an attempt that follows one of which nobody saw the end is
+/// launched only after a look that began when its own claim was there.
+pub fn earlier_was_looked_for(planned: &[Action], ledger: &Ledger) -> Kept {
+    for action in planned {
+        let Action::Launch { intent } = action else { continue };
+        let Some(job) = ledger.jobs.get(&intent.job) else { continue };
+        let claimed_at = job.attempt.as_ref().map_or(0, |attempt| attempt.known_at);
+        let looked = job.read_at().is_some_and(|at| at >= claimed_at);
+        keep(looked || !intent.history.iter().any(unproven), "S6", || {
+            format!("{}: attempt {} is launched without another look", intent.job, intent.attempt)
+        })?;
+    }
+    Ok(())
+}
+
+/// S15: a message all of whose jobs are a newer version's is put aside, not held: it would take the room of others.
+pub fn nothing_is_held_in_vain(planned: &[Action], ledger: &Ledger) -> Kept {
+    for action in planned {
+        let Action::Extend { lease, .. } = action else { continue };
+        let Some(Content::Jobs(jobs)) = ledger.leases.get(&lease.message).map(|lease| &lease.content) else {
+            continue;
+        };
+        let left = |key| ledger.jobs.get(key).is_some_and(|job: &Job| job.unreadable.is_some());
+        keep(jobs.is_empty() || !jobs.iter().all(left), "S15", || {
+            format!("{} is held, and all its jobs are left alone", lease.message.0)
+        })?;
     }
     Ok(())
 }

@@ -32,7 +32,7 @@ fn ordinary() -> Setup {
 
 /// All of them.
 pub fn named() -> Vec<Named> {
-    let (day, by_cpu, slow, apart) = (ordinary(), ordinary(), ordinary(), ordinary());
+    let (day, by_cpu, slow) = (ordinary(), ordinary(), ordinary());
     let two = 2 * u64::from(by_cpu.policy.variant.cpu);
     vec![
         Named { name: "an ordinary day", setup: day, faults: &[] },
@@ -52,26 +52,6 @@ pub fn named() -> Vec<Named> {
                 ..slow
             },
             faults: &[],
-        },
-        Named {
-            name: "clocks further apart than is allowed for",
-            setup: Setup {
-                policy: Policy {
-                    max_tasks: 20,
-                    max_platform_attempts: 20,
-                    launch_deadline: 2 * MINUTE,
-                    launch_interval: 50,
-                    ..apart.policy
-                },
-                offset: 20 * MINUTE,
-                ordinary: false,
-                ..apart
-            },
-            faults: &[
-                (Fault::LaunchDelayed, 0.5),
-                (Fault::MissingAfterLaunch, 0.5),
-                (Fault::PartialList, 0.9),
-            ],
         },
     ]
 }

@@ -5,17 +5,20 @@
 //! lies in the heap of events, where each move would leave a dead event behind: there are few, so they are looked
 //! through.
 
-use std::{cmp::Reverse, collections::BinaryHeap};
+use std::{cmp::Reverse, collections::BinaryHeap, sync::Arc};
 
+use transcode_config::contract::Intent;
 use transcode_controller::{clock::Ms, fact::Hint};
 
 use super::{World, process::Step};
 
 /// Something that happens at a moment.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) enum Event {
     /// A request, or its next stage, reaches its service.
     Effect(u32),
+    /// A launch is sent that was planned a while ago.
+    Launch(usize, u32, Arc<Intent>),
     /// An answer, or the end of the patience for one, reaches its caller.
     Answer(u32),
     /// A controller plans.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use transcode_config::contract::Intent;
 use transcode_controller::{
     action::Action,
     apply,
@@ -73,8 +74,24 @@ fn failure(action: &Action, class: Class) -> Fact {
 }
 
 impl World {
-    /// A controller begins a call.
+    /// A controller begins a call. A launch may wait for its turn before it is sent.
     pub(super) fn call(&mut self, host: usize, boot: u32, action: Action) {
+        match &action {
+            Action::Launch { intent } if self.faults.on && self.rng.below(4) == 0 => {
+                let delay = self.rng.spread(SECOND, CALL_TIMEOUT);
+                self.after(delay, Event::Launch(host, boot, Arc::clone(intent)));
+            }
+            _ => self.send_out(host, boot, action),
+        }
+    }
+
+    pub(super) fn launch_late(&mut self, host: usize, boot: u32, intent: Arc<Intent>) {
+        if self.hosts.get(host).is_some_and(|it| it.boot == boot && it.core.is_some()) {
+            self.send_out(host, boot, Action::Launch { intent });
+        }
+    }
+
+    fn send_out(&mut self, host: usize, boot: u32, action: Action) {
         if let Action::Launch { intent } = &action {
             self.count_call(host, Lane::Launch);
             // The adapter looks at the clock once more.

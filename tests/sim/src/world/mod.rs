@@ -225,6 +225,7 @@ impl World {
         self.trace.event(at, &event);
         match event {
             Event::Effect(call) => self.effect(call),
+            Event::Launch(host, boot, intent) => self.launch_late(host, boot, intent),
             Event::Answer(call) => self.answer(call),
             Event::Plan(host) => self.plan(host),
             Event::Up(host, boot) => self.up(host, boot),

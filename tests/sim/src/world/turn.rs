@@ -50,7 +50,10 @@ impl World {
             .and_then(|()| invariants::nothing_is_seen(seen.first()));
         let claims = planned.actions.iter().filter(|action| matches!(action, Action::Intend { .. })).count();
         let found = found.and(host.witness.claims(claims, now.mono, core.policy()));
-        let found = found.and(invariants::rests_on_a_fresh_reading(&planned.actions, &core.ledger, now.mono));
+        let found = found
+            .and(invariants::rests_on_a_fresh_reading(&planned.actions, &core.ledger, now.mono))
+            .and(invariants::earlier_was_looked_for(&planned.actions, &core.ledger))
+            .and(invariants::nothing_is_held_in_vain(&planned.actions, &core.ledger));
         self.check(found);
         if self.trace.kept() {
             let notes: Vec<_> = planned.notes.values().collect();
