@@ -3,7 +3,7 @@
 use serde_json::json;
 use transcode_controller::policy::Policy;
 
-use super::{Kind, MINUTE, SECOND, Setup, Upload, uploads::record};
+use super::{HOUR, Kind, MINUTE, SECOND, Setup, Upload, uploads::record};
 use crate::fault::Fault;
 
 /// A world with a name.
@@ -32,7 +32,7 @@ fn ordinary() -> Setup {
 
 /// All of them.
 pub fn named() -> Vec<Named> {
-    let (day, by_cpu, slow) = (ordinary(), ordinary(), ordinary());
+    let (day, by_cpu, slow, rare) = (ordinary(), ordinary(), ordinary(), ordinary());
     let two = 2 * u64::from(by_cpu.policy.variant.cpu);
     vec![
         Named { name: "an ordinary day", setup: day, faults: &[] },
@@ -52,6 +52,27 @@ pub fn named() -> Vec<Named> {
                 ..slow
             },
             faults: &[],
+        },
+        Named {
+            name: "few calls, and tasks that hang",
+            setup: Setup {
+                policy: Policy {
+                    max_tasks: 60,
+                    max_run: 10 * HOUR,
+                    no_progress: 10 * MINUTE,
+                    read_interval: 20 * SECOND,
+                    stop_interval: 20 * SECOND,
+                    launch_interval: 50,
+                    launch_burst: 1,
+                    ..rare.policy
+                },
+                uploads: uploads(60, 50),
+                heal_at: HOUR,
+                work: (HOUR, 2 * HOUR),
+                ordinary: false,
+                ..rare
+            },
+            faults: &[(Fault::Hang, 0.9)],
         },
     ]
 }
