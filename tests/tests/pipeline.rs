@@ -233,7 +233,7 @@ async fn a_killed_task_is_followed_by_another_attempt_that_succeeds() {
     assert_eq!(winner.attempt.number(), 2);
     assert!(winner.folder.ends_with(&Layout::of(&spec.job).folder(winner.attempt)), "S4: {}", winner.folder);
     // L7: below the prefix there is nothing but the winner's folder and the copies of its entry points.
-    let expected = Expected { attempts: 2, ..Expected::SUCCESS };
+    let expected = Expected { attempts: 2, killed: 1, ..Expected::SUCCESS };
     stack.aftermath("killed.mp4", expected, LIMIT).await.unwrap();
     let open = s3.list_multipart_uploads().bucket(&spec.output.bucket).send().await.unwrap();
     assert_eq!(open.uploads(), [], "L7");
