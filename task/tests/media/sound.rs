@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use transcode_config::ladder::Profile;
+
 use crate::support::{Run, clip, ffmpeg, ffprobe, quick, run, variant};
 
 /// A second and a half of black with sound made by `graph`.
@@ -39,6 +41,30 @@ async fn no_sound_is_no_sound_rendition() {
     let source = variant(folder.path(), "x.mp4", "-t 1.2 -an -s 160x90 -c:v libx264 -preset ultrafast");
     let master = master(&run(&source, &quick()).await);
     assert!(!master.contains("AUDIO") && !master.contains("mp4a"), "{master}");
+}
+
+/// A player asks for each segment: a last one of 10 ms, because an AAC frame seldom ends where the picture does, is worth
+/// no request, and hls.js takes it for a fault when it brings nothing new.
+#[tokio::test]
+async fn what_is_left_of_the_sound_is_no_segment_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("x.mkv");
+    let inputs = ["-f", "lavfi", "-i", "testsrc2=s=160x90:r=25", "-f", "lavfi", "-i", "sine=r=48000"];
+    ffmpeg(&inputs, "-t 4 -c:v libx264 -preset ultrafast -c:a pcm_s16le", &source);
+    let profile = Profile { gop_seconds: 1, segment_gops: 1, ..quick() };
+    let run = run(&source, &profile).await;
+    run.package();
+    let durations = |track: &str| -> Vec<f64> {
+        let playlist = run.text(&format!("{track}/index.m3u8"));
+        let of = |line: &str| line.strip_prefix("#EXTINF:")?.trim_end_matches(',').parse().ok();
+        playlist.lines().filter_map(of).collect()
+    };
+    assert_eq!(durations("video/90p"), [1.0; 4]);
+    let sound = durations("audio/main");
+    assert_eq!(sound.len(), 4, "{sound:?}");
+    // All of it is there: four seconds, and less than a frame of 1024 samples.
+    let whole: f64 = sound.iter().sum();
+    assert!((4.0..4.0 + 1024.0 / 48_000.0).contains(&whole), "{sound:?}");
 }
 
 #[tokio::test]

@@ -5,6 +5,9 @@ export function open(video, address, errors) {
   hls.on(Hls.Events.ERROR, (_, data) => {
     // A request of its own that it gives up because another rung was chosen.
     if (data.details === 'aborted' && !data.fatal) return;
+    // It reckons where a segment lies without the edit list, so by some frames too late, and misses those frames when a
+    // choice in the midst of loading makes it load a segment again. It gives up (fatal) if that goes on.
+    if (data.details === 'bufferAppendNoProgress' && !data.fatal) return;
     // Nothing is wrong with waiting for what is not made yet.
     if (data.details === 'bufferStalledError' && !data.fatal && list()?.live) return;
     errors.push(`hls.js: ${data.type} ${data.details} fatal=${data.fatal} ${data.error?.message ?? ''}`);

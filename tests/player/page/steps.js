@@ -36,10 +36,13 @@ async function start() {
   };
 }
 
-/** Whether every buffer reaches the end: to within two frames of sound. */
+/** Whether every buffer holds all from here to the end, to within two frames of sound, and nothing else that was loaded
+ * for another rung or track: only then is a player done with the last choice. */
 function whole() {
-  return Number.isFinite(video.duration)
-    && buffers.every((one) => (held(one).at(-1)?.[1] ?? 0) > video.duration - 0.05);
+  return Number.isFinite(video.duration) && buffers.every((one) => {
+    const [[start, end] = [], ...more] = held(one);
+    return more.length === 0 && start < video.currentTime + 0.05 && end > video.duration - 0.05;
+  });
 }
 
 async function seek(time) {

@@ -21,6 +21,10 @@ use super::{
 };
 use crate::media::{plan::AAC_FRAME, rational::float};
 
+/// Sound seldom ends where the picture does, but a frame or two later: this many AAC frames stay with the last segment,
+/// because a player has to ask for each, and one that lasts 10 ms upsets some.
+pub const REST_FRAMES: u32 = 2;
+
 /// Where segments end.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Cut {
@@ -28,6 +32,16 @@ pub enum Cut {
     Groups(u32),
     /// At the sound frames nearest to the multiples of so many seconds.
     Seconds(f64),
+}
+
+impl Cut {
+    /// As many fragments, or fewer, are no segment of their own: they join the one before.
+    fn shortest(self) -> usize {
+        match self {
+            Self::Groups(_) => 0,
+            Self::Seconds(_) => REST_FRAMES as usize,
+        }
+    }
 }
 
 /// A fragment within a segment. Times in ticks of the track.
@@ -101,6 +115,8 @@ pub struct Cutter {
     /// Whether the header is published.
     begun: bool,
     waiting: Vec<Fragment>,
+    /// How many of those end a segment, once what comes after them has begun.
+    ended: Option<usize>,
     segments: Vec<Segment>,
     sequence: u32,
 }
@@ -116,6 +132,7 @@ impl Cutter {
             init: None,
             begun: false,
             waiting: Vec::new(),
+            ended: None,
             segments: Vec::new(),
             sequence: 0,
         }
@@ -124,10 +141,16 @@ impl Cutter {
     /// Publishes every segment that is complete.
     pub fn advance(&mut self, package: &mut Folder) -> Result<(), Failure> {
         while let Some(fragment) = self.next(package)? {
-            if self.begins_segment(&fragment) {
-                self.publish(package)?;
+            if self.ended.is_none() && self.begins_segment(&fragment) {
+                self.ended = Some(self.waiting.len());
             }
             self.waiting.push(fragment);
+            if let Some(ended) = self.ended.filter(|ended| self.waiting.len() - ended > self.cut.shortest()) {
+                self.ended = None;
+                let rest = self.waiting.split_off(ended);
+                self.publish(package)?;
+                self.waiting = rest;
+            }
         }
         Ok(())
     }

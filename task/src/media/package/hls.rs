@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use super::{
     codecs::{codec_string, picture_size},
-    cut::{INIT, Segment, Track},
+    cut::{INIT, REST_FRAMES, Segment, Track},
     text,
 };
 use crate::media::{
@@ -60,10 +60,11 @@ pub fn target_duration(tracks: &Tracks) -> u64 {
 }
 
 /// The target duration of playlists that are begun before all segments are known, and never changed (RFC 8216, 6.2.1): a
-/// segment of sound may be longer than planned by half a frame.
+/// segment of sound may be longer than planned by half a frame at each end, and by the rest of the sound.
 pub fn planned_target(plan: &Plan) -> u64 {
-    let longest = if plan.audio.is_empty() { 0.0 } else { f64::from(AAC_FRAME) / f64::from(SAMPLE_RATE) };
-    round_to_u64(plan.segment_seconds + longest).max(1)
+    let frames = if plan.audio.is_empty() { 0 } else { 1 + REST_FRAMES };
+    let longer = f64::from(frames * AAC_FRAME) / f64::from(SAMPLE_RATE);
+    round_to_u64(plan.segment_seconds + longer).max(1)
 }
 
 /// A media playlist.
