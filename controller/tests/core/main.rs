@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod attempts;
+mod breaker;
 mod doubt;
 mod horizons;
 mod image;
@@ -9,6 +10,7 @@ mod leftovers;
 mod limits;
 mod pauses;
 mod phases;
+mod rates;
 mod settling;
 
 use std::collections::BTreeMap;
@@ -192,6 +194,11 @@ fn upload_of(key: &str) -> String {
     body.to_string()
 }
 
+/// A failed call.
+fn error(class: Class, message: &str) -> CallError {
+    CallError { operation: "ecs:RunTask", class, message: message.into() }
+}
+
 fn inspected(
     job: &JobKey,
     intent: Option<&Intent>,
@@ -207,6 +214,15 @@ fn intent_of(actions: &[Action]) -> Intent {
         [Action::Intend { intent, .. }] => (**intent).clone(),
         other => panic!("expected a claim, got {other:?}"),
     }
+}
+
+/// The attempts that are claimed.
+fn claims(actions: &[Action]) -> Vec<Intent> {
+    let claim = |action: &Action| match action {
+        Action::Intend { intent, .. } => Some((**intent).clone()),
+        _ => None,
+    };
+    actions.iter().filter_map(claim).collect()
 }
 
 fn view(arn: &str, job: &JobKey, attempt: u32, status: TaskStatus) -> TaskView {
