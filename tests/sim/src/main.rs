@@ -10,6 +10,7 @@ use transcode_sim::{
 
 /// Runs the production core in a simulated world.
 #[derive(Debug, Parser)]
+#[allow(clippy::struct_excessive_bools, reason = "one for each flag")]
 struct Arguments {
     /// How many seeds.
     #[arg(long, default_value_t = 1000)]
@@ -29,6 +30,9 @@ struct Arguments {
     /// Say how often each row of the fault catalogue was reached.
     #[arg(long)]
     rows: bool,
+    /// Print the hash of each seed's run: the same as before, when a change is to change nothing that happens.
+    #[arg(long)]
+    hashes: bool,
     /// Say how much was simulated in how many CPU-seconds.
     #[arg(long)]
     stats: bool,
@@ -57,6 +61,9 @@ fn main() -> ExitCode {
         let report = run(seed, &[], arguments.trace && arguments.seed.is_some());
         for line in &report.trace {
             println!("{line}");
+        }
+        if arguments.hashes {
+            println!("seed {seed}: {:016x}", report.hash);
         }
         totals.add(&report);
         if report.violation.is_some() {
