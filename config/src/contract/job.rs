@@ -18,6 +18,7 @@ pub struct JobKey([u8; 32]);
 /// As text is ordered. By hand: nearly always the first half decides, and comparing it takes two instructions. Keys are
 /// compared all the time, in every map of jobs.
 impl Ord for JobKey {
+    #[inline]
     fn cmp(&self, other: &Self) -> Ordering {
         let half = |key: &Self| key.0.first_chunk().map_or(0, |half| u128::from_be_bytes(*half));
         half(self).cmp(&half(other)).then_with(|| self.0.cmp(&other.0))
@@ -25,6 +26,7 @@ impl Ord for JobKey {
 }
 
 impl PartialOrd for JobKey {
+    #[inline]
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }

@@ -1,5 +1,7 @@
 //! S3's own events, direct and through `EventBridge`.
 
+use std::cell::LazyCell;
+
 use serde::Deserialize;
 use serde_json::Value;
 use transcode_config::contract::{Edit, Failure, FailureCode, JobKey, Source};
@@ -95,7 +97,8 @@ pub(super) fn direct(value: &Value, body: &str, rules: &Rules) -> Content {
             return Content::Park(format!("S3 event version {version}; this version knows 2.x"));
         }
     }
-    let name = JobKey::of(&[body]);
+    // Seldom needed, and a hash of up to 1 MiB.
+    let name = LazyCell::new(|| JobKey::of(&[body]));
     let read = |(index, record): (usize, &Value)| match created(record) {
         Ok(created) => created.and_then(|created| created.candidate(rules)),
         // The other records of the message are not to suffer.
