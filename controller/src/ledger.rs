@@ -22,6 +22,7 @@ use crate::{
     plan::{Note, Plan},
     policy::Policy,
     table::{Again, Table},
+    tally::Tally,
     task_view::TaskArn,
     tasks::TaskRecord,
 };
@@ -96,6 +97,8 @@ pub struct Ledger {
     pub held: Option<String>,
     /// Known tasks of known jobs.
     pub tasks: Table<TaskArn, TaskRecord>,
+    /// Sums over them.
+    pub tally: Tally,
     /// Tasks that carry our `startedBy` and not our overrides. Never stopped; reported.
     pub foreign: BTreeSet<TaskArn>,
     /// Receiving, by queue.
@@ -134,6 +137,7 @@ impl Ledger {
             notes: BTreeMap::new(),
             held: None,
             tasks: Table::default(),
+            tally: Tally::default(),
             foreign: BTreeSet::new(),
             receiving: BTreeMap::new(),
             resync: Periodic::default(),
@@ -172,6 +176,7 @@ impl Ledger {
                 if let Some(job) = self.jobs.begin_call(&spec.job) {
                     job.claiming = Some(intent.variant.cpu);
                 }
+                self.tally.count(&spec.job, &self.jobs, &self.tasks, policy, now);
             }
             Action::Launch { intent } => {
                 self.begin_job(&intent.job, now);
@@ -240,15 +245,12 @@ impl Ledger {
 
     /// A task by itself is due when it is to be described; everything else about it is looked at with its job.
     pub(crate) fn look_at_tasks(&mut self) {
-        let tasks: Vec<TaskArn> = self.tasks.touched().cloned().collect();
-        for arn in tasks {
-            let Some(task) = self.tasks.get(&arn) else { continue };
+        self.tasks.look_at_touched(|task| {
             if !on(59) {
                 self.jobs.touch(&task.job);
             }
-            let again = task.describe_due().map_or(Again::Changed, Again::At);
-            self.tasks.looked(&arn, again);
-        }
+            task.describe_due().map_or(Again::Changed, Again::At)
+        });
     }
 
     /// Everything is to be looked at anew: what decisions go by has changed.
@@ -261,12 +263,11 @@ impl Ledger {
     /// Notes what was looked at in a turn, before its calls begin.
     pub(crate) fn looked(&mut self, plan: &mut Plan) {
         for (message, again) in plan.seen_leases.drain(..) {
-            self.leases.looked(&message, again);
+            self.leases.looked(&message, again, None);
         }
         self.held = plan.held.take();
         for (job, again, rank) in plan.seen_jobs.drain(..) {
-            self.jobs.looked(&job, again);
-            self.jobs.waits(&job, rank);
+            self.jobs.looked(&job, again, rank);
             match plan.notes.get(&job) {
                 Some(note) => self.notes.insert(job, note.clone()),
                 None => self.notes.remove(&job),
@@ -295,6 +296,7 @@ impl Ledger {
             for arn in self.jobs.remove(&key).into_iter().flat_map(|job| job.tasks.into_keys()) {
                 self.tasks.remove(&arn);
             }
+            self.tally.count(&key, &self.jobs, &self.tasks, policy, now);
         }
     }
 }

@@ -56,6 +56,7 @@ impl Reconciler {
         self.ledger.drop_lapsed(now.mono);
         self.ledger.spread_news();
         self.ledger.sweep(&self.policy, now);
+        self.ledger.count(&self.policy, now);
         let mut plan = plan_of(Scope::Due, &self.policy, &self.ledger, now);
         self.ledger.looked(&mut plan);
         for action in &plan.actions {

@@ -6,8 +6,8 @@
 //! change one that does not note it, but for a call that begins. Reading is as in a map.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, btree_map},
-    ops::Deref,
+    collections::{BTreeMap, BTreeSet},
+    mem,
 };
 
 use crate::{clock::Ms, mutant::on};
@@ -26,273 +26,260 @@ pub enum Again {
 /// Rows by key, each with a time at which it is due.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Table<K, V> {
-    rows: BTreeMap<K, V>,
+    rows: BTreeMap<K, Row<V>>,
+    lists: Lists<K>,
+}
+
+/// A row, and in which of the lists it stands.
+#[derive(Debug, Clone, PartialEq)]
+struct Row<V> {
+    value: V,
+    place: Place,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+struct Place {
+    touched: bool,
+    each_turn: bool,
+    due_at: Option<Ms>,
+    rank: Option<Ms>,
+}
+
+impl Place {
+    /// Looked at in the next turn, whenever that is.
+    fn soon(self) -> bool {
+        self.touched || self.each_turn
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Lists<K> {
     /// May have changed: to be looked at in the next turn.
     touched: BTreeSet<K>,
     /// To be looked at in each turn.
     each_turn: BTreeSet<K>,
-    /// When the others are due; the same the other way round.
+    /// When the others are due.
     agenda: BTreeSet<(Ms, K)>,
-    due_at: BTreeMap<K, Ms>,
-    /// Those that lack nothing but room, by rank; the same the other way round.
+    /// Those that lack nothing but room, by rank.
     waiting: BTreeSet<(Ms, K)>,
-    rank: BTreeMap<K, Ms>,
+}
+
+/// Moves what stands in a list for a row, where it moves.
+fn moved<T: Copy + PartialEq, E: Ord>(
+    list: &mut BTreeSet<E>,
+    from: T,
+    to: T,
+    entry: impl Fn(T) -> Option<E>,
+) {
+    if from != to {
+        entry(from).map(|old| list.remove(&old));
+        list.extend(entry(to));
+    }
+}
+
+impl<K: Ord + Clone> Lists<K> {
+    fn touch(&mut self, key: &K, place: &mut Place) {
+        if !mem::replace(&mut place.touched, true) {
+            self.touched.insert(key.clone());
+        }
+    }
+
+    /// A row has got another place.
+    fn put(&mut self, key: &K, place: &mut Place, new: Place) {
+        let listed = |is: bool| is.then(|| key.clone());
+        let timed = |at: Option<Ms>| at.map(|at| (at, key.clone()));
+        moved(&mut self.touched, place.touched, new.touched, listed);
+        moved(&mut self.each_turn, place.each_turn, new.each_turn, listed);
+        moved(&mut self.agenda, place.due_at, new.due_at, timed);
+        moved(&mut self.waiting, place.rank, new.rank, timed);
+        *place = new;
+    }
+
+    fn looked(&mut self, key: &K, place: &mut Place, again: Again, rank: Option<Ms>) {
+        let due_at = if let Again::At(at) = again { Some(at).filter(|_| !on(58)) } else { None };
+        let each_turn = again == Again::NextTurn;
+        self.put(key, place, Place { touched: false, each_turn, due_at, rank });
+    }
 }
 
 impl<K, V> Default for Table<K, V> {
     fn default() -> Self {
-        Self {
-            rows: BTreeMap::new(),
+        let lists = Lists {
             touched: BTreeSet::new(),
             each_turn: BTreeSet::new(),
             agenda: BTreeSet::new(),
-            due_at: BTreeMap::new(),
             waiting: BTreeSet::new(),
-            rank: BTreeMap::new(),
-        }
+        };
+        Self { rows: BTreeMap::new(), lists }
     }
 }
 
-impl<K, V> Deref for Table<K, V> {
-    type Target = BTreeMap<K, V>;
-
-    fn deref(&self) -> &Self::Target {
-        &self.rows
+impl<K, V> Table<K, V> {
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        self.rows.len()
     }
-}
 
-impl<'a, K, V> IntoIterator for &'a Table<K, V> {
-    type Item = (&'a K, &'a V);
-    type IntoIter = btree_map::Iter<'a, K, V>;
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
 
-    fn into_iter(self) -> Self::IntoIter {
-        self.rows.iter()
+    /// All rows, by key.
+    pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.rows.iter().map(|(key, row)| (key, &row.value))
+    }
+
+    /// All keys, in their order.
+    pub fn keys(&self) -> impl Iterator<Item = &K> {
+        self.rows.keys()
+    }
+
+    /// All rows, by key, without it.
+    pub fn values(&self) -> impl Iterator<Item = &V> {
+        self.rows.values().map(|row| &row.value)
     }
 }
 
 impl<K: Ord + Clone, V> Table<K, V> {
+    /// A row.
+    pub fn get(&self, key: &K) -> Option<&V> {
+        self.rows.get(key).map(|row| &row.value)
+    }
+
+    /// A row with its key.
+    pub fn get_key_value(&self, key: &K) -> Option<(&K, &V)> {
+        self.rows.get_key_value(key).map(|(key, row)| (key, &row.value))
+    }
+
+    /// Whether there is one.
+    pub fn contains_key(&self, key: &K) -> bool {
+        self.rows.contains_key(key)
+    }
+
     /// A row to be changed.
     pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
         let row = self.rows.get_mut(key)?;
-        if !self.touched.contains(key) {
-            self.touched.insert(key.clone());
-        }
-        Some(row)
+        self.lists.touch(key, &mut row.place);
+        Some(&mut row.value)
     }
 
     /// A row of which a call is about to be made. It was looked at for that, and is left alone until the call is
     /// answered: so it is not due, and it does not wait for room.
     pub fn begin_call(&mut self, key: &K) -> Option<&mut V> {
-        self.waits(key, None);
-        self.rows.get_mut(key)
+        let row = self.rows.get_mut(key)?;
+        let place = Place { rank: None, ..row.place };
+        self.lists.put(key, &mut row.place, place);
+        Some(&mut row.value)
     }
 
     /// A row to be changed, which `make` makes where there is none.
     pub fn or_insert_with(&mut self, key: &K, make: impl FnOnce() -> V) -> &mut V {
-        self.touched.insert(key.clone());
-        self.rows.entry(key.clone()).or_insert_with(make)
+        let new = || Row { value: make(), place: Place::default() };
+        let row = self.rows.entry(key.clone()).or_insert_with(new);
+        self.lists.touch(key, &mut row.place);
+        &mut row.value
     }
 
     /// Puts a row there.
-    pub fn insert(&mut self, key: K, row: V) {
-        self.touched.insert(key.clone());
-        self.rows.insert(key, row);
+    pub fn insert(&mut self, key: K, value: V) {
+        let mut place = self.rows.get(&key).map(|row| row.place).unwrap_or_default();
+        self.lists.touch(&key, &mut place);
+        self.rows.insert(key, Row { value, place });
     }
 
     /// Takes a row away.
     pub fn remove(&mut self, key: &K) -> Option<V> {
-        self.touched.remove(key);
-        self.each_turn.remove(key);
-        self.forget_time(key);
-        self.waits(key, None);
-        self.rows.remove(key)
+        let mut row = self.rows.remove(key)?;
+        self.lists.put(key, &mut row.place, Place::default());
+        Some(row.value)
     }
 
     /// All rows, to be changed.
     pub fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
         self.touch_all();
-        self.rows.values_mut()
+        self.rows.values_mut().map(|row| &mut row.value)
     }
 
     /// A row is to be looked at in the next turn: something changed that it depends on.
     pub fn touch(&mut self, key: &K) {
-        if self.rows.contains_key(key) && !self.touched.contains(key) {
-            self.touched.insert(key.clone());
+        if let Some(row) = self.rows.get_mut(key) {
+            self.lists.touch(key, &mut row.place);
         }
     }
 
     /// So is every row.
     pub fn touch_all(&mut self) {
-        self.touched.extend(self.rows.keys().cloned());
+        self.rows.iter_mut().for_each(|(key, row)| self.lists.touch(key, &mut row.place));
     }
 
     /// What may have changed.
     pub fn touched(&self) -> impl Iterator<Item = &K> {
-        self.touched.iter()
+        self.lists.touched.iter()
     }
 
     /// What a turn at `now` looks at, in no order that means anything, each once.
     pub fn due(&self, now: Ms) -> impl Iterator<Item = (&K, &V)> {
-        let each_turn = self.each_turn.iter().filter(|key| !self.touched.contains(*key));
-        let touched = self.touched.iter().chain(each_turn).filter_map(|key| self.rows.get_key_value(key));
-        touched.chain(self.timed(now).filter(|(key, _)| !self.soon(key)))
+        let touched = self.lists.touched.iter().filter_map(|key| self.row(key));
+        let each_turn = self.lists.each_turn.iter().filter_map(|key| self.row(key));
+        let timed = self.lists.agenda.iter().take_while(move |(at, _)| *at <= now);
+        let timed = timed.filter_map(|(_, key)| self.row(key));
+        touched
+            .chain(each_turn.filter(|(_, row)| !row.place.touched))
+            .chain(timed.filter(|(_, row)| !row.place.soon()))
+            .map(|(key, row)| (key, &row.value))
     }
 
-    /// Looked at in the next turn, whenever that is.
-    fn soon(&self, key: &K) -> bool {
-        self.touched.contains(key) || self.each_turn.contains(key)
+    fn row(&self, key: &K) -> Option<(&K, &Row<V>)> {
+        self.rows.get_key_value(key)
     }
 
     /// Rows whose time is not later than this.
     pub fn timed(&self, until: Ms) -> impl Iterator<Item = (&K, &V)> {
-        let due = self.agenda.iter().take_while(move |(at, _)| *at <= until);
-        due.filter_map(|(_, key)| self.rows.get_key_value(key))
+        let due = self.lists.agenda.iter().take_while(move |(at, _)| *at <= until);
+        due.filter_map(|(_, key)| self.get_key_value(key))
     }
 
     /// When the next row is due by its time alone.
     pub fn next_at(&self) -> Option<Ms> {
-        self.agenda.first().map(|(at, _)| *at)
+        self.lists.agenda.first().map(|(at, _)| *at)
     }
 
     /// The same, without those that are due at `now`.
     pub fn next_after(&self, now: Ms) -> Option<Ms> {
-        self.agenda.iter().map(|(at, _)| *at).find(|at| *at > now)
+        self.lists.agenda.iter().map(|(at, _)| *at).find(|at| *at > now)
     }
 
-    /// A row has been looked at.
-    pub fn looked(&mut self, key: &K, again: Again) {
-        if !self.rows.contains_key(key) {
-            return;
-        }
-        let at = if let Again::At(at) = again { Some(at).filter(|_| !on(58)) } else { None };
-        self.touched.remove(key);
-        if again == Again::NextTurn {
-            self.each_turn.insert(key.clone());
-        } else {
-            self.each_turn.remove(key);
-        }
-        if self.due_at.get(key).copied() == at {
-            return;
-        }
-        self.forget_time(key);
-        if let Some(at) = at {
-            self.agenda.insert((at, key.clone()));
-            self.due_at.insert(key.clone(), at);
+    /// A row has been looked at. It waits for room, at this rank, or does not.
+    pub fn looked(&mut self, key: &K, again: Again, rank: Option<Ms>) {
+        if let Some(row) = self.rows.get_mut(key) {
+            self.lists.looked(key, &mut row.place, again, rank);
         }
     }
 
-    /// A row waits for room, at this rank, or does not.
-    pub fn waits(&mut self, key: &K, rank: Option<Ms>) {
-        if self.rank.get(key).copied() == rank {
-            return;
-        }
-        if let Some((key, rank)) = self.rank.remove_entry(key) {
-            self.waiting.remove(&(rank, key));
-        }
-        if let Some(rank) = rank.filter(|_| self.rows.contains_key(key)) {
-            self.waiting.insert((rank, key.clone()));
-            self.rank.insert(key.clone(), rank);
+    /// Looks at each row that may have changed; `look` says when it is to be looked at again.
+    pub fn look_at_touched(&mut self, mut look: impl FnMut(&V) -> Again) {
+        for key in mem::take(&mut self.lists.touched) {
+            if let Some(row) = self.rows.get_mut(&key) {
+                row.place.touched = false;
+                self.lists.looked(&key, &mut row.place, look(&row.value), None);
+            }
         }
     }
 
     /// Whether any row waits for room.
     pub fn anyone_waits(&self) -> bool {
-        !self.waiting.is_empty()
+        !self.lists.waiting.is_empty()
     }
 
     /// Those that wait for room, in their order, but for the ones that a turn at `now` looks at anyway.
     pub fn in_line(&self, now: Ms) -> impl Iterator<Item = (&K, &V)> {
-        let due = move |key: &K| self.soon(key) || self.due_at.get(key).is_some_and(|at| *at <= now);
-        let others = self.waiting.iter().filter(move |(_, key)| !due(key));
-        others.filter_map(|(_, key)| self.rows.get_key_value(key))
-    }
-
-    fn forget_time(&mut self, key: &K) {
-        if let Some((key, at)) = self.due_at.remove_entry(key) {
-            self.agenda.remove(&(at, key));
-        }
+        let due = move |place: Place| place.soon() || place.due_at.is_some_and(|at| at <= now);
+        let waiting = self.lists.waiting.iter().filter_map(|(_, key)| self.row(key));
+        waiting.filter(move |(_, row)| !due(row.place)).map(|(key, row)| (key, &row.value))
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn due(table: &Table<&'static str, u32>, now: Ms) -> Vec<&'static str> {
-        let mut keys: Vec<_> = table.due(now).map(|(key, _)| *key).collect();
-        keys.sort_unstable();
-        keys
-    }
-
-    fn table() -> Table<&'static str, u32> {
-        let mut table = Table::default();
-        for (number, key) in ["a", "b", "c"].into_iter().enumerate() {
-            table.insert(key, u32::try_from(number).unwrap_or_default());
-            table.looked(&key, Again::Changed);
-        }
-        table
-    }
-
-    #[test]
-    fn a_row_is_due_once_it_may_have_changed() {
-        let mut table = table();
-        assert!(due(&table, Ms::MAX).is_empty());
-        assert!(table.get(&"a").is_some() && due(&table, 0).is_empty(), "reading changes nothing");
-        assert!(table.get_mut(&"b").is_some() && table.get_mut(&"x").is_none());
-        table.touch(&"x");
-        *table.or_insert_with(&"c", || 0) += 1;
-        table.or_insert_with(&"d", || 4);
-        assert_eq!(due(&table, 0), ["b", "c", "d"]);
-        table.remove(&"b");
-        table.looked(&"c", Again::Changed);
-        assert_eq!(due(&table, 0), ["d"]);
-        assert_eq!(table.values_mut().count(), 3);
-        assert_eq!(due(&table, 0), ["a", "c", "d"]);
-    }
-
-    #[test]
-    fn a_row_is_due_at_its_time_and_once_only() {
-        let mut table = table();
-        table.looked(&"a", Again::At(20));
-        table.looked(&"b", Again::At(10));
-        assert_eq!((table.next_at(), due(&table, 9), due(&table, 10)), (Some(10), vec![], vec!["b"]));
-        assert_eq!([9, 10, 20].map(|now| table.next_after(now)), [Some(10), Some(20), None]);
-        table.touch(&"b");
-        assert_eq!(due(&table, 20), ["a", "b"], "touched and timed, yet once");
-        table.looked(&"b", Again::At(30));
-        assert_eq!((due(&table, 20), due(&table, 30)), (vec!["a"], vec!["a", "b"]), "the newest time counts");
-        table.remove(&"a");
-        assert_eq!(table.next_at(), Some(30));
-    }
-
-    #[test]
-    fn what_waits_for_room_stands_in_line() {
-        let mut table = table();
-        let line =
-            |table: &Table<&'static str, u32>| -> Vec<_> { table.in_line(5).map(|(key, _)| *key).collect() };
-        table.waits(&"b", Some(1));
-        table.waits(&"a", Some(2));
-        table.waits(&"x", Some(0));
-        assert_eq!((line(&table), due(&table, 5), table.anyone_waits()), (vec!["b", "a"], vec![], true));
-        table.touch(&"b");
-        assert_eq!((line(&table), due(&table, 5)), (vec!["a"], vec!["b"]), "looked at once");
-        table.looked(&"b", Again::At(5));
-        assert_eq!((line(&table), due(&table, 5)), (vec!["a"], vec!["b"]));
-        table.waits(&"b", Some(3));
-        table.looked(&"b", Again::Changed);
-        assert_eq!(line(&table), ["a", "b"], "the newest rank counts");
-        table.remove(&"a");
-        table.waits(&"b", None);
-        assert!(!table.anyone_waits() && line(&table).is_empty());
-    }
-
-    #[test]
-    fn what_depends_on_others_is_due_in_every_turn_and_wakes_nobody() {
-        let mut table = table();
-        table.looked(&"a", Again::At(20));
-        table.looked(&"a", Again::NextTurn);
-        assert_eq!((table.next_at(), due(&table, 0)), (None, vec!["a"]));
-        table.looked(&"a", Again::NextTurn);
-        assert_eq!(due(&table, 0), ["a"]);
-    }
-}
+#[path = "table_tests.rs"]
+mod tests;

@@ -1,11 +1,6 @@
 //! What is in flight, and what room is left.
-//!
-//! Counted anew each time from what ECS said and from attempts whose launch has no answer yet; there is no counter that
-//! could leak.
 
-use transcode_config::contract::{Attempt, JobKey};
-
-use crate::{clock::Now, job::Job, ledger::Ledger, mutant::on, policy::Policy, tasks::TaskRecord};
+use crate::{ledger::Ledger, mutant::on, policy::Policy};
 
 /// Tasks that run, may run or are about to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -14,6 +9,14 @@ pub struct Usage {
     pub tasks: usize,
     /// CPU units that they ask for together (1024 = one vCPU): Fargate's quota counts these.
     pub cpu: u64,
+}
+
+impl Usage {
+    /// One task more, of so many CPU units.
+    pub(crate) fn add(&mut self, cpu: u32) {
+        self.tasks += 1;
+        self.cpu += u64::from(cpu);
+    }
 }
 
 /// Room for more.
@@ -62,47 +65,11 @@ impl Room {
 }
 
 impl Ledger {
-    /// What is in flight: what the limits are held against.
-    pub fn usage(&self, policy: &Policy, now: Now) -> Usage {
-        let mut usage = Usage::default();
-        let mut add = |cpu: u32| {
-            usage.tasks += 1;
-            usage.cpu += u64::from(cpu);
-        };
-        for task in self.tasks.values().filter(|task| !task.gone(policy, now.mono)) {
-            add(self.cpu_of(task, policy));
-        }
-        for job in self.jobs.values() {
-            if let Some(cpu) = job.claiming.filter(|_| !on(26)) {
-                add(cpu);
-            } else if job.may_come_up(policy, now.mono) {
-                add(job.attempt.as_ref().map_or(policy.variant.cpu, |attempt| attempt.intent.variant.cpu));
-            }
-        }
-        usage
-    }
-
-    /// Tasks in flight.
-    pub fn tasks_in_flight(&self, policy: &Policy, now: Now) -> usize {
-        self.usage(policy, now).tasks
-    }
-
-    /// What is left of the limits.
-    pub fn room(&self, policy: &Policy, now: Now) -> Room {
-        let Usage { tasks, cpu } = self.usage(policy, now);
+    /// What is left of the limits, as of the last turn.
+    pub(crate) fn room(&self, policy: &Policy) -> Room {
+        let Usage { tasks, cpu } = self.tally.usage();
         let room =
             Room { tasks: policy.max_tasks.saturating_sub(tasks), cpu: policy.max_cpu.saturating_sub(cpu) };
         if on(18) { Room { tasks: usize::MAX, cpu: u64::MAX } } else { room }
-    }
-
-    /// CPU units of a task: what ECS says, else what its claim asked for, else what claims ask for today.
-    fn cpu_of(&self, task: &TaskRecord, policy: &Policy) -> u32 {
-        let told = task.view.as_ref().map(|view| view.billed.size.cpu).filter(|cpu| *cpu > 0);
-        told.or_else(|| self.claimed_cpu(&task.job, task.attempt)).unwrap_or(policy.variant.cpu)
-    }
-
-    fn claimed_cpu(&self, job: &JobKey, attempt: Attempt) -> Option<u32> {
-        let newest = self.jobs.get(job).and_then(|job: &Job| job.attempt.as_ref())?;
-        (newest.intent.attempt == attempt).then_some(newest.intent.variant.cpu)
     }
 }

@@ -28,7 +28,7 @@ impl Held {
         for (message, job) in lost {
             events.emit(Moment::LeaseLost { message: &message, job: job.as_ref() });
         }
-        for (message, lease) in &ledger.leases {
+        for (message, lease) in ledger.leases.iter() {
             if !self.0.contains_key(message) {
                 let job = match &lease.content {
                     Content::Jobs(jobs) => jobs.first().cloned(),
@@ -50,7 +50,7 @@ mod tests {
         let jobs = [JobKey::of(&["x"])];
         for message in messages {
             let lease = Lease::new("q".into(), Content::Jobs(jobs.clone().into()), 0, 0);
-            ledger.leases.insert(MessageId((*message).to_owned()), lease);
+            ledger.leases.insert(MessageId((*message).into()), lease);
         }
         ledger
     }

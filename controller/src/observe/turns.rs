@@ -40,7 +40,7 @@ impl Watch {
         let due = self.memory().looked_at.map(|at| at + LOOK_EVERY).filter(|due| now.mono < *due);
         if due.is_none() {
             self.memory().looked_at = Some(now.mono);
-            self.look(pause.as_ref(), ledger, policy, now);
+            self.look(pause.as_ref(), ledger, now);
         }
         due
     }
@@ -89,10 +89,10 @@ impl Watch {
     }
 
     /// Looks at everything that is known: gauges, bills that can be closed, leases that ran out, notes.
-    fn look(&self, pause: Option<&Pause>, ledger: &Ledger, policy: &Policy, now: Now) {
+    fn look(&self, pause: Option<&Pause>, ledger: &Ledger, now: Now) {
         let sent = ledger.leases.values().filter_map(|lease| lease.sent_at_ms).min();
         let oldest_ms = sent.map(|sent| now.wall.saturating_sub(sent));
-        let Usage { tasks, cpu } = ledger.usage(policy, now);
+        let Usage { tasks, cpu } = ledger.tally.usage();
         let (jobs, paused) = (ledger.jobs.len(), pause.is_some());
         self.events.emit(Moment::Looked { tasks, cpu, jobs, oldest_ms, paused });
         let mut memory = self.memory();
@@ -101,7 +101,7 @@ impl Watch {
         }
         for hint in memory.missed.overdue(now.wall) {
             let what = match &hint {
-                Hint::Task(task) => task.0.as_str(),
+                Hint::Task(task) => &*task.0,
                 Hint::Register(job) => job.as_str(),
             };
             self.events.emit(Moment::EventMissed { what });

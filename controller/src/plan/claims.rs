@@ -6,13 +6,7 @@ use transcode_config::contract::{Attempt, Intent, JobKey, JobSpec, PastAttempt, 
 
 use super::{Plan, Scope, jobs::View};
 use crate::{
-    action::Action,
-    clock::Ms,
-    job::{AttemptState, Job},
-    ledger::Definition,
-    mutant::on,
-    pause::Pause,
-    policy::Circumstances,
+    action::Action, clock::Ms, job::Job, ledger::Definition, mutant::on, pause::Pause, policy::Circumstances,
     usage::Room,
 };
 
@@ -44,8 +38,7 @@ impl<'a> View<'a> {
             return;
         }
         let pause = self.hold();
-        let mut room =
-            if pause.is_some() { Room::NONE } else { plan.room(self.policy, self.ledger, self.now) };
+        let mut room = if pause.is_some() { Room::NONE } else { self.ledger.room(self.policy) };
         if self.ledger.breaker.open(self.policy).is_some() {
             room.tasks = room.tasks.min(1);
         }
@@ -94,13 +87,8 @@ impl<'a> View<'a> {
         if let Some(pause) = self.ledger.launch_pause(policy, self.now) {
             return Some((note(&pause), pause.until()));
         }
-        // A claim that the rate does not let launch before its deadline would be wasted. One that is past it already
-        // waits for no launch, though its task may yet come up.
-        let waits = |job: &&Job| {
-            let open = |it: &AttemptState| self.now.wall < it.intent.launch_not_after_ms;
-            job.attempt.as_ref().is_some_and(open) && job.may_come_up(policy, now)
-        };
-        let claimed = self.ledger.jobs.values().filter(waits).count() as u64;
+        // A claim that the rate does not let launch before its deadline would be wasted.
+        let claimed = self.ledger.tally.to_be_launched(self.now.wall) as u64;
         let (lasts, most) = (claimed.saturating_mul(policy.launch_interval), policy.launch_deadline / 4);
         (lasts > most).then(|| (TOO_FAST.into(), Some(now + (lasts - most).max(policy.launch_interval))))
     }

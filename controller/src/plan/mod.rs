@@ -35,7 +35,6 @@ use crate::{
     limiter::Lane,
     policy::Policy,
     table::{Again, Table},
-    usage::Room,
 };
 
 /// Why a job is where it is, for people.
@@ -85,8 +84,6 @@ pub struct Plan {
     again: Option<Again>,
     /// Calls in `actions`, by lane of the limiter.
     planned: [u64; 3],
-    /// What is left of the limits, once somebody has asked.
-    room: Option<Room>,
 }
 
 impl Plan {
@@ -114,11 +111,6 @@ impl Plan {
             self.wake(at);
             self.look(Again::NextTurn);
         }
-    }
-
-    /// What is left of the limits. Counted once: it takes a look at every job and task.
-    fn room(&mut self, policy: &Policy, ledger: &Ledger, now: Now) -> Room {
-        *self.room.get_or_insert_with(|| ledger.room(policy, now))
     }
 
     /// Launches in `actions`.

@@ -1,9 +1,7 @@
 //! Receiving is a decision: no more than can be launched.
 
 use super::Plan;
-use crate::{
-    action::Action, clock::Now, fact::QueueName, ledger::Ledger, mutant::on, policy::Policy, usage::Room,
-};
+use crate::{action::Action, clock::Now, fact::QueueName, ledger::Ledger, mutant::on, policy::Policy};
 
 /// SQS hands out no more at once.
 const RECEIVE_MAX: usize = 10;
@@ -13,7 +11,6 @@ pub(super) fn plan(plan: &mut Plan, policy: &Policy, ledger: &Ledger, now: Now) 
     if ledger.draining || policy.paused || !ledger.resync.done {
         return;
     }
-    // Room is counted only where somebody asks for it: mostly, all polls are under way.
     let asks = |queue: &QueueName| {
         ledger.receiving.get(queue).is_none_or(|it| it.call.is_none() && it.retry_at <= now.mono)
     };
@@ -31,7 +28,7 @@ pub(super) fn plan(plan: &mut Plan, policy: &Policy, ledger: &Ledger, now: Now) 
     if leases == 0 {
         return;
     }
-    let mut room = room(plan.room(policy, ledger, now), policy, ledger).saturating_sub(asked).min(leases);
+    let mut room = room(policy, ledger).saturating_sub(asked).min(leases);
     let mut queues: Vec<(&QueueName, u32)> =
         policy.queues.iter().map(|(name, weight)| (name, *weight)).collect();
     // Whoever has had the least of its share comes first: with room for one message only, an empty queue of great
@@ -63,27 +60,13 @@ fn share(room: usize, weight: u32, weights: u32) -> usize {
 
 /// How many messages there is room for: free slots, less those spoken for by jobs that wait for one; and one for each
 /// task whose message has not come back yet, so that finished work is settled even when all slots are taken.
-fn room(mut free: Room, policy: &Policy, ledger: &Ledger) -> usize {
+fn room(policy: &Policy, ledger: &Ledger) -> usize {
+    let mut free = ledger.room(policy);
     // As many as the rest of the vCPU limit lets run at the usual size.
     let by_cpu = usize::try_from(free.cpu / u64::from(policy.variant.cpu.max(1))).unwrap_or(usize::MAX);
     free.tasks = free.tasks.min(by_cpu);
     if ledger.breaker.open(policy).is_some() {
         free.tasks = free.tasks.min(1);
     }
-    let (mut ours, mut waiting) = (0, 0);
-    for job in ledger.jobs.values() {
-        ours += usize::from(job.leases.is_empty());
-        waiting += usize::from(waits_for_slot(job));
-    }
-    let slots = free.tasks.saturating_add(ours);
-    slots.saturating_sub(waiting)
-}
-
-/// A job that has a message and no attempt yet. One that waits out its backoff does not hold a slot (L5).
-fn waits_for_slot(job: &crate::job::Job) -> bool {
-    !job.leases.is_empty()
-        && job.attempt.is_none()
-        && job.claiming.is_none()
-        && job.terminal().is_none()
-        && job.unreadable.is_none()
+    free.tasks.saturating_add(ledger.tally.adopted()).saturating_sub(ledger.tally.waiting())
 }

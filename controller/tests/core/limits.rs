@@ -82,7 +82,7 @@ fn tasks_are_limited_by_their_vcpu_too() {
     let (_, second) = (asked(&mut world, "m1"), asked(&mut world, "m2"));
     assert_eq!(second.1.variant.cpu, 2048);
     let ledger = &world.reconciler.ledger;
-    assert_eq!(ledger.usage(world.reconciler.policy(), world.now()).cpu, 4096);
+    assert_eq!(ledger.tally.usage().cpu, 4096);
     assert_eq!(ledger.receiving["default"].call, None, "there is no room for a third");
     let third = world.upload("m3", "3.mp4");
     assert_eq!(world.turn([inspected(&third, None, None, None)]), []);
@@ -96,14 +96,14 @@ fn a_claim_holds_its_slot_before_it_is_answered() {
     let mut world = World::ready();
     let job = world.upload("m1", "a.mp4");
     intent_of(&world.turn([inspected(&job, None, None, None)]));
-    let used = world.reconciler.ledger.usage(world.reconciler.policy(), world.now());
+    let used = world.reconciler.ledger.tally.usage();
     assert_eq!((used.tasks, used.cpu), (1, 2048));
 }
 
 #[test]
 fn a_task_that_is_found_counts_with_the_size_that_ecs_says_it_has() {
     let mut world = World::ready();
-    let used = |world: &World| world.reconciler.ledger.usage(world.reconciler.policy(), world.now()).cpu;
+    let used = |world: &World| world.reconciler.ledger.tally.usage().cpu;
     let mut large = view("task/1", &JobKey::of(&["1"]), 1, TaskStatus::Running);
     large.billed.size.cpu = 8192;
     world.turn([seen(large)]);
@@ -163,5 +163,5 @@ fn what_worked_on_a_decided_job_takes_no_slot() {
     assert_eq!(world.upload("m1", "a.mp4"), job);
     let beat = heartbeat(&job, 9, TaskState::Working);
     world.turn([inspected(&job, Some(&intent), Some(beat), Some(succeeded(&job)))]);
-    assert_eq!(world.reconciler.ledger.usage(world.reconciler.policy(), world.now()).tasks, 0);
+    assert_eq!(world.reconciler.ledger.tally.usage().tasks, 0);
 }

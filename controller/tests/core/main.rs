@@ -33,6 +33,7 @@ use transcode_controller::{
     plan::plan,
     policy::{Circumstances, Policy},
     reconciler::Reconciler,
+    tally::Tally,
     task_view::{Billed, Identity, TaskArn, TaskStatus, TaskView},
 };
 
@@ -102,6 +103,8 @@ impl World {
     fn turn(&mut self, facts: impl IntoIterator<Item = Fact>) -> Vec<Action> {
         let now = self.now();
         let plan = self.reconciler.turn(facts, now);
+        let ledger = &self.reconciler.ledger;
+        assert_eq!(ledger.tally, Tally::of(ledger, self.reconciler.policy(), now), "kept, and counted");
         let routine =
             |action: &Action| matches!(action, Action::Receive { .. } | Action::Resync | Action::Resolve);
         plan.actions.into_iter().filter(|action| !routine(action)).collect()

@@ -22,8 +22,8 @@ use transcode_config::contract::{
 };
 use transcode_controller::{
     action::Action, clock::Ms, fact::MessageId, invariant, job::Job, lease::Content, ledger::Ledger,
-    leftovers::TRIES, message::Request, outcome::unproven, plan::Plan, policy::Policy, task_view::TaskArn,
-    usage::Usage,
+    leftovers::TRIES, message::Request, outcome::unproven, plan::Plan, policy::Policy, tally::Tally,
+    task_view::TaskArn, usage::Usage,
 };
 
 use crate::{
@@ -286,6 +286,13 @@ pub fn looks_at_enough(planned: &Plan, thorough: Option<&Plan>) -> Kept {
             without(planned, thorough),
             thorough.wake_at
         )
+    })
+}
+
+/// The sums that are kept as jobs change are those that counting all of them gives.
+pub fn tally_is_right(kept: &Tally, counted: Option<&Tally>) -> Kept {
+    keep(counted.is_none_or(|counted| kept == counted), "tally", || {
+        format!("{:?} is kept, {:?} counted", kept.usage(), counted.map(Tally::usage))
     })
 }
 

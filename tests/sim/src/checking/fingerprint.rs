@@ -149,13 +149,13 @@ fn task(task: &TaskRecord, view: &View) -> impl Hash {
 fn ledger(ledger: &Ledger, now: Ms) -> u64 {
     let view = View { now, moments: moments(ledger) };
     let mut hasher = DefaultHasher::new();
-    for (key, known) in &ledger.jobs {
+    for (key, known) in ledger.jobs.iter() {
         (key, job(known, &view)).hash(&mut hasher);
     }
-    for (arn, known) in &ledger.tasks {
+    for (arn, known) in ledger.tasks.iter() {
         (arn, task(known, &view)).hash(&mut hasher);
     }
-    for (message, lease) in &ledger.leases {
+    for (message, lease) in ledger.leases.iter() {
         let call = (view.maybe(lease.call), view.due(lease.retry_at));
         (message, &lease.receipt, &lease.lettered, call).hash(&mut hasher);
     }

@@ -8,7 +8,7 @@ use transcode_controller::{
     invariant,
     limiter::Lane,
     plan::{Scope, plan_of},
-    usage::Usage,
+    tally::Tally,
 };
 
 use super::{EPOCH, World};
@@ -43,8 +43,11 @@ impl World {
         };
         let seen = invariant::of_plan(&planned.actions, &core.ledger);
         let claimed = planned.actions.iter().any(|action| matches!(action, Action::Intend { .. }));
-        let in_flight = if claimed { core.ledger.usage(core.policy(), now) } else { Usage::default() };
+        let counted =
+            (self.compared || (sampled && claimed)).then(|| Tally::of(&core.ledger, core.policy(), now));
+        let in_flight = core.ledger.tally.usage();
         let found = invariants::looks_at_enough(&planned, thorough.as_ref())
+            .and_then(|()| invariants::tally_is_right(&core.ledger.tally, counted.as_ref()))
             .and_then(|()| invariants::plans_once(&planned.actions, &again))
             .and_then(|()| invariants::limit_is_kept(claimed, in_flight, core.policy()))
             .and_then(|()| invariants::nothing_is_seen(seen.first()));

@@ -1,0 +1,182 @@
+//! Sums over all jobs: what is in flight, and who waits for room.
+//!
+//! Each job has a share in them, which is a function of the job and its tasks. A turn works out anew the shares of jobs
+//! that may have changed, and of those that time alone changes, and of no others. A sum moves only together with the
+//! share that it is made of, so none can leak; [`Tally::of`] is the same, counted from nothing.
+
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
+
+use transcode_config::contract::JobKey;
+
+use crate::{
+    clock::{Ms, Now},
+    job::Job,
+    ledger::Ledger,
+    mutant::on,
+    policy::Policy,
+    table::Table,
+    task_view::TaskArn,
+    tasks::TaskRecord,
+    usage::Usage,
+};
+
+/// What one job adds to the sums.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Share {
+    /// Its tasks that run, may run or are about to.
+    usage: Usage,
+    /// The launch deadline (ms since 1970) of its newest attempt, while a task of that may yet come up.
+    launch_by: Option<Ms>,
+    /// It is known by its task alone: its message is elsewhere.
+    adopted: bool,
+    /// It has a message and no attempt yet. One that waits out its backoff does not hold a slot (L5).
+    waiting: bool,
+    /// Time alone changes this then (monotonic).
+    until: Option<Ms>,
+}
+
+impl Share {
+    fn of(key: &JobKey, job: &Job, tasks: &Table<TaskArn, TaskRecord>, policy: &Policy, now: Now) -> Self {
+        let mut share = Self::default();
+        let mut changes = |at: Ms| share.until = Some(share.until.map_or(at, |sooner: Ms| sooner.min(at)));
+        let own = job.tasks.keys().filter_map(|arn| tasks.get(arn)).filter(|task| task.job == *key);
+        for task in own.filter(|task| !task.gone(policy, now.mono)) {
+            share.usage.add(cpu_of(task, job, policy));
+            task.stopped_at.into_iter().for_each(|at| changes(at + policy.stop_timeout));
+        }
+        let coming = job.attempt.as_ref().filter(|_| job.may_come_up(policy, now.mono));
+        if let Some(attempt) = coming {
+            share.launch_by = Some(attempt.intent.launch_not_after_ms);
+            changes(attempt.expires_at + policy.heartbeat_stale);
+        }
+        let claiming = job.claiming.filter(|_| !on(26));
+        if let Some(cpu) = claiming.or_else(|| coming.map(|attempt| attempt.intent.variant.cpu)) {
+            share.usage.add(cpu);
+        }
+        share.adopted = job.leases.is_empty();
+        share.waiting = !share.adopted
+            && job.attempt.is_none()
+            && job.claiming.is_none()
+            && job.terminal().is_none()
+            && job.unreadable.is_none();
+        share
+    }
+}
+
+/// CPU units of a task: what ECS says, else what its claim asked for, else what claims ask for today.
+fn cpu_of(task: &TaskRecord, job: &Job, policy: &Policy) -> u32 {
+    let told = task.view.as_ref().map(|view| view.billed.size.cpu).filter(|cpu| *cpu > 0);
+    let claim = job.attempt.as_ref().filter(|newest| newest.intent.attempt == task.attempt);
+    told.or_else(|| claim.map(|it| it.intent.variant.cpu)).unwrap_or(policy.variant.cpu)
+}
+
+/// The sums, as of the last turn: what has been absorbed since is not in them yet.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tally {
+    shares: BTreeMap<JobKey, Share>,
+    /// When time alone changes which of them (monotonic).
+    lapses: BTreeSet<(Ms, JobKey)>,
+    usage: Usage,
+    adopted: usize,
+    waiting: usize,
+    /// Attempts whose task may yet come up; and how many of them have which launch deadline.
+    coming: usize,
+    launch_by: BTreeMap<Ms, usize>,
+}
+
+impl Tally {
+    /// Counts all that a ledger knows, from nothing.
+    pub fn of(ledger: &Ledger, policy: &Policy, now: Now) -> Self {
+        let mut tally = Self::default();
+        ledger.jobs.keys().for_each(|key| tally.count(key, &ledger.jobs, &ledger.tasks, policy, now));
+        tally
+    }
+
+    /// What is in flight: what the limits are held against.
+    pub fn usage(&self) -> Usage {
+        self.usage
+    }
+
+    /// Jobs that are known by their task alone.
+    pub(crate) fn adopted(&self) -> usize {
+        self.adopted
+    }
+
+    /// Jobs that have a message and no attempt yet.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    /// Attempts that are claimed and not launched, as far as is known. One that is past its deadline (ms since 1970)
+    /// waits for no launch, though its task may yet come up.
+    pub(crate) fn to_be_launched(&self, wall: Ms) -> usize {
+        self.coming - self.launch_by.range(..=wall).map(|(_, attempts)| attempts).sum::<usize>()
+    }
+
+    /// Counts a job as it is now, or no more.
+    pub(crate) fn count(
+        &mut self,
+        key: &JobKey,
+        jobs: &Table<JobKey, Job>,
+        tasks: &Table<TaskArn, TaskRecord>,
+        policy: &Policy,
+        now: Now,
+    ) {
+        let share = jobs.get(key).map(|job| Share::of(key, job, tasks, policy, now));
+        if self.shares.get(key) == share.as_ref() {
+            return;
+        }
+        if let Some(old) = self.shares.remove(key) {
+            self.take(key, &old);
+        }
+        if let Some(share) = share {
+            self.add(key, &share);
+            self.shares.insert(key.clone(), share);
+        }
+    }
+
+    fn add(&mut self, key: &JobKey, share: &Share) {
+        self.usage.tasks += share.usage.tasks;
+        self.usage.cpu += share.usage.cpu;
+        self.adopted += usize::from(share.adopted);
+        self.waiting += usize::from(share.waiting);
+        if let Some(deadline) = share.launch_by {
+            self.coming += 1;
+            *self.launch_by.entry(deadline).or_default() += 1;
+        }
+        self.lapses.extend(share.until.map(|at| (at, key.clone())));
+    }
+
+    fn take(&mut self, key: &JobKey, share: &Share) {
+        self.usage.tasks -= share.usage.tasks;
+        self.usage.cpu -= share.usage.cpu;
+        self.adopted -= usize::from(share.adopted);
+        self.waiting -= usize::from(share.waiting);
+        if let Some(deadline) = share.launch_by
+            && let Entry::Occupied(mut attempts) = self.launch_by.entry(deadline)
+        {
+            self.coming -= 1;
+            *attempts.get_mut() -= 1;
+            if *attempts.get() == 0 {
+                attempts.remove();
+            }
+        }
+        if let Some(at) = share.until {
+            self.lapses.remove(&(at, key.clone()));
+        }
+    }
+
+    fn lapsed(&self, now: Ms) -> Vec<JobKey> {
+        self.lapses.iter().take_while(|(at, _)| *at <= now).map(|(_, key)| key.clone()).collect()
+    }
+}
+
+impl Ledger {
+    /// Brings the tally up to date, once news has been spread: which jobs may have changed is known then.
+    pub(crate) fn count(&mut self, policy: &Policy, now: Now) {
+        let lapsed = self.tally.lapsed(now.mono);
+        for key in self.jobs.touched().chain(&lapsed) {
+            self.tally.count(key, &self.jobs, &self.tasks, policy, now);
+        }
+    }
+}
