@@ -123,7 +123,7 @@ mod tests {
     use crate::fact::MessageId;
 
     fn lease(queue: &str, number: usize) -> LeaseRef {
-        LeaseRef { queue: queue.into(), message: MessageId(format!("m{number}")), receipt: "r".into() }
+        LeaseRef { queue: queue.into(), message: MessageId(format!("m{number}").into()), receipt: "r".into() }
     }
 
     /// The queues that a call's entries name.

@@ -1,5 +1,7 @@
 //! Facts: what the world answered. They are the only way into the ledger.
 
+use std::sync::Arc;
+
 use transcode_config::contract::{Attempt, Heartbeat, Intent, JobKey, Terminal};
 
 use crate::{
@@ -12,7 +14,7 @@ pub type QueueName = String;
 
 /// SQS' id of a message. Changes with a redrive, so it names a lease and never a job.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct MessageId(pub String);
+pub struct MessageId(pub Arc<str>);
 
 /// A message as it was received.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -42,7 +42,7 @@ mod tests {
 
     #[test]
     fn so_many_are_remembered_and_the_newest_of_them() {
-        let id = |n: usize| MessageId(n.to_string());
+        let id = |n: usize| MessageId(n.to_string().into());
         let sent = || BTreeSet::from([JobKey::of(&["x"])]);
         let mut letters = Letters::default();
         (0..=MOST).for_each(|n| letters.put_aside(&id(n), sent()));

@@ -1,6 +1,6 @@
 //! A task as ECS describes it, reduced to what decisions need.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use transcode_config::{
@@ -13,7 +13,7 @@ use crate::clock::Ms;
 /// ARN of a task.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct TaskArn(pub String);
+pub struct TaskArn(pub Arc<str>);
 
 impl fmt::Display for TaskArn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

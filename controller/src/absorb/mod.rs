@@ -204,7 +204,7 @@ impl Ledger {
             }
         });
         if let Some((arn, attempt)) = task {
-            self.know_task(&TaskArn(arn), key, attempt, now);
+            self.know_task(&TaskArn(arn.into()), key, attempt, now);
         }
         self.tell_end(key, policy, now);
     }

@@ -16,7 +16,7 @@ use crate::task_view::{Billed, Identity, TaskArn, TaskStatus, TaskView};
 pub(super) fn view(task: &Task, ours: &str) -> Option<TaskView> {
     let container = task.containers().iter().find(|container| container.name() == Some(ours));
     Some(TaskView {
-        arn: TaskArn(task.task_arn()?.to_owned()),
+        arn: TaskArn(task.task_arn()?.into()),
         version: task.version(),
         identity: identity(task, ours),
         status: status(task.last_status().unwrap_or_default(), task.execution_stopped_at().is_some()),

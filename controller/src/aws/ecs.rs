@@ -84,7 +84,7 @@ impl Ecs {
             .read
             .describe_tasks()
             .cluster(&self.cluster)
-            .set_tasks(Some(tasks.iter().map(|task| task.0.clone()).collect()))
+            .set_tasks(Some(tasks.iter().map(|task| task.0.to_string()).collect()))
             .send()
             .await
             .map_err(|error| call_error(DESCRIBE_TASKS, &error))?;
@@ -92,7 +92,7 @@ impl Ecs {
             .failures()
             .iter()
             .filter(|failure| failure.reason() == Some("MISSING"))
-            .filter_map(|failure| Some((TaskArn(failure.arn()?.to_owned()), None)))
+            .filter_map(|failure| Some((TaskArn(failure.arn()?.into()), None)))
             .collect();
         let seen = answer.tasks().iter().filter_map(|task| describe::view(task, &self.container));
         views.extend(seen.map(|view| (view.arn.clone(), Some(view))));
@@ -118,7 +118,7 @@ impl Ecs {
                 .send()
                 .await
                 .map_err(|error| call_error(LIST_TASKS, &error))?;
-            found.extend(page.task_arns().iter().cloned().map(TaskArn));
+            found.extend(page.task_arns().iter().map(|arn| TaskArn(arn.as_str().into())));
             next = page.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
             if next.is_none() {
                 return Ok(found);
@@ -186,7 +186,7 @@ impl Cluster for Ecs {
     async fn stop(&self, task: &TaskArn, reason: &str) -> Result<(), CallError> {
         let reason: String = reason.chars().take(MAX_REASON).collect();
         let answer =
-            self.clients.write.stop_task().cluster(&self.cluster).task(&task.0).reason(reason).send().await;
+            self.clients.write.stop_task().cluster(&self.cluster).task(&*task.0).reason(reason).send().await;
         match answer {
             Ok(_) => Ok(()),
             Err(error) if task_not_found(&error) => Ok(()),
@@ -213,7 +213,7 @@ impl Cluster for Ecs {
 fn launched(answer: Result<RunTaskOutput, SdkError<RunTaskError, HttpResponse>>) -> Result<TaskArn, Refusal> {
     match answer {
         Ok(output) => match output.tasks().iter().find_map(|task| task.task_arn()) {
-            Some(arn) => Ok(TaskArn(arn.to_owned())),
+            Some(arn) => Ok(TaskArn(arn.into())),
             None => Err(refused(output.failures())),
         },
         Err(error) => {
@@ -221,7 +221,7 @@ fn launched(answer: Result<RunTaskOutput, SdkError<RunTaskError, HttpResponse>>)
             if let Some(RunTaskError::ConflictException(conflict)) = error.as_service_error()
                 && let Some(arn) = conflict.resource_ids().first()
             {
-                return Ok(TaskArn(arn.clone()));
+                return Ok(TaskArn(arn.as_str().into()));
             }
             Err(Refusal::Failed(call_error(RUN_TASK, &error)))
         }

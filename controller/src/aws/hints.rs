@@ -109,7 +109,7 @@ fn read(body: &str) -> Vec<Hint> {
     let Ok(event) = serde_json::from_str::<Value>(body) else { return Vec::new() };
     if event.get("detail-type").and_then(Value::as_str) == Some("ECS Task State Change") {
         let arn = event.pointer("/detail/taskArn").and_then(Value::as_str);
-        return arn.map(|arn| Hint::Task(TaskArn(arn.to_owned()))).into_iter().collect();
+        return arn.map(|arn| Hint::Task(TaskArn(arn.into()))).into_iter().collect();
     }
     let records = event.get("Records").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let key = |record: &Value| register(record.pointer("/s3/object/key")?.as_str()?);

@@ -137,7 +137,7 @@ fn incoming(message: Message) -> Option<Incoming> {
         message.attributes.as_ref().and_then(|all| all.get(&MessageSystemAttributeName::SentTimestamp));
     let sent_at_ms = sent.and_then(|text| text.parse().ok());
     Some(Incoming {
-        id: MessageId(message.message_id?),
+        id: MessageId(message.message_id?.into()),
         receipt: message.receipt_handle?,
         body: message.body.unwrap_or_default(),
         sent_at_ms,

@@ -47,15 +47,15 @@ impl Moment<'_> {
                 tracing::info!(%task, job = text(job), reason, "task stopped");
             }
             Self::Parked { message, reason } => {
-                tracing::warn!(message_id = message.0, reason, "message parked");
+                tracing::warn!(message_id = &*message.0, reason, "message parked");
             }
             Self::MessageReceived { message, queue, jobs } => {
-                tracing::info!(message_id = message.0, queue, jobs, "message received");
+                tracing::info!(message_id = &*message.0, queue, jobs, "message received");
             }
-            Self::MessageDeleted { message } => tracing::info!(message_id = message.0, "message deleted"),
-            Self::MessageReleased { message } => tracing::info!(message_id = message.0, "message released"),
+            Self::MessageDeleted { message } => tracing::info!(message_id = &*message.0, "message deleted"),
+            Self::MessageReleased { message } => tracing::info!(message_id = &*message.0, "message released"),
             Self::LeaseLost { message, job } => {
-                tracing::warn!(message_id = message.0, job = text(job), "lease lost");
+                tracing::warn!(message_id = &*message.0, job = text(job), "lease lost");
             }
             other => other.log_job(),
         }
@@ -65,7 +65,7 @@ impl Moment<'_> {
     fn log_job(&self) {
         match *self {
             Self::JobReceived { job, message, queue, waited_ms } => {
-                tracing::info!(%job, message_id = message.0, queue, waited_ms, "job received");
+                tracing::info!(%job, message_id = &*message.0, queue, waited_ms, "job received");
             }
             Self::AttemptClaimed { intent } => claimed(intent),
             Self::LaunchSent { intent: Intent { job, attempt, launch_not_after_ms, .. } } => {
@@ -109,7 +109,7 @@ impl Moment<'_> {
                 tracing::error!(%job, %code, job_ms, "job dead");
             }
             Self::DeadLettered { job, message } => {
-                tracing::info!(%job, message_id = message.0, "message dead-lettered");
+                tracing::info!(%job, message_id = &*message.0, "message dead-lettered");
             }
             Self::Unreadable { job, reason } => tracing::error!(%job, reason, "job left alone"),
             _ => {}

@@ -97,7 +97,7 @@ mod tests {
         };
         let settings =
             CostSettings { vcpu_hour: 0.0, gib_hour: 0.0, storage_gib_hour: 0.0, spot_percent: 30.0 };
-        let arn = |region: &str| TaskArn(format!("arn:aws:ecs:{region}:1:task/c/t"));
+        let arn = |region: &str| TaskArn(format!("arn:aws:ecs:{region}:1:task/c/t").into());
         assert_eq!(usd(&arn("us-east-1"), &billed, &settings), Some(0.04048));
         assert_eq!(usd(&arn("nowhere-1"), &billed, &settings), None);
         let never = Billed { pull_started_at: None, ..billed };

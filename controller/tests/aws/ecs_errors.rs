@@ -141,7 +141,7 @@ async fn many_tasks_are_described_by_the_hundred() {
         Stub::json(&json!({"tasks": tasks, "failures": []}))
     };
     let (ecs, stub) = ecs(arns.chunks(100).map(answer)).await;
-    let tasks: Vec<TaskArn> = arns.into_iter().map(TaskArn).collect();
+    let tasks: Vec<TaskArn> = arns.into_iter().map(|arn| TaskArn(arn.into())).collect();
     let views = ecs.describe(&tasks).await.unwrap();
     assert_eq!(views.into_iter().map(|(arn, _)| arn).collect::<Vec<_>>(), tasks);
     let asked = |body: &str| serde_json::from_str::<Value>(body).unwrap()["tasks"].as_array().unwrap().len();

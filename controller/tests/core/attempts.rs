@@ -107,7 +107,7 @@ fn a_job_gets_its_attempts_and_a_platform_failure_costs_none_of_them() {
         intent = intent_of(&[next]);
         assert_eq!(intent.attempt.number(), n + 1);
         world.turn([Fact::Intended { job: job.clone(), intent: Box::new(intent.clone()) }]);
-        let task = TaskArn(format!("task/{}", n + 1));
+        let task = TaskArn(format!("task/{}", n + 1).into());
         world.turn([Fact::Launched { job: job.clone(), attempt: intent.attempt, task }]);
     }
     panic!("never buried");
@@ -150,7 +150,7 @@ fn after_running_out_of_memory_the_next_attempt_asks_for_the_next_size() {
         assert_ne!(intent.client_token(), token, "the token changes with the variant");
         asked.push((intent.variant.cpu, intent.variant.memory_mib));
         world.turn([Fact::Intended { job: job.clone(), intent: Box::new(intent.clone()) }]);
-        let task = TaskArn(format!("task/{}", n + 1));
+        let task = TaskArn(format!("task/{}", n + 1).into());
         world.turn([Fact::Launched { job: job.clone(), attempt: intent.attempt, task }]);
     }
     assert_eq!(asked, [(2048, 4096), (2048, 8192), (4096, 16384)]);

@@ -66,7 +66,7 @@ fn one_job_that_fails_again_and_again_is_not_every_job() {
         world.turn([seen(end)]);
         intent = intent_of(&[world.until_decided(&job, &intent)]);
         world.turn([Fact::Intended { job: job.clone(), intent: Box::new(intent.clone()) }]);
-        let task = TaskArn(format!("task/{}", n + 1));
+        let task = TaskArn(format!("task/{}", n + 1).into());
         world.turn([Fact::Launched { job: job.clone(), attempt: intent.attempt, task }]);
     }
     assert_eq!(world.reconciler.ledger.breaker.open(world.reconciler.policy()), None);

@@ -75,7 +75,7 @@ fn message(number: usize) -> Incoming {
     let record = serde_json::json!({"eventVersion": "2.1", "eventName": "ObjectCreated:Put",
         "s3": {"bucket": {"name": "uploads"}, "object": object}});
     Incoming {
-        id: MessageId(number.to_string()),
+        id: MessageId(number.to_string().into()),
         receipt: "r".into(),
         body: serde_json::json!({"Records": [record]}).to_string(),
         sent_at_ms: None,
@@ -89,7 +89,7 @@ fn answer(action: Action) -> Vec<Fact> {
             vec![Fact::Intended { job: spec.job.clone(), intent: Box::new((*intent).clone()) }]
         }
         Action::Launch { intent } => {
-            let task = TaskArn(format!("{}/{}", intent.job, intent.attempt));
+            let task = TaskArn(format!("{}/{}", intent.job, intent.attempt).into());
             let identity = Some(Identity { job: intent.job.clone(), attempt: intent.attempt });
             let view = view(task.clone(), identity);
             let launched = Fact::Launched { job: intent.job.clone(), attempt: intent.attempt, task };

@@ -55,7 +55,7 @@ impl Subject for World {
     }
 
     fn unknown_task(&self) -> TaskArn {
-        TaskArn("arn:task/999".to_owned())
+        TaskArn("arn:task/999".into())
     }
 
     fn wall(&self) -> u64 {

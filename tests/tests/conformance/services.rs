@@ -57,7 +57,7 @@ impl Subject for Services {
 
     fn unknown_task(&self) -> TaskArn {
         let cluster = &self.stack.deployment.cluster;
-        TaskArn(format!("arn:aws:ecs:us-east-1:123456789012:task/{cluster}/{}", "0".repeat(32)))
+        TaskArn(format!("arn:aws:ecs:us-east-1:123456789012:task/{cluster}/{}", "0".repeat(32)).into())
     }
 
     fn wall(&self) -> u64 {

@@ -20,7 +20,7 @@ pub(super) const SUPERSEDED: i32 = 12;
 pub(super) const STOPPED: i32 = 143;
 
 pub(super) fn arn(index: usize) -> TaskArn {
-    TaskArn(format!("arn:task/{index}"))
+    TaskArn(format!("arn:task/{index}").into())
 }
 
 pub(super) fn index(arn: &TaskArn) -> Option<usize> {
@@ -94,7 +94,7 @@ fn heartbeat(state: &State, at: usize, task: &SmallTask) -> Heartbeat {
         schema: SCHEMA,
         job: task.intent.job.clone(),
         attempt: task.intent.attempt,
-        task_arn: Some(arn(at).0),
+        task_arn: Some(arn(at).0.to_string()),
         // A task that works shows a new one each time.
         seq: if task.phase == Phase::Working { state.now } else { 1 },
         written_at_ms: 0,
@@ -115,11 +115,11 @@ pub(super) fn success(intent: &Intent, index: usize) -> Terminal {
     Terminal {
         schema: SCHEMA,
         job: intent.job.clone(),
-        nonce: arn(index).0,
+        nonce: arn(index).0.to_string(),
         written_at_ms: 0,
         outcome: Outcome::Succeeded(Succeeded {
             attempt: intent.attempt,
-            task_arn: Some(arn(index).0),
+            task_arn: Some(arn(index).0.to_string()),
             bucket: String::new(),
             folder: String::new(),
             manifest: ObjectRef { key: String::new(), size: 0, sha256: String::new() },

@@ -95,7 +95,7 @@ impl Small {
                 message.visible = false;
                 message.receipt += 1;
                 Incoming {
-                    id: MessageId(index.to_string()),
+                    id: MessageId(index.to_string().into()),
                     receipt: receipt(index, message.receipt),
                     body: self.bodies.get(index).cloned().unwrap_or_default(),
                     sent_at_ms: None,
@@ -225,7 +225,7 @@ fn current(state: &State, lease: &LeaseRef) -> Option<usize> {
 fn received(state: &State, host: Option<usize>, message: usize) -> Attempt {
     let lease = host
         .and_then(|host| state.controllers.get(host))
-        .and_then(|it| it.core.ledger.leases.get(&MessageId(message.to_string())));
+        .and_then(|it| it.core.ledger.leases.get(&MessageId(message.to_string().into())));
     let number = lease.and_then(|lease| lease.receipt.rsplit_once('/')?.1.parse().ok());
     number.and_then(Attempt::new).unwrap_or(Attempt::FIRST)
 }

@@ -27,7 +27,7 @@ pub(super) struct Call {
     action: Action,
     stage: u8,
     /// What was read in an earlier stage.
-    snapshot: Option<Snapshot>,
+    snapshot: Option<Box<Snapshot>>,
     answer: Vec<Fact>,
     /// The answer will not arrive; the caller gives up on its own.
     deaf: bool,
@@ -260,12 +260,12 @@ impl World {
                 Fact::Unreadable { job: spec.job.clone(), reason: "schema 2".into() }
             }
             Action::Inspect { job } if stage == 0 => {
-                call.snapshot = Some(self.read_attempt(job));
+                call.snapshot = Some(Box::new(self.read_attempt(job)));
                 return Some(soon);
             }
             Action::Inspect { job } => {
-                let terminal = self.read_register(job);
-                let snapshot = Box::new(Snapshot { terminal, ..call.snapshot.take().unwrap_or_default() });
+                let mut snapshot = call.snapshot.take().unwrap_or_default();
+                snapshot.terminal = self.read_register(job);
                 Fact::Inspected { job: job.clone(), snapshot }
             }
             // The specification first.
@@ -287,7 +287,7 @@ impl World {
                 let there = self.read_register(job).unwrap_or_else(|| (**terminal).clone());
                 Fact::Decided { job: job.clone(), terminal: Box::new(there) }
             }
-            other => return self.carry_out_elsewhere(&other.clone(), &mut call.answer),
+            other => return self.carry_out_elsewhere(other, &mut call.answer),
         };
         call.answer.push(fact);
         None

@@ -146,7 +146,7 @@ impl World {
                 .fold((0, 0), |(tasks, cpu), task| (tasks + 1, cpu + u64::from(task.intent.variant.cpu)));
             self.check(invariants::no_more_run_than_may(tasks, cpu, &self.setup.policy));
         }
-        Ok(TaskArn(format!("arn:task/{task}")))
+        Ok(TaskArn(format!("arn:task/{task}").into()))
     }
 
     fn alive(&self) -> usize {
@@ -168,7 +168,7 @@ impl World {
                 self.rng.below(SECOND)
             };
         let view = TaskView {
-            arn: TaskArn(format!("arn:task/{index}")),
+            arn: TaskArn(format!("arn:task/{index}").into()),
             version: 1,
             identity: key.map(|job| Identity { job: job.clone(), attempt: intent.attempt }),
             status: TaskStatus::Starting,

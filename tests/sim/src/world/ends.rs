@@ -61,11 +61,11 @@ impl World {
         let terminal = Terminal {
             schema: SCHEMA,
             job: job.key().clone(),
-            nonce: arn.clone(),
+            nonce: arn.to_string(),
             written_at_ms: 0,
             outcome: Outcome::Succeeded(Succeeded {
                 attempt,
-                task_arn: Some(arn),
+                task_arn: Some(arn.to_string()),
                 bucket: "videos".into(),
                 folder: String::new(),
                 manifest: object(),

@@ -40,7 +40,7 @@ pub(super) struct Message {
 impl Message {
     pub(super) fn new(number: usize, queue: usize, body: String, kind: Kind, jobs: Vec<usize>) -> Self {
         Self {
-            id: MessageId(format!("m-{number}")),
+            id: MessageId(format!("m-{number}").into()),
             queue,
             body,
             kind,
@@ -255,7 +255,7 @@ impl World {
             .filter(|message| {
                 !message.jobs.iter().any(|job| self.jobs.get(*job).is_some_and(|job| job.newer))
             })
-            .map(|message| message.id.0.as_str())
+            .map(|message| &*message.id.0)
     }
 
     /// Whether SQS itself gave up a message that asks for this job.

@@ -146,7 +146,7 @@ impl World {
             schema: SCHEMA,
             job: task.intent.job.clone(),
             attempt: task.attempt(),
-            task_arn: Some(task.view.arn.0.clone()),
+            task_arn: Some(task.view.arn.0.to_string()),
             seq: 1 + (at - from) / BEAT_EVERY + u64::from(last_word.is_some()),
             written_at_ms: self.wall(task.offset),
             stage: Stage::Transcoding,
