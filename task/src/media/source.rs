@@ -11,7 +11,7 @@ use super::{
         timeline::{self, Timeline},
         too_long,
     },
-    probe::{self, SourceInfo, VideoStream},
+    probe::{self, SourceInfo},
     scan::{self, Scan},
     structure,
 };
@@ -54,9 +54,6 @@ pub(super) async fn examine(context: &Context<'_>) -> Result<(SourceInfo, Timeli
     let mut timeline = timeline::lay_out(&mut info, &scan)?;
     if let Some(clip) = context.job.clip {
         timeline = timeline.clipped(clip)?;
-    }
-    if let Some(video) = &mut info.video {
-        video.captions = carries_captions(context, video).await?;
     }
     Ok((info, timeline))
 }
@@ -122,25 +119,6 @@ pub(super) async fn can_tone_map(context: &Context<'_>) -> Result<(), Failure> {
     Err(Failure::new(FailureCode::HdrUnsupported, info.meaning)
         .with("zscale", zscale)
         .with("tonemap", tonemap))
-}
-
-/// Whether the first frames carry captions. They show only when frames are decoded.
-async fn carries_captions(context: &Context<'_>, video: &VideoStream) -> Result<bool, Failure> {
-    if !matches!(video.codec.as_str(), "h264" | "hevc" | "mpeg2video") {
-        return Ok(false);
-    }
-    let index = video.index.to_string();
-    let entries = ["-show_entries", "frame_side_data=side_data_type", "-of", "compact=p=0:nk=1"];
-    let first = ["-select_streams", &index, "-read_intervals", "%+#25"];
-    let call = call(context, &[&first[..], &entries[..]].concat(), PROBE_BYTES);
-    let mut found = false;
-    let mut look = |line: &str| found |= line.contains("Closed Captions");
-    match context.tools.run(call, &mut look, context.stop).await {
-        Ok(_) => Ok(found),
-        // What cannot be decoded is for the encoder to say.
-        Err(failure) if failure.code == FailureCode::EncodeFailed => Ok(false),
-        Err(failure) => Err(failure),
-    }
 }
 
 async fn packets(context: &Context<'_>) -> Result<Scan, Failure> {

@@ -4,31 +4,57 @@ use std::path::{Path, PathBuf};
 
 use transcode_config::contract::Clip;
 
-use crate::support::{Run, ffmpeg, ffprobe, quick, run, run_edited, variant};
+use crate::support::{Run, ffmpeg, ffprobe, quick, run, run_edited, run_prepared};
 
-/// A stream of 25 frames a second with a message of user data (ATSC A/53) in front of each picture, in which `pairs` of
-/// caption bytes go out, one a frame from the frame on that each list is for. `kind` is the first byte of a group.
-fn with_captions(folder: &Path, kind: u8, pairs: &[(usize, &[[u8; 2]])]) -> PathBuf {
-    let stream = variant(
-        folder,
-        "x.h264",
-        "-t 4 -an -s 320x180 -c:v libx264 -preset ultrafast -bf 0 -x264-params slices=1:sliced-threads=0",
-    );
+/// How a codec is made here: without reordered pictures and with one slice each, so that a message can go in front of
+/// each picture; what the first byte of a picture's unit is; and the head of a message's unit.
+struct Codec {
+    args: &'static str,
+    is_picture: fn(u8) -> bool,
+    head: &'static [u8],
+}
+
+const H264: Codec = Codec {
+    args: "-c:v libx264 -preset ultrafast -bf 0 -x264-params slices=1:sliced-threads=0 -f h264",
+    is_picture: |byte| matches!(byte & 31, 1 | 5),
+    head: &[6],
+};
+const HEVC: Codec = Codec {
+    args: "-c:v libx265 -preset ultrafast -x265-params bframes=0:log-level=none -f hevc",
+    is_picture: |byte| byte >> 1 < 32,
+    head: &[0x4e, 1],
+};
+
+/// Seconds of 25 frames with a message of user data (ATSC A/53) in front of each picture from the first list of `pairs` on:
+/// caption bytes, one pair a frame from the frame on that each list is for. `kind` is the first byte of a group.
+fn with_captions(
+    folder: &Path,
+    codec: &Codec,
+    seconds: u32,
+    kind: u8,
+    pairs: &[(usize, &[[u8; 2]])],
+) -> PathBuf {
+    let (stream, path) = (folder.join("x.stream"), folder.join("captions.mp4"));
+    let graph = format!("testsrc2=s=320x180:r=25:d={seconds}");
+    ffmpeg(&["-f", "lavfi", "-i", &graph], &format!("-pix_fmt yuv420p {}", codec.args), &stream);
     let (bytes, mut out, mut frame) = (std::fs::read(&stream).unwrap(), Vec::new(), 0);
     for (at, byte) in bytes.iter().enumerate() {
-        if bytes[at..].starts_with(&[0, 0, 1]) && matches!(bytes[at + 3] & 31, 1 | 5) {
-            let list = pairs.iter().rfind(|(from, _)| *from <= frame);
-            let pair = list.and_then(|(from, pairs)| pairs.get(frame - from)).copied().unwrap_or_default();
-            let [first, second] = pair.map(|byte| byte | if byte.count_ones() % 2 == 0 { 0x80 } else { 0 });
-            out.extend([0, 0, 0, 1, 6, 4, 14, 0xb5, 0, 0x31]);
-            out.extend(b"GA94\x03\x41\xff");
-            out.extend([kind, first, second, 0xff, 0x80]);
+        if bytes[at..].starts_with(&[0, 0, 1]) && (codec.is_picture)(bytes[at + 3]) {
+            if let Some((from, pairs)) = pairs.iter().rfind(|(from, _)| *from <= frame) {
+                let pair = pairs.get(frame - from).copied().unwrap_or_default();
+                let [first, second] =
+                    pair.map(|byte| byte | if byte.count_ones() % 2 == 0 { 0x80 } else { 0 });
+                out.extend([0, 0, 0, 1]);
+                out.extend(codec.head);
+                out.extend([4, 14, 0xb5, 0, 0x31]);
+                out.extend(b"GA94\x03\x41\xff");
+                out.extend([kind, first, second, 0xff, 0x80]);
+            }
             frame += 1;
         }
         out.push(*byte);
     }
     std::fs::write(&stream, out).unwrap();
-    let path = folder.join("captions.mp4");
     ffmpeg(&["-r", "25", "-i", stream.to_str().unwrap()], "-c copy", &path);
     path
 }
@@ -58,7 +84,8 @@ const CEA_608: u8 = 0xfc;
 const CEA_708: u8 = 0xfe;
 
 fn captioned(path: &Path) -> String {
-    ffprobe(path, "-count_frames -select_streams v", "stream=closed_captions")
+    let flag = ffprobe(path, "-count_frames -select_streams v", "stream=closed_captions");
+    flag.trim_end_matches(',').to_owned()
 }
 
 /// The cues of a `WebVTT` file: begin and end in seconds, and the text.
@@ -82,7 +109,7 @@ fn assert_cues(run: &Run, wanted: &[(f64, f64, &str)]) {
 #[tokio::test]
 async fn captions_inside_the_picture_become_webvtt_at_their_times() {
     let folder = tempfile::tempdir().unwrap();
-    let source = with_captions(folder.path(), CEA_608, &SPOKEN);
+    let source = with_captions(folder.path(), &H264, 4, CEA_608, &SPOKEN);
     assert_eq!(captioned(&source), "1", "the test file has none");
     let run = run(&source, &quick()).await;
     let summary = &run.package().summary;
@@ -108,9 +135,41 @@ async fn captions_inside_the_picture_become_webvtt_at_their_times() {
 }
 
 #[tokio::test]
+async fn captions_of_the_other_codecs_are_found_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let hevc = with_captions(folder.path(), &HEVC, 4, CEA_608, &SPOKEN);
+    assert_cues(&run(&hevc, &quick()).await, &[(1.0, 2.2, "Hello"), (2.2, 3.2, "R&amp;B")]);
+    let h264 = with_captions(folder.path(), &H264, 4, CEA_608, &SPOKEN);
+    let mpeg2 = folder.path().join("x.mpg");
+    ffmpeg(&["-i", h264.to_str().unwrap()], "-c:v mpeg2video -b:v 1M", &mpeg2);
+    assert_eq!(captioned(&mpeg2), "1", "the test file has none");
+    assert_cues(&run(&mpeg2, &quick()).await, &[(1.0, 2.2, "Hello"), (2.2, 3.2, "R&amp;B")]);
+}
+
+#[tokio::test]
+async fn captions_that_begin_late_are_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let late = SPOKEN.map(|(frame, pairs)| (frame + 250, pairs));
+    let source = with_captions(folder.path(), &H264, 14, CEA_608, &late);
+    assert_cues(&run(&source, &quick()).await, &[(11.0, 12.2, "Hello"), (12.2, 13.2, "R&amp;B")]);
+}
+
+#[tokio::test]
+async fn the_picture_is_decoded_once_more_only_for_captions_that_say_something() {
+    let folder = tempfile::tempdir().unwrap();
+    // Something else lies where that would write.
+    let in_the_way = |work: &Path| std::fs::create_dir_all(work.join("text/captions.mp4")).unwrap();
+    for (pairs, warnings) in [(&SPOKEN[..], 1), (&[(0, &[])], 0), (&[], 0)] {
+        let source = with_captions(folder.path(), &H264, 4, CEA_608, pairs);
+        let run = run_prepared(&source, &quick(), in_the_way).await;
+        assert_eq!(run.package().summary.warnings.len(), warnings, "{:?}", run.package().summary.warnings);
+    }
+}
+
+#[tokio::test]
 async fn captions_keep_their_times_where_the_picture_begins_late_and_in_a_clip() {
     let folder = tempfile::tempdir().unwrap();
-    let source = with_captions(folder.path(), CEA_608, &SPOKEN);
+    let source = with_captions(folder.path(), &H264, 4, CEA_608, &SPOKEN);
     let late = folder.path().join("late.mov");
     let sound = crate::support::clip();
     let inputs = ["-itsoffset", "0.6", "-i", source.to_str().unwrap(), "-i", sound.to_str().unwrap()];
@@ -125,7 +184,7 @@ async fn captions_keep_their_times_where_the_picture_begins_late_and_in_a_clip()
 #[tokio::test]
 async fn captions_without_a_text_that_can_be_read_leave_a_warning() {
     let folder = tempfile::tempdir().unwrap();
-    let source = with_captions(folder.path(), CEA_708, &SPOKEN);
+    let source = with_captions(folder.path(), &H264, 4, CEA_708, &SPOKEN);
     let run = run(&source, &quick()).await;
     let warnings = &run.package().summary.warnings;
     assert!(warnings.len() == 1 && warnings[0].contains("captions_dropped"), "{warnings:?}");
@@ -136,9 +195,10 @@ async fn captions_without_a_text_that_can_be_read_leave_a_warning() {
 async fn captions_in_a_track_of_their_own_become_webvtt() {
     let folder = tempfile::tempdir().unwrap();
     let script = folder.path().join("x.scc");
-    // "Hello" from half a second on, and away a second later.
+    // "Hello" from half a second on, and away a second later. Behind it padding: ffmpeg gives the last sample of a track no
+    // duration, and its own edit list leaves it out.
     let text = "Scenarist_SCC V1.0\n\n00:00:00:15\t9420 9420 9470 9470 c8e5 ecec ef80 942f 942f\n\n\
-                00:00:01:15\t942c 942c\n";
+                00:00:01:15\t942c 942c\n\n00:00:01:20\t8080 8080\n";
     std::fs::write(&script, text).unwrap();
     let source = folder.path().join("x.mov");
     let clip = crate::support::clip();
@@ -149,7 +209,7 @@ async fn captions_in_a_track_of_their_own_become_webvtt() {
     let run = run(&source, &quick()).await;
     assert!(run.package().summary.warnings.is_empty(), "{:?}", run.package().summary.warnings);
     let text = run.text("text/en/whole.vtt");
-    assert!(text.contains("00:00:00.495 --> 00:00:00.990\nHello\n"), "{text}");
+    assert!(text.contains("00:00:00.495 --> 00:00:01.495\nHello\n"), "{text}");
     assert!(
         run.text("entry/master.m3u8")
             .contains("TYPE=SUBTITLES,GROUP-ID=\"text\",NAME=\"en\",LANGUAGE=\"en\"")

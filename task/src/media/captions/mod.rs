@@ -2,6 +2,7 @@
 
 pub mod cea608;
 mod inside;
+mod look;
 
 use std::{ffi::OsString, io::Read, path::Path, time::Duration};
 
@@ -67,17 +68,8 @@ pub(super) async fn make(
             None => source.skip(stream.index, what, "its text cannot be read"),
         }
     }
-    if let Some(video) = source.video.clone().filter(|video| video.captions) {
-        let what = "captions in the picture's stream (CEA-608/708)";
-        match or_too_bad(inside::read(context, &video, plan, &work).await)? {
-            Some(channels) if channels.is_empty() => {
-                source.skip(video.index, what, "captions_dropped: there is no text of CEA-608 in them");
-            }
-            Some(channels) => texts.extend(channels.into_iter().map(|(channel, cues)| {
-                (inside_of(&video, channel), text::from(cues, millis(plan.lead)), "captions")
-            })),
-            None => source.skip(video.index, what, "captions_dropped: they cannot be read"),
-        }
+    for (stream, cues) in inside_the_picture(context, source, plan, &work).await? {
+        texts.push((stream, cues, "captions"));
     }
     std::fs::remove_dir_all(&work).ok();
     let mut made: Vec<Captions> = Vec::new();
@@ -109,6 +101,35 @@ fn or_too_bad<T>(result: Result<T, Failure>) -> Result<Option<T>, Failure> {
         }
         Err(failure) => Err(failure),
     }
+}
+
+/// Each channel of captions inside the picture's stream, and what is said on it.
+async fn inside_the_picture(
+    context: &Context<'_>,
+    source: &mut SourceInfo,
+    plan: &Plan,
+    work: &Path,
+) -> Result<Vec<(TextStream, Vec<text::Cue>)>, Failure> {
+    let Some(video) = source.video.clone() else { return Ok(Vec::new()) };
+    let found = look::look(context, &video, plan, work).await?;
+    if found == Some(false) {
+        return Ok(Vec::new());
+    }
+    let read = or_too_bad(inside::read(context, &video, plan, work).await)?;
+    let lost = match &read {
+        Some(channels) if channels.is_empty() => {
+            Some("captions_dropped: there is no text of CEA-608 in them")
+        }
+        Some(_) => None,
+        None => Some("captions_dropped: they cannot be read"),
+    };
+    // In a damaged stream there may have been none.
+    if let (Some(_), Some(why)) = (found, lost) {
+        source.skip(video.index, "captions in the picture's stream (CEA-608/708)", why);
+    }
+    let channels = read.unwrap_or_default().into_iter();
+    let texts = channels.map(|(name, cues)| (inside_of(&video, name), text::from(cues, millis(plan.lead))));
+    Ok(texts.collect())
 }
 
 /// A channel of captions. Its language is written nowhere.

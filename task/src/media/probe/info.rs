@@ -57,8 +57,6 @@ pub struct VideoStream {
     pub duration: Option<f64>,
     /// Dolby Vision profile, where the stream has one.
     pub dolby_vision: Option<u32>,
-    /// Whether its frames carry closed captions. That is seen in frames, not in headers.
-    pub captions: bool,
 }
 
 /// Colour tags, by ffmpeg's names.

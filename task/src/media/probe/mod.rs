@@ -156,7 +156,6 @@ fn video(stream: &Value, index: u32, codec: String) -> Result<Option<VideoStream
         time_base: rate(stream, "time_base").unwrap_or(Rational { num: 1, den: 90_000 }),
         duration: seconds(stream, "duration").filter(|&duration| duration > 0.0),
         dolby_vision: dolby_vision.and_then(|profile| u32::try_from(profile).ok()),
-        captions: false,
     }))
 }
 
