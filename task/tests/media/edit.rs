@@ -13,7 +13,7 @@ use crate::support::{Run, ffmpeg, ffprobe, quick, run_edited};
 
 /// `seconds` of 320x180 at `rate`: the upper half's brightness is 16 at frame 0 and two more with each frame, over and
 /// over after 100; a beep of a tenth of a second begins with each whole second.
-fn counted(folder: &Path, name: &str, rate: &str, seconds: u32) -> PathBuf {
+pub(crate) fn counted(folder: &Path, name: &str, rate: &str, seconds: u32) -> PathBuf {
     let path = folder.join(name);
     let picture = format!("color=black:s=320x180:r={rate}:d={seconds}");
     let sound = format!("sine=f=1000:r=48000:d={seconds}");
@@ -30,7 +30,7 @@ fn counted(folder: &Path, name: &str, rate: &str, seconds: u32) -> PathBuf {
 }
 
 /// Which frame of the source each frame of the result is, modulo 100.
-fn counts(run: &Run) -> Vec<u8> {
+pub(crate) fn counts(run: &Run) -> Vec<u8> {
     let raw = run.folder.path().join("luma.gray");
     let track = run.joined("video/180p");
     let args = "-vf crop=256:32:32:24,scale=1:1:flags=area,format=yuv444p -f rawvideo";
@@ -54,7 +54,7 @@ fn beeps(run: &Run) -> Vec<f64> {
     (1..loud.len()).filter(|&sample| loud[sample] && quiet_before(sample)).map(at).collect()
 }
 
-fn one_rung() -> Profile {
+pub(crate) fn one_rung() -> Profile {
     let mut profile = quick();
     profile.rungs.remove(0);
     profile.crf = 10;

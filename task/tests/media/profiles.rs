@@ -1,5 +1,7 @@
 //! Codecs and options beyond the standard profile.
 
+use std::path::Path;
+
 use transcode_config::{
     contract::FailureCode,
     ladder::{Profile, VideoCodec},
@@ -111,6 +113,29 @@ async fn thumbnails_come_at_their_interval() {
     assert_eq!(size, "320,180");
 }
 
+/// A picture of a file, made small and grey.
+fn grey(path: &Path, filter: &str) -> Vec<u8> {
+    let raw = path.with_extension("grey");
+    let args = format!("-vf {filter},scale=8:4:flags=area,format=gray -frames:v 1 -f rawvideo");
+    crate::support::ffmpeg(&["-i", path.to_str().unwrap()], &args, &raw);
+    std::fs::read(&raw).unwrap()
+}
+
+/// Each part of the sheet is the picture of its time.
+fn assert_shows_what_it_says(index: &str, sheet: &Path, video: &Path) {
+    for cue in index.split("\n\n").skip(1) {
+        let (times, area) = cue.split_once('\n').unwrap();
+        let second: f64 = times.split(" --> ").next().unwrap().rsplit(':').next().unwrap().parse().unwrap();
+        let [x, y, width, height] = area.trim().split(['=', ',']).skip(1).collect::<Vec<_>>()[..] else {
+            panic!("{cue}")
+        };
+        let there = grey(sheet, &format!("crop={width}:{height}:{x}:{y}"));
+        let seen = grey(video, &format!("select=gte(t\\,{second})"));
+        let alike = there.iter().zip(&seen).all(|(a, b)| a.abs_diff(*b) < 12);
+        assert!(alike, "{cue}: {there:?} instead of {seen:?}");
+    }
+}
+
 #[tokio::test]
 async fn the_poster_is_not_black_and_the_storyboard_covers_the_whole() {
     let folder = tempfile::tempdir().unwrap();
@@ -118,13 +143,12 @@ async fn the_poster_is_not_black_and_the_storyboard_covers_the_whole() {
         variant(folder.path(), "x.mp4", "-an -vf scale=320:180,fade=in:0:60 -c:v libx264 -preset ultrafast");
     let run = run(&source, &quick()).await;
     run.package();
-    let raw = folder.path().join("grey");
-    let poster = run.output().join("entry/poster.jpg");
-    let poster = poster.to_str().unwrap();
-    crate::support::ffmpeg(&["-i", poster], "-vf scale=1:1:flags=area,format=gray -f rawvideo", &raw);
-    assert!(std::fs::read(&raw).unwrap()[0] > 60, "the poster is dark");
+    let poster = grey(&run.output().join("entry/poster.jpg"), "scale=1:1:flags=area");
+    assert!(poster[0] > 60, "the poster is dark");
     let index = run.text("images/storyboard.vtt");
     assert_eq!(index.matches("-->").count(), 6, "{index}");
     assert!(index.contains("00:00:05.000 --> 00:00:05.280\nstoryboard.jpg#xywh=320,90,160,90"), "{index}");
-    assert_eq!(ffprobe(&run.output().join("images/storyboard.jpg"), "", "stream=width,height"), "480,180");
+    let sheet = run.output().join("images/storyboard.jpg");
+    assert_eq!(ffprobe(&sheet, "", "stream=width,height"), "480,180");
+    assert_shows_what_it_says(&index, &sheet, &run.joined("video/180p"));
 }

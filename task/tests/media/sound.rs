@@ -6,10 +6,14 @@ use transcode_config::ladder::Profile;
 
 use crate::support::{Run, clip, ffmpeg, ffprobe, quick, run, variant};
 
-/// A second and a half of black with sound made by `graph`.
+/// When the picture of [`made`] turns white, for a fifth of a second.
+const FLASH: f64 = 0.52;
+
+/// A second and a half of grey with a flash in it, and sound made by `graph`.
 fn made(folder: &Path, name: &str, graph: &str, args: &str) -> PathBuf {
     let path = folder.join(name);
-    let picture = "color=gray:size=160x90:rate=25:duration=1.5";
+    let picture =
+        "color=gray:size=160x90:rate=25:duration=1.5,drawbox=color=white:t=fill:enable='between(n,13,17)'";
     let args = format!("-c:v libx264 -preset ultrafast {args}");
     ffmpeg(&["-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", graph], &args, &path);
     path
@@ -28,6 +32,17 @@ fn onset(path: &Path) -> f64 {
     let samples = samples(path);
     let at = samples.iter().position(|sample| sample.abs() > 0.1).expect("it is silent");
     f64::from(u32::try_from(at).unwrap()) / 48_000.0
+}
+
+/// When the picture first gets white, in seconds.
+fn flash(path: &Path) -> f64 {
+    let raw = path.with_extension("gray");
+    let args = "-vf scale=1:1:flags=area,format=gray -fps_mode passthrough -f rawvideo";
+    ffmpeg(&["-i", path.to_str().unwrap()], args, &raw);
+    let at = std::fs::read(raw).unwrap().iter().position(|grey| *grey > 200).expect("there is no flash");
+    let times = ffprobe(path, "-select_streams v", "frame=pts_time");
+    let times = times.lines().filter_map(|line| line.trim_end_matches(',').parse().ok());
+    times.collect::<Vec<f64>>()[at]
 }
 
 fn master(run: &Run) -> String {
@@ -164,8 +179,8 @@ async fn surround_is_kept_beside_stereo_where_the_profile_asks_for_it() {
 #[tokio::test]
 async fn picture_and_sound_stay_together() {
     let folder = tempfile::tempdir().unwrap();
-    // A click of sound at 0.5 s.
-    let click = "aevalsrc='if(between(t,0.5,0.7),0.8*sin(2764*t),0)':s=48000:d=1.5";
+    // A click of sound with the flash.
+    let click = "aevalsrc='if(between(t,0.52,0.72),0.8*sin(2764*t),0)':s=48000:d=1.5";
     let plain = made(folder.path(), "plain.mkv", click, "-c:a pcm_s16le");
     // The same, told apart in time by the container: sound 0.3 s later; both 1000 s later; with an edit list.
     let later = folder.path().join("later.mkv");
@@ -175,11 +190,13 @@ async fn picture_and_sound_stay_together() {
     ffmpeg(&["-i", path], "-c:v copy -c:a mp2 -output_ts_offset 1000", &offset);
     let edited = folder.path().join("edited.mp4");
     ffmpeg(&["-i", path, "-itsoffset", "0.3", "-i", path], "-map 0:v -map 1:a -c:v copy -c:a aac", &edited);
-    for (source, at) in [(&plain, 0.5), (&later, 0.8), (&offset, 0.5), (&edited, 0.8)] {
+    for (source, apart) in [(&plain, 0.0), (&later, 0.3), (&offset, 0.0), (&edited, 0.3)] {
         let run = run(source, &quick()).await;
         run.package();
         let heard = onset(&run.joined("audio/main"));
-        assert!((heard - at).abs() < 0.02, "{}: heard at {heard}, not at {at}", source.display());
+        assert!((heard - FLASH - apart).abs() < 0.02, "{}: heard at {heard}", source.display());
+        let seen = flash(&run.joined("video/90p"));
+        assert!((seen - FLASH).abs() < 0.02, "{}: seen at {seen}", source.display());
     }
 }
 

@@ -115,7 +115,11 @@ proptest! {
         prop_assert_eq!(choices.last().map(|choice| choice.verdict), Some(Verdict::Made));
         let mut kept = rungs.clone();
         apply(&mut kept, &choices);
-        prop_assert_eq!(kept.len(), made(&choices).len());
+        let rates = |choice: &Choice| (choice.name.clone(), choice.average_bps, choice.max_bps, choice.buffer_bits);
+        let wanted: Vec<_> = choices.iter().filter(|choice| choice.verdict == Verdict::Made).map(rates).collect();
+        let got: Vec<_> =
+            kept.into_iter().map(|rung| (rung.name, rung.average_bps, rung.max_bps, rung.buffer_bits)).collect();
+        prop_assert_eq!(got, wanted);
         for (rung, choice) in rungs.iter().zip(&choices) {
             prop_assert!(choice.average_bps <= rung.average_bps && choice.max_bps <= rung.max_bps);
             prop_assert!(choice.average_bps <= choice.max_bps && choice.buffer_bits <= rung.buffer_bits);
