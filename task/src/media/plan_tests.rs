@@ -6,8 +6,8 @@ use transcode_config::{
     ladder::Profile,
 };
 
-use super::*;
-use crate::media::{probe, scan::Scan};
+use super::{picture::SLACK_FRAMES, *};
+use crate::media::{loudness::Gain, overlay::Overlay, probe, scan::Scan};
 
 /// A probed and scanned source of `frames` frames at 25 a second with 48-kHz sound of `packets` packets.
 fn source(frames: i64, packets: i64, extra: &[serde_json::Value]) -> (SourceInfo, Scan) {
