@@ -183,6 +183,29 @@ async fn deep_and_fine_colour_becomes_8_bit_420_with_the_same_colours() {
 }
 
 #[tokio::test]
+async fn colours_stay_by_whatever_matrix_they_were_made() {
+    let folder = tempfile::tempdir().unwrap();
+    // Four strong colours. What is not tagged is taken as players take it: small pictures by BT.601.
+    let colours = "color=black:s=320x180:r=25:d=1,format=gbrp,geq=r='if(lt(X,160),200,30)':\
+                   g='if(lt(Y,90),180,40)':b='if(lt(X,160),40,200)'";
+    let wanted = [200, 180, 40, 30, 180, 200, 200, 40, 40, 30, 40, 200];
+    for (matrix, tags) in [
+        ("bt709", "-colorspace bt709"),
+        ("smpte170m", "-colorspace smpte170m"),
+        ("bt2020", "-colorspace bt2020nc"),
+        ("smpte170m", ""),
+    ] {
+        let source = folder.path().join("x.mkv");
+        let graph = format!("{colours},scale=out_color_matrix={matrix}:out_range=tv,format=yuv420p");
+        let args = format!("-c:v libx264 -preset ultrafast -crf 5 {tags}");
+        ffmpeg(&["-f", "lavfi", "-i", &graph], &args, &source);
+        let run = run(&source, &quick()).await;
+        run.package();
+        assert_alike(&quarters(&run.joined("video/180p")), &wanted, 8, &format!("{matrix} {tags}"));
+    }
+}
+
+#[tokio::test]
 async fn high_dynamic_range_is_brought_back_to_what_it_was_made_from() {
     let folder = tempfile::tempdir().unwrap();
     let original =

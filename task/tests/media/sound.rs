@@ -182,21 +182,32 @@ async fn picture_and_sound_stay_together() {
     // A click of sound with the flash.
     let click = "aevalsrc='if(between(t,0.52,0.72),0.8*sin(2764*t),0)':s=48000:d=1.5";
     let plain = made(folder.path(), "plain.mkv", click, "-c:a pcm_s16le");
-    // The same, told apart in time by the container: sound 0.3 s later; both 1000 s later; with an edit list.
-    let later = folder.path().join("later.mkv");
+    // The same, told apart in time by the container: sound 0.3 s later, picture 0.2 s later; both 1000 s later; with an
+    // edit list.
     let path = plain.to_str().unwrap();
-    ffmpeg(&["-i", path, "-itsoffset", "0.3", "-i", path], "-map 0:v -map 1:a -c copy", &later);
+    let apart = |name: &str, seconds: &str, maps: &str| {
+        let made = folder.path().join(name);
+        ffmpeg(&["-i", path, "-itsoffset", seconds, "-i", path], maps, &made);
+        made
+    };
+    let later = apart("later.mkv", "0.3", "-map 0:v -map 1:a -c copy");
+    let picture = apart("picture.mkv", "0.2", "-map 1:v -map 0:a -c copy");
+    let edited = apart("edited.mp4", "0.3", "-map 0:v -map 1:a -c:v copy -c:a aac");
     let offset = folder.path().join("offset.ts");
     ffmpeg(&["-i", path], "-c:v copy -c:a mp2 -output_ts_offset 1000", &offset);
-    let edited = folder.path().join("edited.mp4");
-    ffmpeg(&["-i", path, "-itsoffset", "0.3", "-i", path], "-map 0:v -map 1:a -c:v copy -c:a aac", &edited);
-    for (source, apart) in [(&plain, 0.0), (&later, 0.3), (&offset, 0.0), (&edited, 0.3)] {
+    for (source, sound, image) in [
+        (&plain, 0.0, 0.0),
+        (&later, 0.3, 0.0),
+        (&picture, 0.0, 0.2),
+        (&offset, 0.0, 0.0),
+        (&edited, 0.3, 0.0),
+    ] {
         let run = run(source, &quick()).await;
         run.package();
         let heard = onset(&run.joined("audio/main"));
-        assert!((heard - FLASH - apart).abs() < 0.02, "{}: heard at {heard}", source.display());
+        assert!((heard - FLASH - sound).abs() < 0.02, "{}: heard at {heard}", source.display());
         let seen = flash(&run.joined("video/90p"));
-        assert!((seen - FLASH).abs() < 0.02, "{}: seen at {seen}", source.display());
+        assert!((seen - FLASH - image).abs() < 0.02, "{}: seen at {seen}", source.display());
     }
 }
 

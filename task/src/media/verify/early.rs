@@ -99,6 +99,8 @@ mod tests {
         for (from, to) in [("BANDWIDTH=8", "BANDWIDTH=10"), ("video/a", "video/b")] {
             assert!(!holds([LINES, MASTER], [&vod, &master.replace(from, to)]), "{to}");
         }
-        assert!(!holds([LINES, ""], [&vod, &master]), "nothing was said");
+        for sealed in [&master, "#EXTM3U\n"] {
+            assert!(!holds([LINES, ""], [&vod, sealed]), "nothing was said");
+        }
     }
 }
