@@ -18,6 +18,7 @@
 //! | [`stack`] | all of it together |
 //! | [`pipeline`] | what a test asks of it: upload, wait, count, read records |
 //! | [`aftermath`] | what must be true once a job is over, whatever happened |
+//! | [`order`] | what a controller writes for a task, where there is none |
 //! | [`proxy`] | what a test puts between a process and its services |
 //! | [`demo`] | the parts of `make demo` |
 //! | [`picture`] | the dashboard as a picture |
@@ -33,6 +34,7 @@ pub mod emulator;
 pub mod fargate;
 pub mod iam;
 pub mod images;
+pub mod order;
 pub mod paths;
 pub mod picture;
 pub mod pipeline;

@@ -11,13 +11,12 @@ use aws_sdk_s3::{error::ProvideErrorMetadata, primitives::ByteStream};
 use tokio::process::{Child, Command};
 use transcode_config::{
     contract::{
-        Attempt, Capacity, Document, ENV_ATTEMPT, ENV_JOB, ENV_METRICS_NAMESPACE, ENV_STATE_BUCKET, Edit,
-        Heartbeat, Intent, JobKey, JobSpec, Layout, OutputTarget, SCHEMA, Source, Terminal, Variant, decode,
-        encode,
+        Attempt, Document, ENV_ATTEMPT, ENV_JOB, ENV_METRICS_NAMESPACE, ENV_STATE_BUCKET, Heartbeat, JobKey,
+        JobSpec, Layout, OutputTarget, Source, Terminal, decode, encode,
     },
     ladder::Profile,
 };
-use transcode_tests::{clients, clients::Clients, emulator::Emulator, paths, wait};
+use transcode_tests::{clients, clients::Clients, emulator::Emulator, order, paths, wait};
 
 use crate::proxy::Proxy;
 
@@ -120,25 +119,17 @@ impl World {
         let (key, size) = ("in/a clip+.mp4", bytes.len() as u64);
         let put = clients.s3.put_object().bucket(&source).key(key).body(ByteStream::from(bytes));
         let etag = put.send().await.unwrap().e_tag.map(|etag| etag.trim_matches('"').to_owned());
-        let spec = JobSpec {
-            schema: SCHEMA,
-            job: JobKey::of(&[name]),
-            generation: 0,
-            source: Source {
-                bucket: source,
-                key: key.into(),
-                version_id: None,
-                etag,
-                size: Some(size),
-                sequencer: None,
-            },
-            profile: Profile::parse("tiny", TINY).unwrap(),
-            edit: Edit::default(),
-            output: OutputTarget { bucket: outputs.clone(), prefix: "videos/in/a clip+.mp4/".into() },
-            max_run_seconds: 600,
-            max_source_bytes: 1 << 30,
-            accepted_at_ms: 1,
+        let source = Source {
+            bucket: source,
+            key: key.into(),
+            version_id: None,
+            etag,
+            size: Some(size),
+            sequencer: None,
         };
+        let output = OutputTarget { bucket: outputs.clone(), prefix: "videos/in/a clip+.mp4/".into() };
+        let profile = Profile::parse("tiny", TINY).unwrap();
+        let spec = order::spec(JobKey::of(&[name]), source, profile, output);
         let proxy = Proxy::start(endpoint).await;
         let scratch = tempfile::tempdir().unwrap();
         Self { clients, proxy, spec, state, outputs, env: vec![], scratch }
@@ -157,23 +148,7 @@ impl World {
     /// The intent alone.
     pub(crate) async fn intend(&self, attempt: u32, launch_not_after_ms: u64) -> Attempt {
         let attempt = Attempt::new(attempt).unwrap();
-        let intent = Intent {
-            schema: SCHEMA,
-            job: self.spec.job.clone(),
-            attempt,
-            task_definition: "task:1".into(),
-            image_digest: None,
-            variant: Variant {
-                capacity: Capacity::Fargate,
-                cpu: 1024,
-                memory_mib: 2048,
-                ephemeral_gib: None,
-            },
-            launch_not_after_ms,
-            created_at_ms: 1,
-            nonce: "n".into(),
-            history: vec![],
-        };
+        let intent = order::intent(self.spec.job.clone(), attempt, launch_not_after_ms);
         self.put(&self.layout().intent(attempt), encode(&intent)).await;
         attempt
     }

@@ -9,15 +9,15 @@ use std::sync::{
 use aws_sdk_s3::primitives::ByteStream;
 use transcode_config::{
     contract::{
-        Attempt, Capacity, ENV_ATTEMPT, ENV_JOB, ENV_METRICS_NAMESPACE, ENV_STATE_BUCKET, Edit, Heartbeat,
-        Intent, JobKey, JobSpec, Layout, Outcome, OutputTarget, SCHEMA, Source, Terminal, Variant, decode,
-        encode,
+        Attempt, ENV_ATTEMPT, ENV_JOB, ENV_METRICS_NAMESPACE, ENV_STATE_BUCKET, Heartbeat, JobKey, JobSpec,
+        Layout, Outcome, OutputTarget, Source, Terminal, decode, encode,
     },
     ladder::Profile,
 };
 use transcode_tests::{
     clients,
     emulator::Emulator,
+    order,
     proxy::{Call, Interceptor, Proxy, Treatment},
 };
 
@@ -63,42 +63,18 @@ impl World {
         source_of(WHOLE, folder.path(), false, &[1000]);
         let bytes = fs::read(folder.path().join("source.mov")).unwrap();
         let text = format!("playable_early = true\n{}", profile("ultrafast", &LADDER));
-        let spec = JobSpec {
-            schema: SCHEMA,
-            job: JobKey::of(&["early"]),
-            generation: 0,
-            source: Source {
-                bucket: BUCKET.into(),
-                key: "in/source.mov".into(),
-                version_id: None,
-                etag: None,
-                size: Some(bytes.len() as u64),
-                sequencer: None,
-            },
-            profile: Profile::parse("player", &text).unwrap(),
-            edit: Edit::default(),
-            output: OutputTarget { bucket: BUCKET.into(), prefix: "out/".into() },
-            max_run_seconds: 600,
-            max_source_bytes: 1 << 30,
-            accepted_at_ms: 1,
+        let source = Source {
+            bucket: BUCKET.into(),
+            key: "in/source.mov".into(),
+            version_id: None,
+            etag: None,
+            size: Some(bytes.len() as u64),
+            sequencer: None,
         };
-        let intent = Intent {
-            schema: SCHEMA,
-            job: spec.job.clone(),
-            attempt: Attempt::FIRST,
-            task_definition: "task:1".into(),
-            image_digest: None,
-            variant: Variant {
-                capacity: Capacity::Fargate,
-                cpu: 1024,
-                memory_mib: 2048,
-                ephemeral_gib: None,
-            },
-            launch_not_after_ms: u64::MAX / 2,
-            created_at_ms: 1,
-            nonce: "n".into(),
-            history: vec![],
-        };
+        let output = OutputTarget { bucket: BUCKET.into(), prefix: "out/".into() };
+        let profile = Profile::parse("player", &text).unwrap();
+        let spec = order::spec(JobKey::of(&["early"]), source, profile, output);
+        let intent = order::intent(spec.job.clone(), Attempt::FIRST, u64::MAX / 2);
         emulator.clients.s3.create_bucket().bucket(BUCKET).send().await.unwrap();
         let world = Self { folder, emulator, gate, proxy, spec };
         let (spec, first) = (world.layout().spec(), world.layout().intent(Attempt::FIRST));

@@ -2,7 +2,7 @@
 //!
 //! Every frame of the source carries its number, and its sound beeps once a second, so that what is seen and heard can
 //! be held against what should be: the first frame at 0, the right frame after every seek and in every rung, sound in
-//! step with it. `tests/player/` looks, this file judges. Screenshots stay in `target/tmp/player/`.
+//! step with it. `tests/player/` looks, `judge.rs` judges. Screenshots stay in `target/tmp/player/`.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -10,6 +10,8 @@
 )]
 
 mod early;
+mod judge;
+mod source;
 
 use std::{
     fmt::Write,
@@ -26,11 +28,12 @@ use transcode_tests::{
     wait,
 };
 
+use judge::{IN_STEP, judge, judge_file, judge_pictures, judge_storyboard, list, near, number};
+use source::{in_high_range, in_surround, run, source, source_of, with_texts};
+
 /// Of sources. More than one segment, and no longer than needed: it is played in real time.
 const SECONDS: f64 = 4.0;
 const RATE: f64 = 25.0;
-/// How far sound may be from its picture (design: 20 ms).
-const IN_STEP: f64 = 0.020;
 const FRAME: f64 = 1.0 / RATE;
 /// For all that two players do; it takes about 10 s.
 const LIMIT: Duration = Duration::from_secs(100);
@@ -42,94 +45,12 @@ struct Made {
     shots: PathBuf,
 }
 
-fn run(program: &Path, args: &[&str], folder: &Path) {
-    let out = Command::new(program).args(args).current_dir(folder).output().unwrap();
-    let said = String::from_utf8_lossy(&out.stderr);
-    assert!(out.status.success(), "{} {args:?}: {said}", program.display());
-}
-
-/// Squares along the upper edge: the frame's number, lowest digit on the left.
-fn numbered(size: &str) -> String {
-    let mut filter = format!("[0:v]scale={size}");
-    for digit in 0..8 {
-        let place = format!("drawbox=x=iw*{digit}/8:y=0:w=iw/8:h=iw/8:t=fill");
-        let _ = write!(filter, ",{place}:color=black");
-        let _ = write!(filter, ",{place}:color=white:enable='mod(floor(n/{}),2)'", 1 << digit);
-    }
-    filter
-}
-
-/// A beep of 0.1 s at each whole second but 0; pieces of a millisecond, so that it begins on time.
-fn beeps(input: u8, name: &str) -> String {
-    let gate = "volume='gte(t,0.9)*lt(mod(t,1),0.1)':eval=frame";
-    format!("[{input}:a]asetnsamples=n=48:p=0,{gate},asetnsamples=n=1024:p=0[{name}]")
-}
-
-/// `source.mov` from the real clip, in `folder`: 384x216, or portrait by a rotation in its header.
-fn source(folder: &Path, portrait: bool, hertz: &[u32]) {
-    source_of(SECONDS, folder, portrait, hertz);
-}
-
-/// The same of another length; the clip's begins anew where it ends. Frames are counted up to 255.
-fn source_of(seconds: f64, folder: &Path, portrait: bool, hertz: &[u32]) {
-    let clip = paths::clip().unwrap();
-    let size = if portrait { "216:384,setsar=1" } else { "384:216" };
-    let lie_down = if portrait { ",transpose=cclock" } else { "" };
-    let mut graph = format!("{}{lie_down}[v]", numbered(size));
-    let mut args =
-        vec!["-v".to_owned(), "error".into(), "-y".into(), "-stream_loop".into(), "1".into(), "-i".into()];
-    args.push(clip.display().to_string());
-    let mut maps = vec!["-map".to_owned(), "[v]".into()];
-    for (number, hertz) in (1..).zip(hertz) {
-        args.extend(["-f", "lavfi", "-i"].map(String::from));
-        args.push(format!("sine=f={hertz}:r=48000"));
-        let _ = write!(graph, ";{}", beeps(number, &format!("a{number}")));
-        maps.extend(["-map".to_owned(), format!("[a{number}]")]);
-    }
-    args.extend(["-filter_complex".to_owned(), graph]);
-    args.extend(maps);
-    args.extend(["-t".to_owned(), seconds.to_string()]);
-    args.extend("-c:v libx264 -preset ultrafast -c:a pcm_s16le source.mov".split(' ').map(String::from));
-    run(Path::new("ffmpeg"), &args.iter().map(String::as_str).collect::<Vec<_>>(), folder);
-    if portrait {
-        turn_clockwise(&folder.join("source.mov"));
-    }
-}
-
-/// Sets the display matrix of the picture's header as a telephone does that is held upright. By hand: how ffmpeg is
-/// told to do it differs between its versions.
-fn turn_clockwise(file: &Path) {
-    let mut bytes = fs::read(file).unwrap();
-    let header = bytes.windows(4).position(|kind| kind == b"tkhd").unwrap();
-    // Version and flags, times, track and duration, then 16 bytes up to the matrix.
-    let matrix = header + 4 + 24 + 16;
-    let one = 1 << 16;
-    let turned = [0, one, 0, -one, 0, 0, 216 * one, 0, 1 << 30].map(i32::to_be_bytes);
-    bytes[matrix..matrix + 36].copy_from_slice(turned.as_flattened());
-    fs::write(file, bytes).unwrap();
-}
-
 /// When each track begins by libavformat, which reads for ffplay, mpv and many others.
 fn begins(master: &Path) -> Vec<f64> {
     let args = "-v error -show_entries stream=start_time -of csv=p=0";
     let out = Command::new("ffprobe").args(args.split(' ')).arg(master).output().unwrap();
     let text = String::from_utf8(out.stdout).unwrap();
     text.lines().filter_map(|line| line.trim_end_matches(',').parse().ok()).collect()
-}
-
-/// Two languages, and a text in each.
-fn with_texts(folder: &Path) {
-    let mut args: Vec<String> = "-v error -y -i source.mov".split(' ').map(String::from).collect();
-    for (name, line) in [("en", "Good morning"), ("de", "Guten Morgen")] {
-        let text = format!("1\n00:00:01,000 --> 00:00:02,000\n{line}\n");
-        fs::write(folder.join(format!("{name}.srt")), text).unwrap();
-        args.extend(["-i".to_owned(), format!("{name}.srt")]);
-    }
-    let rest = "-map 0 -map 1 -map 2 -c:v copy -c:a copy -c:s mov_text -metadata:s:a:0 language=eng \
-                -metadata:s:a:1 language=ger -metadata:s:s:0 language=eng -metadata:s:s:1 language=ger spoken.mov";
-    args.extend(rest.split_whitespace().map(String::from));
-    run(Path::new("ffmpeg"), &args.iter().map(String::as_str).collect::<Vec<_>>(), folder);
-    fs::rename(folder.join("spoken.mov"), folder.join("source.mov")).unwrap();
 }
 
 /// A ladder of two small rungs, or of none; short segments, so that there are several.
@@ -194,91 +115,6 @@ fn player(package: &str, shots: &Path, folder: &Path) -> Process {
 /// Where a test's screenshots go.
 fn shots(name: &str) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("player").join(name)
-}
-
-fn number(value: &Value) -> f64 {
-    value.as_f64().unwrap_or(f64::NAN)
-}
-
-fn list(value: &Value) -> &[Value] {
-    value.as_array().map_or(&[], Vec::as_slice)
-}
-
-fn near(what: &str, measured: f64, wanted: f64, tolerance: f64) {
-    assert!((measured - wanted).abs() <= tolerance, "{what}: {measured}, not {wanted}");
-}
-
-/// What holds for every package: begins at 0, sound in step, no errors, plays to its end.
-fn judge(player: &str, seen: &Value, kinds: &[&str]) {
-    let (start, play) = (&seen["start"], &seen["play"]);
-    near(&format!("{player}: begins"), number(&start["time"]), 0.0, 0.0);
-    near(&format!("{player}: duration"), number(&start["duration"]), SECONDS, FRAME);
-    for kind in kinds {
-        let held = list(&start["buffered"][kind]);
-        assert_eq!(held.len(), 1, "{player}: {kind} in one piece, {held:?}");
-        near(&format!("{player}: {kind} begins"), number(&held[0][0]), 0.0, IN_STEP / 2.0);
-        near(&format!("{player}: {kind} ends"), number(&held[0][1]), SECONDS, 0.05);
-    }
-    assert!(list(&start["offsets"]).iter().all(|offset| offset == 0), "{player} moves a track: {start}");
-    let sound = number(&start["buffered"]["audio"][0][0]) + number(&start["beep"]["start"]);
-    near(&format!("{player}: the beep"), sound, 1.0, IN_STEP);
-    for said in ["problems", "/start/errors", "/play/errors"] {
-        let said = if said.starts_with('/') { seen.pointer(said).unwrap() } else { &seen[said] };
-        assert!(list(said).is_empty(), "{player}: {said}");
-    }
-    near(&format!("{player}: ends"), number(&play["time"]), number(&play["duration"]), FRAME);
-}
-
-/// What holds where there is a picture: the right frames, in each rung, nearly all of them shown.
-fn judge_pictures(player: &str, seen: &Value, sizes: [(u32, u32); 2]) {
-    let first = &seen["start"]["frame"];
-    near(&format!("{player}: the first frame"), number(&first["time"]), 0.0, 0.001);
-    assert_eq!(first["number"], 0, "{player}: {first}");
-    let mut rungs = Vec::new();
-    for level in list(&seen["levels"]) {
-        let frame = &level["frame"];
-        // Sought in the middle between two frames.
-        let due = (number(&level["wanted"]) * RATE).floor();
-        near(&format!("{player}: sought {}, frame", level["wanted"]), number(&frame["number"]), due, 0.0);
-        near(&format!("{player}: its time"), number(&frame["time"]) * RATE, due, 0.01);
-        rungs.push((number(&frame["width"]), number(&frame["height"])));
-    }
-    rungs.sort_by(|a, b| a.0.total_cmp(&b.0));
-    assert_eq!(rungs, sizes.map(|(width, height)| (width.into(), height.into())), "{player}: rungs");
-    let play = &seen["play"];
-    near(&format!("{player}: the last frame"), number(&play["last"]["number"]), SECONDS * RATE - 1.0, 0.0);
-    // A busy machine may drop some; a storm is most of them.
-    assert!(number(&play["dropped"]) * 2.0 < number(&play["frames"]), "{player}: dropped {play}");
-}
-
-fn judge_storyboard(player: &str, seen: &Value) {
-    let board = &seen["storyboard"];
-    let cues = list(&board["cues"]);
-    near(&format!("{player}: storyboard ends"), number(&cues[cues.len() - 1]["end"]), SECONDS, FRAME);
-    let mut clock = 0.0;
-    for cue in cues {
-        near(&format!("{player}: {cue} follows"), number(&cue["start"]), clock, 0.001);
-        clock = number(&cue["end"]);
-        let [x, y, width, height] = [0, 1, 2, 3].map(|at| number(&cue["area"][at]));
-        let inside = x + width <= number(&board["width"]) && y + height <= number(&board["height"]);
-        assert!(inside && width > 0.0 && height > 0.0, "{player}: {cue} lies outside {board}");
-    }
-}
-
-/// The MP4 beside the streams, without any player.
-fn judge_file(seen: &Value) {
-    let file = &seen["file"];
-    near("the file's duration", number(&file["duration"]), SECONDS, FRAME);
-    assert_eq!(file["first"]["number"], 0, "{file}");
-    near(
-        "the file's middle",
-        number(&file["middle"]["number"]),
-        (number(&file["wanted"]) * RATE).floor(),
-        0.0,
-    );
-    near("the file's last frame", number(&file["last"]["number"]), SECONDS * RATE - 1.0, 0.0);
-    assert_eq!(file["first"]["width"], 256, "the rung that was asked for: {file}");
-    near("the file's beep", number(&file["beep"]["start"]), 1.0, IN_STEP);
 }
 
 #[test]
@@ -352,14 +188,6 @@ fn two_languages_and_texts_play() {
     }
 }
 
-/// The sound of `source.mov` on all six channels.
-fn in_surround(folder: &Path) {
-    let args = "-v error -y -i source.mov -map 0 -c:v copy -af pan=5.1|FL=c0|FR=c0|FC=c0|LFE=c0|BL=c0|BR=c0 \
-                -c:a pcm_s16le six.mov";
-    run(Path::new("ffmpeg"), &args.split_whitespace().collect::<Vec<_>>(), folder);
-    fs::rename(folder.join("six.mov"), folder.join("source.mov")).unwrap();
-}
-
 #[test]
 fn surround_plays_beside_stereo() {
     let text = profile("veryfast", &LADDER).replace("[audio]\n", "[audio]\nsurround_bps = 256_000\n");
@@ -378,14 +206,6 @@ fn surround_plays_beside_stereo() {
     for sound in sounds {
         near(&format!("beep of {sound}"), number(&sound["start"]), 1.0, IN_STEP);
     }
-}
-
-/// `source.mov` as if it were of high dynamic range: black and white stay what they are.
-fn in_high_range(folder: &Path) {
-    let args = "-v error -y -i source.mov -map 0 -c:v libx264 -preset ultrafast -crf 10 -pix_fmt yuv420p10le \
-                -color_primaries bt2020 -color_trc smpte2084 -colorspace bt2020nc -color_range tv -c:a copy high.mov";
-    run(Path::new("ffmpeg"), &args.split_whitespace().collect::<Vec<_>>(), folder);
-    fs::rename(folder.join("high.mov"), folder.join("source.mov")).unwrap();
 }
 
 /// Chromium has no decoder for HEVC. It must choose by what the manifests say, and never ask for those rungs.

@@ -1,0 +1,38 @@
+//! What a controller would have written for a task, for tests in which there is none.
+
+use transcode_config::{
+    contract::{Attempt, Capacity, Edit, Intent, JobKey, JobSpec, OutputTarget, SCHEMA, Source, Variant},
+    ladder::Profile,
+};
+
+/// A job on `source` with no edit, which may run for ten minutes.
+pub fn spec(job: JobKey, source: Source, profile: Profile, output: OutputTarget) -> JobSpec {
+    JobSpec {
+        schema: SCHEMA,
+        job,
+        generation: 0,
+        source,
+        profile,
+        edit: Edit::default(),
+        output,
+        max_run_seconds: 600,
+        max_source_bytes: 1 << 30,
+        accepted_at_ms: 1,
+    }
+}
+
+/// An attempt at it, which may be launched until `launch_not_after_ms`.
+pub fn intent(job: JobKey, attempt: Attempt, launch_not_after_ms: u64) -> Intent {
+    Intent {
+        schema: SCHEMA,
+        job,
+        attempt,
+        task_definition: "task:1".into(),
+        image_digest: None,
+        variant: Variant { capacity: Capacity::Fargate, cpu: 1024, memory_mib: 2048, ephemeral_gib: None },
+        launch_not_after_ms,
+        created_at_ms: 1,
+        nonce: "n".into(),
+        history: vec![],
+    }
+}
