@@ -59,7 +59,7 @@ pub enum Verdict {
 struct Case<'a> {
     attempt: &'a AttemptState,
     tasks: Vec<(&'a TaskArn, &'a TaskRecord)>,
-    read_at: Option<Ms>,
+    job: &'a Job,
     policy: &'a Policy,
     now: Now,
 }
@@ -75,7 +75,7 @@ pub fn judge<'a>(
     let number = attempt.intent.attempt;
     let own = job.tasks.iter().filter(|(_, of)| **of == number);
     let tasks = own.filter_map(|(arn, _)| tasks(arn).map(|record| (arn, record))).collect();
-    let case = Case { attempt, tasks, read_at: job.read_at(), policy, now };
+    let case = Case { attempt, tasks, job, policy, now };
     if case.tasks.is_empty() { case.without_task() } else { case.with_tasks() }
 }
 
@@ -104,7 +104,11 @@ impl Case<'_> {
                 .earlier_alive()
                 .unwrap_or(Verdict::Launch { not_before: self.attempt.launch_retry_at });
         }
-        let at = if on(10) { self.now.mono } else { self.silent_at().max(self.stale_at()) };
+        let at = if on(10) {
+            self.attempt.expires_at.saturating_sub(self.policy.clock_skew)
+        } else {
+            self.silent_at().max(self.stale_at())
+        };
         if self.now.mono < at {
             return Verdict::Wait {
                 until: at,
@@ -196,8 +200,9 @@ impl Case<'_> {
         }
         if told && task.stopped_at.is_none() {
             return match self.overdue(task) {
-                // A bucket that cannot be read shows no heartbeats either: silence counts only when it was listened to.
-                // And ECS' word may be old: a heartbeat tells of a start that it does not show yet.
+                // A bucket that cannot be read shows no heartbeats either: silence counts only when it was listened to,
+                // and lately: a task may come up after all. And ECS' word may be old: a heartbeat tells of a start that
+                // it does not show yet.
                 Ok((
                     at,
                     stop_reason::NO_HEARTBEAT
@@ -205,7 +210,7 @@ impl Case<'_> {
                     | stop_reason::PROVISIONING_TIMEOUT
                     | stop_reason::PULL_TIMEOUT
                     | stop_reason::START_TIMEOUT,
-                )) if !self.read_since(at) && !on(12) => Verdict::Inspect,
+                )) if !(self.read_since(at) && self.read_lately() || on(12)) => Verdict::Inspect,
                 Ok((_, reason)) => stop(reason),
                 Err(until) => Verdict::Wait { until, why: "the task is alive" },
             };
@@ -214,7 +219,7 @@ impl Case<'_> {
         if now < silent {
             return Verdict::Wait { until: silent, why: "waiting for a sign of the task" };
         }
-        let Some(stopped_at) = task.stopped_at.or(on(7).then_some(now)) else {
+        let Some(stopped_at) = task.stopped_at.or(on(7).then_some(silent)) else {
             return if self.read_since(silent) { stop(stop_reason::LOST) } else { Verdict::Inspect };
         };
         // Known to ECS: any container has been killed for good `stop_timeout` after the order. Unknown: nothing to wait for.
@@ -243,13 +248,15 @@ impl Case<'_> {
             let at = since + most;
             // Held against what ECS says then, not against what it said long before.
             let at = if task.seen_at >= at || on(13) { at } else { at.max(now.max(task.describe_at) + 1000) };
-            deadlines.push((at, reason));
+            deadlines.push((if on(66) { Ms::MAX } else { at }, reason));
         } else {
             let running_at = task.running_at.unwrap_or(task.known_at);
             // The task keeps its run time itself; a quarter of an hour more is for one that cannot.
-            deadlines.push((running_at + self.policy.max_run + 900_000, stop_reason::RUN_TIMEOUT));
+            let most = if on(68) { Ms::MAX } else { self.policy.max_run + 900_000 };
+            deadlines.push((running_at.saturating_add(most), stop_reason::RUN_TIMEOUT));
             let alive_at = self.attempt.heartbeat_at.max(running_at);
-            deadlines.push((alive_at + 2 * self.policy.heartbeat_stale, stop_reason::NO_HEARTBEAT));
+            let silence = if on(67) { Ms::MAX } else { 2 * self.policy.heartbeat_stale };
+            deadlines.push((alive_at.saturating_add(silence), stop_reason::NO_HEARTBEAT));
             if self.attempt.heartbeat.as_ref().is_some_and(|beat| beat.state == TaskState::Working) && !on(54)
             {
                 let moved_at = self.attempt.progress_at.max(running_at);
@@ -270,6 +277,10 @@ impl Case<'_> {
 
     /// Whether the state bucket was read after `at`.
     fn read_since(&self, at: Ms) -> bool {
-        on(6) || self.read_at.is_some_and(|read_at| read_at >= at)
+        on(6) || self.job.read_at().is_some_and(|read_at| read_at >= at)
+    }
+    /// Whether that was lately: what was read before the controller stood still for a while says nothing of now.
+    fn read_lately(&self) -> bool {
+        on(69) || self.job.read_lately(self.now.mono)
     }
 }

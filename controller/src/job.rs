@@ -9,6 +9,10 @@ use transcode_config::contract::{Attempt, Heartbeat, Intent, Outcome, Terminal};
 
 use crate::{clock::Ms, fact::MessageId, message::Request, policy::Policy, task_view::TaskArn};
 
+/// A reading of the state bucket older than this is renewed before an attempt is claimed, a job is given up, or a task
+/// is stopped for its silence.
+const FRESH: Ms = 30_000;
+
 /// What is known of the terminal register.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Register {
@@ -159,5 +163,9 @@ impl Job {
             Register::Absent(at) => Some(at),
             Register::Unknown | Register::Decided(_) => None,
         }
+    }
+    /// Whether the state bucket was read lately enough to do what cannot be undone because of what it said.
+    pub fn read_lately(&self, now: Ms) -> bool {
+        self.read_at().is_some_and(|at| now <= at + FRESH)
     }
 }

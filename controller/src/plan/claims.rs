@@ -10,9 +10,6 @@ use crate::{
     usage::Room,
 };
 
-/// A reading of the state bucket older than this is renewed before an attempt is claimed or a job is given up.
-const FRESH: Ms = 30_000;
-
 /// Why a launch waits that nothing else keeps back.
 pub(super) const TOO_FAST: &str = "waiting to launch: the rate of launches is limited";
 
@@ -78,7 +75,7 @@ impl<'a> View<'a> {
 
     /// Whether the state bucket was read lately enough to write into it what follows from the reading.
     pub(super) fn fresh(self, job: &Job) -> bool {
-        on(36) || job.read_at().is_some_and(|at| self.now.mono <= at + FRESH)
+        on(36) || job.read_lately(self.now.mono)
     }
 
     /// What keeps every job from being claimed, if anything does, and until when.

@@ -109,3 +109,25 @@ fn a_view_that_is_older_does_not_set_the_phase_back() {
     world.turn([seen(starting(&job, false, false))]);
     assert_eq!(world.reconciler.ledger.tasks.get(&TaskArn("task/1".into())).unwrap().phase, since);
 }
+
+#[test]
+fn a_task_is_not_stopped_for_what_was_read_before_the_controller_stood_still() {
+    let mut world = World::ready();
+    let (job, intent) = world.launched("m1", "a.mp4", "task/1");
+    let shown = starting(&job, true, true);
+    world.turn([seen(shown.clone()), inspected(&job, Some(&intent), None, None)]);
+    world.mono += world.reconciler.policy().start_timeout + 1000;
+    let asked = world.turn([seen(shown.clone())]);
+    assert!(asked.contains(&Action::Inspect { job: job.clone() }), "{asked:?}");
+    // The bucket answers at once, and the controller stands still for an hour before it takes that in.
+    world.mono += 3_600_000;
+    let planned = world.turn([inspected(&job, Some(&intent), None, None), seen(shown)]);
+    assert!(!planned.iter().any(|action| matches!(action, Action::Stop { .. })), "{planned:?}");
+    assert!(planned.contains(&Action::Inspect { job: job.clone() }), "read again: {planned:?}");
+    let beat = heartbeat(&job, 1, TaskState::Working);
+    let planned = world.turn([inspected(&job, Some(&intent), Some(beat), None)]);
+    assert!(
+        !planned.iter().any(|action| matches!(action, Action::Stop { .. })),
+        "it has come up: {planned:?}"
+    );
+}
