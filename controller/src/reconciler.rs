@@ -42,6 +42,12 @@ impl Reconciler {
         &mut self.policy
     }
 
+    /// New numbers and rules, as a whole. Everything is looked at anew; jobs that were accepted run as they were accepted.
+    pub fn reload(&mut self, policy: Policy, rules: Rules) {
+        *self.policy_mut() = policy;
+        self.ledger.rules = rules;
+    }
+
     /// One turn: takes the facts in, plans, and notes the planned calls as begun. The caller carries the actions out
     /// and brings what they answer to a later turn, and comes back not later than `wake_at`.
     ///

@@ -194,8 +194,7 @@ pub async fn run<Q: Queue, C: Cluster, S: Store>(
                 "hint"
             }
             Some(new) = inputs.reloads.recv() => {
-                *reconciler.policy_mut() = new.policy;
-                reconciler.ledger.rules = new.rules;
+                reconciler.reload(new.policy, new.rules);
                 "reload"
             }
             () = stop.cancelled(), if drain_by.is_none() => {

@@ -11,6 +11,7 @@ mod limits;
 mod pauses;
 mod phases;
 mod rates;
+mod reload;
 mod settling;
 
 use std::collections::BTreeMap;
