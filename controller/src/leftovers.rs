@@ -45,7 +45,7 @@ impl Ledger {
             .filter_map(|(arn, _)| self.tasks.get(arn))
             .filter(|task| !task.gone(policy, now.mono))
             .peekable();
-        if working.peek().is_some() {
+        if working.peek().is_some() && !on(70) {
             let stopped = working.filter_map(|task| Some(task.stopped_at? + policy.stop_timeout));
             return Leftovers::Later(stopped.min());
         }

@@ -51,7 +51,7 @@ impl Share {
 
     /// Calls that were under way together are refused together: that is one piece of news.
     fn cut(&mut self, policy: &Policy, now: Ms) {
-        if self.cut_at.is_none_or(|at| now >= at + policy.call_retry_base) {
+        if self.cut_at.is_none_or(|at| now >= at + policy.call_retry_base) && !on(64) {
             (self.left, self.cut_at) = ((self.at(policy, now) / 2).max(LEAST), Some(now));
         }
     }
@@ -85,7 +85,8 @@ impl Limiter {
             Lane::Stop => self.stop,
             Lane::Read => self.read,
         };
-        let after = full_at.max(now) + self.interval(lane, policy, now).saturating_mul(planned);
+        let after = full_at.max(now)
+            + self.interval(lane, policy, now).saturating_mul(if on(65) { 0 } else { planned });
         after.saturating_sub(rate.interval.saturating_mul(rate.burst.saturating_sub(1)))
     }
 

@@ -10,6 +10,7 @@ use crate::{
     job::Register,
     ledger::Ledger,
     limiter::Lane,
+    mutant::on,
     policy::Policy,
 };
 
@@ -36,7 +37,9 @@ impl Ledger {
             self.spot_refused_until = self.spot_refused_until.max(now.mono + policy.spot_pause);
             return;
         }
-        if matches!(class, Class::Throttled | Class::Capacity | Class::Misconfigured | Class::Permanent) {
+        let tells =
+            matches!(class, Class::Throttled | Class::Capacity | Class::Misconfigured | Class::Permanent);
+        if tells && !on(71) {
             self.refusals += 1;
             self.cooldown_until = self.cooldown_until.max(now.mono + policy.cooldown_after(self.refusals));
             self.cooldown_reason.clone_from(reason);

@@ -7,13 +7,13 @@
 //! | S4 | entry points are published |
 //! | S5, S9, S10, S16 | an intent, or a dead register, is written |
 //! | S6, S8 | a task begins to work |
-//! | S7 | `RunTask` is sent, and reaches ECS |
+//! | S7 | `RunTask` is planned, is sent, and reaches ECS |
 //! | S12 | a dead letter is sent |
 //! | S13, S14 | all of the above with crashes, pauses and two or three controllers |
 //! | L1, L2, L3 | after faults have stopped |
 //! | L4 | `StopTask` reaches ECS |
 //! | L7 | folders are emptied; after faults have stopped |
-//! | L6 | calls and launches of a controller are counted |
+//! | L6 | a controller plans: its calls are counted, and those that failed before have waited |
 
 use std::{collections::BTreeSet, fmt};
 
@@ -22,7 +22,8 @@ use transcode_config::contract::{
 };
 use transcode_controller::{
     action::Action, clock::Ms, fact::MessageId, invariant, job::Job, lease::Content, ledger::Ledger,
-    leftovers::TRIES, message::Request, outcome::unproven, plan::Plan, policy::Policy, tally::Tally,
+    leftovers::TRIES, limiter::Lane, message::Request, outcome::unproven, plan::Plan, policy::Policy,
+    tally::Tally,
     task_view::TaskArn, usage::Usage,
 };
 
@@ -99,6 +100,15 @@ pub fn s5_previous_is_over(job: &JobTruth, intent: &Intent, tasks: &[&Task]) -> 
     })
 }
 
+/// S5: a task that is held to be lost, and whose end ECS does not show, was told to stop.
+pub fn s5_lost_was_stopped(past: Option<&PastAttempt>, tasks: &[&Task]) -> Kept {
+    let arn = past.filter(|past| past.code == FailureCode::TaskLost).and_then(|past| past.task_arn.as_ref());
+    let task = arn.and_then(|arn| tasks.iter().find(|task| task.view.arn.0 == *arn));
+    keep(task.is_none_or(|task| task.told_to_stop || task.view.ended()), "S5", || {
+        format!("{} is held to be lost and was never told to stop", arn.map_or("", |arn| arn))
+    })
+}
+
 /// S5: the register is absent when the next attempt is claimed. A claim that was long on its way does not count: the
 /// register was absent when it was sent.
 pub fn s5_undecided(job: &JobTruth, late: bool) -> Kept {
@@ -129,6 +139,19 @@ pub fn s7_launch_as_claimed(job: Option<&JobTruth>, intent: &Intent, wall: Ms) -
     keep(claimed, "S7", || format!("{}: attempt {} launched without its claim", intent.job, intent.attempt))?;
     keep(wall < intent.launch_not_after_ms, "S7", || {
         format!("{}: attempt {} launched after its deadline", intent.job, intent.attempt)
+    })
+}
+
+/// S7: nobody even plans a RunTask past its deadline.
+pub fn s7_planned_in_time(planned: &[Action], wall: Ms) -> Kept {
+    let late = planned.iter().find_map(|action| match action {
+        Action::Launch { intent } if intent.launch_not_after_ms <= wall => Some(intent),
+        _ => None,
+    });
+    keep(late.is_none(), "S7", || {
+        late.map_or_else(String::new, |it| {
+            format!("{}: attempt {} planned after its deadline", it.job, it.attempt)
+        })
     })
 }
 
@@ -204,22 +227,22 @@ pub fn s16_no_secrets(document: &impl fmt::Debug) -> Kept {
     keep(!format!("{document:?}").contains("secret-"), "S16", || "a receipt handle was written down".into())
 }
 
-/// L4: a healthy task of an undecided job's newest attempt is not stopped. One that came up too late may be: the order
-/// to stop it can have been on its way.
+/// L4: a healthy task of an undecided job's newest attempt is not stopped, once whoever sent the order at `sent_at`
+/// could have read its first heartbeat.
 pub fn l4_healthy_is_left_alone(
     job: &JobTruth,
     task: &Task,
-    beat_age: Option<Ms>,
-    now: Ms,
+    beats: (Option<Ms>, Option<Ms>),
+    (sent_at, now): (Ms, Ms),
     policy: &Policy,
 ) -> Kept {
     let Proc::Working(since) = task.proc else { return Ok(()) };
     let newest = job.intents.len() == task.attempt().number() as usize;
-    let slowest = policy.provisioning_timeout.min(policy.pull_timeout).min(policy.start_timeout);
+    let (first, last) = beats;
     let healthy = job.terminal.is_none()
         && newest
-        && since < task.made_at + slowest
-        && beat_age.is_some_and(|age| age < FENCE)
+        && first.is_some_and(|at| at + FRESH < sent_at)
+        && last.is_some_and(|at| now - at < FENCE)
         && now - since < policy.max_run
         // Its last step forward may have been written a heartbeat before it hung.
         && task.stalls_at.is_none_or(|at| now + 2 * BEAT_EVERY < at + policy.no_progress);
@@ -239,6 +262,30 @@ pub fn age_is_known(message: &MessageId, sent_at: Option<Ms>, began: Ms) -> Kept
 /// L6: launches keep to their rate; everything else makes no hot loop.
 pub fn l6_within_budget(what: &str, used: u64, allowed: u64) -> Kept {
     keep(used <= allowed, "L6", || format!("{used} {what}, {allowed} are allowed"))
+}
+
+/// L6: a call to ECS comes no sooner than its rate allows. Milliseconds apart are not told apart: no two turns of the
+/// core share one.
+pub fn l6_within_rate(lane: Lane, early: Ms, throttled: bool) -> Kept {
+    keep(early <= 10, "L6", || {
+        format!("{lane:?} {early} ms before its rate allows it (throttled: {throttled})")
+    })
+}
+
+/// L6: a call that failed so many times in a row waits before it is made again.
+pub fn l6_waits_after_a_failure(action: &Action, times: u32, early: Ms) -> Kept {
+    keep(early == 0, "L6", || format!("{} again {early} ms too soon after {times} failures", action.name()))
+}
+
+/// S15: what only a newer version understands is not looked at again while its message is here.
+pub fn s15_is_not_looked_at_again(action: &Action) -> Kept {
+    keep(false, "S15", || format!("{} for a job that a newer version has", action.name()))
+}
+
+/// The limit of tasks: one whose attempt was over before this controller ever heard of it holds no slot.
+pub fn history_takes_no_slot(history: &[TaskArn], ledger: &Ledger) -> Kept {
+    let held = history.iter().find(|arn| ledger.tasks.contains_key(arn));
+    keep(held.is_none(), "limit", || format!("{held:?} is history and holds a slot"))
 }
 
 /// L7: folders are emptied when the job is decided, and never the winner's.
@@ -344,7 +391,7 @@ pub fn nothing_is_held_in_vain(planned: &[Action], ledger: &Ledger) -> Kept {
 
 /// What a controller can see broken by itself: nothing, or the metric `InvariantViolations` would cry wolf.
 pub fn nothing_is_seen(seen: Option<&invariant::Violation>) -> Kept {
-    let what = || seen.map(ToString::to_string).unwrap_or_default();
+    let what = || seen.map(|seen| seen.what.clone()).unwrap_or_default();
     keep(seen.is_none(), seen.map_or("", |seen| seen.id), what)
 }
 
@@ -417,4 +464,18 @@ pub fn breaker_is_open(claims: usize, since_last: Ms, probe: Ms) -> Kept {
 /// L3: a task is ended soon after its longest run.
 pub fn l3_run_is_limited(task: &Task, ran: Ms, allowed: Ms) -> Kept {
     keep(ran <= allowed, "L3", || format!("{} worked for {ran} ms, {allowed} are allowed", task.view.arn))
+}
+
+/// L3: a task that does not come up is stopped.
+pub fn l3_start_is_limited(task: &Task, took: Ms, allowed: Ms) -> Kept {
+    keep(took <= allowed, "L3", || {
+        format!("{} took {took} ms to start, {allowed} are allowed", task.view.arn)
+    })
+}
+
+/// L3: a task that gives no sign of life is stopped.
+pub fn l3_silence_is_limited(task: &Task, silent: Ms, allowed: Ms) -> Kept {
+    keep(silent <= allowed, "L3", || {
+        format!("{} was silent for {silent} ms before it was stopped, {allowed} are allowed", task.view.arn)
+    })
 }

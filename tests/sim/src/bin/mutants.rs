@@ -10,6 +10,7 @@ use std::{
 use transcode_controller::mutant::switch_on;
 use transcode_sim::{
     checking::anything_breaks,
+    invariants::Violation,
     mutants::MUTANTS,
     run::{run, run_compared, run_named},
     setup::worlds::named,
@@ -21,34 +22,43 @@ const SEEDS: u64 = 990;
 /// Seeds of which each turn is held against one that looks at everything.
 const COMPARED: u64 = 20;
 
+/// Characters that are shown of a broken promise.
+const WORDS: usize = 160;
+
 /// The argument with which the program calls itself for one weakness.
 const ONE: &str = "--one";
+
+/// The broken promise in a few words: whether a weakness was noticed for what it is.
+fn brief(violation: &Violation) -> String {
+    let text = violation.to_string();
+    let short: String = text.chars().take(WORDS).collect();
+    if short.len() < text.len() { short + "…" } else { short }
+}
 
 fn named_worlds() -> Option<String> {
     named().into_iter().find_map(|world| {
         let name = world.name;
         let (_, violation) = run_named(world, false).violation?;
-        Some(format!("{} ({name})", violation.id))
+        Some(format!("{} ({name})", brief(&violation)))
     })
 }
 
 fn simulated() -> Option<String> {
     (0..SEEDS).find_map(|seed| {
         let (_, violation) = run(seed, &[], false).violation?;
-        Some(format!("{} (seed {seed})", violation.id))
+        Some(format!("{} (seed {seed})", brief(&violation)))
     })
 }
 
 fn compared() -> Option<String> {
     (0..COMPARED).find_map(|seed| {
         let (_, violation) = run_compared(seed).violation?;
-        Some(format!("{} (seed {seed}, each turn compared)", violation.id))
+        Some(format!("{} (seed {seed}, each turn compared)", brief(&violation)))
     })
 }
 
 fn model_checked() -> Option<String> {
-    let what = anything_breaks()?;
-    Some(format!("{} (model checking)", what.split(':').next().unwrap_or(what)))
+    Some(format!("{} (model checking)", anything_breaks()?))
 }
 
 /// What notices a weakness, on one line; nothing if nothing does. What takes longest comes last.

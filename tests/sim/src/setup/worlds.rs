@@ -53,26 +53,172 @@ pub fn named() -> Vec<Named> {
             },
             faults: &[],
         },
-        Named {
-            name: "few calls, and tasks that hang",
-            setup: Setup {
-                policy: Policy {
-                    max_tasks: 60,
-                    max_run: 10 * HOUR,
-                    no_progress: 10 * MINUTE,
-                    read_interval: 20 * SECOND,
-                    stop_interval: 20 * SECOND,
-                    launch_interval: 50,
-                    launch_burst: 1,
-                    ..rare.policy
-                },
-                uploads: uploads(60, 50),
-                heal_at: HOUR,
-                work: (HOUR, 2 * HOUR),
-                ordinary: false,
-                ..rare
-            },
-            faults: &[(Fault::Hang, 0.9)],
-        },
+        few_calls(rare),
+        throttled(),
+        unseen(),
+        standing_still(),
+        half_a_day(),
+        nowhere(),
+        clocks_apart(),
     ]
+}
+
+/// Of 60 tasks many do not come up, and those that do get nowhere: all are to be stopped, and few calls may be made.
+fn few_calls(plain: Setup) -> Named {
+    let policy = Policy {
+        max_tasks: 60,
+        max_leases: 100,
+        max_run: 10 * HOUR,
+        no_progress: 10 * MINUTE,
+        read_interval: 20 * SECOND,
+        stop_interval: 20 * SECOND,
+        launch_interval: 50,
+        launch_burst: 1,
+        ..plain.policy
+    };
+    Named {
+        name: "few calls, and tasks that hang",
+        setup: Setup {
+            policy,
+            uploads: uploads(60, 50),
+            heal_at: HOUR,
+            work: (HOUR, 2 * HOUR),
+            ordinary: false,
+            ..plain
+        },
+        faults: &[(Fault::StuckStart, 0.5), (Fault::Hang, 0.9)],
+    }
+}
+
+/// ECS refuses some of the calls for their rate, while there is much to launch.
+fn throttled() -> Named {
+    let plain = Setup::plain();
+    let policy = Policy {
+        max_tasks: 200,
+        max_leases: 300,
+        launch_interval: 500,
+        launch_burst: 1,
+        cooldown: 1,
+        call_retry_cap: 4 * MINUTE,
+        ..plain.policy
+    };
+    let setup = Setup { policy, uploads: uploads(200, 5), heal_at: HOUR, bad: 0, ..plain };
+    Named { name: "ECS throttles", setup, faults: &[(Fault::LaunchThrottled, 0.3)] }
+}
+
+/// ECS does not show many tasks for minutes; meanwhile their machines stand still, or are cut off from S3 for a while.
+/// For the controller they are lost, and StopTask does not find them: another attempt follows while they go on.
+fn unseen() -> Named {
+    let plain = Setup::plain();
+    let policy = Policy {
+        max_tasks: 100,
+        max_leases: 200,
+        launch_deadline: MINUTE,
+        heartbeat_stale: 121 * SECOND,
+        max_platform_attempts: 20,
+        launch_interval: 50,
+        launch_burst: 100,
+        orphan_grace: 10 * HOUR,
+        ..plain.policy
+    };
+    let setup = Setup {
+        policy,
+        uploads: uploads(100, 50),
+        heal_at: 2 * HOUR,
+        bad: 0,
+        work: (30 * SECOND, 10 * MINUTE),
+        ..plain
+    };
+    let faults = &[(Fault::MissingAfterLaunch, 0.9), (Fault::CutOff, 0.2), (Fault::Frozen, 0.8)];
+    Named { name: "tasks that ECS does not show yet", setup, faults }
+}
+
+/// A controller stands still again and again, with answers under way, while tasks come up later than they should.
+fn standing_still() -> Named {
+    let plain = Setup::plain();
+    let policy = Policy {
+        max_tasks: 100,
+        max_leases: 200,
+        launch_deadline: 2 * HOUR,
+        max_run: 20 * HOUR,
+        launch_interval: 50,
+        launch_burst: 100,
+        ..plain.policy
+    };
+    let setup = Setup {
+        policy,
+        uploads: uploads(100, 20 * SECOND),
+        heal_at: 3 * HOUR,
+        bad: 0,
+        work: (4 * HOUR, 8 * HOUR),
+        pause_every: 2 * MINUTE,
+        slow_answers: 1,
+        ..plain
+    };
+    Named {
+        name: "a controller that stands still while tasks come up late",
+        setup,
+        faults: &[(Fault::StuckStart, 0.9)],
+    }
+}
+
+/// Two jobs that take longer than the 12 h for which a message can be held.
+fn half_a_day() -> Named {
+    let plain = Setup::plain();
+    let policy =
+        Policy { max_run: 20 * HOUR, describe_every: 5 * MINUTE, resync_every: 10 * MINUTE, ..plain.policy };
+    let (uploads, work) = (uploads(2, HOUR), (13 * HOUR, 14 * HOUR));
+    let setup = Setup { policy, uploads, heal_at: 16 * HOUR, bad: 0, work, ordinary: true, ..plain };
+    Named { name: "work of more than twelve hours", setup, faults: &[] }
+}
+
+/// Tasks whose process is gone and whose end ECS does not notice, and tasks that hang and are alive. Nothing but their
+/// longest run limits the latter.
+fn nowhere() -> Named {
+    let plain = Setup::plain();
+    let policy = Policy {
+        max_tasks: 40,
+        max_leases: 100,
+        max_run: 2 * HOUR,
+        no_progress: 100 * HOUR,
+        max_platform_attempts: 10,
+        ..plain.policy
+    };
+    let setup = Setup {
+        policy,
+        uploads: uploads(40, SECOND),
+        heal_at: HOUR,
+        bad: 0,
+        work: (5 * MINUTE, 50 * MINUTE),
+        ..plain
+    };
+    let faults = &[(Fault::Hang, 0.5), (Fault::Vanished, 0.5)];
+    Named { name: "tasks that vanish, and tasks without an end", setup, faults }
+}
+
+/// Clocks are as far apart as they may be, and launches arrive late: some while the task's clock still allows it to
+/// begin and the controller's does not.
+fn clocks_apart() -> Named {
+    let plain = Setup::plain();
+    let policy = Policy {
+        max_tasks: 100,
+        max_leases: 200,
+        clock_skew: 20 * MINUTE,
+        launch_deadline: MINUTE,
+        launch_interval: 50,
+        launch_burst: 100,
+        max_platform_attempts: 20,
+        ..plain.policy
+    };
+    let setup = Setup {
+        policy,
+        uploads: uploads(100, SECOND),
+        controllers: 3,
+        offset: 10 * MINUTE,
+        heal_at: 3 * HOUR,
+        bad: 0,
+        work: (30 * MINUTE, HOUR),
+        ..plain
+    };
+    Named { name: "clocks as far apart as they may be", setup, faults: &[(Fault::LaunchDelayed, 0.9)] }
 }

@@ -8,7 +8,6 @@ use transcode_controller::{
     apply,
     clock::Ms,
     fact::{CallError, Class, Fact, Pinned, Snapshot},
-    limiter::Lane,
 };
 
 use super::{World, agenda::Event, fate::Fate};
@@ -93,7 +92,6 @@ impl World {
 
     fn send_out(&mut self, host: usize, boot: u32, action: Action) {
         if let Action::Launch { intent } = &action {
-            self.count_call(host, Lane::Launch);
             // The adapter looks at the clock once more.
             if self.host_wall(host) >= intent.launch_not_after_ms && !weak::on(weak::SENT_LATE) {
                 let facts = vec![failure(&action, Class::Transient)];
@@ -104,11 +102,8 @@ impl World {
             let found = crate::invariants::s7_launch_as_claimed(job, intent, wall);
             self.check(found);
         }
-        match &action {
-            Action::Describe { .. } | Action::Resync => self.count_call(host, Lane::Read),
-            Action::Stop { .. } => self.count_call(host, Lane::Stop),
-            Action::Intend { intent, .. } => self.check_spot(host, intent),
-            _ => {}
+        if let Action::Intend { intent, .. } = &action {
+            self.check_spot(host, intent);
         }
         if let Action::Extend { lease, .. } = &action {
             self.check_age(host, &lease.message);
@@ -287,13 +282,13 @@ impl World {
                 let there = self.read_register(job).unwrap_or_else(|| (**terminal).clone());
                 Fact::Decided { job: job.clone(), terminal: Box::new(there) }
             }
-            other => return self.carry_out_elsewhere(other, &mut call.answer),
+            other => return self.carry_out_elsewhere(other, call.began, &mut call.answer),
         };
         call.answer.push(fact);
         None
     }
 
-    fn carry_out_elsewhere(&mut self, action: &Action, answer: &mut Vec<Fact>) -> Option<Ms> {
+    fn carry_out_elsewhere(&mut self, action: &Action, sent_at: Ms, answer: &mut Vec<Fact>) -> Option<Ms> {
         let fact = match action {
             Action::Launch { intent } => {
                 let (job, attempt) = (intent.job.clone(), intent.attempt);
@@ -322,7 +317,7 @@ impl World {
                 Fact::Resolved(Pinned { task_definition, image_digest: None })
             }
             Action::Stop { task, reason } => {
-                self.stop(task, reason);
+                self.stop(task, reason, sent_at);
                 Fact::Stopped { task: task.clone() }
             }
             Action::DeadLetter(letter) => self.dead_letter(letter),

@@ -66,6 +66,8 @@ pub struct Task {
     /// ECS does not know it before this.
     pub(super) shows_at: Ms,
     pub(super) stopped_at: Option<Ms>,
+    /// Somebody has asked to stop it, whether or not ECS found it.
+    pub told_to_stop: bool,
     /// ECS has forgotten it from then on.
     pub(super) purged_at: Ms,
     /// It never reaches STOPPED by itself.
@@ -191,6 +193,7 @@ impl World {
             made_at: self.now,
             shows_at,
             stopped_at: None,
+            told_to_stop: false,
             purged_at: Ms::MAX,
             stuck: false,
             beat_from: None,
@@ -280,21 +283,28 @@ impl World {
         views
     }
 
-    /// StopTask reaches ECS.
-    pub(super) fn stop(&mut self, arn: &TaskArn, reason: &'static str) {
+    /// StopTask reaches ECS, which was sent at `sent_at`.
+    pub(super) fn stop(&mut self, arn: &TaskArn, reason: &'static str, sent_at: Ms) {
         let Some(index) = number(arn) else { return };
-        let Some(task) = self.tasks.get(index).cloned() else { return };
+        let Some(task) = self.tasks.get_mut(index) else { return };
+        task.told_to_stop = true;
+        let task = task.clone();
         if task.job.is_none() {
             self.check(invariants::foreign_is_left_alone(arn));
         }
-        if task.view.ended() || task.purged_at <= self.now || task.view.stopping {
+        // A task that ECS does not show yet it does not find either: nothing is stopped, and the answer is no error.
+        let unknown = task.shows_at > self.now || task.purged_at <= self.now;
+        if task.view.ended() || unknown || task.view.stopping {
             self.reached.reach(30);
             return;
         }
         if let Some(job) = task.job.and_then(|job| self.jobs.get(job)) {
-            let age = self.last_beat(&task).map(|at| self.now - at);
-            self.check(invariants::l4_healthy_is_left_alone(job, &task, age, self.now, &self.setup.policy));
+            let beats = (task.beat_from, self.last_beat(&task));
+            let when = (sent_at, self.now);
+            self.check(invariants::l4_healthy_is_left_alone(job, &task, beats, when, &self.setup.policy));
         }
+        let found = self.check_silence(index);
+        self.check(found);
         self.change(index, |view| {
             view.stopping = true;
             view.stop_code = Some("UserInitiated".into());

@@ -6,12 +6,12 @@ use transcode_config::contract::{Failure, ObjectRef, Outcome, SCHEMA, Succeeded,
 use transcode_controller::{clock::Ms, task_view::TaskStatus};
 
 use super::{
-    Proc, Task, World,
+    JobTruth, Proc, Task, World,
     process::{Ending, Step},
 };
 use crate::{
     fault::Fault,
-    invariants,
+    invariants::{self, Kept},
     setup::{HOUR, MINUTE, SECOND},
     weak,
 };
@@ -127,19 +127,56 @@ impl World {
     }
 
     fn check_run_time(&mut self, index: usize, since: Ms) {
-        let policy = &self.setup.policy;
-        if self.faults.on || self.setup.heal_at > since {
+        let (policy, heal_at) = (&self.setup.policy, self.setup.heal_at);
+        let job = self.tasks.get(index).and_then(|task| self.jobs.get(task.job?));
+        // A job of a newer version is left alone, with all that works on it (S15): that version limits it.
+        if self.faults.on || job.is_some_and(|job| job.newer) {
             return;
         }
         let allowed =
             policy.max_run + 900 * SECOND + 2 * policy.describe_every + 2 * self.setup.slack + 10 * MINUTE;
         let hangs = policy.no_progress + policy.heartbeat_stale + allowed - policy.max_run;
         let found = self.tasks.get(index).map(|task| {
-            let hung = task.stalls_at.map_or(0, |at| self.now.saturating_sub(at.max(self.setup.heal_at)));
-            invariants::l3_run_is_limited(task, self.now - since, allowed)
+            let hung = task.stalls_at.map_or(0, |at| self.now.saturating_sub(at.max(heal_at)));
+            invariants::l3_run_is_limited(task, self.now - since.max(heal_at), allowed)
                 .and_then(|()| invariants::l3_hang_is_limited(task, hung, hangs))
         });
         self.check(found.unwrap_or(Ok(())));
+    }
+
+    /// Whether it is for this version to limit what a task does: after faults, and as the newest attempt of a job that
+    /// is open and no newer version's.
+    fn is_limited(&self, task: &Task) -> bool {
+        let job = task.job.and_then(|job| self.jobs.get(job));
+        let newest = |job: &JobTruth| job.intents.len() == task.attempt().number() as usize;
+        !self.faults.on && job.is_some_and(|job| job.terminal.is_none() && !job.newer && newest(job))
+    }
+
+    /// What a controller that knows nothing may take to find out and to act: a list, descriptions, a reading, and its
+    /// turn among all the others.
+    fn finding_out(&self) -> Ms {
+        let policy = &self.setup.policy;
+        let in_line = self.tasks.iter().filter(|task| task.alive() || task.stuck).count() as Ms;
+        let periods = policy.resync_every + 2 * policy.describe_every + policy.heartbeat_stale;
+        periods + in_line * (policy.stop_interval + policy.read_interval) + 2 * self.setup.slack + 15 * MINUTE
+    }
+
+    /// A task comes up: not later than it may take to (L3).
+    pub(super) fn check_start_time(&self, index: usize) -> Kept {
+        let Some(task) = self.tasks.get(index).filter(|task| self.is_limited(task)) else { return Ok(()) };
+        let policy = &self.setup.policy;
+        let allowed = policy.provisioning_timeout + policy.pull_timeout + policy.start_timeout;
+        let took = self.now - task.made_at.max(self.setup.heal_at);
+        invariants::l3_start_is_limited(task, took, allowed + self.finding_out())
+    }
+
+    /// A task is stopped of which nothing has been heard for a while: not later than silence may last (L3).
+    pub(super) fn check_silence(&self, index: usize) -> Kept {
+        let limited = self.tasks.get(index).filter(|task| task.stuck && self.is_limited(task));
+        let Some(task) = limited else { return Ok(()) };
+        let silent = self.now - task.beat_until.max(self.setup.heal_at);
+        let allowed = 2 * self.setup.policy.heartbeat_stale + self.finding_out();
+        invariants::l3_silence_is_limited(task, silent, allowed)
     }
 
     /// ECS shows the end.

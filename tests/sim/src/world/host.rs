@@ -7,7 +7,7 @@ use transcode_controller::{
     reconciler::Reconciler,
 };
 
-use super::{World, agenda::Event, witness::Witness};
+use super::{World, agenda::Event, meter::Meter, patience::Patience, witness::Witness};
 use crate::{
     fault::Fault,
     setup::{Episode, HOUR, MINUTE, SECOND, Sort},
@@ -26,8 +26,10 @@ pub(super) struct Host {
     /// Calls in the present minute.
     pub(super) minute: Ms,
     pub(super) calls: u64,
-    /// Calls to ECS of this process, by lane.
-    pub(super) lanes: [u64; 3],
+    /// Its calls to ECS.
+    pub(super) meter: Meter,
+    /// What it has to wait with.
+    pub(super) patience: Patience,
     /// What it was told of failures.
     pub(super) witness: Witness,
     /// Spot is given a rest until then (monotonic).
@@ -47,7 +49,8 @@ impl World {
                 inbox: Vec::new(),
                 minute: 0,
                 calls: 0,
-                lanes: [0; 3],
+                meter: Meter::default(),
+                patience: Patience::default(),
                 witness: Witness::default(),
                 spot_rests_until: 0,
             });
@@ -92,7 +95,7 @@ impl World {
         host.core = Some(Reconciler::new(format!("c{index}-{boot}"), policy, rules));
         host.booted_at = now;
         host.inbox.clear();
-        (host.lanes, host.witness, host.spot_rests_until) = Default::default();
+        (host.meter, host.patience, host.witness, host.spot_rests_until) = Default::default();
         self.agenda.cancel_plan(index);
         self.plan_by(index, 0);
         if self.faults.on {

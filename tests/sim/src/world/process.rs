@@ -116,6 +116,8 @@ impl World {
     }
 
     fn start(&mut self, index: usize) {
+        let found = self.check_start_time(index);
+        self.check(found);
         if let Some(task) = self.tasks.get_mut(index) {
             task.proc = Proc::Starting;
         }

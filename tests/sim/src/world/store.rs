@@ -12,7 +12,7 @@ use transcode_controller::{
     outcome::unproven,
 };
 
-use super::{EPOCH, Task, World};
+use super::{EPOCH, Proc, Task, World};
 use crate::{
     invariants,
     setup::{BEAT_EVERY, Nature},
@@ -168,6 +168,7 @@ impl World {
         let tasks: Vec<&Task> = job.tasks.iter().filter_map(|task| self.tasks.get(*task)).collect();
         let policy = &self.setup.policy;
         let found = invariants::s5_previous_is_over(job, intent, &tasks)
+            .and_then(|()| invariants::s5_lost_was_stopped(intent.history.last(), &tasks))
             .and_then(|()| invariants::spot_gives_way(intent, EPOCH, policy))
             .and_then(|()| invariants::s5_undecided(job, late))
             .and_then(|()| invariants::s9_budgets(job, intent, policy))
@@ -201,6 +202,7 @@ impl World {
                 let tasks: Vec<&Task> =
                     job.tasks.iter().filter_map(|task| self.tasks.get(*task)).filter(known).collect();
                 invariants::s5_dead_when_over(job, &tasks)
+                    .and_then(|()| invariants::s5_lost_was_stopped(dead.attempts.last(), &tasks))
                     .and_then(|()| invariants::s9_dead_when_spent(job, dead, policy))
                     .and_then(|()| invariants::s10_platform_pays(&job.platform, &dead.attempts))
                     .and_then(|()| invariants::s11_dead_says_why(job, dead, claims))
@@ -225,8 +227,13 @@ impl World {
     pub(super) fn collect(&mut self, key: &JobKey, attempts: &[Attempt]) {
         let Some(index) = self.job_of(key) else { return };
         self.check(invariants::l7_only_losers_are_collected(self.jobs.get(index), attempts));
+        let tasks = self.jobs.get(index).into_iter().flat_map(|job| &job.tasks);
+        let working = tasks.filter_map(|task| self.tasks.get(*task));
+        let working = working.filter(|task| matches!(task.proc, Proc::Working(_)));
+        // Who is at work goes on writing.
+        let writing: BTreeSet<Attempt> = working.map(Task::attempt).collect();
         if let Some(job) = self.jobs.get_mut(index) {
-            job.files.retain(|attempt| !attempts.contains(attempt));
+            job.files.retain(|attempt| !attempts.contains(attempt) || writing.contains(attempt));
         }
     }
 

@@ -11,7 +11,7 @@ use transcode_controller::{
     tally::Tally,
 };
 
-use super::{EPOCH, World};
+use super::{EPOCH, World, slots::history};
 use crate::{invariants, setup::MINUTE};
 
 impl World {
@@ -28,7 +28,10 @@ impl World {
         let facts = std::mem::take(&mut host.inbox);
         for fact in &facts {
             host.witness.hears(fact, &core.ledger, core.policy());
+            host.patience.hears(fact, &core.ledger, now.mono);
+            host.meter.hears(fact, core.policy(), now.mono);
         }
+        let history = history(&facts, &core.ledger);
         let thorough = self.compared.then(|| {
             let mut core = core.clone();
             core.ledger.look_again_at_all();
@@ -55,8 +58,14 @@ impl World {
         let found = found.and(host.witness.claims(claims, now.mono, core.policy()));
         let found = found
             .and(invariants::rests_on_a_fresh_reading(&planned.actions, &core.ledger, now.mono))
+            .and(invariants::s7_planned_in_time(&planned.actions, now.wall))
             .and(invariants::earlier_was_looked_for(&planned.actions, &core.ledger))
-            .and(invariants::nothing_is_held_in_vain(&planned.actions, &core.ledger));
+            .and(invariants::nothing_is_held_in_vain(&planned.actions, &core.ledger))
+            .and(host.patience.allows(&planned.actions, &core.ledger, core.policy(), now.mono))
+            .and(invariants::history_takes_no_slot(&history, &core.ledger));
+        let found = planned.actions.iter().fold(found, |found, action| {
+            found.and(lane(action).map_or(Ok(()), |lane| host.meter.counts(lane, core.policy(), now.mono)))
+        });
         self.check(found);
         if self.trace.kept() {
             let notes: Vec<_> = planned.notes.values().collect();
@@ -104,23 +113,20 @@ impl World {
         self.check(found);
     }
 
-    /// Counts a call to ECS against its rate (L6).
-    pub(super) fn count_call(&mut self, index: usize, lane: Lane) {
-        let rate = self.setup.policy.rate(lane);
-        let Some(host) = self.hosts.get_mut(index) else { return };
-        let Some(calls) = host.lanes.get_mut(lane as usize) else { return };
-        *calls += 1;
-        let allowed = rate.burst + (self.now - host.booted_at) / rate.interval + 1;
-        let what = ["launches", "stops", "reads"].get(lane as usize).copied().unwrap_or_default();
-        let found = invariants::l6_within_budget(what, *calls, allowed);
-        self.check(found);
-    }
-
     /// Spot is given a rest once it had no capacity.
     pub(super) fn check_spot(&mut self, index: usize, intent: &Intent) {
         let now = self.now;
         let Some(host) = self.hosts.get(index) else { return };
         let rests = now - host.booted_at < host.spot_rests_until;
         self.check(invariants::spot_is_rested(intent, rests));
+    }
+}
+
+fn lane(action: &Action) -> Option<Lane> {
+    match action {
+        Action::Launch { .. } => Some(Lane::Launch),
+        Action::Stop { .. } => Some(Lane::Stop),
+        Action::Describe { .. } | Action::Resync => Some(Lane::Read),
+        _ => None,
     }
 }

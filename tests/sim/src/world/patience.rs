@@ -1,0 +1,141 @@
+//! What a controller has to wait with: calls that failed are made again after a while, longer each time (L6), and what
+//! only a newer version understands is left alone (S15).
+
+use std::collections::BTreeMap;
+
+use transcode_config::contract::JobKey;
+use transcode_controller::{
+    action::Action,
+    clock::Ms,
+    fact::{Fact, MessageId, QueueName},
+    ledger::Ledger,
+    policy::Policy,
+};
+
+use crate::invariants::{self, Kept};
+
+/// What a call is made for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Subject {
+    Job(JobKey),
+    Launch(JobKey),
+    Message(MessageId),
+    Queue(QueueName),
+}
+
+impl Subject {
+    /// Whether the controller has learned of it since `at`: what it forgot, it knows no failures of.
+    fn is_newer(&self, at: Ms, ledger: &Ledger) -> bool {
+        let since = match self {
+            Self::Job(job) => ledger.jobs.get(job).map(|job| job.since),
+            Self::Launch(job) => ledger.jobs.get(job).and_then(|job| Some(job.attempt.as_ref()?.known_at)),
+            Self::Message(_) | Self::Queue(_) => None,
+        };
+        since.is_some_and(|since| since >= at)
+    }
+}
+
+/// How it went.
+#[derive(Debug, Clone, Copy)]
+enum Last {
+    /// So many failures in a row.
+    Failed(u32),
+    /// A newer version's.
+    Unreadable,
+}
+
+/// What a controller was told.
+#[derive(Debug, Default)]
+pub(super) struct Patience(BTreeMap<Subject, (Last, Ms)>);
+
+impl Patience {
+    /// A fact that the controller with this ledger takes in now.
+    pub(super) fn hears(&mut self, fact: &Fact, ledger: &Ledger, now: Ms) {
+        match fact {
+            Fact::JobCallFailed { job, .. } => self.failed(Subject::Job(job.clone()), ledger, now),
+            Fact::MessageCallFailed { message, .. } => {
+                self.failed(Subject::Message(message.clone()), ledger, now);
+            }
+            Fact::ReceiveFailed { queue, .. } => self.failed(Subject::Queue(queue.clone()), ledger, now),
+            Fact::LaunchRefused { job, attempt, .. } => {
+                let newest = ledger.jobs.get(job).and_then(|job| job.attempt.as_ref());
+                if newest.is_some_and(|newest| newest.intent.attempt == *attempt) {
+                    self.failed(Subject::Launch(job.clone()), ledger, now);
+                }
+            }
+            Fact::Unreadable { job, .. } => {
+                self.0.insert(Subject::Job(job.clone()), (Last::Unreadable, now));
+            }
+            Fact::Inspected { job, .. }
+            | Fact::Decided { job, .. }
+            | Fact::Published { job }
+            | Fact::Collected { job } => self.worked(&Subject::Job(job.clone())),
+            // Another attempt begins with a clean slate.
+            Fact::Intended { job, .. } | Fact::Launched { job, .. } => {
+                self.worked(&Subject::Job(job.clone()));
+                self.worked(&Subject::Launch(job.clone()));
+            }
+            Fact::DeadLettered { message, .. }
+            | Fact::Extended { message, .. }
+            | Fact::Released { message }
+            | Fact::Deleted { message }
+            | Fact::LeaseLost { message } => self.worked(&Subject::Message(message.clone())),
+            Fact::Received { queue, messages } => {
+                self.worked(&Subject::Queue(queue.clone()));
+                for message in messages.iter().filter(|it| !ledger.leases.contains_key(&it.id)) {
+                    self.worked(&Subject::Message(message.id.clone()));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn failed(&mut self, subject: Subject, ledger: &Ledger, now: Ms) {
+        let before = match self.0.get(&subject) {
+            Some((Last::Failed(times), at)) if !subject.is_newer(*at, ledger) => *times,
+            _ => 0,
+        };
+        self.0.insert(subject, (Last::Failed(before + 1), now));
+    }
+
+    fn worked(&mut self, subject: &Subject) {
+        self.0.remove(subject);
+    }
+
+    /// What the controller with this ledger is about to do now.
+    pub(super) fn allows(&self, planned: &[Action], ledger: &Ledger, policy: &Policy, now: Ms) -> Kept {
+        for action in planned.iter().filter(|_| !self.0.is_empty()) {
+            let Some(subject) = subject(action) else { continue };
+            let Some((last, at)) = self.0.get(&subject).filter(|(_, at)| !subject.is_newer(*at, ledger))
+            else {
+                continue;
+            };
+            match last {
+                Last::Failed(times) => {
+                    let wait = policy.call_retry_base << (times - 1).min(20);
+                    let early = (at + wait.min(policy.call_retry_cap)).saturating_sub(now);
+                    invariants::l6_waits_after_a_failure(action, *times, early)?;
+                }
+                Last::Unreadable => invariants::s15_is_not_looked_at_again(action)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn subject(action: &Action) -> Option<Subject> {
+    Some(match action {
+        Action::Inspect { job }
+        | Action::Bury { job, .. }
+        | Action::Publish { job, .. }
+        | Action::Collect { job, .. } => Subject::Job(job.clone()),
+        Action::Intend { intent, .. } => Subject::Job(intent.job.clone()),
+        Action::Launch { intent } => Subject::Launch(intent.job.clone()),
+        Action::DeadLetter(letter) => Subject::Message(letter.lease.message.clone()),
+        Action::Delete { lease } | Action::Extend { lease, .. } | Action::Release { lease, .. } => {
+            Subject::Message(lease.message.clone())
+        }
+        Action::Receive { queue, .. } => Subject::Queue(queue.clone()),
+        Action::Describe { .. } | Action::Stop { .. } | Action::Resync | Action::Resolve => return None,
+    })
+}

@@ -1,0 +1,25 @@
+//! Tasks that take no slot, whatever a controller knew before it took these facts in.
+
+use transcode_config::contract::Outcome;
+use transcode_controller::{fact::Fact, ledger::Ledger, task_view::TaskArn};
+
+/// Tasks of which nothing but a heartbeat tells, and whose attempt was over when their job was decided.
+pub(super) fn history(facts: &[Fact], ledger: &Ledger) -> Vec<TaskArn> {
+    let told = |arn: &TaskArn| {
+        facts.iter().any(|fact| match fact {
+            Fact::TaskSeen(view) => view.arn == *arn,
+            Fact::Launched { task, .. } => task == arn,
+            _ => false,
+        })
+    };
+    let over = facts.iter().filter_map(|fact| {
+        let Fact::Inspected { snapshot, .. } = fact else { return None };
+        let (terminal, beat) = (snapshot.terminal.as_ref()?, snapshot.heartbeat.as_ref()?);
+        let over = match &terminal.outcome {
+            Outcome::Succeeded(winner) => winner.attempt == beat.attempt,
+            Outcome::Dead(_) => true,
+        };
+        over.then(|| beat.task_arn.clone().map(TaskArn))?
+    });
+    over.filter(|arn| !ledger.tasks.contains_key(arn) && !told(arn)).collect()
+}
