@@ -157,6 +157,11 @@ impl Faults {
         Self { sources: Fault::ALL.iter().map(source).collect(), on: true }
     }
 
+    /// Whether it strikes at all, at times.
+    pub fn takes_part(&self, fault: Fault) -> bool {
+        self.sources.get(fault as usize).is_some_and(|source| source.rate > 0.0)
+    }
+
     /// Whether it strikes now.
     pub fn strikes(&mut self, fault: Fault) -> bool {
         let on = self.on;

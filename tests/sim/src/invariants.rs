@@ -21,10 +21,22 @@ use transcode_config::contract::{
     Attempt, Budget, Capacity, Dead, FailureCode, Intent, JobKey, Outcome, PastAttempt, Succeeded, Terminal,
 };
 use transcode_controller::{
-    action::Action, clock::Ms, fact::MessageId, invariant, job::Job, lease::Content, ledger::Ledger,
-    leftovers::TRIES, limiter::Lane, message::Request, outcome::unproven, plan::Plan, policy::Policy,
+    action::Action,
+    clock::Ms,
+    fact::MessageId,
+    invariant,
+    job::Job,
+    lease::Content,
+    ledger::Ledger,
+    leftovers::TRIES,
+    limiter::Lane,
+    message::Request,
+    outcome::{stop_reason, unproven},
+    plan::Plan,
+    policy::Policy,
     tally::Tally,
-    task_view::TaskArn, usage::Usage,
+    task_view::{StartPhase, TaskArn},
+    usage::Usage,
 };
 
 use crate::{
@@ -247,6 +259,23 @@ pub fn l4_healthy_is_left_alone(
         // Its last step forward may have been written a heartbeat before it hung.
         && task.stalls_at.is_none_or(|at| now + 2 * BEAT_EVERY < at + policy.no_progress);
     keep(!healthy, "L4", || format!("{} was healthy and was stopped", task.view.arn))
+}
+
+/// L4: a task on its way up has, in each phase, all of the time that is meant for it.
+pub fn l4_start_has_its_time(task: &Task, reason: &str, now: Ms, policy: &Policy) -> Kept {
+    let most = match task.view.start_phase() {
+        StartPhase::Provisioning => policy.provisioning_timeout,
+        StartPhase::Pulling => policy.pull_timeout,
+        StartPhase::Activating => policy.start_timeout,
+    };
+    let for_its_start =
+        [stop_reason::PROVISIONING_TIMEOUT, stop_reason::PULL_TIMEOUT, stop_reason::START_TIMEOUT]
+            .contains(&reason);
+    let early = task.proc == Proc::NotStarted && now < task.phase_since + most;
+    keep(!(for_its_start && early), "L4", || {
+        let took = now - task.phase_since;
+        format!("{} was stopped after {took} ms in its phase, {most} are its own ({reason})", task.view.arn)
+    })
 }
 
 /// Row 37: what somebody else runs under our name is never stopped.

@@ -60,6 +60,7 @@ pub fn named() -> Vec<Named> {
         half_a_day(),
         nowhere(),
         clocks_apart(),
+        slow_starts(),
     ]
 }
 
@@ -221,4 +222,18 @@ fn clocks_apart() -> Named {
         ..plain
     };
     Named { name: "clocks as far apart as they may be", setup, faults: &[(Fault::LaunchDelayed, 0.9)] }
+}
+
+/// Tasks that take most of their time in each phase of their start, and no events: between two descriptions they get on.
+fn slow_starts() -> Named {
+    let plain = Setup::plain();
+    let policy = Policy {
+        max_tasks: 40,
+        max_leases: 100,
+        describe_every: 6 * MINUTE,
+        resync_every: HOUR,
+        ..plain.policy
+    };
+    let setup = Setup { policy, uploads: uploads(40, SECOND), heal_at: HOUR, bad: 0, hints: false, ..plain };
+    Named { name: "slow starts that are looked at rarely", setup, faults: &[(Fault::StuckStart, 0.9)] }
 }

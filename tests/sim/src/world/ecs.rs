@@ -63,6 +63,8 @@ pub struct Task {
     pub(super) epoch: u32,
     /// When it was launched.
     pub made_at: Ms,
+    /// Since when it is in the phase of its start that ECS shows.
+    pub phase_since: Ms,
     /// ECS does not know it before this.
     pub(super) shows_at: Ms,
     pub(super) stopped_at: Option<Ms>,
@@ -191,6 +193,7 @@ impl World {
             proc: Proc::NotStarted,
             epoch: 0,
             made_at: self.now,
+            phase_since: self.now,
             shows_at,
             stopped_at: None,
             told_to_stop: false,
@@ -231,13 +234,16 @@ impl World {
         index
     }
 
-    /// It will hang in one of the phases of its start: which, its timestamps tell.
+    /// It will hang in one of the phases of its start: which, its timestamps tell. The ones before take most of their
+    /// time, and less than all of it.
     fn hang(&mut self, index: usize) {
-        let (now, phase) = (self.now, self.rng.below(3));
-        if let Some(task) = self.tasks.get_mut(index) {
-            task.view.billed.pull_started_at = (phase > 0).then_some(now);
-            task.view.billed.pull_stopped_at = (phase > 1).then_some(now);
-            task.old = task.view.clone();
+        let (provisioning, pull) = (self.setup.policy.provisioning_timeout, self.setup.policy.pull_timeout);
+        let phase = self.rng.below(3);
+        let (pulls, pulled) = (provisioning / 4 * 3, provisioning / 4 * 3 + pull / 4 * 3);
+        for (step, after, at) in [(Step::Pulls, 0, pulls), (Step::Pulled, 1, pulled)] {
+            if phase > after {
+                self.task_after(index, at, step);
+            }
         }
     }
 
@@ -302,6 +308,10 @@ impl World {
             let beats = (task.beat_from, self.last_beat(&task));
             let when = (sent_at, self.now);
             self.check(invariants::l4_healthy_is_left_alone(job, &task, beats, when, &self.setup.policy));
+        }
+        // An old view may count as news.
+        if !self.faults.takes_part(Fault::StaleView) {
+            self.check(invariants::l4_start_has_its_time(&task, reason, self.now, &self.setup.policy));
         }
         let found = self.check_silence(index);
         self.check(found);

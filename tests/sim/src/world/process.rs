@@ -18,6 +18,10 @@ use crate::{
 /// A step in a task's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
+    /// It begins to pull its image.
+    Pulls,
+    /// It has its image.
+    Pulled,
     /// The container runs.
     Start,
     /// Image, network, secret.
@@ -96,6 +100,7 @@ impl World {
         }
         self.trace.value(self.now, format_args!("task {index}"), &step);
         match step {
+            Step::Pulls | Step::Pulled => self.gets_on(index, step),
             Step::Start => self.start(index),
             Step::FailsToStart => {
                 self.change(index, |view| {
@@ -113,6 +118,19 @@ impl World {
             Step::Kill => self.gone(index, Some(137), None),
             Step::Noticed => self.noticed(index),
         }
+    }
+
+    /// Its start gets on, as ECS shows by its timestamps.
+    fn gets_on(&mut self, index: usize, step: Step) {
+        let now = self.now;
+        let Some(task) = self.tasks.get_mut(index).filter(|task| task.proc == Proc::NotStarted) else {
+            return;
+        };
+        task.phase_since = now;
+        self.change(index, |view| match step {
+            Step::Pulls => view.billed.pull_started_at = Some(now),
+            _ => view.billed.pull_stopped_at = Some(now),
+        });
     }
 
     fn start(&mut self, index: usize) {
