@@ -115,7 +115,7 @@ pub fn s5_previous_is_over(job: &JobTruth, intent: &Intent, tasks: &[&Task]) -> 
 /// S5: a task that is held to be lost, and whose end ECS does not show, was told to stop.
 pub fn s5_lost_was_stopped(past: Option<&PastAttempt>, tasks: &[&Task]) -> Kept {
     let arn = past.filter(|past| past.code == FailureCode::TaskLost).and_then(|past| past.task_arn.as_ref());
-    let task = arn.and_then(|arn| tasks.iter().find(|task| task.view.arn.0 == *arn));
+    let task = arn.and_then(|arn| tasks.iter().find(|task| *task.view.arn.0 == **arn));
     keep(task.is_none_or(|task| task.told_to_stop || task.view.ended()), "S5", || {
         format!("{} is held to be lost and was never told to stop", arn.map_or("", |arn| arn))
     })

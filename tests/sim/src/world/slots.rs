@@ -19,7 +19,7 @@ pub(super) fn history(facts: &[Fact], ledger: &Ledger) -> Vec<TaskArn> {
             Outcome::Succeeded(winner) => winner.attempt == beat.attempt,
             Outcome::Dead(_) => true,
         };
-        over.then(|| beat.task_arn.clone().map(TaskArn))?
+        over.then(|| beat.task_arn.as_deref().map(|arn| TaskArn(arn.into())))?
     });
     over.filter(|arn| !ledger.tasks.contains_key(arn) && !told(arn)).collect()
 }
