@@ -199,6 +199,26 @@ pub fn s9_dead_when_spent(job: &JobTruth, dead: &Dead, policy: &Policy) -> Kept 
     keep(holds, "S9", || format!("{} was given up with attempts left: {:?}", job.key(), dead.failure.code))
 }
 
+/// The next attempt waits: half of its backoff at least after the one before was really over.
+pub fn waits_between_attempts(
+    job: &JobTruth,
+    intent: &Intent,
+    tasks: &[&Task],
+    now: Ms,
+    policy: &Policy,
+) -> Kept {
+    let Some(last) = intent.history.last() else { return Ok(()) };
+    let failures = spent(&intent.history, last.budget);
+    let wait = (policy.retry_base << (failures - 1).min(30)).min(policy.retry_cap) / 2;
+    let own = tasks.iter().filter(|task| task.attempt() == last.attempt);
+    let ended = own.filter(|task| !task.alive()).map(|task| task.beat_until).max();
+    let over_at = ended.or_else(|| job.claimed_at.last().copied()).unwrap_or(0);
+    keep(now >= over_at + wait, "backoff", || {
+        let after = now - over_at;
+        format!("{}: attempt {} comes {after} ms after {failures} failures", job.key(), intent.attempt)
+    })
+}
+
 /// S10: what the platform did is charged to the platform.
 pub fn s10_platform_pays(platform: &BTreeSet<Attempt>, history: &[PastAttempt]) -> Kept {
     let wrong = history.iter().find(|past| past.budget == Budget::Job && platform.contains(&past.attempt));

@@ -1,6 +1,7 @@
 //! Named worlds: each is made for a promise that a drawn seed puts to the test only by chance.
 
 use serde_json::json;
+use transcode_config::contract::{Capacity, Variant};
 use transcode_controller::policy::Policy;
 
 use super::{HOUR, Kind, MINUTE, SECOND, Setup, Upload, uploads::record};
@@ -61,6 +62,8 @@ pub fn named() -> Vec<Named> {
         nowhere(),
         clocks_apart(),
         slow_starts(),
+        all_fail(),
+        lapsing(),
     ]
 }
 
@@ -236,4 +239,36 @@ fn slow_starts() -> Named {
     };
     let setup = Setup { policy, uploads: uploads(40, SECOND), heal_at: HOUR, bad: 0, hints: false, ..plain };
     Named { name: "slow starts that are looked at rarely", setup, faults: &[(Fault::StuckStart, 0.9)] }
+}
+
+/// One job after the other fails.
+fn all_fail() -> Named {
+    let plain = Setup::plain();
+    let policy = Policy {
+        max_tasks: 10,
+        max_leases: 100,
+        max_attempts: 1,
+        breaker_jobs: 3,
+        breaker_probe: 5 * MINUTE,
+        ..plain.policy
+    };
+    let (uploads, work) = (uploads(40, SECOND), (SECOND, 10 * SECOND));
+    let setup = Setup { policy, uploads, heal_at: 4 * HOUR, bad: 0, work, ..plain };
+    Named { name: "every job fails", setup, faults: &[(Fault::Segv, 1.0)] }
+}
+
+/// Tasks that ECS does not show yet, while messages lapse and come back late: for a while their jobs are known by
+/// nothing but their tasks. All have waited too long for Spot.
+fn lapsing() -> Named {
+    let unseen = unseen().setup;
+    let variant = Variant { capacity: Capacity::FargateSpot, ..unseen.policy.variant.clone() };
+    let policy = Policy { variant, spot_max_age: MINUTE, spot_attempts: 100, ..unseen.policy };
+    let faults = &[
+        (Fault::MissingAfterLaunch, 0.9),
+        (Fault::Frozen, 0.8),
+        (Fault::ExtendFails, 0.9),
+        (Fault::ReceiveLost, 0.7),
+    ];
+    let setup = Setup { policy, ..unseen };
+    Named { name: "tasks that ECS does not show yet, and messages that lapse", setup, faults }
 }

@@ -79,7 +79,7 @@ pub struct Task {
     /// No heartbeat is written within this.
     pub(super) quiet: Option<(Ms, Ms)>,
     /// No heartbeat is written after this.
-    pub(super) beat_until: Ms,
+    pub beat_until: Ms,
     /// It gets no further from then on, though it goes on writing heartbeats.
     pub stalls_at: Option<Ms>,
     /// What its last heartbeat says, and when it was written.

@@ -169,6 +169,7 @@ impl World {
         let policy = &self.setup.policy;
         let found = invariants::s5_previous_is_over(job, intent, &tasks)
             .and_then(|()| invariants::s5_lost_was_stopped(intent.history.last(), &tasks))
+            .and_then(|()| invariants::waits_between_attempts(job, intent, &tasks, self.now, policy))
             .and_then(|()| invariants::spot_gives_way(intent, EPOCH, policy))
             .and_then(|()| invariants::s5_undecided(job, late))
             .and_then(|()| invariants::s9_budgets(job, intent, policy))
