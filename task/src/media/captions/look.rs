@@ -124,4 +124,21 @@ mod tests {
         assert!(say_something(b"\0\0\x01\xb2CC\x01\xf8\x9e"));
         assert!(!say_something(b"\0\0\x01\xb2DTG1\x41\xf8GA94\x03") && !say_something(b"GA94"));
     }
+
+    #[test]
+    fn what_copies_the_units_is_built_into_the_images_ffmpeg() {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/ffmpeg");
+        let script = std::fs::read_to_string(script).unwrap();
+        let list = |name: &str| -> Vec<String> {
+            let (_, rest) = script.split_once(&format!("\n{name}='")).unwrap();
+            rest.split_once('\'').unwrap().0.split_whitespace().map(str::to_owned).collect()
+        };
+        for name in ["filter_units", "h264_metadata", "hevc_metadata", "mpeg2_metadata"] {
+            assert!(
+                list("bitstream").iter().any(|built| built == name),
+                "{name} is missing in scripts/ffmpeg"
+            );
+        }
+        assert!(list("muxers").iter().any(|built| built == "rawvideo"));
+    }
 }
