@@ -9,14 +9,7 @@ use crate::{
     message::Rules,
 };
 
-const SETTINGS: &str = r#"
-environment = "test"
-queues.default = { url = "q", dead_letter_url = "d" }
-sources.uploads.bucket = "uploads"
-state.bucket = "state"
-output.bucket = "videos"
-cluster = { name = "c", task_definition = "t", subnets = ["s"] }
-"#;
+const SETTINGS: &str = include_str!("../../tests/settings.toml");
 
 struct World {
     watch: Watch,

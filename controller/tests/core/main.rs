@@ -38,19 +38,7 @@ use transcode_controller::{
     task_view::{Billed, Identity, TaskArn, TaskStatus, TaskView},
 };
 
-const SETTINGS: &str = r#"
-environment = "test"
-queues.default = { url = "q", dead_letter_url = "d" }
-sources.uploads.bucket = "uploads"
-state.bucket = "state"
-output.bucket = "videos"
-[launch]
-max_tasks = 2
-[cluster]
-name = "c"
-task_definition = "t"
-subnets = ["s"]
-"#;
+const SETTINGS: &str = concat!(include_str!("../settings.toml"), "launch.max_tasks = 2\n");
 
 /// The task definition is known and its image fits.
 fn pinned() -> Fact {
