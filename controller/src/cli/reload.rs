@@ -119,6 +119,9 @@ fn flat(settings: &Settings) -> anyhow::Result<BTreeMap<String, String>> {
 
 #[cfg(test)]
 mod tests {
+    use rustix::process::{Signal, getpid, kill_process};
+    use tokio::signal::unix::{SignalKind, signal};
+
     use super::*;
 
     const TEXT: &str = r#"
@@ -149,5 +152,26 @@ subnets = ["s"]
         assert_eq!(weights, [("high".to_owned(), 4), ("low".to_owned(), 3)]);
         write(&TEXT.replace("weight = 1", "weight = 0"));
         assert!(read(&file, &current).is_err(), "the last good ones stay in force");
+    }
+
+    #[tokio::test]
+    async fn on_sighup_the_file_is_read_again_and_held_against_what_is_in_force() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("controller.toml");
+        std::fs::write(&file, TEXT).unwrap();
+        let (time, current) = (modified(&file).unwrap(), transcode_config::load(&file).unwrap());
+        let (send, mut reloads) = mpsc::channel(1);
+        let hangup = signal(SignalKind::hangup()).unwrap();
+        let watching = tokio::spawn(watch(file.clone(), current, hangup, send));
+        for weight in [3, 1] {
+            // Of the same time as before: nothing but the signal brings it in.
+            std::fs::write(&file, TEXT.replace("weight = 1", &format!("weight = {weight}"))).unwrap();
+            std::fs::File::options().append(true).open(&file).unwrap().set_modified(time).unwrap();
+            kill_process(getpid(), Signal::HUP).unwrap();
+            let next = tokio::time::timeout(Duration::from_mins(1), reloads.recv());
+            let reload = next.await.unwrap().unwrap();
+            assert_eq!(reload.policy.queues["low"], weight);
+        }
+        watching.abort();
     }
 }
