@@ -210,8 +210,9 @@ pub fn waits_between_attempts(
     let Some(last) = intent.history.last() else { return Ok(()) };
     let failures = spent(&intent.history, last.budget);
     let wait = (policy.retry_base << (failures - 1).min(30)).min(policy.retry_cap) / 2;
-    let own = tasks.iter().filter(|task| task.attempt() == last.attempt);
-    let ended = own.filter(|task| !task.alive()).map(|task| task.beat_until).max();
+    // A task of an attempt that ended without ECS' word may come up, and end, later than that.
+    let own = tasks.iter().filter(|task| task.attempt() == last.attempt && !unproven(last));
+    let ended = own.filter(|task| !task.alive()).map(|task| task.beat_until).min();
     let over_at = ended.or_else(|| job.claimed_at.last().copied()).unwrap_or(0);
     keep(now >= over_at + wait, "backoff", || {
         let after = now - over_at;
