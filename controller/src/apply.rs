@@ -49,7 +49,7 @@ pub async fn apply<Q: Queue, C: Cluster, S: Store>(action: Action, ports: &Ports
         Action::Resync => match ports.cluster.list().await {
             Ok(views) => views
                 .into_iter()
-                .map(|view| Fact::TaskSeen(Box::new(view)))
+                .map(|view| Fact::TaskListed(Box::new(view)))
                 .chain([Fact::Resynced { complete: true }])
                 .collect(),
             Err(error) => {

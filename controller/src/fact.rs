@@ -187,8 +187,10 @@ pub enum Fact {
         /// Why.
         refusal: Refusal,
     },
-    /// DescribeTasks knows it.
+    /// Answer to `Describe`: ECS knows it.
     TaskSeen(Box<TaskView>),
+    /// Answer to `Resync`: it is on the list.
+    TaskListed(Box<TaskView>),
     /// DescribeTasks does not know it (yet, or any more).
     TaskMissing(TaskArn),
     /// DescribeTasks failed for these; or, without any, the list did.
@@ -198,7 +200,7 @@ pub enum Fact {
         /// Why.
         error: CallError,
     },
-    /// The list of tasks was read to its end (the tasks came as [`Fact::TaskSeen`] before), or not.
+    /// The list of tasks was read to its end (the tasks came as [`Fact::TaskListed`] before), or not.
     Resynced {
         /// Read to its end.
         complete: bool,

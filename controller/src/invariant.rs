@@ -34,7 +34,7 @@ pub fn of_fact(fact: &Fact, ledger: &Ledger) -> Option<Violation> {
     match fact {
         Fact::Decided { terminal, .. } => written_once(terminal, ledger),
         Fact::Inspected { snapshot, .. } => written_once(snapshot.terminal.as_ref()?, ledger),
-        Fact::TaskSeen(view) => one_task_for_a_claim(view, ledger),
+        Fact::TaskSeen(view) | Fact::TaskListed(view) => one_task_for_a_claim(view, ledger),
         _ => None,
     }
 }

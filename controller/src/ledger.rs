@@ -43,8 +43,8 @@ pub struct Receiving {
 /// A call that is made again and again for the controller as a whole.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Periodic {
-    /// Under way.
-    pub call: bool,
+    /// Since when one is under way.
+    pub call: Option<Ms>,
     /// Due not before this.
     pub due_at: Ms,
     /// Failures in a row.
@@ -56,11 +56,11 @@ pub struct Periodic {
 impl Periodic {
     /// Whether it should be made now.
     pub fn due(&self, now: Ms) -> bool {
-        !self.call && self.due_at <= now
+        self.call.is_none() && self.due_at <= now
     }
 
     pub(crate) fn answered(&mut self, success: bool, every: Ms, policy: &Policy, now: Ms) {
-        self.call = false;
+        self.call = None;
         self.done |= success;
         self.failures = if success { 0 } else { self.failures + 1 };
         self.due_at = now + if success { every } else { policy.call_backoff(self.failures) };
@@ -160,12 +160,12 @@ impl Ledger {
                 self.receiving.entry(queue.clone()).or_default().call = Some((*max, now.mono));
             }
             Action::Resync => {
-                self.resync.call = true;
+                self.resync.call = Some(now.mono);
                 // The list's pages, and the descriptions of what is on them.
                 let pages = 1 + self.tasks.len() as u64 / 100;
                 self.limiter.take(Lane::Read, 2 * pages, policy, now.mono);
             }
-            Action::Resolve => self.resolve.call = true,
+            Action::Resolve => self.resolve.call = Some(now.mono),
             Action::Inspect { job }
             | Action::Bury { job, .. }
             | Action::Publish { job, .. }
@@ -186,7 +186,7 @@ impl Ledger {
                 self.limiter.take(Lane::Read, 1, policy, now.mono);
                 for arn in tasks {
                     if let Some(record) = self.tasks.get_mut(arn) {
-                        record.describe_call = true;
+                        record.describe_call = Some(now.mono);
                     }
                 }
             }

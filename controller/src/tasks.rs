@@ -19,7 +19,8 @@ pub struct TaskRecord {
     pub view: Option<TaskView>,
     /// When it became known (monotonic).
     pub known_at: Ms,
-    /// When ECS last said something of it that was not older than what it had said before.
+    /// When ECS was last asked for something of it that was not older than what it had said before: an answer may have
+    /// waited long, while the controller stood still.
     pub seen_at: Ms,
     /// How far its start was seen to have come, since when (monotonic).
     pub phase: (StartPhase, Ms),
@@ -35,8 +36,8 @@ pub struct TaskRecord {
     pub stop_call: bool,
     /// StopTask is not sent before this.
     pub stop_retry_at: Ms,
-    /// A DescribeTasks is under way.
-    pub describe_call: bool,
+    /// Since when a DescribeTasks is under way.
+    pub describe_call: Option<Ms>,
     /// Describe not later than this.
     pub describe_at: Ms,
 }
@@ -57,16 +58,17 @@ impl TaskRecord {
             stopped_at: None,
             stop_call: false,
             stop_retry_at: 0,
-            describe_call: false,
+            describe_call: None,
             describe_at: now,
         }
     }
 
-    /// Takes a view in, unless it is older than the one that is there. Says whether it was news.
-    pub fn see(&mut self, view: TaskView, now: Ms) -> bool {
+    /// Takes a view in that was asked for at `asked_at`, unless it is older than the one that is there. Says whether it
+    /// was news.
+    pub fn see(&mut self, view: TaskView, asked_at: Ms, now: Ms) -> bool {
         self.missing_since = None;
         if self.view.as_ref().is_none_or(|known| known.version <= view.version) {
-            self.seen_at = now;
+            self.seen_at = self.seen_at.max(asked_at);
         }
         if self.view.as_ref().is_some_and(|known| known.version > view.version || known == &view) {
             return false;
@@ -91,7 +93,7 @@ impl TaskRecord {
 
     /// When it is to be described next, unless that is under way or says nothing any more.
     pub fn describe_due(&self) -> Option<Ms> {
-        (!self.ended() && !self.describe_call).then_some(self.describe_at)
+        (!self.ended() && self.describe_call.is_none()).then_some(self.describe_at)
     }
 
     /// Whether its process has ended for good.

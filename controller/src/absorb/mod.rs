@@ -49,7 +49,17 @@ impl Ledger {
             Fact::LaunchRefused { job, attempt, refusal } => {
                 self.refused(&job, attempt, refusal, policy, now);
             }
-            Fact::TaskSeen(view) => self.seen(*view, policy, now),
+            Fact::TaskSeen(view) => {
+                let asked_at = self.tasks.get(&view.arn).and_then(|task| task.describe_call);
+                let arn = self.seen(*view, asked_at, now);
+                self.described(&arn, policy, now, |_| {});
+            }
+            Fact::TaskListed(view) => {
+                let arn = self.seen(*view, self.resync.call, now);
+                if let Some(task) = self.tasks.get_mut(&arn) {
+                    task.describe_at = now.mono + policy.describe_every;
+                }
+            }
             Fact::TaskMissing(arn) => self.described(&arn, policy, now, |task| {
                 task.missing_since.get_or_insert(now.mono);
             }),
@@ -244,7 +254,8 @@ impl Ledger {
         });
     }
 
-    fn seen(&mut self, view: TaskView, policy: &Policy, now: Now) {
+    /// What ECS said of a task to a call that was begun at `asked_at`.
+    fn seen(&mut self, view: TaskView, asked_at: Option<Ms>, now: Now) -> TaskArn {
         let arn = view.arn.clone();
         if !self.tasks.contains_key(&arn) {
             match &view.identity {
@@ -258,21 +269,17 @@ impl Ledger {
                 Some(_) => {}
             }
         }
-        let (mut ended, mut began) = (None, false);
-        self.described(&arn, policy, now, |task| {
-            let was_running = task.running_at.is_some();
-            let running = view.status == TaskStatus::Running;
-            if task.see(view, now.mono) && task.ended() {
-                ended = Some(task.job.clone());
-            }
-            began = running && !was_running;
-        });
+        let Some(task) = self.tasks.get_mut(&arn) else { return arn };
+        let began = view.status == TaskStatus::Running && task.running_at.is_none();
+        let news = task.see(view, asked_at.unwrap_or(now.mono), now.mono);
+        let ended = (news && task.ended()).then(|| task.job.clone());
         if began {
             self.breaker.passed(Trouble::NotStarted);
         }
         if let Some(job) = ended.and_then(|key| self.jobs.get_mut(&key)) {
             job.inspect_at = now.mono;
         }
+        arn
     }
 
     fn hinted(&mut self, hint: &Hint, now: Now) {
@@ -292,7 +299,7 @@ impl Ledger {
 
     fn described(&mut self, arn: &TaskArn, policy: &Policy, now: Now, change: impl FnOnce(&mut TaskRecord)) {
         if let Some(task) = self.tasks.get_mut(arn) {
-            task.describe_call = false;
+            task.describe_call = None;
             task.describe_at = now.mono + policy.describe_every;
             change(task);
         }

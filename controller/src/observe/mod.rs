@@ -71,7 +71,7 @@ impl Observer for Watch {
                     self.received(queue, message, ledger, now);
                 }
             }
-            Fact::TaskSeen(view) => self.task(view, ledger, now),
+            Fact::TaskSeen(view) | Fact::TaskListed(view) => self.task(view, ledger, now),
             Fact::Hinted(hint) => self.memory().missed.hinted(hint, now.wall),
             Fact::Inspected { job, snapshot } => {
                 if let Some(terminal) = &snapshot.terminal {

@@ -24,7 +24,7 @@ pub(super) fn plan(plan: &mut Plan, policy: &Policy, ledger: &Ledger, now: Now) 
     for (periodic, action) in [(&ledger.resolve, Action::Resolve), (&ledger.resync, Action::Resync)] {
         if periodic.due(now.mono) {
             plan.act_when_allowed(Lane::Read, action, (policy, ledger, now));
-        } else if !periodic.call {
+        } else if periodic.call.is_none() {
             plan.wake(periodic.due_at);
         }
     }

@@ -75,6 +75,10 @@ fn a_task_that_ecs_shows_as_starting_is_looked_up_before_it_is_stopped_for_that(
     assert!(world.turn([]).contains(&Action::Inspect { job: job.clone() }));
     world.turn([inspected(&job, Some(&intent), None, None)]);
     world.mono += 20_000;
+    // What was asked for before the deadline says nothing of it.
+    world.turn([starting()]);
+    world.mono += world.reconciler.policy().describe_every;
+    world.turn([]);
     let look = world.turn([starting()]);
     assert!(look.contains(&Action::Inspect { job: job.clone() }), "S5: looked up first, got {look:?}");
     let stops = |actions: &[Action]| actions.iter().any(|action| matches!(action, Action::Stop { .. }));

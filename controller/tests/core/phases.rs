@@ -131,3 +131,24 @@ fn a_task_is_not_stopped_for_what_was_read_before_the_controller_stood_still() {
         "it has come up: {planned:?}"
     );
 }
+
+#[test]
+fn a_task_is_not_stopped_for_what_ecs_said_before_the_controller_stood_still() {
+    let mut world = World::ready();
+    let (job, intent) = world.launched("m1", "a.mp4", "task/1");
+    world.turn([seen(starting(&job, false, false)), inspected(&job, Some(&intent), None, None)]);
+    let provisioning = world.reconciler.policy().provisioning_timeout;
+    world.mono += provisioning - 1000;
+    let asked = world.turn([inspected(&job, Some(&intent), None, None)]);
+    assert!(asked.iter().any(|action| matches!(action, Action::Describe { .. })), "{asked:?}");
+    // ECS answers at once, and the controller stands still for an hour before it takes that in.
+    world.mono += 3_600_000;
+    world.turn([seen(starting(&job, false, false)), inspected(&job, Some(&intent), None, None)]);
+    let planned = world.turn([inspected(&job, Some(&intent), None, None)]);
+    assert!(!planned.iter().any(|action| matches!(action, Action::Stop { .. })), "{planned:?}");
+    // It is asked again, and what it says then counts.
+    let shown = starting(&job, false, false);
+    let (after, why) = stopped_after(&mut world, &job, &intent, &shown);
+    assert_eq!(why, stop_reason::PROVISIONING_TIMEOUT);
+    assert!(after < 60_000, "{after} ms");
+}

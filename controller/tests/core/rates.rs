@@ -69,7 +69,7 @@ fn the_list_counts_with_its_pages_and_the_descriptions_of_what_is_on_them() {
         |n: u32| seen(view(&format!("task/{n}"), &JobKey::of(&[&n.to_string()]), 1, TaskStatus::Running));
     world.turn((0..1000).map(of));
     world.after(61_000);
-    assert!(world.reconciler.ledger.resync.call, "the list is due");
+    assert!(world.reconciler.ledger.resync.call.is_some(), "the list is due");
     let now = world.now().mono;
     let next = world.reconciler.ledger.limiter.allowed_at(Lane::Read, 0, world.reconciler.policy(), now);
     assert!((2000..=2800).contains(&(next - now)), "L6: 22 calls, of which 10 are a burst: {}", next - now);

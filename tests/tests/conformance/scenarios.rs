@@ -213,7 +213,7 @@ async fn until(subject: &mut impl Subject, task: &TaskArn, wanted: impl Fn(&Task
 async fn listed(subject: &mut impl Subject, task: &TaskArn) -> bool {
     let mut facts = subject.call(Action::Resync).await;
     assert_eq!(facts.pop(), Some(Fact::Resynced { complete: true }));
-    facts.iter().any(|fact| matches!(fact, Fact::TaskSeen(view) if view.arn == *task))
+    facts.iter().any(|fact| matches!(fact, Fact::TaskListed(view) if view.arn == *task))
 }
 
 /// ECS: tokens, the list, the way to STOPPED, records that expire.

@@ -36,13 +36,13 @@ pub(super) fn version(task: &SmallTask) -> i64 {
     }
 }
 
-pub(super) fn seen(at: usize, task: &SmallTask) -> Fact {
+pub(super) fn view(at: usize, task: &SmallTask) -> Box<TaskView> {
     let (status, exit_code) = match task.phase {
         Phase::Starting => (TaskStatus::Starting, None),
         Phase::Looking | Phase::Working => (TaskStatus::Running, None),
         Phase::Ended(code) => (TaskStatus::Ended, Some(code)),
     };
-    Fact::TaskSeen(Box::new(TaskView {
+    Box::new(TaskView {
         arn: arn(at),
         version: version(task),
         identity: Some(Identity { job: task.intent.job.clone(), attempt: task.intent.attempt }),
@@ -54,12 +54,12 @@ pub(super) fn seen(at: usize, task: &SmallTask) -> Fact {
         container_reason: None,
         started: status != TaskStatus::Starting,
         billed: Billed::default(),
-    }))
+    })
 }
 
 pub(super) fn describe(state: &State, arn: &TaskArn) -> Fact {
     match index(arn).and_then(|at| Some((at, state.tasks.get(at)?))) {
-        Some((at, task)) => seen(at, task),
+        Some((at, task)) => Fact::TaskSeen(view(at, task)),
         None => Fact::TaskMissing(arn.clone()),
     }
 }

@@ -75,6 +75,8 @@ fn moments(ledger: &Ledger) -> Vec<Ms> {
         moments
             .extend([task.running_at, task.ended_at, task.missing_since, task.stopped_at].iter().flatten());
     }
+    let calls = ledger.tasks.values().filter_map(|task| task.describe_call);
+    moments.extend(calls.chain(ledger.resync.call).chain(ledger.resolve.call));
     moments.extend(ledger.leases.values().filter_map(|lease| lease.call));
     moments.sort_unstable();
     moments.dedup();
@@ -141,8 +143,12 @@ fn task(task: &TaskRecord, view: &View) -> impl Hash {
     let seen = task.view.as_ref().map(|view| (view.version, view.status, view.exit_code));
     let ends = (view.maybe(task.ended_at), view.maybe(task.missing_since), view.maybe(task.stopped_at));
     let times = (view.moment(task.known_at), view.moment(task.seen_at), view.maybe(task.running_at));
-    let calls =
-        (task.stop_call, task.describe_call, view.due(task.stop_retry_at), view.due(task.describe_at));
+    let calls = (
+        task.stop_call,
+        view.maybe(task.describe_call),
+        view.due(task.stop_retry_at),
+        view.due(task.describe_at),
+    );
     (task.attempt, seen, times, ends, calls)
 }
 
@@ -164,7 +170,7 @@ fn ledger(ledger: &Ledger, now: Ms) -> u64 {
         (receiving.call.map(|(max, _)| max), view.due(receiving.retry_at)).hash(&mut hasher);
     }
     for periodic in [&ledger.resync, &ledger.resolve] {
-        (periodic.call, periodic.done, view.due(periodic.due_at)).hash(&mut hasher);
+        (view.maybe(periodic.call), periodic.done, view.due(periodic.due_at)).hash(&mut hasher);
     }
     (view.due(ledger.cooldown_until), view.due(ledger.spot_refused_until), ledger.refusals.min(8))
         .hash(&mut hasher);
@@ -202,6 +208,7 @@ fn fact(fact: &Fact, now: Ms) -> u64 {
         Fact::Intended { intent: claim, .. } => hash_of(&(1, intent(claim, now))),
         Fact::Decided { job, terminal: register } => hash_of(&(2, job, terminal(register))),
         Fact::TaskSeen(view) => hash_of(&(3, &view.arn, view.version, view.exit_code)),
+        Fact::TaskListed(view) => hash_of(&(4, &view.arn, view.version, view.exit_code)),
         // Without times.
         other => hash_of(&format!("{other:?}")),
     }

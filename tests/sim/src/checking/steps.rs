@@ -16,7 +16,7 @@ use transcode_controller::{
 };
 
 use super::{
-    answers::{ENCODE_FAILED, STOPPED, index, seen, version},
+    answers::{ENCODE_FAILED, STOPPED, index, version, view},
     services::AHEAD,
     state::{Bounds, Controller, Phase, SmallJob, SmallMessage, State, Step, Weakness},
 };
@@ -98,7 +98,9 @@ impl Small {
             for action in plan.actions {
                 match action {
                     Action::Resync => {
-                        facts.extend(state.tasks.iter().enumerate().map(|(at, task)| seen(at, task)));
+                        facts.extend(
+                            state.tasks.iter().enumerate().map(|(at, task)| Fact::TaskListed(view(at, task))),
+                        );
                         facts.push(Fact::Resynced { complete: true });
                     }
                     Action::Resolve => {

@@ -155,7 +155,7 @@ fn standing_still() -> Named {
         heal_at: 3 * HOUR,
         bad: 0,
         work: (4 * HOUR, 8 * HOUR),
-        pause_every: 2 * MINUTE,
+        pause_every: 40 * SECOND,
         slow_answers: 1,
         ..plain
     };

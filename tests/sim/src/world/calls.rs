@@ -309,7 +309,7 @@ impl World {
             }
             Action::Resync => {
                 let views = self.list();
-                answer.extend(views.into_iter().map(|view| Fact::TaskSeen(Box::new(view))));
+                answer.extend(views.into_iter().map(|view| Fact::TaskListed(Box::new(view))));
                 Fact::Resynced { complete: true }
             }
             Action::Resolve => {

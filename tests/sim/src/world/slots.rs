@@ -7,7 +7,7 @@ use transcode_controller::{fact::Fact, ledger::Ledger, task_view::TaskArn};
 pub(super) fn history(facts: &[Fact], ledger: &Ledger) -> Vec<TaskArn> {
     let told = |arn: &TaskArn| {
         facts.iter().any(|fact| match fact {
-            Fact::TaskSeen(view) => view.arn == *arn,
+            Fact::TaskSeen(view) | Fact::TaskListed(view) => view.arn == *arn,
             Fact::Launched { task, .. } => task == arn,
             _ => false,
         })

@@ -37,7 +37,9 @@ impl Witness {
             }
             Fact::Decided { job, terminal } => self.decided(job, terminal, ledger),
             Fact::Launched { .. } => self.refused.clear(),
-            Fact::TaskSeen(view) if view.status == TaskStatus::Running => self.refused.clear(),
+            Fact::TaskSeen(view) | Fact::TaskListed(view) if view.status == TaskStatus::Running => {
+                self.refused.clear();
+            }
             Fact::LaunchRefused { job, attempt, refusal: Refusal::Failed(error) } => {
                 let attempts = ledger.jobs.get(job).and_then(|job| job.attempt.as_ref());
                 let on_demand = attempts.is_some_and(|newest| {
