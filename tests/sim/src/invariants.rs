@@ -215,7 +215,7 @@ pub fn waits_between_attempts(
     let ended = own.filter(|task| !task.alive()).map(|task| task.beat_until).min();
     let over_at = ended.or_else(|| job.claimed_at.last().copied()).unwrap_or(0);
     keep(now >= over_at + wait, "backoff", || {
-        let after = now - over_at;
+        let after = now.saturating_sub(over_at);
         format!("{}: attempt {} comes {after} ms after {failures} failures", job.key(), intent.attempt)
     })
 }
@@ -294,7 +294,7 @@ pub fn l4_start_has_its_time(task: &Task, reason: &str, now: Ms, policy: &Policy
             .contains(&reason);
     let early = task.proc == Proc::NotStarted && now < task.phase_since + most;
     keep(!(for_its_start && early), "L4", || {
-        let took = now - task.phase_since;
+        let took = now.saturating_sub(task.phase_since);
         format!("{} was stopped after {took} ms in its phase, {most} are its own ({reason})", task.view.arn)
     })
 }

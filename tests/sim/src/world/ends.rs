@@ -138,7 +138,7 @@ impl World {
         let hangs = policy.no_progress + policy.heartbeat_stale + allowed - policy.max_run;
         let found = self.tasks.get(index).map(|task| {
             let hung = task.stalls_at.map_or(0, |at| self.now.saturating_sub(at.max(heal_at)));
-            invariants::l3_run_is_limited(task, self.now - since.max(heal_at), allowed)
+            invariants::l3_run_is_limited(task, self.now.saturating_sub(since.max(heal_at)), allowed)
                 .and_then(|()| invariants::l3_hang_is_limited(task, hung, hangs))
         });
         self.check(found.unwrap_or(Ok(())));
@@ -166,7 +166,7 @@ impl World {
         let Some(task) = self.tasks.get(index).filter(|task| self.is_limited(task)) else { return Ok(()) };
         let policy = &self.setup.policy;
         let allowed = policy.provisioning_timeout + policy.pull_timeout + policy.start_timeout;
-        let took = self.now - task.made_at.max(self.setup.heal_at);
+        let took = self.now.saturating_sub(task.made_at.max(self.setup.heal_at));
         invariants::l3_start_is_limited(task, took, allowed + self.finding_out())
     }
 
@@ -174,7 +174,7 @@ impl World {
     pub(super) fn check_silence(&self, index: usize) -> Kept {
         let limited = self.tasks.get(index).filter(|task| task.stuck && self.is_limited(task));
         let Some(task) = limited else { return Ok(()) };
-        let silent = self.now - task.beat_until.max(self.setup.heal_at);
+        let silent = self.now.saturating_sub(task.beat_until.max(self.setup.heal_at));
         let allowed = 2 * self.setup.policy.heartbeat_stale + self.finding_out();
         invariants::l3_silence_is_limited(task, silent, allowed)
     }
