@@ -22,7 +22,7 @@ pub(super) fn draw_policy(rng: &mut Rng, sort: Sort, jobs: u64, heal_at: Ms) -> 
         Sort::Crowd => {
             calm_down(rng, &mut policy, jobs);
             policy.max_tasks = 5000;
-            // All are launched within minutes: each turn counts all jobs and tasks, so that fewer turns are less work.
+            // All are launched within minutes: the turns until then are work that shows nothing.
             policy.launch_interval = rng.between(50, 100);
             policy.launch_burst = 100;
         }
