@@ -279,6 +279,7 @@ impl Case<'_> {
     fn read_since(&self, at: Ms) -> bool {
         on(6) || self.job.read_at().is_some_and(|read_at| read_at >= at)
     }
+
     /// Whether that was lately: what was read before the controller stood still for a while says nothing of now.
     fn read_lately(&self) -> bool {
         on(69) || self.job.read_lately(self.now.mono)

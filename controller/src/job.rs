@@ -164,6 +164,7 @@ impl Job {
             Register::Unknown | Register::Decided(_) => None,
         }
     }
+
     /// Whether the state bucket was read lately enough to do what cannot be undone because of what it said.
     pub fn read_lately(&self, now: Ms) -> bool {
         self.read_at().is_some_and(|at| now <= at + FRESH)
