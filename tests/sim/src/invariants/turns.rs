@@ -1,0 +1,183 @@
+//! What is asked of a controller's turns, and of the limits, rates and deadlines that it keeps, beside the promises to
+//! each job.
+
+use transcode_config::contract::{Attempt, Budget, Capacity, FailureCode, Intent, Outcome, PastAttempt};
+use transcode_controller::{
+    action::Action, clock::Ms, invariant, job::Job, lease::Content, ledger::Ledger, message::Request,
+    outcome::unproven, plan::Plan, policy::Policy, tally::Tally, usage::Usage,
+};
+
+use super::{FRESH, Kept, keep};
+use crate::{
+    setup::Nature,
+    world::{JobTruth, Task},
+};
+
+/// Planning again without news asks for nothing again.
+pub fn plans_once(first: &[Action], again: &[Action]) -> Kept {
+    let more = again.iter().find(|action| first.contains(action));
+    keep(more.is_none(), "plan", || format!("planned again without news: {more:?}"))
+}
+
+/// A turn that looks at what is due plans what one plans that looks at everything.
+pub fn looks_at_enough(planned: &Plan, thorough: Option<&Plan>) -> Kept {
+    let Some(thorough) = thorough else { return Ok(()) };
+    // Waking early costs a turn; waking late costs what was due.
+    let in_time = planned.wake_at.unwrap_or(Ms::MAX) <= thorough.wake_at.unwrap_or(Ms::MAX);
+    keep(planned.actions == thorough.actions && in_time, "agenda", || {
+        let without = |these: &Plan, those: &Plan| -> Vec<Action> {
+            these.actions.iter().filter(|action| !those.actions.contains(action)).cloned().collect()
+        };
+        format!(
+            "looking at what is due wakes at {:?}, leaves out {:?} and adds {:?}; looking at everything wakes at {:?}",
+            planned.wake_at,
+            without(thorough, planned),
+            without(planned, thorough),
+            thorough.wake_at
+        )
+    })
+}
+
+/// The sums that are kept as jobs change are those that counting all of them gives.
+pub fn tally_is_right(kept: &Tally, counted: Option<&Tally>) -> Kept {
+    keep(counted.is_none_or(|counted| kept == counted), "tally", || {
+        format!("{:?} is kept, {:?} counted", kept.usage(), counted.map(Tally::usage))
+    })
+}
+
+/// What is claimed, or given up after it was tried, was looked up in the bucket just before.
+pub fn rests_on_a_fresh_reading(planned: &[Action], ledger: &Ledger, now: Ms) -> Kept {
+    for action in planned {
+        let key = match action {
+            Action::Intend { intent, .. } => &intent.job,
+            Action::Bury { job, .. } => job,
+            _ => continue,
+        };
+        let Some(job) = ledger.jobs.get(key) else { continue };
+        let tried = job.attempt.is_some() || matches!(action, Action::Intend { .. });
+        let age = job.read_at().map_or(Ms::MAX, |at| now.saturating_sub(at));
+        keep(!tried || age <= FRESH, "S5", || format!("{key} is decided by a reading that is {age} ms old"))?;
+    }
+    Ok(())
+}
+
+/// S6 should clocks be further apart than is allowed for: an attempt that follows one of which nobody saw the end is
+/// launched only after a look that began when its own claim was there.
+pub fn earlier_was_looked_for(planned: &[Action], ledger: &Ledger) -> Kept {
+    for action in planned {
+        let Action::Launch { intent } = action else { continue };
+        let Some(job) = ledger.jobs.get(&intent.job) else { continue };
+        let claimed_at = job.attempt.as_ref().map_or(0, |attempt| attempt.known_at);
+        let looked = job.read_at().is_some_and(|at| at >= claimed_at);
+        keep(looked || !intent.history.iter().any(unproven), "S6", || {
+            format!("{}: attempt {} is launched without another look", intent.job, intent.attempt)
+        })?;
+    }
+    Ok(())
+}
+
+/// S15: a message all of whose jobs are a newer version's is put aside, not held: it would take the room of others.
+pub fn nothing_is_held_in_vain(planned: &[Action], ledger: &Ledger) -> Kept {
+    for action in planned {
+        let Action::Extend { lease, .. } = action else { continue };
+        let Some(Content::Jobs(jobs)) = ledger.leases.get(&lease.message).map(|lease| &lease.content) else {
+            continue;
+        };
+        let left = |key| ledger.jobs.get(key).is_some_and(|job: &Job| job.unreadable.is_some());
+        keep(jobs.is_empty() || !jobs.iter().all(left), "S15", || {
+            format!("{} is held, and all its jobs are left alone", lease.message.0)
+        })?;
+    }
+    Ok(())
+}
+
+/// What a controller can see broken by itself: nothing, or the metric `InvariantViolations` would cry wolf.
+pub fn nothing_is_seen(seen: Option<&invariant::Violation>) -> Kept {
+    let what = || seen.map(|seen| seen.what.clone()).unwrap_or_default();
+    keep(seen.is_none(), seen.map_or("", |seen| seen.id), what)
+}
+
+/// The limit of tasks: whoever claims an attempt has room for it, claims under way included.
+pub fn limit_is_kept(claimed: bool, used: Usage, policy: &Policy) -> Kept {
+    let holds = used.tasks <= policy.max_tasks && used.cpu <= policy.max_cpu;
+    keep(!claimed || holds, "limit", || {
+        format!(
+            "claimed with {used:?} in flight, {} tasks and {} units are allowed",
+            policy.max_tasks, policy.max_cpu
+        )
+    })
+}
+
+/// Where nothing goes wrong, a good job succeeds at its first attempt.
+pub fn good_jobs_succeed(job: &JobTruth) -> Kept {
+    let good = job.nature == Nature::Good && matches!(job.request, Request::Run(_));
+    let register = job.terminal.as_ref().map(|terminal| &terminal.outcome);
+    let first = matches!(register, Some(Outcome::Succeeded(winner)) if winner.attempt == Attempt::FIRST);
+    keep(!good || (first && job.intents.len() == 1), "ordinary", || {
+        format!(
+            "{} is good, nothing went wrong, and after {} attempts: {register:?}",
+            job.key(),
+            job.intents.len()
+        )
+    })
+}
+
+/// Where nothing goes wrong, no more run than may, by what really runs and not by what a controller counts.
+pub fn no_more_run_than_may(tasks: usize, cpu: u64, policy: &Policy) -> Kept {
+    keep(tasks <= policy.max_tasks && cpu <= policy.max_cpu, "limit", || {
+        format!("{tasks} tasks of {cpu} units run, {} and {} are allowed", policy.max_tasks, policy.max_cpu)
+    })
+}
+
+/// L3: a task that is alive and gets nowhere is stopped.
+pub fn l3_hang_is_limited(task: &Task, hung: Ms, allowed: Ms) -> Kept {
+    keep(hung <= allowed, "L3", || format!("{} hung for {hung} ms, {allowed} are allowed", task.view.arn))
+}
+
+/// A job that Spot refused or gave up too often, or that has waited too long since `sent_at`, asks for on-demand.
+pub fn spot_gives_way(intent: &Intent, sent_at: Ms, policy: &Policy) -> Kept {
+    let lost = |past: &&PastAttempt| {
+        matches!(past.code, FailureCode::LaunchRefused | FailureCode::Interrupted)
+            && past.budget == Budget::Platform
+    };
+    let unlucky = intent.history.iter().filter(lost).count() >= policy.spot_attempts;
+    let old = intent.created_at_ms.saturating_sub(sent_at) > policy.spot_max_age;
+    let spot = intent.variant.capacity == Capacity::FargateSpot;
+    keep(!spot || !(unlucky || old), "Spot", || {
+        format!("{}: attempt {} asks for Spot after {:?}", intent.job, intent.attempt, intent.history)
+    })
+}
+
+/// Spot has just had no capacity: nobody is sent there for a while.
+pub fn spot_is_rested(intent: &Intent, rests: bool) -> Kept {
+    let spot = intent.variant.capacity == Capacity::FargateSpot;
+    keep(!(spot && rests), "Spot", || format!("{}: asks for Spot, which is given a rest", intent.job))
+}
+
+/// Where one job after the other fails, the breaker lets one through in each of its periods.
+pub fn breaker_is_open(claims: usize, since_last: Ms, probe: Ms) -> Kept {
+    keep(claims <= 1 && since_last >= probe, "breaker", || {
+        format!(
+            "{claims} claims {since_last} ms after the last, while all fail: one in {probe} ms is allowed"
+        )
+    })
+}
+
+/// L3: a task is ended soon after its longest run.
+pub fn l3_run_is_limited(task: &Task, ran: Ms, allowed: Ms) -> Kept {
+    keep(ran <= allowed, "L3", || format!("{} worked for {ran} ms, {allowed} are allowed", task.view.arn))
+}
+
+/// L3: a task that does not come up is stopped.
+pub fn l3_start_is_limited(task: &Task, took: Ms, allowed: Ms) -> Kept {
+    keep(took <= allowed, "L3", || {
+        format!("{} took {took} ms to start, {allowed} are allowed", task.view.arn)
+    })
+}
+
+/// L3: a task that gives no sign of life is stopped.
+pub fn l3_silence_is_limited(task: &Task, silent: Ms, allowed: Ms) -> Kept {
+    keep(silent <= allowed, "L3", || {
+        format!("{} was silent for {silent} ms before it was stopped, {allowed} are allowed", task.view.arn)
+    })
+}
