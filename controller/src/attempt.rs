@@ -80,7 +80,8 @@ pub fn judge<'a>(
 }
 
 impl Case<'_> {
-    /// When a task that started in time would have written its first heartbeat.
+    /// When a task that came up, if only just in time, would have been heard of. Its first heartbeat is there before its
+    /// deadline; the rest is for a clock that is slower than the margin allows.
     fn silent_at(&self) -> Ms {
         self.attempt.expires_at + self.policy.heartbeat_stale
     }
@@ -257,10 +258,10 @@ impl Case<'_> {
             let alive_at = self.attempt.heartbeat_at.max(running_at);
             let silence = if on(67) { Ms::MAX } else { 2 * self.policy.heartbeat_stale };
             deadlines.push((alive_at.saturating_add(silence), stop_reason::NO_HEARTBEAT));
-            if self.attempt.heartbeat.as_ref().is_some_and(|beat| beat.state == TaskState::Working) && !on(54)
-            {
-                let moved_at = self.attempt.progress_at.max(running_at);
-                deadlines.push((moved_at + self.policy.no_progress, stop_reason::NO_PROGRESS));
+            // A heartbeat that says how it ended is the last one, and NO_HEARTBEAT comes first.
+            if self.attempt.heartbeat.is_some() && !on(54) {
+                let at = self.attempt.progress_at + self.policy.no_progress;
+                deadlines.push((at, stop_reason::NO_PROGRESS));
             }
         }
         match deadlines.iter().find(|(at, _)| now >= *at) {

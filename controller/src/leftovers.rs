@@ -47,7 +47,7 @@ impl Ledger {
             .peekable();
         if working.peek().is_some() && !on(70) {
             let stopped = working.filter_map(|task| Some(task.stopped_at? + policy.stop_timeout));
-            return Leftovers::Later(stopped.min());
+            return Leftovers::Later(stopped.max());
         }
         match job.attempt.as_ref().filter(|newest| losers.contains(&newest.intent.attempt)) {
             Some(newest)

@@ -25,6 +25,8 @@ use crate::{
 struct Share {
     /// Its tasks that run, may run or are about to.
     usage: Usage,
+    /// An attempt is being claimed.
+    claiming: bool,
     /// The launch deadline (ms since 1970) of its newest attempt, while a task of that may yet come up.
     launch_by: Option<Ms>,
     /// It is known by its task alone: its message is elsewhere.
@@ -50,6 +52,7 @@ impl Share {
             changes(attempt.expires_at + policy.heartbeat_stale);
         }
         let claiming = job.claiming.filter(|_| !on(26));
+        share.claiming = claiming.is_some();
         if let Some(cpu) = claiming.or_else(|| coming.map(|attempt| attempt.intent.variant.cpu)) {
             share.usage.add(cpu);
         }
@@ -79,6 +82,8 @@ pub struct Tally {
     usage: Usage,
     adopted: usize,
     waiting: usize,
+    /// Attempts that are being claimed.
+    claiming: usize,
     /// Attempts whose task may yet come up; and how many of them have which launch deadline.
     coming: usize,
     launch_by: BTreeMap<Ms, usize>,
@@ -107,10 +112,11 @@ impl Tally {
         self.waiting
     }
 
-    /// Attempts that are claimed and not launched, as far as is known. One that is past its deadline (ms since 1970)
-    /// waits for no launch, though its task may yet come up.
+    /// Attempts that are claimed, or being claimed, and not launched, as far as is known. One that is past its deadline
+    /// (ms since 1970) waits for no launch, though its task may yet come up.
     pub(crate) fn to_be_launched(&self, wall: Ms) -> usize {
-        self.coming - self.launch_by.range(..=wall).map(|(_, attempts)| attempts).sum::<usize>()
+        self.claiming + self.coming
+            - self.launch_by.range(..=wall).map(|(_, attempts)| attempts).sum::<usize>()
     }
 
     /// Counts a job as it is now, or no more.
@@ -138,6 +144,7 @@ impl Tally {
     fn add(&mut self, key: &JobKey, share: &Share) {
         self.usage.tasks += share.usage.tasks;
         self.usage.cpu += share.usage.cpu;
+        self.claiming += usize::from(share.claiming);
         self.adopted += usize::from(share.adopted);
         self.waiting += usize::from(share.waiting);
         if let Some(deadline) = share.launch_by {
@@ -150,6 +157,7 @@ impl Tally {
     fn take(&mut self, key: &JobKey, share: &Share) {
         self.usage.tasks -= share.usage.tasks;
         self.usage.cpu -= share.usage.cpu;
+        self.claiming -= usize::from(share.claiming);
         self.adopted -= usize::from(share.adopted);
         self.waiting -= usize::from(share.waiting);
         if let Some(deadline) = share.launch_by

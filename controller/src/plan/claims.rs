@@ -39,6 +39,8 @@ impl<'a> View<'a> {
         if self.ledger.breaker.open(self.policy).is_some() {
             room.tasks = room.tasks.min(1);
         }
+        let (claimed, most) = self.to_be_launched();
+        room.tasks = room.tasks.min(most.saturating_sub(claimed));
         plan.held = match &pause {
             Some((why, _)) => Some(why.clone()),
             None => room.full(),
@@ -84,10 +86,18 @@ impl<'a> View<'a> {
         if let Some(pause) = self.ledger.launch_pause(policy, self.now) {
             return Some((note(&pause), pause.until()));
         }
-        // A claim that the rate does not let launch before its deadline would be wasted.
-        let claimed = self.ledger.tally.to_be_launched(self.now.wall) as u64;
-        let (lasts, most) = (claimed.saturating_mul(policy.launch_interval), policy.launch_deadline / 4);
-        (lasts > most).then(|| (TOO_FAST.into(), Some(now + (lasts - most).max(policy.launch_interval))))
+        let (claimed, most) = self.to_be_launched();
+        (claimed >= most).then(|| {
+            let lasts = policy.launch_interval.saturating_mul((claimed - most + 1) as u64);
+            (TOO_FAST.into(), Some(now + lasts))
+        })
+    }
+
+    /// How many claims wait for their launch, and how many may: one that the rate does not let launch before its deadline
+    /// would be wasted.
+    fn to_be_launched(self) -> (usize, usize) {
+        let most = self.policy.launch_deadline / 4 / self.policy.launch_interval.max(1) + 1;
+        (self.ledger.tally.to_be_launched(self.now.wall), usize::try_from(most).unwrap_or(usize::MAX))
     }
 
     /// What the next attempt asks for.

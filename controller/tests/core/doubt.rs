@@ -58,6 +58,59 @@ fn while_an_earlier_attempt_gives_signs_of_life_the_next_is_not_launched() {
     assert!(late.iter().any(|it| matches!(it, Action::Launch { .. })), "{late:?}");
 }
 
+/// Its deadline and the skew margin are past; and should its clock be slower than that, it has as long as silence lasts.
+#[test]
+fn a_claim_that_was_never_heard_of_is_over_when_no_task_can_come_up_any_more() {
+    let mut world = World::ready();
+    let policy = world.reconciler.policy_mut();
+    policy.retry_base = 0;
+    let over_after = policy.launch_deadline + policy.clock_skew + policy.heartbeat_stale;
+    let job = world.upload("m1", "a.mp4");
+    let intent = intent_of(&world.turn([inspected(&job, None, None, None)]));
+    world.turn([Fact::Intended { job: job.clone(), intent: Box::new(intent.clone()) }]);
+    let (claimed_at, lost) = (world.mono, error(Class::Uncertain, "timed out"));
+    let refusal = Refusal::Failed(lost);
+    world.turn([Fact::LaunchRefused { job: job.clone(), attempt: intent.attempt, refusal }]);
+    world.mono += over_after - 20_000;
+    world.turn([]);
+    assert_eq!(world.reconciler.ledger.tally.usage().tasks, 1, "it holds its slot");
+    let next = intent_of(&[world.until_decided(&job, &intent)]);
+    assert_eq!(next.history[0].code, FailureCode::LaunchExpired);
+    let after = world.mono - claimed_at;
+    assert!((over_after..over_after + 15_000).contains(&after), "S5: {after} ms, not {over_after}");
+}
+
+#[test]
+fn an_attempt_whose_heartbeat_moves_is_alive_whatever_ecs_says() {
+    for arn in [None, Some("task/1")] {
+        let mut world = World::ready();
+        let job = world.upload("m1", "a.mp4");
+        let intent = intent_of(&world.turn([inspected(&job, None, None, None)]));
+        let mut facts = vec![Fact::Intended { job: job.clone(), intent: Box::new(intent.clone()) }];
+        for seq in 0..180 {
+            for action in world.turn(std::mem::take(&mut facts)) {
+                facts.push(match action {
+                    Action::Launch { intent } => Fact::LaunchRefused {
+                        job: intent.job.clone(),
+                        attempt: intent.attempt,
+                        refusal: Refusal::Failed(error(Class::Uncertain, "timed out")),
+                    },
+                    Action::Inspect { job } => {
+                        let beat = heartbeat(&job, seq, TaskState::Working);
+                        let beat = Heartbeat { task_arn: arn.map(str::to_owned), ..beat };
+                        inspected(&job, Some(&intent), Some(beat), None)
+                    }
+                    Action::Describe { tasks } => Fact::TaskMissing(tasks[0].clone()),
+                    Action::Extend { lease, for_ms } => Fact::Extended { message: lease.message, for_ms },
+                    other => panic!("S5: after {seq} times 10 s: {other:?}"),
+                });
+            }
+            world.mono += 10_000;
+        }
+        assert_eq!(world.reconciler.ledger.tasks.len(), usize::from(arn.is_some()));
+    }
+}
+
 #[test]
 fn a_task_that_is_alive_and_gets_nowhere_is_stopped_and_the_job_pays() {
     let mut world = World::ready();

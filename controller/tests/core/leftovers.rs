@@ -88,6 +88,29 @@ fn a_loser_that_may_still_be_at_work_is_waited_for_and_not_beyond_a_drain() {
 }
 
 #[test]
+fn losers_that_were_told_to_stop_are_over_when_no_container_survives_it() {
+    let mut world = World::ready();
+    let (job, intent) = second_attempt(&mut world);
+    let stop_timeout = world.reconciler.policy().stop_timeout;
+    world.turn(["task/2", "task/2b"].map(|arn| seen(view(arn, &job, 2, TaskStatus::Running))));
+    published(&mut world, &job, &intent, 1);
+    world.pass(world.reconciler.policy().orphan_grace + 5000);
+    for arn in ["task/2", "task/2b"] {
+        world.mono += 30_000;
+        world.turn([Fact::Stopped { task: TaskArn(arn.into()) }]);
+    }
+    // ECS goes on to show both, as ever.
+    let last = world.reconciler.ledger.tasks.get(&TaskArn("task/2b".into())).unwrap().stopped_at.unwrap();
+    let told = world.reconciler.ledger.notes.get(&job).and_then(|note| note.until);
+    assert_eq!(told, Some(last + stop_timeout), "what people are told");
+    let before = world.pass(stop_timeout - 10_000);
+    assert_eq!((collects(&before), deletes(&before)), (vec![], false), "{before:?}");
+    world.mono = last + stop_timeout;
+    let after = world.turn([]);
+    assert_eq!((collects(&after), deletes(&after)), (vec![vec![2]], false), "{after:?}");
+}
+
+#[test]
 fn a_claim_whose_launch_has_no_answer_may_have_brought_a_task_up() {
     let mut world = World::ready();
     let (job, intent) = world.launched("m1", "a.mp4", "task/1");
@@ -95,12 +118,15 @@ fn a_claim_whose_launch_has_no_answer_may_have_brought_a_task_up() {
     let next = intent_of(&[world.until_decided(&job, &intent)]);
     world.turn([Fact::Intended { job: job.clone(), intent: Box::new(next.clone()) }]);
     let lost = CallError { operation: "ecs:RunTask", class: Class::Uncertain, message: "timed out".into() };
-    let (attempt, refusal) = (next.attempt, Refusal::Failed(lost));
+    let (claimed_at, attempt, refusal) = (world.mono, next.attempt, Refusal::Failed(lost));
     world.turn([Fact::LaunchRefused { job: job.clone(), attempt, refusal }]);
     let actions = published(&mut world, &job, &next, 1);
     assert_eq!((collects(&actions), deletes(&actions)), (vec![], false), "{actions:?}");
     let policy = world.reconciler.policy();
-    let actions = world.pass(policy.launch_deadline + policy.clock_skew + policy.heartbeat_stale);
+    let sure = policy.launch_deadline + policy.clock_skew + policy.heartbeat_stale;
+    let told = world.reconciler.ledger.notes.get(&job).and_then(|note| note.until);
+    assert!(told.is_some_and(|at| (claimed_at + sure..claimed_at + sure + 100).contains(&at)), "{told:?}");
+    let actions = world.pass(sure);
     assert_eq!((collects(&actions), deletes(&actions)), (vec![vec![2]], false), "{actions:?}");
 }
 

@@ -91,6 +91,28 @@ fn tasks_are_limited_by_their_vcpu_too() {
     assert_eq!(claims(&world.turn([])).len(), 1);
 }
 
+/// Five may wait for their launch within a quarter of the deadline; a sixth is told to wait.
+#[test]
+fn no_more_is_claimed_than_the_rate_lets_launch_in_time() {
+    let mut world = World::ready();
+    let policy = world.reconciler.policy_mut();
+    (policy.max_tasks, policy.max_leases) = (100, 100);
+    (policy.launch_deadline, policy.launch_interval, policy.launch_burst) = (200_000, 10_000, 1);
+    let jobs: Vec<JobKey> = (0..20).map(|n| world.upload(&format!("m{n}"), &format!("{n}.mp4"))).collect();
+    let read: Vec<Fact> = jobs.iter().map(|job| inspected(job, None, None, None)).collect();
+    let claimed = claims(&world.turn(read));
+    assert_eq!(claimed.len(), 6, "all were found to be free in one turn");
+    // One is launched, and nothing is heard of it; the other claims are not answered at all.
+    let one = claimed.first().unwrap();
+    let now = world.now();
+    let intended = Fact::Intended { job: one.job.clone(), intent: Box::new(one.clone()) };
+    let plan = world.reconciler.turn([intended], now);
+    assert_eq!(claims(&plan.actions), []);
+    let waits = jobs.last().unwrap();
+    assert!(world.note(waits).contains("the rate of launches is limited"), "{}", world.note(waits));
+    assert!(plan.wake_at.is_some_and(|at| at <= now.mono + 10_100), "looked at again: {:?}", plan.wake_at);
+}
+
 #[test]
 fn a_claim_holds_its_slot_before_it_is_answered() {
     let mut world = World::ready();

@@ -17,9 +17,19 @@ fn starting(job: &JobKey, pull_started: bool, pull_stopped: bool) -> TaskView {
 /// Keeps a task in a phase, described every 15 s with nothing else heard, and says after how long which order to stop
 /// it came.
 fn stopped_after(world: &mut World, job: &JobKey, intent: &Intent, shown: &TaskView) -> (Ms, &'static str) {
+    stopped_within(10_000_000, world, intent, shown).unwrap_or_else(|| panic!("never stopped: {job}"))
+}
+
+/// The same, if it came within so long.
+fn stopped_within(
+    most: Ms,
+    world: &mut World,
+    intent: &Intent,
+    shown: &TaskView,
+) -> Option<(Ms, &'static str)> {
     let begun = world.mono;
     let mut facts = Vec::new();
-    while world.mono < begun + 10_000_000 {
+    while world.mono < begun + most {
         facts.push(seen(shown.clone()));
         for action in world.turn(std::mem::take(&mut facts)) {
             match action {
@@ -27,13 +37,13 @@ fn stopped_after(world: &mut World, job: &JobKey, intent: &Intent, shown: &TaskV
                 Action::Extend { lease, for_ms } => {
                     facts.push(Fact::Extended { message: lease.message, for_ms });
                 }
-                Action::Stop { reason, .. } => return (world.mono - begun, reason),
+                Action::Stop { reason, .. } => return Some((world.mono - begun, reason)),
                 _ => {}
             }
         }
         world.mono += 15_000;
     }
-    panic!("never stopped: {job}");
+    None
 }
 
 #[test]
@@ -90,8 +100,12 @@ fn a_running_task_is_stopped_when_it_is_silent_and_when_its_time_is_over() {
         let mut world = World::ready();
         let policy = world.reconciler.policy_mut();
         (policy.heartbeat_stale, policy.max_run) = (stale, max_run);
+        policy.provisioning_timeout = for_ever;
         let (job, intent) = world.launched("m1", "a.mp4", "task/1");
-        let shown = view("task/1", &job, 1, TaskStatus::Running);
+        // However long it took to come up: its time is counted from then.
+        let on_its_way = starting(&job, false, false);
+        assert_eq!(stopped_within(2 * hour, &mut world, &intent, &on_its_way), None);
+        let shown = TaskView { version: 2, ..view("task/1", &job, 1, TaskStatus::Running) };
         let (after, why) = stopped_after(&mut world, &job, &intent, &shown);
         assert_eq!(why, reason);
         assert!((deadline..deadline + 60_000).contains(&after), "{why}: after {after} ms");

@@ -25,13 +25,64 @@ fn throttled_calls_slow_down_and_are_back_within_one_backoff_cap() {
     }
     let slow = hundredth(&world, Lane::Read);
     assert!(slow > 10 * reads, "L6: {slow} under lasting throttles");
+    assert!(slow < 40 * reads, "about a thirty-second is always left: what must be stopped, is: {slow}");
     world.mono += 60_000;
     assert_eq!(hundredth(&world, Lane::Read), reads, "L6: recovered");
 
-    let task = TaskArn("task/1".into());
-    world.turn([Fact::StopFailed { task, error: error(Class::Throttled, "Rate exceeded") }]);
-    assert!(hundredth(&world, Lane::Stop) >= 2 * stops);
-    assert!(hundredth(&world, Lane::Launch) >= 2 * launches, "the same bucket");
+    let (job, attempt, task) = (JobKey::of(&["1"]), Attempt::FIRST, TaskArn("task/1".into()));
+    let throttle = || error(Class::Throttled, "Rate exceeded");
+    for fact in [
+        Fact::StopFailed { task, error: throttle() },
+        Fact::LaunchRefused { job, attempt, refusal: Refusal::Failed(throttle()) },
+    ] {
+        let mut world = World { reconciler: world.reconciler.clone(), mono: world.mono };
+        world.turn([fact]);
+        world.reconciler.ledger.cooldown_until = 0;
+        assert!(hundredth(&world, Lane::Stop) >= 2 * stops);
+        assert!(hundredth(&world, Lane::Launch) >= 2 * launches, "the same bucket");
+    }
+}
+
+#[test]
+fn after_a_throttle_the_calls_themselves_are_further_apart() {
+    let mut world = World::ready();
+    let policy = world.reconciler.policy_mut();
+    (policy.stop_interval, policy.orphan_grace, policy.call_retry_cap) = (1000, 0, 10_000_000);
+    let throttled = error(Class::Throttled, "Rate exceeded");
+    world.turn([Fact::StopFailed { task: TaskArn("task/0".into()), error: throttled }]);
+    let decided = (1..=30).flat_map(|n| {
+        let job = JobKey::of(&[&n.to_string()]);
+        let running = seen(view(&format!("task/{n}"), &job, 1, TaskStatus::Running));
+        [running, inspected(&job, None, None, Some(succeeded(&job)))]
+    });
+    let stops = |actions: &[Action]| actions.iter().filter(|it| matches!(it, Action::Stop { .. })).count();
+    let mut sent = stops(&world.turn(decided.collect::<Vec<_>>()));
+    for _ in 0..20 {
+        sent += stops(&world.after(1020));
+    }
+    assert!((10..=12).contains(&sent), "L6: half of the rate for 20 s, {sent} stops");
+}
+
+#[test]
+fn a_launch_that_the_rate_holds_back_wakes_the_controller_when_it_may_go_and_not_before() {
+    let mut world = World::ready();
+    let policy = world.reconciler.policy_mut();
+    (policy.launch_interval, policy.launch_burst) = (3000, 1);
+    world.launched("m1", "a.mp4", "task/1");
+    let job = world.upload("m2", "b.mp4");
+    let intent = Box::new(intent_of(&world.turn([inspected(&job, None, None, None)])));
+    // What was launched is described, without an answer: nothing else is due for a while.
+    world.mono += 2500;
+    let now = world.now();
+    let plan = world.reconciler.turn([Fact::Intended { job, intent }], now);
+    let launches = |actions: &[Action]| actions.iter().any(|it| matches!(it, Action::Launch { .. }));
+    assert!(!launches(&plan.actions), "L6");
+    let ledger = &world.reconciler.ledger;
+    let allowed = ledger.launch_allowed_at(world.reconciler.policy(), 0, now);
+    assert_eq!(plan.wake_at, Some(allowed));
+    assert!(!launches(&world.turn([])));
+    world.mono = allowed;
+    assert!(launches(&world.turn([])));
 }
 
 #[test]

@@ -35,3 +35,22 @@ fn new_numbers_hold_at_once_also_for_what_waits() {
     world.reconciler.reload(Policy { max_tasks: 3, ..policy }, rules);
     assert_eq!(claims(&world.turn([])), 1, "a third slot is there, and its job had waited for nothing else");
 }
+
+#[test]
+fn new_numbers_hold_at_once_also_for_what_waits_for_its_time() {
+    let mut world = World::ready();
+    (world.reconciler.policy_mut().retry_base, world.reconciler.policy_mut().retry_cap) = (600_000, 600_000);
+    let job = world.upload("m1", "a.mp4");
+    let intent = intent_of(&world.turn([inspected(&job, None, None, None)]));
+    world.turn([Fact::Intended { job: job.clone(), intent: Box::new(intent.clone()) }]);
+    let refusal = Refusal::Definitive("RESOURCE:MEMORY".into());
+    world.turn([Fact::LaunchRefused { job: job.clone(), attempt: intent.attempt, refusal }]);
+    world.mono += world.reconciler.policy().cooldown + 1000;
+    let waits = world.turn([inspected(&job, Some(&intent), None, None)]);
+    assert_eq!((waits, world.note(&job).contains("next attempt after backoff")), (vec![], true));
+    let (policy, rules) = (world.reconciler.policy().clone(), world.reconciler.ledger.rules.clone());
+    world.reconciler.reload(Policy { retry_base: 0, ..policy }, rules);
+    let look = world.turn([]);
+    assert_eq!(look, [Action::Inspect { job: job.clone() }], "before the next attempt is claimed");
+    assert_eq!(intent_of(&world.turn([inspected(&job, Some(&intent), None, None)])).attempt.number(), 2);
+}
