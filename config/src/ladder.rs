@@ -7,7 +7,7 @@ mod options;
 
 use serde::{Deserialize, Serialize};
 
-pub use options::{HdrSettings, PerTitleSettings, ProgressiveSettings};
+pub use options::{ChunkSettings, HdrSettings, PerTitleSettings, ProgressiveSettings};
 
 /// A video codec that renditions are encoded with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -109,6 +109,9 @@ pub struct Profile {
     /// Rates measured on the source; none takes the rungs as they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per_title: Option<PerTitleSettings>,
+    /// Chunks that are encoded side by side; none encodes every source in one run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chunks: Option<ChunkSettings>,
     /// Rungs of high dynamic range; none brings every source to standard range only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hdr: Option<HdrSettings>,
@@ -186,6 +189,7 @@ impl Profile {
         }
         self.progressive.as_ref().map_or(Ok(()), ProgressiveSettings::check).or_else(wrong)?;
         self.per_title.as_ref().map_or(Ok(()), PerTitleSettings::check).or_else(wrong)?;
+        self.chunks.as_ref().map_or(Ok(()), ChunkSettings::check).or_else(wrong)?;
         if self.hdr.is_some() && self.rungs.is_empty() {
             return wrong("hdr: stands beside a ladder; add rungs of standard range".into());
         }
@@ -266,6 +270,7 @@ mod tests {
         let text: Vec<String> = shown.lines().map(open).collect();
         let profile = Profile::parse("shown", &text.join("\n")).unwrap();
         assert_eq!(profile.per_title, Some(PerTitleSettings::default()));
+        assert_eq!(profile.chunks, Some(ChunkSettings::default()));
         assert_eq!(profile.audio.surround_bps, Some(384_000));
         assert_eq!(profile.hdr.map(|hdr| hdr.rungs.len()), Some(2));
     }
@@ -290,6 +295,8 @@ mod tests {
             ("[images]", "[progressive]\nmax_short_side = 1\n[images]", "progressive.max_short_side"),
             ("[images]", "[per_title]\nsamples = 11\n[images]", "per_title.samples"),
             ("[images]", "[per_title]\nleast_step = 0.9\n[images]", "per_title.least_step"),
+            ("[images]", "[chunks]\nseconds = 1\n[images]", "chunks.seconds"),
+            ("[images]", "[chunks]\nat_once = 9\n[images]", "chunks.at_once"),
             ("[images]", "[hdr]\ncrf = 52\npreset = \"medium\"\nrung = []\n[images]", "hdr.crf"),
             ("[images]", "[hdr]\ncrf = 22\npreset = \"medium\"\nrung = []\n[images]", "hdr.rung"),
         ] {

@@ -1,13 +1,17 @@
-//! `make bench`: what the task's sandbox costs, and what decoding once saves, on the real clip.
+//! `make bench`: what the task's sandbox costs, and what decoding once and encoding in chunks save, on the real clip.
 #![allow(clippy::expect_used, reason = "what cannot be measured is not passed over")]
 
 include!("shared/ratio.rs");
 
-use std::{path::PathBuf, process::Command, time::Instant};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    time::Instant,
+};
 
 use tokio::{runtime::Runtime, sync::mpsc::unbounded_channel};
 use tokio_util::sync::CancellationToken;
-use transcode_config::ladder::Profile;
+use transcode_config::ladder::{ChunkSettings, Profile};
 use transcode_task::{
     media::{self, MediaJob},
     process::{Invocation, Limits, Tool, Tools},
@@ -18,6 +22,7 @@ fn main() {
     let began = began();
     sandbox(|| began.elapsed());
     one_decoder(|| began.elapsed());
+    in_chunks(|| began.elapsed());
 }
 
 /// Other processes do the work, so the time that passes counts: on a machine that does nothing else.
@@ -67,19 +72,35 @@ fn one_decoder(clock: impl Fn() -> Duration) {
     // What the clip is too small for would be made at its own size again.
     let rungs: Vec<_> = whole.rungs.iter().filter(|rung| rung.short_side <= 720).cloned().collect();
     let each: Vec<_> = rungs.into_iter().map(alone).collect();
-    let times = in_turns(3, clock, || make(&whole), || each.iter().for_each(make));
+    let (all, one) = (|| make(&clip(), &whole), |profile: &Profile| make(&clip(), profile));
+    let times = in_turns(3, clock, all, || each.iter().for_each(one));
     report("the ladder from one ffmpeg / from one for each rung", times);
 }
 
-fn make(profile: &Profile) {
+/// A longer video, its picture in chunks side by side and in one run. Says something where there are more than two cores.
+fn in_chunks(clock: impl Fn() -> Duration) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let long = folder.path().join("long.mp4");
+    let mut call = Command::new(tools().path(Tool::Ffmpeg));
+    call.args(["-v", "error", "-stream_loop", "7", "-i"]).arg(clip()).args(["-c", "copy"]).arg(&long);
+    assert!(call.status().expect("ffmpeg starts").success());
+    let whole =
+        Profile { preset: "veryfast".into(), ..Profile::built_in("standard").expect("it is built in") };
+    let settings = ChunkSettings { seconds: 12, at_once: Some(2) };
+    let chunks = Profile { chunks: Some(settings), ..whole.clone() };
+    let times = in_turns(3, clock, || make(&long, &chunks), || make(&long, &whole));
+    report("in chunks, two at a time / in one run", times);
+}
+
+fn make(input: &Path, profile: &Profile) {
     let folder = tempfile::tempdir().expect("a folder");
     let (work, output) = (folder.path().join("work"), folder.path().join("output"));
     for path in [&work, &output] {
         std::fs::create_dir(path).expect("a folder");
     }
-    let (input, tools) = (clip(), tools());
+    let tools = tools();
     let job = MediaJob {
-        input: &input,
+        input,
         work: &work,
         output: &output,
         folder: "v-bench-1/",

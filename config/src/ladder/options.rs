@@ -55,6 +55,42 @@ impl PerTitleSettings {
     }
 }
 
+/// A long source in chunks, several at a time, where one run of the encoder leaves processors idle.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ChunkSettings {
+    /// Length of a chunk in seconds, rounded up to whole segments. A source of less than two is encoded in one run.
+    pub seconds: u32,
+    /// How many are encoded at a time. None measures: the first chunk is encoded alone, and what it leaves idle decides.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at_once: Option<u32>,
+}
+
+impl Default for ChunkSettings {
+    fn default() -> Self {
+        Self { seconds: 60, at_once: None }
+    }
+}
+
+impl ChunkSettings {
+    /// Most chunks at a time. Each has threads for every rung, and all of them together a limit.
+    pub const MOST_AT_ONCE: u32 = 8;
+
+    /// What is wrong with the numbers, naming the key.
+    pub(super) fn check(&self) -> Result<(), String> {
+        if !(2..=3600).contains(&self.seconds) {
+            return Err(format!("chunks.seconds: {} is not between 2 and 3600", self.seconds));
+        }
+        match self.at_once {
+            None | Some(1..=Self::MOST_AT_ONCE) => Ok(()),
+            Some(other) => Err(format!(
+                "chunks.at_once: {other} is not between 1 and {}; leave it out to have it measured",
+                Self::MOST_AT_ONCE
+            )),
+        }
+    }
+}
+
 /// Rungs of high dynamic range beside the ladder, for sources that have it: HEVC Main 10, PQ or HLG as the source.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -178,3 +178,37 @@ fn every_filter_is_built_into_the_images_ffmpeg() {
         assert!(built.contains(&name.as_str()), "{name} is missing in scripts/ffmpeg");
     }
 }
+
+#[test]
+fn chunks_are_whole_segments_and_leave_no_frame_out() {
+    use transcode_config::ladder::ChunkSettings;
+    let settings = |seconds| ChunkSettings { seconds, at_once: None };
+    // 40 s; segments of 6 s are 150 frames.
+    let plan = planned(source(1000, 1880, &[])).unwrap();
+    let chunk = |first, frames| Chunk { first, frames };
+    let all = plan.chunks(&settings(7));
+    assert_eq!(all, [chunk(0, 300), chunk(300, 300), chunk(600, 403)]);
+    assert_eq!(Chunk::joined(&all[1..]), Some(chunk(300, 703)));
+    assert_eq!(Chunk::joined(&[]), None);
+    assert_eq!(plan.chunks(&settings(12)), all);
+    assert_eq!(plan.chunks(&settings(20)), [], "less than two");
+    let stream = Plan { indexed: false, ..plan.clone() };
+    assert_eq!(stream.chunks(&settings(7)), [], "reading cannot begin in the middle");
+    assert_eq!(plan.of_sound().chunks(&settings(7)), []);
+    // The picture ends after 16 s, the sound after 40.
+    let still = planned(source(400, 1880, &[])).unwrap();
+    assert_eq!(still.chunks(&settings(6)), [chunk(0, 150), chunk(150, 853)]);
+}
+
+#[test]
+fn a_chunk_is_read_from_shortly_before_it_on_the_clock_of_the_source() {
+    let plan = planned(source(1000, 1880, &[])).unwrap();
+    let args = argv(&plan.of_chunk(Chunk { first: 300, frames: 150 }));
+    assert!(args.contains("-noaccurate_seek\n-copyts\n-start_at_zero\n-ss 7.000000"), "{args}");
+    assert!(args.contains("trim=start_frame=300:end_frame=450,"), "{args}");
+    assert!(!args.contains("-map [a0]"), "{args}");
+    let first = argv(&plan.of_chunk(Chunk { first: 0, frames: 150 }));
+    assert!(!first.contains("-ss") && first.contains("trim=end_frame=150,"), "{first}");
+    let sound = argv(&plan.of_sound());
+    assert!(!sound.contains("-map [v0]") && sound.contains("-map [a0]"), "{sound}");
+}

@@ -25,8 +25,9 @@ const LONGEST_LINE: usize = 64 * 1024;
 /// What ffmpeg may say per second beyond [`super::Limits::stdout_bytes`]: a progress report has some 600 bytes, twice
 /// a second.
 const TALK_PER_SECOND: u64 = 64 * 1024;
-/// Threads beside those of other processes. ffmpeg with x265 and a ladder of ten rungs has some 150.
-const THREADS: u64 = 512;
+/// Threads beside those of other processes. ffmpeg with x265 and a ladder of ten rungs has some 150, more where there are
+/// many processors, and runs of chunks begin at the same time.
+const THREADS: u64 = 2048;
 
 /// See [`super::Tools::run`].
 pub(super) async fn run(

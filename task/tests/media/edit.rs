@@ -11,13 +11,13 @@ use transcode_task::media::overlay::OverlayFile;
 use crate::pictures::{high_range, with_high_range};
 use crate::support::{Run, ffmpeg, ffprobe, quick, run_edited};
 
-/// `seconds` of 320x180 at `rate`: the upper half's brightness is 16 at frame 0 and two more with each frame, over and
-/// over after 100; a beep of a tenth of a second begins with each whole second.
+/// `seconds` of 320x180 at `rate`: the upper half's brightness is 16 at frame 0 and four more with each frame, over and
+/// over after 50; a beep of a tenth of a second begins with each whole second.
 pub(crate) fn counted(folder: &Path, name: &str, rate: &str, seconds: u32) -> PathBuf {
     let path = folder.join(name);
     let picture = format!("color=black:s=320x180:r={rate}:d={seconds}");
     let sound = format!("sine=f=1000:r=48000:d={seconds}");
-    let graph = "[0:v]geq=lum='if(lt(Y,90),16+2*mod(N,100),16)':cb=128:cr=128,setparams=range=tv[v];\
+    let graph = "[0:v]geq=lum='if(lt(Y,90),16+4*mod(N,50),16)':cb=128:cr=128,setparams=range=tv[v];\
                  [1:a]asetnsamples=n=48:p=0,volume='lt(mod(t,1),0.1)':eval=frame[a]";
     // AAC in Matroska begins 21 ms before the picture.
     let sound_codec =
@@ -29,14 +29,14 @@ pub(crate) fn counted(folder: &Path, name: &str, rate: &str, seconds: u32) -> Pa
     path
 }
 
-/// Which frame of the source each frame of the result is, modulo 100.
+/// Which frame of the source each frame of the result is, modulo 50.
 pub(crate) fn counts(run: &Run) -> Vec<u8> {
     let raw = run.folder.path().join("luma.gray");
     let track = run.joined("video/180p");
     let args = "-vf crop=256:32:32:24,scale=1:1:flags=area,format=yuv444p -f rawvideo";
     ffmpeg(&["-i", track.to_str().unwrap()], args, &raw);
     let luma = std::fs::read(raw).unwrap();
-    luma.chunks_exact(3).map(|pixel| pixel[0].saturating_sub(16).div_ceil(2)).collect()
+    luma.chunks_exact(3).map(|pixel| pixel[0].saturating_sub(14) / 4).collect()
 }
 
 /// When the sound begins to be loud, in seconds.
@@ -93,7 +93,7 @@ async fn a_clip_has_the_frames_and_the_sound_that_were_asked_for() {
         assert!((run.package().summary.seconds - seconds).abs() < 0.001, "{what}");
         let seen = counts(&run);
         let wanted: Vec<_> =
-            (first..first + frames).map(|frame: usize| u8::try_from(frame % 100).unwrap()).collect();
+            (first..first + frames).map(|frame: usize| u8::try_from(frame % 50).unwrap()).collect();
         assert_eq!(seen, wanted, "{what}");
         let begin = f64::from(u32::try_from(first).unwrap()) / rate;
         let heard: Vec<_> = beeps(&run).into_iter().filter(|&at| at > 0.06 && at < seconds - 0.01).collect();
@@ -110,6 +110,19 @@ async fn a_clip_has_the_frames_and_the_sound_that_were_asked_for() {
             sound.lines().filter_map(|line| line.trim_end_matches(',').parse::<f64>().ok()).sum();
         assert!((ticks / 48_000.0 - seconds).abs() < 1024.0 / 48_000.0, "{what}: {ticks} samples");
     }
+}
+
+#[tokio::test]
+async fn a_clip_that_begins_while_the_picture_stands_still_shows_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = counted(folder.path(), "whole.mp4", "25", 28);
+    let still = folder.path().join("still.mp4");
+    let args = "-vf select='lt(n,310)+gte(n,650)' -fps_mode vfr -c:v libx264 -preset ultrafast -crf 5 -g 50 -c:a copy";
+    ffmpeg(&["-i", whole.to_str().unwrap()], args, &still);
+    // Frames 309 and 650 are those on both sides of the gap.
+    let run = run_edited(&still, &one_rung(), Some(clip(25_000, 27_000)), None).await;
+    let wanted: Vec<_> = (0..50_u8).map(|frame| if frame < 25 { 9 } else { frame - 25 }).collect();
+    assert_eq!(counts(&run), wanted);
 }
 
 #[tokio::test]

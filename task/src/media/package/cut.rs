@@ -1,15 +1,11 @@
 //! Cuts what the encoder writes into segments, while it writes.
 //!
-//! The encoder gives one growing file for each rendition. Here its fragments become the segments that are published:
+//! The encoder gives one growing file for each rendition, or one for each chunk of it. Here its fragments become the segments that are published:
 //! for the picture three groups of pictures, each in a `moof` of its own so that I-frame playlists can point to them
 //! (rule 6.10); for sound one `moof` with the AAC frames nearest to the same times. The header is published with the first
 //! fragment, which says how far it has to move the track so that its first frame is shown at 0.
 
-use std::{
-    fs::File,
-    io,
-    path::{Path, PathBuf},
-};
+use std::{collections::VecDeque, fs::File, io, path::PathBuf};
 
 use serde::Serialize;
 use transcode_config::contract::{Failure, FailureCode};
@@ -104,16 +100,17 @@ impl Track {
     }
 }
 
-/// Cuts one growing file.
+/// Cuts growing files that follow one another: all of them together are one track.
 #[derive(Debug)]
 pub struct Cutter {
     folder: String,
     cut: Cut,
-    source: PathBuf,
-    reader: Option<BoxReader<File>>,
+    /// What is read, and what follows it.
+    sources: VecDeque<Source>,
+    /// What the encoder's first header was: the others must be the same.
+    encoded: Option<Vec<u8>>,
+    /// The header that is published with the first fragment.
     init: Option<Init>,
-    /// Whether the header is published.
-    begun: bool,
     waiting: Vec<Fragment>,
     /// How many of those end a segment, once what comes after them has begun.
     ended: Option<usize>,
@@ -121,21 +118,52 @@ pub struct Cutter {
     sequence: u32,
 }
 
+/// A file that the encoder writes.
+#[derive(Debug)]
+struct Source {
+    file: PathBuf,
+    /// Where its clock begins on the track's, in ticks.
+    start: u64,
+    reader: Option<BoxReader<File>>,
+    /// Whether its header was read, and its first fragment.
+    opened: bool,
+    begun: bool,
+    /// Whether nothing is written to it any more.
+    ended: bool,
+}
+
 impl Cutter {
-    /// Follows `source`, which the encoder will create. Segments go to `folder` in the package.
-    pub fn new(source: &Path, folder: String, cut: Cut) -> Self {
+    /// Follows nothing yet. Segments go to `folder` in the package.
+    pub fn new(folder: String, cut: Cut) -> Self {
         Self {
             folder,
             cut,
-            source: source.to_owned(),
-            reader: None,
+            sources: VecDeque::new(),
+            encoded: None,
             init: None,
-            begun: false,
             waiting: Vec::new(),
             ended: None,
             segments: Vec::new(),
             sequence: 0,
         }
+    }
+
+    /// Follows `file`, which the encoder will create, when everything before it is read. Its clock begins at `start` on the
+    /// track's, in ticks.
+    pub fn follow(&mut self, file: PathBuf, start: u64) {
+        self.sources.push_back(Source {
+            file,
+            start,
+            reader: None,
+            opened: false,
+            begun: false,
+            ended: false,
+        });
+    }
+
+    /// Nothing is written any more to the file that begins at `start`.
+    pub fn ended(&mut self, start: u64) {
+        self.sources.iter_mut().filter(|source| source.start == start).for_each(|source| source.ended = true);
     }
 
     /// Publishes every segment that is complete.
@@ -157,31 +185,64 @@ impl Cutter {
 
     /// The next fragment that is all there.
     fn next(&mut self, package: &mut Folder) -> Result<Option<Fragment>, Failure> {
-        let unreadable = |error| unreadable(&self.folder, &error);
-        let reader = match &mut self.reader {
-            Some(reader) => reader,
-            None => match File::open(&self.source) {
-                Ok(file) => self.reader.insert(BoxReader::new(file)),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-                Err(error) => return Err(unreadable(error)),
-            },
-        };
-        let init = match &mut self.init {
-            Some(init) => init,
-            None => match reader.init().map_err(unreadable)? {
-                Some(init) => self.init.insert(init),
+        loop {
+            let found = self.read().map_err(|error| unreadable(&self.folder, &error))?;
+            match found {
+                Some((fragment, first)) => {
+                    if first {
+                        self.begin(&fragment, package)?;
+                    }
+                    return Ok(Some(fragment));
+                }
+                None if self.sources.len() > 1 && self.sources.front().is_some_and(|source| source.ended) => {
+                    // It has been published, and a long source would fill the disk twice.
+                    self.sources.pop_front().map(|read| std::fs::remove_file(read.file));
+                }
                 None => return Ok(None),
+            }
+        }
+    }
+
+    /// The next fragment of the file at hand, and whether it is its first.
+    fn read(&mut self) -> io::Result<Option<(Fragment, bool)>> {
+        let Some(source) = self.sources.front_mut() else { return Ok(None) };
+        let reader = match &mut source.reader {
+            Some(reader) => reader,
+            None => match File::open(&source.file) {
+                Ok(file) => source.reader.insert(BoxReader::new(file)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                Err(error) => return Err(error),
             },
         };
-        let fragment = reader.fragment(init, true).map_err(unreadable)?;
-        if let Some(first) = fragment.as_ref().filter(|_| !self.begun) {
-            self.begun = true;
-            let shift = delay(first);
-            init.bytes = header::published(&init.bytes, shift).map_err(unreadable)?;
-            init.shift = Some(shift);
-            package.write(&format!("{}/{INIT}", self.folder), &init.bytes)?;
+        if !source.opened {
+            let Some(init) = reader.init()? else { return Ok(None) };
+            source.opened = true;
+            let same = self.encoded.get_or_insert_with(|| init.bytes.clone()) == &init.bytes;
+            if !same {
+                return Err(fragment::invalid("a chunk with a header of its own"));
+            }
+            self.init.get_or_insert(init);
         }
-        Ok(fragment)
+        let Some(init) = &self.init else { return Ok(None) };
+        let Some(mut fragment) = reader.fragment(init, true)? else { return Ok(None) };
+        fragment.start += source.start;
+        Ok(Some((fragment, !std::mem::replace(&mut source.begun, true))))
+    }
+
+    /// Publishes the header with the first fragment of all. With the first one of a chunk, looks whether the header holds for
+    /// it.
+    fn begin(&mut self, first: &Fragment, package: &mut Folder) -> Result<(), Failure> {
+        let Some(init) = &mut self.init else { return Ok(()) };
+        let unreadable = |error| unreadable(&self.folder, &error);
+        let shift = delay(first);
+        if self.sequence > 0 || !self.waiting.is_empty() {
+            let same = init.shift == Some(shift);
+            let differs = || fragment::invalid("a chunk that is shown later after decoding than the others");
+            return if same { Ok(()) } else { Err(unreadable(differs())) };
+        }
+        init.bytes = header::published(&init.bytes, shift).map_err(unreadable)?;
+        init.shift = Some(shift);
+        package.write(&format!("{}/{INIT}", self.folder), &init.bytes)
     }
 
     /// Folder, header and segments so far; none before the first segment.

@@ -61,6 +61,13 @@ fn head(plan: &Plan, input: &Path, at: Option<f64>) -> Args {
         args.add("-noautorotate -reinit_filter:v 0");
     }
     let from = at.map_or_else(|| plan.seek(), |at| Some(plan.begin + at));
+    if from.is_some() && plan.video.is_some() {
+        // From the key frame on: what is shown where the result begins may have come up long before.
+        args.add("-noaccurate_seek");
+        if plan.own_clock {
+            args.add("-copyts -start_at_zero");
+        }
+    }
     args.0.extend(from_here(from).into_iter().map(OsString::from));
     args.word("-i");
     args.word(&local(input));

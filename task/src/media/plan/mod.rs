@@ -1,6 +1,7 @@
 //! What is made of a source: every number that the encoder, the packager and the checks need. Pure.
 
 mod arguments;
+mod chunks;
 mod filters;
 mod picture;
 mod sound;
@@ -13,6 +14,7 @@ use transcode_config::{
 };
 
 pub use arguments::{arguments, audio_file, local, sample_arguments, seek, video_file};
+pub use chunks::Chunk;
 pub use filters::{mix, samples};
 pub use picture::VideoPlan;
 pub use sound::{AAC_FRAME, AudioPlan, SAMPLE_RATE, STEREO, SURROUND};
@@ -33,6 +35,10 @@ pub struct Plan {
     /// Seconds of the source in front of that which are read too: all of them, or, where the container has an index and
     /// there is much to skip, some, for decoders to get going.
     pub lead: f64,
+    /// Whether reading can begin anywhere: the container has an index.
+    pub indexed: bool,
+    /// Whether filters see the source's own clock, also where reading begins in its middle; else theirs begins at 0 there.
+    pub own_clock: bool,
     /// Duration of the result in seconds; with picture, a whole number of frames.
     pub seconds: f64,
     /// Segment length in seconds. Sound is cut at the AAC frames nearest to its multiples.
@@ -88,6 +94,8 @@ pub fn make(source: &SourceInfo, timeline: &Timeline, profile: &Profile) -> Resu
     Ok(Plan {
         begin: timeline.begin,
         lead,
+        indexed: indexed(source),
+        own_clock: false,
         seconds,
         segment_seconds,
         video,
@@ -108,15 +116,19 @@ pub fn too_long(seconds: f64, profile: &Profile) -> Failure {
 /// How much in front of the result is read. Where the container has an index, reading begins shortly before; a whole
 /// number of frames before, or the frames after it would be counted from another beginning.
 fn lead(source: &SourceInfo, timeline: &Timeline) -> f64 {
-    const INDEXED: [&str; 2] = ["mov", "matroska"];
-    let indexed = source.container.split(',').any(|name| INDEXED.contains(&name));
-    if !indexed || timeline.begin < WORTH_SEEKING {
+    if !indexed(source) || timeline.begin < WORTH_SEEKING {
         return timeline.begin;
     }
     match timeline.video {
         Some(time) => time.rate.seconds_of(time.rate.frames_in(RUN_UP)),
         None => RUN_UP,
     }
+}
+
+/// Whether the container says where its key frames are.
+fn indexed(source: &SourceInfo) -> bool {
+    const INDEXED: [&str; 2] = ["mov", "matroska"];
+    source.container.split(',').any(|name| INDEXED.contains(&name))
 }
 
 /// The highest rung of at most the wanted size, else the lowest; and the sound that plays by default.

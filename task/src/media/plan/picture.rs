@@ -28,7 +28,7 @@ pub struct VideoPlan {
     pub crf: u32,
     /// Constant frame rate before rungs leave frames out.
     pub rate: Rational,
-    /// Frames that are read and left out in front of the result's first.
+    /// Frames in front of the result's first on the filters' clock: they are left out.
     pub lead_frames: u64,
     /// Frames of the result at that rate.
     pub frames: u64,
