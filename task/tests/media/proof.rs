@@ -64,6 +64,9 @@ const SPOILERS: &[(&str, Spoiler)] = &[
     ("hls.variants", |run| edit(run, "entry/master.m3u8", "AUDIO=\"surround\"", "AUDIO=\"audio\"")),
     ("hls.groups", |run| edit(run, "entry/master.m3u8", "NAME=\"Main\"", "NAME=\"Other\"")),
     ("dash.channels", |run| edit(run, "entry/manifest.mpd", "value=\"6\"", "value=\"2\"")),
+    ("dash.codecs", |run| edit(run, "entry/manifest.mpd", "codecs=\"avc1.4", "codecs=\"avc1.5")),
+    ("dash.resolution", |run| edit(run, "entry/manifest.mpd", "height=\"180\"", "height=\"184\"")),
+    ("dash.bandwidth", |run| edit(run, "entry/manifest.mpd", "bandwidth=\"", "bandwidth=\"1")),
     ("hls.addresses", |run| edit(run, "entry/master.m3u8", "video/90p/index", "video/91p/index")),
     ("hls.i-frames", |run| edit(run, "video/90p/iframes.m3u8", "@28\n", "@29\n")),
     ("dash.timeline", |run| edit(run, "entry/manifest.mpd", "<S t=\"0\" d=\"", "<S t=\"0\" d=\"1")),
@@ -87,6 +90,8 @@ const SPOILERS: &[(&str, Spoiler)] = &[
 const HIGH_RANGE_SPOILERS: &[(&str, Spoiler)] = &[
     ("video.range", |run| spoil(run, "video/hdr-180p/init.mp4", b"colrnclx", |bytes| bytes[11] = 18)),
     ("hls.video-range", |run| edit(run, "entry/master.m3u8", "VIDEO-RANGE=PQ", "VIDEO-RANGE=SDR")),
+    ("dash.codecs", |run| edit(run, "entry/manifest.mpd", "codecs=\"hvc1.2", "codecs=\"hvc1.1")),
+    ("dash.transfer", |run| edit(run, "entry/manifest.mpd", ":TransferCharacteristics", ":Other")),
     ("dash.transfer", |run| edit(run, "entry/manifest.mpd", "value=\"16\"", "value=\"18\"")),
 ];
 

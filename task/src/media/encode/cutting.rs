@@ -107,8 +107,9 @@ impl Cutters {
                 cutter.advance(package)?;
             }
             if let Some(early) = &mut self.early {
-                let news = early.news(&self.video, &self.audio);
-                news.into_iter().for_each(|playlist| package.playable(playlist));
+                for playlist in early.news(&self.video, &self.audio) {
+                    package.playable(playlist);
+                }
             }
         }
         let mut finish = |cutters: &mut Vec<Cutter>| {

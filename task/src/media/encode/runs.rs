@@ -93,34 +93,37 @@ impl Runs<'_> {
 
     /// One run by a plan. `number` tells its progress from that of others.
     async fn run(&self, number: usize, plan: &Plan, output: PathBuf) -> Result<Finished, Failure> {
-        let context = self.context;
         let done = match std::fs::create_dir_all(&output) {
+            Ok(()) => self.ffmpeg(number, plan, output).await,
             Err(error) => Err(cannot_write("encode", &error)),
-            Ok(()) => {
-                let call = Invocation {
-                    tool: Tool::Ffmpeg,
-                    args: plan::arguments(plan, context.job.input),
-                    input: Some(context.job.input.to_owned()),
-                    extra_inputs: context.job.overlay.iter().map(|overlay| overlay.file.to_owned()).collect(),
-                    output_dir: Some(output),
-                    limits: limits(plan),
-                };
-                let counts = plan.video.is_some() || self.plan.video.is_none();
-                let mut on_line = |line: &str| {
-                    let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
-                    if let Some(event) = progress.line(number, if counts { plan.seconds } else { 0.0 }, line)
-                    {
-                        context.send(event);
-                        self.ticks.send(Tick::More).ok();
-                    }
-                };
-                context.tools.run(call, &mut on_line, self.halt).await
-            }
         };
         if done.is_err() {
             self.halt.cancel();
         }
         done
+    }
+
+    async fn ffmpeg(&self, number: usize, plan: &Plan, output: PathBuf) -> Result<Finished, Failure> {
+        let job = self.context.job;
+        let call = Invocation {
+            tool: Tool::Ffmpeg,
+            args: plan::arguments(plan, job.input),
+            input: Some(job.input.to_owned()),
+            extra_inputs: job.overlay.iter().map(|overlay| overlay.file.to_owned()).collect(),
+            output_dir: Some(output),
+            limits: limits(plan),
+        };
+        // Where there is a picture, the sound beside it does not count.
+        let counts = plan.video.is_some() || self.plan.video.is_none();
+        let seconds = if counts { plan.seconds } else { 0.0 };
+        let mut on_line = |line: &str| {
+            let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(event) = progress.line(number, seconds, line) {
+                self.context.send(event);
+                self.ticks.send(Tick::More).ok();
+            }
+        };
+        self.context.tools.run(call, &mut on_line, self.halt).await
     }
 }
 

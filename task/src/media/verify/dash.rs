@@ -2,9 +2,14 @@
 
 use std::{io, path::Path};
 
-use super::{MANIFEST, report::Report, track::Measured};
+use super::{
+    MANIFEST,
+    master::{bandwidth, declared},
+    report::Report,
+    track::Measured,
+};
 use crate::media::{
-    package::codecs::{channels, colour, picture_size},
+    package::codecs::{channels, codec_string, colour, picture_size},
     range::Range,
 };
 
@@ -20,6 +25,12 @@ pub struct Template {
     first: u64,
     /// Start and duration of every segment, in ticks.
     times: Vec<(u64, u64)>,
+    /// What players are told of it before they ask for any of it.
+    codecs: String,
+    /// `320x180`, where it is a picture.
+    size: String,
+    /// Bits a second.
+    bandwidth: Option<u64>,
     /// Channels, where it is sound.
     channels: Option<u32>,
     /// Transfer function that players must know, where it is a picture.
@@ -47,10 +58,15 @@ pub(super) fn check(
             + real.len().abs_diff(template.times.len());
         let passed = differing == 0 && template.timescale == track.timescale;
         report.check("dash.timeline", name, passed, format!("{differing} segments differ"), 0);
+        let codecs = codec_string(&track.codec).unwrap_or_else(|| "none that is known".into());
+        report.same("dash.codecs", name, &template.codecs, &codecs);
+        let target = track.playlist.target.unwrap_or(1);
+        declared(report, "dash.bandwidth", name, template.bandwidth, bandwidth(track, target).peak);
         if let Some(real) = channels(&track.codec) {
             report.same("dash.channels", name, &template.channels.unwrap_or(0), &real);
         }
-        if picture_size(&track.codec).is_some() {
+        if let Some((width, height)) = picture_size(&track.codec) {
+            report.same("dash.resolution", name, &template.size, &format!("{width}x{height}"));
             let standard = u64::from(Range::Sdr.cicp());
             let real = colour(&track.codec).map_or(standard, |(_, transfer, _)| u64::from(transfer));
             report.same("dash.transfer", name, &template.transfer.unwrap_or(standard), &real);
@@ -73,6 +89,7 @@ pub fn templates(text: &str) -> Vec<Template> {
     let mut found: Vec<Template> = Vec::new();
     let mut room = MAX_SEGMENTS;
     let (mut channels, mut transfer) = (None, None);
+    let mut representation = Template::default();
     for tag in text.split('<') {
         let number = |name| attribute(tag, name).and_then(|value| value.parse::<u64>().ok());
         if tag.starts_with("AdaptationSet ") {
@@ -81,6 +98,12 @@ pub fn templates(text: &str) -> Vec<Template> {
             transfer = number("value");
         } else if tag.starts_with("Representation ") {
             channels = None;
+            representation = Template {
+                codecs: attribute(tag, "codecs").unwrap_or_default().to_owned(),
+                size: ["width", "height"].map(|side| attribute(tag, side).unwrap_or_default()).join("x"),
+                bandwidth: number("bandwidth"),
+                ..Template::default()
+            };
         } else if tag.starts_with("AudioChannelConfiguration ") {
             channels = number("value").and_then(|count| u32::try_from(count).ok());
         } else if tag.starts_with("SegmentTemplate ") {
@@ -90,9 +113,9 @@ pub fn templates(text: &str) -> Vec<Template> {
                 header: text("initialization"),
                 media: text("media"),
                 first: number("startNumber").unwrap_or(1),
-                times: Vec::new(),
                 channels,
                 transfer,
+                ..std::mem::take(&mut representation)
             });
         } else if let (true, Some(template)) = (tag.starts_with("S "), found.last_mut()) {
             let duration = number("d").unwrap_or(0);

@@ -160,11 +160,19 @@ fn texts(root: &Path, path: &str, seconds: f64, report: &mut Report) -> io::Resu
     Ok(())
 }
 
-fn bandwidth(track: &Measured, target: u64) -> Bandwidth {
+/// What a track needs.
+pub(super) fn bandwidth(track: &Measured, target: u64) -> Bandwidth {
     hls::measure(track.segments.iter().map(|&(bytes, ticks)| (bytes, ticks_to_seconds(track, ticks))), target)
 }
 
-fn declared(report: &mut Report, rule: &'static str, name: &str, declared: Option<u64>, measured: u64) {
+/// Holds a declared bandwidth against the measured one.
+pub(super) fn declared(
+    report: &mut Report,
+    rule: &'static str,
+    name: &str,
+    declared: Option<u64>,
+    measured: u64,
+) {
     let declared = declared.unwrap_or(0);
     let off = (float(declared) / float(measured.max(1)) - 1.0).abs();
     report.check(

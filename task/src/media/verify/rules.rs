@@ -15,9 +15,9 @@
 //! | `hls.complete` | the playlist is closed and is not empty | RFC 8216 |
 //! | `hls.extinf` | within a frame of the segment | 8.1 |
 //! | `hls.target-duration` | no segment rounds to more; the same everywhere | 8.2 |
-//! | `hls.codecs` | what the sample entries say | 9.13 |
-//! | `hls.resolution` | what the sample entries say | 9.15 |
-//! | `hls.bandwidth`, `hls.average-bandwidth` | within 10 % of what is measured | 1.26, 1.27 |
+//! | `hls.codecs`, `dash.codecs` | what the sample entries say | 9.13, ISO/IEC 23009-1, 5.3.7.2 |
+//! | `hls.resolution`, `dash.resolution` | what the sample entries say | 9.15, ISO/IEC 23009-1, 5.3.7.2 |
+//! | `hls.bandwidth`, `hls.average-bandwidth`, `dash.bandwidth` | within 10 % of what is measured | 1.26, 1.27 |
 //! | `hls.i-frames` | each range is a moof and one key frame | 6.1, 6.10 |
 //! | `text.duration`, `text.segments` | as long as the video; every segment is `WebVTT` | 5.1 |
 //! | `dash.timeline` | as many segments as there are, each as long as it is, back to back | ISO/IEC 23009-1, 5.3.9.6 |
