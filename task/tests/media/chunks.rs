@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use tokio::sync::mpsc::unbounded_channel;
 use transcode_config::{
     contract::{Clip, FailureCode},
-    ladder::{ChunkSettings, Profile},
+    ladder::{ChunkSettings, Profile, VideoCodec},
 };
 use transcode_task::media::package::{
     cut::{Cut, Cutter},
@@ -15,7 +15,9 @@ use transcode_task::media::package::{
 
 use crate::{
     edit::{counted, counts, one_rung},
-    support::{Run, ffmpeg, run, run_edited, run_prepared},
+    pictures::frames,
+    quality::ssim,
+    support::{Run, ffmpeg, quick, run, run_edited, run_prepared},
 };
 
 /// Groups of a second, two to a segment: chunks of 4 s.
@@ -76,6 +78,33 @@ async fn chunks_have_the_frames_that_one_run_has() {
         let whole = run_edited(source, &one_rung(), clip, None).await;
         let chunked = run_edited(source, &in_chunks(Some(2)), clip, None).await;
         alike(&whole, &chunked, &format!("{} {clip:?}", source.display()));
+    }
+}
+
+#[tokio::test]
+async fn chunks_of_every_codec_and_of_halved_rates_are_joined() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = counted(folder.path(), "x.mp4", "50", 9);
+    for (codec, preset) in
+        [(VideoCodec::H264, "medium"), (VideoCodec::Hevc, "ultrafast"), (VideoCodec::Av1, "12")]
+    {
+        // The lower rung has every other frame.
+        let mut profile = Profile { codec, preset: preset.into(), ..quick() };
+        if codec != VideoCodec::H264 {
+            profile.rungs.iter_mut().for_each(|rung| "main".clone_into(&mut rung.codec_profile));
+        }
+        let whole = run(&source, &profile).await;
+        let settings = ChunkSettings { seconds: 3, at_once: Some(2) };
+        let chunked = run(&source, &Profile { chunks: Some(settings), ..profile }).await;
+        for rung in ["video/90p", "video/180p"] {
+            let playlist = format!("{rung}/index.m3u8");
+            assert_eq!(chunked.text(&playlist), whole.text(&playlist), "{codec:?} {rung}");
+            assert_ne!(track(&chunked, rung), track(&whole, rung), "{codec:?} {rung}");
+            assert_eq!(frames(&chunked, rung), frames(&whole, rung), "{codec:?} {rung}");
+            let size = if rung == "video/90p" { (160, 90) } else { (320, 180) };
+            let alike = ssim(&chunked.joined(rung), &whole.joined(rung), size);
+            assert!(alike > 0.97, "{codec:?} {rung}: {alike}");
+        }
     }
 }
 

@@ -12,7 +12,7 @@ fn short(folder: &Path, name: &str, filter: &str, args: &str) -> PathBuf {
     variant(folder, name, &format!("-t 1.5 -an -vf {filter} -c:v libx264 -preset ultrafast {args}"))
 }
 
-fn frames(run: &Run, track: &str) -> Vec<f64> {
+pub(crate) fn frames(run: &Run, track: &str) -> Vec<f64> {
     let times = ffprobe(&run.joined(track), "-select_streams v", "frame=pts_time");
     times.lines().filter_map(|line| line.trim_end_matches(',').parse().ok()).collect()
 }

@@ -10,7 +10,7 @@ use transcode_config::ladder::{Profile, VideoCodec};
 use crate::support::{clip, quick, run, variant};
 
 /// Mean structural similarity of all planes and frames; 1 is the same.
-fn ssim(made: &Path, source: &Path, size: (u32, u32)) -> f64 {
+pub(crate) fn ssim(made: &Path, source: &Path, size: (u32, u32)) -> f64 {
     let (width, height) = size;
     let graph = format!("[1:v]scale={width}:{height}:flags=bicubic,format=yuv420p[s];[0:v][s]ssim");
     let done = Command::new("ffmpeg")

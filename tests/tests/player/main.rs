@@ -131,8 +131,9 @@ fn a_video_with_sound_plays_as_streams_and_as_a_file() {
 }
 
 #[test]
-fn reordered_pictures_play_from_0() {
-    let made = package("reordered", &profile("medium", &LADDER), |folder| source(folder, false, &[1000]));
+fn reordered_pictures_in_chunks_play_from_0_and_across_the_seams() {
+    let profile = profile("medium", &LADDER) + "[chunks]\nseconds = 2\nat_once = 2\n";
+    let made = package("reordered", &profile, |folder| source(folder, false, &[1000]));
     let starts = begins(&made.output.join("master.m3u8"));
     assert!(starts.len() > 2 && starts.iter().all(|start| start.abs() < 0.001), "libavformat: {starts:?}");
     let seen = played(&made);
