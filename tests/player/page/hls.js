@@ -22,6 +22,9 @@ export function open(video, address, errors) {
   return {
     version: Hls.version,
     list,
+    // What each of its loaders is about.
+    loaders: () => hls.networkControllers.filter((one) => one.state).map(({ state, fragCurrent, fragPrevious }) =>
+      ({ state, loads: fragCurrent?.sn, before: fragPrevious?.sn })),
     levels: () => hls.levels.map(({ width, height }) => ({ width, height })),
     force: (index) => (hls.currentLevel = index),
     sounds: () => hls.audioTracks.map(({ lang, name }) => ({ language: lang, label: name })),

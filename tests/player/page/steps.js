@@ -36,13 +36,23 @@ async function start() {
   };
 }
 
-/** Whether every buffer holds all from here to the end, to within two frames of sound, and nothing else that was loaded
- * for another rung or track: only then is a player done with the last choice. */
+/** Whether every buffer holds all from here to the end, to within two frames of sound. */
 function whole() {
-  return Number.isFinite(video.duration) && buffers.every((one) => {
-    const [[start, end] = [], ...more] = held(one);
-    return more.length === 0 && start < video.currentTime + 0.05 && end > video.duration - 0.05;
-  });
+  return Number.isFinite(video.duration) && buffers.every((one) => held(one).some(([start, end]) =>
+    start < video.currentTime + 0.05 && end > video.duration - 0.05));
+}
+
+/** Since when what is held is what it is. */
+const quiet = { held: '', since: 0 };
+
+/** Whether the player is done with the last choice: it holds all there is, or wants no more for a second. hls.js takes a
+ * segment for held sometimes that was loaded while it emptied a buffer for another group of sounds; it notices when it
+ * gets there. */
+function settled() {
+  const now = JSON.stringify(buffers.map(held));
+  if (now !== quiet.held) Object.assign(quiet, { held: now, since: performance.now() });
+  const idle = player.loaders?.().every(({ state }) => state === 'IDLE' || state === 'ENDED' || state === 'STOPPED');
+  return whole() || (idle && performance.now() - quiet.since > 1000);
 }
 
 async function seek(time) {
@@ -74,12 +84,13 @@ function lastOfAll(list, now) {
   return list.map((_, index) => (now + 1 + index) % list.length);
 }
 
-/** Chooses another track, and waits until the browser holds all of it. */
+/** Chooses another track, and waits until the player is done with it. */
 async function chosen(kind, choose) {
   bufferOf(kind).given.length = 0;
   choose();
   // A header and at least one segment.
-  await until(() => `${kind} chosen, ${buffers.map(held)}`, () => bufferOf(kind).given.length > 1 && whole());
+  const state = () => JSON.stringify({ now: video.currentTime, held: buffers.map(held), loaders: player.loaders?.() });
+  await until(() => `${kind} chosen, ${state()}`, () => bufferOf(kind).given.length > 1 && settled());
   return bufferOf(kind).given;
 }
 
