@@ -1,11 +1,10 @@
 //! Facts: what the world answered. They are the only way into the ledger.
 
-use std::sync::Arc;
-
 use transcode_config::contract::{Attempt, Heartbeat, Intent, JobKey, Terminal};
 
 use crate::{
     clock::Ms,
+    name::Name,
     task_view::{TaskArn, TaskView},
 };
 
@@ -14,7 +13,7 @@ pub type QueueName = String;
 
 /// SQS' id of a message. Changes with a redrive, so it names a lease and never a job.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct MessageId(pub Arc<str>);
+pub struct MessageId(pub Name);
 
 /// A message as it was received.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

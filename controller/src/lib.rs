@@ -13,7 +13,7 @@
 //!
 //! # Reading order
 //! [`message`] (what a body asks for) → [`fact`], [`action`] (the vocabulary) → [`ledger`] with [`lease`], [`job`],
-//! [`tasks`] (what is known) in [`table`]s (what is due) → [`absorb`] (how facts change it) → [`mod@plan`] with
+//! [`tasks`] (what is known) by [`name`] in [`table`]s (what is due) → [`absorb`] (how facts change it) → [`mod@plan`] with
 //! [`attempt`] (is it proven over?), [`outcome`] (how did it end?), [`leftovers`] (what did losers leave?),
 //! [`letters`] (what was sent already?), [`image`] (may it be launched?), [`policy`] (the numbers), [`tally`], [`usage`],
 //! [`limiter`], [`breaker`] and [`pause`] (is there room, is it too fast, is it any use, why is nothing launched?) →
@@ -68,6 +68,7 @@ pub mod message;
 pub mod mutant;
 #[cfg(not(feature = "mutants"))]
 mod mutant;
+pub mod name;
 #[cfg(feature = "aws")]
 pub mod observe;
 pub mod outcome;

@@ -51,7 +51,7 @@ impl Ended {
             budget: self.budget,
             code: self.failure.code,
             message: self.failure.message.chars().take(500).collect(),
-            task_arn: self.task.as_ref().map(|arn| arn.0.as_ref().into()),
+            task_arn: self.task.as_ref().map(|arn| arn.0.to_string()),
         }
     }
 

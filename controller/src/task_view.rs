@@ -1,6 +1,6 @@
 //! A task as ECS describes it, reduced to what decisions need.
 
-use std::{fmt, sync::Arc};
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use transcode_config::{
@@ -8,12 +8,12 @@ use transcode_config::{
     prices::Size,
 };
 
-use crate::clock::Ms;
+use crate::{clock::Ms, name::Name};
 
 /// ARN of a task.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct TaskArn(pub Arc<str>);
+pub struct TaskArn(pub Name);
 
 impl fmt::Display for TaskArn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

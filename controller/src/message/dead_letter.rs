@@ -50,7 +50,7 @@ impl DeadLetterBody {
             kind: DEAD_LETTER_KIND.to_owned(),
             job: letter.job.clone(),
             generation: letter.generation,
-            message_id: letter.lease.message.0.as_ref().into(),
+            message_id: letter.lease.message.0.to_string(),
             dead: letter.dead.clone(),
             original,
             original_cut,
