@@ -235,9 +235,8 @@ impl Case<'_> {
     fn overdue(&self, task: &TaskRecord) -> Result<(Ms, &'static str), Ms> {
         let now = self.now.mono;
         let status = task.view.as_ref().map_or(TaskStatus::Starting, |view| view.status);
-        let mut deadlines = Vec::with_capacity(3);
         // A heartbeat is as good a sign of a start as ECS' word, which may be late.
-        if status == TaskStatus::Starting && self.attempt.heartbeat.is_none() {
+        let deadlines = if status == TaskStatus::Starting && self.attempt.heartbeat.is_none() {
             let (phase, since) = task.phase;
             let (most, reason) = match phase {
                 StartPhase::Provisioning => {
@@ -249,26 +248,24 @@ impl Case<'_> {
             let at = since + most;
             // Held against what ECS says then, not against what it said long before.
             let at = if task.seen_at >= at || on(13) { at } else { at.max(now.max(task.describe_at) + 1000) };
-            deadlines.push((if on(66) { Ms::MAX } else { at }, reason));
+            [Some((if on(66) { Ms::MAX } else { at }, reason)), None, None]
         } else {
             let running_at = task.running_at.unwrap_or(task.known_at);
             // The task keeps its run time itself; a quarter of an hour more is for one that cannot.
             let most = if on(68) { Ms::MAX } else { self.policy.max_run + 900_000 };
-            deadlines.push((running_at.saturating_add(most), stop_reason::RUN_TIMEOUT));
+            let run = (running_at.saturating_add(most), stop_reason::RUN_TIMEOUT);
             let alive_at = self.attempt.heartbeat_at.max(running_at);
             let silence = if on(67) { Ms::MAX } else { 2 * self.policy.heartbeat_stale };
-            deadlines.push((alive_at.saturating_add(silence), stop_reason::NO_HEARTBEAT));
+            let silent = (alive_at.saturating_add(silence), stop_reason::NO_HEARTBEAT);
             // A heartbeat that says how it ended is the last one, and NO_HEARTBEAT comes first.
-            if self.attempt.heartbeat.is_some() && !on(54) {
-                let at = self.attempt.progress_at + self.policy.no_progress;
-                deadlines.push((at, stop_reason::NO_PROGRESS));
-            }
-        }
-        match deadlines.iter().find(|(at, _)| now >= *at) {
-            Some(passed) => Ok(*passed),
-            None => {
-                Err(deadlines.iter().map(|(at, _)| *at).min().unwrap_or(now + self.policy.describe_every))
-            }
+            let stuck = (self.attempt.heartbeat.is_some() && !on(54))
+                .then(|| (self.attempt.progress_at + self.policy.no_progress, stop_reason::NO_PROGRESS));
+            [Some(run), Some(silent), stuck]
+        };
+        let deadlines = deadlines.into_iter().flatten();
+        match deadlines.clone().find(|(at, _)| now >= *at) {
+            Some(passed) => Ok(passed),
+            None => Err(deadlines.map(|(at, _)| at).min().unwrap_or(now + self.policy.describe_every)),
         }
     }
 

@@ -1,5 +1,7 @@
 //! Facts: what the world answered. They are the only way into the ledger.
 
+use std::sync::Arc;
+
 use transcode_config::contract::{Attempt, Heartbeat, Intent, JobKey, Terminal};
 
 use crate::{
@@ -75,13 +77,13 @@ pub struct CallError {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Snapshot {
     /// The newest attempt's intent.
-    pub intent: Option<Intent>,
+    pub intent: Option<Arc<Intent>>,
     /// That attempt's heartbeat.
     pub heartbeat: Option<Heartbeat>,
     /// Heartbeats of earlier attempts of which ECS never said that they ended ([`crate::outcome::unproven`]).
     pub earlier: Vec<Heartbeat>,
     /// The register.
-    pub terminal: Option<Terminal>,
+    pub terminal: Option<Arc<Terminal>>,
 }
 
 /// Why RunTask gave no task.

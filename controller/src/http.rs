@@ -88,8 +88,9 @@ impl Status {
         let waiting = |(job, note): (&JobKey, &Note)| {
             (job.to_string(), Waiting { why: note.why.to_string(), until_ms: note.until.map(wall) })
         };
-        let jobs = ledger.notes.iter().take(MAX_NOTES).map(waiting).collect();
-        let left_off = ledger.notes.len().saturating_sub(MAX_NOTES);
+        let noted = || ledger.jobs.iter().filter_map(|(key, job)| Some((key, job.note.as_ref()?)));
+        let jobs = noted().take(MAX_NOTES).map(waiting).collect();
+        let left_off = noted().skip(MAX_NOTES).count();
         let (draining, launches_pause) = (ledger.draining, pause.map(Pause::to_string));
         self.lock().notes = Notes { tasks_in_flight, draining, launches_pause, jobs, left_off };
     }
@@ -166,6 +167,7 @@ fn ask(address: SocketAddr, path: &str) -> io::Result<(u16, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::job::Job;
 
     #[tokio::test]
     async fn what_is_shown_is_what_is_read() {
@@ -181,10 +183,12 @@ mod tests {
         // The first in order: the others are cut behind it.
         let job: JobKey = "0".repeat(32).parse().unwrap();
         let mut ledger = Ledger::new("me", crate::message::Rules::default());
-        ledger.notes.insert(job.clone(), Note { why: "a reason".into(), until: Some(1_500) });
-        for n in 0..MAX_NOTES {
-            ledger.notes.insert(JobKey::of(&[&n.to_string()]), Note { why: "other".into(), until: None });
-        }
+        let mut wait = |key, why: &'static str, until| {
+            let note = Some(Note { why: why.into(), until });
+            ledger.jobs.insert(key, Job { note, ..Job::new(None, 0) });
+        };
+        wait(job.clone(), "a reason", Some(1_500));
+        (0..MAX_NOTES).for_each(|n| wait(JobKey::of(&[&n.to_string()]), "other", None));
         let pause = Pause::Unfit("no such image".into());
         status.turned(&ledger);
         status.noted(&ledger, 3, Some(&pause), Now { mono: 1_000, wall: 7_000_000 });

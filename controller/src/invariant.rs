@@ -33,7 +33,7 @@ fn broken(id: &'static str, what: impl FnOnce() -> String, is: bool) -> Option<V
 pub fn of_fact(fact: &Fact, ledger: &Ledger) -> Option<Violation> {
     match fact {
         Fact::Decided { terminal, .. } => written_once(terminal, ledger),
-        Fact::Inspected { snapshot, .. } => written_once(snapshot.terminal.as_ref()?, ledger),
+        Fact::Inspected { snapshot, .. } => written_once(snapshot.terminal.as_deref()?, ledger),
         Fact::TaskSeen(view) | Fact::TaskListed(view) => one_task_for_a_claim(view, ledger),
         _ => None,
     }
@@ -172,7 +172,7 @@ mod tests {
     fn a_register_that_changes_is_noticed() {
         let decided = ledger(Content::Jobs([job()].into()), Register::Decided(dead("one").into()));
         let read = |nonce| {
-            let snapshot = Snapshot { terminal: Some(dead(nonce)), ..Snapshot::default() };
+            let snapshot = Snapshot { terminal: Some(dead(nonce).into()), ..Snapshot::default() };
             of_fact(&Fact::Inspected { job: job(), snapshot: Box::new(snapshot) }, &decided)
         };
         assert_eq!(read("one"), None);

@@ -7,7 +7,7 @@ use std::{
 
 use transcode_config::contract::{Attempt, Heartbeat, Intent, Outcome, Terminal};
 
-use crate::{clock::Ms, fact::MessageId, message::Request, policy::Policy, task_view::TaskArn};
+use crate::{clock::Ms, fact::MessageId, message::Request, plan::Note, policy::Policy, task_view::TaskArn};
 
 /// A reading of the state bucket older than this is renewed before an attempt is claimed, a job is given up, or a task
 /// is stopped for its silence.
@@ -96,6 +96,8 @@ pub struct Job {
     pub failures: usize,
     /// Look again not later than this.
     pub inspect_at: Ms,
+    /// Why it waits, as of the last look at it.
+    pub note: Option<Note>,
 }
 
 impl Job {
@@ -118,6 +120,7 @@ impl Job {
             retry_at: 0,
             failures: 0,
             inspect_at: now,
+            note: None,
         }
     }
 

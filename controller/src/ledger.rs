@@ -19,7 +19,7 @@ use crate::{
     limiter::{Lane, Limiter},
     message::Rules,
     mutant::on,
-    plan::{Note, Plan},
+    plan::Plan,
     policy::Policy,
     table::{Again, Table},
     tally::Tally,
@@ -91,8 +91,6 @@ pub struct Ledger {
     pub letters: Letters,
     /// Known jobs.
     pub jobs: Table<JobKey, Job>,
-    /// Why each of them waits, as of the last look at it.
-    pub notes: BTreeMap<JobKey, Note>,
     /// What keeps all from being claimed that could be, as of the last turn.
     pub held: Option<String>,
     /// Known tasks of known jobs.
@@ -134,7 +132,6 @@ impl Ledger {
             leases: Table::default(),
             letters: Letters::default(),
             jobs: Table::default(),
-            notes: BTreeMap::new(),
             held: None,
             tasks: Table::default(),
             tally: Tally::default(),
@@ -266,12 +263,10 @@ impl Ledger {
             self.leases.looked(&message, again, None);
         }
         self.held = plan.held.take();
-        for (job, again, rank) in plan.seen_jobs.drain(..) {
-            self.jobs.looked(&job, again, rank);
-            match plan.notes.get(&job) {
-                Some(note) => self.notes.insert(job, note.clone()),
-                None => self.notes.remove(&job),
-            };
+        for look in &plan.jobs {
+            if let Some(job) = self.jobs.looked(&look.job, look.again, look.rank) {
+                job.note.clone_from(&look.note);
+            }
         }
     }
 
@@ -292,7 +287,6 @@ impl Ledger {
         let due = self.jobs.due(now.mono);
         let done: Vec<JobKey> = due.filter(|(_, job)| idle(job)).map(|(key, _)| key.clone()).collect();
         for key in done {
-            self.notes.remove(&key);
             for arn in self.jobs.remove(&key).into_iter().flat_map(|job| job.tasks.into_keys()) {
                 self.tasks.remove(&arn);
             }

@@ -250,11 +250,12 @@ impl<K: Ord + Clone, V> Table<K, V> {
         self.lists.agenda.iter().map(|(at, _)| *at).find(|at| *at > now)
     }
 
-    /// A row has been looked at. It waits for room, at this rank, or does not.
-    pub fn looked(&mut self, key: &K, again: Again, rank: Option<Ms>) {
-        if let Some(row) = self.rows.get_mut(key) {
-            self.lists.looked(key, &mut row.place, again, rank);
-        }
+    /// A row has been looked at. It waits for room, at this rank, or does not. Given is the row, for what the look said
+    /// to be noted in it.
+    pub fn looked(&mut self, key: &K, again: Again, rank: Option<Ms>) -> Option<&mut V> {
+        let row = self.rows.get_mut(key)?;
+        self.lists.looked(key, &mut row.place, again, rank);
+        Some(&mut row.value)
     }
 
     /// Looks at each row that may have changed; `look` says when it is to be looked at again.

@@ -21,7 +21,7 @@ impl Job {
     /// Takes in the newest intent and its heartbeat.
     pub(super) fn learn_intent(
         &mut self,
-        intent: Intent,
+        intent: Arc<Intent>,
         heartbeat: Option<Heartbeat>,
         policy: &Policy,
         now: Now,
@@ -34,7 +34,7 @@ impl Job {
             let left = (intent.launch_not_after_ms + policy.clock_skew).saturating_sub(now.wall);
             let earlier = self.take_earlier();
             self.attempt = Some(AttemptState {
-                intent: Arc::new(intent),
+                intent,
                 expires_at: now.mono + left,
                 refused: None,
                 launch_retry_at: 0,
@@ -48,16 +48,18 @@ impl Job {
             });
         }
         let Some(state) = self.attempt.as_mut() else { return };
-        let sequence = |beat: &Option<Heartbeat>| beat.as_ref().map(|beat| (beat.task_arn.clone(), beat.seq));
-        if heartbeat.is_some() && sequence(&heartbeat) != sequence(&state.heartbeat) {
-            let place =
-                |beat: &Option<Heartbeat>| beat.as_ref().map(|beat| (beat.stage, beat.percent.to_bits()));
-            if place(&heartbeat) != place(&state.heartbeat) {
-                state.progress_at = now.mono;
-            }
-            state.heartbeat = heartbeat;
-            state.heartbeat_at = now.mono;
+        let Some(heartbeat) = heartbeat else { return };
+        let same = |place: fn(&Heartbeat, &Heartbeat) -> bool| {
+            state.heartbeat.as_ref().is_some_and(|known| place(known, &heartbeat))
+        };
+        if same(|known, new| (&known.task_arn, known.seq) == (&new.task_arn, new.seq)) {
+            return;
         }
+        if !same(|known, new| (known.stage, known.percent.to_bits()) == (new.stage, new.percent.to_bits())) {
+            state.progress_at = now.mono;
+        }
+        state.heartbeat = Some(heartbeat);
+        state.heartbeat_at = now.mono;
     }
 
     /// What is remembered of earlier attempts when a newer one becomes known: their last signs, and when those came.

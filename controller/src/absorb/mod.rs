@@ -6,8 +6,6 @@
 mod learn;
 mod trouble;
 
-use std::sync::Arc;
-
 use transcode_config::contract::{Attempt, JobKey};
 
 use crate::{
@@ -43,7 +41,7 @@ impl Ledger {
                 self.job_answered(&job, |job, _| job.unreadable = (!on(35)).then_some(reason));
             }
             Fact::Intended { job, intent } => {
-                self.job_answered(&job, |job, _| job.learn_intent(*intent, None, policy, now));
+                self.job_answered(&job, |job, _| job.learn_intent(intent.into(), None, policy, now));
             }
             Fact::Launched { job, attempt, task } => self.launched(&job, attempt, &task, now),
             Fact::LaunchRefused { job, attempt, refusal } => {
@@ -98,7 +96,7 @@ impl Ledger {
             }
             Fact::Decided { job, terminal } => {
                 self.tell_register(&job, &terminal, policy, now);
-                self.job_answered(&job, |job, _| job.decide(Arc::new(*terminal), now.mono));
+                self.job_answered(&job, |job, _| job.decide(terminal.into(), now.mono));
             }
             Fact::Published { job } => self.job_answered(&job, |job, _| job.published = true),
             Fact::Collected { job } => self.job_answered(&job, |job, _| job.collected = true),
@@ -201,20 +199,21 @@ impl Ledger {
         self.job_answered(key, |job, asked_at| {
             job.inspect_at = now.mono + policy.heartbeat_stale / 3;
             if let Some(terminal) = snapshot.terminal {
-                job.decide(Arc::new(terminal), now.mono);
+                job.decide(terminal, now.mono);
             } else if job.terminal().is_none() {
                 job.register = Register::Absent(if on(31) { now.mono } else { asked_at });
             }
             if let Some(intent) = snapshot.intent {
                 // What is known to be over holds no slot; should it run on all the same, the list names it.
                 let working = snapshot.heartbeat.as_ref().filter(|beat| !job.is_over(beat.attempt) || on(60));
-                task = working.and_then(|beat| Some((beat.task_arn.clone()?, beat.attempt)));
+                task =
+                    working.and_then(|beat| Some((TaskArn(beat.task_arn.as_deref()?.into()), beat.attempt)));
                 job.learn_intent(intent, snapshot.heartbeat, policy, now);
                 job.learn_earlier(snapshot.earlier, now.mono);
             }
         });
         if let Some((arn, attempt)) = task {
-            self.know_task(&TaskArn(arn.into()), key, attempt, now);
+            self.know_task(&arn, key, attempt, now);
         }
         self.tell_end(key, policy, now);
     }

@@ -187,11 +187,11 @@ impl Store for S3Store {
             for past in intent.history.iter().filter(|past| unproven(past)) {
                 snapshot.earlier.extend(self.read_heartbeat(job, past.attempt).await?);
             }
-            snapshot.intent = Some(intent);
+            snapshot.intent = Some(intent.into());
         }
         // Last, so that "absent" is true of a moment after everything above: an attempt that was over by then has
         // not won.
-        snapshot.terminal = self.read_register(job).await?;
+        snapshot.terminal = self.read_register(job).await?.map(Into::into);
         Ok(snapshot)
     }
 

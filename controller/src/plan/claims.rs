@@ -7,7 +7,7 @@ use transcode_config::contract::{Attempt, Intent, JobKey, JobSpec, PastAttempt, 
 use super::{Plan, Scope, jobs::View};
 use crate::{
     action::Action, clock::Ms, job::Job, ledger::Definition, mutant::on, pause::Pause, policy::Circumstances,
-    usage::Room,
+    table::Again, usage::Room,
 };
 
 /// Why a launch waits that nothing else keeps back.
@@ -24,6 +24,8 @@ pub(super) struct Candidate<'a> {
     pub job: &'a Job,
     pub spec: &'a Arc<JobSpec>,
     pub history: Vec<PastAttempt>,
+    /// When it is to be looked at again.
+    pub again: Again,
 }
 
 impl<'a> View<'a> {
@@ -61,17 +63,21 @@ impl<'a> View<'a> {
         }
         candidates.sort_by(|a, b| (a.job.since, a.key).cmp(&(b.job.since, b.key)));
         for candidate in candidates {
-            let key = candidate.key;
-            if let Some((why, until)) = &pause {
-                plan.note(key, why.clone(), *until);
-                continue;
+            match &pause {
+                Some((why, until)) => plan.note(why.clone(), *until),
+                None => self.claim_one(plan, &candidate, &mut room),
             }
-            let variant = self.variant(&candidate);
-            match room.take(variant.cpu, self.policy) {
-                Err(why) => plan.note(key, why, None),
-                Ok(()) if self.fresh(candidate.job) => plan.act(self.intend(&candidate, variant)),
-                Ok(()) => plan.act(Action::Inspect { job: key.clone() }),
-            }
+            plan.looked_at(candidate.key, candidate.again, Some(candidate.job.since));
+        }
+    }
+
+    /// Claims an attempt, if there is room for it.
+    fn claim_one(self, plan: &mut Plan, candidate: &Candidate<'_>, room: &mut Room) {
+        let variant = self.variant(candidate);
+        match room.take(variant.cpu, self.policy) {
+            Err(why) => plan.note(why, None),
+            Ok(()) if self.fresh(candidate.job) => plan.act(self.intend(candidate, variant)),
+            Ok(()) => plan.act(Action::Inspect { job: candidate.key.clone() }),
         }
     }
 

@@ -49,20 +49,23 @@ pub(super) fn plan(plan: &mut Plan, scope: Scope, policy: &Policy, ledger: &Ledg
 
 impl<'a> View<'a> {
     /// Plans one job and what is to become of its tasks, and notes when to look at it again. Gives it back when all it
-    /// lacks is room: then it waits in line.
+    /// lacks is room: then it waits in line, and the look at it ends with the claims.
     pub(super) fn look_at(self, plan: &mut Plan, key: &'a JobKey, job: &'a Job) -> Option<Candidate<'a>> {
         let mut candidate = None;
         if job.free(self.now.mono) {
             candidate = self.one(plan, key, job);
         } else if let Some(reason) = &job.unreadable {
-            plan.note(key, format!("left alone: {reason}"), None);
+            plan.note(format!("left alone: {reason}"), None);
         } else if job.call.is_none() {
-            plan.note(key, "waiting after a failed call", Some(job.retry_at));
+            plan.note("waiting after a failed call", Some(job.retry_at));
             plan.look(Again::At(job.retry_at));
         }
         self.tasks_of(plan, job);
         let again = plan.looked();
-        plan.seen_jobs.push((key.clone(), again, candidate.as_ref().map(|_| job.since)));
+        match &mut candidate {
+            Some(candidate) => candidate.again = again,
+            None => plan.looked_at(key, again, None),
+        }
         candidate
     }
 
@@ -98,7 +101,7 @@ impl<'a> View<'a> {
         match self.ledger.leftovers(job, self.policy, self.now) {
             Leftovers::None => {}
             Leftovers::Later(until) => {
-                plan.note(key, "decided; waiting for the tasks of attempts that did not win to end", until);
+                plan.note("decided; waiting for the tasks of attempts that did not win to end", until);
                 plan.look(until.map_or(Again::Changed, Again::At));
             }
             Leftovers::Of(losers) if plan.collects() < COLLECTS => {
@@ -126,7 +129,7 @@ impl<'a> View<'a> {
                     plan.act(Action::Inspect { job: key.clone() });
                 }
                 let until = if looks { until } else { until.min(job.inspect_at) };
-                plan.note(key, why, Some(until));
+                plan.note(why, Some(until));
                 plan.look(Again::At(until));
             }
             Verdict::Inspect => plan.act(Action::Inspect { job: key.clone() }),
@@ -134,18 +137,18 @@ impl<'a> View<'a> {
                 let view = (self.policy, self.ledger, self.now);
                 plan.act_when_allowed(Lane::Stop, Action::Stop { task, reason }, view);
             }
-            Verdict::Launch { not_before } => self.launch(plan, key, job, attempt, not_before),
+            Verdict::Launch { not_before } => self.launch(plan, job, attempt, not_before),
             Verdict::Over { ended, at } => return self.over(plan, key, job, attempt, &ended, at),
         }
         None
     }
 
     /// The newest attempt is claimed: it is launched as soon as nothing keeps it back.
-    fn launch(self, plan: &mut Plan, key: &JobKey, job: &Job, attempt: &AttemptState, not_before: Ms) {
+    fn launch(self, plan: &mut Plan, job: &Job, attempt: &AttemptState, not_before: Ms) {
         let pause = self.ledger.launch_pause(self.policy, self.now);
         let held = pause.as_ref().filter(|pause| pause.holds_claimed()).map(note);
         if let Some(why) = held.or_else(|| job.request.is_none().then(|| NO_MESSAGE.to_owned())) {
-            plan.note(key, why, None);
+            plan.note(why, None);
             plan.look(Again::NextTurn);
             return;
         }
@@ -155,7 +158,7 @@ impl<'a> View<'a> {
             plan.act(Action::Launch { intent: Arc::clone(&attempt.intent) });
         } else {
             let cools = pause.filter(|pause| matches!(pause, Pause::CoolingDown { .. }));
-            plan.note(key, cools.map_or_else(|| TOO_FAST.to_owned(), |pause| note(&pause)), Some(at));
+            plan.note(cools.map_or_else(|| TOO_FAST.to_owned(), |pause| note(&pause)), Some(at));
             plan.wake(at);
             plan.look(Again::NextTurn);
         }
@@ -188,7 +191,7 @@ impl<'a> View<'a> {
         let due = at + self.policy.attempt_backoff(key, &history);
         if self.now.mono < due && !on(17) {
             let why = format!("attempt {number} failed ({}); next attempt after backoff", ended.failure.code);
-            plan.note(key, why, Some(due));
+            plan.note(why, Some(due));
             plan.look(Again::At(due));
             return None;
         }
@@ -216,7 +219,7 @@ impl<'a> View<'a> {
 
 fn candidate<'a>(key: &'a JobKey, job: &'a Job, history: Vec<PastAttempt>) -> Option<Candidate<'a>> {
     match &job.request {
-        Some(Request::Run(spec)) => Some(Candidate { key, job, spec, history }),
+        Some(Request::Run(spec)) => Some(Candidate { key, job, spec, history, again: Again::Changed }),
         Some(Request::Refuse { .. }) | None => None,
     }
 }

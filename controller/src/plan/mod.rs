@@ -23,7 +23,7 @@ mod leases;
 mod receive;
 mod tasks;
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::borrow::Cow;
 
 use transcode_config::contract::JobKey;
 
@@ -44,6 +44,19 @@ pub struct Note {
     pub why: Cow<'static, str>,
     /// Nothing happens before this by itself (monotonic), where that is known.
     pub until: Option<Ms>,
+}
+
+/// What a look at a job said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Look {
+    /// The job.
+    pub job: JobKey,
+    /// Why it waits, if it does.
+    pub note: Option<Note>,
+    /// When it is to be looked at again.
+    pub(crate) again: Again,
+    /// Since when it waits for room, if that is all it lacks.
+    pub(crate) rank: Option<Ms>,
 }
 
 /// How much is looked at.
@@ -73,15 +86,16 @@ pub struct Plan {
     pub actions: Vec<Action>,
     /// Something becomes due then (monotonic).
     pub wake_at: Option<Ms>,
-    /// Why each job that was looked at waits.
-    pub notes: BTreeMap<JobKey, Note>,
+    /// The jobs that were looked at.
+    pub jobs: Vec<Look>,
     /// What keeps all from being claimed that could be.
     pub(crate) held: Option<String>,
-    /// What was looked at, and when it is to be looked at again; of jobs also since when they wait for room, if they do.
-    pub(crate) seen_jobs: Vec<(JobKey, Again, Option<Ms>)>,
+    /// The messages that were looked at, and when each is to be looked at again.
     pub(crate) seen_leases: Vec<(MessageId, Again)>,
     /// The soonest of what was said of the row that is being looked at.
     again: Option<Again>,
+    /// Why the job waits that is being looked at.
+    note: Option<Note>,
     /// Calls in `actions`, by lane of the limiter.
     planned: [u64; 3],
 }
@@ -148,8 +162,20 @@ impl Plan {
         self.again.take().unwrap_or(Again::Changed)
     }
 
-    fn note(&mut self, job: &JobKey, why: impl Into<Cow<'static, str>>, until: Option<Ms>) {
-        self.notes.insert(job.clone(), Note { why: why.into(), until });
+    /// Why the job waits that is being looked at.
+    fn note(&mut self, why: impl Into<Cow<'static, str>>, until: Option<Ms>) {
+        self.note = Some(Note { why: why.into(), until });
+    }
+
+    /// A look at a job has ended.
+    fn looked_at(&mut self, job: &JobKey, again: Again, rank: Option<Ms>) {
+        let note = self.note.take();
+        self.jobs.push(Look { job: job.clone(), note, again, rank });
+    }
+
+    /// Why a job waits that was looked at, if it does.
+    pub fn note_of(&self, job: &JobKey) -> Option<&Note> {
+        self.jobs.iter().find(|look| look.job == *job)?.note.as_ref()
     }
 }
 

@@ -77,7 +77,7 @@ async fn inspecting_finds_the_newest_attempt_with_its_own_heartbeat() {
     let old = layout.heartbeat(Attempt::new(2).unwrap());
     put(&world, "state", &old, encode(&heartbeat(&job, 2))).await;
     let snapshot = store.inspect(&job).await.unwrap();
-    assert_eq!(snapshot.intent, Some(intent(&job, 10)));
+    assert_eq!(snapshot.intent, Some(intent(&job, 10).into()));
     assert_eq!(snapshot.heartbeat, None, "the older attempt's heartbeat is not this one's");
     let new = layout.heartbeat(Attempt::new(10).unwrap());
     put(&world, "state", &new, encode(&heartbeat(&job, 10))).await;

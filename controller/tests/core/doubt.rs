@@ -23,7 +23,7 @@ fn claimed_again(world: &mut World) -> (JobKey, Intent) {
 }
 
 fn with_earlier(job: &JobKey, intent: &Intent, earlier: Vec<Heartbeat>) -> Fact {
-    let snapshot = Snapshot { intent: Some(intent.clone()), earlier, ..Snapshot::default() };
+    let snapshot = Snapshot { intent: Some(intent.clone().into()), earlier, ..Snapshot::default() };
     Fact::Inspected { job: job.clone(), snapshot: Box::new(snapshot) }
 }
 

@@ -101,7 +101,7 @@ fn losers_that_were_told_to_stop_are_over_when_no_container_survives_it() {
     }
     // ECS goes on to show both, as ever.
     let last = world.reconciler.ledger.tasks.get(&TaskArn("task/2b".into())).unwrap().stopped_at.unwrap();
-    let told = world.reconciler.ledger.notes.get(&job).and_then(|note| note.until);
+    let told = world.reconciler.ledger.jobs.get(&job).and_then(|job| job.note.as_ref()?.until);
     assert_eq!(told, Some(last + stop_timeout), "what people are told");
     let before = world.pass(stop_timeout - 10_000);
     assert_eq!((collects(&before), deletes(&before)), (vec![], false), "{before:?}");
@@ -124,7 +124,7 @@ fn a_claim_whose_launch_has_no_answer_may_have_brought_a_task_up() {
     assert_eq!((collects(&actions), deletes(&actions)), (vec![], false), "{actions:?}");
     let policy = world.reconciler.policy();
     let sure = policy.launch_deadline + policy.clock_skew + policy.heartbeat_stale;
-    let told = world.reconciler.ledger.notes.get(&job).and_then(|note| note.until);
+    let told = world.reconciler.ledger.jobs.get(&job).and_then(|job| job.note.as_ref()?.until);
     assert!(told.is_some_and(|at| (claimed_at + sure..claimed_at + sure + 100).contains(&at)), "{told:?}");
     let actions = world.pass(sure);
     assert_eq!((collects(&actions), deletes(&actions)), (vec![vec![2]], false), "{actions:?}");

@@ -144,7 +144,7 @@ impl World {
     /// Why a job waits.
     fn note(&self, job: &JobKey) -> String {
         let plan = plan(self.reconciler.policy(), &self.reconciler.ledger, self.now());
-        plan.notes.get(job).map(|note| note.why.to_string()).unwrap_or_default()
+        plan.note_of(job).map(|note| note.why.to_string()).unwrap_or_default()
     }
 
     /// Lets time pass, answering what the job asks, until it is claimed again or buried.
@@ -197,7 +197,12 @@ fn inspected(
     heartbeat: Option<Heartbeat>,
     terminal: Option<Terminal>,
 ) -> Fact {
-    let snapshot = Snapshot { intent: intent.cloned(), heartbeat, terminal, earlier: vec![] };
+    let snapshot = Snapshot {
+        intent: intent.cloned().map(Into::into),
+        heartbeat,
+        terminal: terminal.map(Into::into),
+        earlier: vec![],
+    };
     Fact::Inspected { job: job.clone(), snapshot: Box::new(snapshot) }
 }
 

@@ -77,14 +77,14 @@ pub(super) fn inspect(state: &State, index: usize, key: &JobKey) -> Fact {
     };
     let history = intent.map(|intent| intent.history.as_slice()).unwrap_or_default();
     let snapshot = Snapshot {
-        intent: intent.map(|intent| (**intent).clone()),
+        intent: intent.cloned(),
         heartbeat: intent.and_then(|intent| heartbeat_of(intent.attempt)),
         earlier: history
             .iter()
             .filter(|past| unproven(past))
             .filter_map(|past| heartbeat_of(past.attempt))
             .collect(),
-        terminal: job.terminal.as_ref().map(|terminal| (**terminal).clone()),
+        terminal: job.terminal.clone(),
     };
     Fact::Inspected { job: key.clone(), snapshot: Box::new(snapshot) }
 }

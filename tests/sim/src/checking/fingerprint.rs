@@ -203,7 +203,14 @@ fn fact(fact: &Fact, now: Ms) -> u64 {
             let Snapshot { intent: claim, heartbeat: beat, earlier, terminal: register } = &**snapshot;
             let claim = claim.as_ref().map(|claim| intent(claim, now));
             let earlier: Vec<u64> = earlier.iter().map(|beat| hash_of(&heartbeat(beat))).collect();
-            hash_of(&(0, job, claim, beat.as_ref().map(heartbeat), earlier, register.as_ref().map(terminal)))
+            hash_of(&(
+                0,
+                job,
+                claim,
+                beat.as_ref().map(heartbeat),
+                earlier,
+                register.as_deref().map(terminal),
+            ))
         }
         Fact::Intended { intent: claim, .. } => hash_of(&(1, intent(claim, now))),
         Fact::Decided { job, terminal: register } => hash_of(&(2, job, terminal(register))),

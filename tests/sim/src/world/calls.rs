@@ -279,12 +279,12 @@ impl World {
             }
             Action::Bury { job, terminal } => {
                 self.put_register(terminal, call.began.saturating_sub(READ_AGE));
-                let there = self.read_register(job).unwrap_or_else(|| (**terminal).clone());
-                Fact::Decided { job: job.clone(), terminal: Box::new(there) }
+                let there = self.read_register(job).unwrap_or_else(|| Arc::clone(terminal));
+                Fact::Decided { job: job.clone(), terminal: Box::new((*there).clone()) }
             }
             other => return self.carry_out_elsewhere(other, call.began, &mut call.answer),
         };
-        call.answer.push(fact);
+        call.answer = vec![fact];
         None
     }
 

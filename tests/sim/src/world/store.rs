@@ -109,14 +109,13 @@ impl World {
         Snapshot {
             heartbeat: heartbeat_of(intent.attempt),
             earlier: doubtful.filter_map(|past| heartbeat_of(past.attempt)).collect(),
-            intent: Some((**intent).clone()),
+            intent: Some(Arc::clone(intent)),
             terminal: None,
         }
     }
 
-    pub(super) fn read_register(&self, key: &JobKey) -> Option<Terminal> {
-        let job = self.job_of(key).and_then(|job| self.jobs.get(job))?;
-        job.terminal.as_ref().map(|terminal| (**terminal).clone())
+    pub(super) fn read_register(&self, key: &JobKey) -> Option<Arc<Terminal>> {
+        self.job_of(key).and_then(|job| self.jobs.get(job))?.terminal.clone()
     }
 
     pub(super) fn is_newer(&self, key: &JobKey) -> bool {

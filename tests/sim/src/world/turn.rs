@@ -25,7 +25,7 @@ impl World {
             return;
         }
         let Some(core) = &mut host.core else { return };
-        let facts = std::mem::take(&mut host.inbox);
+        let mut facts = std::mem::take(&mut host.inbox);
         for fact in &facts {
             host.witness.hears(fact, &core.ledger, core.policy());
             host.patience.hears(fact, &core.ledger, now.mono);
@@ -37,7 +37,8 @@ impl World {
             core.ledger.look_again_at_all();
             core.turn(facts.clone(), now)
         });
-        let planned = core.turn(facts, now);
+        let planned = core.turn(facts.drain(..), now);
+        host.inbox = facts;
         let boot = host.boot;
         let again = if sampled && !planned.actions.is_empty() {
             plan_of(Scope::Due, core.policy(), &core.ledger, now).actions
@@ -68,7 +69,7 @@ impl World {
         });
         self.check(found);
         if self.trace.kept() {
-            let notes: Vec<_> = planned.notes.values().collect();
+            let notes: Vec<_> = planned.jobs.iter().filter_map(|look| look.note.as_ref()).collect();
             self.trace.value(
                 self.now,
                 format_args!("c{index} wakes {:?} at {}", planned.wake_at, now.mono),
