@@ -173,7 +173,7 @@ impl Ledger {
                 if let Some(job) = self.jobs.begin_call(&spec.job) {
                     job.claiming = Some(intent.variant.cpu);
                 }
-                self.tally.count(&spec.job, &self.jobs, &self.tasks, policy, now);
+                self.tally.count(&spec.job, self.jobs.get(&spec.job), &self.tasks, policy, now);
             }
             Action::Launch { intent } => {
                 self.begin_job(&intent.job, now);
@@ -235,7 +235,7 @@ impl Ledger {
     pub(crate) fn spread_news(&mut self) {
         self.look_at_tasks();
         let matters = |job: &&Job| job.terminal().is_some() || job.unreadable.is_some() || on(4);
-        for job in self.jobs.touched().filter_map(|key| self.jobs.get(key)).filter(matters) {
+        for job in self.jobs.touched().map(|(_, job)| job).filter(matters) {
             job.leases.iter().for_each(|message| self.leases.touch(message));
         }
     }
@@ -290,7 +290,7 @@ impl Ledger {
             for arn in self.jobs.remove(&key).into_iter().flat_map(|job| job.tasks.into_keys()) {
                 self.tasks.remove(&arn);
             }
-            self.tally.count(&key, &self.jobs, &self.tasks, policy, now);
+            self.tally.count(&key, None, &self.tasks, policy, now);
         }
     }
 }

@@ -214,8 +214,8 @@ impl<K: Ord + Clone, V> Table<K, V> {
     }
 
     /// What may have changed.
-    pub fn touched(&self) -> impl Iterator<Item = &K> {
-        self.lists.touched.iter()
+    pub fn touched(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.lists.touched.iter().filter_map(|key| self.get_key_value(key))
     }
 
     /// What a turn at `now` looks at, in no order that means anything, each once.

@@ -93,7 +93,7 @@ impl Tally {
     /// Counts all that a ledger knows, from nothing.
     pub fn of(ledger: &Ledger, policy: &Policy, now: Now) -> Self {
         let mut tally = Self::default();
-        ledger.jobs.keys().for_each(|key| tally.count(key, &ledger.jobs, &ledger.tasks, policy, now));
+        ledger.jobs.iter().for_each(|(key, job)| tally.count(key, Some(job), &ledger.tasks, policy, now));
         tally
     }
 
@@ -119,25 +119,28 @@ impl Tally {
             - self.launch_by.range(..=wall).map(|(_, attempts)| attempts).sum::<usize>()
     }
 
-    /// Counts a job as it is now, or no more.
+    /// Counts a job as it is now, or no more where it is forgotten.
     pub(crate) fn count(
         &mut self,
         key: &JobKey,
-        jobs: &Table<JobKey, Job>,
+        job: Option<&Job>,
         tasks: &Table<TaskArn, TaskRecord>,
         policy: &Policy,
         now: Now,
     ) {
-        let share = jobs.get(key).map(|job| Share::of(key, job, tasks, policy, now));
+        let share = job.map(|job| Share::of(key, job, tasks, policy, now));
         if self.shares.get(key) == share.as_ref() {
             return;
         }
-        if let Some(old) = self.shares.remove(key) {
+        let old = match share {
+            Some(share) => self.shares.insert(key.clone(), share),
+            None => self.shares.remove(key),
+        };
+        if let Some(old) = old {
             self.take(key, &old);
         }
         if let Some(share) = share {
             self.add(key, &share);
-            self.shares.insert(key.clone(), share);
         }
     }
 
@@ -182,9 +185,11 @@ impl Tally {
 impl Ledger {
     /// Brings the tally up to date, once news has been spread: which jobs may have changed is known then.
     pub(crate) fn count(&mut self, policy: &Policy, now: Now) {
-        let lapsed = self.tally.lapsed(now.mono);
-        for key in self.jobs.touched().chain(&lapsed) {
-            self.tally.count(key, &self.jobs, &self.tasks, policy, now);
+        for (key, job) in self.jobs.touched() {
+            self.tally.count(key, Some(job), &self.tasks, policy, now);
+        }
+        for key in self.tally.lapsed(now.mono) {
+            self.tally.count(&key, self.jobs.get(&key), &self.tasks, policy, now);
         }
     }
 }
