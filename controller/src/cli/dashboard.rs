@@ -1,7 +1,7 @@
 //! `dashboard`: the CloudWatch dashboard of this environment.
 
-use anyhow::Context;
-use clap::Subcommand;
+use anyhow::{Context, ensure};
+use clap::{Args, ValueEnum};
 
 use super::world::{World, say};
 use crate::{
@@ -10,40 +10,49 @@ use crate::{
 };
 
 /// What to do with the dashboard.
-#[derive(Debug, Subcommand)]
-pub(super) enum Dashboard {
-    /// Print its body.
+#[derive(Debug, Args)]
+#[group(skip)]
+pub(super) struct Dashboard {
+    /// Print its body, or put it into CloudWatch over what is there under its name.
+    what: What,
+    /// Its name, for `put`; left out, the one that the template gives it: <environment>-transcode.
+    #[arg(long)]
+    name: Option<String>,
+    /// Address of the runbook that it names.
+    #[arg(long, default_value = "docs/runbook.md")]
+    runbook: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum What {
     Print,
-    /// Put it into CloudWatch, over what is there under its name.
-    Put {
-        /// Its name; left out, the one that the template gives it: <environment>-transcode.
-        #[arg(long)]
-        name: Option<String>,
-        /// Address of the runbook that it names.
-        #[arg(long, default_value = "docs/runbook.md")]
-        runbook: String,
-    },
+    Put,
 }
 
 impl Dashboard {
     pub(super) async fn run(&self, world: &World) -> anyhow::Result<()> {
-        match self {
-            Self::Print => say(&body(&names(world, "docs/runbook.md")?)),
-            Self::Put { name, runbook } => {
-                let default = || format!("{}-transcode", world.settings.environment);
-                let name = name.clone().unwrap_or_else(default);
-                let put = world.clients.cloudwatch.put_dashboard().dashboard_name(&name);
-                let answer = put.dashboard_body(body(&names(world, runbook)?)).send().await;
-                let answer = answer.with_context(|| {
-                    format!("dashboard {name} cannot be put; it takes cloudwatch:PutDashboard")
-                })?;
-                for note in answer.dashboard_validation_messages() {
-                    let at = note.data_path().unwrap_or("the body");
-                    tracing::warn!(at, message = note.message(), "CloudWatch has a remark on the dashboard");
-                }
-                say(&format!("put dashboard {name}\n"))
+        let body = body(&names(world, &self.runbook)?);
+        match self.what {
+            What::Print => {
+                ensure!(self.name.is_none(), "--name: what is printed has none; it is for `put`");
+                say(&body)
             }
+            What::Put => self.put(world, body).await,
         }
+    }
+
+    async fn put(&self, world: &World, body: String) -> anyhow::Result<()> {
+        let name = self.name.clone().unwrap_or_else(|| format!("{}-transcode", world.settings.environment));
+        let put = world.clients.cloudwatch.put_dashboard().dashboard_name(&name).dashboard_body(body);
+        let answer = put
+            .send()
+            .await
+            .with_context(|| format!("dashboard {name} cannot be put; it takes cloudwatch:PutDashboard"))?;
+        for note in answer.dashboard_validation_messages() {
+            let at = note.data_path().unwrap_or("the body");
+            tracing::warn!(at, message = note.message(), "CloudWatch has a remark on the dashboard");
+        }
+        say(&format!("put dashboard {name}\n"))
     }
 }
 
