@@ -1,6 +1,6 @@
 //! How many chunks are encoded at a time, by what the first one used. Pure but for the look at the machine.
 
-use std::{num::NonZero, path::Path};
+use std::{num::NonZero, path::Path, time::Duration};
 
 use transcode_config::ladder::ChunkSettings;
 
@@ -38,11 +38,14 @@ fn memory(meminfo: &str, allowed: &str) -> Option<u64> {
     total.into_iter().chain(allowed).min()
 }
 
-/// How many chunks keep the processors busy, by a run that had them to itself, if there is memory for so many.
-pub(super) fn at_once(alone: &Finished, host: Host) -> usize {
-    let busy = alone.cpu.as_secs_f64() / alone.wall.as_secs_f64().max(0.001);
+/// How many chunks keep the processors busy, by a first one that had no other beside it, if there is memory for so many.
+/// `beside` is the processor time that the sound took meanwhile.
+pub(super) fn at_once(alone: &Finished, beside: Duration, host: Host) -> usize {
+    let of_wall = |cpu: Duration| cpu.as_secs_f64() / alone.wall.as_secs_f64().max(0.001);
     let processors = float(u64::try_from(host.processors).unwrap_or(1));
-    let fill = processors / busy.clamp(0.1, processors);
+    let busy = of_wall(alone.cpu).clamp(0.1, processors);
+    let idle = (processors - busy - of_wall(beside)).max(0.0);
+    let fill = 1.0 + idle / busy;
     let room = host.memory_bytes.map_or(f64::INFINITY, |bytes| {
         float(bytes) * MEMORY_SHARE / float(alone.peak_memory_bytes.max(1 << 20))
     });
@@ -56,8 +59,6 @@ pub(super) fn at_once(alone: &Finished, host: Host) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn used(cpu: u64, wall: u64, gib: u64) -> Finished {
@@ -73,7 +74,7 @@ mod tests {
     #[test]
     fn as_many_as_fill_the_processors_and_fit_into_memory() {
         let on = |processors, gib: Option<u64>, used: Finished| {
-            at_once(&used, Host { processors, memory_bytes: gib.map(|gib| gib << 30) })
+            at_once(&used, Duration::ZERO, Host { processors, memory_bytes: gib.map(|gib| gib << 30) })
         };
         assert_eq!(on(2, Some(4), used(19, 10, 1)), 1, "no processor is idle");
         assert_eq!(on(16, Some(32), used(50, 10, 1)), 3);
@@ -84,6 +85,15 @@ mod tests {
         assert_eq!(on(16, Some(64), used(1, 10, 1)), 8);
         assert_eq!(on(2, Some(64), used(1, 10, 1)), 2, "no more than there are processors");
         assert_eq!(on(4, Some(8), used(0, 0, 0)), 4, "nothing to measure is no reason to fall over");
+    }
+
+    #[test]
+    fn what_the_sound_took_was_not_idle() {
+        let on = |processors, beside| {
+            at_once(&used(13, 10, 1), Duration::from_secs(beside), Host { processors, memory_bytes: None })
+        };
+        assert_eq!((on(2, 0), on(2, 7)), (2, 1));
+        assert_eq!((on(4, 0), on(4, 7), on(4, 99)), (3, 3, 1));
     }
 
     #[test]

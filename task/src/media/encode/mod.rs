@@ -7,7 +7,7 @@ mod runs;
 
 use std::{
     path::PathBuf,
-    sync::{Mutex, mpsc},
+    sync::{Mutex, OnceLock, mpsc},
 };
 
 use transcode_config::contract::{Failure, FailureCode};
@@ -64,8 +64,15 @@ pub(super) async fn encode(
     let (ticks, heard) = mpsc::channel();
     let early = profile.playable_early.then(|| Early::new(plan));
     let cutting = cutting::spawn(plan, &work, !chunks.is_empty(), package, early, heard, halt.clone());
-    let progress = Mutex::new(Progress::new(plan.seconds, share));
-    let runs = Runs { context, plan, work: &work, progress, halt: &halt, ticks: ticks.clone() };
+    let runs = Runs {
+        context,
+        plan,
+        work: &work,
+        progress: Mutex::new(Progress::new(plan.seconds, share)),
+        halt: &halt,
+        ticks: ticks.clone(),
+        sound: OnceLock::new(),
+    };
     let result = match &profile.chunks {
         Some(settings) if !chunks.is_empty() => runs.in_chunks(chunks, settings.at_once).await,
         _ => runs.whole().await,

@@ -3,7 +3,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError, mpsc},
+    sync::{Mutex, OnceLock, PoisonError, mpsc},
     time::Duration,
 };
 
@@ -40,6 +40,8 @@ pub(super) struct Runs<'a> {
     /// Cancelled when one run, or whoever cuts, fails: the others are of no use then.
     pub(super) halt: &'a CancellationToken,
     pub(super) ticks: mpsc::Sender<Tick>,
+    /// Processor time of the sound's own run, once it has ended.
+    pub(super) sound: OnceLock<Duration>,
 }
 
 impl Runs<'_> {
@@ -56,11 +58,14 @@ impl Runs<'_> {
 
     async fn sound(&self, number: usize) -> Result<(), Failure> {
         if self.plan.audio.is_empty() {
+            self.sound.set(Duration::ZERO).ok();
             return Ok(());
         }
         // Progress is the picture's.
         let plan = self.plan.of_sound();
-        self.run(number, &plan, self.work.to_owned()).await.map(drop)
+        let done = self.run(number, &plan, self.work.to_owned()).await?;
+        self.sound.set(done.cpu).ok();
+        Ok(())
     }
 
     async fn picture(&self, chunks: Vec<Chunk>, fixed: Option<u32>) -> Result<(), Failure> {
@@ -70,8 +75,10 @@ impl Runs<'_> {
         }
         let used = self.chunk(0, first).await?;
         let host = Host::here();
-        let several = at_once(&used, host);
-        tracing::info!(?host, cpu = ?used.cpu, wall = ?used.wall, several, "the first chunk was measured");
+        // A run of sound keeps about one processor busy until it ends.
+        let beside = self.sound.get().copied().unwrap_or(used.wall);
+        let several = at_once(&used, beside, host);
+        tracing::info!(?host, cpu = ?used.cpu, wall = ?used.wall, ?beside, several, "the first chunk was measured");
         let rest = if several > 1 { rest.to_vec() } else { Chunk::joined(rest).into_iter().collect() };
         self.side_by_side(1, rest, several).await
     }
