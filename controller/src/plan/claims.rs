@@ -102,7 +102,8 @@ impl<'a> View<'a> {
     /// How many claims wait for their launch, and how many may: one that the rate does not let launch before its deadline
     /// would be wasted.
     fn to_be_launched(self) -> (usize, usize) {
-        let most = self.policy.launch_deadline / 4 / self.policy.launch_interval.max(1) + 1;
+        let lasts = if on(72) { Ms::MAX } else { self.policy.launch_deadline / 4 };
+        let most = (lasts / self.policy.launch_interval.max(1)).saturating_add(1);
         (self.ledger.tally.to_be_launched(self.now.wall), usize::try_from(most).unwrap_or(usize::MAX))
     }
 

@@ -1,11 +1,11 @@
 //! Jobs: look, try, try again, give up, publish.
 
-use std::sync::Arc;
+use std::{mem, sync::Arc};
 
 use transcode_config::contract::{Budget, Dead, JobKey, Outcome, PastAttempt, SCHEMA, Terminal};
 
 use super::{
-    Plan, Scope,
+    Claimed, Plan, Scope,
     claims::{Candidate, TOO_FAST, note},
 };
 use crate::{
@@ -44,6 +44,7 @@ pub(super) fn plan(plan: &mut Plan, scope: Scope, policy: &Policy, ledger: &Ledg
     for (key, job) in scope.of(&ledger.jobs, now) {
         candidates.extend(view.look_at(plan, key, job));
     }
+    view.launch(plan);
     view.claim(plan, scope, candidates);
 }
 
@@ -137,30 +138,39 @@ impl<'a> View<'a> {
                 let view = (self.policy, self.ledger, self.now);
                 plan.act_when_allowed(Lane::Stop, Action::Stop { task, reason }, view);
             }
-            Verdict::Launch { not_before } => self.launch(plan, job, attempt, not_before),
+            Verdict::Launch { not_before } => self.claimed(plan, job, attempt, not_before),
             Verdict::Over { ended, at } => return self.over(plan, key, job, attempt, &ended, at),
         }
         None
     }
 
     /// The newest attempt is claimed: it is launched as soon as nothing keeps it back.
-    fn launch(self, plan: &mut Plan, job: &Job, attempt: &AttemptState, not_before: Ms) {
+    fn claimed(self, plan: &mut Plan, job: &Job, attempt: &AttemptState, not_before: Ms) {
+        plan.look(Again::NextTurn);
         let pause = self.ledger.launch_pause(self.policy, self.now);
-        let held = pause.as_ref().filter(|pause| pause.holds_claimed()).map(note);
-        if let Some(why) = held.or_else(|| job.request.is_none().then(|| NO_MESSAGE.to_owned())) {
-            plan.note(why, None);
-            plan.look(Again::NextTurn);
-            return;
+        let held = pause.filter(Pause::holds_claimed).as_ref().map(note);
+        match held.or_else(|| job.request.is_none().then(|| NO_MESSAGE.to_owned())) {
+            Some(why) => plan.note(why, None),
+            None => plan.claimed(&attempt.intent, not_before),
         }
-        let planned = plan.launches();
-        let at = not_before.max(self.ledger.launch_allowed_at(self.policy, planned, self.now));
-        if at <= self.now.mono || on(19) {
-            plan.act(Action::Launch { intent: Arc::clone(&attempt.intent) });
-        } else {
+    }
+
+    /// Launches what the rate allows, the soonest deadline first: nobody overtakes a claim until that is too late.
+    fn launch(self, plan: &mut Plan) {
+        let mut claims = mem::take(&mut plan.claimed);
+        claims.sort_by(|a, b| {
+            (a.intent.launch_not_after_ms, &a.intent.job).cmp(&(b.intent.launch_not_after_ms, &b.intent.job))
+        });
+        for Claimed { intent, not_before, look } in claims {
+            let allowed_at = self.ledger.launch_allowed_at(self.policy, plan.launches(), self.now);
+            let at = not_before.max(allowed_at);
+            if at <= self.now.mono || on(19) {
+                plan.act(Action::Launch { intent });
+                continue;
+            }
+            let pause = self.ledger.launch_pause(self.policy, self.now);
             let cools = pause.filter(|pause| matches!(pause, Pause::CoolingDown { .. }));
-            plan.note(cools.map_or_else(|| TOO_FAST.to_owned(), |pause| note(&pause)), Some(at));
-            plan.wake(at);
-            plan.look(Again::NextTurn);
+            plan.claim_waits(look, cools.map_or_else(|| TOO_FAST.to_owned(), |pause| note(&pause)), at);
         }
     }
 

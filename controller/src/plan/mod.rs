@@ -23,9 +23,9 @@ mod leases;
 mod receive;
 mod tasks;
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
-use transcode_config::contract::JobKey;
+use transcode_config::contract::{Intent, JobKey};
 
 use crate::{
     action::Action,
@@ -57,6 +57,16 @@ pub struct Look {
     pub(crate) again: Again,
     /// Since when it waits for room, if that is all it lacks.
     pub(crate) rank: Option<Ms>,
+}
+
+/// A claim that nothing keeps from being launched but the rate.
+#[derive(Debug, Clone, PartialEq)]
+struct Claimed {
+    intent: Arc<Intent>,
+    /// No launch before this (monotonic).
+    not_before: Ms,
+    /// The look at its job, in [`Plan::jobs`].
+    look: usize,
 }
 
 /// How much is looked at.
@@ -96,6 +106,8 @@ pub struct Plan {
     again: Option<Again>,
     /// Why the job waits that is being looked at.
     note: Option<Note>,
+    /// The claims that nothing keeps from being launched but the rate.
+    claimed: Vec<Claimed>,
     /// Calls in `actions`, by lane of the limiter.
     planned: [u64; 3],
 }
@@ -165,6 +177,19 @@ impl Plan {
     /// Why the job waits that is being looked at.
     fn note(&mut self, why: impl Into<Cow<'static, str>>, until: Option<Ms>) {
         self.note = Some(Note { why: why.into(), until });
+    }
+
+    /// The job that is being looked at has a claim that could be launched.
+    fn claimed(&mut self, intent: &Arc<Intent>, not_before: Ms) {
+        self.claimed.push(Claimed { intent: Arc::clone(intent), not_before, look: self.jobs.len() });
+    }
+
+    /// A claim is not launched yet.
+    fn claim_waits(&mut self, look: usize, why: String, until: Ms) {
+        if let Some(look) = self.jobs.get_mut(look) {
+            look.note = Some(Note { why: why.into(), until: Some(until) });
+        }
+        self.wake(until);
     }
 
     /// A look at a job has ended.

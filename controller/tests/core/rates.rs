@@ -64,6 +64,31 @@ fn after_a_throttle_the_calls_themselves_are_further_apart() {
 }
 
 #[test]
+fn launches_that_the_rate_holds_back_go_in_the_order_of_their_claims() {
+    let mut world = World::ready();
+    let policy = world.reconciler.policy_mut();
+    (policy.max_tasks, policy.launch_interval, policy.launch_burst) = (10, 3000, 1);
+    let launched = |actions: Vec<Action>| {
+        actions.into_iter().filter_map(|action| match action {
+            Action::Launch { intent } => Some(intent.job.clone()),
+            _ => None,
+        })
+    };
+    let (mut claimed, mut order) = (Vec::new(), Vec::new());
+    for n in 1..=6 {
+        let job = world.upload(&format!("m{n}"), &format!("{n}.mp4"));
+        let intent = Box::new(intent_of(&world.turn([inspected(&job, None, None, None)])));
+        order.extend(launched(world.turn([Fact::Intended { job: job.clone(), intent }])));
+        claimed.push(job);
+        world.mono += 10;
+    }
+    for _ in 0..6 {
+        order.extend(launched(world.after(3100)));
+    }
+    assert_eq!(order, claimed);
+}
+
+#[test]
 fn a_launch_that_the_rate_holds_back_wakes_the_controller_when_it_may_go_and_not_before() {
     let mut world = World::ready();
     let policy = world.reconciler.policy_mut();
