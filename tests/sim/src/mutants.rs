@@ -72,4 +72,5 @@ pub const MUTANTS: &[(u8, &str)] = &[
     (69, "stops a task for what it read long before"),
     (70, "empties the folder of a loser at work"),
     (71, "launches on right after a refusal"),
+    (72, "claims more than it can launch in time"),
 ];

@@ -151,6 +151,9 @@ fn unrest(world: &World, busy: impl Fn(&Task) -> bool) -> Option<String> {
             return Some(format!("{} runs", task.view.arn));
         }
     }
+    if world.returning > 0 {
+        return Some("a deleted message is about to come back".into());
+    }
     if let Some(message) = world.open_messages().next() {
         return Some(format!("message {message} is still there"));
     }

@@ -24,37 +24,30 @@ fn uploads(count: u64, every: u64) -> Vec<Upload> {
     (0..count).map(|job| Upload { at: job * every, body: body(job), kind: Kind::Jobs }).collect()
 }
 
-/// Nothing but good jobs, and more of them than there is room for.
-fn ordinary() -> Setup {
+/// A world of good jobs: the plain scenario with these numbers, and what else is different.
+fn world(
+    name: &'static str,
+    faults: &'static [(Fault, f64)],
+    numbers: impl FnOnce(Policy) -> Policy,
+    rest: impl FnOnce(Setup) -> Setup,
+) -> Named {
     let plain = Setup::plain();
-    let policy = Policy { max_tasks: 3, max_attempts: 2, ..plain.policy };
-    Setup { policy, uploads: uploads(30, 200), bad: 0, ordinary: true, ..plain }
+    let policy = numbers(plain.policy);
+    Named { name, setup: rest(Setup { policy, bad: 0, ..plain }), faults }
 }
 
 /// All of them.
 pub fn named() -> Vec<Named> {
-    let (day, by_cpu, slow, rare) = (ordinary(), ordinary(), ordinary(), ordinary());
-    let two = 2 * u64::from(by_cpu.policy.variant.cpu);
     vec![
-        Named { name: "an ordinary day", setup: day, faults: &[] },
-        Named {
-            name: "little vCPU",
-            setup: Setup { policy: Policy { max_tasks: 20, max_cpu: two, ..by_cpu.policy }, ..by_cpu },
-            faults: &[],
-        },
-        Named {
-            name: "answers that come late",
-            setup: Setup {
-                policy: Policy { max_tasks: 20, ..slow.policy },
-                uploads: uploads(60, SECOND),
-                work: (MINUTE, 6 * MINUTE),
-                slow_answers: 1,
-                ordinary: false,
-                ..slow
-            },
-            faults: &[],
-        },
-        few_calls(rare),
+        ordinary("an ordinary day", |plain| Policy { max_tasks: 3, ..plain }),
+        ordinary("little vCPU", |plain| Policy {
+            max_tasks: 20,
+            max_cpu: 2 * u64::from(plain.variant.cpu),
+            ..plain
+        }),
+        few_launches(),
+        late_answers(),
+        few_calls(),
         throttled(),
         unseen(),
         standing_still(),
@@ -67,194 +60,227 @@ pub fn named() -> Vec<Named> {
     ]
 }
 
-/// Of 60 tasks many do not come up, and those that do get nowhere: all are to be stopped, and few calls may be made.
-fn few_calls(plain: Setup) -> Named {
-    let policy = Policy {
-        max_tasks: 60,
+/// Nothing but good jobs, and more of them than there is room for.
+fn ordinary(name: &'static str, numbers: impl FnOnce(Policy) -> Policy) -> Named {
+    world(name, &[], numbers, |plain| Setup { uploads: uploads(30, 200), ordinary: true, ..plain })
+}
+
+/// Room for all jobs, and hardly any launches: what is claimed too early is not launched in time.
+fn few_launches() -> Named {
+    ordinary("few launches", |plain| Policy {
+        max_tasks: 100,
         max_leases: 100,
-        max_run: 10 * HOUR,
-        no_progress: 10 * MINUTE,
-        read_interval: 20 * SECOND,
-        stop_interval: 20 * SECOND,
-        launch_interval: 50,
+        launch_interval: 40 * SECOND,
         launch_burst: 1,
-        ..plain.policy
-    };
-    Named {
-        name: "few calls, and tasks that hang",
-        setup: Setup {
-            policy,
-            uploads: uploads(60, 50),
-            heal_at: HOUR,
-            work: (HOUR, 2 * HOUR),
-            ordinary: false,
+        ..plain
+    })
+}
+
+/// Each answer takes long.
+fn late_answers() -> Named {
+    world(
+        "answers that come late",
+        &[],
+        |plain| Policy { max_tasks: 20, ..plain },
+        |plain| Setup { uploads: uploads(60, SECOND), work: (MINUTE, 6 * MINUTE), slow_answers: 1, ..plain },
+    )
+}
+
+/// Of 60 tasks many do not come up, and those that do get nowhere: all are to be stopped, and few calls may be made.
+fn few_calls() -> Named {
+    world(
+        "few calls, and tasks that hang",
+        &[(Fault::StuckStart, 0.5), (Fault::Hang, 0.9)],
+        |plain| Policy {
+            max_tasks: 60,
+            max_leases: 100,
+            max_run: 10 * HOUR,
+            no_progress: 10 * MINUTE,
+            read_interval: 20 * SECOND,
+            stop_interval: 20 * SECOND,
+            launch_interval: 50,
+            launch_burst: 1,
             ..plain
         },
-        faults: &[(Fault::StuckStart, 0.5), (Fault::Hang, 0.9)],
-    }
+        |plain| Setup { uploads: uploads(60, 50), heal_at: HOUR, work: (HOUR, 2 * HOUR), ..plain },
+    )
 }
 
 /// ECS refuses some of the calls for their rate, while there is much to launch.
 fn throttled() -> Named {
-    let plain = Setup::plain();
-    let policy = Policy {
-        max_tasks: 200,
-        max_leases: 300,
-        launch_interval: 500,
-        launch_burst: 1,
-        cooldown: 1,
-        call_retry_cap: 4 * MINUTE,
-        ..plain.policy
-    };
-    let setup = Setup { policy, uploads: uploads(200, 5), heal_at: HOUR, bad: 0, ..plain };
-    Named { name: "ECS throttles", setup, faults: &[(Fault::LaunchThrottled, 0.3)] }
+    world(
+        "ECS throttles",
+        &[(Fault::LaunchThrottled, 0.3)],
+        |plain| Policy {
+            max_tasks: 200,
+            max_leases: 300,
+            launch_interval: 500,
+            launch_burst: 1,
+            cooldown: 1,
+            call_retry_cap: 4 * MINUTE,
+            ..plain
+        },
+        |plain| Setup { uploads: uploads(200, 5), heal_at: HOUR, ..plain },
+    )
 }
 
 /// ECS does not show many tasks for minutes; meanwhile their machines stand still, or are cut off from S3 for a while.
 /// For the controller they are lost, and StopTask does not find them: another attempt follows while they go on.
 fn unseen() -> Named {
-    let plain = Setup::plain();
-    let policy = Policy {
-        max_tasks: 100,
-        max_leases: 200,
-        launch_deadline: MINUTE,
-        heartbeat_stale: 121 * SECOND,
-        max_platform_attempts: 20,
-        launch_interval: 50,
-        launch_burst: 100,
-        orphan_grace: 10 * HOUR,
-        ..plain.policy
-    };
-    let setup = Setup {
-        policy,
-        uploads: uploads(100, 50),
-        heal_at: 2 * HOUR,
-        bad: 0,
-        work: (30 * SECOND, 10 * MINUTE),
-        ..plain
-    };
-    let faults = &[(Fault::MissingAfterLaunch, 0.9), (Fault::CutOff, 0.2), (Fault::Frozen, 0.8)];
-    Named { name: "tasks that ECS does not show yet", setup, faults }
+    world(
+        "tasks that ECS does not show yet",
+        &[(Fault::MissingAfterLaunch, 0.9), (Fault::CutOff, 0.2), (Fault::Frozen, 0.8)],
+        |plain| Policy {
+            max_tasks: 100,
+            max_leases: 200,
+            launch_deadline: MINUTE,
+            heartbeat_stale: 121 * SECOND,
+            max_platform_attempts: 20,
+            launch_interval: 50,
+            launch_burst: 100,
+            orphan_grace: 10 * HOUR,
+            ..plain
+        },
+        |plain| Setup {
+            uploads: uploads(100, 50),
+            heal_at: 2 * HOUR,
+            work: (30 * SECOND, 10 * MINUTE),
+            ..plain
+        },
+    )
 }
 
-/// A controller stands still again and again, with answers under way, while tasks come up later than they should.
+/// Controllers stand still again and again, with answers under way, while tasks come up later than they should. They
+/// go on for seconds only, so that they are often stopped between what they read and what they do about it.
 fn standing_still() -> Named {
-    let plain = Setup::plain();
-    let policy = Policy {
-        max_tasks: 100,
-        max_leases: 200,
-        launch_deadline: 2 * HOUR,
-        max_run: 20 * HOUR,
-        launch_interval: 50,
-        launch_burst: 100,
-        ..plain.policy
-    };
-    let setup = Setup {
-        policy,
-        uploads: uploads(100, 20 * SECOND),
-        heal_at: 3 * HOUR,
-        bad: 0,
-        work: (4 * HOUR, 8 * HOUR),
-        pause_every: 40 * SECOND,
-        slow_answers: 1,
-        ..plain
-    };
-    Named {
-        name: "a controller that stands still while tasks come up late",
-        setup,
-        faults: &[(Fault::StuckStart, 0.9)],
-    }
+    world(
+        "controllers that stand still while tasks come up late",
+        &[(Fault::StuckStart, 0.9)],
+        |plain| Policy {
+            max_tasks: 100,
+            max_leases: 200,
+            launch_deadline: 2 * HOUR,
+            provisioning_timeout: 15 * MINUTE,
+            pull_timeout: 15 * MINUTE,
+            max_run: 20 * HOUR,
+            launch_interval: 50,
+            launch_burst: 100,
+            ..plain
+        },
+        |plain| Setup {
+            controllers: 3,
+            uploads: uploads(400, 3 * MINUTE),
+            heal_at: 48 * HOUR,
+            work: (4 * HOUR, 8 * HOUR),
+            pause_every: 6 * SECOND,
+            slow_answers: 1,
+            ..plain
+        },
+    )
 }
 
 /// Two jobs that take longer than the 12 h for which a message can be held.
 fn half_a_day() -> Named {
-    let plain = Setup::plain();
-    let policy =
-        Policy { max_run: 20 * HOUR, describe_every: 5 * MINUTE, resync_every: 10 * MINUTE, ..plain.policy };
-    let (uploads, work) = (uploads(2, HOUR), (13 * HOUR, 14 * HOUR));
-    let setup = Setup { policy, uploads, heal_at: 16 * HOUR, bad: 0, work, ordinary: true, ..plain };
-    Named { name: "work of more than twelve hours", setup, faults: &[] }
+    world(
+        "work of more than twelve hours",
+        &[],
+        |plain| Policy { max_run: 20 * HOUR, describe_every: 5 * MINUTE, resync_every: 10 * MINUTE, ..plain },
+        |plain| Setup {
+            uploads: uploads(2, HOUR),
+            heal_at: 16 * HOUR,
+            work: (13 * HOUR, 14 * HOUR),
+            ordinary: true,
+            ..plain
+        },
+    )
 }
 
 /// Tasks whose process is gone and whose end ECS does not notice, and tasks that hang and are alive. Nothing but their
 /// longest run limits the latter.
 fn nowhere() -> Named {
-    let plain = Setup::plain();
-    let policy = Policy {
-        max_tasks: 40,
-        max_leases: 100,
-        max_run: 2 * HOUR,
-        no_progress: 100 * HOUR,
-        max_platform_attempts: 10,
-        ..plain.policy
-    };
-    let setup = Setup {
-        policy,
-        uploads: uploads(40, SECOND),
-        heal_at: HOUR,
-        bad: 0,
-        work: (5 * MINUTE, 50 * MINUTE),
-        ..plain
-    };
-    let faults = &[(Fault::Hang, 0.5), (Fault::Vanished, 0.5)];
-    Named { name: "tasks that vanish, and tasks without an end", setup, faults }
+    world(
+        "tasks that vanish, and tasks without an end",
+        &[(Fault::Hang, 0.5), (Fault::Vanished, 0.5)],
+        |plain| Policy {
+            max_tasks: 40,
+            max_leases: 100,
+            max_run: 2 * HOUR,
+            no_progress: 100 * HOUR,
+            max_platform_attempts: 10,
+            ..plain
+        },
+        |plain| Setup {
+            uploads: uploads(40, SECOND),
+            heal_at: HOUR,
+            work: (5 * MINUTE, 50 * MINUTE),
+            ..plain
+        },
+    )
 }
 
 /// Clocks are as far apart as they may be, and launches arrive late: some while the task's clock still allows it to
 /// begin and the controller's does not.
 fn clocks_apart() -> Named {
-    let plain = Setup::plain();
-    let policy = Policy {
-        max_tasks: 100,
-        max_leases: 200,
-        clock_skew: 20 * MINUTE,
-        launch_deadline: MINUTE,
-        launch_interval: 50,
-        launch_burst: 100,
-        max_platform_attempts: 20,
-        ..plain.policy
-    };
-    let setup = Setup {
-        policy,
-        uploads: uploads(100, SECOND),
-        controllers: 3,
-        offset: 10 * MINUTE,
-        heal_at: 3 * HOUR,
-        bad: 0,
-        work: (30 * MINUTE, HOUR),
-        ..plain
-    };
-    Named { name: "clocks as far apart as they may be", setup, faults: &[(Fault::LaunchDelayed, 0.9)] }
+    world(
+        "clocks as far apart as they may be",
+        &[(Fault::LaunchDelayed, 0.9)],
+        |plain| Policy {
+            max_tasks: 100,
+            max_leases: 200,
+            clock_skew: 20 * MINUTE,
+            launch_deadline: MINUTE,
+            launch_interval: 50,
+            launch_burst: 100,
+            max_platform_attempts: 20,
+            ..plain
+        },
+        |plain| Setup {
+            uploads: uploads(100, SECOND),
+            controllers: 3,
+            offset: 10 * MINUTE,
+            heal_at: 3 * HOUR,
+            work: (30 * MINUTE, HOUR),
+            ..plain
+        },
+    )
 }
 
 /// Tasks that take most of their time in each phase of their start, and no events: between two descriptions they get on.
 fn slow_starts() -> Named {
-    let plain = Setup::plain();
-    let policy = Policy {
-        max_tasks: 40,
-        max_leases: 100,
-        describe_every: 6 * MINUTE,
-        resync_every: HOUR,
-        ..plain.policy
-    };
-    let setup = Setup { policy, uploads: uploads(40, SECOND), heal_at: HOUR, bad: 0, hints: false, ..plain };
-    Named { name: "slow starts that are looked at rarely", setup, faults: &[(Fault::StuckStart, 0.9)] }
+    world(
+        "slow starts that are looked at rarely",
+        &[(Fault::StuckStart, 0.9)],
+        |plain| Policy {
+            max_tasks: 40,
+            max_leases: 100,
+            describe_every: 6 * MINUTE,
+            resync_every: HOUR,
+            ..plain
+        },
+        |plain| Setup { uploads: uploads(40, SECOND), heal_at: HOUR, hints: false, ..plain },
+    )
 }
 
 /// One job after the other fails.
 fn all_fail() -> Named {
-    let plain = Setup::plain();
-    let policy = Policy {
-        max_tasks: 10,
-        max_leases: 100,
-        max_attempts: 1,
-        breaker_jobs: 3,
-        breaker_probe: 5 * MINUTE,
-        ..plain.policy
-    };
-    let (uploads, work) = (uploads(40, SECOND), (SECOND, 10 * SECOND));
-    let setup = Setup { policy, uploads, heal_at: 4 * HOUR, bad: 0, work, ..plain };
-    Named { name: "every job fails", setup, faults: &[(Fault::Segv, 1.0)] }
+    world(
+        "every job fails",
+        &[(Fault::Segv, 1.0)],
+        |plain| Policy {
+            max_tasks: 10,
+            max_leases: 100,
+            max_attempts: 1,
+            breaker_jobs: 3,
+            breaker_probe: 5 * MINUTE,
+            ..plain
+        },
+        |plain| Setup {
+            uploads: uploads(40, SECOND),
+            heal_at: 4 * HOUR,
+            work: (SECOND, 10 * SECOND),
+            ..plain
+        },
+    )
 }
 
 /// Tasks that ECS does not show yet, while messages lapse and come back late: for a while their jobs are known by

@@ -84,6 +84,8 @@ pub struct World {
     pub wasted: Ms,
     /// Tasks that began to work, ever.
     pub began: u64,
+    /// Deleted messages of which a copy will come back.
+    pub returning: u64,
     /// Effects of controllers' calls so far.
     pub effects: u64,
     /// The one effect at which its controller is killed, where one is chosen.
@@ -122,6 +124,7 @@ impl World {
             worked: 0,
             wasted: 0,
             began: 0,
+            returning: 0,
             effects: 0,
             kill_at: None,
             compared: false,

@@ -39,6 +39,7 @@ impl World {
         });
         let planned = core.turn(facts.drain(..), now);
         host.inbox = facts;
+        host.witness.sees(&planned.actions);
         let boot = host.boot;
         let again = if sampled && !planned.actions.is_empty() {
             plan_of(Scope::Due, core.policy(), &core.ledger, now).actions

@@ -1,13 +1,14 @@
 //! What a controller was told of jobs that fail one after the other: enough to say when its breaker must be open.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, mem};
 
-use transcode_config::contract::{Capacity, JobKey, Outcome, Terminal};
+use transcode_config::contract::{Capacity, Dead, JobKey, Outcome, Terminal};
 use transcode_controller::{
+    action::Action,
     breaker::Trouble,
     clock::Ms,
     fact::{Class, Fact, Refusal},
-    job::Register,
+    job::{Job, Register},
     ledger::Ledger,
     policy::Policy,
     task_view::TaskStatus,
@@ -22,6 +23,8 @@ pub(super) struct Witness {
     failed: BTreeSet<JobKey>,
     /// Jobs whose launch was refused, since anything was launched.
     refused: BTreeSet<JobKey>,
+    /// Jobs whose newest attempt was not known to be over before the turn that is being taken.
+    open: BTreeSet<JobKey>,
     /// The last claim while the breaker had to be open (monotonic).
     claimed_at: Option<Ms>,
 }
@@ -33,6 +36,8 @@ impl Witness {
             Fact::Inspected { job, snapshot } => {
                 if let Some(terminal) = &snapshot.terminal {
                     self.decided(job, terminal, ledger);
+                } else if is_open(job, ledger) {
+                    self.open.insert(job.clone());
                 }
             }
             Fact::Decided { job, terminal } => self.decided(job, terminal, ledger),
@@ -57,15 +62,31 @@ impl Witness {
 
     fn decided(&mut self, key: &JobKey, terminal: &Terminal, ledger: &Ledger) {
         let Outcome::Dead(dead) = &terminal.outcome else {
-            (self.failed, self.refused) = Default::default();
+            (self.failed, self.refused, self.open) = Default::default();
             return;
         };
         // Only what was decided before its eyes, and is news to it, counts.
-        let news = ledger.jobs.get(key).is_some_and(|job| {
-            matches!(job.register, Register::Absent(_)) && job.attempt.as_ref().is_some_and(|it| !it.told)
-        });
-        if news && Trouble::of(dead.failure.code) == Some(Trouble::Failed) {
-            self.failed.insert(key.clone());
+        let absent = |job: &Job| matches!(job.register, Register::Absent(_));
+        if ledger.jobs.get(key).is_some_and(absent) && is_open(key, ledger) {
+            self.fails(key, dead);
+        }
+    }
+
+    /// What a turn plans: a job that it gives up failed before its eyes, if a reading in this turn has shown that.
+    pub(super) fn sees(&mut self, planned: &[Action]) {
+        let open = mem::take(&mut self.open);
+        for action in planned {
+            if let Action::Bury { job, terminal } = action
+                && let (true, Outcome::Dead(dead)) = (open.contains(job), &terminal.outcome)
+            {
+                self.fails(job, dead);
+            }
+        }
+    }
+
+    fn fails(&mut self, job: &JobKey, dead: &Dead) {
+        if Trouble::of(dead.failure.code) == Some(Trouble::Failed) {
+            self.failed.insert(job.clone());
         }
     }
 
@@ -82,4 +103,9 @@ impl Witness {
         let since = self.claimed_at.replace(now).map_or(Ms::MAX, |at| now - at);
         invariants::breaker_is_open(claims, since, policy.breaker_probe)
     }
+}
+
+fn is_open(job: &JobKey, ledger: &Ledger) -> bool {
+    let newest = ledger.jobs.get(job).and_then(|job| job.attempt.as_ref());
+    newest.is_some_and(|attempt| !attempt.told)
 }
