@@ -158,7 +158,7 @@ pub(crate) async fn store(subject: &mut impl Subject) {
         }
     }
     let found = inspect(subject, &spec.job).await;
-    assert_eq!(found.intent.map(|intent| intent.nonce).as_deref(), Some("first"));
+    assert_eq!(found.intent.as_ref().map(|intent| &*intent.nonce), Some("first"));
     assert_eq!(found.terminal, None);
 
     for nonce in ["first", "second"] {
@@ -177,7 +177,7 @@ pub(crate) async fn store(subject: &mut impl Subject) {
         }
     }
     let found = inspect(subject, &spec.job).await;
-    assert_eq!(found.terminal.map(|terminal| terminal.nonce).as_deref(), Some("first"));
+    assert_eq!(found.terminal.as_ref().map(|terminal| &*terminal.nonce), Some("first"));
 }
 
 async fn launch(subject: &mut impl Subject, intent: &Arc<Intent>) -> TaskArn {
