@@ -84,13 +84,29 @@ fn page(truncated: bool) -> Answer {
     answered(&format!("<ListBucketResult><IsTruncated>{truncated}</IsTruncated>{key}</ListBucketResult>"))
 }
 
-/// A store on a stub that gives the specification, no open uploads, and then these answers.
-async fn on(answers: Vec<Answer>) -> (S3Store, Stub) {
+/// A page of open uploads, and whether another follows.
+fn uploads(truncated: bool, open: bool) -> Answer {
+    let upload = "<Upload><Key>videos/cat.mp4/v-1/a</Key><UploadId>u</UploadId></Upload>";
+    let upload = if open { upload } else { "" };
+    let page = format!("<IsTruncated>{truncated}</IsTruncated>{upload}");
+    answered(&format!("<ListMultipartUploadsResult>{page}</ListMultipartUploadsResult>"))
+}
+
+fn refused(status: u16, code: &str) -> Answer {
+    Answer::Say(status, format!("<Error><Code>{code}</Code><Message>no</Message></Error>"))
+}
+
+/// A store on a stub that gives the specification, and then these answers.
+async fn store_on(answers: Vec<Answer>) -> (S3Store, Stub) {
     let document = String::from_utf8(transcode_config::contract::encode(&spec(&job("x")))).unwrap();
-    let uploads = "<ListMultipartUploadsResult><IsTruncated>false</IsTruncated></ListMultipartUploadsResult>";
-    let stub = Stub::start([vec![answered(&document), answered(uploads)], answers].concat()).await;
+    let stub = Stub::start([vec![answered(&document)], answers].concat()).await;
     let settings = settings();
     (S3Store::new(clients(&stub.endpoint, &settings).s3, &settings), stub)
+}
+
+/// The same, with no open uploads before these answers.
+async fn on(answers: Vec<Answer>) -> (S3Store, Stub) {
+    store_on([vec![uploads(false, false)], answers].concat()).await
 }
 
 #[tokio::test]
@@ -109,4 +125,42 @@ async fn a_file_that_cannot_be_deleted_is_a_failure_of_its_own_class() {
     let (store, _stub) = on(vec![page(false), answered(denied)]).await;
     let error = store.collect(&job("x"), &[attempt(1)]).await.unwrap_err();
     assert_eq!((error.class, error.message.as_str()), (Class::Misconfigured, "AccessDenied: no"));
+}
+
+/// Both give up after ten pages, and what is left goes with the next try.
+#[tokio::test]
+async fn what_never_ends_is_left_for_the_next_try() {
+    let aborts = [uploads(true, true), Answer::Say(204, String::new())];
+    let deletes = [page(true), answered("<DeleteResult></DeleteResult>")];
+    let none = vec![uploads(false, false)];
+    for (before, answers, most) in [(vec![], aborts, 21), (none, deletes, 22)] {
+        let (store, stub) = store_on([before, vec![answers; 20].concat()].concat()).await;
+        let error = store.collect(&job("x"), &[attempt(1)]).await.unwrap_err();
+        assert_eq!((error.class, stub.sent().len()), (Class::Transient, most), "{}", error.message);
+    }
+}
+
+#[tokio::test]
+async fn uploads_of_many_pages_are_aborted_also_where_one_has_ended_meanwhile() {
+    let aborted = Answer::Say(204, String::new());
+    let nothing = "<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>";
+    let gone = refused(404, "NoSuchUpload");
+    let answers = vec![uploads(true, true), aborted, uploads(false, true), gone, answered(nothing)];
+    let (store, stub) = store_on(answers).await;
+    store.collect(&job("x"), &[attempt(1)]).await.unwrap();
+    let aborts = stub.sent().iter().filter(|sent| sent.line.starts_with("DELETE")).count();
+    assert_eq!((aborts, stub.sent().len()), (2, 6));
+}
+
+#[tokio::test]
+async fn what_cannot_be_listed_or_aborted_is_a_failure_of_its_own_class() {
+    let denied = || refused(403, "AccessDenied");
+    let aborts = vec![uploads(false, true), denied()];
+    let files = vec![uploads(false, false), denied()];
+    for answers in [vec![denied()], aborts, files] {
+        let asked = 1 + answers.len();
+        let (store, stub) = store_on(answers).await;
+        let error = store.collect(&job("x"), &[attempt(1)]).await.unwrap_err();
+        assert_eq!((error.class, stub.sent().len()), (Class::Misconfigured, asked), "{}", error.message);
+    }
 }
