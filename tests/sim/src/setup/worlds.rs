@@ -47,9 +47,12 @@ pub fn named() -> Vec<Named> {
         }),
         few_launches(),
         late_answers(),
+        lost_answers(),
+        newer(),
         few_calls(),
         throttled(),
         unseen(),
+        cut_off(),
         standing_still(),
         half_a_day(),
         nowhere(),
@@ -83,6 +86,31 @@ fn late_answers() -> Named {
         &[],
         |plain| Policy { max_tasks: 20, ..plain },
         |plain| Setup { uploads: uploads(60, SECOND), work: (MINUTE, 6 * MINUTE), slow_answers: 1, ..plain },
+    )
+}
+
+/// Every other launch works, and nobody hears of it. Waits between attempts are as long as a task takes to come up.
+fn lost_answers() -> Named {
+    world(
+        "launches whose answer is lost",
+        &[(Fault::LaunchAnswerLost, 0.5)],
+        |plain| Policy { max_tasks: 20, retry_base: 40 * SECOND, ..plain },
+        |plain| Setup {
+            uploads: uploads(60, SECOND),
+            heal_at: 2 * HOUR,
+            work: (5 * MINUTE, 10 * MINUTE),
+            ..plain
+        },
+    )
+}
+
+/// Of some jobs a newer version has written what this one cannot read.
+fn newer() -> Named {
+    world(
+        "jobs that a newer version has",
+        &[],
+        |plain| Policy { max_tasks: 10, ..plain },
+        |plain| Setup { uploads: uploads(30, SECOND), heal_at: 2 * HOUR, newer: 3, ..plain },
     )
 }
 
@@ -148,6 +176,13 @@ fn unseen() -> Named {
             ..plain
         },
     )
+}
+
+/// The same, and nearly all are cut off from S3: they end themselves before another attempt may follow.
+fn cut_off() -> Named {
+    let setup = Setup { work: (5 * MINUTE, 10 * MINUTE), ..unseen().setup };
+    let faults = &[(Fault::MissingAfterLaunch, 0.9), (Fault::CutOff, 0.9)];
+    Named { name: "tasks that are cut off, and that ECS does not show yet", setup, faults }
 }
 
 /// Controllers stand still again and again, with answers under way, while tasks come up later than they should. They
