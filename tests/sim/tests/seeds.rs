@@ -8,8 +8,8 @@ use std::{
 
 use transcode_sim::{report::failure_text, run::run};
 
-/// As many as two cores simulate in less than a minute. One of them has 5,000 tasks.
-const SEEDS: u64 = 2400;
+/// As many as two cores simulate in less than a minute. Two of them have 5,000 tasks.
+const SEEDS: u64 = 6000;
 
 #[test]
 fn a_seed_gives_the_same_run_each_time() {
