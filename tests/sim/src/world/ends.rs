@@ -211,5 +211,14 @@ impl World {
             let delay = self.rng.below(MINUTE);
             self.task_after(index, delay, Step::Thaw);
         }
+        // Those of a newer version's jobs are for that version to stop; this one leaves them alone, and they hold slots.
+        let newer = |task: &Task| task.job.and_then(|job| self.jobs.get(job)).is_some_and(|job| job.newer);
+        let lost: Vec<usize> = (0..self.tasks.len())
+            .filter(|index| self.tasks.get(*index).is_some_and(|task| task.stuck && newer(task)))
+            .collect();
+        for index in lost {
+            let delay = self.rng.below(MINUTE);
+            self.task_after(index, delay, Step::Noticed);
+        }
     }
 }

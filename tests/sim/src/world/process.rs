@@ -187,7 +187,7 @@ impl World {
         let attempt = task.attempt();
         let found = invariants::s8_begins_in_time(job, task, wall);
         self.check(found);
-        self.began += u64::from(!self.may_go_on(job_index));
+        self.began += u64::from(!self.given_up(job_index));
         if let Some(task) = self.tasks.get_mut(index) {
             task.proc = Proc::Working(self.now);
         }

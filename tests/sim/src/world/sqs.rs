@@ -33,8 +33,8 @@ pub(super) struct Message {
     /// Number of the newest handle.
     receipt: u32,
     pub(super) deleted: bool,
-    /// When SQS itself moved it to the dead-letter queue.
-    pub(super) given_up: Option<Ms>,
+    /// SQS itself moved it to the dead-letter queue.
+    pub(super) given_up: bool,
 }
 
 impl Message {
@@ -49,13 +49,13 @@ impl Message {
             received_at: 0,
             receipt: 0,
             deleted: false,
-            given_up: None,
+            given_up: false,
         }
     }
 
     /// Whether it is still in its queue.
     pub(super) fn there(&self) -> bool {
-        !self.deleted && self.given_up.is_none()
+        !self.deleted && !self.given_up
     }
 
     fn handle(&self) -> String {
@@ -131,7 +131,7 @@ impl World {
         for index in self.found(queue, usize::from(max)) {
             let Some(message) = self.messages.get_mut(index) else { continue };
             if limit > 0 && message.receipt >= limit {
-                message.given_up = Some(now);
+                message.given_up = true;
                 self.leaves(index);
                 self.reached.reach(7);
                 continue;
@@ -239,9 +239,7 @@ impl World {
             self.send("jobs", body, Kind::Jobs, at);
         }
         let mut moved = Vec::new();
-        for message in
-            self.messages.iter_mut().filter(|message| message.given_up.is_some() && !message.deleted)
-        {
+        for message in self.messages.iter_mut().filter(|message| message.given_up && !message.deleted) {
             message.deleted = true;
             moved.push((message.queue, message.body.clone(), message.kind));
         }
@@ -262,19 +260,16 @@ impl World {
             .map(|message| &*message.id.0)
     }
 
-    /// Whether this job may go on although SQS itself gave up its message: whoever held that finds out when it would be
-    /// extended, and what was claimed by then is launched.
-    pub(super) fn may_go_on(&self, job: usize) -> bool {
-        let policy = &self.setup.policy;
-        let lasts = policy.visibility + policy.launch_deadline + policy.clock_skew;
-        let late = |message: &Message| message.given_up.is_some_and(|at| self.now < at + lasts);
-        self.setup.max_receives > 0 && self.messages.iter().any(|it| late(it) && it.jobs.contains(&job))
+    /// Whether SQS itself gave up a message that asks for this job. Whoever knows the job goes on with it as long as one
+    /// of its tasks may be at work, attempt after attempt, and a launch of its may be under way: nothing bounds that.
+    pub(super) fn given_up(&self, job: usize) -> bool {
+        self.setup.max_receives > 0 && self.messages.iter().any(|it| it.given_up && it.jobs.contains(&job))
     }
 
     /// Jobs that some message in a queue asks for.
     pub fn wanted_jobs(&self) -> Vec<bool> {
         let mut wanted = vec![true; self.jobs.len()];
-        for message in self.messages.iter().filter(|message| message.given_up.is_some()) {
+        for message in self.messages.iter().filter(|message| message.given_up) {
             for job in &message.jobs {
                 if let Some(wanted) = wanted.get_mut(*job) {
                     *wanted = false;
