@@ -221,7 +221,7 @@ impl Ledger {
     fn launched(&mut self, key: &JobKey, attempt: Attempt, task: &TaskArn, now: Now) {
         self.refusals = 0;
         self.breaker.passed(Trouble::Refused);
-        self.job_answered(key, |job, _| {
+        self.job_call_over(key, |job, _| {
             if let Some(state) = job.attempt.as_mut().filter(|state| state.intent.attempt == attempt) {
                 state.launch_failures = 0;
             }
@@ -238,7 +238,7 @@ impl Ledger {
             self.throttled(Lane::Launch, error, policy, now);
         }
         self.slow_down(key, attempt, &refusal, policy, now);
-        self.job_answered(key, |job, _| {
+        self.job_call_over(key, |job, _| {
             let Some(state) = job.attempt.as_mut().filter(|state| state.intent.attempt == attempt) else {
                 return;
             };
@@ -311,12 +311,19 @@ impl Ledger {
         }
     }
 
-    /// A call for a job succeeded. `change` is given when it began.
+    /// S3 did what a call for a job asked. `change` is given when it began.
     fn job_answered(&mut self, key: &JobKey, change: impl FnOnce(&mut Job, Ms)) {
+        self.job_call_over(key, |job, asked_at| {
+            job.failures = 0;
+            change(job, asked_at);
+        });
+    }
+
+    /// ECS has answered: that says nothing of S3, whose failures are counted on.
+    fn job_call_over(&mut self, key: &JobKey, change: impl FnOnce(&mut Job, Ms)) {
         if let Some(job) = self.jobs.get_mut(key) {
             let asked_at = job.call.take().unwrap_or(0);
             job.claiming = None;
-            job.failures = 0;
             change(job, asked_at);
         }
     }

@@ -184,7 +184,8 @@ impl<'a> View<'a> {
         ended: &Ended,
         at: Ms,
     ) -> Option<Candidate<'a>> {
-        // Without a message nothing is decided here: it comes back, or another controller holds it.
+        // What never had a message here is decided by whoever holds it. One that was held and lost still counts: a proof may
+        // take longer than the 12 h for which SQS lets one controller hold it, and nobody would ever come to its end.
         job.request.as_ref()?;
         let number = attempt.intent.attempt;
         let mut history = attempt.intent.history.clone();

@@ -118,6 +118,26 @@ fn a_job_gets_its_attempts_and_a_platform_failure_costs_none_of_them() {
 }
 
 #[test]
+fn that_ecs_answers_does_not_make_the_state_bucket_well() {
+    let mut world = World::ready();
+    let job = world.upload("m1", "a.mp4");
+    let intent = intent_of(&world.turn([inspected(&job, None, None, None)]));
+    let failed = || Fact::JobCallFailed { job: job.clone(), error: error(Class::Transient, "503") };
+    for _ in 0..4 {
+        world.turn([failed()]);
+        world.mono += 60_000;
+        world.turn([]);
+    }
+    let failures = |world: &World| world.reconciler.ledger.jobs.get(&job).map(|job| job.failures);
+    assert_eq!(failures(&world), Some(4));
+    let refusal = Refusal::Failed(error(Class::Throttled, "slower"));
+    world.turn([Fact::LaunchRefused { job: job.clone(), attempt: intent.attempt, refusal }]);
+    assert_eq!(failures(&world), Some(4), "ECS has answered, and not S3");
+    world.turn([inspected(&job, None, None, None)]);
+    assert_eq!(failures(&world), Some(0));
+}
+
+#[test]
 fn running_tasks_found_at_start_are_adopted_and_hold_their_slots() {
     let mut world = World::ready();
     let (one, two) = (JobKey::of(&["1"]), JobKey::of(&["2"]));

@@ -135,7 +135,8 @@ impl World {
         }
         let allowed =
             policy.max_run + 900 * SECOND + 2 * policy.describe_every + 2 * self.setup.slack + 10 * MINUTE;
-        let hangs = policy.no_progress + policy.heartbeat_stale + allowed - policy.max_run;
+        // A controller that has crashed knows nothing of it until its list comes, and then has to see it stand still.
+        let hangs = policy.no_progress + self.finding_out() + 10 * MINUTE;
         let found = self.tasks.get(index).map(|task| {
             let hung = task.stalls_at.map_or(0, |at| self.now.saturating_sub(at.max(heal_at)));
             invariants::l3_run_is_limited(task, self.now.saturating_sub(since.max(heal_at)), allowed)
