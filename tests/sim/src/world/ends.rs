@@ -212,11 +212,12 @@ impl World {
             let delay = self.rng.below(MINUTE);
             self.task_after(index, delay, Step::Thaw);
         }
-        // Those of a newer version's jobs are for that version to stop; this one leaves them alone, and they hold slots.
+        // Those of a newer version's jobs are for that version to stop; this one leaves them alone, and they hold slots. What
+        // ECS was stopping already it brings to an end: it takes no second order for it.
         let newer = |task: &Task| task.job.and_then(|job| self.jobs.get(job)).is_some_and(|job| job.newer);
-        let lost: Vec<usize> = (0..self.tasks.len())
-            .filter(|index| self.tasks.get(*index).is_some_and(|task| task.stuck && newer(task)))
-            .collect();
+        let ends = |task: &Task| task.stuck && (newer(task) || task.view.stopping);
+        let lost: Vec<usize> =
+            (0..self.tasks.len()).filter(|index| self.tasks.get(*index).is_some_and(ends)).collect();
         for index in lost {
             let delay = self.rng.below(MINUTE);
             self.task_after(index, delay, Step::Noticed);
