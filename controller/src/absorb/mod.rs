@@ -3,15 +3,16 @@
 //! A fact is believed for what it says and no more: a refusal says that nothing was launched by *that* call, a missing
 //! task says that ECS does not know it now, a hint says to look.
 
+mod calls;
 mod learn;
 mod trouble;
 
-use transcode_config::contract::{Attempt, JobKey};
+use transcode_config::contract::JobKey;
 
 use crate::{
     breaker::Trouble,
     clock::{Ms, Now},
-    fact::{CallError, Fact, Hint, Incoming, MessageId, QueueName, Refusal, Snapshot},
+    fact::{Fact, Hint, Incoming, MessageId, QueueName, Snapshot},
     job::{Job, Register},
     lease::{Content, Lease},
     ledger::{Definition, Ledger},
@@ -20,7 +21,6 @@ use crate::{
     mutant::on,
     policy::Policy,
     task_view::{TaskArn, TaskStatus, TaskView},
-    tasks::TaskRecord,
 };
 
 impl Ledger {
@@ -218,41 +218,6 @@ impl Ledger {
         self.tell_end(key, policy, now);
     }
 
-    fn launched(&mut self, key: &JobKey, attempt: Attempt, task: &TaskArn, now: Now) {
-        self.refusals = 0;
-        self.breaker.passed(Trouble::Refused);
-        self.job_call_over(key, |job, _| {
-            if let Some(state) = job.attempt.as_mut().filter(|state| state.intent.attempt == attempt) {
-                state.launch_failures = 0;
-            }
-        });
-        self.know_task(task, key, attempt, now);
-        if let Some(record) = self.tasks.get_mut(task) {
-            // Right after a launch ECS often does not know the task yet; the answer would say nothing.
-            record.describe_at = record.describe_at.max(now.mono + 2000);
-        }
-    }
-
-    fn refused(&mut self, key: &JobKey, attempt: Attempt, refusal: Refusal, policy: &Policy, now: Now) {
-        if let Refusal::Failed(error) = &refusal {
-            self.throttled(Lane::Launch, error, policy, now);
-        }
-        self.slow_down(key, attempt, &refusal, policy, now);
-        self.job_call_over(key, |job, _| {
-            let Some(state) = job.attempt.as_mut().filter(|state| state.intent.attempt == attempt) else {
-                return;
-            };
-            state.launch_failures += 1;
-            state.launch_retry_at = now.mono + policy.call_backoff(state.launch_failures);
-            if on(32) && state.refused.is_none() {
-                state.refused = Some((now.mono, "any refusal".into()));
-            }
-            if let Refusal::Definitive(reason) = refusal {
-                state.refused = Some((now.mono, reason));
-            }
-        });
-    }
-
     /// What ECS said of a task to a call that was begun at `asked_at`.
     fn seen(&mut self, view: TaskView, asked_at: Option<Ms>, now: Now) -> TaskArn {
         let arn = view.arn.clone();
@@ -293,55 +258,6 @@ impl Ledger {
                     task.describe_at = now.mono;
                 }
             }
-        }
-    }
-
-    fn described(&mut self, arn: &TaskArn, policy: &Policy, now: Now, change: impl FnOnce(&mut TaskRecord)) {
-        if let Some(task) = self.tasks.get_mut(arn) {
-            task.describe_call = None;
-            task.describe_at = now.mono + policy.describe_every;
-            change(task);
-        }
-    }
-
-    fn stop_answered(&mut self, arn: &TaskArn, change: impl FnOnce(&mut TaskRecord)) {
-        if let Some(task) = self.tasks.get_mut(arn) {
-            task.stop_call = false;
-            change(task);
-        }
-    }
-
-    /// S3 did what a call for a job asked. `change` is given when it began.
-    fn job_answered(&mut self, key: &JobKey, change: impl FnOnce(&mut Job, Ms)) {
-        self.job_call_over(key, |job, asked_at| {
-            job.failures = 0;
-            change(job, asked_at);
-        });
-    }
-
-    /// ECS has answered: that says nothing of S3, whose failures are counted on.
-    fn job_call_over(&mut self, key: &JobKey, change: impl FnOnce(&mut Job, Ms)) {
-        if let Some(job) = self.jobs.get_mut(key) {
-            let asked_at = job.call.take().unwrap_or(0);
-            job.claiming = None;
-            change(job, asked_at);
-        }
-    }
-
-    fn job_failed(&mut self, key: &JobKey, _error: &CallError, policy: &Policy, now: Now) {
-        if let Some(job) = self.jobs.get_mut(key) {
-            job.call = None;
-            job.claiming = None;
-            job.failures += 1;
-            job.retry_at = if on(33) { 0 } else { now.mono + policy.call_backoff(job.failures) };
-        }
-    }
-
-    fn message_answered(&mut self, message: &MessageId, change: impl FnOnce(&mut Lease)) {
-        if let Some(lease) = self.leases.get_mut(message) {
-            lease.failures = 0;
-            change(lease);
-            lease.call = None;
         }
     }
 

@@ -1,0 +1,121 @@
+//! What must go on: healthy tasks, rates and pauses, and what is tidied up (L4, L6, L7).
+
+use transcode_config::contract::{Attempt, Outcome};
+use transcode_controller::{
+    action::Action,
+    clock::Ms,
+    fact::MessageId,
+    ledger::Ledger,
+    leftovers::TRIES,
+    limiter::Lane,
+    outcome::stop_reason,
+    policy::Policy,
+    task_view::{StartPhase, TaskArn},
+};
+
+use super::{FRESH, Kept, keep};
+use crate::{
+    setup::{BEAT_EVERY, FENCE},
+    world::{JobTruth, Proc, Task},
+};
+
+/// L4: a healthy task of an undecided job's newest attempt is not stopped, once whoever sent the order at `sent_at`
+/// could have read its first heartbeat.
+pub fn l4_healthy_is_left_alone(
+    job: &JobTruth,
+    task: &Task,
+    beats: (Option<Ms>, Option<Ms>),
+    (sent_at, now): (Ms, Ms),
+    policy: &Policy,
+) -> Kept {
+    let Proc::Working(since) = task.proc else { return Ok(()) };
+    let newest = job.intents.len() == task.attempt().number() as usize;
+    let (first, last) = beats;
+    let healthy = job.terminal.is_none()
+        && newest
+        && first.is_some_and(|at| at + FRESH < sent_at)
+        && last.is_some_and(|at| now - at < FENCE)
+        && now - since < policy.max_run
+        // Its last step forward may have been written a heartbeat before it hung.
+        && task.stalls_at.is_none_or(|at| now + 2 * BEAT_EVERY < at + policy.no_progress);
+    keep(!healthy, "L4", || format!("{} was healthy and was stopped", task.view.arn))
+}
+
+/// L4: a task on its way up has, in each phase, all of the time that is meant for it.
+pub fn l4_start_has_its_time(task: &Task, reason: &str, now: Ms, policy: &Policy) -> Kept {
+    let most = match task.view.start_phase() {
+        StartPhase::Provisioning => policy.provisioning_timeout,
+        StartPhase::Pulling => policy.pull_timeout,
+        StartPhase::Activating => policy.start_timeout,
+    };
+    let for_its_start =
+        [stop_reason::PROVISIONING_TIMEOUT, stop_reason::PULL_TIMEOUT, stop_reason::START_TIMEOUT]
+            .contains(&reason);
+    let early = task.proc == Proc::NotStarted && now < task.phase_since + most;
+    keep(!(for_its_start && early), "L4", || {
+        let took = now.saturating_sub(task.phase_since);
+        format!("{} was stopped after {took} ms in its phase, {most} are its own ({reason})", task.view.arn)
+    })
+}
+
+/// Row 37: what somebody else runs under our name is never stopped.
+pub fn foreign_is_left_alone(task: &TaskArn) -> Kept {
+    keep(false, "row 37", || format!("{task} is somebody else's and was stopped"))
+}
+
+/// Row 9: the age of a message that is held is known.
+pub fn age_is_known(message: &MessageId, sent_at: Option<Ms>, began: Ms) -> Kept {
+    keep(sent_at.is_some_and(|at| at < began), "row 9", || format!("the age of {} is lost", message.0))
+}
+
+/// L6: launches keep to their rate; everything else makes no hot loop.
+pub fn l6_within_budget(what: &str, used: u64, allowed: u64) -> Kept {
+    keep(used <= allowed, "L6", || format!("{used} {what}, {allowed} are allowed"))
+}
+
+/// L6: a call to ECS comes no sooner than its rate allows. Milliseconds apart are not told apart: no two turns of the
+/// core share one.
+pub fn l6_within_rate(lane: Lane, early: Ms, throttled: bool) -> Kept {
+    keep(early <= 10, "L6", || {
+        format!("{lane:?} {early} ms before its rate allows it (throttled: {throttled})")
+    })
+}
+
+/// L6: a call that failed so many times in a row waits before it is made again.
+pub fn l6_waits_after_a_failure(action: &Action, times: u32, early: Ms) -> Kept {
+    keep(early == 0, "L6", || format!("{} again {early} ms too soon after {times} failures", action.name()))
+}
+
+/// S15: what only a newer version understands is not looked at again while its message is here.
+pub fn s15_is_not_looked_at_again(action: &Action) -> Kept {
+    keep(false, "S15", || format!("{} for a job that a newer version has", action.name()))
+}
+
+/// The limit of tasks: one whose attempt was over before this controller ever heard of it holds no slot.
+pub fn history_takes_no_slot(history: &[TaskArn], ledger: &Ledger) -> Kept {
+    let held = history.iter().find(|arn| ledger.tasks.contains_key(arn));
+    keep(held.is_none(), "limit", || format!("{held:?} is history and holds a slot"))
+}
+
+/// L7: folders are emptied when the job is decided, and never the winner's.
+pub fn l7_only_losers_are_collected(job: Option<&JobTruth>, attempts: &[Attempt]) -> Kept {
+    let register = job.and_then(|job| job.terminal.as_ref()).map(|terminal| &terminal.outcome);
+    let holds = match register {
+        Some(Outcome::Succeeded(winner)) => !attempts.contains(&winner.attempt),
+        Some(Outcome::Dead(_)) => true,
+        None => false,
+    };
+    keep(holds, "L7", || format!("the folders of {attempts:?} were emptied, and not all of them lost"))
+}
+
+/// L7: once a job is settled, only the winner's folder is left; unless emptying the others failed over and over.
+pub fn l7_losers_are_collected(job: &JobTruth) -> Kept {
+    let winner = job.terminal.as_ref().and_then(|terminal| match &terminal.outcome {
+        Outcome::Succeeded(winner) => Some(winner.attempt),
+        Outcome::Dead(_) => None,
+    });
+    let left: Vec<_> = job.files.iter().filter(|attempt| Some(**attempt) != winner).collect();
+    keep(left.is_empty() || job.uncollected >= TRIES, "L7", || {
+        format!("{} leaves {left:?} behind", job.key())
+    })
+}
