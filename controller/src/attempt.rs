@@ -250,17 +250,17 @@ impl Case<'_> {
             let at = if task.seen_at >= at || on(13) { at } else { at.max(now.max(task.describe_at) + 1000) };
             [Some((if on(66) { Ms::MAX } else { at }, reason)), None, None]
         } else {
-            let running_at = task.running_at.unwrap_or(task.known_at);
-            // The task keeps its run time itself; a quarter of an hour more is for one that cannot.
+            // The task keeps its run time itself; a quarter of an hour more is for one that cannot. One that ECS has not shown
+            // running yet may have come up late: its heartbeats say that it works, and not since when.
             let most = if on(68) { Ms::MAX } else { self.policy.max_run + 900_000 };
-            let run = (running_at.saturating_add(most), stop_reason::RUN_TIMEOUT);
-            let alive_at = self.attempt.heartbeat_at.max(running_at);
+            let run = task.running_at.map(|at| (at.saturating_add(most), stop_reason::RUN_TIMEOUT));
+            let alive_at = self.attempt.heartbeat_at.max(task.running_at.unwrap_or(task.known_at));
             let silence = if on(67) { Ms::MAX } else { 2 * self.policy.heartbeat_stale };
             let silent = (alive_at.saturating_add(silence), stop_reason::NO_HEARTBEAT);
             // A heartbeat that says how it ended is the last one, and NO_HEARTBEAT comes first.
             let stuck = (self.attempt.heartbeat.is_some() && !on(54))
                 .then(|| (self.attempt.progress_at + self.policy.no_progress, stop_reason::NO_PROGRESS));
-            [Some(run), Some(silent), stuck]
+            [run, Some(silent), stuck]
         };
         let deadlines = deadlines.into_iter().flatten();
         match deadlines.clone().find(|(at, _)| now >= *at) {

@@ -90,6 +90,34 @@ fn a_phase_has_all_of_its_time_however_long_the_one_before_took() {
 }
 
 #[test]
+fn a_task_that_works_is_not_stopped_for_how_long_ecs_could_not_be_read() {
+    let mut world = World::ready();
+    let (job, intent) = world.launched("m1", "a.mp4", "task/1");
+    world.turn([seen(view("task/1", &job, 1, TaskStatus::Starting))]);
+    let most = world.reconciler.policy().max_run + 900_000;
+    let stops = |actions: &[Action]| actions.iter().any(|action| matches!(action, Action::Stop { .. }));
+    let beat = |seq| {
+        let beat = heartbeat(&job, seq, TaskState::Working);
+        let percent = f32::from(u16::try_from(seq % 100).unwrap());
+        inspected(&job, Some(&intent), Some(Heartbeat { percent, ..beat }), None)
+    };
+    // It came up late, and nothing but its heartbeats says so.
+    for seq in 1..most / 30_000 + 10 {
+        world.mono += 30_000;
+        let error = error(Class::Transient, "503");
+        let unread = Fact::DescribeFailed { tasks: vec![TaskArn("task/1".into())], error };
+        let actions = world.turn([unread, beat(seq)]);
+        assert!(!stops(&actions), "{actions:?}");
+    }
+    world.turn([seen(view("task/1", &job, 1, TaskStatus::Running)), beat(1000)]);
+    let stop = (1..most / 30_000 + 10).find(|seq| {
+        world.mono += 30_000;
+        stops(&world.turn([seen(view("task/1", &job, 1, TaskStatus::Running)), beat(1000 + seq)]))
+    });
+    assert!(stop.is_some(), "from there on its time counts");
+}
+
+#[test]
 fn a_running_task_is_stopped_when_it_is_silent_and_when_its_time_is_over() {
     let stale = World::ready().reconciler.policy().heartbeat_stale;
     let (hour, for_ever) = (3_600_000, 100_000_000);
