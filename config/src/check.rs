@@ -185,9 +185,10 @@ fn jobs(settings: &Settings, found: &mut Findings) {
     found.require((60..=14 * 86_400).contains(&jobs.max_run_seconds), "jobs.max_run_seconds", "60–1209600");
     found.require(jobs.max_source_bytes > 0, "jobs.max_source_bytes", "above 0");
     found.require(
-        settings.observe.heartbeat_stale_seconds >= 150,
+        (150..=14_400).contains(&settings.observe.heartbeat_stale_seconds),
         "observe.heartbeat_stale_seconds",
-        "at least 150: a task stops itself 120 s after its last heartbeat",
+        "at least 150, for a task stops itself 120 s after its last heartbeat; at most 14400, for that a task is lost shows \
+         after twice as long, which has to fit into the 12 h for which SQS lets a message be held",
     );
     found.require(
         settings.observe.no_progress_seconds > 2 * settings.observe.heartbeat_stale_seconds

@@ -101,6 +101,7 @@ fn each_contradiction_is_refused_by_name() {
         ("jobs.retry_base_seconds = 6000", "jobs.retry_base_seconds"),
         ("observe.orphan_grace_seconds = 600", "observe.orphan_grace_seconds"),
         ("observe.heartbeat_stale_seconds = 30", "observe.heartbeat_stale_seconds"),
+        ("observe.heartbeat_stale_seconds = 14_401", "observe.heartbeat_stale_seconds"),
         ("calls.attempt_seconds = 300", "calls.attempt_seconds"),
         ("calls.receive_wait_seconds = 21", "calls.receive_wait_seconds"),
         ("http.listen = \"here\"", "http.listen"),

@@ -16,6 +16,9 @@ use crate::{
     tasks::TaskRecord,
 };
 
+/// How long ECS shows a task that has stopped, in ms.
+const STOPPED_SHOWN: Ms = 3_600_000;
+
 impl Ledger {
     pub(super) fn launched(&mut self, key: &JobKey, attempt: Attempt, task: &TaskArn, now: Now) {
         self.refusals = 0;
@@ -70,6 +73,19 @@ impl Ledger {
             task.describe_call = None;
             task.describe_at = now.mono + policy.describe_every;
             change(task);
+        }
+    }
+
+    /// ECS does not know a task. That proves nothing, except of what only holds a slot here: a task of a newer version's
+    /// job, which this one leaves alone, is over once it has been missing for an hour.
+    pub(super) fn missing(&mut self, arn: &TaskArn, policy: &Policy, now: Now) {
+        self.described(arn, policy, now, |task| {
+            task.missing_since.get_or_insert(now.mono);
+        });
+        let Some(task) = self.tasks.get_mut(arn) else { return };
+        let long = task.missing_since.is_some_and(|at| now.mono >= at + STOPPED_SHOWN);
+        if long && self.jobs.get(&task.job).is_some_and(|job| job.unreadable.is_some()) {
+            task.ended_at.get_or_insert(now.mono);
         }
     }
 

@@ -58,9 +58,7 @@ impl Ledger {
                     task.describe_at = now.mono + policy.describe_every;
                 }
             }
-            Fact::TaskMissing(arn) => self.described(&arn, policy, now, |task| {
-                task.missing_since.get_or_insert(now.mono);
-            }),
+            Fact::TaskMissing(arn) => self.missing(&arn, policy, now),
             Fact::DescribeFailed { tasks, error } => {
                 self.throttled(Lane::Read, &error, policy, now);
                 for arn in tasks {

@@ -187,3 +187,21 @@ fn what_worked_on_a_decided_job_takes_no_slot() {
     world.turn([inspected(&job, Some(&intent), Some(beat), Some(succeeded(&job)))]);
     assert_eq!(world.reconciler.ledger.tally.usage().tasks, 0);
 }
+
+#[test]
+fn a_missing_task_of_a_newer_versions_job_does_not_hold_its_slot_for_ever() {
+    let mut world = World::ready();
+    let (job, _) = world.launched("m1", "a.mp4", "task/1");
+    let read = world.launched("m2", "b.mp4", "task/2").0;
+    world.turn([Fact::Unreadable { job: job.clone(), reason: "schema 2".into() }]);
+    let missing = |task: &str| Fact::TaskMissing(TaskArn(task.into()));
+    let held = |world: &World| world.reconciler.ledger.tally.usage().tasks;
+    for minutes in [0, 59] {
+        world.mono += minutes * 60_000;
+        world.turn([missing("task/1"), missing("task/2")]);
+        assert_eq!(held(&world), 2, "ECS shows a task for an hour after it has stopped");
+    }
+    world.mono += 61_000;
+    world.turn([missing("task/1"), missing("task/2")]);
+    assert_eq!(held(&world), 1, "of {read:?}'s own, missing proves nothing");
+}

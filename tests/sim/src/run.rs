@@ -145,11 +145,10 @@ fn come_to_rest(world: &mut World) -> Ms {
 
 /// What keeps the world from being at rest.
 fn unrest(world: &World, busy: impl Fn(&Task) -> bool) -> Option<String> {
-    if let Some(task) = world.tasks.iter().find(|task| task.job.is_some() && busy(task)) {
-        let newer = task.job.and_then(|job| world.jobs.get(job)).is_some_and(|job| job.newer);
-        if !newer {
-            return Some(format!("{} runs", task.view.arn));
-        }
+    let newer = |job: usize| world.jobs.get(job).is_some_and(|job| job.newer);
+    let ours = |task: &&Task| task.job.is_some_and(|job| !newer(job) && !world.given_up(job));
+    if let Some(task) = world.tasks.iter().filter(ours).find(|task| busy(task)) {
+        return Some(format!("{} runs", task.view.arn));
     }
     if world.returning > 0 {
         return Some("a deleted message is about to come back".into());

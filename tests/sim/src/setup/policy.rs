@@ -120,8 +120,9 @@ fn calm_down(rng: &mut Rng, policy: &mut Policy, jobs: u64) {
     policy.resync_every = rng.between(4 * HOUR, 8 * HOUR);
     policy.park = rng.between(2 * HOUR, 12 * HOUR);
     policy.launch_deadline = rng.between(10 * MINUTE, HOUR);
-    // Well below the 12 h after which a message comes back and all about its job is learned anew.
-    policy.heartbeat_stale = rng.between(6 * HOUR, 9 * HOUR);
+    // As long as the settings allow: twice as long, after which a task is known to be lost, is well below the 12 h after
+    // which a message comes back and all about its job is learned anew.
+    policy.heartbeat_stale = rng.between(3 * HOUR, 4 * HOUR);
     policy.no_progress = 2 * policy.heartbeat_stale + rng.spread(MINUTE, 10 * HOUR);
     policy.retry_base = policy.retry_base.max(10 * SECOND);
 }

@@ -262,7 +262,7 @@ impl World {
 
     /// Whether SQS itself gave up a message that asks for this job. Whoever knows the job goes on with it as long as one
     /// of its tasks may be at work, attempt after attempt, and a launch of its may be under way: nothing bounds that.
-    pub(super) fn given_up(&self, job: usize) -> bool {
+    pub fn given_up(&self, job: usize) -> bool {
         self.setup.max_receives > 0 && self.messages.iter().any(|it| it.given_up && it.jobs.contains(&job))
     }
 
