@@ -44,6 +44,8 @@ pub struct Lease {
     pub lettered: BTreeSet<JobKey>,
     /// A call for it is under way, since when.
     pub call: Option<Ms>,
+    /// It was delivered again since: what that call is told concerns the handle of before.
+    pub renewed: bool,
     /// No call before this.
     pub retry_at: Ms,
     /// Failed calls in a row.
@@ -63,6 +65,7 @@ impl Lease {
             deadline,
             lettered: BTreeSet::new(),
             call: None,
+            renewed: false,
             retry_at: 0,
             failures: 0,
         }

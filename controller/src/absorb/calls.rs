@@ -122,11 +122,19 @@ impl Ledger {
         }
     }
 
+    /// The handle of a call is no longer valid. If the message has been delivered here again meanwhile, its new one is.
+    pub(super) fn lease_lost(&mut self, message: &MessageId) {
+        match self.leases.get_mut(message) {
+            Some(lease) if lease.renewed => (lease.call, lease.renewed) = (None, false),
+            _ => self.forget_lease(message),
+        }
+    }
+
     pub(super) fn message_answered(&mut self, message: &MessageId, change: impl FnOnce(&mut Lease)) {
         if let Some(lease) = self.leases.get_mut(message) {
             lease.failures = 0;
             change(lease);
-            lease.call = None;
+            (lease.call, lease.renewed) = (None, false);
         }
     }
 }

@@ -103,18 +103,21 @@ impl Ledger {
             }),
             Fact::Extended { message, for_ms } => self.message_answered(&message, |lease| {
                 // Counted from before the call: never later than SQS counts.
-                lease.deadline = lease.call.unwrap_or(now.mono) + for_ms;
+                if !lease.renewed {
+                    lease.deadline = lease.call.unwrap_or(now.mono) + for_ms;
+                }
             }),
             Fact::Released { message } => {
                 let sent = self.leases.get_mut(&message).map(|lease| std::mem::take(&mut lease.lettered));
                 self.letters.put_aside(&message, sent.unwrap_or_default());
                 self.forget_lease(&message);
             }
-            Fact::Deleted { message } | Fact::LeaseLost { message } => self.forget_lease(&message),
+            Fact::Deleted { message } => self.forget_lease(&message),
+            Fact::LeaseLost { message } => self.lease_lost(&message),
             Fact::JobCallFailed { job, error } => self.job_failed(&job, &error, policy, now),
             Fact::MessageCallFailed { message, error: _ } => {
                 if let Some(lease) = self.leases.get_mut(&message) {
-                    lease.call = None;
+                    (lease.call, lease.renewed) = (None, false);
                     lease.failures += 1;
                     lease.retry_at = if on(34) { 0 } else { now.mono + policy.call_backoff(lease.failures) };
                 }
@@ -163,6 +166,7 @@ impl Ledger {
             lease.receipt = message.receipt;
             lease.received_at = asked_at;
             lease.deadline = deadline;
+            lease.renewed = lease.call.is_some();
             return;
         }
         let content = match parse(&message.body, &self.rules, now.wall) {
@@ -259,7 +263,7 @@ impl Ledger {
         }
     }
 
-    fn forget_lease(&mut self, message: &MessageId) {
+    pub(super) fn forget_lease(&mut self, message: &MessageId) {
         let Some(lease) = self.leases.remove(message) else { return };
         if let Content::Jobs(keys) = &lease.content {
             for key in keys {

@@ -192,3 +192,25 @@ fn a_pause_receives_and_launches_nothing_and_settles_what_runs() {
     let goes_on = |action: &Action| matches!(action, Action::Inspect { job } if *job == waiting);
     assert!(resumed.iter().any(goes_on), "{resumed:?}");
 }
+
+#[test]
+fn a_message_that_is_delivered_again_while_it_is_deleted_is_not_lost_with_its_old_handle() {
+    let mut world = World::ready();
+    let job = world.upload("m1", "a.mp4");
+    let deletes = |actions: &[Action]| {
+        actions.iter().find_map(|action| match action {
+            Action::Delete { lease } => Some(lease.receipt.clone()),
+            _ => None,
+        })
+    };
+    world.turn([inspected(&job, None, None, Some(succeeded(&job)))]);
+    let first = deletes(&world.turn([Fact::Published { job }])).unwrap();
+    // Its handle is outdated by the time it gets there, because the message came back here meanwhile.
+    world.mono += 1000;
+    world.turn([Fact::Received { queue: "default".into(), messages: vec![] }]);
+    world.deliver("m1", &upload_of("a.mp4"));
+    let lost = || Fact::LeaseLost { message: MessageId("m1".into()) };
+    let second = deletes(&world.turn([lost()])).unwrap();
+    assert_ne!(first, second, "with the handle of the second delivery");
+    assert_eq!(world.turn([lost()]), [], "and that one is lost as well");
+}

@@ -163,7 +163,7 @@ fn ledger(ledger: &Ledger, now: Ms) -> u64 {
     }
     for (message, lease) in ledger.leases.iter() {
         let call = (view.maybe(lease.call), view.due(lease.retry_at));
-        (message, &lease.receipt, &lease.lettered, call).hash(&mut hasher);
+        (message, &lease.receipt, &lease.lettered, call, lease.renewed).hash(&mut hasher);
     }
     ledger.letters.hash(&mut hasher);
     for receiving in ledger.receiving.values() {
