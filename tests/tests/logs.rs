@@ -122,6 +122,12 @@ async fn eventful() -> Stack {
         stack.wait_for_register(key, LIMIT).await.unwrap();
     }
     stack.wait_for_empty_queue(LIMIT).await.unwrap();
+    // The controller says so once it has heard that the message is deleted.
+    let told = async || {
+        let text = std::fs::read_to_string(&log)?;
+        Ok(["\"job succeeded\"", "\"job dead\""].iter().all(|end| text.contains(end)).then_some(()))
+    };
+    stack.wait_for("both ends are told", LIMIT, told).await.unwrap();
     stack
 }
 
