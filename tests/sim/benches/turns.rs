@@ -11,11 +11,12 @@ use transcode_controller::{
 };
 use transcode_sim::setup::Setup;
 
-/// A second in which nothing is new, with 5,000 tasks in flight and with 500. 10 says that it grows as the tasks do.
+/// A minute in which nothing is new, with 5,000 tasks in flight and with 500. 10 says that it grows as the tasks do. What is
+/// due comes all at once, every so often: of a single second the middle one would be idle.
 fn main() {
     let (mut many, mut few) = (Fleet::running(5000), Fleet::running(500));
-    let times = in_turns(21, on_processor, || many.second(), || few.second());
-    report("a second of the loop with 5,000 tasks in flight / with 500", times);
+    let times = in_turns(21, on_processor, || many.minute(), || few.minute());
+    report("a minute of the loop with 5,000 tasks in flight / with 500", times);
 }
 
 /// How long this thread was on a processor so far: what else the machine does is left out of it.
@@ -49,6 +50,10 @@ impl Fleet {
             fleet.second();
         }
         fleet
+    }
+
+    fn minute(&mut self) {
+        (0..60).for_each(|_| self.second());
     }
 
     fn second(&mut self) {
