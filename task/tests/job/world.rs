@@ -21,7 +21,7 @@ use transcode_tests::{clients, clients::Clients, emulator::Emulator, order, path
 use crate::proxy::Proxy;
 
 /// The longest that a test waits for one thing. Far above what it takes: this machine may be busy.
-pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
 /// The task's credentials: nothing that it leaves behind may hold them.
 pub(crate) const SECRET: &str = "a-secret-that-nobody-may-see";
 /// A time far ahead of every clock.
