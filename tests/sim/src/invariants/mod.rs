@@ -36,22 +36,8 @@ mod lively;
 mod turns;
 
 pub use lively::*;
+pub use transcode_controller::invariant::Violation;
 pub use turns::*;
-
-/// A broken promise.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Violation {
-    /// Its id in the job protocol.
-    pub id: &'static str,
-    /// What was seen.
-    pub what: String,
-}
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.id, self.what)
-    }
-}
 
 /// A promise that was kept, or not.
 pub type Kept = Result<(), Violation>;

@@ -3,11 +3,11 @@
 
 use transcode_config::contract::{Attempt, Budget, Capacity, FailureCode, Intent, Outcome, PastAttempt};
 use transcode_controller::{
-    action::Action, clock::Ms, invariant, job::Job, lease::Content, ledger::Ledger, message::Request,
-    outcome::unproven, plan::Plan, policy::Policy, tally::Tally, usage::Usage,
+    action::Action, clock::Ms, job::Job, lease::Content, ledger::Ledger, message::Request, outcome::unproven,
+    plan::Plan, policy::Policy, tally::Tally, usage::Usage,
 };
 
-use super::{FRESH, Kept, keep};
+use super::{FRESH, Kept, Violation, keep};
 use crate::{
     setup::Nature,
     world::{JobTruth, Task},
@@ -92,9 +92,8 @@ pub fn nothing_is_held_in_vain(planned: &[Action], ledger: &Ledger) -> Kept {
 }
 
 /// What a controller can see broken by itself: nothing, or the metric `InvariantViolations` would cry wolf.
-pub fn nothing_is_seen(seen: Option<&invariant::Violation>) -> Kept {
-    let what = || seen.map(|seen| seen.what.clone()).unwrap_or_default();
-    keep(seen.is_none(), seen.map_or("", |seen| seen.id), what)
+pub fn nothing_is_seen(seen: Option<&Violation>) -> Kept {
+    seen.map_or(Ok(()), |seen| Err(seen.clone()))
 }
 
 /// The limit of tasks: whoever claims an attempt has room for it, claims under way included.
