@@ -5,6 +5,7 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::mpsc};
 
 use crate::{
+    client::{ClientError, JsonClient},
     config::Config,
     host::{
         clock::millis,
@@ -12,11 +13,7 @@ use crate::{
         shared::{Parts, Shared},
         spawner::Spawner,
     },
-    http::{
-        client::{ClientError, JsonClient},
-        routes, server,
-        upstream::Upstream,
-    },
+    http::{routes, server},
     model::{
         machine::Timing,
         names::Names,
@@ -24,6 +21,7 @@ use crate::{
         tokens::Lifetimes,
         world::{Settings, World},
     },
+    upstream::Upstream,
 };
 
 /// How long stopping waits for killed processes to be reaped.

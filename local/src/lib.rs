@@ -81,13 +81,15 @@
 //! Connections, request bodies, reading times, tasks, STOPPED records, tokens, definitions, clusters, faults, waiting
 //! events, log files and leftover reports are bounded; the constants say by how much.
 
+mod client;
 mod config;
 mod endpoint;
 mod host;
 mod http;
 mod model;
+mod upstream;
 
+pub use client::{ClientError, ControlClient};
 pub use config::{Config, Delays, EventsTarget, Program};
 pub use endpoint::{ServeError, Server, serve};
-pub use http::client::{ClientError, ControlClient};
 pub use model::fault::{Fault, FaultKind, Loss};

@@ -1,8 +1,6 @@
 //! The task's exit codes. An exit code is a hint for people and for the case that the last heartbeat could not be
 //! written; the register and the heartbeat outrank it (S12).
 
-use super::failure::FailureCode;
-
 /// What the task process ends with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
@@ -52,20 +50,6 @@ impl ExitCode {
     /// The exit code for a number, where there is one.
     pub fn from_code(code: i32) -> Option<Self> {
         Self::ALL.into_iter().find(|exit| i32::from(exit.code()) == code)
-    }
-
-    /// What to assume when the exit code is all there is: the task could not write its last heartbeat.
-    pub fn failure_code(self) -> Option<FailureCode> {
-        match self {
-            Self::Succeeded | Self::Superseded => None,
-            Self::Internal | Self::Usage => Some(FailureCode::Internal),
-            Self::InputRefused => Some(FailureCode::InputRefused),
-            Self::Misconfigured => Some(FailureCode::ConfigInvalid),
-            Self::Interrupted => Some(FailureCode::Interrupted),
-            Self::ResourceExhausted => Some(FailureCode::ResourceExhausted),
-            Self::Unavailable => Some(FailureCode::StoreUnavailable),
-            Self::TranscodeFailed => Some(FailureCode::EncodeFailed),
-        }
     }
 
     /// One line for the generated table.

@@ -401,6 +401,22 @@ impl FailureCode {
     }
 }
 
+impl ExitCode {
+    /// What to assume when the exit code is all there is: the task could not write its last heartbeat.
+    pub fn failure_code(self) -> Option<FailureCode> {
+        match self {
+            Self::Succeeded | Self::Superseded => None,
+            Self::Internal | Self::Usage => Some(FailureCode::Internal),
+            Self::InputRefused => Some(FailureCode::InputRefused),
+            Self::Misconfigured => Some(FailureCode::ConfigInvalid),
+            Self::Interrupted => Some(FailureCode::Interrupted),
+            Self::ResourceExhausted => Some(FailureCode::ResourceExhausted),
+            Self::Unavailable => Some(FailureCode::StoreUnavailable),
+            Self::TranscodeFailed => Some(FailureCode::EncodeFailed),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

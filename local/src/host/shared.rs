@@ -12,12 +12,12 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{clock::Clock, driver, folder::Leftover, spawner::Spawner};
 use crate::{
     config::Config,
-    http::upstream::Upstream,
     model::{
         Millis, envelope,
         task::TaskId,
         world::{Effect, World},
     },
+    upstream::Upstream,
 };
 
 /// What all parts share.

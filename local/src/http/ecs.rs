@@ -11,8 +11,8 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
+    import::import,
     server::{CloseConnection, read_json},
-    upstream,
 };
 use crate::{
     host::shared::Shared,
@@ -26,8 +26,6 @@ use crate::{
     },
 };
 
-/// What stands before the operation in `X-Amz-Target`.
-pub(crate) const TARGET: &str = "AmazonEC2ContainerServiceV20141113";
 /// The longest that a caller is kept waiting on purpose.
 const MAX_WAIT: Duration = Duration::from_mins(10);
 /// The text of every throttle.
@@ -43,7 +41,8 @@ enum Outcome {
 pub(crate) async fn handle(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Response<Body> {
     let target =
         request.headers().get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let operation = target.strip_prefix(TARGET).and_then(|rest| rest.strip_prefix('.')).map(str::to_owned);
+    let operation =
+        target.strip_prefix(names::TARGET).and_then(|rest| rest.strip_prefix('.')).map(str::to_owned);
     let body = read_json(request).await;
     let outcome = match (operation, body) {
         (None, _) => {
@@ -108,7 +107,7 @@ async fn call(shared: &Arc<Shared>, operation: &str, body: &Value) -> Outcome {
 }
 
 async fn carry_out(shared: &Arc<Shared>, operation: &str, body: &Value) -> Result<Value, ApiError> {
-    upstream::import(shared, operation, body).await?;
+    import(shared, operation, body).await?;
     let mut new_id = || Uuid::new_v4().simple().to_string();
     shared.update(|world, now| {
         world.forget_old(now);

@@ -1,4 +1,7 @@
-//! ARNs and the short forms in which the API accepts them.
+//! ARNs and the short forms in which the API accepts them, and the API's own name.
+
+/// The service's name before the operation in `X-Amz-Target`.
+pub(crate) const TARGET: &str = "AmazonEC2ContainerServiceV20141113";
 
 /// Builds the ARNs of one account and Region.
 #[derive(Debug, Clone)]

@@ -8,7 +8,8 @@ use crate::{
     invariants::Violation,
     rows::Reached,
     setup::{HOUR, MINUTE, SECOND, Setup, Sort, worlds::Named},
-    world::{Kill, Proc, Task, World},
+    truth::{Proc, Task},
+    world::{Kill, World},
 };
 
 /// More events than any run needs: it goes round in circles. Storms of turns and calls are noticed much sooner (L6).

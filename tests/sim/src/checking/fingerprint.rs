@@ -19,7 +19,7 @@ use transcode_controller::{
 };
 
 use super::{
-    services::AHEAD,
+    small::AHEAD,
     state::{Controller, State},
 };
 use crate::setup::SECOND;

@@ -14,9 +14,10 @@ mod answers;
 mod fingerprint;
 mod search;
 mod services;
+mod small;
 mod state;
 mod steps;
 
 pub use search::{Searched, anything_breaks, search};
+pub use small::Small;
 pub use state::{Bounds, State, Step, Weakness};
-pub use steps::Small;

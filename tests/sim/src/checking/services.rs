@@ -5,18 +5,14 @@ use std::sync::Arc;
 use transcode_config::contract::{Attempt, Intent, Outcome, Terminal};
 use transcode_controller::{
     action::{Action, LeaseRef},
-    clock::Ms,
     fact::{Fact, Incoming, MessageId, Refusal},
 };
 
 use super::{
     answers::{SUPERSEDED, arn, describe, index, inspect, success},
+    small::{AHEAD, Small},
     state::{Phase, SmallTask, State, Weakness},
-    steps::Small,
 };
-
-/// What the wall clock is ahead of the monotonic one.
-pub(super) const AHEAD: Ms = 1_700_000_000_000;
 
 fn receipt(message: usize, number: u32) -> String {
     format!("{message}/{number}")

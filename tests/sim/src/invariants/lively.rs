@@ -16,7 +16,7 @@ use transcode_controller::{
 use super::{FRESH, Kept, keep};
 use crate::{
     setup::{BEAT_EVERY, FENCE},
-    world::{JobTruth, Proc, Task},
+    truth::{JobTruth, Proc, Task},
 };
 
 /// L4: a healthy task of an undecided job's newest attempt is not stopped, once whoever sent the order at `sent_at`

@@ -29,7 +29,7 @@ use transcode_controller::{
 
 use crate::{
     setup::Kind,
-    world::{JobTruth, Proc, Task},
+    truth::{JobTruth, Proc, Task},
 };
 
 mod lively;

@@ -10,7 +10,7 @@ use transcode_controller::{
 use super::{FRESH, Kept, Violation, keep};
 use crate::{
     setup::Nature,
-    world::{JobTruth, Task},
+    truth::{JobTruth, Task},
 };
 
 /// Planning again without news asks for nothing again.

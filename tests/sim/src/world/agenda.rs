@@ -5,46 +5,11 @@
 //! lies in the heap of events, where each move would leave a dead event behind: there are few, so they are looked
 //! through.
 
-use std::{cmp::Reverse, collections::BinaryHeap, sync::Arc};
+use std::{cmp::Reverse, collections::BinaryHeap};
 
-use transcode_config::contract::Intent;
-use transcode_controller::{clock::Ms, fact::Hint};
+use transcode_controller::clock::Ms;
 
-use super::{World, process::Step};
-
-/// Something that happens at a moment.
-#[derive(Debug, Clone)]
-pub(super) enum Event {
-    /// A request, or its next stage, reaches its service.
-    Effect(u32),
-    /// A launch is sent that was planned a while ago.
-    Launch(usize, u32, Arc<Intent>),
-    /// An answer, or the end of the patience for one, reaches its caller.
-    Answer(u32),
-    /// A controller plans.
-    Plan(usize),
-    /// A controller's process begins, dies, stands still, goes on.
-    Up(usize, u32),
-    Crash(usize, u32),
-    Pause(usize, u32),
-    Resume(usize),
-    /// A controller's wall clock jumps.
-    Jump(usize),
-    /// An event of ECS or S3 arrives at a controller.
-    Hint(usize, Hint),
-    /// A step in a task's life, unless its story has changed since.
-    Task(usize, u32, Step),
-    /// A deleted message is there again.
-    Returns(usize),
-    /// The operator redrives the dead letters.
-    Redrive,
-    /// The task definition changes.
-    Definition,
-    /// Somebody else's task.
-    Foreign,
-    /// A newer version takes over some jobs.
-    Newer(usize),
-}
+use super::{World, event::Event};
 
 /// An event with its place in the heap. Compared by that place alone.
 #[derive(Debug)]

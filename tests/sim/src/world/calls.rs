@@ -10,7 +10,7 @@ use transcode_controller::{
     fact::{CallError, Class, Fact, Pinned, Snapshot},
 };
 
-use super::{World, agenda::Event, fate::Fate};
+use super::{World, event::Event, fate::Fate};
 use crate::{
     setup::{CALL_TIMEOUT, MINUTE, SECOND},
     weak,

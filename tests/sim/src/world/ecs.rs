@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use transcode_config::{
-    contract::{Attempt, Intent, JobKey, TaskState},
+    contract::{Intent, JobKey},
     prices::Size,
 };
 use transcode_controller::{
@@ -12,11 +12,16 @@ use transcode_controller::{
     task_view::{Billed, Identity, TaskArn, TaskStatus, TaskView},
 };
 
-use super::{World, agenda::Event, calls::failed, process::Step};
+use super::{
+    World,
+    calls::failed,
+    event::{Event, Step},
+};
 use crate::{
     fault::Fault,
     invariants,
     setup::{HOUR, MINUTE, SECOND},
+    truth::{Proc, Task},
     weak,
 };
 
@@ -29,75 +34,6 @@ pub(super) struct Token {
     /// Its task; none for a call that was answered with `failures[]`.
     task: Option<usize>,
     made_at: Ms,
-}
-
-/// Where a task's process really is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Proc {
-    /// Not begun.
-    NotStarted,
-    /// Start checks.
-    Starting,
-    /// Working since.
-    Working(Ms),
-    /// Its machine stands still; it had been working since.
-    Frozen(Ms),
-    /// Over.
-    Gone,
-}
-
-/// A task, as it really is.
-#[derive(Debug, Clone)]
-pub struct Task {
-    /// What ECS says of it.
-    pub view: TaskView,
-    /// What ECS said before its last change.
-    pub(super) old: TaskView,
-    /// Index of its job; none for somebody else's task.
-    pub job: Option<usize>,
-    /// Its claim.
-    pub intent: Arc<Intent>,
-    /// Where its process is.
-    pub proc: Proc,
-    /// Outdated steps carry another number.
-    pub(super) epoch: u32,
-    /// When it was launched.
-    pub made_at: Ms,
-    /// Since when it is in the phase of its start that ECS shows.
-    pub phase_since: Ms,
-    /// ECS does not know it before this.
-    pub(super) shows_at: Ms,
-    pub(super) stopped_at: Option<Ms>,
-    /// Somebody has asked to stop it, whether or not ECS found it.
-    pub told_to_stop: bool,
-    /// ECS has forgotten it from then on.
-    pub(super) purged_at: Ms,
-    /// It never reaches STOPPED by itself.
-    pub(super) stuck: bool,
-    /// When its first heartbeat was written.
-    pub(super) beat_from: Option<Ms>,
-    /// No heartbeat is written within this.
-    pub(super) quiet: Option<(Ms, Ms)>,
-    /// No heartbeat is written after this.
-    pub beat_until: Ms,
-    /// It gets no further from then on, though it goes on writing heartbeats.
-    pub stalls_at: Option<Ms>,
-    /// What its last heartbeat says, and when it was written.
-    pub(super) last_word: Option<(Ms, TaskState)>,
-    /// How far its wall clock is off.
-    pub(super) offset: i64,
-}
-
-impl Task {
-    /// Whether its process may be doing something, now or later.
-    pub fn alive(&self) -> bool {
-        self.proc != Proc::Gone
-    }
-
-    /// The attempt it belongs to.
-    pub fn attempt(&self) -> Attempt {
-        self.intent.attempt
-    }
 }
 
 fn number(arn: &TaskArn) -> Option<usize> {

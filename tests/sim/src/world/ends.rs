@@ -6,13 +6,14 @@ use transcode_config::contract::{Failure, ObjectRef, Outcome, SCHEMA, Succeeded,
 use transcode_controller::{clock::Ms, task_view::TaskStatus};
 
 use super::{
-    JobTruth, Proc, Task, World,
-    process::{Ending, Step},
+    World,
+    event::{Ending, Step},
 };
 use crate::{
     fault::Fault,
     invariants::{self, Kept},
     setup::{HOUR, MINUTE, SECOND},
+    truth::{JobTruth, Proc, Task},
     weak,
 };
 

@@ -7,7 +7,7 @@ use transcode_controller::{
     reconciler::Reconciler,
 };
 
-use super::{World, agenda::Event, meter::Meter, patience::Patience, witness::Witness};
+use super::{World, event::Event, meter::Meter, patience::Patience, witness::Witness};
 use crate::{
     fault::Fault,
     setup::{Episode, HOUR, MINUTE, SECOND, Sort},

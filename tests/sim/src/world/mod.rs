@@ -9,6 +9,7 @@ mod calls;
 mod direct;
 mod ecs;
 mod ends;
+mod event;
 mod fate;
 mod host;
 mod meter;
@@ -27,16 +28,13 @@ use transcode_config::contract::JobKey;
 use transcode_controller::{clock::Ms, message};
 
 use self::{
-    agenda::{Agenda, Event},
+    agenda::Agenda,
     calls::Call,
     ecs::Token,
+    event::Event,
     host::Host,
     sqs::{Message, Queue},
     trace::Trace,
-};
-pub use self::{
-    ecs::{Proc, Task},
-    store::JobTruth,
 };
 use crate::{
     fault::{Fault, Faults},
@@ -44,6 +42,7 @@ use crate::{
     rng::{Rng, mix},
     rows::Reached,
     setup::{Episode, Kind, Setup},
+    truth::{JobTruth, Task},
 };
 
 /// The wall clock at the beginning of every run (ms since 1970).

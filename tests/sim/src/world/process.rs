@@ -6,58 +6,18 @@ use std::sync::Arc;
 use transcode_config::contract::FailureCode;
 use transcode_controller::{clock::Ms, task_view::TaskStatus};
 
-use super::{Proc, World, agenda::Event};
+use super::{
+    World,
+    event::{Ending, Event, Step},
+};
 use crate::{
     fault::Fault,
     invariants,
     rng::{Rng, mix},
     setup::{BEAT_EVERY, Episode, FENCE, HOUR, MINUTE, Nature, SECOND},
+    truth::Proc,
     weak,
 };
-
-/// A step in a task's life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Step {
-    /// It begins to pull its image.
-    Pulls,
-    /// It has its image.
-    Pulled,
-    /// The container runs.
-    Start,
-    /// Image, network, secret.
-    FailsToStart,
-    /// It tries to write its first heartbeat; given up after so many tries.
-    FirstBeat(u32),
-    /// It looks whether it may work.
-    Check,
-    /// Its work ends in this way.
-    End(Ending),
-    /// Its machine stands still, and goes on after so long.
-    Freeze(Ms),
-    /// Its machine goes on.
-    Thaw,
-    /// The platform takes it back.
-    TakenBack(&'static str, &'static str),
-    /// SIGKILL.
-    Kill,
-    /// ECS has noticed its end.
-    Noticed,
-}
-
-/// How the work of a task ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ending {
-    /// Everything is uploaded.
-    Done,
-    /// It failed and says why.
-    Fails(FailureCode),
-    /// It cannot reach S3 for too long, and ends without a word.
-    Fenced,
-    /// It is told to stop.
-    Interrupted,
-    /// It dies without a word; ECS says so.
-    Dies(&'static str, i32),
-}
 
 impl World {
     pub(super) fn nature(&mut self, job: usize) -> Nature {

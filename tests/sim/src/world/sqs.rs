@@ -9,7 +9,7 @@ use transcode_controller::{
     message::DeadLetterBody,
 };
 
-use super::{EPOCH, World, agenda::Event, calls::failed};
+use super::{EPOCH, World, calls::failed, event::Event};
 use crate::{
     fault::Fault,
     invariants,

@@ -8,84 +8,16 @@ use transcode_config::contract::{
 use transcode_controller::{
     clock::Ms,
     fact::{Hint, Snapshot},
-    message::Request,
     outcome::unproven,
 };
 
-use super::{EPOCH, Proc, Task, World};
+use super::{EPOCH, World};
 use crate::{
     invariants,
-    setup::{BEAT_EVERY, Nature},
+    setup::BEAT_EVERY,
+    truth::{Proc, Task},
     weak,
 };
-
-/// A job, as it really is.
-#[derive(Debug, Clone)]
-pub struct JobTruth {
-    /// What was asked for.
-    pub request: Request,
-    /// What becomes of its attempts.
-    pub nature: Nature,
-    /// Its intents, by attempt.
-    pub intents: Vec<Arc<Intent>>,
-    /// When each was claimed.
-    pub claimed_at: Vec<Ms>,
-    /// Its register.
-    pub terminal: Option<Arc<Terminal>>,
-    /// When the register was written.
-    pub decided_at: Ms,
-    /// How often the register was written.
-    pub registers: u32,
-    /// Whose entry points are in place.
-    pub published: Option<Attempt>,
-    /// Letters in the dead-letter queue.
-    pub letters: u32,
-    /// Messages that ask for it.
-    pub messages: u32,
-    /// Its tasks.
-    pub tasks: Vec<usize>,
-    /// Tasks that work on it now.
-    pub working: u32,
-    /// Attempts that certainly ended through the platform's fault.
-    pub platform: BTreeSet<Attempt>,
-    /// Attempts whose folder holds every file of its manifest.
-    pub complete: BTreeSet<Attempt>,
-    /// Attempts whose folders hold files or open uploads.
-    pub files: BTreeSet<Attempt>,
-    /// Calls to empty folders that got no answer.
-    pub uncollected: usize,
-    /// A newer version has written documents of it.
-    pub newer: bool,
-}
-
-impl JobTruth {
-    pub(super) fn new(request: Request, nature: Nature) -> Self {
-        Self {
-            request,
-            nature,
-            intents: Vec::new(),
-            claimed_at: Vec::new(),
-            terminal: None,
-            decided_at: 0,
-            registers: 0,
-            published: None,
-            letters: 0,
-            messages: 0,
-            tasks: Vec::new(),
-            working: 0,
-            platform: BTreeSet::new(),
-            complete: BTreeSet::new(),
-            files: BTreeSet::new(),
-            uncollected: 0,
-            newer: false,
-        }
-    }
-
-    /// Its key.
-    pub fn key(&self) -> &JobKey {
-        self.request.job()
-    }
-}
 
 impl World {
     pub(super) fn job_of(&self, key: &JobKey) -> Option<usize> {

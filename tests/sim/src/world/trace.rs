@@ -4,6 +4,8 @@ use std::fmt::{Debug, Display};
 
 use transcode_controller::clock::Ms;
 
+use super::event::Event;
+
 /// The trace of a run.
 #[derive(Debug)]
 pub struct Trace {
@@ -22,8 +24,8 @@ impl Trace {
         self.text.is_some()
     }
 
-    pub(super) fn event(&mut self, at: Ms, event: &super::Event) {
-        use super::Event as E;
+    pub(super) fn event(&mut self, at: Ms, event: &Event) {
+        use Event as E;
         // By hand: formatting every event would take longer than carrying it out.
         let code = match event {
             E::Effect(call) => 1 << 32 | u64::from(*call),

@@ -1,12 +1,10 @@
-//! Clusters and task definitions that another ECS endpoint knows, such as the emulator on which CloudFormation made
+//! Takes clusters and task definitions over from another ECS endpoint, such as the emulator on which CloudFormation made
 //! them.
 
 use std::sync::Arc;
 
-use hyper::Method;
 use serde_json::{Value, json};
 
-use super::client::{ClientError, JsonClient};
 use crate::{
     host::shared::Shared,
     model::{
@@ -15,38 +13,13 @@ use crate::{
         error::ApiError,
         names,
     },
+    upstream::Upstream,
 };
 
 /// How long a pinned revision is taken from memory before its status is asked for again.
 const FRESH: Millis = 10_000;
 /// Definitions taken over by one `ListTaskDefinitions`.
 const MAX_LISTED: usize = 200;
-
-/// The other endpoint.
-#[derive(Debug, Clone)]
-pub(crate) struct Upstream {
-    client: JsonClient,
-}
-
-impl Upstream {
-    pub(crate) fn new(endpoint: &str) -> Result<Self, ClientError> {
-        Ok(Self { client: JsonClient::new(endpoint)? })
-    }
-
-    /// One call in AWS JSON 1.1; `None` when the other endpoint refuses it.
-    async fn call(&self, operation: &str, body: &Value) -> Result<Option<Value>, ApiError> {
-        let target = format!("{}.{operation}", super::ecs::TARGET);
-        let headers = [("content-type", "application/x-amz-json-1.1"), ("x-amz-target", target.as_str())];
-        match self.client.send(Method::POST, "/", &headers, Some(body)).await {
-            Ok((200, answer)) => Ok(Some(answer)),
-            Ok((status @ 500.., answer)) => {
-                Err(ApiError::server(format!("the upstream endpoint answered {status}: {answer}")))
-            }
-            Ok((_, _)) => Ok(None),
-            Err(error) => Err(ApiError::server(format!("the upstream endpoint: {error}"))),
-        }
-    }
-}
 
 /// Takes over what an operation refers to and is not known here. Does nothing without an upstream endpoint.
 pub(crate) async fn import(shared: &Arc<Shared>, operation: &str, body: &Value) -> Result<(), ApiError> {

@@ -1,0 +1,80 @@
+//! A small world: its controllers, its messages and what may go wrong.
+
+use transcode_config::contract::JobKey;
+use transcode_controller::{
+    clock::Ms,
+    message::{Parsed, Request, Rules, parse},
+    policy::Policy,
+    reconciler::Reconciler,
+};
+
+use super::state::{Bounds, Controller, Weakness};
+use crate::setup::{MINUTE, SECOND, Setup};
+
+/// Longer than anything that is waited for in these worlds.
+pub(super) const NEVER: Ms = 1 << 36;
+
+/// What the wall clock is ahead of the monotonic one.
+pub(super) const AHEAD: Ms = 1_700_000_000_000;
+
+/// The model.
+#[derive(Debug, Clone)]
+pub struct Small {
+    /// How many controllers.
+    pub controllers: usize,
+    /// How often things go wrong.
+    pub bounds: Bounds,
+    /// What is weaker than it should be.
+    pub weakness: Weakness,
+    pub(super) policy: Policy,
+    pub(super) bodies: Vec<String>,
+    rules: Rules,
+    keys: Vec<JobKey>,
+}
+
+impl Small {
+    /// A world with a message for each of `jobs`: an upload that can be transcoded (`true`), or one that is refused.
+    pub fn new(controllers: usize, jobs: &[bool], bounds: Bounds, weakness: Weakness) -> Self {
+        let Setup { mut policy, rules, uploads, .. } = Setup::plain();
+        policy.max_tasks = 1;
+        policy.launch_deadline = MINUTE;
+        policy.heartbeat_stale = MINUTE;
+        (policy.retry_base, policy.retry_cap) = (SECOND, SECOND);
+        // Longer than the launch deadline: one delayed launch is enough to miss it.
+        (policy.call_retry_base, policy.call_retry_cap) = (2 * MINUTE, 2 * MINUTE);
+        policy.launch_burst = 100;
+        policy.cooldown = SECOND;
+        // What only repeats would make no new states but many.
+        policy.resync_every = NEVER;
+        policy.describe_every = NEVER;
+        policy.visibility = NEVER;
+        policy.lease_margin = NEVER / 2;
+        policy.orphan_grace = 2 * NEVER;
+        // Rates and progress are no part of the protocol.
+        (policy.stop_interval, policy.read_interval, policy.no_progress) = (1, 1, NEVER);
+        let (bad, good): (Vec<_>, Vec<_>) = uploads.into_iter().map(|upload| upload.body).partition(|body| {
+            matches!(parse(body, &rules, 0), Parsed::Jobs(requests)
+                if requests.iter().any(|it| matches!(it, Request::Refuse { .. })))
+        });
+        let bodies: Vec<String> = jobs
+            .iter()
+            .enumerate()
+            .filter_map(|(at, runs)| if *runs { good.get(at) } else { bad.first() }.cloned())
+            .collect();
+        let keys = bodies.iter().filter_map(|body| match parse(body, &rules, 0) {
+            Parsed::Jobs(requests) => requests.first().map(|request| request.job().clone()),
+            Parsed::Ignore(_) | Parsed::Park(_) => None,
+        });
+        Self { controllers, bounds, weakness, keys: keys.collect(), bodies, policy, rules }
+    }
+
+    /// The number of a job.
+    pub(super) fn job(&self, key: &JobKey) -> usize {
+        self.keys.iter().position(|known| known == key).unwrap_or(usize::MAX)
+    }
+
+    pub(super) fn process(&self, index: usize, boot: u8) -> Controller {
+        let core = Reconciler::new(format!("c{index}-{boot}"), self.policy.clone(), self.rules.clone());
+        Controller { core, boot, wake: None, calls: Vec::new(), answers: Vec::new() }
+    }
+}
