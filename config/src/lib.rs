@@ -3,8 +3,10 @@
 //!
 //! This crate is a leaf. It does no input or output beyond reading the settings file.
 
+pub mod aws;
 pub mod check;
 pub mod contract;
+pub mod escape;
 pub mod ladder;
 pub mod load;
 pub mod metrics;

@@ -45,6 +45,8 @@ pub enum Class {
     Permanent,
     /// Refused because the deployment is wrong: permissions, missing cluster, bad network configuration.
     Misconfigured,
+    /// Refused with a code that this version does not know. Nothing happened; the same call may succeed or not.
+    Unknown,
 }
 
 impl Class {
@@ -57,6 +59,7 @@ impl Class {
             Self::Transient => "Transient",
             Self::Permanent => "Permanent",
             Self::Misconfigured => "Misconfigured",
+            Self::Unknown => "Unknown",
         }
     }
 }

@@ -153,6 +153,8 @@ pub enum FailureCode {
     ResourceExhausted,
     /// S3 did not answer for longer than the task may wait.
     StoreUnavailable,
+    /// S3 refused a call with words that this version does not know.
+    StoreRefused,
     /// The task was stopped from outside: Spot, maintenance or a stop request.
     Interrupted,
     /// The task vanished without a word.
@@ -224,6 +226,7 @@ impl FailureCode {
         Self::OutOfMemory,
         Self::ResourceExhausted,
         Self::StoreUnavailable,
+        Self::StoreRefused,
         Self::Interrupted,
         Self::TaskLost,
         Self::TaskKilled,
@@ -330,7 +333,7 @@ impl FailureCode {
                 "add the profile or fix the sender, then redrive"),
             Self::ConfigInvalid => row("CONFIG_INVALID", false, Operator, E::Misconfigured,
                 "the task was started with a specification or environment that it cannot use",
-                "run check-config; see the task's log"),
+                "run check-config; see the task's log, and the Region of the bucket where one is named"),
             Self::SandboxUnavailable => row("SANDBOX_UNAVAILABLE", false, Operator, E::Misconfigured,
                 "the policy requires a sandbox level that this host does not give",
                 "run `transcode-task sandbox-check` there; relax the policy or move the task"),
@@ -373,6 +376,9 @@ impl FailureCode {
             Self::StoreUnavailable => row("STORE_UNAVAILABLE", true, Aws, E::Unavailable,
                 "S3 did not answer for longer than the task may wait",
                 "nothing; it is retried"),
+            Self::StoreRefused => row("STORE_REFUSED", true, Operator, E::Internal,
+                "S3 refused a call for a reason that this version does not know",
+                "look AWS' code and words up in the evidence; then redrive"),
             Self::Interrupted => row("INTERRUPTED", true, Aws, E::Interrupted,
                 "the task was stopped from outside: Spot, maintenance or a stop request",
                 "nothing; it is retried"),

@@ -37,14 +37,16 @@ impl Ledger {
             self.spot_refused_until = self.spot_refused_until.max(now.mono + policy.spot_pause);
             return;
         }
-        let tells =
-            matches!(class, Class::Throttled | Class::Capacity | Class::Misconfigured | Class::Permanent);
+        let tells = matches!(
+            class,
+            Class::Throttled | Class::Capacity | Class::Misconfigured | Class::Permanent | Class::Unknown
+        );
         if tells && !on(71) {
             self.refusals += 1;
             self.cooldown_until = self.cooldown_until.max(now.mono + policy.cooldown_after(self.refusals));
             self.cooldown_reason.clone_from(reason);
         }
-        if matches!(class, Class::Capacity | Class::Misconfigured | Class::Permanent) {
+        if matches!(class, Class::Capacity | Class::Misconfigured | Class::Permanent | Class::Unknown) {
             self.breaker.failed(Trouble::Refused, key, policy, now.mono);
         }
     }

@@ -1,7 +1,7 @@
 use super::*;
 
 fn refused<'a>(code: &'a str, status: u16, message: &'a str) -> Trouble<'a> {
-    Trouble::Refused { code: Some(code), status, message }
+    Trouble::Refused { code: Some(code), status, message, other_region: false }
 }
 
 /// What AWS was seen to answer, and what must follow from it.
@@ -54,7 +54,8 @@ fn each_row_of_what_aws_answers() {
 #[test]
 fn an_unknown_code_is_judged_by_its_status() {
     for (status, class) in [
-        (400, Class::Permanent),
+        (400, Class::Unknown),
+        (301, Class::Misconfigured),
         (403, Class::Misconfigured),
         (404, Class::Permanent),
         (408, Class::Uncertain),
@@ -64,22 +65,49 @@ fn an_unknown_code_is_judged_by_its_status() {
         (599, Class::Uncertain),
     ] {
         assert_eq!(classify(refused("FromTheFuture", status, "Rate exceeded")), class, "{status}");
-        assert_eq!(classify(Trouble::Refused { code: None, status, message: "" }), class, "{status}");
+        assert_eq!(
+            classify(Trouble::Refused { code: None, status, message: "", other_region: false }),
+            class,
+            "{status}"
+        );
     }
 }
 
 #[test]
-fn no_code_stands_in_the_table_twice_and_each_text_refines_a_code() {
-    let mut codes: Vec<_> = CODES.iter().map(|(code, _)| *code).collect();
-    codes.sort_unstable();
-    codes.dedup();
-    assert_eq!(codes.len(), CODES.len());
-    assert!(TEXTS.iter().all(|(code, _, _)| codes.contains(code)));
-}
+fn a_bucket_in_another_region_is_misconfiguration_with_the_regions_name() {
+    use aws_sdk_s3::{operation::head_object::HeadObjectError, primitives::SdkBody};
+    use aws_smithy_types::error::ErrorMetadata;
 
-#[test]
-fn other_peoples_texts_become_one_short_line() {
-    let text = one_line(&format!("a\r\nb\u{1b}[31m{}", "x".repeat(5000)));
-    assert!(text.starts_with("a  b [31m"));
-    assert_eq!(text.chars().count(), MAX_MESSAGE);
+    let error = |status: u16, header: bool, code: Option<&str>, body: &'static str| {
+        let mut answer = HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body));
+        if header {
+            answer.headers_mut().insert("x-amz-bucket-region", "mars-north-7");
+        }
+        let mut meta = ErrorMetadata::builder();
+        if let Some(code) = code {
+            meta = meta.code(code);
+        }
+        let error = SdkError::service_error(HeadObjectError::generic(meta.build()), answer);
+        call_error("s3:HeadObject", &error)
+    };
+    for found in [
+        error(301, true, None, ""),
+        error(400, true, None, ""),
+        error(
+            301,
+            false,
+            Some("PermanentRedirect"),
+            "<Error><Endpoint>x.s3.mars-north-7.amazonaws.com</Endpoint></Error>",
+        ),
+        error(
+            400,
+            false,
+            Some("AuthorizationHeaderMalformed"),
+            "<Error><Region>mars-north-7</Region></Error>",
+        ),
+    ] {
+        assert_eq!(found.class, Class::Misconfigured, "{found}");
+        assert!(found.message.contains("the bucket lies in mars-north-7"), "{found}");
+    }
+    assert_eq!(error(400, false, None, "").class, Class::Unknown);
 }

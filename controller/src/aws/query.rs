@@ -11,10 +11,10 @@ use aws_sigv4::{
     http_request::{SignableBody, SignableRequest, SigningSettings, sign},
     sign::v4,
 };
-use transcode_config::settings::CallSettings;
+use transcode_config::{escape::one_line, settings::CallSettings};
 
 use super::{
-    class::{Trouble, classify},
+    class::{MAX_MESSAGE, Trouble, classify},
     plain::{self, Failure, Response},
 };
 use crate::fact::{CallError, Class};
@@ -135,10 +135,15 @@ impl Query {
         let text = String::from_utf8_lossy(&bytes).into_owned();
         if status != 200 {
             let (code, message) = error_of(&text);
-            let class = classify(Trouble::Refused { code: code.as_deref(), status, message: &message });
+            let refused =
+                Trouble::Refused { code: code.as_deref(), status, message: &message, other_region: false };
+            let class = classify(refused);
             return Err(failed(
                 class,
-                format!("{}: {message}", code.unwrap_or_else(|| format!("HTTP {status}"))),
+                one_line(
+                    &format!("{}: {message}", code.unwrap_or_else(|| format!("HTTP {status}"))),
+                    MAX_MESSAGE,
+                ),
             ));
         }
         Ok(Answer { text, date })

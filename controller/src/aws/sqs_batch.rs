@@ -155,7 +155,7 @@ mod tests {
             Err(Class::Throttled),
             Ok(&true),
             Err(Class::Uncertain),
-            Err(Class::Permanent),
+            Err(Class::Unknown),
         ];
         assert_eq!(classes, expected);
         assert_eq!(entries[3].as_ref().unwrap_err().message, "RequestThrottled: why");

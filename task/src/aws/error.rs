@@ -1,10 +1,18 @@
-//! The one place that turns what an AWS call ended with into a class, and a class into a failure code.
+//! The one place that turns what an AWS call ended with into a class, and a class into a failure code. What an error
+//! answer means stands in the table that the controller has too ([`transcode_config::aws`]).
 
 use std::fmt;
 
 use aws_smithy_runtime_api::{client::result::SdkError, http::Response};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
-use transcode_config::contract::{Failure, FailureCode};
+use transcode_config::{
+    aws::{Meaning, meaning, region_named},
+    contract::{Failure, FailureCode},
+    escape::one_line,
+};
+
+/// Longest error message that is kept, in characters.
+const MAX_MESSAGE: usize = 600;
 
 /// What an error means for the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +23,8 @@ pub enum Class {
     NoBucket,
     /// Not allowed; the same call will not be allowed a second later either.
     Denied,
+    /// The deployment is wrong: the bucket lies in another Region, say.
+    Misconfigured,
     /// A condition did not hold (412). The write was not made — unless an earlier try of it was.
     Precondition,
     /// Another conditional write was in flight (409). Nothing was written; try again.
@@ -31,8 +41,10 @@ pub enum Class {
     Transient,
     /// The call was given up because the task is to stop.
     Stopped,
-    /// Anything else: trying again gives the same.
+    /// The request itself was refused: trying again gives the same.
     Rejected,
+    /// Refused with a code that nobody knows. Nothing was done; the next attempt may fare better or not.
+    Unknown,
 }
 
 impl Class {
@@ -89,6 +101,20 @@ impl AwsError {
         Self { class: Class::Stopped, status: None, code: None, message: "given up: stopping".into() }
     }
 
+    /// One of several objects that one call was about was refused by itself.
+    pub fn of_entry(code: Option<&str>, message: &str) -> Self {
+        // Such an entry has no status of its own; without a code that says more, it is in doubt.
+        let class = class_of(meaning(code, 500, message, false));
+        Self { class, status: None, code: code.map(str::to_owned), message: one_line(message, MAX_MESSAGE) }
+    }
+
+    /// What S3 says of an object that is encrypted with a key that only the uploader has: to a HEAD 400 and no more.
+    fn needs_a_key(&self) -> bool {
+        self.status == Some(400)
+            && matches!(self.class, Class::Rejected | Class::Unknown)
+            && matches!(self.code.as_deref(), None | Some("InvalidRequest"))
+    }
+
     /// The failure to report when this error ends the job's attempt.
     pub fn failure(&self, at: At) -> Failure {
         use FailureCode as F;
@@ -97,15 +123,15 @@ impl AwsError {
             (At::Source, Class::Denied) => F::SourceDenied,
             (At::Source, Class::Precondition | Class::Range) => F::SourceChanged,
             (At::Source, Class::Archived) => F::SourceArchived,
-            // What S3 says when the object is encrypted with a key that only the uploader has.
-            (At::Source, Class::Rejected) if self.status == Some(400) => F::SourceDenied,
+            (At::Source, _) if self.needs_a_key() => F::SourceDenied,
             (At::Overlay, Class::NotFound | Class::NoBucket | Class::Archived) => F::OverlayMissing,
             (At::Overlay, Class::Denied) => F::OverlayDenied,
-            (At::Overlay, Class::Rejected) if self.status == Some(400) => F::OverlayDenied,
+            (At::Overlay, _) if self.needs_a_key() => F::OverlayDenied,
             (At::Output | At::State, Class::Denied) => F::OutputDenied,
-            (At::Output | At::State, Class::NoBucket) => F::ConfigInvalid,
+            (At::Output | At::State, Class::NoBucket) | (_, Class::Misconfigured) => F::ConfigInvalid,
             (_, Class::Stopped) => F::Interrupted,
             (_, class) if class.retryable() => F::StoreUnavailable,
+            (_, Class::Unknown) => F::StoreRefused,
             _ => F::Internal,
         };
         let failure = Failure::new(code, format!("{}: {self}", code.info().meaning));
@@ -124,8 +150,12 @@ where
     fn from(error: SdkError<E, Response>) -> Self {
         let status = error.raw_response().map(|response| response.status().as_u16());
         let code = error.code().map(str::to_owned);
+        let region = other_region(&error);
         let class = match &error {
-            SdkError::ServiceError(_) => class_of(code.as_deref(), status),
+            SdkError::ServiceError(_) => {
+                let words = error.message().unwrap_or_default();
+                class_of(meaning(code.as_deref(), status.unwrap_or_default(), words, region.is_some()))
+            }
             // The request could not even be built: a fault of ours, or a name that AWS does not allow.
             SdkError::ConstructionFailure(_) => Class::Rejected,
             // Timeouts, refused or broken connections, credentials that could not be fetched, answers cut short.
@@ -134,8 +164,10 @@ where
         let what = error.message().map_or_else(|| causes(&error), str::to_owned);
         let headers = error.raw_response().map(Response::headers);
         let id = headers.and_then(|headers| headers.get("x-amz-request-id"));
+        let what =
+            region.map_or_else(|| what.clone(), |region| format!("{what} (the bucket lies in {region})"));
         let message = id.map_or_else(|| what.clone(), |id| format!("{what} (request {id})"));
-        Self { class, status, code, message: message.chars().take(500).collect() }
+        Self { class, status, code, message: one_line(&message, MAX_MESSAGE) }
     }
 }
 
@@ -145,65 +177,31 @@ fn causes(error: &(dyn std::error::Error + 'static)) -> String {
     chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
-/// The table. Codes first: a status is shared by errors that mean different things. `HEAD` answers have no body and
-/// so no code; for them the status decides.
-fn class_of(code: Option<&str>, status: Option<u16>) -> Class {
-    match code {
-        // A version id that names a delete marker answers 405.
-        Some("NoSuchKey" | "NoSuchVersion" | "NotFound" | "MethodNotAllowed") => Class::NotFound,
-        Some("NoSuchBucket") => Class::NoBucket,
-        Some("NoSuchUpload") => Class::NoUpload,
-        Some("PreconditionFailed") => Class::Precondition,
-        Some("ConditionalRequestConflict" | "OperationAborted") => Class::Conflict,
-        Some("InvalidObjectState") => Class::Archived,
-        Some("InvalidRange") => Class::Range,
-        Some(
-            "SlowDown"
-            | "ServiceUnavailable"
-            | "Throttling"
-            | "ThrottlingException"
-            | "ThrottledException"
-            | "RequestLimitExceeded"
-            | "TooManyRequestsException"
-            | "KMS.ThrottlingException",
-        ) => Class::Throttled,
-        // The body did not arrive as it was sent, or the credentials ran out between two refreshes.
-        Some(
-            "BadDigest"
-            | "XAmzContentSHA256Mismatch"
-            | "IncompleteBody"
-            | "RequestTimeout"
-            | "InternalError"
-            | "ExpiredToken"
-            | "ExpiredTokenException"
-            | "RequestTimeTooSkewed",
-        ) => Class::Transient,
-        Some(
-            "AccessDenied"
-            | "AccessDeniedException"
-            | "AllAccessDisabled"
-            | "AccountProblem"
-            | "InvalidAccessKeyId"
-            | "SignatureDoesNotMatch"
-            | "KMS.DisabledException"
-            | "KMS.NotFoundException"
-            | "KMS.InvalidStateException",
-        ) => Class::Denied,
-        _ => class_of_status(status),
-    }
+/// The Region that an answer of S3 names, where it is not the one that the task was given.
+fn other_region<E>(error: &SdkError<E, Response>) -> Option<String> {
+    let answer = error.raw_response()?;
+    let body = answer.body().bytes().and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default();
+    let named = region_named(answer.headers().get("x-amz-bucket-region"), body)?;
+    let ours = std::env::var("AWS_REGION").ok();
+    (ours.as_deref() != Some(named.as_str())).then_some(named)
 }
 
-fn class_of_status(status: Option<u16>) -> Class {
-    match status {
-        Some(404 | 405) => Class::NotFound,
-        Some(401 | 403) => Class::Denied,
-        Some(408) => Class::Transient,
-        Some(409) => Class::Conflict,
-        Some(412) => Class::Precondition,
-        Some(416) => Class::Range,
-        Some(429 | 503) => Class::Throttled,
-        Some(400..=499) => Class::Rejected,
-        _ => Class::Transient,
+/// What the task makes of a meaning.
+const fn class_of(meaning: Meaning) -> Class {
+    match meaning {
+        Meaning::Throttled | Meaning::Capacity => Class::Throttled,
+        Meaning::Passing | Meaning::Uncertain | Meaning::Clock => Class::Transient,
+        Meaning::Conflict => Class::Conflict,
+        Meaning::Denied | Meaning::KeyUnusable => Class::Denied,
+        Meaning::WrongRegion | Meaning::Misconfigured => Class::Misconfigured,
+        Meaning::NoBucket => Class::NoBucket,
+        Meaning::NotFound => Class::NotFound,
+        Meaning::NoUpload => Class::NoUpload,
+        Meaning::Archived => Class::Archived,
+        Meaning::Precondition => Class::Precondition,
+        Meaning::Range => Class::Range,
+        Meaning::Rejected => Class::Rejected,
+        Meaning::Unknown => Class::Unknown,
     }
 }
 
@@ -211,31 +209,103 @@ fn class_of_status(status: Option<u16>) -> Class {
 mod tests {
     use super::*;
 
+    use aws_sdk_s3::{operation::get_object::GetObjectError, primitives::SdkBody};
+    use aws_smithy_types::error::ErrorMetadata;
+
+    /// What S3 answered, as the task knows it.
+    fn answered(
+        status: u16,
+        region: Option<&'static str>,
+        code: Option<&str>,
+        body: &'static str,
+    ) -> AwsError {
+        let mut answer = Response::new(status.try_into().unwrap(), SdkBody::from(body));
+        if let Some(region) = region {
+            answer.headers_mut().insert("x-amz-bucket-region", region);
+        }
+        let mut meta = ErrorMetadata::builder();
+        if let Some(code) = code {
+            meta = meta.code(code);
+        }
+        SdkError::service_error(GetObjectError::generic(meta.build()), answer).into()
+    }
+
     #[test]
     fn a_code_says_more_than_its_status() {
-        assert_eq!(class_of(Some("InvalidObjectState"), Some(403)), Class::Archived);
-        assert_eq!(class_of(Some("AccessDenied"), Some(403)), Class::Denied);
-        assert_eq!(class_of(Some("NoSuchBucket"), Some(404)), Class::NoBucket);
-        assert_eq!(class_of(Some("ConditionalRequestConflict"), Some(409)), Class::Conflict);
-        assert_eq!(class_of(Some("SlowDown"), Some(503)), Class::Throttled);
-        assert_eq!(class_of(Some("SomethingNew"), Some(400)), Class::Rejected);
+        let class = |code: &str, status: u16| answered(status, None, Some(code), "").class;
+        assert_eq!(class("InvalidObjectState", 403), Class::Archived);
+        assert_eq!(class("AccessDenied", 403), Class::Denied);
+        assert_eq!(class("NoSuchBucket", 404), Class::NoBucket);
+        assert_eq!(class("ConditionalRequestConflict", 409), Class::Conflict);
+        assert_eq!(class("SlowDown", 503), Class::Throttled);
+        assert_eq!(class("KMS.DisabledException", 400), Class::Denied);
+        assert_eq!(class("KMS.ThrottlingException", 400), Class::Throttled);
+        assert_eq!(class("SomethingNew", 400), Class::Unknown);
+        assert_eq!(class("SomethingNew", 500), Class::Transient);
     }
 
     #[test]
     fn without_a_code_the_status_decides() {
-        assert_eq!(class_of(None, Some(404)), Class::NotFound);
-        assert_eq!(class_of(None, Some(405)), Class::NotFound);
-        assert_eq!(class_of(None, Some(412)), Class::Precondition);
-        assert_eq!(class_of(None, Some(500)), Class::Transient);
-        assert_eq!(class_of(None, None), Class::Transient);
+        use Class::{NotFound, Precondition, Range, Throttled, Transient};
+        let class = |status: u16| answered(status, None, None, "").class;
+        let classes = [404, 405, 412, 416, 429, 500].map(class);
+        assert_eq!(classes, [NotFound, NotFound, Precondition, Range, Throttled, Transient]);
+    }
+
+    #[test]
+    fn a_bucket_in_another_region_is_misconfiguration_at_once_and_names_the_region() {
+        for error in [
+            answered(301, Some("mars-north-7"), None, ""),
+            answered(400, Some("mars-north-7"), None, ""),
+            answered(
+                301,
+                None,
+                Some("PermanentRedirect"),
+                "<Endpoint>b.s3.mars-north-7.amazonaws.com</Endpoint>",
+            ),
+            answered(400, None, Some("AuthorizationHeaderMalformed"), "<Region>mars-north-7</Region>"),
+        ] {
+            assert!(!error.class.retryable(), "{error}");
+            for at in [At::Source, At::Overlay, At::Output, At::State] {
+                let failure = error.failure(at);
+                assert_eq!(failure.code, FailureCode::ConfigInvalid, "{failure}");
+                assert!(failure.message.contains("the bucket lies in mars-north-7"), "{failure}");
+                assert!(!failure.code.info().retryable, "the next attempt meets the same");
+            }
+        }
+    }
+
+    #[test]
+    fn a_refusal_that_nobody_knows_is_neither_blamed_on_aws_nor_on_the_uploader() {
+        use transcode_config::contract::Who;
+
+        for error in [answered(400, None, Some("FromTheFuture"), ""), answered(402, None, None, "")] {
+            for at in [At::Source, At::Overlay, At::Output, At::State] {
+                let failure = error.failure(at);
+                assert_eq!(failure.code, FailureCode::StoreRefused, "{failure}");
+                assert_eq!(failure.code.info().who, Who::Operator);
+            }
+        }
+    }
+
+    #[test]
+    fn a_source_under_the_uploaders_own_key_is_denied() {
+        for error in [answered(400, None, None, ""), answered(400, None, Some("InvalidRequest"), "")] {
+            assert_eq!(error.failure(At::Source).code, FailureCode::SourceDenied, "{error}");
+            assert_eq!(error.failure(At::Overlay).code, FailureCode::OverlayDenied, "{error}");
+        }
+    }
+
+    #[test]
+    fn one_entry_of_many_has_its_own_class() {
+        assert_eq!(AwsError::of_entry(Some("AccessDenied"), "no").class, Class::Denied);
+        assert_eq!(AwsError::of_entry(Some("InternalError"), "").class, Class::Transient);
+        assert_eq!(AwsError::of_entry(None, "").class, Class::Transient);
     }
 
     /// Whole answers do not belong into logs and registers.
     #[test]
     fn an_error_says_what_broke_and_which_request_and_not_the_whole_answer() {
-        use aws_sdk_s3::{operation::get_object::GetObjectError, primitives::SdkBody};
-        use aws_smithy_types::error::ErrorMetadata;
-
         let answer = |status: u16| {
             let mut answer = Response::new(status.try_into().unwrap(), SdkBody::from("<html>"));
             answer.headers_mut().insert("x-amz-request-id", "R1");

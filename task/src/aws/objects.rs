@@ -142,8 +142,7 @@ impl Objects {
             let answer = self.small.delete_objects().bucket(bucket).delete(delete).send().await?;
             // 200 with errors inside: a partial failure is a failure.
             if let Some(error) = answer.errors().first() {
-                let code = error.code().unwrap_or("unknown");
-                return Err(AwsError::transient(format!("not every object was deleted: {code}")));
+                return Err(AwsError::of_entry(error.code(), error.message().unwrap_or_default()));
             }
         }
         Ok(())

@@ -11,6 +11,7 @@ use std::fmt::Write;
 
 use transcode_config::{
     DEFAULTS,
+    aws::{CODES, Meaning},
     contract::{ExitCode, FailureCode, Who},
     metrics::{Kind, Metric, MetricInfo, TaskMetric},
 };
@@ -218,6 +219,15 @@ fn errors() {
             info.remedy,
         )
         .unwrap();
+    }
+    text += "\n## What the answers of AWS mean\n\nController and task read errors of AWS by one table. A code that it does not \
+             hold is judged by its HTTP status: 301 and 308 are a wrong Region, 401 and 403 a missing permission, 408, 429 and \
+             5xx pass, any other refusal is unknown.\n\n";
+    text += &head(&["meaning", "what happened", "codes"]);
+    for meaning in Meaning::ALL {
+        let codes = CODES.iter().filter(|(of, _)| of == meaning).flat_map(|(_, codes)| codes.iter());
+        let codes: Vec<_> = codes.map(|code| format!("`{code}`")).collect();
+        text += &row(&[meaning.info().name, meaning.info().text, &codes.join(", ")]);
     }
     check("errors.md", &text);
 }

@@ -50,8 +50,10 @@ impl Witness {
                 let on_demand = attempts.is_some_and(|newest| {
                     newest.intent.attempt == *attempt && newest.intent.variant.capacity == Capacity::Fargate
                 });
-                let for_good =
-                    matches!(error.class, Class::Capacity | Class::Misconfigured | Class::Permanent);
+                let for_good = matches!(
+                    error.class,
+                    Class::Capacity | Class::Misconfigured | Class::Permanent | Class::Unknown
+                );
                 if on_demand && for_good && self.refused.len() < policy.breaker_jobs {
                     self.refused.insert(job.clone());
                 }
