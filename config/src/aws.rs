@@ -301,6 +301,34 @@ fn is_region(name: &str) -> bool {
     (3..=5).contains(&parts.len()) && name.len() <= 32 && number && parts.iter().rev().skip(1).all(letters)
 }
 
+/// Whether a key can stand in a body of XML, as that of `DeleteObjects`: XML 1.0 has no way to write most control
+/// characters, and S3 answers `MalformedXML`. Such keys are deleted one by one, where the key stands in the address.
+pub fn fits_xml(key: &str) -> bool {
+    // The SDK writes line ends as references, and a tab may stand as it is.
+    key.chars().all(|c| {
+        matches!(c, '\t' | '\n' | '\r') || !matches!(c, '\u{0}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}')
+    })
+}
+
+/// A key of a listing that was asked for with `encoding-type=url`, which is how S3 lists what fits into no XML: a form's
+/// encoding, with `+` for a space. None where the bytes are no UTF-8.
+pub fn url_decoded(key: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(key.len());
+    let mut rest = key.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let escaped =
+            after.get(..2).and_then(|two| u8::from_str_radix(std::str::from_utf8(two).ok()?, 16).ok());
+        let (byte, left) = match (first, escaped) {
+            (b'%', Some(byte)) => (byte, after.get(2..).unwrap_or_default()),
+            (b'+', _) => (b' ', after),
+            (other, _) => (*other, after),
+        };
+        bytes.push(byte);
+        rest = left;
+    }
+    String::from_utf8(bytes).ok()
+}
+
 #[cfg(test)]
 #[path = "aws_tests.rs"]
 mod tests;

@@ -154,3 +154,36 @@ fn the_region_is_found_wherever_s3_names_it() {
         assert_eq!(region_named(Some("no region at all"), &body(inner)), None, "{inner}");
     }
 }
+
+#[test]
+fn every_key_comes_back_from_a_listing_as_it_was_written() {
+    let all: String = (0..=0x2fff).filter_map(char::from_u32).collect();
+    let encode = |space: &str, plain: &str| {
+        let each = all.bytes().map(|byte| match byte {
+            b' ' => space.to_owned(),
+            byte if byte.is_ascii_alphanumeric() || plain.as_bytes().contains(&byte) => {
+                char::from(byte).to_string()
+            }
+            byte => format!("%{byte:02X}"),
+        });
+        each.collect::<String>()
+    };
+    // As S3 and as others encode.
+    for text in [encode("+", "/-_.*"), encode("%20", "/-_.~")] {
+        assert_eq!(url_decoded(&text).as_deref(), Some(all.as_str()));
+    }
+    assert_eq!(url_decoded("%c3%BC").as_deref(), Some("ü"), "in either case");
+    assert_eq!(url_decoded("a%2").as_deref(), Some("a%2"), "not an escape: as it stands");
+    assert_eq!(url_decoded("%zz").as_deref(), Some("%zz"));
+    assert_eq!(url_decoded("%ff"), None);
+}
+
+#[test]
+fn a_key_that_xml_cannot_hold_is_known() {
+    for key in ["a b/ü\u{202e}.mp4", "line\nend\r\t", "\u{7f}\u{9b}\u{85}"] {
+        assert!(fits_xml(key), "{key:?}");
+    }
+    for key in ["\u{1b}]0;x", "a\u{0}", "a\u{8}", "\u{fffe}", "\u{ffff}"] {
+        assert!(!fits_xml(key), "{key:?}");
+    }
+}

@@ -3,8 +3,9 @@
 
 use aws_sdk_s3::{
     operation::abort_multipart_upload::AbortMultipartUploadError,
-    types::{Delete, ObjectIdentifier},
+    types::{Delete, EncodingType, ObjectIdentifier},
 };
+use transcode_config::aws::{fits_xml, url_decoded};
 
 use super::{
     class::{call_error, entry_error, unless_absent},
@@ -18,6 +19,7 @@ const MAX_PAGES: usize = 10;
 
 const LIST: &str = "s3:ListObjectsV2";
 const DELETE: &str = "s3:DeleteObjects";
+const DELETE_ONE: &str = "s3:DeleteObject";
 const LIST_UPLOADS: &str = "s3:ListMultipartUploads";
 const ABORT: &str = "s3:AbortMultipartUpload";
 
@@ -36,21 +38,20 @@ impl S3Store {
     async fn delete_files(&self, bucket: &str, folder: &str) -> Result<(), CallError> {
         for _ in 0..MAX_PAGES {
             // From the beginning each time: what was on the page before is gone.
-            let listed = self.clients.read.list_objects_v2().bucket(bucket).prefix(folder).send().await;
+            let list = self.clients.read.list_objects_v2().bucket(bucket).prefix(folder);
+            let listed = list.encoding_type(EncodingType::Url).send().await;
             let page = listed.map_err(|error| call_error(LIST, &error))?;
             let keys = page.contents().iter().filter_map(|object| object.key());
-            let objects: Vec<_> =
-                keys.filter_map(|key| ObjectIdentifier::builder().key(key).build().ok()).collect();
-            if objects.is_empty() {
+            let keys = keys.map(|key| written(LIST, key, page.encoding_type()));
+            let keys: Vec<String> = keys.collect::<Result<_, _>>()?;
+            if keys.is_empty() {
                 return Ok(());
             }
-            let delete = Delete::builder().set_objects(Some(objects)).quiet(true).build();
-            let delete = delete.map_err(|error| failed(DELETE, Class::Permanent, error.to_string()))?;
-            let answer = self.clients.write.delete_objects().bucket(bucket).delete(delete).send().await;
-            let answer = answer.map_err(|error| call_error(DELETE, &error))?;
-            if let Some(error) = answer.errors().first() {
-                let (code, message) = (error.code().unwrap_or_default(), error.message().unwrap_or_default());
-                return Err(entry_error(DELETE, code, message, false));
+            let (together, alone): (Vec<_>, Vec<_>) = keys.into_iter().partition(|key| fits_xml(key));
+            self.delete_together(bucket, &together).await?;
+            for key in alone {
+                let deleted = self.clients.write.delete_object().bucket(bucket).key(key).send().await;
+                deleted.map_err(|error| call_error(DELETE_ONE, &error))?;
             }
             if page.is_truncated() != Some(true) {
                 return Ok(());
@@ -59,16 +60,45 @@ impl S3Store {
         Err(failed(DELETE, Class::Transient, format!("{folder}: more files than one go takes")))
     }
 
+    async fn delete_together(&self, bucket: &str, keys: &[String]) -> Result<(), CallError> {
+        let objects: Vec<_> =
+            keys.iter().filter_map(|key| ObjectIdentifier::builder().key(key).build().ok()).collect();
+        if objects.is_empty() {
+            return Ok(());
+        }
+        let delete = Delete::builder().set_objects(Some(objects)).quiet(true).build();
+        let delete = delete.map_err(|error| failed(DELETE, Class::Permanent, error.to_string()))?;
+        let answer = self.clients.write.delete_objects().bucket(bucket).delete(delete).send().await;
+        let answer = answer.map_err(|error| call_error(DELETE, &error))?;
+        let Some(error) = answer.errors().first() else { return Ok(()) };
+        let (code, message) = (error.code().unwrap_or_default(), error.message().unwrap_or_default());
+        Err(entry_error(DELETE, code, message, false))
+    }
+
     /// Aborts the open uploads of one page. Says whether there was no other page.
     async fn abort_uploads(&self, bucket: &str, folder: &str) -> Result<bool, CallError> {
-        let listed = self.clients.read.list_multipart_uploads().bucket(bucket).prefix(folder).send().await;
+        let list = self.clients.read.list_multipart_uploads().bucket(bucket).prefix(folder);
+        let listed = list.encoding_type(EncodingType::Url).send().await;
         let page = listed.map_err(|error| call_error(LIST_UPLOADS, &error))?;
         for upload in page.uploads() {
             let (Some(key), Some(id)) = (upload.key(), upload.upload_id()) else { continue };
+            let key = written(LIST_UPLOADS, key, page.encoding_type())?;
             let abort = self.clients.write.abort_multipart_upload().bucket(bucket).key(key).upload_id(id);
             // Completed or aborted meanwhile, where it is not there any more.
             unless_absent(ABORT, abort.send().await, AbortMultipartUploadError::is_no_such_upload)?;
         }
         Ok(page.is_truncated() != Some(true))
     }
+}
+
+/// A key as it was written. A server that does not know the encoding says so by leaving it out of the answer.
+pub(crate) fn written(
+    operation: &'static str,
+    key: &str,
+    encoding: Option<&EncodingType>,
+) -> Result<String, CallError> {
+    if encoding != Some(&EncodingType::Url) {
+        return Ok(key.to_owned());
+    }
+    url_decoded(key).ok_or_else(|| failed(operation, Class::Unknown, format!("{key}: no key of UTF-8")))
 }

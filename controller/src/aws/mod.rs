@@ -35,6 +35,7 @@ pub mod state;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+pub(crate) use self::leftovers::written;
 pub use self::{
     client::Clients, cloudwatch::CloudWatch, ecr::Images, ecs::Ecs, hints::Hints, sqs::Sqs, state::S3Store,
 };

@@ -3,7 +3,7 @@
 //!
 //! The hashing is the controller's own: the messages that would have asked for the jobs are made and read.
 
-use aws_sdk_s3::types::ObjectVersion;
+use aws_sdk_s3::types::{EncodingType, ObjectVersion};
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::json;
 use transcode_config::contract::{
@@ -14,7 +14,10 @@ use super::{
     submit,
     world::{World, unreadable},
 };
-use crate::message::{DEAD_LETTER_KIND, DeadLetterBody, Parsed, Rules, parse};
+use crate::{
+    aws::written,
+    message::{DEAD_LETTER_KIND, DeadLetterBody, Parsed, Rules, parse},
+};
 
 /// Versions of one object that are looked at, from the newest.
 const MAX_VERSIONS: usize = 20;
@@ -53,9 +56,12 @@ pub(super) async fn of_object(world: &World, bucket: Option<&str>, key: &str) ->
 /// Newest first. Without permission to list them, or after the object is gone, the search finds what there is.
 async fn versions(world: &World, bucket: &str, key: &str) -> Vec<String> {
     let list = world.clients.s3.read.list_object_versions().bucket(bucket).prefix(key);
-    let Ok(page) = list.send().await else { return Vec::new() };
+    let Ok(page) = list.encoding_type(EncodingType::Url).send().await else { return Vec::new() };
     // The key itself comes before all keys that begin with it.
-    let own = page.versions().iter().filter(|version| version.key() == Some(key));
+    let is_own = |listed: &str| {
+        written("s3:ListObjectVersions", listed, page.encoding_type()).is_ok_and(|it| it == key)
+    };
+    let own = page.versions().iter().filter(|version| version.key().is_some_and(is_own));
     own.filter_map(ObjectVersion::version_id).take(MAX_VERSIONS).map(str::to_owned).collect()
 }
 

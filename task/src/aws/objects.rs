@@ -11,7 +11,7 @@ use aws_sdk_s3::{
 };
 use aws_smithy_checksums::ChecksumAlgorithm;
 use bytes::Bytes;
-use transcode_config::contract::Source;
+use transcode_config::{aws::fits_xml, contract::Source};
 
 use super::error::{AwsError, Class};
 
@@ -133,9 +133,13 @@ impl Objects {
 
     /// Deletes objects. Those that are not there are no error.
     pub async fn delete(&self, bucket: &str, keys: &[String]) -> Result<(), AwsError> {
-        for batch in keys.chunks(DELETE_BATCH) {
+        let (together, alone): (Vec<&String>, Vec<&String>) = keys.iter().partition(|key| fits_xml(key));
+        for key in alone {
+            self.small.delete_object().bucket(bucket).key(key).send().await?;
+        }
+        for batch in together.chunks(DELETE_BATCH) {
             let objects: Vec<_> =
-                batch.iter().filter_map(|key| ObjectIdentifier::builder().key(key).build().ok()).collect();
+                batch.iter().filter_map(|key| ObjectIdentifier::builder().key(*key).build().ok()).collect();
             let Ok(delete) = Delete::builder().set_objects(Some(objects)).quiet(true).build() else {
                 continue;
             };

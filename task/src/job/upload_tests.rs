@@ -130,3 +130,20 @@ async fn what_was_begun_is_removed() {
     let objects = emulator.clients.s3.list_objects_v2().bucket(BUCKET).send().await.unwrap();
     assert!(objects.contents().is_empty());
 }
+
+/// `DeleteObjects` names its keys in XML, which has no way to write some characters.
+#[tokio::test]
+async fn what_was_uploaded_below_a_key_of_any_characters_is_deleted_again() {
+    let scene = Scene::new().await;
+    let keys =
+        ["v-1/a b+c", "v-1/\u{1b}]0;x\u{7}", "v-1/line\nend\r", "v-1/\u{ffff}\u{202e}"].map(str::to_owned);
+    for key in &keys {
+        let put = scene.emulator.clients.s3.put_object().bucket(BUCKET).key(key);
+        put.body(b"x".to_vec().into()).send().await.unwrap();
+    }
+    scene.uploads.target.objects.delete(BUCKET, &keys).await.unwrap();
+    assert_eq!(scene.left().await, (0, 0));
+    let asked = scene.proxy.requests();
+    let alone = |line: &&String| line.starts_with("DELETE ");
+    assert_eq!(asked.iter().filter(alone).count(), 2, "{asked:?}");
+}
