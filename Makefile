@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo dashboard-picture test lint sim mutants audit sbom fuzz bench images images-media
+.PHONY: help demo up down dashboard-picture test lint sim mutants audit sbom fuzz bench images images-media
 
 # The clip that `scripts/setup` brings; any file that ffmpeg reads will do.
 VIDEO ?= .tools/media/bigbuckbunny.mp4
@@ -26,6 +26,14 @@ demo: ## a real video through the whole pipeline on this machine [VIDEO=file] [O
 	@scripts/setup
 	@cargo build --profile $(PROFILE) -p transcode-controller -p transcode-task -p transcode-local -p transcode-tests --bins
 	@cargo run --quiet --profile $(PROFILE) -p transcode-tests --bin demo -- --video "$$VIDEO" --out "$$OUT"
+
+up: ## the same local stack, kept running in the background; prints how to use it
+	@scripts/setup
+	@cargo build --profile $(PROFILE) -p transcode-controller -p transcode-task -p transcode-local -p transcode-tests --bins
+	@cargo run --quiet --profile $(PROFILE) -p transcode-tests --bin stack -- up
+
+down: ## ends the stack of `make up` and removes its files
+	@cargo run --quiet --profile $(PROFILE) -p transcode-tests --bin stack -- down
 
 # Unit tests and models first: they fail in seconds. The pipeline's own tests come last and run the binaries built here.
 test: ## everything that checks the project

@@ -21,6 +21,7 @@
 //! | [`order`] | what a controller writes for a task, where there is none |
 //! | [`proxy`] | what a test puts between a process and its services |
 //! | [`demo`] | the parts of `make demo` |
+//! | [`standing`] | the parts of `make up` and `make down` |
 //! | [`picture`] | the dashboard as a picture |
 //!
 //! Where the emulator differs from AWS stands in this folder's README.
@@ -41,6 +42,7 @@ pub mod pipeline;
 pub mod process;
 pub mod proxy;
 pub mod stack;
+pub mod standing;
 pub mod wait;
 
 pub use stack::{Stack, StackOptions};

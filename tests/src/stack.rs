@@ -47,6 +47,8 @@ pub struct StackOptions {
     pub template: Option<String>,
     /// Each program has the credentials of its role, and policies are enforced.
     pub with_roles: bool,
+    /// Where the stack makes its temporary folder; none takes the system's place for those.
+    pub work: Option<PathBuf>,
 }
 
 impl StackOptions {
@@ -86,7 +88,9 @@ impl Stack {
 
     /// Starts a pipeline.
     pub async fn with(options: StackOptions) -> Result<Self> {
-        let folder = tempfile::Builder::new().prefix("transcode-").tempdir().context("a temporary folder")?;
+        let place = options.work.clone().unwrap_or_else(std::env::temp_dir);
+        let folder = tempfile::Builder::new().prefix("transcode-").tempdir_in(place);
+        let folder = folder.context("a temporary folder")?;
         let logs = folder.path().join("logs");
         std::fs::create_dir(&logs).with_context(|| logs.display().to_string())?;
         let record = folder.path().join("authorizations");
@@ -167,6 +171,11 @@ impl Stack {
     /// The roles' sessions and the record of their calls, where the stack was started with roles.
     pub fn iam(&self) -> Result<&Iam> {
         self.iam.as_ref().context("the stack was started without roles")
+    }
+
+    /// The variables by which a controller's program finds the stack.
+    pub fn environment(&self) -> &[(String, String)] {
+        &self.environment
     }
 
     /// The variables of a controller's program, with the credentials of another role than the controller's.

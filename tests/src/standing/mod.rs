@@ -1,0 +1,145 @@
+//! `make up` and `make down`: a stack that outlives the command that started it.
+//!
+//! ```text
+//! up ──starts──► serve (detached) ──holds──► .stack/lock, writes .stack/ready
+//! down ──SIGTERM to the pid in .stack/pid──► serve ends, the lock is free
+//! ```
+//!
+//! The lock says whether a stack runs: the kernel frees it however the server ends, so a file that a crash left behind
+//! misleads nobody, and a process id is used only while its owner holds the lock.
+
+mod files;
+mod serve;
+
+use std::{
+    fs::File,
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::{Parser, Subcommand};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::{process::last_lines, wait};
+use files::Files;
+
+/// Starting takes seconds; the first start of a machine that is busy, longer.
+const START: Duration = Duration::from_mins(2);
+/// The controller drains nothing here, tasks are killed with the endpoint.
+const STOP: Duration = Duration::from_secs(30);
+
+/// A local stack that stays up until it is taken down.
+#[derive(Debug, Parser)]
+#[command(name = "stack", about)]
+pub struct Options {
+    /// Folder of the stack's files. One stack runs in it at a time.
+    #[arg(long, default_value = ".stack", global = true)]
+    folder: PathBuf,
+    #[command(subcommand)]
+    command: Step,
+}
+
+#[derive(Debug, Subcommand)]
+enum Step {
+    /// Starts the stack in the background and prints how to use it.
+    Up,
+    /// Ends the stack and removes its files.
+    Down,
+    /// Runs the stack in the foreground until SIGTERM; `up` starts this.
+    #[command(hide = true)]
+    Serve,
+}
+
+/// Carries the command out. Prints to standard output.
+pub async fn run(options: Options) -> Result<()> {
+    std::fs::create_dir_all(&options.folder).with_context(|| options.folder.display().to_string())?;
+    let folder = options.folder.canonicalize().with_context(|| options.folder.display().to_string())?;
+    let files = Files::of(folder);
+    match options.command {
+        Step::Up => up(&files).await,
+        Step::Down => down(&files),
+        Step::Serve => serve::run(&files).await,
+    }
+}
+
+/// Starts a server unless one runs, waits until it is ready, and prints what it wrote.
+async fn up(files: &Files) -> Result<()> {
+    let mut server = None;
+    if files.free()? {
+        files.clear();
+        say("Starting the local AWS, deploying deploy/template.yaml on it, starting the controller")?;
+        server = Some(start(files)?);
+    } else {
+        say("A stack runs already.")?;
+    }
+    let ready = wait::until("the stack is ready", START, async || {
+        if let Some(child) = &mut server
+            && let Some(status) = child.try_wait().context("the server's status")?
+        {
+            bail!("the stack did not start ({status}):\n{}", last_lines(&files.log(), 20));
+        }
+        Ok(files.ready())
+    })
+    .await;
+    match ready {
+        Ok(text) => say(text.trim_end()),
+        Err(error) => {
+            // A stack that did not come up is not left half alive.
+            down(files)?;
+            Err(error)
+        }
+    }
+}
+
+/// Starts the server in a process group of its own: a Ctrl-C at the terminal does not reach it, and it ignores the
+/// terminal's end.
+fn start(files: &Files) -> Result<Child> {
+    let log = File::create(files.log_path()).with_context(|| files.log_path().display().to_string())?;
+    let mut command = Command::new(std::env::current_exe().context("the running executable's path")?);
+    command.arg("--folder").arg(files.folder()).arg("serve").process_group(0);
+    command.stdin(Stdio::null()).stdout(log.try_clone().context("the log")?).stderr(log);
+    command.spawn().context("cannot start the server")
+}
+
+/// Ends the server, if one runs, and removes its files.
+fn down(files: &Files) -> Result<()> {
+    if files.free()? {
+        say("No stack runs.")?;
+    } else {
+        let pid = files.pid().context("a stack runs and its .stack/pid cannot be read")?;
+        signal(pid, Signal::TERM)?;
+        let ended = || files.free().unwrap_or_default();
+        if !wait::until_blocking(STOP, ended) {
+            signal(pid, Signal::KILL)?;
+            ensure!(wait::until_blocking(STOP, ended), "process {pid} does not end");
+        }
+        say("The stack is down.")?;
+    }
+    files.clear();
+    Ok(())
+}
+
+/// Signals the server. One that has ended meanwhile is no error.
+fn signal(pid: i32, signal: Signal) -> Result<()> {
+    let raw = Pid::from_raw(pid).with_context(|| format!("{pid} is no process id"))?;
+    match kill_process(raw, signal) {
+        Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+        Err(error) => Err(error).with_context(|| format!("signal to process {pid}")),
+    }
+}
+
+#[allow(clippy::print_stdout, reason = "the command's answer is for the person who started it")]
+fn say(text: &str) -> Result<()> {
+    use std::io::Write as _;
+    writeln!(std::io::stdout().lock(), "{text}").context("standard output")
+}
+
+/// A path as a shell reads it.
+pub(crate) fn quoted(path: &Path) -> String {
+    let path = path.display().to_string();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-:".contains(c);
+    if path.chars().all(plain) { path } else { format!("'{}'", path.replace('\'', r"'\''")) }
+}

@@ -1,0 +1,84 @@
+//! The server: a stack in the foreground, until a signal comes.
+
+use std::{fs, time::Duration};
+
+use anyhow::{Context, Result};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{files::Files, quoted};
+use crate::{Stack, StackOptions, paths};
+
+/// Between two looks at the processes.
+const WATCH: Duration = Duration::from_secs(1);
+
+/// The key that the emulator verifies presigned addresses with; it takes any key for other requests.
+const SIGNER: &str = "test";
+
+/// Starts a stack, says how to use it, and keeps it until SIGTERM or SIGINT. A process of the stack that ends by itself
+/// ends the server with the last lines of its log.
+pub(super) async fn run(files: &Files) -> Result<()> {
+    let _lock = files.hold()?;
+    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT")?;
+    // Listening keeps the default, which would end the server with its terminal, from happening.
+    let _hangup = signal(SignalKind::hangup()).context("SIGHUP")?;
+    fs::create_dir_all(files.work()).context("the working folder")?;
+    let keep = async {
+        let mut stack = start(files).await?;
+        files.write_ready(&describe(files, &stack)?)?;
+        loop {
+            stack.ensure_alive()?;
+            tokio::time::sleep(WATCH).await;
+        }
+    };
+    tokio::select! {
+        result = keep => result,
+        _ = terminate.recv() => Ok(()),
+        _ = interrupt.recv() => Ok(()),
+    }
+}
+
+async fn start(files: &Files) -> Result<Stack> {
+    let options = StackOptions {
+        environment: "local".to_owned(),
+        work: Some(files.work()),
+        // So that progress shows: the usual quarter of a minute is longer than a short clip takes.
+        task_env: vec![("TRANSCODE_HEARTBEAT_SECONDS".to_owned(), "1".to_owned())],
+        ..StackOptions::default()
+    };
+    let stack = Stack::with(options).await?;
+    fs::copy(stack.plan.config(), files.settings()).context("the settings file")?;
+    let variables = stack.environment().iter().map(|(name, value)| match name.as_str() {
+        "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY" => (name, SIGNER),
+        _ => (name, value.as_str()),
+    });
+    let exports: String = variables.map(|(name, value)| format!("export {name}='{value}'\n")).collect();
+    fs::write(files.environment(), exports).context("the environment file")?;
+    Ok(stack)
+}
+
+/// What `up` prints.
+fn describe(files: &Files, stack: &Stack) -> Result<String> {
+    let program = quoted(&paths::binary("transcode-controller")?);
+    let (env, settings) = (quoted(&files.environment()), quoted(&files.settings()));
+    let bucket = &stack.deployment.source_bucket;
+    Ok(format!(
+        "The local stack is up. It stays until `make down`.\n\
+         \n  environment  {env}\
+         \n  settings     {settings}\
+         \n  logs         {logs}\
+         \n  AWS          {endpoint}\
+         \n  sources      s3://{bucket}\
+         \n  results      s3://{results}/{root}\n\
+         \nTo try, in this shell:\n\
+         \n  . {env}\
+         \n  curl --fail --upload-file .tools/media/bigbuckbunny.mp4 \\\
+         \n    \"$({program} presign put holiday.mp4 --config {settings})\"\
+         \n  {program} get --key holiday.mp4 --config {settings}\
+         \n  {program} doctor --config {settings}\n",
+        logs = quoted(&files.work()),
+        endpoint = stack.endpoint(),
+        results = stack.deployment.production_bucket,
+        root = stack.deployment.output_root,
+    ))
+}
