@@ -271,13 +271,12 @@ fn by_status(status: u16) -> Meaning {
         307 => Meaning::Passing,
         401 | 403 => Meaning::Denied,
         404 | 405 => Meaning::NotFound,
-        408 => Meaning::Uncertain,
         409 => Meaning::Conflict,
         412 => Meaning::Precondition,
         416 => Meaning::Range,
         429 => Meaning::Throttled,
-        // No status at all: there was no answer that could be read.
-        0 | 500.. => Meaning::Uncertain,
+        // 0 is no status at all: there was no answer that could be read.
+        0 | 408 | 500.. => Meaning::Uncertain,
         _ => Meaning::Unknown,
     }
 }

@@ -68,14 +68,14 @@ pub fn net(text: &str) -> Cow<'_, str> {
 }
 
 /// Whether a character acts without being seen: controls (a terminal's sequences begin with one), marks of writing
-/// direction, separators of lines and paragraphs, what has no width. The joiners U+200C and U+200D are left: words of
+/// direction, separators of lines and paragraphs, what has no width, and U+FFFE and U+FFFF, which SQS refuses in a message. The joiners U+200C and U+200D are left: words of
 /// several languages and emoji need them.
 pub const fn hidden(c: char) -> bool {
     matches!(c,
         '\u{0}'..='\u{1f}' | '\u{7f}'..='\u{9f}'
         | '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}'
         | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
-        | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+        | '\u{fffe}' | '\u{ffff}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// What means something in a place.
@@ -155,7 +155,7 @@ mod tests {
         (0..=0x0010_ffff).filter_map(char::from_u32)
     }
 
-    /// What Unicode's General_Category Cc, Zl, Zp and its bidirectional formatting characters are, independently of the
+    /// What Unicode's categories Cc, Zl and Zp and its bidirectional formatting characters are, independently of the
     /// ranges above.
     fn acts_unseen(c: char) -> bool {
         let bidi =

@@ -8,8 +8,12 @@ use std::{io::Write, path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand};
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
-use transcode_config::contract::{
-    Attempt, ENV_ATTEMPT, ENV_ENVIRONMENT, ENV_JOB, ENV_METRICS_NAMESPACE, ENV_STATE_BUCKET, ExitCode, JobKey,
+use transcode_config::{
+    contract::{
+        Attempt, ENV_ATTEMPT, ENV_ENVIRONMENT, ENV_JOB, ENV_METRICS_NAMESPACE, ENV_STATE_BUCKET, ExitCode,
+        JobKey,
+    },
+    escape::{Net, net},
 };
 
 use crate::{
@@ -160,7 +164,7 @@ fn log_for_machines() -> WorkerGuard {
     let filter =
         EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,transcode_task=info"));
     let lines = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(WAITING_LINES);
-    let (lines, writer) = lines.finish(std::io::stdout());
+    let (lines, writer) = lines.finish(Net(std::io::stdout()));
     tracing_subscriber::fmt()
         .json()
         .flatten_event(true)
@@ -174,7 +178,12 @@ fn log_for_machines() -> WorkerGuard {
 /// Warnings only, beside the progress bar.
 fn log_for_people() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(|| Net(std::io::stderr()))
+        .with_ansi(false)
+        .without_time()
+        .init();
 }
 
 /// The exit codes as Markdown, made from the contract.
@@ -186,13 +195,13 @@ fn exit_code_table() -> String {
 /// Writes to standard output. A reader that went away is no failure.
 fn print(text: &str) -> ExitCode {
     let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).ok();
+    out.write_all(net(text).as_bytes()).and_then(|()| out.flush()).ok();
     ExitCode::Succeeded
 }
 
 /// Writes one line to standard error.
 fn complain(text: &str) {
-    writeln!(std::io::stderr(), "transcode-task: {text}").ok();
+    writeln!(std::io::stderr(), "transcode-task: {}", net(text)).ok();
 }
 
 #[cfg(test)]

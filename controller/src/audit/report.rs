@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use serde::Serialize;
+use transcode_config::escape::{Place, escaped};
 
 use super::book::{Book, Violation};
 
@@ -127,14 +128,15 @@ impl Book {
 impl Report {
     /// For people: a line for each message, a line for each violation, and the counts.
     pub fn text(&self) -> String {
+        let shown = |words: &str| escaped(words, Place::Line).into_owned();
         let mut text = String::new();
         // Writing to a string cannot fail.
         for MessageReport { message, end, jobs } in &self.messages {
             let jobs = if jobs.is_empty() { String::new() } else { format!(" (job {})", jobs.join(", ")) };
-            let _ = writeln!(text, "message {message}: {}{jobs}", end.words());
+            let _ = writeln!(text, "message {}: {}{}", shown(message), end.words(), shown(&jobs));
         }
         for Violation { invariant, file, line, text: what } in &self.violations {
-            let _ = writeln!(text, "violation {invariant} {file}:{line}: {what}");
+            let _ = writeln!(text, "violation {invariant} {}:{line}: {}", shown(file), shown(what));
         }
         let Totals { files, processes, lines, other, torn, succeeded, dead, ignored, .. } = &self.totals;
         let Totals { parked, released, lost, held, unexplained, forgotten, violations, .. } = &self.totals;

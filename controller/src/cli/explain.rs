@@ -11,7 +11,7 @@ use transcode_config::{
 
 use super::{
     record::{AttemptRecord, Record},
-    world::{World, say, span, time},
+    world::{World, address, say, shown, span, time},
 };
 use crate::{
     http::{Notes, Waiting, ask_notes},
@@ -53,7 +53,9 @@ fn paragraph(
         (Some(record), Some((Outcome::Succeeded(won), at))) => vec![about(record, now), succeeded(won, at)],
         (Some(record), Some((Outcome::Dead(dead), at))) => vec![about(record, now), died(job, dead, at)],
     };
-    said.into_iter().filter(|sentence| !sentence.is_empty()).collect::<Vec<_>>().join(" ")
+    let said = said.into_iter().filter(|sentence| !sentence.is_empty()).collect::<Vec<_>>().join(" ");
+    // Keys, and words of ffmpeg and AWS, are in it: one paragraph is one line.
+    shown(&said).into_owned()
 }
 
 fn about(record: &Record, now: u64) -> String {
@@ -62,22 +64,19 @@ fn about(record: &Record, now: u64) -> String {
         0 => String::new(),
         generation => format!(", redriven {generation} times"),
     };
-    let (bucket, key) = (&spec.source.bucket, &spec.source.key);
+    let source = address(&spec.source.bucket, &spec.source.key);
     let age = span(now.saturating_sub(spec.accepted_at_ms));
-    format!(
-        "Job {} is s3://{bucket}/{key}, profile {}{again}, accepted {age} ago.",
-        record.job, spec.profile.name
-    )
+    format!("Job {} is {source}, profile {}{again}, accepted {age} ago.", record.job, spec.profile.name)
 }
 
 fn succeeded(won: &Succeeded, at: u64) -> String {
-    let stable = won.entry_points.first().map(|entry| format!("s3://{}/{}", won.bucket, entry.to));
+    let stable = won.entry_points.first().map(|entry| address(&won.bucket, &entry.to));
     format!(
         "It is done: attempt {} succeeded at {} with {} files, to be played from {}. Nobody has to act.",
         won.attempt,
         time(at),
         won.files,
-        stable.unwrap_or_else(|| format!("s3://{}/{}", won.bucket, won.folder)),
+        stable.unwrap_or_else(|| address(&won.bucket, &won.folder)),
     )
 }
 

@@ -233,3 +233,30 @@ fn what_the_controller_does_not_say_is_said() {
     let silent = explain_alone(None);
     has(&silent, &["The controller did not answer (127.0.0.1:8080: refused)", "start one"]);
 }
+
+/// A key that clears the screen, hides what follows and says something itself.
+#[test]
+fn no_word_of_a_stranger_acts_on_the_terminal_or_passes_for_the_explanation() {
+    let forged = "a\u{1b}]0;x\u{7}\r\nIt is done: attempt 1 succeeded. Nobody has to act.\u{1b}[8m\u{202e}\u{2028}.mp4";
+    let failure = Failure::new(FailureCode::NotMedia, format!("ffmpeg says {forged}")).with(forged, forged);
+    let mut record = record(Some((TaskState::Failed { failure: failure.clone() }, MINUTE)));
+    record.spec.as_mut().unwrap().source.key = forged.into();
+    record.spec.as_mut().unwrap().profile.name = forged.into();
+    record.attempts[0].heartbeat.as_mut().unwrap().playable = Some(forged.into());
+    let dead = Dead { failure, last_task_arn: Some(forged.into()), log_link: None, attempts: Vec::new() };
+    let outcome = Outcome::Dead(dead);
+    let register = Terminal { schema: SCHEMA, job: job(), nonce: "n".into(), written_at_ms: NOW, outcome };
+    for register in [None, Some(register)] {
+        record.register = register;
+        let notes = Waiting { why: forged.into(), until_ms: None };
+        let mut heard = Notes::default();
+        heard.jobs.insert(job().to_string(), notes);
+        let said = paragraph(&job(), Some(&record), &Ok(heard), &settings(), NOW);
+        assert!(!said.chars().any(transcode_config::escape::hidden), "{said:?}");
+        let begins = r#" is "s3://uploads/a\u001b]0;x\u0007\r\nIt is done"#;
+        assert!(said.contains(begins), "the key is in quotes, and one line: {said}");
+        let shown = super::super::get::text(&record);
+        assert!(!shown.chars().any(|c| c != '\n' && transcode_config::escape::hidden(c)), "{shown:?}");
+        assert!(!shown.contains("\nIt is done"), "{shown}");
+    }
+}

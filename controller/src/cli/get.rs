@@ -9,7 +9,7 @@ use transcode_config::contract::{Heartbeat, JobKey, JobSpec, Outcome, PastAttemp
 use super::{
     jobs,
     record::Record,
-    world::{World, say, time},
+    world::{World, address, say, shown, time},
 };
 
 /// Which jobs to show.
@@ -34,9 +34,10 @@ impl Get {
     pub(super) async fn run(&self, world: &World) -> anyhow::Result<()> {
         let (wanted, what) = match (&self.job, &self.key) {
             (Some(job), _) => (vec![job.clone()], format!("job {job}")),
-            (None, Some(key)) => {
-                (jobs::of_object(world, self.bucket.as_deref(), key).await?, format!("a job of {key}"))
-            }
+            (None, Some(key)) => (
+                jobs::of_object(world, self.bucket.as_deref(), key).await?,
+                format!("a job of {}", shown(key)),
+            ),
             (None, None) => bail!("--job or --key"),
         };
         let mut records = Vec::new();
@@ -61,11 +62,11 @@ fn since(record: &Record) -> u64 {
 }
 
 /// The record for a person: one fact a line.
-fn text(record: &Record) -> String {
+pub(super) fn text(record: &Record) -> String {
     let mut text = String::new();
     // Writing to a string cannot fail.
     let mut line = |name: &str, value: &str| {
-        let _ = writeln!(text, "{name:<10} {value}");
+        let _ = writeln!(text, "{:<10} {}", shown(name), shown(value));
     };
     line("job", record.job.as_str());
     match &record.spec {
@@ -104,8 +105,8 @@ fn text(record: &Record) -> String {
 fn specification(line: &mut impl FnMut(&str, &str), spec: &JobSpec) {
     let source = &spec.source;
     let version = source.version_id.as_ref().map(|version| format!(" version {version}"));
-    line("source", &format!("s3://{}/{}{}", source.bucket, source.key, version.unwrap_or_default()));
-    line("output", &format!("s3://{}/{}", spec.output.bucket, spec.output.prefix));
+    line("source", &(address(&source.bucket, &source.key) + &version.unwrap_or_default()));
+    line("output", &address(&spec.output.bucket, &spec.output.prefix));
     line("profile", &format!("{}, {} renditions at most", spec.profile.name, spec.profile.rungs.len()));
     let accepted = time(spec.accepted_at_ms);
     line("accepted", &format!("{accepted}, generation {}", spec.generation));
@@ -147,9 +148,9 @@ fn decided(line: &mut impl FnMut(&str, &str), register: &Terminal) {
             let seconds = won.duration_ms / 1000;
             line("register", &format!("succeeded {at}, attempt {}", won.attempt));
             line("", &format!("{} files, {} bytes, {seconds} s of video", won.files, won.bytes));
-            line("", &format!("s3://{}/{}", won.bucket, won.folder));
+            line("", &address(&won.bucket, &won.folder));
             for entry in &won.entry_points {
-                line("", &format!("s3://{}/{}", won.bucket, entry.to));
+                line("", &address(&won.bucket, &entry.to));
             }
         }
         Outcome::Dead(dead) => {

@@ -7,6 +7,7 @@ use std::io::Write;
 
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
+use transcode_config::escape::Net;
 
 /// Lines that wait: some megabytes at most, and more than an ordinary minute writes.
 const WAITING: usize = 8192;
@@ -16,7 +17,7 @@ const WAITING: usize = 8192;
 pub(super) fn start() -> (Losses, WorkerGuard) {
     let filter = EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| EnvFilter::new("warn,transcode_controller=info"));
-    let (lines, writer) = bounded(std::io::stdout(), WAITING);
+    let (lines, writer) = bounded(Net(std::io::stdout()), WAITING);
     let losses = Losses::of(&lines);
     let format = tracing_subscriber::fmt().json().flatten_event(true);
     format.with_env_filter(filter).with_writer(lines).init();

@@ -40,7 +40,7 @@ use std::{
 };
 
 use clap::{Parser, Subcommand};
-use transcode_config::{Settings, contract::JobKey};
+use transcode_config::{Settings, contract::JobKey, escape::net};
 
 use self::world::{say, within};
 
@@ -194,7 +194,7 @@ fn done(result: anyhow::Result<ExitCode>) -> ExitCode {
 
 /// Standard error, without a panic where nobody reads it.
 fn complain(text: &str) {
-    writeln!(std::io::stderr().lock(), "transcode-controller: {text}").ok();
+    writeln!(std::io::stderr().lock(), "transcode-controller: {}", net(text)).ok();
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use transcode_config::{
 
 use super::{
     jobs::job_of,
-    world::{World, say},
+    world::{World, say, shown},
 };
 use crate::message::{DEAD_LETTER_KIND, DeadLetterBody, Rules};
 
@@ -128,6 +128,7 @@ impl Redrive {
         let (letter, next) = match readable(body, &world.rules) {
             Ok(found) => found,
             Err(why) => {
+                let why = shown(&why);
                 say(&format!("message {} left: {why}\n", message.message_id().unwrap_or_default()))?;
                 return Ok(Fate::Left);
             }

@@ -5,6 +5,7 @@ use clap::Args;
 use serde_json::json;
 use transcode_config::{
     contract::{Edit, JobKey, Outcome, SPEC_WITH_EDIT, Terminal},
+    escape::net,
     settings::QueueSettings,
 };
 
@@ -97,7 +98,8 @@ pub(super) fn body(
     if let Some(name) = idempotency {
         body["idempotency_key"] = name.into();
     }
-    body.to_string()
+    // SQS takes no message with some characters that a key may have; JSON has another way to write them.
+    net(&body.to_string()).into_owned()
 }
 
 /// What the controller will make of the request: it is the same code that reads it. A request that would be refused is

@@ -1,10 +1,13 @@
 //! What the commands have in common: clients, standard output, times for people.
 
-use std::io::Write;
+use std::{borrow::Cow, io::Write};
 
 use anyhow::Context;
 use aws_smithy_types::{DateTime, date_time::Format};
-use transcode_config::Settings;
+use transcode_config::{
+    Settings,
+    escape::{Place, escaped, hidden, net},
+};
 
 use super::rules::rules;
 use crate::{
@@ -38,7 +41,21 @@ pub(super) fn within<T>(
 /// Writes to standard output. That nobody reads it any more is an error: the rest of the work may be pointless.
 pub(super) fn say(text: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("standard output")
+    out.write_all(net(text).as_bytes()).and_then(|()| out.flush()).context("standard output")
+}
+
+/// One value in a line for people, whatever a stranger wrote into it.
+pub(super) fn shown(value: &str) -> Cow<'_, str> {
+    escaped(value, Place::Line)
+}
+
+/// An object's address for people. In quotes where it could be taken for the words around it.
+pub(super) fn address(bucket: &str, key: &str) -> String {
+    let address = format!("s3://{bucket}/{key}");
+    if address.chars().any(|c| c.is_whitespace() || c == '"' || hidden(c)) {
+        return format!("\"{}\"", shown(&address).replace('"', "\\\""));
+    }
+    address
 }
 
 /// An error of the state bucket, for people.
@@ -69,6 +86,13 @@ pub(super) fn span(ms: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_is_not_taken_for_the_words_around_it() {
+        assert_eq!(address("b", "films/cat.mp4"), "s3://b/films/cat.mp4");
+        let forged = address("b", "a\r\n\u{1b}[8m\". It is done.\u{202e}");
+        assert_eq!(forged, r#""s3://b/a\r\n\u001b[8m\". It is done.\u202e""#);
+    }
 
     #[test]
     fn times_are_written_for_people() {

@@ -22,7 +22,10 @@ mod queues;
 use std::{fmt::Write, future::Future, pin::Pin, time::Duration};
 
 use serde::Serialize;
-use transcode_config::Settings;
+use transcode_config::{
+    Settings,
+    escape::{Place, escaped},
+};
 
 use crate::{
     aws::{Clients, query::Query},
@@ -157,11 +160,12 @@ pub fn render(findings: &[Finding]) -> String {
             Status::Unknown => "????",
             Status::Fail => "FAIL",
         };
-        let subject = subject.as_ref().map(|subject| format!(" {subject}")).unwrap_or_default();
+        let line = |words: &str| escaped(words, Place::Line).into_owned();
+        let subject = subject.as_ref().map(|subject| format!(" {}", line(subject))).unwrap_or_default();
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "{word:<4} {check}{subject}: {seen}");
+        let _ = writeln!(text, "{word:<4} {check}{subject}: {}", line(seen));
         if let Some(todo) = todo {
-            let _ = writeln!(text, "     -> {todo}");
+            let _ = writeln!(text, "     -> {}", line(todo));
         }
     }
     let count = |wanted| findings.iter().filter(|finding| finding.status == wanted).count();

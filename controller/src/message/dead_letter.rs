@@ -2,7 +2,10 @@
 //! read as the next generation of the job that died.
 
 use serde::{Deserialize, Serialize};
-use transcode_config::contract::{Dead, JobKey, SCHEMA};
+use transcode_config::{
+    contract::{Dead, JobKey, SCHEMA},
+    escape::net,
+};
 
 use crate::action::DeadLetter;
 
@@ -62,6 +65,8 @@ impl DeadLetterBody {
         loop {
             // Plain structures with string keys: serialising cannot fail.
             let text = serde_json::to_string(&self).unwrap_or_default();
+            // The same JSON, without characters that SQS refuses or that act on whoever looks at the letter.
+            let text = net(&text).into_owned();
             if text.len() <= MAX_LETTER_BYTES || self.original.is_empty() {
                 return text;
             }

@@ -8,6 +8,7 @@ use std::{
 use tokio::sync::mpsc::unbounded_channel;
 use transcode_config::{
     contract::{Attempt, ExitCode, Failure, FailureCode, JobKey, Layout},
+    escape::{Place, escaped},
     ladder::Profile,
 };
 
@@ -48,9 +49,9 @@ pub(super) async fn run(request: Request) -> ExitCode {
             ExitCode::Interrupted
         }
         Err(failure) => {
-            complain(&failure.to_string());
+            complain(&escaped(&failure.to_string(), Place::Line));
             for (name, value) in &failure.evidence {
-                complain(&format!("  {name}: {value}"));
+                complain(&format!("  {name}: {}", escaped(value, Place::Line)));
             }
             let info = failure.code.info();
             complain(&format!("  what to do: {}", info.remedy));

@@ -72,7 +72,7 @@ fn pixel_shape_counts_and_absurd_shapes_do_not() {
 fn a_title_cannot_break_out_of_a_playlist() {
     let audio = json!({
         "index": 1, "codec_type": "audio", "codec_name": "aac", "channels": 2, "sample_rate": "48000",
-        "tags": { "language": "eng", "title": "x\",URI=\"http://evil/\n#EXT" }
+        "tags": { "language": "eng", "title": "x\",\u{202e}\u{2028}URI=\"http://evil/\n#EXT\u{9b}" }
     });
     let info = probe(&[audio]).unwrap();
     assert_eq!(info.audio[0].language.as_deref(), Some("en"));

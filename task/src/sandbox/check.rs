@@ -12,7 +12,10 @@ use std::{
 
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
-use transcode_config::contract::{ExitCode, Failure, FailureCode};
+use transcode_config::{
+    contract::{ExitCode, Failure, FailureCode},
+    escape::{Place, escaped, net},
+};
 
 use super::{
     CANARY, Layer, Sandbox, SandboxLevel, SandboxPolicy, canary, enter,
@@ -86,14 +89,15 @@ pub async fn check(options: CheckOptions) -> ExitCode {
     let report = match try_out(&options).await {
         Ok(report) => report,
         Err(failure) => {
-            writeln!(io::stderr(), "{failure} {:?}", failure.evidence).ok();
+            writeln!(io::stderr(), "{} {:?}", escaped(&failure.to_string(), Place::Line), failure.evidence)
+                .ok();
             return failure.code.info().exit;
         }
     };
     let json = || serde_json::to_string_pretty(&report).unwrap_or_default();
     let text = if options.json { json() } else { report.to_string() };
     // A reader that went away does not change what was found.
-    writeln!(io::stdout(), "{text}").ok();
+    writeln!(io::stdout(), "{}", net(&text)).ok();
     if report.breaches() == 0 { ExitCode::Succeeded } else { ExitCode::Misconfigured }
 }
 

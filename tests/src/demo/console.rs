@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use transcode_config::escape::net;
 
 /// On a stream without cursor a line comes for each of these many percent.
 const STEP: f32 = 10.0;
@@ -39,6 +40,7 @@ impl Console {
 
     /// Writes a line, above the bar if there is one.
     pub(super) fn say(&self, line: &str) -> Result<()> {
+        let line = net(line);
         let write = || writeln!(io::stdout(), "{line}");
         match &self.bar {
             Some(bar) => bar.suspend(write)?,

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use transcode_config::escape::{Place, escaped};
+
 use super::{
     codecs::{codec_string, picture_size},
     cut::{INIT, Track},
@@ -109,7 +111,7 @@ fn sound_set(
          <Representation id=\"{}\" bandwidth=\"{}\" codecs=\"{}\" audioSamplingRate=\"{SAMPLE_RATE}\">\n        \
          <AudioChannelConfiguration schemeIdUri=\"urn:mpeg:dash:23003:3:audio_channel_configuration:2011\" \
          value=\"{}\"/>\n{}      </Representation>\n    </AdaptationSet>\n",
-        escaped(&sound.label),
+        escaped(&sound.label, Place::Markup),
         sound.name,
         hls::bandwidth(track, target).peak,
         codec_string(&track.init.codec).unwrap_or_default(),
@@ -132,7 +134,7 @@ fn text_set(number: usize, captions: &Captions, folder: &str) -> String {
          <Label>{}</Label>\n      <Role schemeIdUri=\"urn:mpeg:dash:role:2011\" value=\"{role}\"/>\n      \
          <Representation id=\"text-{}\" bandwidth=\"1000\">\n        <BaseURL>{folder}{}/{WHOLE}</BaseURL>\n      \
          </Representation>\n    </AdaptationSet>\n",
-        escaped(&captions.label),
+        escaped(&captions.label, Place::Markup),
         captions.name,
         captions.folder,
     )
@@ -158,8 +160,4 @@ fn template(track: &Track, folder: &str) -> String {
     }
     text.push_str("          </SegmentTimeline>\n        </SegmentTemplate>\n");
     text
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

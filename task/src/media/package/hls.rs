@@ -2,7 +2,9 @@
 //!
 //! Rule numbers are those of Apple's HLS Authoring Specification.
 
-use std::fmt::Write;
+use std::{borrow::Cow, fmt::Write};
+
+use transcode_config::escape::{Place, escaped};
 
 use super::{
     codecs::{codec_string, picture_size},
@@ -293,7 +295,7 @@ fn text_rendition(captions: &Captions, folder: &str) -> String {
     let yes_no = |yes| if yes { "YES" } else { "NO" };
     let TextStream { language, forced, hearing_impaired, default, .. } = &captions.stream;
     let mut text =
-        format!("#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID=\"{TEXT_GROUP}\",NAME=\"{}\"", captions.label);
+        format!("#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID=\"{TEXT_GROUP}\",NAME=\"{}\"", quoted(&captions.label));
     if let Some(language) = language {
         let _ = write!(text, ",LANGUAGE=\"{language}\"");
     }
@@ -309,6 +311,11 @@ fn text_rendition(captions: &Captions, folder: &str) -> String {
     text
 }
 
+/// A stranger's words in a quoted string.
+fn quoted(words: &str) -> Cow<'_, str> {
+    escaped(words, Place::Playlist)
+}
+
 /// Up to three decimals (rule 9.14).
 pub fn frame_rate(rate: Rational) -> String {
     format!("{:.3}", rate.value())
@@ -316,7 +323,7 @@ pub fn frame_rate(rate: Rational) -> String {
 
 fn rendition(group: &str, sound: &AudioPlan, track: &Track, form: Form<'_>) -> String {
     let yes_no = |yes| if yes { "YES" } else { "NO" };
-    let mut text = format!("#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"{group}\",NAME=\"{}\"", sound.label);
+    let mut text = format!("#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"{group}\",NAME=\"{}\"", quoted(&sound.label));
     if let Some(language) = &sound.stream.language {
         let _ = write!(text, ",LANGUAGE=\"{language}\"");
     }

@@ -8,7 +8,10 @@ mod language;
 mod turn;
 
 use serde_json::Value;
-use transcode_config::contract::{Failure, FailureCode};
+use transcode_config::{
+    contract::{Failure, FailureCode},
+    escape::hidden,
+};
 
 pub use info::{AudioStream, Color, Skipped, SourceInfo, TextStream, VideoStream};
 pub use turn::Turn;
@@ -198,10 +201,10 @@ fn subtitle(stream: &Value, index: u32, codec: String) -> TextStream {
     }
 }
 
-/// A title fit for a playlist: no control characters, no quotes, at most 60 characters; muxers' own names are dropped.
+/// A title fit for a playlist: no hidden characters, no quotes, at most 60 characters; muxers' own names are dropped.
 fn tidy(title: &str) -> Option<String> {
     let clean: String =
-        title.chars().filter(|c| !c.is_control() && !matches!(c, '"' | '<' | '>' | '&')).take(60).collect();
+        title.chars().filter(|c| !hidden(*c) && !matches!(c, '"' | '<' | '>' | '&')).take(60).collect();
     let clean = clean.trim();
     let generic = ["soundhandler", "mono", "stereo", "surround", "core media audio", "mainconcept"];
     let lower = clean.to_lowercase();
