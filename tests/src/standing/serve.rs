@@ -52,7 +52,8 @@ async fn start(files: &Files) -> Result<Stack> {
         "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY" => (name, SIGNER),
         _ => (name, value.as_str()),
     });
-    let exports: String = variables.map(|(name, value)| format!("export {name}='{value}'\n")).collect();
+    let exports =
+        variables.fold(String::new(), |text, (name, value)| text + &format!("export {name}='{value}'\n"));
     fs::write(files.environment(), exports).context("the environment file")?;
     Ok(stack)
 }
