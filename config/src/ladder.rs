@@ -7,7 +7,7 @@ mod options;
 
 use serde::{Deserialize, Serialize};
 
-pub use options::{ChunkSettings, HdrSettings, PerTitleSettings, ProgressiveSettings};
+pub use options::{ChunkSettings, HdrSettings, PackageLimits, PerTitleSettings, ProgressiveSettings};
 
 /// A video codec that renditions are encoded with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -115,6 +115,9 @@ pub struct Profile {
     /// Rungs of high dynamic range; none brings every source to standard range only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hdr: Option<HdrSettings>,
+    /// How large a package may become.
+    #[serde(default, skip_serializing_if = "PackageLimits::is_default")]
+    pub package: PackageLimits,
 }
 
 /// Why a profile cannot be used.
@@ -190,6 +193,7 @@ impl Profile {
         self.progressive.as_ref().map_or(Ok(()), ProgressiveSettings::check).or_else(wrong)?;
         self.per_title.as_ref().map_or(Ok(()), PerTitleSettings::check).or_else(wrong)?;
         self.chunks.as_ref().map_or(Ok(()), ChunkSettings::check).or_else(wrong)?;
+        self.package.check().or_else(wrong)?;
         if self.hdr.is_some() && self.rungs.is_empty() {
             return wrong("hdr: stands beside a ladder; add rungs of standard range".into());
         }
@@ -297,6 +301,8 @@ mod tests {
             ("[images]", "[per_title]\nleast_step = 0.9\n[images]", "per_title.least_step"),
             ("[images]", "[chunks]\nseconds = 1\n[images]", "chunks.seconds"),
             ("[images]", "[chunks]\nat_once = 9\n[images]", "chunks.at_once"),
+            ("[images]", "[package]\nmax_files = 9\n[images]", "package.max_files"),
+            ("[images]", "[package]\nmax_bytes = 9\n[images]", "package.max_bytes"),
             ("[images]", "[hdr]\ncrf = 52\npreset = \"medium\"\nrung = []\n[images]", "hdr.crf"),
             ("[images]", "[hdr]\ncrf = 22\npreset = \"medium\"\nrung = []\n[images]", "hdr.rung"),
         ] {

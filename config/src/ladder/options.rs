@@ -91,6 +91,42 @@ impl ChunkSettings {
     }
 }
 
+/// How large a package may become. What would go beyond is not written, and the job ends with `OUTPUT_TOO_LARGE`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PackageLimits {
+    /// Bytes of all files together.
+    pub max_bytes: u64,
+    /// Number of files. Each costs the task some 600 bytes of memory and the bill a PUT request.
+    pub max_files: u32,
+}
+
+impl Default for PackageLimits {
+    /// Twelve hours of the largest ladder fit: some 160 GB in 80,000 files. Fargate's disk ends at 200 GiB.
+    fn default() -> Self {
+        Self { max_bytes: 200 << 30, max_files: 100_000 }
+    }
+}
+
+impl PackageLimits {
+    /// What is wrong with the numbers, naming the key.
+    pub(super) fn check(&self) -> Result<(), String> {
+        if self.max_bytes < 1 << 20 {
+            return Err(format!("package.max_bytes: {} is below 1 MiB", self.max_bytes));
+        }
+        if !(100..=1_000_000).contains(&self.max_files) {
+            return Err(format!("package.max_files: {} is not between 100 and 1000000", self.max_files));
+        }
+        Ok(())
+    }
+
+    /// Whether nothing was set. Then it is left out, and an older task can read the profile.
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+    pub(super) fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// Rungs of high dynamic range beside the ladder, for sources that have it: HEVC Main 10, PQ or HLG as the source.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

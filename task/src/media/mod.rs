@@ -18,6 +18,7 @@ pub mod package;
 pub mod per_title;
 pub mod plan;
 pub mod probe;
+pub mod proportion;
 pub mod range;
 pub mod rate;
 pub mod rational;
@@ -180,7 +181,7 @@ pub async fn make(
     per_title::fit(&context, &mut plan).await?;
     context.reached(SAMPLED);
     loudness::correct(&context, &mut plan, (SAMPLED, LISTENED)).await?;
-    let package = Folder::new(job.output, events.clone());
+    let package = Folder::new(job.output, job.profile.package, events.clone());
     let encoded = encode::encode(&context, &plan, package, (LISTENED, ENCODED)).await?;
     let Encoded { tracks, mut package, said_early } = encoded;
     if let Some(video) = &plan.video {

@@ -9,9 +9,10 @@
 //! |---|---|
 //! | exit status other than 0 | `ENCODE_FAILED` |
 //! | the same, and the last lines say that the disk is full | `DISK_FULL` |
-//! | the same, and they say that memory ran out; or a `SIGKILL` that is not ours | `OUT_OF_MEMORY` |
+//! | the same, and they say that no memory was given: [`Limits::memory_bytes`] | `MEMORY_LIMIT` |
+//! | a `SIGKILL` that is not ours: the container's memory ran out | `OUT_OF_MEMORY` |
 //! | a signal | `ENCODER_CRASHED` |
-//! | `SIGSYS`: seccomp killed it | `SANDBOX_VIOLATION` |
+//! | `SIGSYS`: seccomp killed it; or a folder that cannot be looked into | `SANDBOX_VIOLATION` |
 //! | no progress for [`Limits::stall`] | `ENCODER_STALLED` |
 //! | [`Limits::wall`] or [`Limits::cpu_seconds`] used up | `RUN_TIME_EXCEEDED` |
 //! | a file, the folder or standard output too large | `OUTPUT_TOO_LARGE` |
@@ -69,7 +70,7 @@ pub struct Limits {
     /// Largest sum of the files in the output folder. Looked at twice a second, so a run can pass it by as much as the
     /// disk takes in that time.
     pub output_bytes: u64,
-    /// How much of standard output is kept in [`Finished::stdout`]. More than this from ffprobe is a failure, since half
+    /// How much of standard output is kept in [`Finished::stdout`], at most 4 MiB. More than this from ffprobe is a failure, since half
     /// an answer is none; ffmpeg may go on talking at a bounded rate, but only its lines are passed on.
     pub stdout_bytes: usize,
 }
@@ -94,7 +95,7 @@ pub struct Invocation {
 /// A run that ended with status 0.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finished {
-    /// The start of standard output, at most [`Limits::stdout_bytes`].
+    /// The start of standard output, at most [`Limits::stdout_bytes`] and 4 MiB.
     pub stdout: Vec<u8>,
     /// The last lines of standard error, escaped: printable ASCII and line ends only.
     pub stderr_tail: String,

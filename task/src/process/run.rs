@@ -22,6 +22,9 @@ use crate::sandbox::{Ended, Program, Rlimits, Running, Sandbox};
 const FOLDER_EVERY: Duration = Duration::from_millis(500);
 /// Longest line that is passed on; the rest of a longer one is dropped.
 const LONGEST_LINE: usize = 64 * 1024;
+/// What is kept of standard output, whatever a run may say: the answer to a question fits, and what is read line by line
+/// while it is said has no need to be kept.
+const MOST_KEPT: usize = 4 << 20;
 /// What ffmpeg may say per second beyond [`super::Limits::stdout_bytes`]: a progress report has some 600 bytes, twice
 /// a second.
 const TALK_PER_SECOND: u64 = 64 * 1024;
@@ -153,13 +156,21 @@ impl<'a> Watch<'a> {
         Ok(ended)
     }
 
-    /// Adds up the output folder.
+    /// Adds up the output folder. What cannot be looked into is taken for the worst, never for nothing.
     async fn weigh(&self) -> Result<(), Cause> {
         let Some(folder) = self.call.output_dir.clone() else { return Ok(()) };
-        // A folder that cannot be read, or a pool that is shutting down, is not the program's fault.
-        let sum = tokio::task::spawn_blocking(move || watch::folder_bytes(&folder)).await;
-        let bytes = sum.ok().and_then(Result::ok).unwrap_or(0);
-        if bytes > self.call.limits.output_bytes { Err(Cause::FolderTooLarge { bytes }) } else { Ok(()) }
+        let most = self.call.limits.output_bytes;
+        let sum = tokio::task::spawn_blocking(move || watch::folder_bytes(&folder, most)).await;
+        match sum {
+            Ok(Ok(bytes)) if bytes > most => Err(Cause::FolderTooLarge { bytes }),
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "an output folder cannot be looked into");
+                Err(Cause::FolderClosed)
+            }
+            // The runtime is shutting down.
+            Err(_) => Err(Cause::Stopped),
+        }
     }
 
     /// Whether it said more than it may.
@@ -204,7 +215,13 @@ struct Lines {
 
 impl Lines {
     fn new(most: usize) -> Self {
-        Self { kept: Vec::new(), most, total: 0, line: Vec::new(), progress: Progress::default() }
+        Self {
+            kept: Vec::new(),
+            most: most.min(MOST_KEPT),
+            total: 0,
+            line: Vec::new(),
+            progress: Progress::default(),
+        }
     }
 
     /// Takes a part of the stream and tells whether a line in it was progress.
@@ -262,5 +279,17 @@ mod tests {
         }
         assert_eq!(lines.line.len(), LONGEST_LINE);
         assert_eq!(lines.total, 1_000_000);
+    }
+
+    #[test]
+    fn hours_of_packets_are_passed_on_and_not_kept() {
+        let mut lines = Lines::new(1 << 30);
+        let mut passed = 0_usize;
+        for _ in 0..100_000 {
+            lines.push(&[b"packet|".repeat(9).as_slice(), b"\n"].concat(), &mut |line| {
+                passed += line.len() + 1;
+            });
+        }
+        assert_eq!((passed, lines.kept.len()), (6_400_000, MOST_KEPT));
     }
 }

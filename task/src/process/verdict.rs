@@ -14,6 +14,7 @@ pub(super) enum Cause {
     Stalled,
     OutOfTime,
     FolderTooLarge { bytes: u64 },
+    FolderClosed,
     TooTalkative { bytes: u64 },
 }
 
@@ -39,6 +40,10 @@ pub(super) fn ended_by_us(cause: Cause, call: &Invocation, stderr: &str) -> Fail
                 .with("bytes", bytes)
                 .with("limit_bytes", limits.output_bytes)
         }
+        Cause::FolderClosed => Failure::new(
+            FailureCode::SandboxViolation,
+            format!("{name} made a folder that nobody can look into"),
+        ),
         Cause::TooTalkative { bytes } => {
             Failure::new(FailureCode::OutputTooLarge, format!("{name} said more than it may"))
                 .with("stdout_bytes", bytes)
@@ -94,7 +99,8 @@ fn out_of_processor_time(call: &Invocation) -> Failure {
 const SAID: [(&str, FailureCode, &str); 4] = [
     ("No space left on device", FailureCode::DiskFull, "the disk is full"),
     ("File too large", FailureCode::OutputTooLarge, "a file grew too large"),
-    ("Cannot allocate memory", FailureCode::OutOfMemory, "memory ran out"),
+    // The kernel grants memory that it does not have, and kills when it is used. What it refuses is beyond the limit of the run.
+    ("Cannot allocate memory", FailureCode::MemoryLimit, "it asked for more memory than a run may have"),
     // SIGXCPU, which ffmpeg catches.
     ("received signal 24", FailureCode::RunTimeExceeded, "the processor time is used up"),
 ];

@@ -27,23 +27,39 @@ impl Progress {
     }
 }
 
-/// Sum of the sizes of the files below a folder. What vanishes meanwhile does not count: ffmpeg renames its files.
-pub(super) fn folder_bytes(folder: &Path) -> io::Result<u64> {
+/// What a file or folder takes beside its content: its entry and its inode. Without it a million empty files weigh nothing.
+const ENTRY_BYTES: u64 = 4096;
+
+/// What lies below a folder, in bytes; the search ends where that is more than `most`. Fails for what cannot be looked
+/// into. What vanishes meanwhile does not count: whoever cuts segments removes what it has read.
+pub(super) fn folder_bytes(folder: &Path, most: u64) -> io::Result<u64> {
     let mut total = 0_u64;
     let mut open = vec![folder.to_path_buf()];
     while let Some(folder) = open.pop() {
-        for entry in std::fs::read_dir(&folder)? {
+        let Some(entries) = unless_gone(std::fs::read_dir(&folder))? else { continue };
+        for entry in entries {
             let entry = entry?;
             // Not followed if it is a link: a link's target is not output.
-            let Ok(metadata) = entry.metadata() else { continue };
+            let Some(metadata) = unless_gone(entry.metadata())? else { continue };
             if metadata.is_dir() {
                 open.push(entry.path());
+                total = total.saturating_add(ENTRY_BYTES);
             } else {
-                total = total.saturating_add(metadata.len());
+                total = total.saturating_add(metadata.len().max(ENTRY_BYTES));
+            }
+            if total > most {
+                return Ok(total);
             }
         }
     }
     Ok(total)
+}
+
+fn unless_gone<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        other => other.map(Some),
+    }
 }
 
 #[cfg(test)]
@@ -72,13 +88,28 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_is_the_sum_of_its_files() {
+    fn a_folder_is_the_sum_of_its_files_and_none_weighs_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::create_dir(folder.path().join("a")).unwrap();
-        std::fs::write(folder.path().join("a/b"), [0; 10]).unwrap();
-        std::fs::write(folder.path().join("c"), [0; 5]).unwrap();
-        std::os::unix::fs::symlink("/etc/passwd", folder.path().join("link")).unwrap();
-        let link = "/etc/passwd".len() as u64;
-        assert_eq!(folder_bytes(folder.path()).unwrap(), 15 + link);
+        let at = |name: &str| folder.path().join(name);
+        std::fs::create_dir(at("a")).unwrap();
+        std::fs::write(at("a/b"), [0; 10_000]).unwrap();
+        std::fs::write(at("c"), [0; 5]).unwrap();
+        std::fs::write(at("empty"), []).unwrap();
+        std::os::unix::fs::symlink("/usr", at("link")).unwrap();
+        assert_eq!(folder_bytes(folder.path(), u64::MAX).unwrap(), 10_000 + 4 * ENTRY_BYTES);
+        assert!(
+            folder_bytes(folder.path(), 100).unwrap() <= 10_000 + ENTRY_BYTES,
+            "it goes on beyond the limit"
+        );
+        assert_eq!(folder_bytes(&at("gone"), u64::MAX).unwrap(), 0);
+    }
+
+    #[test]
+    fn what_cannot_be_looked_into_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        std::fs::write(&file, []).unwrap();
+        // No folder, for whoever runs this: root looks into any that is closed.
+        folder_bytes(&file, u64::MAX).unwrap_err();
     }
 }

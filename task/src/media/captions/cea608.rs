@@ -8,12 +8,15 @@
 
 use cea608_types::{Cea608, Cea608State, Mode, tables::Channel};
 
-use crate::media::package::text::{Cue, MAX_CUES};
+use crate::media::package::text::{Cue, MAX_BYTES};
 
 const ROWS: usize = 15;
 const COLUMNS: usize = 32;
 /// A line that has moved up and waits longer than this for the next one is a state of its own, in milliseconds.
 const SETTLED: u64 = 500;
+/// Memory that the cues of a channel may take; there are four channels. Twelve hours of talk take 2 MB. What comes after is
+/// left out.
+const MAX_CHANNEL_BYTES: usize = MAX_BYTES / 2;
 
 /// Field of an interlaced picture that a pair belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,6 +110,8 @@ struct Screen {
     /// Whether lines have moved up and nothing was written since.
     rolled: bool,
     cues: Vec<Cue>,
+    /// Memory that they take.
+    held: usize,
 }
 
 impl Default for Screen {
@@ -120,6 +125,7 @@ impl Default for Screen {
             since: 0,
             rolled: false,
             cues: Vec::new(),
+            held: 0,
         }
     }
 }
@@ -226,12 +232,16 @@ impl Screen {
     fn cut(&mut self, at: u64) {
         let since = std::mem::replace(&mut self.since, at);
         let text = text(&self.shown);
-        if text.is_empty() || at <= since || self.cues.len() >= MAX_CUES {
+        if text.is_empty() || at <= since || self.held > MAX_CHANNEL_BYTES {
             return;
         }
         match self.cues.last_mut() {
             Some(last) if last.end == since && last.text == text => last.end = at,
-            _ => self.cues.push(Cue { start: since, end: at, text }),
+            _ => {
+                let cue = Cue { start: since, end: at, text };
+                self.held += cue.cost();
+                self.cues.push(cue);
+            }
         }
     }
 

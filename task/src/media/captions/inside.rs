@@ -72,9 +72,10 @@ fn arguments(video: &VideoStream, plan: &Plan, input: &Path, end: f64) -> Vec<Os
     args.extend(seek(plan).into_iter().map(OsString::from));
     args.push("-i".into());
     args.push(local(input));
+    // Not the fast bilinear scaler: it writes itself code, which the sandbox does not run.
     // A stream's clock begins with its first frame in what is written. Held at 0, it leaves the others where they are.
     args.extend(words(&format!(
-        "-map 0:{} -t {end:.3} -vf setpts=if(eq(N\\,0)\\,0\\,PTS),scale=w=32:h=32:flags=fast_bilinear,format=yuv420p \
+        "-map 0:{} -t {end:.3} -vf setpts=if(eq(N\\,0)\\,0\\,PTS),scale=w=32:h=32:flags=neighbor,format=yuv420p \
          -c:v libx264 -preset ultrafast -tune zerolatency -threads 1 -qp 51 -bf 0 -g 250 -a53cc 1 -flags +bitexact \
          -fps_mode passthrough -enc_time_base 1/90000 -video_track_timescale 90000 -map_metadata -1 \
          -map_chapters -1 -fflags +bitexact -f mp4 \

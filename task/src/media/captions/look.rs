@@ -3,7 +3,12 @@
 //! They may begin anywhere, so all of the part that is used is looked at. ffmpeg copies the units that can hold them, which
 //! costs as much as reading the file does, and what means captions is searched for in the bytes.
 
-use std::{ffi::OsString, io::Read, path::Path, time::Duration};
+use std::{
+    ffi::OsString,
+    io::{self, Read},
+    path::Path,
+    time::Duration,
+};
 
 use transcode_config::contract::{Failure, FailureCode};
 
@@ -61,11 +66,10 @@ pub(super) async fn look(
         Err(failure) if failure.code == FailureCode::EncodeFailed => false,
         Err(failure) => return Err(failure),
     };
-    let mut bytes = Vec::new();
-    if let Ok(file) = std::fs::File::open(work.join(FILE)) {
-        file.take(MAX_BYTES).read_to_end(&mut bytes).map_err(|error| cannot_write(FILE, &error))?;
-    }
-    let found = say_something(&bytes);
+    let found = match std::fs::File::open(work.join(FILE)) {
+        Ok(file) => search(file.take(MAX_BYTES)).map_err(|error| cannot_write(FILE, &error))?,
+        Err(_) => false,
+    };
     Ok((found || whole).then_some(found))
 }
 
@@ -82,6 +86,25 @@ fn arguments(video: &VideoStream, units: u32, plan: &Plan, input: &Path) -> Vec<
         plan.lead + plan.seconds,
     )));
     args
+}
+
+/// Bytes that are searched at a time.
+const PART: u64 = 256 << 10;
+/// The longest that is looked for: five bytes, two, and 31 groups of three. Each part begins with so much of the one before.
+const LONGEST: usize = 5 + 2 + 31 * 3;
+
+/// Searches a stream of units, of which a part is in memory.
+fn search(mut units: impl Read) -> io::Result<bool> {
+    let mut bytes = Vec::new();
+    loop {
+        if units.by_ref().take(PART).read_to_end(&mut bytes)? == 0 {
+            return Ok(false);
+        }
+        if say_something(&bytes) {
+            return Ok(true);
+        }
+        bytes.drain(..bytes.len().saturating_sub(LONGEST));
+    }
 }
 
 /// Whether there is user data in `units` that holds more than the padding which is sent where nobody speaks.
@@ -123,6 +146,19 @@ mod tests {
         assert!(say_something(b"\0\0\x01\xb2\x03\x81\x10\0"));
         assert!(say_something(b"\0\0\x01\xb2CC\x01\xf8\x9e"));
         assert!(!say_something(b"\0\0\x01\xb2DTG1\x41\xf8GA94\x03") && !say_something(b"GA94"));
+    }
+
+    #[test]
+    fn captions_are_found_wherever_a_part_ends() {
+        let part = usize::try_from(PART).unwrap();
+        let message =
+            [&b"GA94\x03\x5f\xff"[..], [[0xf8, 0, 0]; 30].as_flattened(), &[0xfc, 0x94, 0x20]].concat();
+        assert_eq!(message.len(), LONGEST);
+        for before in [0, 1, 50, 100, 101, 150].map(|back| 2 * part - back) {
+            let units = [vec![0; before], message.clone(), vec![0; 9]].concat();
+            assert!(search(&units[..]).unwrap(), "{before}");
+            assert!(!search(&units[..before + LONGEST - 3]).unwrap(), "{before}");
+        }
     }
 
     #[test]

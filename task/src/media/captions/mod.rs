@@ -4,7 +4,13 @@ pub mod cea608;
 mod inside;
 mod look;
 
-use std::{ffi::OsString, io::Read, path::Path, time::Duration};
+use std::{
+    ffi::OsString,
+    fs::File,
+    io::{BufReader, Read},
+    path::Path,
+    time::Duration,
+};
 
 use serde::Serialize;
 use transcode_config::contract::{Failure, FailureCode};
@@ -21,8 +27,13 @@ use super::{
 };
 use crate::process::{Invocation, Limits, Tool, input_flags};
 
-/// Largest text that is read of a track.
+/// Largest text that ffmpeg may write of a track.
 const MAX_BYTES: u64 = 16 << 20;
+/// All segments of text together may hold this many bytes, and [`PER_SOURCE_BYTE`] more for each byte of the source: a
+/// cue that is shown for hours is in every segment of them.
+const FREE_BYTES: u64 = 16 << 20;
+/// See [`FREE_BYTES`].
+const PER_SOURCE_BYTE: u64 = 4;
 
 /// A published text rendition.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -48,7 +59,9 @@ const UNKNOWN: &str = "und";
 pub const WHOLE: &str = "whole.vtt";
 
 /// Makes a rendition of each text track and of each channel of captions inside the picture's stream, of the part that is
-/// used. One that cannot be read is left out with a warning: a job does not fail for it.
+/// used. One that cannot be read, or that would become too large, is left out with a warning: a job does not fail for it.
+///
+/// One track after the other: the cues of one are in memory, never those of all.
 pub(super) async fn make(
     context: &Context<'_>,
     source: &mut SourceInfo,
@@ -57,45 +70,71 @@ pub(super) async fn make(
 ) -> Result<Vec<Captions>, Failure> {
     let work = context.job.work.join("text");
     std::fs::create_dir_all(&work).map_err(|error| cannot_write("text", &error))?;
-    let mut texts = Vec::new();
+    let mut made = Made { all: Vec::new(), room: FREE_BYTES + source.size.saturating_mul(PER_SOURCE_BYTE) };
     for stream in source.text.clone() {
         let what = format!("subtitle ({})", stream.codec);
-        match or_too_bad(extract(context, &stream, &work).await)? {
-            Some(text) => {
-                let cues = text::parse(&text, millis(plan.begin + plan.seconds));
-                texts.push((stream, text::from(cues, millis(plan.begin)), "text"));
+        match or_too_bad(extract(context, &stream, &work, plan).await)? {
+            Some(Some(cues)) => {
+                let cues = text::from(cues, millis(plan.begin));
+                made.publish(&stream, &cues, "text", source, plan, package)?;
             }
+            Some(None) => source.skip(stream.index, what, "it holds more text than is read of a track"),
             None => source.skip(stream.index, what, "its text cannot be read"),
         }
     }
     for (stream, cues) in inside_the_picture(context, source, plan, &work).await? {
-        texts.push((stream, cues, "captions"));
+        made.publish(&stream, &cues, "captions", source, plan, package)?;
     }
     std::fs::remove_dir_all(&work).ok();
-    let mut made: Vec<Captions> = Vec::new();
-    for (stream, cues, otherwise) in texts {
+    Ok(made.all)
+}
+
+/// The renditions so far, and how many bytes their segments may still take.
+struct Made {
+    all: Vec<Captions>,
+    room: u64,
+}
+
+impl Made {
+    fn publish(
+        &mut self,
+        stream: &TextStream,
+        cues: &[text::Cue],
+        otherwise: &str,
+        source: &mut SourceInfo,
+        plan: &Plan,
+        package: &mut Folder,
+    ) -> Result<(), Failure> {
+        let what = || format!("subtitle ({})", stream.codec);
         if cues.is_empty() {
-            source.skip(stream.index, format!("subtitle ({})", stream.codec), "it has no text");
-            continue;
+            source.skip(stream.index, what(), "it has no text");
+            return Ok(());
         }
+        let bytes = text::segment_bytes(cues);
+        if bytes > self.room {
+            let why = "its texts are shown so long that their segments would be too large";
+            source.skip(stream.index, what(), why);
+            return Ok(());
+        }
+        self.room -= bytes;
         let known = stream.language.clone().filter(|language| language != UNKNOWN);
-        let name = unique(known.clone(), otherwise, |name| made.iter().any(|one| one.name == name));
+        let name = unique(known.clone(), otherwise, |name| self.all.iter().any(|one| one.name == name));
         let label = stream.title.clone().or(known);
-        let label = unique(label, "Subtitles", |label| made.iter().any(|one| one.label == label));
-        made.push(publish(name.to_ascii_lowercase(), label, &stream, &cues, plan.seconds, package)?);
+        let label = unique(label, "Subtitles", |label| self.all.iter().any(|one| one.label == label));
+        self.all.push(publish(name.to_ascii_lowercase(), label, stream, cues, plan.seconds, package)?);
+        Ok(())
     }
-    Ok(made)
 }
 
 fn millis(seconds: f64) -> u64 {
     round_to_u64(seconds * 1000.0)
 }
 
-/// None for what ffmpeg could not make of a source.
+/// None for what ffmpeg could not make of a source, or would have made too large.
 fn or_too_bad<T>(result: Result<T, Failure>) -> Result<Option<T>, Failure> {
     match result {
         Ok(result) => Ok(Some(result)),
-        Err(failure) if failure.code == FailureCode::EncodeFailed => {
+        Err(failure) if matches!(failure.code, FailureCode::EncodeFailed | FailureCode::OutputTooLarge) => {
             tracing::warn!(%failure, "a text of the source cannot be read");
             Ok(None)
         }
@@ -155,15 +194,21 @@ fn publish(
 ) -> Result<Captions, Failure> {
     let folder = format!("text/{name}");
     let mut durations = Vec::new();
-    for (segment, duration) in text::segments(cues, seconds) {
-        durations.push(duration);
-        package.write(&format!("{folder}/{:05}.vtt", durations.len()), segment.as_bytes())?;
+    for segment in text::segments(cues, seconds) {
+        durations.push(segment.seconds());
+        package.write_with(&format!("{folder}/{:05}.vtt", durations.len()), |to| segment.write(to))?;
     }
-    package.write(&format!("{folder}/{WHOLE}"), text::whole(cues).as_bytes())?;
+    package.write_with(&format!("{folder}/{WHOLE}"), |to| text::write_whole(to, cues))?;
     Ok(Captions { name, label, stream: stream.clone(), folder, cues: cues.len(), segments: durations })
 }
 
-async fn extract(context: &Context<'_>, stream: &TextStream, work: &Path) -> Result<String, Failure> {
+/// The cues of a track; none if they take more memory than a track may.
+async fn extract(
+    context: &Context<'_>,
+    stream: &TextStream,
+    work: &Path,
+    plan: &Plan,
+) -> Result<Option<Vec<text::Cue>>, Failure> {
     const FILE: &str = "text.vtt";
     let mut args: Vec<OsString> =
         "-hide_banner -nostdin -y -loglevel repeat+level+warning -nostats -progress pipe:1"
@@ -193,9 +238,12 @@ async fn extract(context: &Context<'_>, stream: &TextStream, work: &Path) -> Res
         },
     };
     context.tools.run(call, &mut |_| (), context.stop).await?;
-    let mut bytes = Vec::new();
-    std::fs::File::open(work.join(FILE))
-        .and_then(|file| file.take(MAX_BYTES).read_to_end(&mut bytes))
-        .map_err(|error| cannot_write(FILE, &error))?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    let (file, end) = (work.join(FILE), millis(plan.begin + plan.seconds));
+    let reading = tokio::task::spawn_blocking(move || {
+        File::open(file).and_then(|file| text::read(BufReader::new(file.take(MAX_BYTES)), end))
+    });
+    let cues = reading
+        .await
+        .map_err(|error| Failure::new(FailureCode::Internal, "reading a text failed").with("error", error))?;
+    cues.map_err(|error| cannot_write(FILE, &error))
 }
