@@ -149,6 +149,8 @@ pub enum FailureCode {
     DiskFull,
     /// The container was killed for its memory.
     OutOfMemory,
+    /// Ffmpeg asked for more memory than the limit of one run.
+    MemoryLimit,
     /// Memory, disk or time ran out; the task's own report was lost.
     ResourceExhausted,
     /// S3 did not answer for longer than the task may wait.
@@ -224,6 +226,7 @@ impl FailureCode {
         Self::RunTimeExceeded,
         Self::DiskFull,
         Self::OutOfMemory,
+        Self::MemoryLimit,
         Self::ResourceExhausted,
         Self::StoreUnavailable,
         Self::StoreRefused,
@@ -361,15 +364,19 @@ impl FailureCode {
             Self::VerifyFailed => row("VERIFY_FAILED", true, Operator, E::TranscodeFailed,
                 "an output broke a named rule and was not published",
                 "see the rule's id, the measured and the allowed value in the evidence"),
-            Self::RunTimeExceeded => row("RUN_TIME_EXCEEDED", true, Operator, E::ResourceExhausted,
-                "the attempt ran longer than the job's maximum run time",
-                "raise jobs.max_run_seconds, or the task's cpu"),
+            // Not retried: on the same size the same file takes as long again.
+            Self::RunTimeExceeded => row("RUN_TIME_EXCEEDED", false, Operator, E::ResourceExhausted,
+                "the attempt ran longer than the job's maximum run time, or ffmpeg longer than this file may take",
+                "raise jobs.max_run_seconds or launch.cpu, then redrive; or treat the file as hostile"),
             Self::DiskFull => row("DISK_FULL", true, Operator, E::ResourceExhausted,
                 "the task's disk is full",
                 "raise the ephemeral storage"),
             Self::OutOfMemory => row("OUT_OF_MEMORY", true, Operator, E::ResourceExhausted,
                 "the container was killed for its memory",
                 "raise the task's memory, or configure launch.oom_sizes"),
+            Self::MemoryLimit => row("MEMORY_LIMIT", false, Operator, E::TranscodeFailed,
+                "ffmpeg asked for more memory than the limit of one run",
+                "treat the file as hostile; see the evidence"),
             Self::ResourceExhausted => row("RESOURCE_EXHAUSTED", true, Operator, E::ResourceExhausted,
                 "memory, disk or time ran out; the task's own report was lost",
                 "see the task's log"),
@@ -432,6 +439,14 @@ mod tests {
         for code in FailureCode::ALL {
             assert_eq!(serde_json::to_string(code).unwrap(), format!("\"{}\"", code.info().name));
         }
+    }
+
+    #[test]
+    fn what_the_same_bytes_will_repeat_is_not_retried() {
+        for code in [FailureCode::RunTimeExceeded, FailureCode::OutputTooLarge, FailureCode::MemoryLimit] {
+            assert!(!code.info().retryable, "{code}");
+        }
+        assert!(FailureCode::OutOfMemory.info().retryable, "the next attempt gets a larger size");
     }
 
     #[test]

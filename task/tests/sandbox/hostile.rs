@@ -262,7 +262,7 @@ fn a_picture_that_is_too_large_takes_neither_time_nor_memory() {
             let limits = Limits { memory_bytes: 600 << 20, ..TIGHT };
             let failure = run(&tools(), Invocation { limits, ..call }).await.unwrap_err();
             assert!(
-                [FailureCode::OutOfMemory, FailureCode::EncodeFailed].contains(&failure.code),
+                [FailureCode::MemoryLimit, FailureCode::EncodeFailed].contains(&failure.code),
                 "{failure:?}"
             );
         });

@@ -4,7 +4,7 @@ use transcode_config::contract::{Clip, Failure, FailureCode};
 
 use crate::media::{
     probe::{Skipped, SourceInfo},
-    rate,
+    proportion, rate,
     rational::{Rational, float},
     scan::{Scan, Timing},
 };
@@ -54,6 +54,7 @@ pub fn lay_out(source: &mut SourceInfo, scan: &Scan) -> Result<Timeline, Failure
         let end = if timing.end > timing.last { timing.end } else { timing.last + 1.0 / rate.value() };
         complete(source, &timing, end, video.duration, 2.0 / rate.value())?;
         content = content.max(end);
+        let rate = proportion::limit(rate, end - start, timing.packets, source.size);
         video_time = Some(VideoTime { rate, end: (end - start).max(1.0 / rate.value()) });
     }
     let mut audio_ends = Vec::new();
