@@ -28,6 +28,7 @@
 //! says so: the [`SandboxLevel`] goes into the log and the result. Fargate's kernel probably has no Landlock; what is then not
 //! covered is written in `SECURITY.md`.
 
+mod calls;
 mod canary;
 mod check;
 mod enter;
@@ -43,6 +44,7 @@ use transcode_config::contract::{Failure, FailureCode};
 
 pub(crate) use self::spawn::{Ended, Program, Rlimits, Running};
 pub use self::{
+    calls::allowed_calls,
     canary::{CANARY, canary_main},
     check::{CheckOptions, check},
 };

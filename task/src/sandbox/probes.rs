@@ -5,7 +5,10 @@ use std::{
     ffi::CStr,
     fs::{self, File, OpenOptions},
     io,
-    os::unix::fs::symlink,
+    os::{
+        fd::{AsRawFd, IntoRawFd},
+        unix::fs::symlink,
+    },
     path::{Path, PathBuf},
     ptr,
 };
@@ -74,7 +77,7 @@ use Expect::{Stopped, StoppedByLandlock, StoppedUnlessRoot, Works};
 #[rustfmt::skip]
 pub(super) const PROBES: &[Probe] = &[
     probe("input", "read the input", Works, |scene| fs::read(&scene.input).map(drop)),
-    probe("output", "write, rename and remove in the output folder", Works, |_| output()),
+    probe("output", "write in the output folder", Works, |_| output()),
     probe("thread", "start a thread", Works, |_| std::thread::Builder::new().spawn(|| ()).map(drop)),
 
     probe("task-environ", "read the environment of the task", Stopped, |_| fs::read(of_parent("environ")).map(drop)),
@@ -112,6 +115,35 @@ pub(super) const PROBES: &[Probe] = &[
     probe("exec-page-zero", "map everything up to that page", Stopped, |_| map(0, libc::MAP_FIXED)),
     probe("exec-page-grow", "map a stack that grows down", Stopped, |_| map(1 << 33, libc::MAP_GROWSDOWN)),
     probe("exec-page-move", "move a mapping to that page", Stopped, |_| move_mapping()),
+    probe("exec-page-vdso", "map the kernel's own library at that page", Stopped, |_| arch_prctl(0x2003, seccomp::EXEC_PATH)),
+    probe("exec-descriptor", "execute an open file", Stopped, |_| exec_descriptor()),
+    probe("new-code", "map memory for code", Stopped, |_| code(libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, libc::PROT_EXEC)),
+    probe("new-code-writable", "map memory for code that can be written", Stopped, |_| code(libc::MAP_PRIVATE | libc::MAP_DENYWRITE | libc::MAP_ANONYMOUS, libc::PROT_EXEC | libc::PROT_WRITE)),
+    probe("new-code-shared", "map an output for code, shared with whoever writes it", Stopped, |_| code(libc::MAP_SHARED, libc::PROT_EXEC)),
+    probe("code-of-data", "turn data into code", Stopped, |_| code_of_data()),
+    probe("keep-mapping", "move a mapping and keep the old one", Stopped, |_| keep_mapping()),
+    probe("share-pages", "have pages merged with other processes'", Stopped, |_| advise(libc::MADV_MERGEABLE)),
+    probe("cpuid-fault", "change what the processor says of itself", Stopped, |_| arch_prctl(0x1012, 1)),
+    probe("segment-base", "set the base of a segment that libc does not use", Stopped, |_| arch_prctl(0x1001, 0)),
+    probe("traced-thread", "make a thread that is traced like this one", Stopped, |_| clone(libc::CLONE_PTRACE)),
+    probe("sibling", "make a child of the task", Stopped, |_| call(libc::SYS_clone, [i64::from(libc::CLONE_PARENT), 0, 0, 0]).inspect(|()| leave_if_child())),
+    probe("thread-namespace", "make a thread with namespaces of its own", Stopped, |_| clone(libc::CLONE_NEWNET)),
+    probe("raise-limit", "set its own limits", Stopped, |_| raise_limit()),
+    probe("signal-async", "have input signalled", Stopped, |_| call(libc::SYS_fcntl, [1, libc::F_SETFL.into(), libc::O_ASYNC.into(), 0])),
+    probe("signal-kind", "choose the signal of a descriptor", Stopped, |_| call(libc::SYS_fcntl, [1, 10, libc::SIGKILL.into(), 0])),
+    probe("lease", "take a lease on a file", Stopped, |_| call(libc::SYS_fcntl, [1, 1024, libc::F_UNLCK.into(), 0]).or_else(|_| call(libc::SYS_fcntl, [File::create("leased")?.into_raw_fd().into(), 1024, libc::F_WRLCK.into(), 0]))),
+    probe("pipe-size", "enlarge the pipe to the task", Stopped, |_| call(libc::SYS_fcntl, [1, 1031, 1 << 20, 0])),
+    probe("type-in-terminal", "type into a terminal", Stopped, |_| past_terminal(call(libc::SYS_ioctl, [1, 0x5412, 0, 0]))),
+    probe("file-flags", "ask a device or file for something else", Stopped, |_| past_terminal(call(libc::SYS_ioctl, [1, 0x541b, 0, 0]))),
+    probe("outlive-parent", "no longer die with the task", Stopped, |_| call(libc::SYS_prctl, [libc::PR_SET_PDEATHSIG.into(), 0, 0, 0])),
+    probe("move-program", "move the program's own mappings", Stopped, |_| past_arguments(call(libc::SYS_prctl, [libc::PR_SET_MM.into(), 1, 0, 0]))),
+    probe("speculate", "let the processor speculate", Stopped, |_| past_arguments(call(libc::SYS_prctl, [53, 0, 0, 0]))),
+    probe("adopt", "inherit orphans", Stopped, |_| call(libc::SYS_prctl, [libc::PR_SET_CHILD_SUBREAPER.into(), 1, 0, 0])),
+    probe("nameless-file", "make an output without a name", Stopped, |_| nameless(libc::SYS_openat)),
+    probe("nameless-file-open", "the same by the older call", Stopped, |_| nameless_by_open()),
+    probe("remove", "remove an output and go on writing it", Stopped, |_| File::create("gone").and_then(|_| fs::remove_file("gone"))),
+    probe("rename", "put an output in another's place", Stopped, |_| File::create("one").and_then(|_| fs::rename("one", "two"))),
+    probe("closed-folder", "make a folder that cannot be looked into", Stopped, |_| closed_folder()),
     probe("session", "leave its process group", Stopped, |_| call(libc::SYS_setpgid, [0, 0, 0, 0])),
     probe("namespace", "make a user namespace", Stopped, |_| call(libc::SYS_unshare, [libc::CLONE_NEWUSER.into(), 0, 0, 0])),
 
@@ -124,11 +156,8 @@ pub(super) const PROBES: &[Probe] = &[
 ];
 
 fn output() -> io::Result<()> {
-    fs::create_dir("folder")?;
-    fs::write("folder/file.tmp", b"segment")?;
-    fs::rename("folder/file.tmp", "folder/file")?;
-    fs::remove_file("folder/file")?;
-    fs::remove_dir("folder")
+    fs::write("file", b"segment")?;
+    if fs::read("file")? == b"segment" { Ok(()) } else { Err(io::ErrorKind::InvalidData.into()) }
 }
 
 fn parent() -> i64 {
@@ -242,6 +271,131 @@ fn move_mapping() -> io::Result<()> {
         libc::mremap(page, 0x1000, 0x1000, libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED, to)
     };
     if moved == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// A page of this function's own: its address and whether it could be mapped.
+fn page() -> io::Result<*mut c_void> {
+    // SAFETY: a new mapping that nothing uses.
+    let page = unsafe {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+        libc::mmap(ptr::null_mut(), 0x1000, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0)
+    };
+    if page == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(page) }
+}
+
+/// Maps a page that can be executed: of a file that this process wrote, or of none.
+fn code(flags: c_int, protection: c_int) -> io::Result<()> {
+    fs::write("code", [0x90; 0x1000])?;
+    let file = File::open("code")?;
+    let descriptor = if flags & libc::MAP_ANONYMOUS == 0 { file.as_raw_fd() } else { -1 };
+    // SAFETY: a new mapping that nothing uses and nobody executes.
+    let page =
+        unsafe { libc::mmap(ptr::null_mut(), 0x1000, libc::PROT_READ | protection, flags, descriptor, 0) };
+    if page == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+fn code_of_data() -> io::Result<()> {
+    // SAFETY: the page is this function's own.
+    outcome(unsafe { libc::mprotect(page()?, 0x1000, libc::PROT_READ | libc::PROT_EXEC) })
+}
+
+fn keep_mapping() -> io::Result<()> {
+    // SAFETY: the page is this function's own.
+    let moved =
+        unsafe { libc::mremap(page()?, 0x1000, 0x1000, libc::MREMAP_MAYMOVE | libc::MREMAP_DONTUNMAP) };
+    if moved == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+fn advise(advice: c_int) -> io::Result<()> {
+    // SAFETY: the page is this function's own.
+    outcome(unsafe { libc::madvise(page()?, 0x1000, advice) })
+}
+
+/// Elsewhere the call does not exist, and so nothing comes of it.
+#[cfg(target_arch = "x86_64")]
+fn arch_prctl(what: i64, value: u64) -> io::Result<()> {
+    // What is refused because of the machine, or because a place is taken, was not refused by the sandbox.
+    past_arguments(call(libc::SYS_arch_prctl, [what, value.cast_signed(), 0, 0]))
+}
+#[cfg(not(target_arch = "x86_64"))]
+fn arch_prctl(_: i64, _: u64) -> io::Result<()> {
+    Err(io::Error::from_raw_os_error(libc::ENOSYS))
+}
+
+/// Makes a thread with one flag more than threads have. It has no stack of its own and must not run.
+fn clone(more: c_int) -> io::Result<()> {
+    let flags = libc::CLONE_VM | libc::CLONE_SIGHAND | libc::CLONE_THREAD | more;
+    // With a null stack it would share this one's: the kernel gives it what is below, and the attempt ends at once.
+    past_permission(call(libc::SYS_clone, [i64::from(flags), 0, 0, 0])).inspect(|()| leave_if_child())
+}
+
+/// Whatever was made ends; so does this process, which reports the breach by that.
+fn leave_if_child() {
+    // SAFETY: ends the process without running anything.
+    unsafe { libc::_exit(0) };
+}
+
+fn raise_limit() -> io::Result<()> {
+    let limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the structure is readable.
+    outcome(unsafe { libc::prlimit(0, libc::RLIMIT_CORE, &raw const limit, ptr::null_mut()) })
+}
+
+/// What is no terminal, or no such pointer, was asked all the same.
+fn past_terminal(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.raw_os_error() == Some(libc::ENOTTY) => Ok(()),
+        other => past_permission(other),
+    }
+}
+
+/// The kernel looked at the arguments: the filter let the call pass.
+fn past_arguments(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.raw_os_error() == Some(libc::ENOSYS) => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn nameless(call_number: c_long) -> io::Result<()> {
+    let flags = libc::O_TMPFILE | libc::O_RDWR;
+    // SAFETY: the path is a string with its end.
+    outcome(unsafe { libc::syscall(call_number, libc::AT_FDCWD, c".".as_ptr(), flags, 0o600) })
+}
+
+#[cfg(target_arch = "x86_64")]
+fn nameless_by_open() -> io::Result<()> {
+    let flags = libc::O_TMPFILE | libc::O_RDWR;
+    // SAFETY: the path is a string with its end.
+    outcome(unsafe { libc::syscall(libc::SYS_open, c".".as_ptr(), flags, 0o600) })
+}
+#[cfg(not(target_arch = "x86_64"))]
+fn nameless_by_open() -> io::Result<()> {
+    nameless(libc::SYS_openat)
+}
+
+fn closed_folder() -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    fs::DirBuilder::new().mode(0o000).create("closed")
+}
+
+/// A shell, or, where that cannot even be opened, this very program, which ends with 0 as well: a breach.
+fn exec_descriptor() -> io::Result<()> {
+    let (program, option, rest) = match File::open("/bin/sh") {
+        Ok(shell) => (shell, c"-c", c"exit 0".as_ptr()),
+        Err(_) => (
+            File::open("/proc/self/exe").or_else(|_| File::open(std::env::current_exe()?))?,
+            c"--version",
+            ptr::null(),
+        ),
+    };
+    let arguments = [c"sh".as_ptr(), option.as_ptr(), rest, ptr::null()];
+    let none = [ptr::null::<libc::c_char>()];
+    // SAFETY: all are strings, and both vectors end with a null pointer.
+    outcome(unsafe {
+        let (path, flags) = (c"".as_ptr(), libc::AT_EMPTY_PATH);
+        libc::syscall(libc::SYS_execveat, program.as_raw_fd(), path, arguments.as_ptr(), none.as_ptr(), flags)
+    })
 }
 
 fn reserve() -> io::Result<()> {

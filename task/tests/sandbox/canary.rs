@@ -94,21 +94,50 @@ fn without_landlock_files_are_open() {
 }
 
 /// What only seccomp stops.
-const CALLS: [&str; 14] = [
+const CALLS: [&str; 43] = [
+    "adopt",
     "chmod",
+    "closed-folder",
+    "code-of-data",
+    "cpuid-fault",
+    "exec-descriptor",
     "exec-page",
     "exec-page-grow",
     "exec-page-hint",
     "exec-page-move",
+    "exec-page-vdso",
+    "file-flags",
     "fork",
+    "keep-mapping",
+    "lease",
+    "move-program",
+    "nameless-file",
+    "nameless-file-open",
     "namespace",
+    "new-code",
+    "new-code-shared",
+    "new-code-writable",
+    "outlive-parent",
+    "pipe-size",
+    "raise-limit",
+    "remove",
+    "rename",
+    "segment-base",
+    "share-pages",
+    "sibling",
+    "signal-async",
+    "signal-kind",
     "signal-owner",
     "socket-ipv4",
     "socket-ipv6",
     "socket-netlink",
     "socket-unix",
     "socket-vsock",
+    "speculate",
     "task-limits",
+    "thread-namespace",
+    "traced-thread",
+    "type-in-terminal",
 ];
 
 #[test]
@@ -133,7 +162,17 @@ fn without_seccomp_there_are_sockets_and_processes() {
 }
 
 /// Depend on the kernel's configuration, not on the sandbox.
-const OPTIONAL: [&str; 5] = ["io-uring", "namespace", "socket-ipv6", "socket-vsock", "socket-netlink"];
+const OPTIONAL: [&str; 9] = [
+    "cpuid-fault",
+    "io-uring",
+    "keep-mapping",
+    "namespace",
+    "share-pages",
+    "socket-ipv6",
+    "socket-netlink",
+    "socket-vsock",
+    "thread-namespace",
+];
 
 #[test]
 fn without_the_closed_parent_its_environment_is_read_where_landlock_does_not_stop_that() {
