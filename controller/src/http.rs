@@ -26,8 +26,8 @@ use transcode_config::{contract::JobKey, escape::net};
 use crate::{
     clock::{Ms, Now},
     ledger::Ledger,
+    note::Note,
     pause::Pause,
-    plan::Note,
 };
 
 /// The loop wakes at least once a minute; twice that without a turn is a loop that hangs.

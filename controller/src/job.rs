@@ -7,7 +7,7 @@ use std::{
 
 use transcode_config::contract::{Attempt, Heartbeat, Intent, Outcome, Terminal};
 
-use crate::{clock::Ms, fact::MessageId, message::Request, plan::Note, policy::Policy, task_view::TaskArn};
+use crate::{clock::Ms, fact::MessageId, message::Request, note::Note, policy::Policy, task_view::TaskArn};
 
 /// A reading of the state bucket older than this is renewed before an attempt is claimed, a job is given up, or a task
 /// is stopped for its silence.

@@ -19,10 +19,9 @@ use crate::{
     limiter::{Lane, Limiter},
     message::Rules,
     mutant::on,
-    plan::Plan,
     policy::Policy,
     table::{Again, Table},
-    tally::Tally,
+    tally::{Room, Tally, Usage},
     task_view::TaskArn,
     tasks::TaskRecord,
 };
@@ -257,19 +256,6 @@ impl Ledger {
         self.leases.touch_all();
     }
 
-    /// Notes what was looked at in a turn, before its calls begin.
-    pub(crate) fn looked(&mut self, plan: &mut Plan) {
-        for (message, again) in plan.seen_leases.drain(..) {
-            self.leases.looked(&message, again, None);
-        }
-        self.held = plan.held.take();
-        for look in &plan.jobs {
-            if let Some(job) = self.jobs.looked(&look.job, look.again, look.rank) {
-                job.note.clone_from(&look.note);
-            }
-        }
-    }
-
     /// When something is due by time alone (monotonic). A task that is due already waits for the rate of reads, and the
     /// plan has said until when.
     pub(crate) fn next_at(&self, now: Now) -> Option<Ms> {
@@ -292,5 +278,23 @@ impl Ledger {
             }
             self.tally.count(&key, None, &self.tasks, policy, now);
         }
+    }
+
+    /// Brings the tally up to date, once news has been spread: which jobs may have changed is known then.
+    pub(crate) fn count(&mut self, policy: &Policy, now: Now) {
+        for (key, job) in self.jobs.touched() {
+            self.tally.count(key, Some(job), &self.tasks, policy, now);
+        }
+        for key in self.tally.lapsed(now.mono) {
+            self.tally.count(&key, self.jobs.get(&key), &self.tasks, policy, now);
+        }
+    }
+
+    /// What is left of the limits, as of the last turn.
+    pub(crate) fn room(&self, policy: &Policy) -> Room {
+        let Usage { tasks, cpu } = self.tally.usage();
+        let room =
+            Room { tasks: policy.max_tasks.saturating_sub(tasks), cpu: policy.max_cpu.saturating_sub(cpu) };
+        if on(18) { Room { tasks: usize::MAX, cpu: u64::MAX } } else { room }
     }
 }

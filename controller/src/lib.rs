@@ -15,7 +15,7 @@
 //! [`message`] (what a body asks for) → [`fact`], [`action`] (the vocabulary) → [`ledger`] with [`lease`], [`job`],
 //! [`tasks`] (what is known) by [`name`] in [`table`]s (what is due) → [`absorb`] (how facts change it) → [`mod@plan`] with
 //! [`attempt`] (is it proven over?), [`outcome`] (how did it end?), [`leftovers`] (what did losers leave?),
-//! [`letters`] (what was sent already?), [`image`] (may it be launched?), [`policy`] (the numbers), [`tally`], [`usage`],
+//! [`letters`] (what was sent already?), [`image`] (may it be launched?), [`policy`] (the numbers), [`tally`],
 //! [`limiter`], [`breaker`] and [`pause`] (is there room, is it too fast, is it any use, why is nothing launched?) →
 //! [`reconciler`] (one turn of the loop) → [`mod@batch`] (what travels in one call). All of that is pure.
 //! Around it: [`ports`] (what is asked of the world), [`apply`], and the adapters.
@@ -69,6 +69,7 @@ pub mod mutant;
 #[cfg(not(feature = "mutants"))]
 mod mutant;
 pub mod name;
+pub mod note;
 #[cfg(feature = "aws")]
 pub mod observe;
 pub mod outcome;
@@ -83,4 +84,3 @@ pub mod table;
 pub mod tally;
 pub mod task_view;
 pub mod tasks;
-pub mod usage;

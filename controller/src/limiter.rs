@@ -33,6 +33,19 @@ pub struct Rate {
     pub burst: u64,
 }
 
+impl Rate {
+    /// The rate of a lane. Bursts of stops and reads are two seconds' worth: describing everything after a restart
+    /// must not take minutes, and the account has a hundred for all.
+    pub fn of(lane: Lane, policy: &Policy) -> Self {
+        let of = |interval: Ms| Self { interval, burst: (2000 / interval.max(1)).max(1) };
+        match lane {
+            Lane::Launch => Self { interval: policy.launch_interval, burst: policy.launch_burst },
+            Lane::Stop => of(policy.stop_interval),
+            Lane::Read => of(policy.read_interval),
+        }
+    }
+}
+
 /// What is left of a rate after throttles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Share {
@@ -79,7 +92,7 @@ impl Limiter {
     /// When a call is let through (monotonic), with `planned` calls planned before it and not begun yet. Not later than
     /// now: at once.
     pub fn allowed_at(&self, lane: Lane, planned: u64, policy: &Policy, now: Ms) -> Ms {
-        let rate = policy.rate(lane);
+        let rate = Rate::of(lane, policy);
         let full_at = match lane {
             Lane::Launch => self.launch,
             Lane::Stop => self.stop,
@@ -118,6 +131,6 @@ impl Limiter {
             Lane::Launch | Lane::Stop => self.writes,
             Lane::Read => self.reads,
         };
-        policy.rate(lane).interval.saturating_mul(WHOLE) / share.at(policy, now).max(1)
+        Rate::of(lane, policy).interval.saturating_mul(WHOLE) / share.at(policy, now).max(1)
     }
 }

@@ -7,13 +7,7 @@ use transcode_config::{
     contract::{Budget, Capacity, FailureCode, JobKey, PastAttempt, Variant},
 };
 
-use crate::{
-    clock::Ms,
-    fact::QueueName,
-    limiter::{Lane, Rate},
-    log_link::LogStreams,
-    mutant::on,
-};
+use crate::{clock::Ms, fact::QueueName, log_link::LogStreams, mutant::on};
 
 /// SQS gives a message up after 12 h in total from its receive, however often it is extended.
 pub const VISIBILITY_CAP: Ms = 12 * 3_600_000;
@@ -207,17 +201,6 @@ impl Policy {
         let seed = JobKey::of(&[job.as_str(), &last.attempt.to_string()]);
         let jitter = u64::from_str_radix(seed.as_str().get(..8).unwrap_or_default(), 16).unwrap_or_default();
         wait - jitter % (wait / 2 + 1)
-    }
-
-    /// The rate of a lane. Bursts of stops and reads are two seconds' worth: describing everything after a restart
-    /// must not take minutes, and the account has a hundred for all.
-    pub fn rate(&self, lane: Lane) -> Rate {
-        let of = |interval: Ms| Rate { interval, burst: (2000 / interval.max(1)).max(1) };
-        match lane {
-            Lane::Launch => Rate { interval: self.launch_interval, burst: self.launch_burst },
-            Lane::Stop => of(self.stop_interval),
-            Lane::Read => of(self.read_interval),
-        }
     }
 
     /// What the next attempt asks for, given how the earlier attempts ended: on-demand once Spot has been refused or

@@ -64,12 +64,25 @@ impl Reconciler {
         self.ledger.sweep(&self.policy, now);
         self.ledger.count(&self.policy, now);
         let mut plan = plan_of(Scope::Due, &self.policy, &self.ledger, now);
-        self.ledger.looked(&mut plan);
+        self.looked(&mut plan);
         for action in &plan.actions {
             self.ledger.begin(action, &self.policy, now);
         }
         self.ledger.look_at_tasks();
         plan.wake_by(self.ledger.next_at(now), now);
         plan
+    }
+
+    /// Notes what was looked at in a turn, before its calls begin.
+    fn looked(&mut self, plan: &mut Plan) {
+        for (message, again) in plan.seen_leases.drain(..) {
+            self.ledger.leases.looked(&message, again, None);
+        }
+        self.ledger.held = plan.held.take();
+        for look in &plan.jobs {
+            if let Some(job) = self.ledger.jobs.looked(&look.job, look.again, look.rank) {
+                job.note.clone_from(&look.note);
+            }
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Sums over all jobs: what is in flight, and who waits for room.
+//! Sums over all jobs: what is in flight, who waits for room, and what room is left.
 //!
 //! Each job has a share in them, which is a function of the job and its tasks. A turn works out anew the shares of jobs
 //! that may have changed, and of those that time alone changes, and of no others. A sum moves only together with the
@@ -11,14 +11,74 @@ use transcode_config::contract::JobKey;
 use crate::{
     clock::{Ms, Now},
     job::Job,
-    ledger::Ledger,
     mutant::on,
     policy::Policy,
     table::Table,
     task_view::TaskArn,
     tasks::TaskRecord,
-    usage::Usage,
 };
+
+/// Tasks that run, may run or are about to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// How many.
+    pub tasks: usize,
+    /// CPU units that they ask for together (1024 = one vCPU): Fargate's quota counts these.
+    pub cpu: u64,
+}
+
+impl Usage {
+    /// One task more, of so many CPU units.
+    pub(crate) fn add(&mut self, cpu: u32) {
+        self.tasks += 1;
+        self.cpu += u64::from(cpu);
+    }
+}
+
+/// Room for more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// Tasks.
+    pub tasks: usize,
+    /// CPU units.
+    pub cpu: u64,
+}
+
+const NO_SLOT: &str = "waiting for a free slot";
+
+impl Room {
+    /// For nobody.
+    pub(crate) const NONE: Self = Self { tasks: 0, cpu: 0 };
+
+    /// What lacks, where nobody finds room.
+    pub(crate) fn full(&self) -> Option<String> {
+        (self.tasks == 0).then(|| NO_SLOT.into())
+    }
+
+    /// More cannot be claimed, and one more is told what it lacks.
+    pub(crate) fn at_most(&self, policy: &Policy) -> usize {
+        let sizes = policy.oom_sizes.iter().map(|(cpu, _)| *cpu).chain([policy.variant.cpu]);
+        let by_cpu = self.cpu / u64::from(sizes.min().unwrap_or(1).max(1)) + 1;
+        self.tasks.min(usize::try_from(by_cpu).unwrap_or(usize::MAX))
+    }
+
+    /// Takes room for one task, or says what lacks. Who does not fit keeps its place: a smaller one behind it must not
+    /// overtake it for ever.
+    pub fn take(&mut self, cpu: u32, policy: &Policy) -> Result<(), String> {
+        if self.tasks == 0 {
+            return Err(NO_SLOT.into());
+        }
+        let Some(left) = self.cpu.checked_sub(u64::from(cpu)).or(on(53).then_some(self.cpu)) else {
+            let used = policy.max_cpu.saturating_sub(std::mem::take(&mut self.cpu)).div_ceil(1024);
+            let most = policy.max_cpu / 1024;
+            return Err(format!(
+                "waiting for free vCPU: {used} of {most} are in use or promised (launch.max_vcpu)"
+            ));
+        };
+        (self.tasks, self.cpu) = (self.tasks - 1, left);
+        Ok(())
+    }
+}
 
 /// What one job adds to the sums.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -90,10 +150,15 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Counts all that a ledger knows, from nothing.
-    pub fn of(ledger: &Ledger, policy: &Policy, now: Now) -> Self {
+    /// Counts all jobs, from nothing.
+    pub fn of(
+        jobs: &Table<JobKey, Job>,
+        tasks: &Table<TaskArn, TaskRecord>,
+        policy: &Policy,
+        now: Now,
+    ) -> Self {
         let mut tally = Self::default();
-        ledger.jobs.iter().for_each(|(key, job)| tally.count(key, Some(job), &ledger.tasks, policy, now));
+        jobs.iter().for_each(|(key, job)| tally.count(key, Some(job), tasks, policy, now));
         tally
     }
 
@@ -177,19 +242,8 @@ impl Tally {
         }
     }
 
-    fn lapsed(&self, now: Ms) -> Vec<JobKey> {
+    /// The jobs whose share time alone has changed since it was worked out.
+    pub(crate) fn lapsed(&self, now: Ms) -> Vec<JobKey> {
         self.lapses.iter().take_while(|(at, _)| *at <= now).map(|(_, key)| key.clone()).collect()
-    }
-}
-
-impl Ledger {
-    /// Brings the tally up to date, once news has been spread: which jobs may have changed is known then.
-    pub(crate) fn count(&mut self, policy: &Policy, now: Now) {
-        for (key, job) in self.jobs.touched() {
-            self.tally.count(key, Some(job), &self.tasks, policy, now);
-        }
-        for key in self.tally.lapsed(now.mono) {
-            self.tally.count(&key, self.jobs.get(&key), &self.tasks, policy, now);
-        }
     }
 }

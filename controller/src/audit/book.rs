@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use super::{
     line::{Line, Register, Said},
-    message::Message,
-    report::{End, Totals},
+    message::{End, Message},
+    report::{MessageReport, Report, Violation},
+    totals::Totals,
 };
 
 /// Most jobs, and most messages, that are remembered at a time.
@@ -16,19 +17,6 @@ const MAX_VIOLATIONS: usize = 1000;
 
 /// By how much a launch may be logged after its deadline: between the decision and its line lies no call.
 const LAUNCH_SLACK_MS: u64 = 1000;
-
-/// A promise that the logs show to be broken.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Violation {
-    /// Which: `S1`, …
-    pub invariant: &'static str,
-    /// In which log.
-    pub file: String,
-    /// On which line.
-    pub line: u64,
-    /// What happened.
-    pub text: String,
-}
 
 /// A job. Numbers of processes say who has read, and done, what.
 #[derive(Debug, Default)]
@@ -123,6 +111,17 @@ impl Book {
             }
             Said::Settled { job, success } => self.settled(&job, success),
         }
+    }
+
+    /// What is to be said of the logs read so far.
+    pub fn report(mut self) -> Report {
+        let messages = self.messages.into_iter().map(|(message, known)| {
+            let end = known.end();
+            self.totals.count(end);
+            MessageReport { message, end, jobs: known.jobs }
+        });
+        let messages = messages.collect();
+        Report { messages, violations: self.violations, totals: self.totals }
     }
 
     fn violated(&mut self, invariant: &'static str, text: String) {

@@ -1,6 +1,45 @@
 //! A message, as the logs have it, and where it ended.
 
-use super::report::End;
+use serde::Serialize;
+
+/// Where a message ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum End {
+    /// Deleted; all its jobs are published.
+    Succeeded,
+    /// Deleted; a job of it is dead, and its letter is in the dead-letter queue.
+    Dead,
+    /// Deleted; it asked for nothing.
+    Ignored,
+    /// Put aside: of a version that the controller does not know.
+    Parked,
+    /// Given back.
+    Released,
+    /// Its lease ran out or was taken.
+    Lost,
+    /// Held when the log ends, or when its controller did.
+    Held,
+}
+
+impl End {
+    /// Whether the message is gone.
+    pub(super) fn settled(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Dead | Self::Ignored)
+    }
+
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            Self::Succeeded => "settled: succeeded",
+            Self::Dead => "settled: dead",
+            Self::Ignored => "settled: nothing asked for",
+            Self::Parked => "parked",
+            Self::Released => "released",
+            Self::Lost => "lease lost",
+            Self::Held => "still held",
+        }
+    }
+}
 
 /// A message.
 #[derive(Debug, Default)]

@@ -28,12 +28,15 @@ mod message;
 mod report;
 #[cfg(test)]
 mod tests;
+mod totals;
 
 use std::io::{self, BufRead, Read};
 
 pub use self::{
-    book::{Book, Violation},
-    report::{End, MessageReport, Report, Totals},
+    book::Book,
+    message::End,
+    report::{MessageReport, Report, Violation},
+    totals::Totals,
 };
 
 /// Longest line that is looked at. Ours are far shorter; a longer one counts as torn.

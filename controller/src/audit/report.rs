@@ -5,90 +5,7 @@ use std::fmt::Write;
 use serde::Serialize;
 use transcode_config::escape::{Place, escaped};
 
-use super::book::{Book, Violation};
-
-/// Where a message ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum End {
-    /// Deleted; all its jobs are published.
-    Succeeded,
-    /// Deleted; a job of it is dead, and its letter is in the dead-letter queue.
-    Dead,
-    /// Deleted; it asked for nothing.
-    Ignored,
-    /// Put aside: of a version that the controller does not know.
-    Parked,
-    /// Given back.
-    Released,
-    /// Its lease ran out or was taken.
-    Lost,
-    /// Held when the log ends, or when its controller did.
-    Held,
-}
-
-impl End {
-    /// Whether the message is gone.
-    pub(super) fn settled(self) -> bool {
-        matches!(self, Self::Succeeded | Self::Dead | Self::Ignored)
-    }
-
-    fn words(self) -> &'static str {
-        match self {
-            Self::Succeeded => "settled: succeeded",
-            Self::Dead => "settled: dead",
-            Self::Ignored => "settled: nothing asked for",
-            Self::Parked => "parked",
-            Self::Released => "released",
-            Self::Lost => "lease lost",
-            Self::Held => "still held",
-        }
-    }
-}
-
-/// Counts over all logs.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-#[allow(missing_docs, reason = "the ends are described where they are defined")]
-pub struct Totals {
-    /// Logs read.
-    pub files: u64,
-    /// Controllers that started in them.
-    pub processes: u64,
-    /// Lines that are not empty.
-    pub lines: u64,
-    /// Lines that the audit has no use for.
-    pub other: u64,
-    /// Lines that are no JSON object.
-    pub torn: u64,
-    pub succeeded: u64,
-    pub dead: u64,
-    pub ignored: u64,
-    pub parked: u64,
-    pub released: u64,
-    pub lost: u64,
-    pub held: u64,
-    /// Deletes of messages whose receipt is in none of the logs.
-    pub unexplained: u64,
-    /// Jobs and messages forgotten for want of room.
-    pub forgotten: u64,
-    /// Violations.
-    pub violations: u64,
-}
-
-impl Totals {
-    pub(super) fn count(&mut self, end: End) {
-        let count = match end {
-            End::Succeeded => &mut self.succeeded,
-            End::Dead => &mut self.dead,
-            End::Ignored => &mut self.ignored,
-            End::Parked => &mut self.parked,
-            End::Released => &mut self.released,
-            End::Lost => &mut self.lost,
-            End::Held => &mut self.held,
-        };
-        *count += 1;
-    }
-}
+use super::{message::End, totals::Totals};
 
 /// A message and where it ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -101,6 +18,19 @@ pub struct MessageReport {
     pub jobs: Vec<String>,
 }
 
+/// A promise that the logs show to be broken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Violation {
+    /// Which: `S1`, …
+    pub invariant: &'static str,
+    /// In which log.
+    pub file: String,
+    /// On which line.
+    pub line: u64,
+    /// What happened.
+    pub text: String,
+}
+
 /// The outcome of an audit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Report {
@@ -110,19 +40,6 @@ pub struct Report {
     pub violations: Vec<Violation>,
     /// Counts.
     pub totals: Totals,
-}
-
-impl Book {
-    /// What is to be said of the logs read so far.
-    pub fn report(mut self) -> Report {
-        let messages = self.messages.into_iter().map(|(message, known)| {
-            let end = known.end();
-            self.totals.count(end);
-            MessageReport { message, end, jobs: known.jobs }
-        });
-        let messages = messages.collect();
-        Report { messages, violations: self.violations, totals: self.totals }
-    }
 }
 
 impl Report {

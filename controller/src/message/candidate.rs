@@ -10,7 +10,7 @@ use transcode_config::{
     settings::SourceSettings,
 };
 
-use super::{Request, Rules};
+use super::types::{Request, Rules};
 
 /// Longest object key: S3's own limit, in bytes.
 const MAX_KEY_BYTES: usize = 1024;
@@ -173,4 +173,11 @@ fn edit_refusal(edit: &Edit, allowed: Option<&SourceSettings>) -> Option<Failure
     let why = "no entry of `overlays` of this source covers the overlay's bucket and key";
     let failure = Failure::new(FailureCode::OverlayNotAllowed, why);
     Some(failure.with("overlay_bucket", bucket).with("overlay_key", key))
+}
+
+/// The refused job that stands for something that cannot be read. Named by all of the body: the same garbage sent
+/// twice is one job.
+pub(super) fn malformed(body: &str, why: &str) -> Candidate {
+    let name = JobKey::of(&[body]);
+    Candidate::refused(&["malformed", name.as_str()], Failure::new(FailureCode::MalformedMessage, why))
 }

@@ -13,106 +13,30 @@
 //! does not know may be perfectly good for its successor, and is parked instead (S15).
 
 mod candidate;
+mod content;
 mod dead_letter;
 mod request;
 mod s3_event;
 #[cfg(test)]
 mod tests;
-
-use std::{collections::BTreeMap, sync::Arc};
+mod types;
 
 use serde_json::Value;
-use transcode_config::{
-    contract::{Failure, FailureCode, JobKey, JobSpec},
-    ladder::Profile,
-    settings::SourceSettings,
-};
 
-use self::candidate::Candidate;
-pub use self::dead_letter::{DEAD_LETTER_KIND, DeadLetterBody};
+use self::{
+    candidate::{Candidate, malformed},
+    content::Content,
+};
+pub use self::{
+    dead_letter::{DEAD_LETTER_KIND, DeadLetterBody},
+    types::{Parsed, Request, Rules},
+};
 
 /// Longest body that is read: SQS' own limit.
 const MAX_BODY_BYTES: usize = 1 << 20;
 
-/// Most records in one event. S3 sends one; whoever batches them by hand stays below this, or one message would be
-/// able to occupy the whole controller (L5).
-const MAX_RECORDS: usize = 100;
-
 /// Envelopes within each other: a dead letter, SNS, the event itself.
 const MAX_ENVELOPES: u8 = 3;
-
-/// What messages are held against. Taken from the settings.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Rules {
-    /// Allowed sources.
-    pub sources: Vec<SourceSettings>,
-    /// Profiles by name.
-    pub profiles: BTreeMap<String, Profile>,
-    /// Profile of what names none.
-    pub default_profile: String,
-    /// Production bucket.
-    pub output_bucket: String,
-    /// Root of all stable prefixes, with a trailing slash or empty.
-    pub output_root: String,
-    /// Longest run of one attempt.
-    pub max_run_seconds: u64,
-    /// Largest source.
-    pub max_source_bytes: u64,
-}
-
-/// One job that a message asks for.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Request {
-    /// Run it.
-    Run(Arc<JobSpec>),
-    /// Refused before any attempt. It takes the ordinary way: register, dead letter, delete.
-    Refuse {
-        /// The job.
-        job: JobKey,
-        /// Its generation.
-        generation: u32,
-        /// Why.
-        failure: Failure,
-    },
-}
-
-impl Request {
-    /// The job.
-    pub fn job(&self) -> &JobKey {
-        match self {
-            Self::Run(spec) => &spec.job,
-            Self::Refuse { job, .. } => job,
-        }
-    }
-
-    /// Its generation: 0 for an upload, one more for each redrive.
-    pub fn generation(&self) -> u32 {
-        match self {
-            Self::Run(spec) => spec.generation,
-            Self::Refuse { generation, .. } => *generation,
-        }
-    }
-}
-
-/// What a body turned out to be.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Parsed {
-    /// Jobs, each key once; at least one.
-    Jobs(Vec<Request>),
-    /// Understood, and nothing to do: the message may be deleted.
-    Ignore(&'static str),
-    /// Of a version that is not known here. Never deleted (S15).
-    Park(String),
-}
-
-/// What is inside a body, before it is known under which generation it runs.
-enum Content {
-    Candidates(Vec<Candidate>),
-    Ignore(&'static str),
-    Park(String),
-    /// Came back from the dead-letter queue.
-    Redriven(Box<DeadLetterBody>),
-}
 
 /// Reads a body. `wall_ms` becomes the time of acceptance.
 pub fn parse(body: &str, rules: &Rules, wall_ms: u64) -> Parsed {
@@ -218,11 +142,4 @@ fn own(kind: &str, value: &Value, body: &str, rules: &Rules) -> Content {
         other if other.starts_with("transcode.") => Content::Park(format!("unknown kind {other}")),
         other => bad(&format!("unknown kind {other}")),
     }
-}
-
-/// The refused job that stands for something that cannot be read. Named by all of the body: the same garbage sent
-/// twice is one job.
-fn malformed(body: &str, why: &str) -> Candidate {
-    let name = JobKey::of(&[body]);
-    Candidate::refused(&["malformed", name.as_str()], Failure::new(FailureCode::MalformedMessage, why))
 }

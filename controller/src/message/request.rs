@@ -6,9 +6,8 @@ use serde_json::Value;
 use transcode_config::contract::{Clip, Edit, Overlay, SPEC_WITH_EDIT, Source};
 
 use super::{
-    Rules,
-    candidate::{Asked, Candidate},
-    malformed,
+    candidate::{Asked, Candidate, malformed},
+    types::Rules,
 };
 
 /// Its `kind`.

@@ -7,10 +7,14 @@ use serde_json::Value;
 use transcode_config::contract::{Edit, Failure, FailureCode, JobKey, Source};
 
 use super::{
-    Content, MAX_RECORDS, Rules,
-    candidate::{Asked, Candidate},
-    malformed,
+    candidate::{Asked, Candidate, malformed},
+    content::Content,
+    types::Rules,
 };
+
+/// Most records in one event. S3 sends one; whoever batches them by hand stays below this, or one message would be
+/// able to occupy the whole controller (L5).
+const MAX_RECORDS: usize = 100;
 
 /// What both kinds of event say of an object.
 struct Created {

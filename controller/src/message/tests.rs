@@ -1,11 +1,13 @@
 //! Bodies as they really look, and bodies as they should not.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use transcode_config::{
-    contract::{Dead, Failure, FailureCode, JobKey, SCHEMA, SPEC_WITH_EDIT, decode},
+    contract::{Dead, Failure, FailureCode, JobKey, JobSpec, SCHEMA, SPEC_WITH_EDIT, decode},
     ladder::Profile,
-    settings::OverlaySettings,
+    settings::{OverlaySettings, SourceSettings},
 };
 
 use super::*;

@@ -17,7 +17,7 @@ use crate::{
     pause::Pause,
     plan::Plan,
     policy::Policy,
-    usage::Usage,
+    tally::Usage,
 };
 
 /// Time between looks at everything that is known. A controller with thousands of tasks takes a turn for every answer,

@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use transcode_config::contract::{Attempt, Intent, JobKey, JobSpec, PastAttempt, SCHEMA, Variant};
 
-use super::{Plan, Scope, jobs::View};
+use super::{
+    output::{Plan, Scope},
+    view::View,
+};
 use crate::{
     action::Action, clock::Ms, job::Job, ledger::Definition, mutant::on, pause::Pause, policy::Circumstances,
-    table::Again, usage::Room,
+    table::Again, tally::Room,
 };
 
 /// Why a launch waits that nothing else keeps back.

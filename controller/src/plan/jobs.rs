@@ -5,8 +5,9 @@ use std::{mem, sync::Arc};
 use transcode_config::contract::{Budget, Dead, JobKey, Outcome, PastAttempt, SCHEMA, Terminal};
 
 use super::{
-    Claimed, Plan, Scope,
     claims::{Candidate, TOO_FAST, note},
+    output::{Claimed, Plan, Scope},
+    view::View,
 };
 use crate::{
     action::Action,
@@ -29,14 +30,6 @@ const COLLECTS: usize = 10;
 
 /// Another controller holds its message, and launches it.
 const NO_MESSAGE: &str = "claimed; not launched from here";
-
-/// What planning looks at.
-#[derive(Clone, Copy)]
-pub(super) struct View<'a> {
-    pub policy: &'a Policy,
-    pub ledger: &'a Ledger,
-    pub now: Now,
-}
 
 pub(super) fn plan(plan: &mut Plan, scope: Scope, policy: &Policy, ledger: &Ledger, now: Now) {
     let view = View { policy, ledger, now };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use transcode_config::contract::{JobKey, Outcome};
 
-use super::{Plan, Scope};
+use super::output::{Plan, Scope};
 use crate::{
     action::{Action, DeadLetter},
     clock::Now,

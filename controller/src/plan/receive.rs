@@ -1,6 +1,6 @@
 //! Receiving is a decision: no more than can be launched.
 
-use super::Plan;
+use super::output::Plan;
 use crate::{action::Action, clock::Now, fact::QueueName, ledger::Ledger, mutant::on, policy::Policy};
 
 /// SQS hands out no more at once.

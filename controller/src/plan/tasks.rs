@@ -1,6 +1,6 @@
 //! Tasks: describe, list, stop what nobody needs.
 
-use super::{Plan, jobs::View};
+use super::{output::Plan, view::View};
 use crate::{
     action::Action,
     clock::{Ms, Now},

@@ -93,7 +93,11 @@ impl World {
         let now = self.now();
         let plan = self.reconciler.turn(facts, now);
         let ledger = &self.reconciler.ledger;
-        assert_eq!(ledger.tally, Tally::of(ledger, self.reconciler.policy(), now), "kept, and counted");
+        assert_eq!(
+            ledger.tally,
+            Tally::of(&ledger.jobs, &ledger.tasks, self.reconciler.policy(), now),
+            "kept, and counted"
+        );
         let routine =
             |action: &Action| matches!(action, Action::Receive { .. } | Action::Resync | Action::Resolve);
         plan.actions.into_iter().filter(|action| !routine(action)).collect()

@@ -3,8 +3,16 @@
 
 use transcode_config::contract::{Attempt, Budget, Capacity, FailureCode, Intent, Outcome, PastAttempt};
 use transcode_controller::{
-    action::Action, clock::Ms, job::Job, lease::Content, ledger::Ledger, message::Request, outcome::unproven,
-    plan::Plan, policy::Policy, tally::Tally, usage::Usage,
+    action::Action,
+    clock::Ms,
+    job::Job,
+    lease::Content,
+    ledger::Ledger,
+    message::Request,
+    outcome::unproven,
+    plan::Plan,
+    policy::Policy,
+    tally::{Tally, Usage},
 };
 
 use super::{FRESH, Kept, Violation, keep};

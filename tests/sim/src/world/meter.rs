@@ -7,7 +7,7 @@
 use transcode_controller::{
     clock::Ms,
     fact::{Class, Fact, Refusal},
-    limiter::Lane,
+    limiter::{Lane, Rate},
     policy::Policy,
 };
 
@@ -49,7 +49,7 @@ impl Meter {
     /// Counts a call. Half of the rate is left after a throttle, and three quarters at most after a quarter of the way
     /// back; a throttle that comes while others are being answered changes nothing: four fifths are asked for.
     pub(super) fn counts(&mut self, lane: Lane, policy: &Policy, now: Ms) -> Kept {
-        let rate = policy.rate(lane);
+        let rate = Rate::of(lane, policy);
         let slower = self.slower_until.get(lane as usize).is_some_and(|until| now < *until);
         let Some(empty_at) = self.empty_at.get_mut(lane as usize) else { return Ok(()) };
         let full = now + rate.interval * (rate.burst - 1);

@@ -48,8 +48,8 @@ impl World {
         };
         let seen = invariant::of_plan(&planned.actions, &core.ledger);
         let claimed = planned.actions.iter().any(|action| matches!(action, Action::Intend { .. }));
-        let counted =
-            (self.compared || (sampled && claimed)).then(|| Tally::of(&core.ledger, core.policy(), now));
+        let counted = (self.compared || (sampled && claimed))
+            .then(|| Tally::of(&core.ledger.jobs, &core.ledger.tasks, core.policy(), now));
         let in_flight = core.ledger.tally.usage();
         let found = invariants::looks_at_enough(&planned, thorough.as_ref())
             .and_then(|()| invariants::tally_is_right(&core.ledger.tally, counted.as_ref()))

@@ -1,0 +1,73 @@
+//! What bodies are read by, and what becomes of them.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use transcode_config::{
+    contract::{Failure, JobKey, JobSpec},
+    ladder::Profile,
+    settings::SourceSettings,
+};
+
+/// What messages are held against. Taken from the settings.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Rules {
+    /// Allowed sources.
+    pub sources: Vec<SourceSettings>,
+    /// Profiles by name.
+    pub profiles: BTreeMap<String, Profile>,
+    /// Profile of what names none.
+    pub default_profile: String,
+    /// Production bucket.
+    pub output_bucket: String,
+    /// Root of all stable prefixes, with a trailing slash or empty.
+    pub output_root: String,
+    /// Longest run of one attempt.
+    pub max_run_seconds: u64,
+    /// Largest source.
+    pub max_source_bytes: u64,
+}
+
+/// One job that a message asks for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Request {
+    /// Run it.
+    Run(Arc<JobSpec>),
+    /// Refused before any attempt. It takes the ordinary way: register, dead letter, delete.
+    Refuse {
+        /// The job.
+        job: JobKey,
+        /// Its generation.
+        generation: u32,
+        /// Why.
+        failure: Failure,
+    },
+}
+
+impl Request {
+    /// The job.
+    pub fn job(&self) -> &JobKey {
+        match self {
+            Self::Run(spec) => &spec.job,
+            Self::Refuse { job, .. } => job,
+        }
+    }
+
+    /// Its generation: 0 for an upload, one more for each redrive.
+    pub fn generation(&self) -> u32 {
+        match self {
+            Self::Run(spec) => spec.generation,
+            Self::Refuse { generation, .. } => *generation,
+        }
+    }
+}
+
+/// What a body turned out to be.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Parsed {
+    /// Jobs, each key once; at least one.
+    Jobs(Vec<Request>),
+    /// Understood, and nothing to do: the message may be deleted.
+    Ignore(&'static str),
+    /// Of a version that is not known here. Never deleted (S15).
+    Park(String),
+}
