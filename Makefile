@@ -60,7 +60,7 @@ dashboard-picture: ## docs/dashboard.svg: the dashboard after a run of several j
 	@cargo run --quiet -p transcode-tests --bin dashboard_picture -- --out docs/dashboard.svg
 
 sim: ## the production core in a simulated world [SEEDS=n] [SEED=s]
-	cargo run -p transcode-sim --profile fast --no-default-features -- $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
+	cargo run -p transcode-sim --profile fast -- $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
 
 audit: ## known vulnerabilities of the crates, from the copy of the RustSec database
 	@scripts/setup --lint
@@ -76,7 +76,7 @@ fuzz: ## the parsers of foreign bytes under libFuzzer [SECONDS=n for each] [TARG
 # The second measures ffmpeg and what starts it: optimising our side of that would only take time to build.
 bench: ## speed, as ratios of two things measured in one run
 	@scripts/setup
-	cargo bench -q -p transcode-sim --bench turns --profile fast --no-default-features
+	cargo bench -q -p transcode-sim --bench turns --profile fast
 	cargo bench -q -p transcode-tests --bench media --profile dev
 
 images: ## both container images, tried out inside and weighed

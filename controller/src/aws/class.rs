@@ -9,8 +9,7 @@ use transcode_config::{
     aws::{Meaning, meaning, region_named},
     escape::one_line,
 };
-
-use crate::fact::{CallError, Class};
+use transcode_core::protocol::fact::{CallError, Class};
 
 /// Longest error message that is kept, in characters. Enough for AWS' own texts; a page of HTML is cut.
 pub(super) const MAX_MESSAGE: usize = 600;
@@ -163,5 +162,4 @@ fn lacks_credentials(error: &(dyn Error + 'static)) -> bool {
 }
 
 #[cfg(test)]
-#[path = "class_tests.rs"]
 mod tests;

@@ -10,12 +10,10 @@ use aws_smithy_types::DateTime;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use transcode_config::settings::Settings;
+use transcode_core::protocol::fact::{CallError, Class};
 
 use super::{class::call_error, wall_ms};
-use crate::{
-    events::{Events, Moment, Point, Value},
-    fact::{CallError, Class},
-};
+use crate::events::{Events, Moment, Point, Value};
 
 /// `CloudWatch`' limits for one call and one datum.
 const MAX_DATUMS: usize = 1000;

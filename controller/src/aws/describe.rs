@@ -8,8 +8,7 @@ use transcode_config::{
     contract::{Attempt, ENV_ATTEMPT, ENV_JOB},
     prices::Size,
 };
-
-use crate::task_view::{Billed, Identity, TaskArn, TaskStatus, TaskView};
+use transcode_core::protocol::task_view::{Billed, Identity, TaskArn, TaskStatus, TaskView};
 
 /// The view of a task; none for one without an ARN, which AWS never sends. `ours` is the name of our container: there
 /// may be sidecars, and a task that failed to start can have no container at all.

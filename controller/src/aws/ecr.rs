@@ -1,4 +1,4 @@
-//! The task's image in ECR: read here, judged in [`crate::image`].
+//! The task's image in ECR: read here, judged in [`crate::aws::image`].
 //!
 //! Three calls and a download, each time the last good reading is older than `image.recheck_seconds`: manifest (of an
 //! index, its platform's too), findings of the scan, and the configuration, which carries architecture and labels and
@@ -24,14 +24,12 @@ use transcode_config::{
     Settings,
     settings::{CallSettings, ImageSettings, OtherRegistries, Severity},
 };
+use transcode_core::protocol::fact::{CallError, Class};
 
 use super::{
     class::unless_absent,
-    plain::{self, Response},
-};
-use crate::{
-    fact::{CallError, Class},
     image::{Manifest, Reference, Registry, Scan, Unfit, configuration, manifest, scan},
+    plain::{self, Response},
 };
 
 const GET_IMAGE: &str = "ecr:BatchGetImage";

@@ -15,20 +15,22 @@ use aws_sdk_ecs::{
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use transcode_config::{contract::Intent, settings::Settings};
+use transcode_core::{
+    effects::ports::Cluster,
+    protocol::{
+        fact::{CallError, Class, Pinned, Refusal, Resolution},
+        task_view::{TaskArn, TaskView},
+    },
+};
 
 use super::{
     class::call_error,
     client::Pair,
     describe,
     ecr::{Images, Named},
+    image::architecture,
     run_task::LaunchTemplate,
     wall_ms,
-};
-use crate::{
-    fact::{CallError, Class, Pinned, Refusal, Resolution},
-    image::architecture,
-    ports::Cluster,
-    task_view::{TaskArn, TaskView},
 };
 
 /// ECS' limit for one DescribeTasks.

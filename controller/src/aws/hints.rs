@@ -18,12 +18,12 @@ use transcode_config::{
     contract::{JobKey, Layout},
     settings::Settings,
 };
-
-use super::class::call_error;
-use crate::{
+use transcode_core::protocol::{
     fact::{CallError, Fact, Hint},
     task_view::TaskArn,
 };
+
+use super::class::call_error;
 
 /// First wait after a failed poll; doubles up to [`MAX_BACKOFF`].
 const BACKOFF: Duration = Duration::from_secs(1);

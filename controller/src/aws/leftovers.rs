@@ -6,12 +6,12 @@ use aws_sdk_s3::{
     types::{Delete, EncodingType, ObjectIdentifier},
 };
 use transcode_config::aws::{fits_xml, url_decoded};
+use transcode_core::protocol::fact::{CallError, Class};
 
 use super::{
     class::{call_error, entry_error, unless_absent},
     state::{S3Store, failed},
 };
-use crate::fact::{CallError, Class};
 
 /// Pages of one folder in one go: 10,000 files or uploads, more than a job makes. What is left then goes with the next
 /// try.

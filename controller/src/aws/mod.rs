@@ -1,4 +1,4 @@
-//! Adapters: the ports of [`crate::ports`] on AWS, one file for each service.
+//! Adapters: the ports of [`transcode_core::effects::ports`] on AWS, one file for each service.
 //!
 //! They are thin. Each method is one call (or its pages), and what it means lies in the port's documentation. They
 //! decide nothing and retry nothing that changes the world: a planner that knows why a call is made also knows whether
@@ -7,12 +7,13 @@
 //! | file | what |
 //! |---|---|
 //! | `client` | one HTTP client for all services, with the timeouts of the settings |
-//! | `class` | the one table from error to [`crate::fact::Class`] |
+//! | `class` | the one table from error to [`transcode_core::protocol::fact::Class`] |
 //! | `sqs`, `ecs`, `state` | the ports |
 //! | `sqs_batch` | deletes and visibility timeouts, ten at a time, each with its own answer |
 //! | `leftovers` | empties the folders of attempts that did not win |
 //! | `run_task`, `describe` | pure: intent to RunTask, DescribeTasks' answer to views |
 //! | `ecr` | whether the task's image may be launched |
+//! | `image` | the judgement on it; no call |
 //! | `hints` | the events queue, which wakes and never decides |
 //! | `query` | services that only `doctor` asks, without a client |
 //! | `plain` | HTTP with limits, for what the SDK has no operation for |
@@ -25,6 +26,7 @@ mod describe;
 pub mod ecr;
 pub mod ecs;
 pub mod hints;
+pub mod image;
 mod leftovers;
 mod plain;
 pub mod query;

@@ -12,12 +12,12 @@ use aws_sigv4::{
     sign::v4,
 };
 use transcode_config::{escape::one_line, settings::CallSettings};
+use transcode_core::protocol::fact::{CallError, Class};
 
 use super::{
     class::{MAX_MESSAGE, Trouble, classify},
     plain::{self, Failure, Response},
 };
-use crate::fact::{CallError, Class};
 
 /// Longest answer that is read: a thousand subnets take a tenth of it.
 const MAX_ANSWER: usize = 8 << 20;

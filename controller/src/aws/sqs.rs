@@ -7,16 +7,20 @@ use aws_sdk_sqs::{
     types::{Message, MessageSystemAttributeName, QueueAttributeName},
 };
 use transcode_config::settings::{QueueSettings, Settings};
+use transcode_core::{
+    effects::{
+        batch::Timeout,
+        ports::{Depth, Queue},
+    },
+    message::DeadLetterBody,
+    protocol::{
+        action::{DeadLetter, LeaseRef},
+        clock::Ms,
+        fact::{CallError, Class, Incoming, MessageId, QueueName},
+    },
+};
 
 use super::{class::call_error, client::Pair};
-use crate::{
-    action::{DeadLetter, LeaseRef},
-    batch::Timeout,
-    clock::Ms,
-    fact::{CallError, Class, Incoming, MessageId, QueueName},
-    message::DeadLetterBody,
-    ports::{Depth, Queue},
-};
 
 /// SQS' longest visibility timeout, in seconds.
 const MAX_VISIBILITY: i32 = 43_200;

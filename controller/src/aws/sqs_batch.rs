@@ -10,21 +10,23 @@ use aws_sdk_sqs::{
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use transcode_core::{
+    effects::batch::Timeout,
+    protocol::{
+        action::LeaseRef,
+        fact::{CallError, Class},
+    },
+};
 
 use super::{
     class::{call_error, entry_error},
     sqs::{Sqs, seconds},
 };
-use crate::{
-    action::LeaseRef,
-    batch::Timeout,
-    fact::{CallError, Class},
-};
 
 const DELETE: &str = "sqs:DeleteMessageBatch";
 const CHANGE_VISIBILITY: &str = "sqs:ChangeMessageVisibilityBatch";
 
-/// What became of one entry: see [`crate::ports::Queue`].
+/// What became of one entry: see [`transcode_core::effects::ports::Queue`].
 type Entry = Result<bool, CallError>;
 
 impl Sqs {

@@ -11,15 +11,15 @@ use transcode_config::{
     },
     settings::Settings,
 };
+use transcode_core::{
+    effects::ports::{InspectError, Store},
+    judge::outcome::unproven,
+    protocol::fact::{CallError, Class, Snapshot},
+};
 
 use super::{
     class::{call_error, status, unless_absent},
     client::Pair,
-};
-use crate::{
-    fact::{CallError, Class, Snapshot},
-    outcome::unproven,
-    ports::{InspectError, Store},
 };
 
 /// Tries of a conditional write that met another one on the same key (409). Two controllers and a task at most write

@@ -14,8 +14,8 @@ use super::{
     world::{World, address, say, shown, span, time},
 };
 use crate::{
-    http::{Notes, Waiting, ask_notes},
-    run::wall_ms,
+    observe::http::{Notes, Waiting, ask_notes},
+    runtime::wall_ms,
 };
 
 pub(super) async fn run(world: &World, job: &JobKey) -> anyhow::Result<()> {
@@ -281,5 +281,4 @@ impl View<'_> {
 }
 
 #[cfg(test)]
-#[path = "explain_tests.rs"]
 mod tests;

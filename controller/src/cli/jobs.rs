@@ -9,15 +9,13 @@ use serde_json::json;
 use transcode_config::contract::{
     Dead, Edit, Failure, FailureCode, JobKey, JobSpec, Layout, SCHEMA, Terminal,
 };
+use transcode_core::message::{DEAD_LETTER_KIND, DeadLetterBody, Parsed, Rules, parse};
 
 use super::{
     submit,
     world::{World, unreadable},
 };
-use crate::{
-    aws::written,
-    message::{DEAD_LETTER_KIND, DeadLetterBody, Parsed, Rules, parse},
-};
+use crate::aws::written;
 
 /// Versions of one object that are looked at, from the newest.
 const MAX_VERSIONS: usize = 20;

@@ -139,7 +139,7 @@ pub fn main() -> ExitCode {
         Command::Audit(what) => done(what.run().map(|()| ExitCode::SUCCESS)),
         Command::CheckConfig { file } => with(&file, |settings| say(&toml::to_string_pretty(&settings)?)),
         Command::Healthcheck { config } => with(&config.file, |settings| {
-            let healthy = crate::http::ask_health(settings.http.listen.parse()?)?;
+            let healthy = crate::observe::http::ask_health(settings.http.listen.parse()?)?;
             anyhow::ensure!(healthy, "the controller is not healthy");
             Ok(())
         }),

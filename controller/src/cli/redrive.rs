@@ -14,12 +14,12 @@ use transcode_config::{
     contract::{JobKey, SCHEMA},
     settings::QueueSettings,
 };
+use transcode_core::message::{DEAD_LETTER_KIND, DeadLetterBody, Rules};
 
 use super::{
     jobs::job_of,
     world::{World, say, shown},
 };
-use crate::message::{DEAD_LETTER_KIND, DeadLetterBody, Rules};
 
 /// Letters that are looked at in one run, so that it ends.
 const MAX_LOOKED_AT: usize = 10_000;

@@ -12,9 +12,10 @@ use std::{
 
 use tokio::{signal::unix::Signal, sync::mpsc};
 use transcode_config::{Settings, check::check};
+use transcode_core::policy::Policy;
 
 use super::rules::rules;
-use crate::{policy::Policy, run::Reload};
+use crate::runtime::Reload;
 
 /// How often the file is looked at. One `stat`.
 const LOOK: Duration = Duration::from_secs(5);

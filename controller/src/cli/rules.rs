@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use transcode_config::{Settings, ladder::Profile};
-
-use crate::message::Rules;
+use transcode_core::message::Rules;
 
 /// The rules of these settings. Every profile that they name must be there.
 pub(super) fn rules(settings: &Settings) -> anyhow::Result<Rules> {

@@ -10,6 +10,12 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use transcode_config::Settings;
+use transcode_core::{
+    effects::ports::{Ports, Queue},
+    policy::Policy,
+    protocol::fact::Fact,
+    reconciler::Reconciler,
+};
 
 use super::{
     logs::{self, Losses},
@@ -19,13 +25,11 @@ use super::{
 use crate::{
     aws::{Clients, CloudWatch, Ecs, Hints, Images, S3Store, Sqs},
     events::{Events, Moment},
-    fact::Fact,
-    http::{self, Status},
-    observe::Watch,
-    policy::Policy,
-    ports::{Ports, Queue},
-    reconciler::Reconciler,
-    run::{Inputs, Limits, run as reconcile},
+    observe::{
+        Watch,
+        http::{self, Status},
+    },
+    runtime::{Inputs, Limits, run as reconcile},
 };
 
 /// Hints that wait to be absorbed. A full channel drops hints: they only wake.

@@ -8,17 +8,17 @@ use transcode_config::{
     escape::net,
     settings::QueueSettings,
 };
+use transcode_core::{
+    effects::ports::Store,
+    message::{Parsed, Request, parse},
+};
 
 use super::{
     edit::EditArgs,
     rules::source_bucket,
     world::{World, say, time, unreadable},
 };
-use crate::{
-    message::{Parsed, Request, parse},
-    ports::Store,
-    run::wall_ms,
-};
+use crate::runtime::wall_ms;
 
 /// The name that a deployment with one queue gives it.
 const DEFAULT_QUEUE: &str = "default";

@@ -8,13 +8,10 @@ use transcode_config::{
     Settings,
     escape::{Place, escaped, hidden, net},
 };
+use transcode_core::{effects::ports::InspectError, message::Rules};
 
 use super::rules::rules;
-use crate::{
-    aws::{Clients, S3Store},
-    message::Rules,
-    ports::InspectError,
-};
+use crate::aws::{Clients, S3Store};
 
 /// What a command works with.
 pub(super) struct World {

@@ -3,12 +3,12 @@
 use aws_smithy_types::{DateTime, date_time::Format};
 use serde_json::{Value, json};
 use transcode_config::contract::Capacity;
+use transcode_core::protocol::fact::CallError;
 
 use super::{Finding, Status, Ward};
 use crate::{
     aws::query::{Service, texts},
-    fact::CallError,
-    run::wall_ms,
+    runtime::wall_ms,
 };
 
 /// A difference of clocks that says that time is not kept, though nothing suffers yet. The header has whole seconds.

@@ -9,14 +9,12 @@ use transcode_config::{
 };
 
 use super::{Finding, Status, Ward};
-use crate::{
-    aws::{
-        Images,
-        class::call_error,
-        ecr::Named,
-        run_task::{LaunchTemplate, MAX_OVERRIDES},
-    },
+use crate::aws::{
+    Images,
+    class::call_error,
+    ecr::Named,
     image::architecture,
+    run_task::{LaunchTemplate, MAX_OVERRIDES},
 };
 
 const DEPLOY: &str = "deploy the template's TaskDefinition";

@@ -26,11 +26,9 @@ use transcode_config::{
     Settings,
     escape::{Place, escaped},
 };
+use transcode_core::protocol::fact::CallError;
 
-use crate::{
-    aws::{Clients, query::Query},
-    fact::CallError,
-};
+use crate::aws::{Clients, query::Query};
 
 /// How a check came out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]

@@ -4,15 +4,15 @@
 //! it does not see, so "all allowed" is a strong hint and no proof.
 
 use aws_sdk_ecs::types::TaskDefinition;
+use transcode_core::protocol::fact::CallError;
 
 use super::{
     Finding, Status, Ward,
     account::{caller, pair},
 };
-use crate::{
-    aws::query::{Service, texts},
-    fact::CallError,
+use crate::aws::{
     image::{Reference, Registry},
+    query::{Service, texts},
 };
 
 const CHECK: &str = "account.permissions";

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 
 use aws_sdk_sqs::types::QueueAttributeName as Name;
 use transcode_config::settings::QueueSettings;
+use transcode_core::protocol::fact::CallError;
 
 use super::{Finding, Status, Ward};
-use crate::{aws::class::call_error, fact::CallError};
+use crate::aws::class::call_error;
 
 /// Fewer receives than this can pass without any controller having seen the message: restarts, lost answers.
 const MIN_RECEIVES: u64 = 20;

@@ -1,13 +1,15 @@
 //! The log lines of moments: lower case, fields, nothing interpolated. Always the same names: `job`, `attempt`, `task`.
 
 use transcode_config::contract::{Budget, Intent, JobKey, Outcome, Terminal};
+use transcode_core::{
+    effects::ports::Depth,
+    protocol::{
+        clock::Ms,
+        fact::{CallError, Refusal},
+    },
+};
 
 use super::{Ending, Moment};
-use crate::{
-    clock::Ms,
-    fact::{CallError, Refusal},
-    ports::Depth,
-};
 
 impl Moment<'_> {
     /// Writes its line.

@@ -1,16 +1,18 @@
 //! Moments: what happens to jobs and to the controller, as people see it.
 
 use transcode_config::contract::{Attempt, Budget, FailureCode, Intent, JobKey, Terminal};
+use transcode_core::{
+    effects::ports::Depth,
+    judge::launch_pause::Pause,
+    protocol::{
+        clock::Ms,
+        fact::{CallError, Class, MessageId, Refusal},
+        task_view::TaskArn,
+    },
+    state::breaker::Trouble,
+};
 
 use super::{Metric, registry::Registry};
-use crate::{
-    breaker::Trouble,
-    clock::Ms,
-    fact::{CallError, Class, MessageId, Refusal},
-    pause::Pause,
-    ports::Depth,
-    task_view::TaskArn,
-};
 
 /// How a job was settled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use transcode_config::{contract::JobKey, prices::Prices, settings::CostSettings};
-
-use crate::task_view::{Billed, TaskArn};
+use transcode_core::protocol::task_view::{Billed, TaskArn};
 
 /// A settled job's bill.
 #[derive(Debug, Clone, PartialEq)]

@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 
 use transcode_config::contract::JobKey;
-
-use crate::{
-    events::{Events, Moment},
-    fact::MessageId,
-    lease::Content,
-    ledger::Ledger,
+use transcode_core::{
+    protocol::fact::MessageId,
+    state::{lease::Content, ledger::Ledger},
 };
+
+use crate::events::{Events, Moment};
 
 /// The messages of the last turn, each with the first of its jobs.
 #[derive(Debug, Default)]
@@ -43,7 +42,9 @@ impl Held {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{events::Metric, lease::Lease, message::Rules};
+    use transcode_core::{message::Rules, state::lease::Lease};
+
+    use crate::events::Metric;
 
     fn ledger(messages: &[&str]) -> Ledger {
         let mut ledger = Ledger::new("me", Rules::default());

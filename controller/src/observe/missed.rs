@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use crate::{clock::Ms, fact::Hint};
+use transcode_core::protocol::{clock::Ms, fact::Hint};
 
 /// How long after it was found an event may still come.
 const GRACE: Ms = 60_000;
@@ -55,7 +55,7 @@ impl Missed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::task_view::TaskArn;
+    use transcode_core::protocol::task_view::TaskArn;
 
     const NOW: Ms = 1_700_000_000_000;
 

@@ -2,6 +2,7 @@
 
 mod bills;
 mod held;
+pub mod http;
 mod missed;
 mod tasks;
 #[cfg(test)]
@@ -18,22 +19,27 @@ use transcode_config::{
     contract::{JobKey, Outcome, PastAttempt, Terminal},
     settings::CostSettings,
 };
-
-use self::{bills::Bills, held::Held, missed::Missed};
-use crate::{
-    breaker::Trouble,
-    clock::{Ms, Now},
-    events::{Ending, Events, Moment},
-    fact::{Fact, Hint, Incoming, MessageId},
-    http::Status,
+use transcode_core::{
     invariant,
-    lease::Content,
-    ledger::{Definition, Ledger},
+    judge::launch_pause::Pause,
     message::{Parsed, parse},
-    pause::Pause,
     plan::Plan,
     policy::Policy,
-    run::Observer,
+    protocol::{
+        clock::{Ms, Now},
+        fact::{Fact, Hint, Incoming, MessageId},
+    },
+    state::{
+        breaker::Trouble,
+        lease::Content,
+        ledger::{Definition, Ledger},
+    },
+};
+
+use self::{bills::Bills, held::Held, http::Status, missed::Missed};
+use crate::{
+    events::{Ending, Events, Moment},
+    runtime::Observer,
 };
 
 /// Tells [`Events`] and [`Status`] what happens.

@@ -1,15 +1,17 @@
 //! What is told of tasks: come up, started, ended, of another image than was looked at.
 
 use transcode_config::contract::JobKey;
+use transcode_core::{
+    protocol::{
+        clock::{Ms, Now},
+        fact::Hint,
+        task_view::{TaskStatus, TaskView},
+    },
+    state::ledger::Ledger,
+};
 
 use super::{Watch, age, bills};
-use crate::{
-    clock::{Ms, Now},
-    events::{Moment, Phases},
-    fact::Hint,
-    ledger::Ledger,
-    task_view::{TaskStatus, TaskView},
-};
+use crate::events::{Moment, Phases};
 
 impl Watch {
     pub(super) fn task(&self, view: &TaskView, ledger: &Ledger, now: Now) {

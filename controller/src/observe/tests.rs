@@ -1,15 +1,12 @@
 //! What is told in each turn, and what once in a while.
 
 use transcode_config::load::from_text;
+use transcode_core::{message::Rules, state::lease::Lease};
 
 use super::*;
-use crate::{
-    events::{Metric, Value},
-    lease::Lease,
-    message::Rules,
-};
+use crate::events::{Metric, Value};
 
-const SETTINGS: &str = include_str!("../../tests/settings.toml");
+const SETTINGS: &str = include_str!("../../core/tests/settings.toml");
 
 struct World {
     watch: Watch,
@@ -39,7 +36,7 @@ impl World {
 
     fn hold(&mut self, message: &str) {
         let job = JobKey::of(&[message]);
-        self.ledger.jobs.or_insert_with(&job, || crate::job::Job::new(None, 0));
+        self.ledger.jobs.or_insert_with(&job, || transcode_core::state::job::Job::new(None, 0));
         let lease = Lease::new("q".into(), Content::Jobs([job].into()), 0, 0);
         self.ledger.leases.insert(MessageId(message.into()), lease);
     }
@@ -85,8 +82,10 @@ fn a_pause_is_told_in_the_turn_in_which_it_begins_and_ends_and_shown_as_its_reas
     world.turn(11_000);
     assert_eq!(world.gauge(Metric::LaunchesPaused), Some(1.0));
     world.policy.paused = false;
-    world.ledger.definition =
-        Definition::Fit(crate::fact::Pinned { task_definition: "t:1".into(), image_digest: None });
+    world.ledger.definition = Definition::Fit(transcode_core::protocol::fact::Pinned {
+        task_definition: "t:1".into(),
+        image_digest: None,
+    });
     world.turn(11_001);
     assert!(!paused(&world));
     world.turn(12_000);

@@ -3,22 +3,21 @@
 use std::mem;
 
 use transcode_config::contract::JobKey;
-
-use super::Watch;
-use crate::{
-    action::Action,
-    clock::{Ms, Now},
-    events::Moment,
-    fact::Hint,
+use transcode_core::{
     invariant,
-    lease::Content,
-    ledger::Ledger,
-    outcome::stop_reason,
-    pause::Pause,
+    judge::{launch_pause::Pause, outcome::stop_reason},
     plan::Plan,
     policy::Policy,
-    tally::Usage,
+    protocol::{
+        action::Action,
+        clock::{Ms, Now},
+        fact::Hint,
+    },
+    state::{in_flight::Usage, lease::Content, ledger::Ledger},
 };
+
+use super::Watch;
+use crate::events::Moment;
 
 /// Time between looks at everything that is known. A controller with thousands of tasks takes a turn for every answer,
 /// and people do not read that fast.

@@ -4,14 +4,12 @@ use aws_sdk_ecr::types::{EncryptionConfiguration, EncryptionType};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use transcode_config::settings::{OtherRegistries, Severity};
-use transcode_controller::{
-    aws::{
-        Images,
-        ecr::{Named, Verdict},
-    },
-    fact::Class,
+use transcode_controller::aws::{
+    Images,
+    ecr::{Named, Verdict},
     image::Unfit,
 };
+use transcode_core::protocol::fact::Class;
 use transcode_tests::images::{self, Image};
 
 use crate::{
@@ -147,7 +145,7 @@ async fn look(
     stub: &Stub,
     severity: Severity,
     required: bool,
-) -> Result<Verdict, transcode_controller::fact::CallError> {
+) -> Result<Verdict, transcode_core::protocol::fact::CallError> {
     let mut settings = settings();
     (settings.image.refuse_findings, settings.image.require_scan) = (severity, required);
     let images = Images::new(clients(&stub.endpoint, &settings).ecr, &settings);

@@ -6,11 +6,13 @@ use aws_sdk_ecs::types::{Compatibility, ContainerDefinition, NetworkMode};
 use serde_json::json;
 use tempfile::TempDir;
 use transcode_config::{Settings, contract::Intent};
-use transcode_controller::{
-    aws::Ecs,
-    fact::{Class, Pinned, Refusal, Resolution},
-    ports::Cluster,
-    task_view::{Identity, TaskArn, TaskStatus, TaskView},
+use transcode_controller::aws::Ecs;
+use transcode_core::{
+    effects::ports::Cluster,
+    protocol::{
+        fact::{Class, Pinned, Refusal, Resolution},
+        task_view::{Identity, TaskArn, TaskStatus, TaskView},
+    },
 };
 use transcode_local::{Config, ControlClient, Program, Server};
 use transcode_tests::wait;

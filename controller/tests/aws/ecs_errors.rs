@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use transcode_controller::{
-    aws::Ecs,
-    fact::{Class, Pinned, Refusal, Resolution},
-    ports::Cluster,
-    task_view::{TaskArn, TaskStatus},
+use transcode_controller::aws::Ecs;
+use transcode_core::{
+    effects::ports::Cluster,
+    protocol::{
+        fact::{Class, Pinned, Refusal, Resolution},
+        task_view::{TaskArn, TaskStatus},
+    },
 };
 
 use crate::{

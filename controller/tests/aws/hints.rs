@@ -6,8 +6,8 @@ use serde_json::json;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use transcode_config::contract::Layout;
-use transcode_controller::{
-    aws::Hints,
+use transcode_controller::aws::Hints;
+use transcode_core::protocol::{
     fact::{Fact, Hint},
     task_view::TaskArn,
 };

@@ -1,7 +1,8 @@
 //! Emptying the folders of attempts that did not win, on the emulator; odd answers on a stub.
 
 use transcode_config::contract::{Attempt, JobKey, Layout};
-use transcode_controller::{aws::S3Store, fact::Class, ports::Store};
+use transcode_controller::aws::S3Store;
+use transcode_core::{effects::ports::Store, protocol::fact::Class};
 
 use crate::{
     stub::{Answer, Stub},

@@ -2,9 +2,9 @@
 
 use serde_json::json;
 use transcode_config::contract::{Attempt, Budget, Capacity, FailureCode, Intent, PastAttempt};
-use transcode_controller::{
-    fact::{Class, Refusal},
-    ports::Cluster,
+use transcode_core::{
+    effects::ports::Cluster,
+    protocol::fact::{Class, Refusal},
 };
 
 use crate::{

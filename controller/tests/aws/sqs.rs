@@ -3,13 +3,17 @@
 use std::sync::Arc;
 
 use transcode_config::contract::Outcome;
-use transcode_controller::{
-    action::{DeadLetter, LeaseRef},
-    aws::Sqs,
-    batch::Timeout,
-    fact::{CallError, Class, Incoming, MessageId},
+use transcode_controller::aws::Sqs;
+use transcode_core::{
+    effects::{
+        batch::Timeout,
+        ports::{Depth, Queue},
+    },
     message::DeadLetterBody,
-    ports::{Depth, Queue},
+    protocol::{
+        action::{DeadLetter, LeaseRef},
+        fact::{CallError, Class, Incoming, MessageId},
+    },
 };
 
 use crate::{

@@ -5,10 +5,10 @@ use transcode_config::contract::{
     Attempt, EntryPoint, Heartbeat, Intent, JobKey, Layout, ObjectRef, SCHEMA, Stage, Succeeded, TaskState,
     Terminal, encode,
 };
-use transcode_controller::{
-    aws::S3Store,
-    fact::{Class, Snapshot},
-    ports::{InspectError, Store},
+use transcode_controller::aws::S3Store;
+use transcode_core::{
+    effects::ports::{InspectError, Store},
+    protocol::fact::{Class, Snapshot},
 };
 
 use crate::{

@@ -15,7 +15,7 @@ use transcode_config::{
     ladder::Profile,
     settings::{OverlaySettings, SourceSettings},
 };
-use transcode_controller::message::{Parsed, Request, Rules, parse};
+use transcode_core::message::{Parsed, Request, Rules, parse};
 use transcode_task::media::{
     package::{fragment::BoxReader, progressive},
     probe, structure,

@@ -1,13 +1,15 @@
 //! `make bench`: how the controller's turn grows with the tasks in flight.
 include!("../../benches/shared/ratio.rs");
 
-use transcode_controller::{
-    action::Action,
-    clock::{Ms, Now},
-    fact::{Fact, Incoming, MessageId, Pinned, Snapshot},
+use transcode_core::{
     policy::Policy,
+    protocol::{
+        action::Action,
+        clock::{Ms, Now},
+        fact::{Fact, Incoming, MessageId, Pinned, Snapshot},
+        task_view::{Billed, Identity, TaskArn, TaskStatus, TaskView},
+    },
     reconciler::Reconciler,
-    task_view::{Billed, Identity, TaskArn, TaskStatus, TaskView},
 };
 use transcode_sim::setup::Setup;
 

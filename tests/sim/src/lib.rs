@@ -1,7 +1,7 @@
 //! The production core in a deterministic world, and its model checking.
 //!
 //! - [`world`]: SQS, ECS and S3 as they may behave at worst, tasks that keep the contract, controllers that run
-//!   [`transcode_controller::reconciler`], on one virtual clock.
+//!   [`transcode_core::reconciler`], on one virtual clock.
 //! - [`fault`] and [`setup`]: what a seed draws. [`rows`]: which rows of the fault catalogue were reached.
 //! - [`truth`]: jobs and tasks as they really are.
 //! - [`invariants`]: one predicate for each promise of the job protocol.

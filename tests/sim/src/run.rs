@@ -1,7 +1,7 @@
 //! One seed: faults and safety first, then faults stop and everything must come to rest, and stay there.
 
 use transcode_config::contract::Outcome;
-use transcode_controller::{clock::Ms, message::Request};
+use transcode_core::{message::Request, protocol::clock::Ms};
 
 use crate::{
     fault::{Fault, Faults},

@@ -3,7 +3,10 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use transcode_config::contract::{Attempt, Intent, JobKey, TaskState, Terminal};
-use transcode_controller::{clock::Ms, message::Request, task_view::TaskView};
+use transcode_core::{
+    message::Request,
+    protocol::{clock::Ms, task_view::TaskView},
+};
 
 use crate::setup::Nature;
 

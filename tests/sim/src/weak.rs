@@ -27,4 +27,4 @@ pub(crate) const fn on(_number: u8) -> bool {
 }
 
 #[cfg(feature = "mutants")]
-pub(crate) use transcode_controller::mutant::on;
+pub(crate) use transcode_core::weakness::on;

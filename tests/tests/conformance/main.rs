@@ -9,7 +9,7 @@
 mod scenarios;
 mod services;
 
-use transcode_controller::{action::Action, fact::Fact, task_view::TaskArn};
+use transcode_core::protocol::{action::Action, fact::Fact, task_view::TaskArn};
 use transcode_sim::world::World;
 
 use self::services::Services;

@@ -7,11 +7,13 @@ use transcode_config::contract::{
     Attempt, Capacity, Dead, Failure, FailureCode, Intent, JobKey, JobSpec, Outcome, SCHEMA, Terminal,
     Variant,
 };
-use transcode_controller::{
-    action::{Action, LeaseRef},
-    fact::{Fact, Incoming, MessageId, Snapshot},
+use transcode_core::{
     message::{Parsed, Request, parse},
-    task_view::{TaskArn, TaskStatus, TaskView},
+    protocol::{
+        action::{Action, LeaseRef},
+        fact::{Fact, Incoming, MessageId, Snapshot},
+        task_view::{TaskArn, TaskStatus, TaskView},
+    },
 };
 use transcode_sim::setup::Setup;
 

@@ -2,13 +2,10 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use transcode_controller::{
-    action::Action,
-    apply::apply,
-    aws::{Clients, Ecs, Images, S3Store, Sqs},
-    fact::Fact,
-    ports::Ports,
-    task_view::TaskArn,
+use transcode_controller::aws::{Clients, Ecs, Images, S3Store, Sqs};
+use transcode_core::{
+    effects::{apply::apply, ports::Ports},
+    protocol::{action::Action, fact::Fact, task_view::TaskArn},
 };
 use transcode_tests::{Stack, StackOptions, clients, paths, wait};
 

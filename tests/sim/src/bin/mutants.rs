@@ -7,7 +7,7 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-use transcode_controller::mutant::switch_on;
+use transcode_core::weakness::switch_on;
 use transcode_sim::{
     checking::anything_breaks,
     invariants::Violation,

@@ -4,10 +4,12 @@ use transcode_config::contract::{
     Attempt, Failure, FailureCode, Heartbeat, Intent, JobKey, ObjectRef, Outcome, SCHEMA, Stage, Succeeded,
     TaskState, Terminal,
 };
-use transcode_controller::{
-    fact::{Fact, Snapshot},
-    outcome::unproven,
-    task_view::{Billed, Identity, TaskArn, TaskStatus, TaskView},
+use transcode_core::{
+    judge::outcome::unproven,
+    protocol::{
+        fact::{Fact, Snapshot},
+        task_view::{Billed, Identity, TaskArn, TaskStatus, TaskView},
+    },
 };
 
 use super::state::{Phase, SmallTask, State};

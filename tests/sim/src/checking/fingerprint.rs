@@ -8,14 +8,18 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use transcode_config::contract::{Heartbeat, Intent, Outcome, TaskState, Terminal};
-use transcode_controller::{
-    action::Action,
-    clock::Ms,
-    fact::{Fact, Snapshot},
-    job::{AttemptState, Job, Register},
-    ledger::Ledger,
-    outcome::unproven,
-    tasks::TaskRecord,
+use transcode_core::{
+    judge::outcome::unproven,
+    protocol::{
+        action::Action,
+        clock::Ms,
+        fact::{Fact, Snapshot},
+    },
+    state::{
+        job::{AttemptState, Job, Register},
+        ledger::Ledger,
+        task::TaskRecord,
+    },
 };
 
 use super::{

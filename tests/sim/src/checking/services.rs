@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use transcode_config::contract::{Attempt, Intent, Outcome, Terminal};
-use transcode_controller::{
+use transcode_core::protocol::{
     action::{Action, LeaseRef},
     fact::{Fact, Incoming, MessageId, Refusal},
 };

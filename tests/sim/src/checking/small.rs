@@ -1,10 +1,10 @@
 //! A small world: its controllers, its messages and what may go wrong.
 
 use transcode_config::contract::JobKey;
-use transcode_controller::{
-    clock::Ms,
+use transcode_core::{
     message::{Parsed, Request, Rules, parse},
     policy::Policy,
+    protocol::clock::Ms,
     reconciler::Reconciler,
 };
 

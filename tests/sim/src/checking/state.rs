@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use transcode_config::contract::{Intent, Outcome, Terminal};
-use transcode_controller::{action::Action, clock::Ms, fact::Fact, reconciler::Reconciler};
+use transcode_core::{
+    protocol::{action::Action, clock::Ms, fact::Fact},
+    reconciler::Reconciler,
+};
 
 /// How often each thing may go wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

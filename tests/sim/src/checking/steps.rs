@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use stateright::{Model, Property};
-use transcode_controller::{
-    action::Action,
-    apply::gave_up,
-    clock::Now,
-    fact::{Fact, Pinned},
-    task_view::TaskArn,
+use transcode_core::{
+    effects::apply::gave_up,
+    protocol::{
+        action::Action,
+        clock::Now,
+        fact::{Fact, Pinned},
+        task_view::TaskArn,
+    },
 };
 
 use super::{

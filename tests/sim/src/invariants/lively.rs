@@ -1,16 +1,16 @@
 //! What must go on: healthy tasks, rates and pauses, and what is tidied up (L4, L6, L7).
 
 use transcode_config::contract::{Attempt, Outcome};
-use transcode_controller::{
-    action::Action,
-    clock::Ms,
-    fact::MessageId,
-    ledger::Ledger,
-    leftovers::TRIES,
-    limiter::Lane,
-    outcome::stop_reason,
+use transcode_core::{
+    judge::{leftovers::TRIES, outcome::stop_reason},
     policy::Policy,
-    task_view::{StartPhase, TaskArn},
+    protocol::{
+        action::Action,
+        clock::Ms,
+        fact::MessageId,
+        task_view::{StartPhase, TaskArn},
+    },
+    state::{ledger::Ledger, limiter::Lane},
 };
 
 use super::{FRESH, Kept, keep};

@@ -23,8 +23,11 @@ use std::{
 use transcode_config::contract::{
     Attempt, Budget, Dead, FailureCode, Intent, JobKey, Outcome, PastAttempt, Succeeded, Terminal,
 };
-use transcode_controller::{
-    action::Action, clock::Ms, fact::MessageId, message::Request, outcome::unproven, policy::Policy,
+use transcode_core::{
+    judge::outcome::unproven,
+    message::Request,
+    policy::Policy,
+    protocol::{action::Action, clock::Ms, fact::MessageId},
 };
 
 use crate::{
@@ -36,7 +39,7 @@ mod lively;
 mod turns;
 
 pub use lively::*;
-pub use transcode_controller::invariant::Violation;
+pub use transcode_core::invariant::Violation;
 pub use turns::*;
 
 /// A promise that was kept, or not.

@@ -2,17 +2,18 @@
 //! each job.
 
 use transcode_config::contract::{Attempt, Budget, Capacity, FailureCode, Intent, Outcome, PastAttempt};
-use transcode_controller::{
-    action::Action,
-    clock::Ms,
-    job::Job,
-    lease::Content,
-    ledger::Ledger,
+use transcode_core::{
+    judge::outcome::unproven,
     message::Request,
-    outcome::unproven,
     plan::Plan,
     policy::Policy,
-    tally::{Tally, Usage},
+    protocol::{action::Action, clock::Ms},
+    state::{
+        in_flight::{Tally, Usage},
+        job::Job,
+        lease::Content,
+        ledger::Ledger,
+    },
 };
 
 use super::{FRESH, Kept, Violation, keep};

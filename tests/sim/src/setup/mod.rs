@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 use transcode_config::contract::FailureCode;
-use transcode_controller::{clock::Ms, message::Rules, policy::Policy};
+use transcode_core::{message::Rules, policy::Policy, protocol::clock::Ms};
 
 use self::uploads::record;
 use crate::rng::mix;

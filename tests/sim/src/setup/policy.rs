@@ -8,7 +8,7 @@ use transcode_config::{
     ladder::Profile,
     settings::SourceSettings,
 };
-use transcode_controller::{clock::Ms, message::Rules, policy::Policy};
+use transcode_core::{message::Rules, policy::Policy, protocol::clock::Ms};
 
 use super::{HOUR, MINUTE, SECOND, Sort};
 use crate::rng::Rng;

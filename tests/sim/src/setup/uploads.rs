@@ -1,7 +1,7 @@
 //! The messages that a seed draws.
 
 use serde_json::json;
-use transcode_controller::clock::Ms;
+use transcode_core::protocol::clock::Ms;
 
 use super::{Kind, MINUTE, Sort, Upload};
 use crate::rng::Rng;

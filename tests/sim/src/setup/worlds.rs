@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use transcode_config::contract::{Capacity, Variant};
-use transcode_controller::policy::Policy;
+use transcode_core::policy::Policy;
 
 use super::{HOUR, Kind, MINUTE, SECOND, Setup, Upload, uploads::record};
 use crate::fault::Fault;

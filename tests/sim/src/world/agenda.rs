@@ -7,7 +7,7 @@
 
 use std::{cmp::Reverse, collections::BinaryHeap};
 
-use transcode_controller::clock::Ms;
+use transcode_core::protocol::clock::Ms;
 
 use super::{World, event::Event};
 

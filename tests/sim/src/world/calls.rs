@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use transcode_config::contract::Intent;
-use transcode_controller::{
-    action::Action,
-    apply,
-    clock::Ms,
-    fact::{CallError, Class, Fact, Pinned, Snapshot},
+use transcode_core::{
+    effects::apply,
+    protocol::{
+        action::Action,
+        clock::Ms,
+        fact::{CallError, Class, Fact, Pinned, Snapshot},
+    },
 };
 
 use super::{World, event::Event, fate::Fate};

@@ -1,7 +1,7 @@
 //! The models alone: no controllers, no faults, each call carried out at once. For the suite that holds them against
 //! the emulators (`tests/tests/conformance/`).
 
-use transcode_controller::{action::Action, clock::Ms, fact::Fact};
+use transcode_core::protocol::{action::Action, clock::Ms, fact::Fact};
 
 use super::{EPOCH, World, calls::Call};
 use crate::setup::{Kind, Setup};

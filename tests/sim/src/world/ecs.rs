@@ -6,7 +6,7 @@ use transcode_config::{
     contract::{Intent, JobKey},
     prices::Size,
 };
-use transcode_controller::{
+use transcode_core::protocol::{
     clock::Ms,
     fact::{Class, Hint, Refusal},
     task_view::{Billed, Identity, TaskArn, TaskStatus, TaskView},

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use transcode_config::contract::{Failure, ObjectRef, Outcome, SCHEMA, Succeeded, TaskState, Terminal};
-use transcode_controller::{clock::Ms, task_view::TaskStatus};
+use transcode_core::protocol::{clock::Ms, task_view::TaskStatus};
 
 use super::{
     World,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use transcode_config::contract::{FailureCode, Intent};
-use transcode_controller::{clock::Ms, fact::Hint};
+use transcode_core::protocol::{clock::Ms, fact::Hint};
 
 /// Something that happens at a moment.
 #[derive(Debug, Clone)]

@@ -1,6 +1,6 @@
 //! What the wire does to a request.
 
-use transcode_controller::{action::Action, clock::Ms, fact::Class};
+use transcode_core::protocol::{action::Action, clock::Ms, fact::Class};
 
 use super::World;
 use crate::{

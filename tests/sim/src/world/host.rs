@@ -1,9 +1,11 @@
 //! Controllers: the production reconciler in a process that may crash, stand still, and have a wrong clock.
 
 use transcode_config::contract::Capacity;
-use transcode_controller::{
-    clock::{Ms, Now},
-    fact::{Class, Fact, Hint, Refusal},
+use transcode_core::{
+    protocol::{
+        clock::{Ms, Now},
+        fact::{Class, Fact, Hint, Refusal},
+    },
     reconciler::Reconciler,
 };
 

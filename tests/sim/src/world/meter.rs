@@ -4,11 +4,13 @@
 //! It errs on the side of the controller: the pages of a list count as one call, and a rate that has been throttled is
 //! only asked to be somewhat slower, and for a part of its recovery.
 
-use transcode_controller::{
-    clock::Ms,
-    fact::{Class, Fact, Refusal},
-    limiter::{Lane, Rate},
+use transcode_core::{
     policy::Policy,
+    protocol::{
+        clock::Ms,
+        fact::{Class, Fact, Refusal},
+    },
+    state::limiter::{Lane, Rate},
 };
 
 use crate::invariants::{self, Kept};

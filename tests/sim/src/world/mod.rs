@@ -25,7 +25,7 @@ mod witness;
 use std::collections::{BTreeMap, BTreeSet};
 
 use transcode_config::contract::JobKey;
-use transcode_controller::{clock::Ms, message};
+use transcode_core::{message, protocol::clock::Ms};
 
 use self::{
     agenda::Agenda,

@@ -4,12 +4,14 @@
 use std::collections::BTreeMap;
 
 use transcode_config::contract::JobKey;
-use transcode_controller::{
-    action::Action,
-    clock::Ms,
-    fact::{Fact, MessageId, QueueName},
-    ledger::Ledger,
+use transcode_core::{
     policy::Policy,
+    protocol::{
+        action::Action,
+        clock::Ms,
+        fact::{Fact, MessageId, QueueName},
+    },
+    state::ledger::Ledger,
 };
 
 use crate::invariants::{self, Kept};

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use transcode_config::contract::FailureCode;
-use transcode_controller::{clock::Ms, task_view::TaskStatus};
+use transcode_core::protocol::{clock::Ms, task_view::TaskStatus};
 
 use super::{
     World,

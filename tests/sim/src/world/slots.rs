@@ -1,7 +1,10 @@
 //! Tasks that take no slot, whatever a controller knew before it took these facts in.
 
 use transcode_config::contract::Outcome;
-use transcode_controller::{fact::Fact, ledger::Ledger, task_view::TaskArn};
+use transcode_core::{
+    protocol::{fact::Fact, task_view::TaskArn},
+    state::ledger::Ledger,
+};
 
 /// Tasks of which nothing but a heartbeat tells, and whose attempt was over when their job was decided.
 pub(super) fn history(facts: &[Fact], ledger: &Ledger) -> Vec<TaskArn> {

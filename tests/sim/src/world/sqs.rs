@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use transcode_controller::{
-    action::{DeadLetter, LeaseRef},
-    clock::Ms,
-    fact::{Class, Fact, Incoming, MessageId},
+use transcode_core::{
     message::DeadLetterBody,
+    protocol::{
+        action::{DeadLetter, LeaseRef},
+        clock::Ms,
+        fact::{Class, Fact, Incoming, MessageId},
+    },
 };
 
 use super::{EPOCH, World, calls::failed, event::Event};

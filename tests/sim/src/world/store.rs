@@ -5,10 +5,12 @@ use std::{collections::BTreeSet, sync::Arc};
 use transcode_config::contract::{
     Attempt, Heartbeat, Intent, JobKey, Outcome, SCHEMA, Stage, TaskState, Terminal,
 };
-use transcode_controller::{
-    clock::Ms,
-    fact::{Hint, Snapshot},
-    outcome::unproven,
+use transcode_core::{
+    judge::outcome::unproven,
+    protocol::{
+        clock::Ms,
+        fact::{Hint, Snapshot},
+    },
 };
 
 use super::{EPOCH, World};

@@ -2,7 +2,7 @@
 
 use std::fmt::{Debug, Display};
 
-use transcode_controller::clock::Ms;
+use transcode_core::protocol::clock::Ms;
 
 use super::event::Event;
 

@@ -1,14 +1,11 @@
 //! A controller's turn, and what its calls are held against.
 
 use transcode_config::contract::Intent;
-use transcode_controller::{
-    action::Action,
-    clock::Ms,
-    fact::MessageId,
+use transcode_core::{
     invariant,
-    limiter::Lane,
     plan::{Scope, plan_of},
-    tally::Tally,
+    protocol::{action::Action, clock::Ms, fact::MessageId},
+    state::{in_flight::Tally, limiter::Lane},
 };
 
 use super::{EPOCH, World, slots::history};

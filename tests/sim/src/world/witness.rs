@@ -3,15 +3,19 @@
 use std::{collections::BTreeSet, mem};
 
 use transcode_config::contract::{Capacity, Dead, JobKey, Outcome, Terminal};
-use transcode_controller::{
-    action::Action,
-    breaker::Trouble,
-    clock::Ms,
-    fact::{Class, Fact, Refusal},
-    job::{Job, Register},
-    ledger::Ledger,
+use transcode_core::{
     policy::Policy,
-    task_view::TaskStatus,
+    protocol::{
+        action::Action,
+        clock::Ms,
+        fact::{Class, Fact, Refusal},
+        task_view::TaskStatus,
+    },
+    state::{
+        breaker::Trouble,
+        job::{Job, Register},
+        ledger::Ledger,
+    },
 };
 
 use crate::invariants::{self, Kept};

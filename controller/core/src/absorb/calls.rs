@@ -1,0 +1,137 @@
+//! What answers to calls change, whatever they say: the call is over, failures are counted or forgotten.
+
+use transcode_config::contract::{Attempt, JobKey};
+
+use crate::{
+    policy::Policy,
+    protocol::{
+        clock::{Ms, Now},
+        fact::{CallError, MessageId, Refusal},
+        task_view::TaskArn,
+    },
+    state::{breaker::Trouble, job::Job, lease::Lease, ledger::Ledger, limiter::Lane, task::TaskRecord},
+    weakness::on,
+};
+
+/// How long ECS shows a task that has stopped, in ms.
+const STOPPED_SHOWN: Ms = 3_600_000;
+
+impl Ledger {
+    pub(super) fn launched(&mut self, key: &JobKey, attempt: Attempt, task: &TaskArn, now: Now) {
+        self.refusals = 0;
+        self.breaker.passed(Trouble::Refused);
+        self.job_call_over(key, |job, _| {
+            if let Some(state) = job.attempt.as_mut().filter(|state| state.intent.attempt == attempt) {
+                state.launch_failures = 0;
+            }
+        });
+        self.know_task(task, key, attempt, now);
+        if let Some(record) = self.tasks.get_mut(task) {
+            // Right after a launch ECS often does not know the task yet; the answer would say nothing.
+            record.describe_at = record.describe_at.max(now.mono + 2000);
+        }
+    }
+
+    pub(super) fn refused(
+        &mut self,
+        key: &JobKey,
+        attempt: Attempt,
+        refusal: Refusal,
+        policy: &Policy,
+        now: Now,
+    ) {
+        if let Refusal::Failed(error) = &refusal {
+            self.throttled(Lane::Launch, error, policy, now);
+        }
+        self.slow_down(key, attempt, &refusal, policy, now);
+        self.job_call_over(key, |job, _| {
+            let Some(state) = job.attempt.as_mut().filter(|state| state.intent.attempt == attempt) else {
+                return;
+            };
+            state.launch_failures += 1;
+            state.launch_retry_at = now.mono + policy.call_backoff(state.launch_failures);
+            if on(32) && state.refused.is_none() {
+                state.refused = Some((now.mono, "any refusal".into()));
+            }
+            if let Refusal::Definitive(reason) = refusal {
+                state.refused = Some((now.mono, reason));
+            }
+        });
+    }
+
+    pub(super) fn described(
+        &mut self,
+        arn: &TaskArn,
+        policy: &Policy,
+        now: Now,
+        change: impl FnOnce(&mut TaskRecord),
+    ) {
+        if let Some(task) = self.tasks.get_mut(arn) {
+            task.describe_call = None;
+            task.describe_at = now.mono + policy.describe_every;
+            change(task);
+        }
+    }
+
+    /// ECS does not know a task. That proves nothing, except of what only holds a slot here: a task of a newer version's
+    /// job, which this one leaves alone, is over once it has been missing for an hour.
+    pub(super) fn missing(&mut self, arn: &TaskArn, policy: &Policy, now: Now) {
+        self.described(arn, policy, now, |task| {
+            task.missing_since.get_or_insert(now.mono);
+        });
+        let Some(task) = self.tasks.get_mut(arn) else { return };
+        let long = task.missing_since.is_some_and(|at| now.mono >= at + STOPPED_SHOWN);
+        if long && self.jobs.get(&task.job).is_some_and(|job| job.unreadable.is_some()) {
+            task.ended_at.get_or_insert(now.mono);
+        }
+    }
+
+    pub(super) fn stop_answered(&mut self, arn: &TaskArn, change: impl FnOnce(&mut TaskRecord)) {
+        if let Some(task) = self.tasks.get_mut(arn) {
+            task.stop_call = false;
+            change(task);
+        }
+    }
+
+    /// S3 did what a call for a job asked. `change` is given when it began.
+    pub(super) fn job_answered(&mut self, key: &JobKey, change: impl FnOnce(&mut Job, Ms)) {
+        self.job_call_over(key, |job, asked_at| {
+            job.failures = 0;
+            change(job, asked_at);
+        });
+    }
+
+    /// ECS has answered: that says nothing of S3, whose failures are counted on.
+    pub(super) fn job_call_over(&mut self, key: &JobKey, change: impl FnOnce(&mut Job, Ms)) {
+        if let Some(job) = self.jobs.get_mut(key) {
+            let asked_at = job.call.take().unwrap_or(0);
+            job.claiming = None;
+            change(job, asked_at);
+        }
+    }
+
+    pub(super) fn job_failed(&mut self, key: &JobKey, _error: &CallError, policy: &Policy, now: Now) {
+        if let Some(job) = self.jobs.get_mut(key) {
+            job.call = None;
+            job.claiming = None;
+            job.failures += 1;
+            job.retry_at = if on(33) { 0 } else { now.mono + policy.call_backoff(job.failures) };
+        }
+    }
+
+    /// The handle of a call is no longer valid. If the message has been delivered here again meanwhile, its new one is.
+    pub(super) fn lease_lost(&mut self, message: &MessageId) {
+        match self.leases.get_mut(message) {
+            Some(lease) if lease.renewed => (lease.call, lease.renewed) = (None, false),
+            _ => self.forget_lease(message),
+        }
+    }
+
+    pub(super) fn message_answered(&mut self, message: &MessageId, change: impl FnOnce(&mut Lease)) {
+        if let Some(lease) = self.leases.get_mut(message) {
+            lease.failures = 0;
+            change(lease);
+            (lease.call, lease.renewed) = (None, false);
+        }
+    }
+}

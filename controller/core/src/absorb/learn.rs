@@ -1,0 +1,85 @@
+//! What a job learns from a reading of the state bucket.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use transcode_config::contract::{Attempt, Heartbeat, Intent, Terminal};
+
+use crate::{
+    policy::Policy,
+    protocol::clock::{Ms, Now},
+    state::job::{AttemptState, Earlier, Job, Register},
+};
+
+impl Job {
+    pub(super) fn decide(&mut self, terminal: Arc<Terminal>, now: Ms) {
+        if self.terminal().is_none() {
+            self.register = Register::Decided(terminal);
+            self.decided_at = now;
+        }
+    }
+
+    /// Takes in the newest intent and its heartbeat.
+    pub(super) fn learn_intent(
+        &mut self,
+        intent: Arc<Intent>,
+        heartbeat: Option<Heartbeat>,
+        policy: &Policy,
+        now: Now,
+    ) {
+        let known = self.attempt.as_ref().map(|state| state.intent.attempt);
+        if known.is_some_and(|known| known > intent.attempt) {
+            return;
+        }
+        if known != Some(intent.attempt) {
+            let left = (intent.launch_not_after_ms + policy.clock_skew).saturating_sub(now.wall);
+            let earlier = self.take_earlier();
+            self.attempt = Some(AttemptState {
+                intent,
+                expires_at: now.mono + left,
+                refused: None,
+                launch_retry_at: 0,
+                launch_failures: 0,
+                heartbeat: None,
+                heartbeat_at: now.mono,
+                progress_at: now.mono,
+                known_at: now.mono,
+                earlier,
+                told: false,
+            });
+        }
+        let Some(state) = self.attempt.as_mut() else { return };
+        let Some(heartbeat) = heartbeat else { return };
+        let same = |place: fn(&Heartbeat, &Heartbeat) -> bool| {
+            state.heartbeat.as_ref().is_some_and(|known| place(known, &heartbeat))
+        };
+        if same(|known, new| (&known.task_arn, known.seq) == (&new.task_arn, new.seq)) {
+            return;
+        }
+        if !same(|known, new| (known.stage, known.percent.to_bits()) == (new.stage, new.percent.to_bits())) {
+            state.progress_at = now.mono;
+        }
+        state.heartbeat = Some(heartbeat);
+        state.heartbeat_at = now.mono;
+    }
+
+    /// What is remembered of earlier attempts when a newer one becomes known: their last signs, and when those came.
+    fn take_earlier(&mut self) -> BTreeMap<Attempt, Earlier> {
+        let Some(last) = self.attempt.take() else { return BTreeMap::new() };
+        let mut earlier = last.earlier;
+        if let Some(heartbeat) = last.heartbeat {
+            earlier.insert(last.intent.attempt, Earlier { heartbeat, seen_at: last.heartbeat_at });
+        }
+        earlier
+    }
+
+    pub(super) fn learn_earlier(&mut self, heartbeats: Vec<Heartbeat>, now: Ms) {
+        let Some(state) = self.attempt.as_mut() else { return };
+        for heartbeat in heartbeats {
+            let known =
+                state.earlier.get(&heartbeat.attempt).map(|it| (&it.heartbeat.task_arn, it.heartbeat.seq));
+            if known != Some((&heartbeat.task_arn, heartbeat.seq)) {
+                state.earlier.insert(heartbeat.attempt, Earlier { heartbeat, seen_at: now });
+            }
+        }
+    }
+}

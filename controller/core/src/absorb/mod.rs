@@ -1,0 +1,293 @@
+//! Taking facts in.
+//!
+//! A fact is believed for what it says and no more: a refusal says that nothing was launched by *that* call, a missing
+//! task says that ECS does not know it now, a hint says to look.
+
+mod calls;
+mod learn;
+mod trouble;
+
+use transcode_config::contract::JobKey;
+
+use crate::{
+    message::{Parsed, parse},
+    policy::Policy,
+    protocol::{
+        clock::{Ms, Now},
+        fact::{Fact, Hint, Incoming, MessageId, QueueName, Snapshot},
+        task_view::{TaskArn, TaskStatus, TaskView},
+    },
+    state::{
+        breaker::Trouble,
+        job::{Job, Register},
+        lease::{Content, Lease},
+        ledger::{Definition, Ledger},
+        limiter::Lane,
+    },
+    weakness::on,
+};
+
+impl Ledger {
+    /// Takes one fact in.
+    #[allow(clippy::too_many_lines, reason = "a table: one line for each kind of fact")]
+    pub fn absorb(&mut self, fact: Fact, policy: &Policy, now: Now) {
+        match fact {
+            Fact::Received { queue, messages } => self.received(&queue, messages, policy, now),
+            Fact::ReceiveFailed { queue, error: _ } => {
+                self.has_had_its_turn(&queue, policy);
+                let receiving = self.receiving.entry(queue).or_default();
+                receiving.call = None;
+                receiving.failures += 1;
+                receiving.retry_at = now.mono + policy.call_backoff(receiving.failures);
+            }
+            Fact::Inspected { job, snapshot } => self.inspected(&job, *snapshot, policy, now),
+            Fact::Unreadable { job, reason } => {
+                self.job_answered(&job, |job, _| job.unreadable = (!on(35)).then_some(reason));
+            }
+            Fact::Intended { job, intent } => {
+                self.job_answered(&job, |job, _| job.learn_intent(intent.into(), None, policy, now));
+            }
+            Fact::Launched { job, attempt, task } => self.launched(&job, attempt, &task, now),
+            Fact::LaunchRefused { job, attempt, refusal } => {
+                self.refused(&job, attempt, refusal, policy, now);
+            }
+            Fact::TaskSeen(view) => {
+                let asked_at = self.tasks.get(&view.arn).and_then(|task| task.describe_call);
+                let arn = self.seen(*view, asked_at, now);
+                self.described(&arn, policy, now, |_| {});
+            }
+            Fact::TaskListed(view) => {
+                let arn = self.seen(*view, self.resync.call, now);
+                if let Some(task) = self.tasks.get_mut(&arn) {
+                    task.describe_at = now.mono + policy.describe_every;
+                }
+            }
+            Fact::TaskMissing(arn) => self.missing(&arn, policy, now),
+            Fact::DescribeFailed { tasks, error } => {
+                self.throttled(Lane::Read, &error, policy, now);
+                for arn in tasks {
+                    self.described(&arn, policy, now, |_| {});
+                }
+            }
+            Fact::Resynced { complete } => {
+                self.resync.answered(complete, policy.resync_every, policy, now.mono);
+            }
+            Fact::Resolved(pinned) => {
+                self.definition = Definition::Fit(pinned);
+                self.resolve.answered(true, policy.resync_every, policy, now.mono);
+            }
+            Fact::Unfit { reason } => {
+                self.definition = Definition::Unfit(reason);
+                self.resolve.answered(true, policy.resync_every, policy, now.mono);
+            }
+            // What was good stays good: an outage of ECS' or ECR's reading side must not stop launches.
+            Fact::ResolveFailed { error } => {
+                self.throttled(Lane::Read, &error, policy, now);
+                if let Definition::Unknown(why) = &mut self.definition {
+                    *why = Some(error.to_string());
+                }
+                self.resolve.answered(false, policy.resync_every, policy, now.mono);
+            }
+            Fact::Stopped { task } => self.stop_answered(&task, |task| {
+                task.stopped_at.get_or_insert(now.mono);
+                task.describe_at = now.mono;
+            }),
+            Fact::StopFailed { task, error } => {
+                self.throttled(Lane::Stop, &error, policy, now);
+                self.stop_answered(&task, |task| task.stop_retry_at = now.mono + policy.call_retry_base * 5);
+            }
+            Fact::Decided { job, terminal } => {
+                self.tell_register(&job, &terminal, policy, now);
+                self.job_answered(&job, |job, _| job.decide(terminal.into(), now.mono));
+            }
+            Fact::Published { job } => self.job_answered(&job, |job, _| job.published = true),
+            Fact::Collected { job } => self.job_answered(&job, |job, _| job.collected = true),
+            Fact::DeadLettered { message, job } => self.message_answered(&message, |lease| {
+                lease.lettered.insert(job);
+            }),
+            Fact::Extended { message, for_ms } => self.message_answered(&message, |lease| {
+                // Counted from before the call: never later than SQS counts.
+                if !lease.renewed {
+                    lease.deadline = lease.call.unwrap_or(now.mono) + for_ms;
+                }
+            }),
+            Fact::Released { message } => {
+                let sent = self.leases.get_mut(&message).map(|lease| std::mem::take(&mut lease.lettered));
+                self.letters.put_aside(&message, sent.unwrap_or_default());
+                self.forget_lease(&message);
+            }
+            Fact::Deleted { message } => self.forget_lease(&message),
+            Fact::LeaseLost { message } => self.lease_lost(&message),
+            Fact::JobCallFailed { job, error } => self.job_failed(&job, &error, policy, now),
+            Fact::MessageCallFailed { message, error: _ } => {
+                if let Some(lease) = self.leases.get_mut(&message) {
+                    (lease.call, lease.renewed) = (None, false);
+                    lease.failures += 1;
+                    lease.retry_at = if on(34) { 0 } else { now.mono + policy.call_backoff(lease.failures) };
+                }
+            }
+            Fact::Hinted(Hint::Task(arn)) if on(30) => self.described(&arn, policy, now, |task| {
+                task.ended_at.get_or_insert(now.mono);
+            }),
+            Fact::Hinted(hint) => self.hinted(&hint, now),
+            Fact::DrainRequested => {
+                self.draining = true;
+                self.look_again_at_all();
+            }
+        }
+    }
+
+    fn received(&mut self, queue: &QueueName, messages: Vec<Incoming>, policy: &Policy, now: Now) {
+        let receiving = self.receiving.entry(queue.clone()).or_default();
+        let asked_at = receiving.call.take().map_or(now.mono, |(_, at)| at);
+        receiving.failures = 0;
+        receiving.served += messages.len() as u64;
+        // An empty long poll has taken its time; one that comes back at once (an emulator, a fault) must not spin.
+        receiving.retry_at = if messages.is_empty() { asked_at + policy.call_retry_base } else { now.mono };
+        if messages.is_empty() {
+            self.has_had_its_turn(queue, policy);
+        }
+        for message in messages {
+            self.receive_one(queue, message, asked_at, policy, now);
+        }
+    }
+
+    /// A queue gave nothing. What the others had meanwhile it could not have had: it comes behind them now, or it would
+    /// be asked alone until it had caught up.
+    fn has_had_its_turn(&mut self, queue: &QueueName, policy: &Policy) {
+        let weight =
+            |queue: &QueueName| policy.queues.get(queue).map_or(1, |weight| u64::from(*weight).max(1));
+        let most = self.receiving.iter().map(|(queue, it)| it.served.div_ceil(weight(queue))).max();
+        if let Some(receiving) = self.receiving.get_mut(queue) {
+            receiving.served = receiving.served.max(most.unwrap_or(0) * weight(queue)) + 1;
+        }
+    }
+
+    fn receive_one(&mut self, queue: &QueueName, message: Incoming, asked_at: Ms, policy: &Policy, now: Now) {
+        let deadline = asked_at + policy.visibility;
+        if let Some(lease) = self.leases.get_mut(&message.id) {
+            // Delivered again: the newest handle counts, and the clock of the 12 h begins anew.
+            lease.receipt = message.receipt;
+            lease.received_at = asked_at;
+            lease.deadline = deadline;
+            lease.renewed = lease.call.is_some();
+            return;
+        }
+        let content = match parse(&message.body, &self.rules, now.wall) {
+            Parsed::Park(reason) => Content::Parked(reason),
+            Parsed::Ignore(_) => Content::Jobs([].into()),
+            Parsed::Jobs(requests) => {
+                let keys = requests.iter().map(|request| request.job().clone()).collect();
+                for request in requests {
+                    let job = self.jobs.or_insert_with(request.job(), || Job::new(None, now.mono));
+                    job.leases.insert(message.id.clone());
+                    job.request.get_or_insert(request);
+                    job.asked_at_ms = job.asked_at_ms.into_iter().chain(message.sent_at_ms).min();
+                }
+                Content::Jobs(keys)
+            }
+        };
+        let lease = Lease {
+            receipt: message.receipt,
+            body: message.body.into(),
+            sent_at_ms: message.sent_at_ms,
+            lettered: self.letters.back(&message.id),
+            ..Lease::new(queue.clone(), content, asked_at, deadline)
+        };
+        self.leases.insert(message.id, lease);
+    }
+
+    fn inspected(&mut self, key: &JobKey, snapshot: Snapshot, policy: &Policy, now: Now) {
+        let mut task = None;
+        if let Some(terminal) = &snapshot.terminal {
+            self.tell_register(key, terminal, policy, now);
+        }
+        self.job_answered(key, |job, asked_at| {
+            job.inspect_at = now.mono + policy.heartbeat_stale / 3;
+            if let Some(terminal) = snapshot.terminal {
+                job.decide(terminal, now.mono);
+            } else if job.terminal().is_none() {
+                job.register = Register::Absent(if on(31) { now.mono } else { asked_at });
+            }
+            if let Some(intent) = snapshot.intent {
+                // What is known to be over holds no slot; should it run on all the same, the list names it.
+                let working = snapshot.heartbeat.as_ref().filter(|beat| !job.is_over(beat.attempt) || on(60));
+                task =
+                    working.and_then(|beat| Some((TaskArn(beat.task_arn.as_deref()?.into()), beat.attempt)));
+                job.learn_intent(intent, snapshot.heartbeat, policy, now);
+                job.learn_earlier(snapshot.earlier, now.mono);
+            }
+        });
+        if let Some((arn, attempt)) = task {
+            self.know_task(&arn, key, attempt, now);
+        }
+        self.tell_end(key, policy, now);
+    }
+
+    /// What ECS said of a task to a call that was begun at `asked_at`.
+    fn seen(&mut self, view: TaskView, asked_at: Option<Ms>, now: Now) -> TaskArn {
+        let arn = view.arn.clone();
+        if !self.tasks.contains_key(&arn) {
+            match &view.identity {
+                None => {
+                    self.foreign.insert(arn.clone());
+                }
+                // An ended task of a job that nobody asks about is history.
+                Some(identity) if !view.ended() || self.jobs.contains_key(&identity.job) => {
+                    self.know_task(&arn, &identity.job.clone(), identity.attempt, now);
+                }
+                Some(_) => {}
+            }
+        }
+        let Some(task) = self.tasks.get_mut(&arn) else { return arn };
+        let began = view.status == TaskStatus::Running && task.running_at.is_none();
+        let news = task.see(view, asked_at.unwrap_or(now.mono), now.mono);
+        let ended = (news && task.ended()).then(|| task.job.clone());
+        if began {
+            self.breaker.passed(Trouble::NotStarted);
+        }
+        if let Some(job) = ended.and_then(|key| self.jobs.get_mut(&key)) {
+            job.inspect_at = now.mono;
+        }
+        arn
+    }
+
+    fn hinted(&mut self, hint: &Hint, now: Now) {
+        match hint {
+            Hint::Register(key) => {
+                if let Some(job) = self.jobs.get_mut(key) {
+                    job.inspect_at = now.mono;
+                }
+            }
+            Hint::Task(arn) => {
+                if let Some(task) = self.tasks.get_mut(arn) {
+                    task.describe_at = now.mono;
+                }
+            }
+        }
+    }
+
+    pub(super) fn forget_lease(&mut self, message: &MessageId) {
+        let Some(lease) = self.leases.remove(message) else { return };
+        if let Content::Jobs(keys) = &lease.content {
+            for key in keys {
+                if let Some(job) = self.jobs.get_mut(key) {
+                    job.leases.remove(message);
+                }
+            }
+        }
+    }
+
+    /// Messages whose visibility timeout is over are no longer ours, whatever their handle still allows.
+    pub(crate) fn drop_lapsed(&mut self, now: Ms) {
+        let lapsed: Vec<MessageId> = self
+            .leases
+            .due(now)
+            .filter(|(_, lease)| lease.deadline <= now && lease.call.is_none())
+            .map(|(id, _)| id.clone())
+            .collect();
+        for message in lapsed {
+            self.forget_lease(&message);
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Carrying an action out: from an action, through one port, to the facts that it answers.
+//!
+//! No choices are made here, and nothing is retried: a failed call is a fact, and the planner knows why it may be
+//! made again.
+
+use transcode_config::contract::JobKey;
+
+use crate::{
+    effects::{
+        batch::{Timeout, Work},
+        ports::{Cluster, InspectError, Ports, Queue, Store},
+    },
+    protocol::{
+        action::{Action, LeaseRef},
+        clock::Ms,
+        fact::{CallError, Class, Fact, MessageId, Refusal, Resolution},
+        task_view::TaskArn,
+    },
+};
+
+/// Carries out what one call carries out. Gives at least one fact for each action in it, whatever happens.
+pub async fn carry_out<Q: Queue, C: Cluster, S: Store>(work: Work, ports: &Ports<Q, C, S>) -> Vec<Fact> {
+    match work {
+        Work::One(action) => apply(action, ports).await,
+        Work::Deletes(leases) => deletes(&leases, &ports.queue).await,
+        Work::Timeouts(all) => timeouts(&all, &ports.queue).await,
+    }
+}
+
+/// Carries one action out. Gives at least one fact, whatever happens.
+pub async fn apply<Q: Queue, C: Cluster, S: Store>(action: Action, ports: &Ports<Q, C, S>) -> Vec<Fact> {
+    match action {
+        Action::Receive { queue, max } => vec![match ports.queue.receive(&queue, max).await {
+            Ok(messages) => Fact::Received { queue, messages },
+            Err(error) => Fact::ReceiveFailed { queue, error },
+        }],
+        Action::Inspect { job } => vec![match ports.store.inspect(&job).await {
+            Ok(snapshot) => Fact::Inspected { job, snapshot: Box::new(snapshot) },
+            Err(error) => not_read(job, error),
+        }],
+        Action::Intend { spec, intent } => vec![match ports.store.intend(&spec, &intent).await {
+            Ok(there) => Fact::Intended { job: spec.job.clone(), intent: Box::new(there) },
+            Err(error) => not_read(spec.job.clone(), error),
+        }],
+        Action::Launch { intent } => {
+            let (job, attempt) = (intent.job.clone(), intent.attempt);
+            vec![match ports.cluster.launch(&intent).await {
+                Ok(task) => Fact::Launched { job, attempt, task },
+                Err(refusal) => Fact::LaunchRefused { job, attempt, refusal },
+            }]
+        }
+        Action::Describe { tasks } => describe(tasks, &ports.cluster).await,
+        Action::Resync => match ports.cluster.list().await {
+            Ok(views) => views
+                .into_iter()
+                .map(|view| Fact::TaskListed(Box::new(view)))
+                .chain([Fact::Resynced { complete: true }])
+                .collect(),
+            Err(error) => {
+                vec![Fact::DescribeFailed { tasks: Vec::new(), error }, Fact::Resynced { complete: false }]
+            }
+        },
+        Action::Resolve => vec![match ports.cluster.task_definition().await {
+            Ok(Resolution::Fit(pinned)) => Fact::Resolved(pinned),
+            Ok(Resolution::Unfit(reason)) => Fact::Unfit { reason },
+            Err(error) => Fact::ResolveFailed { error },
+        }],
+        Action::Stop { task, reason } => vec![match ports.cluster.stop(&task, reason).await {
+            Ok(()) => Fact::Stopped { task },
+            Err(error) => Fact::StopFailed { task, error },
+        }],
+        Action::Bury { job, terminal } => vec![match ports.store.bury(&terminal).await {
+            Ok(there) => Fact::Decided { job, terminal: Box::new(there) },
+            Err(error) => not_read(job, error),
+        }],
+        Action::Publish { job, winner } => vec![match ports.store.publish(&winner).await {
+            Ok(()) => Fact::Published { job },
+            Err(error) => Fact::JobCallFailed { job, error },
+        }],
+        Action::Collect { job, losers } => vec![match ports.store.collect(&job, &losers).await {
+            Ok(()) => Fact::Collected { job },
+            Err(error) => Fact::JobCallFailed { job, error },
+        }],
+        Action::DeadLetter(letter) => {
+            let message = letter.lease.message.clone();
+            vec![match ports.queue.dead_letter(&letter).await {
+                Ok(()) => Fact::DeadLettered { message, job: letter.job.clone() },
+                Err(error) => Fact::MessageCallFailed { message, error },
+            }]
+        }
+        Action::Delete { .. } | Action::Extend { .. } | Action::Release { .. } => match Work::of(action) {
+            Work::Deletes(leases) => deletes(&leases, &ports.queue).await,
+            Work::Timeouts(all) => timeouts(&all, &ports.queue).await,
+            Work::One(_) => Vec::new(),
+        },
+    }
+}
+
+async fn deletes<Q: Queue>(leases: &[LeaseRef], queue: &Q) -> Vec<Fact> {
+    let answers = queue.delete(leases).await;
+    let fact = |(lease, answer)| lease_fact(lease, answer, |message| Fact::Deleted { message });
+    leases.iter().zip(answers).map(fact).collect()
+}
+
+async fn timeouts<Q: Queue>(timeouts: &[Timeout], queue: &Q) -> Vec<Fact> {
+    let answers = queue.set_visibility(timeouts).await;
+    let fact = |(timeout, answer): (&Timeout, _)| {
+        lease_fact(&timeout.lease, answer, |message| {
+            if timeout.keep {
+                Fact::Extended { message, for_ms: timeout.ms }
+            } else {
+                Fact::Released { message }
+            }
+        })
+    };
+    timeouts.iter().zip(answers).map(fact).collect()
+}
+
+/// The facts with which an action is answered whose execution took longer than any call may: it may have happened.
+pub fn gave_up(action: &Action, after_ms: Ms) -> Vec<Fact> {
+    let error = CallError {
+        operation: action.name(),
+        class: Class::Uncertain,
+        message: format!("no answer within {} s", after_ms / 1000),
+    };
+    vec![failed(action, error)]
+}
+
+/// The fact with which an action is answered that failed as a whole.
+pub fn failed(action: &Action, error: CallError) -> Fact {
+    match action {
+        Action::Receive { queue, .. } => Fact::ReceiveFailed { queue: queue.clone(), error },
+        Action::Inspect { job }
+        | Action::Bury { job, .. }
+        | Action::Publish { job, .. }
+        | Action::Collect { job, .. } => Fact::JobCallFailed { job: job.clone(), error },
+        Action::Intend { spec, .. } => Fact::JobCallFailed { job: spec.job.clone(), error },
+        Action::Launch { intent } => Fact::LaunchRefused {
+            job: intent.job.clone(),
+            attempt: intent.attempt,
+            refusal: Refusal::Failed(error),
+        },
+        Action::Describe { tasks } => Fact::DescribeFailed { tasks: tasks.clone(), error },
+        Action::Resync => Fact::Resynced { complete: false },
+        Action::Resolve => Fact::ResolveFailed { error },
+        Action::Stop { task, .. } => Fact::StopFailed { task: task.clone(), error },
+        Action::DeadLetter(letter) => {
+            Fact::MessageCallFailed { message: letter.lease.message.clone(), error }
+        }
+        Action::Delete { lease } | Action::Extend { lease, .. } | Action::Release { lease, .. } => {
+            Fact::MessageCallFailed { message: lease.message.clone(), error }
+        }
+    }
+}
+
+async fn describe<C: Cluster>(tasks: Vec<TaskArn>, cluster: &C) -> Vec<Fact> {
+    match cluster.describe(&tasks).await {
+        Ok(answers) => answers
+            .into_iter()
+            .map(|(arn, view)| {
+                view.map_or_else(|| Fact::TaskMissing(arn), |view| Fact::TaskSeen(Box::new(view)))
+            })
+            .collect(),
+        Err(error) => vec![Fact::DescribeFailed { tasks, error }],
+    }
+}
+
+fn not_read(job: JobKey, error: InspectError) -> Fact {
+    match error {
+        InspectError::Call(error) => Fact::JobCallFailed { job, error },
+        InspectError::Unreadable(reason) => Fact::Unreadable { job, reason },
+    }
+}
+
+fn lease_fact(
+    lease: &LeaseRef,
+    answer: Result<bool, CallError>,
+    taken: impl FnOnce(MessageId) -> Fact,
+) -> Fact {
+    let message = lease.message.clone();
+    match answer {
+        Ok(true) => taken(message),
+        Ok(false) => Fact::LeaseLost { message },
+        Err(error) => Fact::MessageCallFailed { message, error },
+    }
+}

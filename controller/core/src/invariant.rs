@@ -1,0 +1,218 @@
+//! The promises of the job protocol that a controller can see broken by itself, as predicates on what it knows.
+//!
+//! Most promises need a view of the whole world, which the simulator has; these need the ledger only. A running
+//! controller counts them as `InvariantViolations`, and the simulator holds them against every plan and every fact of
+//! its runs: there they must find nothing. They never stop anything: by the time one is seen, it has happened.
+
+use std::fmt;
+
+use transcode_config::contract::{Outcome, Terminal};
+
+use crate::{
+    protocol::{action::Action, fact::Fact, task_view::TaskView},
+    state::{lease::Content, ledger::Ledger},
+};
+
+/// A broken promise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// Its id; see the crate's documentation.
+    pub id: &'static str,
+    /// What was seen.
+    pub what: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.id, self.what)
+    }
+}
+
+fn broken(id: &'static str, what: impl FnOnce() -> String, is: bool) -> Option<Violation> {
+    is.then(|| Violation { id, what: what() })
+}
+
+/// What a fact that is about to be absorbed says of promises.
+pub fn of_fact(fact: &Fact, ledger: &Ledger) -> Option<Violation> {
+    match fact {
+        Fact::Decided { terminal, .. } => written_once(terminal, ledger),
+        Fact::Inspected { snapshot, .. } => written_once(snapshot.terminal.as_deref()?, ledger),
+        Fact::TaskSeen(view) | Fact::TaskListed(view) => one_task_for_a_claim(view, ledger),
+        _ => None,
+    }
+}
+
+/// S2: the register is written once. Two readings of it say the same.
+fn written_once(terminal: &Terminal, ledger: &Ledger) -> Option<Violation> {
+    let known = ledger.jobs.get(&terminal.job)?.terminal()?;
+    let what = || format!("the register of {} was written again", terminal.job);
+    broken("S2", what, known.nonce != terminal.nonce)
+}
+
+/// S7: one claim launches one task, however often RunTask is sent.
+fn one_task_for_a_claim(view: &TaskView, ledger: &Ledger) -> Option<Violation> {
+    let identity = view.identity.as_ref()?;
+    let known = &ledger.jobs.get(&identity.job)?.tasks;
+    let other = known.iter().find(|(arn, of)| **of == identity.attempt && **arn != view.arn)?;
+    let what = || {
+        format!("attempt {} of {} has two tasks: {}, {}", identity.attempt, identity.job, view.arn, other.0)
+    };
+    broken("S7", what, !known.contains_key(&view.arn))
+}
+
+/// What planned actions say of promises; `ledger` is what they were planned from.
+pub fn of_plan(actions: &[Action], ledger: &Ledger) -> Vec<Violation> {
+    actions.iter().filter_map(|action| of_action(action, ledger)).collect()
+}
+
+fn of_action(action: &Action, ledger: &Ledger) -> Option<Violation> {
+    let outcome = |job| Some(&ledger.jobs.get(job)?.terminal()?.outcome);
+    match action {
+        Action::Delete { lease } => deleted_when_settled(ledger.leases.get(&lease.message)?, ledger),
+        Action::Launch { intent } => {
+            let what = || format!("{} is decided and would be launched", intent.job);
+            broken("S5", what, outcome(&intent.job).is_some())
+        }
+        Action::Publish { job, winner } => {
+            let named =
+                matches!(outcome(job), Some(Outcome::Succeeded(known)) if known.attempt == winner.attempt);
+            broken(
+                "S4",
+                || format!("{job}: attempt {} would be published and is not the winner", winner.attempt),
+                !named,
+            )
+        }
+        Action::Collect { job, losers } => {
+            let lost = match outcome(job) {
+                Some(Outcome::Succeeded(won)) => !losers.contains(&won.attempt),
+                Some(Outcome::Dead(_)) => true,
+                None => false,
+            };
+            broken("L7", || format!("{job}: folders {losers:?} would be emptied, and not all lost"), !lost)
+        }
+        Action::DeadLetter(letter) => {
+            let dead = matches!(outcome(&letter.job), Some(Outcome::Dead(_)));
+            broken("S12", || format!("{} would be dead-lettered and is not dead", letter.job), !dead)
+        }
+        _ => None,
+    }
+}
+
+/// S1, S15: a message is deleted when all its jobs are settled, and never when it was not understood.
+fn deleted_when_settled(lease: &crate::state::lease::Lease, ledger: &Ledger) -> Option<Violation> {
+    let Content::Jobs(keys) = &lease.content else {
+        return broken("S15", || "a message of an unknown version would be deleted".into(), true);
+    };
+    let open = keys.iter().find(|key| {
+        let Some(job) = ledger.jobs.get(*key) else { return true };
+        match job.terminal().map(|terminal| &terminal.outcome) {
+            Some(Outcome::Succeeded(_)) => !job.published,
+            Some(Outcome::Dead(_)) => !lease.lettered.contains(*key),
+            None => true,
+        }
+    })?;
+    broken("S1", || format!("a message would be deleted while {open} is not settled"), true)
+}
+
+#[cfg(test)]
+mod tests {
+    use transcode_config::contract::{Attempt, Dead, Failure, FailureCode, JobKey};
+
+    use super::*;
+    use crate::{
+        message::Rules,
+        protocol::{
+            action::LeaseRef,
+            fact::{MessageId, Snapshot},
+            task_view::{Billed, Identity, TaskArn, TaskStatus},
+        },
+        state::{
+            job::{Job, Register},
+            lease::Lease,
+        },
+    };
+
+    fn job() -> JobKey {
+        JobKey::of(&["x"])
+    }
+
+    fn dead(nonce: &str) -> Terminal {
+        let failure = Failure::new(FailureCode::Empty, "x");
+        let dead = Dead { failure, last_task_arn: None, log_link: None, attempts: Vec::new() };
+        Terminal {
+            schema: 1,
+            job: job(),
+            nonce: nonce.into(),
+            written_at_ms: 0,
+            outcome: Outcome::Dead(dead),
+        }
+    }
+
+    /// One message with this content, and its job with this register.
+    fn ledger(content: Content, register: Register) -> Ledger {
+        let mut ledger = Ledger::new("me", Rules::default());
+        let lease = Lease::new("q".into(), content, 0, 0);
+        ledger.leases.insert(MessageId("m".into()), lease);
+        ledger.jobs.insert(job(), Job { register, ..Job::new(None, 0) });
+        ledger
+    }
+
+    fn deleting(ledger: &Ledger) -> Vec<&'static str> {
+        let lease = LeaseRef { queue: "q".into(), message: MessageId("m".into()), receipt: String::new() };
+        of_plan(&[Action::Delete { lease }], ledger).iter().map(|violation| violation.id).collect()
+    }
+
+    #[test]
+    fn a_message_may_go_when_its_job_is_settled() {
+        let content = || Content::Jobs([job()].into());
+        assert_eq!(deleting(&ledger(content(), Register::Unknown)), ["S1"]);
+        let mut decided = ledger(content(), Register::Decided(dead("n").into()));
+        assert_eq!(deleting(&decided), ["S1"], "no letter yet");
+        decided.leases.values_mut().for_each(|lease| {
+            lease.lettered.insert(job());
+        });
+        assert!(deleting(&decided).is_empty());
+        assert_eq!(deleting(&ledger(Content::Parked("newer".into()), Register::Unknown)), ["S15"]);
+    }
+
+    #[test]
+    fn a_register_that_changes_is_noticed() {
+        let decided = ledger(Content::Jobs([job()].into()), Register::Decided(dead("one").into()));
+        let read = |nonce| {
+            let snapshot = Snapshot { terminal: Some(dead(nonce).into()), ..Snapshot::default() };
+            of_fact(&Fact::Inspected { job: job(), snapshot: Box::new(snapshot) }, &decided)
+        };
+        assert_eq!(read("one"), None);
+        assert_eq!(read("two").map(|violation| violation.id), Some("S2"));
+    }
+
+    #[test]
+    fn a_second_task_for_one_claim_is_noticed_once() {
+        let mut known = ledger(Content::Jobs([job()].into()), Register::Unknown);
+        known.jobs.values_mut().for_each(|job| {
+            job.tasks.insert(TaskArn("a".into()), Attempt::FIRST);
+        });
+        let seen = |arn: &str| {
+            let view = TaskView {
+                arn: TaskArn(arn.into()),
+                version: 1,
+                identity: Some(Identity { job: job(), attempt: Attempt::FIRST }),
+                status: TaskStatus::Running,
+                stopping: false,
+                stop_code: None,
+                stopped_reason: None,
+                exit_code: None,
+                container_reason: None,
+                started: true,
+                billed: Billed::default(),
+            };
+            Fact::TaskSeen(Box::new(view))
+        };
+        assert_eq!(of_fact(&seen("a"), &known), None);
+        assert_eq!(of_fact(&seen("b"), &known).map(|violation| violation.id), Some("S7"));
+        known.jobs.values_mut().for_each(|job| {
+            job.tasks.insert(TaskArn("b".into()), Attempt::FIRST);
+        });
+        assert_eq!(of_fact(&seen("b"), &known), None);
+    }
+}

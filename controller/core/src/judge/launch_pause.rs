@@ -1,0 +1,125 @@
+//! Why nothing is launched, whatever waits: one answer for the planner, for people and for metrics.
+
+use std::fmt;
+
+use crate::{
+    policy::Policy,
+    protocol::clock::{Ms, Now},
+    state::{
+        breaker::Trouble,
+        ledger::{Definition, Ledger},
+    },
+};
+
+/// What keeps all launches back. Those that keep back claimed attempts too come first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pause {
+    /// The process is ending.
+    Draining,
+    /// `launch.paused` is set.
+    Asked,
+    /// The task's image must not be launched: what is wrong and what to do.
+    Unfit(String),
+    /// ECS refused a launch.
+    CoolingDown {
+        /// What it said.
+        reason: String,
+        /// No launch is tried before this (monotonic).
+        until: Ms,
+    },
+    /// What runs is not known yet, so nothing can be counted.
+    Unlisted {
+        /// It was asked for, in vain.
+        failed: bool,
+    },
+    /// No task definition is known; the last failure to find it, if there was one.
+    Undefined(Option<String>),
+    /// One job after the other fails.
+    Broken {
+        /// How.
+        trouble: Trouble,
+        /// How many of them.
+        jobs: usize,
+        /// Time between the claims that are made all the same.
+        every: Ms,
+        /// The next of them (monotonic).
+        until: Ms,
+    },
+}
+
+impl Pause {
+    /// When it ends by itself (monotonic), where that is known.
+    pub fn until(&self) -> Option<Ms> {
+        match self {
+            Self::CoolingDown { until, .. } | Self::Broken { until, .. } => Some(*until),
+            _ => None,
+        }
+    }
+
+    /// Whether an attempt that is claimed is not launched either, until this is over.
+    pub fn holds_claimed(&self) -> bool {
+        matches!(self, Self::Draining | Self::Asked | Self::Unfit(_))
+    }
+
+    /// Whether people are told that launches pause. Beginning and ending take their course, and the breaker has an
+    /// alarm of its own.
+    pub fn is_told(&self) -> bool {
+        match self {
+            Self::Asked | Self::Unfit(_) | Self::CoolingDown { .. } => true,
+            Self::Unlisted { failed } => *failed,
+            Self::Undefined(why) => why.is_some(),
+            Self::Draining | Self::Broken { .. } => false,
+        }
+    }
+}
+
+impl fmt::Display for Pause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Draining => f.write_str("the controller is ending"),
+            Self::Asked => f.write_str("launch.paused is set"),
+            Self::Unfit(why) => f.write_str(why),
+            Self::CoolingDown { reason, .. } => write!(f, "ECS refused one: {reason}"),
+            Self::Unlisted { failed: false } => f.write_str("waiting for the first complete list of tasks"),
+            Self::Unlisted { failed: true } => f.write_str("the tasks that run could not be listed yet"),
+            Self::Undefined(None) => f.write_str("waiting for a valid task definition"),
+            Self::Undefined(Some(error)) => write!(f, "waiting for a valid task definition: {error}"),
+            Self::Broken { trouble, jobs, every, .. } => {
+                let every = every / 1000;
+                write!(
+                    f,
+                    "held by the breaker: {trouble} (the last {jobs} jobs); one is tried every {every} s"
+                )
+            }
+        }
+    }
+}
+
+impl Ledger {
+    /// Why nothing is launched now; none while launches go on.
+    pub fn launch_pause(&self, policy: &Policy, now: Now) -> Option<Pause> {
+        if self.draining {
+            return Some(Pause::Draining);
+        }
+        if policy.paused {
+            return Some(Pause::Asked);
+        }
+        if let Definition::Unfit(why) = &self.definition {
+            return Some(Pause::Unfit(why.clone()));
+        }
+        if self.cooldown_until > now.mono {
+            return Some(Pause::CoolingDown {
+                reason: self.cooldown_reason.clone(),
+                until: self.cooldown_until,
+            });
+        }
+        if !self.resync.done {
+            return Some(Pause::Unlisted { failed: self.resync.failures > 0 });
+        }
+        if let Definition::Unknown(error) = &self.definition {
+            return Some(Pause::Undefined(error.clone()));
+        }
+        let (trouble, until) = self.breaker.probe_at(policy).filter(|(_, at)| *at > now.mono)?;
+        Some(Pause::Broken { trouble, jobs: policy.breaker_jobs, every: policy.breaker_probe, until })
+    }
+}

@@ -1,0 +1,147 @@
+//! Messages: what a body asks for. Pure; any bytes give an answer and never a panic.
+//!
+//! | shape | how it is told apart |
+//! |---|---|
+//! | S3 event | `Records` |
+//! | S3 event through SNS | an envelope with `Type` and a string `Message`, which holds any of the others |
+//! | S3 event through `EventBridge` | `detail-type` |
+//! | our own job request | `kind` is `transcode.job` |
+//! | our own dead letter, come back by redrive | `kind` is `transcode.dead-letter` |
+//!
+//! What cannot be read at all is a job too: one that is refused. So it takes the ordinary way to the dead-letter queue
+//! (register, letter, delete) and nothing is ever deleted without a trace. What is of a **version** that this program
+//! does not know may be perfectly good for its successor, and is parked instead (S15).
+//!
+//! May use [`crate::protocol`].
+
+mod candidate;
+mod content;
+mod dead_letter;
+mod request;
+mod s3_event;
+#[cfg(test)]
+mod tests;
+mod types;
+
+use serde_json::Value;
+
+use self::{
+    candidate::{Candidate, malformed},
+    content::Content,
+};
+pub use self::{
+    dead_letter::{DEAD_LETTER_KIND, DeadLetterBody},
+    types::{Parsed, Request, Rules},
+};
+
+/// Longest body that is read: SQS' own limit.
+const MAX_BODY_BYTES: usize = 1 << 20;
+
+/// Envelopes within each other: a dead letter, SNS, the event itself.
+const MAX_ENVELOPES: u8 = 3;
+
+/// Reads a body. `wall_ms` becomes the time of acceptance.
+pub fn parse(body: &str, rules: &Rules, wall_ms: u64) -> Parsed {
+    let (candidates, generation) = match read(body, rules, MAX_ENVELOPES) {
+        Content::Ignore(why) => return Parsed::Ignore(why),
+        Content::Park(why) => return Parsed::Park(why),
+        Content::Candidates(candidates) => (candidates, 0),
+        Content::Redriven(letter) => {
+            let generation = letter.generation.saturating_add(1);
+            match read(&letter.original, rules, MAX_ENVELOPES - 1) {
+                Content::Park(why) => return Parsed::Park(why),
+                Content::Candidates(candidates) => (the_dead_one(candidates, &letter), generation),
+                Content::Ignore(_) | Content::Redriven(_) => {
+                    (vec![malformed(body, "the dead letter's original holds no job")], generation)
+                }
+            }
+        }
+    };
+    let mut requests: Vec<Request> = Vec::with_capacity(candidates.len());
+    for candidate in candidates {
+        let request = candidate.into_request(generation, rules, wall_ms);
+        // The same object twice in one event is one job.
+        if !requests.iter().any(|known| known.job() == request.job()) {
+            requests.push(request);
+        }
+    }
+    if requests.is_empty() { Parsed::Ignore("no object was created") } else { Parsed::Jobs(requests) }
+}
+
+/// Of the original's jobs the one that died; the others have had their own end.
+fn the_dead_one(mut candidates: Vec<Candidate>, letter: &DeadLetterBody) -> Vec<Candidate> {
+    let found = candidates.iter().position(|candidate| candidate.key(letter.generation) == letter.job);
+    match (found, candidates.len()) {
+        (Some(index), _) => vec![candidates.swap_remove(index)],
+        // The default profile, which is part of the key, has been changed since: there is no doubt which job is meant.
+        (None, 1) => candidates,
+        (None, _) => {
+            vec![malformed(
+                &letter.original,
+                "none of the original's jobs is the one that the dead letter names",
+            )]
+        }
+    }
+}
+
+fn read(body: &str, rules: &Rules, envelopes: u8) -> Content {
+    let bad = |why: &str| Content::Candidates(vec![malformed(body, why)]);
+    if body.len() > MAX_BODY_BYTES {
+        return bad("longer than 1 MiB");
+    }
+    if envelopes == 0 {
+        return bad("too many envelopes within each other");
+    }
+    // serde_json itself stops at 128 levels of nesting.
+    let value: Value = match serde_json::from_str(body) {
+        Ok(value) => value,
+        Err(error) => return bad(&format!("not JSON: {error}")),
+    };
+    let Some(object) = value.as_object() else { return bad("not a JSON object") };
+    if let Some(kind) = object.get("kind") {
+        let Some(kind) = kind.as_str() else { return bad("`kind` is not a string") };
+        return own(kind, &value, body, rules);
+    }
+    if object.contains_key("Records") {
+        return s3_event::direct(&value, body, rules);
+    }
+    if object.contains_key("detail-type") {
+        return s3_event::event_bridge(&value, body, rules);
+    }
+    match (object.get("Type").and_then(Value::as_str), object.get("Message")) {
+        (Some("SubscriptionConfirmation" | "UnsubscribeConfirmation"), _) => {
+            return Content::Ignore("SNS subscription notice");
+        }
+        (Some(_), Some(Value::String(inner))) => return read(inner, rules, envelopes - 1),
+        _ => {}
+    }
+    if object.get("Event").and_then(Value::as_str) == Some("s3:TestEvent") {
+        return Content::Ignore("s3:TestEvent");
+    }
+    bad("neither an S3 event nor a job request")
+}
+
+/// A message of our own kinds. Their schema is looked at before anything else in them.
+fn own(kind: &str, value: &Value, body: &str, rules: &Rules) -> Content {
+    let bad = |why: &str| Content::Candidates(vec![malformed(body, why)]);
+    match value.get("schema").and_then(Value::as_u64) {
+        None => return bad("no `schema` number"),
+        Some(1) => {}
+        Some(2) if kind == request::KIND => {}
+        Some(other) => {
+            return Content::Park(format!("{kind} of schema {other} is not known to this version"));
+        }
+    }
+    match kind {
+        request::KIND => Content::Candidates(vec![request::read(value, body, rules)]),
+        DEAD_LETTER_KIND => match serde_json::from_value::<DeadLetterBody>(value.clone()) {
+            Ok(letter) if letter.original_cut => {
+                bad("the dead letter holds only the beginning of its original")
+            }
+            Ok(letter) => Content::Redriven(Box::new(letter)),
+            Err(error) => bad(&format!("not a dead letter: {error}")),
+        },
+        other if other.starts_with("transcode.") => Content::Park(format!("unknown kind {other}")),
+        other => bad(&format!("unknown kind {other}")),
+    }
+}

@@ -1,0 +1,148 @@
+//! Claims: which of the jobs that could be launched are, and as what.
+
+use std::sync::Arc;
+
+use transcode_config::contract::{Attempt, Intent, JobKey, JobSpec, PastAttempt, SCHEMA, Variant};
+
+use super::{
+    output::{Plan, Scope},
+    view::View,
+};
+use crate::{
+    judge::launch_pause::Pause,
+    policy::Circumstances,
+    protocol::{action::Action, clock::Ms},
+    state::{agenda::Again, in_flight::Room, job::Job, ledger::Definition},
+    weakness::on,
+};
+
+/// Why a launch waits that nothing else keeps back.
+pub(super) const TOO_FAST: &str = "waiting to launch: the rate of launches is limited";
+
+/// What is noted of a job that waits for this.
+pub(super) fn note(pause: &Pause) -> String {
+    format!("launches pause: {pause}")
+}
+
+/// A job that could be launched now, if there were room.
+pub(super) struct Candidate<'a> {
+    pub key: &'a JobKey,
+    pub job: &'a Job,
+    pub spec: &'a Arc<JobSpec>,
+    pub history: Vec<PastAttempt>,
+    /// When it is to be looked at again.
+    pub again: Again,
+}
+
+impl<'a> View<'a> {
+    /// Claims attempts for as many candidates as there is room for, oldest first. To those that are looked at anyway come
+    /// as many from the line as could be claimed: for the rest nothing has changed.
+    pub(super) fn claim(self, plan: &mut Plan, scope: Scope, mut candidates: Vec<Candidate<'a>>) {
+        let line = scope == Scope::Due && self.ledger.jobs.anyone_waits();
+        if candidates.is_empty() && !line {
+            return;
+        }
+        let pause = self.hold();
+        let mut room = if pause.is_some() { Room::NONE } else { self.ledger.room(self.policy) };
+        if self.ledger.breaker.open(self.policy).is_some() {
+            room.tasks = room.tasks.min(1);
+        }
+        let (claimed, most) = self.to_be_launched();
+        room.tasks = room.tasks.min(most.saturating_sub(claimed));
+        plan.held = match &pause {
+            Some((why, _)) => Some(why.clone()),
+            None => room.full(),
+        };
+        if line {
+            let most = match &plan.held {
+                // Each of them waits for another reason than it did.
+                why if *why != self.ledger.held => usize::MAX,
+                Some(_) => 0,
+                None => room.at_most(self.policy),
+            };
+            for (key, job) in self.ledger.jobs.in_line(self.now.mono).take(most) {
+                candidates.extend(self.look_at(plan, key, job));
+            }
+        }
+        if let Some((_, Some(at))) = &pause {
+            plan.wake(*at);
+        }
+        candidates.sort_by(|a, b| (a.job.since, a.key).cmp(&(b.job.since, b.key)));
+        for candidate in candidates {
+            match &pause {
+                Some((why, until)) => plan.note(why.clone(), *until),
+                None => self.claim_one(plan, &candidate, &mut room),
+            }
+            plan.looked_at(candidate.key, candidate.again, Some(candidate.job.since));
+        }
+    }
+
+    /// Claims an attempt, if there is room for it.
+    fn claim_one(self, plan: &mut Plan, candidate: &Candidate<'_>, room: &mut Room) {
+        let variant = self.variant(candidate);
+        match room.take(variant.cpu, self.policy) {
+            Err(why) => plan.note(why, None),
+            Ok(()) if self.fresh(candidate.job) => plan.act(self.intend(candidate, variant)),
+            Ok(()) => plan.act(Action::Inspect { job: candidate.key.clone() }),
+        }
+    }
+
+    /// Whether the state bucket was read lately enough to write into it what follows from the reading.
+    pub(super) fn fresh(self, job: &Job) -> bool {
+        on(36) || job.read_lately(self.now.mono)
+    }
+
+    /// What keeps every job from being claimed, if anything does, and until when.
+    fn hold(self) -> Option<(String, Option<Ms>)> {
+        let (policy, now) = (self.policy, self.now.mono);
+        if let Some(pause) = self.ledger.launch_pause(policy, self.now) {
+            return Some((note(&pause), pause.until()));
+        }
+        let (claimed, most) = self.to_be_launched();
+        (claimed >= most).then(|| {
+            let lasts = policy.launch_interval.saturating_mul((claimed - most + 1) as u64);
+            (TOO_FAST.into(), Some(now + lasts))
+        })
+    }
+
+    /// How many claims wait for their launch, and how many may: one that the rate does not let launch before its deadline
+    /// would be wasted.
+    fn to_be_launched(self) -> (usize, usize) {
+        let lasts = if on(72) { Ms::MAX } else { self.policy.launch_deadline / 4 };
+        let most = (lasts / self.policy.launch_interval.max(1)).saturating_add(1);
+        (self.ledger.tally.to_be_launched(self.now.wall), usize::try_from(most).unwrap_or(usize::MAX))
+    }
+
+    /// What the next attempt asks for.
+    fn variant(self, candidate: &Candidate<'_>) -> Variant {
+        let asked = candidate.job.asked_at_ms.filter(|_| !on(61) || !candidate.job.leases.is_empty());
+        let circumstances = Circumstances {
+            source_bytes: candidate.spec.source.size,
+            age: asked.map_or(0, |asked| self.now.wall.saturating_sub(asked)),
+            spot_refused: self.ledger.spot_refused_until > self.now.mono,
+        };
+        self.policy.variant_after(&candidate.history, circumstances)
+    }
+
+    fn intend(self, candidate: &Candidate<'_>, variant: Variant) -> Action {
+        let attempt =
+            candidate.job.attempt.as_ref().map_or(Attempt::FIRST, |state| state.intent.attempt.next());
+        let (task_definition, image_digest) = match &self.ledger.definition {
+            Definition::Fit(pinned) => (pinned.task_definition.clone(), pinned.image_digest.clone()),
+            Definition::Unknown(_) | Definition::Unfit(_) => Default::default(),
+        };
+        let intent = Intent {
+            schema: SCHEMA,
+            job: candidate.key.clone(),
+            attempt,
+            task_definition,
+            image_digest,
+            variant,
+            launch_not_after_ms: self.now.wall + if on(22) { 0 } else { self.policy.launch_deadline },
+            created_at_ms: self.now.wall,
+            nonce: format!("{}/{attempt}", self.ledger.instance),
+            history: candidate.history.clone(),
+        };
+        Action::Intend { spec: Arc::clone(candidate.spec), intent: Arc::new(intent) }
+    }
+}

@@ -1,0 +1,105 @@
+//! Messages: keep, settle, give back.
+
+use std::sync::Arc;
+
+use transcode_config::contract::{JobKey, Outcome};
+
+use super::output::{Plan, Scope};
+use crate::{
+    judge::leftovers::Leftovers,
+    policy::Policy,
+    protocol::{
+        action::{Action, DeadLetter},
+        clock::Now,
+        fact::MessageId,
+    },
+    state::{
+        agenda::Again,
+        lease::{Content, Lease},
+        ledger::Ledger,
+    },
+    weakness::on,
+};
+
+pub(super) fn plan(plan: &mut Plan, scope: Scope, policy: &Policy, ledger: &Ledger, now: Now) {
+    for (message, lease) in scope.of(&ledger.leases, now) {
+        if lease.free(now.mono) {
+            match next(message, lease, policy, ledger, now) {
+                Some(action) => plan.act(action),
+                // Past the time to extend and nothing done: near the 12 h cap. All that is left to come is its end.
+                None if lease.extend_at(policy) <= now.mono && !on(1) => plan.look(Again::At(lease.deadline)),
+                None => plan.look(Again::At(lease.extend_at(policy))),
+            }
+        } else if lease.call.is_none() {
+            plan.look(Again::At(lease.retry_at.min(lease.deadline)));
+        }
+        let again = plan.looked();
+        plan.seen_leases.push((message.clone(), again));
+    }
+}
+
+fn next(message: &MessageId, lease: &Lease, policy: &Policy, ledger: &Ledger, now: Now) -> Option<Action> {
+    let named = || lease.named(message);
+    let jobs = match &lease.content {
+        Content::Parked(_) if on(2) => return Some(Action::Delete { lease: named() }),
+        Content::Parked(_) => {
+            return Some(Action::Release { lease: named(), after_ms: lease.put_aside(policy, now.mono) });
+        }
+        Content::Jobs(jobs) => jobs,
+    };
+    if let Some(letter) = jobs.iter().find_map(|job| letter(message, lease, job, ledger)) {
+        if on(5) {
+            return Some(Action::Delete { lease: named() });
+        }
+        return Some(Action::DeadLetter(Box::new(letter)));
+    }
+    let tidied = |job: &JobKey| on(39) || leftovers(job, policy, ledger, now) == Leftovers::None;
+    if jobs.iter().all(|job| settled(lease, job, ledger) && tidied(job)) {
+        return Some(Action::Delete { lease: named() });
+    }
+    // A job that only a newer version understands is put aside with its message (S15); held here, such messages would
+    // in the end leave no room for others.
+    let aside = |job: &JobKey| ledger.jobs.get(job).is_some_and(|job| job.unreadable.is_some());
+    if !on(37) && jobs.iter().any(aside) && jobs.iter().all(|job| aside(job) || settled(lease, job, ledger)) {
+        return Some(Action::Release { lease: named(), after_ms: lease.put_aside(policy, now.mono) });
+    }
+    let settling = jobs.iter().all(|job| {
+        let decided = ledger.jobs.get(job).is_some_and(|job| job.terminal().is_some());
+        decided && !matches!(leftovers(job, policy, ledger, now), Leftovers::Later(_))
+    });
+    if ledger.draining && !settling {
+        // Tasks go on; whoever receives the message next adopts them.
+        return Some(Action::Release { lease: named(), after_ms: 0 });
+    }
+    if lease.extend_at(policy) <= now.mono {
+        return lease.extension(policy, now.mono).map(|for_ms| Action::Extend { lease: named(), for_ms });
+    }
+    None
+}
+
+/// The dead letter that has yet to be sent for a job on behalf of a message.
+fn letter(message: &MessageId, lease: &Lease, key: &JobKey, ledger: &Ledger) -> Option<DeadLetter> {
+    let job = ledger.jobs.get(key)?;
+    let Outcome::Dead(dead) = &job.terminal()?.outcome else { return None };
+    (!lease.lettered.contains(key)).then(|| DeadLetter {
+        lease: lease.named(message),
+        job: key.clone(),
+        generation: job.request.as_ref().map_or(0, crate::message::Request::generation),
+        body: Arc::clone(&lease.body),
+        dead: dead.clone(),
+    })
+}
+
+fn leftovers(key: &JobKey, policy: &Policy, ledger: &Ledger, now: Now) -> Leftovers {
+    ledger.jobs.get(key).map_or(Leftovers::None, |job| ledger.leftovers(job, policy, now))
+}
+
+/// Whether nothing is left to do for a job before a message that asks for it may be deleted (S1).
+fn settled(lease: &Lease, key: &JobKey, ledger: &Ledger) -> bool {
+    let Some(job) = ledger.jobs.get(key) else { return false };
+    match job.terminal().map(|terminal| &terminal.outcome) {
+        Some(Outcome::Succeeded(_)) => job.published || on(3),
+        Some(Outcome::Dead(_)) => lease.lettered.contains(key),
+        None => on(4) && !job.tasks.is_empty(),
+    }
+}

@@ -1,0 +1,77 @@
+//! Receiving is a decision: no more than can be launched.
+
+use super::output::Plan;
+use crate::{
+    policy::Policy,
+    protocol::{action::Action, clock::Now, fact::QueueName},
+    state::ledger::Ledger,
+    weakness::on,
+};
+
+/// SQS hands out no more at once.
+const RECEIVE_MAX: usize = 10;
+
+pub(super) fn plan(plan: &mut Plan, policy: &Policy, ledger: &Ledger, now: Now) {
+    // After a restart the tasks are found before their messages come back: the first list comes first.
+    if ledger.draining || policy.paused || !ledger.resync.done {
+        return;
+    }
+    let asks = |queue: &QueueName| {
+        ledger.receiving.get(queue).is_none_or(|it| it.call.is_none() && it.retry_at <= now.mono)
+    };
+    let known = policy.queues.keys().filter_map(|queue| ledger.receiving.get(queue));
+    known.filter(|it| it.call.is_none() && it.retry_at > now.mono).for_each(|it| plan.wake(it.retry_at));
+    if !policy.queues.keys().any(asks) {
+        return;
+    }
+    let asked: usize = ledger
+        .receiving
+        .values()
+        .filter_map(|receiving| receiving.call.map(|(max, _)| usize::from(max)))
+        .sum();
+    let leases = policy.max_leases.saturating_sub(ledger.leases.len() + asked);
+    if leases == 0 {
+        return;
+    }
+    let mut room = room(policy, ledger).saturating_sub(asked).min(leases);
+    let mut queues: Vec<(&QueueName, u32)> =
+        policy.queues.iter().map(|(name, weight)| (name, *weight)).collect();
+    // Whoever has had the least of its share comes first: with room for one message only, an empty queue of great
+    // weight would otherwise be asked for ever, and no other.
+    let had = |queue: &QueueName| {
+        if on(27) { 0 } else { ledger.receiving.get(queue).map_or(0, |receiving| receiving.served) }
+    };
+    queues.sort_by_key(|(queue, weight)| {
+        (had(queue).saturating_mul(1000) / u64::from((*weight).max(1)), std::cmp::Reverse(*weight))
+    });
+    for (index, (queue, weight)) in queues.iter().enumerate() {
+        if !asks(queue) {
+            continue;
+        }
+        let others: u32 = queues.iter().skip(index).map(|(_, weight)| *weight).sum();
+        let share = share(room, *weight, others).min(RECEIVE_MAX);
+        if share > 0 {
+            room -= share;
+            plan.act(Action::Receive { queue: (*queue).clone(), max: u8::try_from(share).unwrap_or(1) });
+        }
+    }
+}
+
+/// This queue's part of the room, at least one while there is any.
+fn share(room: usize, weight: u32, weights: u32) -> usize {
+    let part = room * weight as usize / weights.max(1) as usize;
+    part.max(usize::from(room > 0))
+}
+
+/// How many messages there is room for: free slots, less those spoken for by jobs that wait for one; and one for each
+/// task whose message has not come back yet, so that finished work is settled even when all slots are taken.
+fn room(policy: &Policy, ledger: &Ledger) -> usize {
+    let mut free = ledger.room(policy);
+    // As many as the rest of the vCPU limit lets run at the usual size.
+    let by_cpu = usize::try_from(free.cpu / u64::from(policy.variant.cpu.max(1))).unwrap_or(usize::MAX);
+    free.tasks = free.tasks.min(by_cpu);
+    if ledger.breaker.open(policy).is_some() {
+        free.tasks = free.tasks.min(1);
+    }
+    free.tasks.saturating_add(ledger.tally.adopted()).saturating_sub(ledger.tally.waiting())
+}

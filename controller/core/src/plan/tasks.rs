@@ -1,0 +1,85 @@
+//! Tasks: describe, list, stop what nobody needs.
+
+use super::{output::Plan, view::View};
+use crate::{
+    judge::outcome::stop_reason,
+    policy::Policy,
+    protocol::{
+        action::Action,
+        clock::{Ms, Now},
+        task_view::TaskArn,
+    },
+    state::{agenda::Again, job::Job, ledger::Ledger, limiter::Lane, task::TaskRecord},
+    weakness::on,
+};
+
+/// DescribeTasks takes no more.
+const DESCRIBE_MAX: usize = 100;
+
+pub(super) fn plan(plan: &mut Plan, policy: &Policy, ledger: &Ledger, now: Now) {
+    describe(plan, policy, ledger, now);
+    // The list comes last: how many calls it takes shows only when it begins.
+    for (periodic, action) in [(&ledger.resolve, Action::Resolve), (&ledger.resync, Action::Resync)] {
+        if periodic.due(now.mono) {
+            plan.act_when_allowed(Lane::Read, action, (policy, ledger, now));
+        } else if periodic.call.is_none() {
+            plan.wake(periodic.due_at);
+        }
+    }
+}
+
+/// Describes everything as soon as anything is due, so that calls are full.
+fn describe(plan: &mut Plan, policy: &Policy, ledger: &Ledger, now: Now) {
+    let due_by =
+        |at| ledger.tasks.timed(at).filter(move |(_, task)| task.describe_due().is_some_and(|due| due <= at));
+    if due_by(now.mono).next().is_none() {
+        return;
+    }
+    // What is due within half a period goes along.
+    let due: Vec<TaskArn> =
+        due_by(now.mono + policy.describe_every / 2).map(|(arn, _)| arn.clone()).collect();
+    for tasks in due.chunks(DESCRIBE_MAX) {
+        plan.act_when_allowed(Lane::Read, Action::Describe { tasks: tasks.to_vec() }, (policy, ledger, now));
+    }
+}
+
+impl View<'_> {
+    /// Stops tasks whose job is decided, or which a newer attempt has replaced, after a grace: they end themselves.
+    ///
+    /// A task without a message is left to work: the message may be with another controller, and what it writes counts.
+    /// Its run time is limited all the same.
+    pub(super) fn tasks_of(self, plan: &mut Plan, job: &Job) {
+        let now = self.now.mono;
+        for (arn, task) in job.tasks.keys().filter_map(|arn| self.ledger.tasks.get_key_value(arn)) {
+            if task.ended() || task.stop_call {
+                continue;
+            }
+            if let Some(stopped_at) = task.stopped_at {
+                // Then it counts as gone, and the job may be forgotten.
+                let gone_at = stopped_at + self.policy.stop_timeout;
+                if now < gone_at {
+                    plan.look(Again::At(gone_at));
+                }
+                continue;
+            }
+            let Some(since) = unwanted_since(job, task) else { continue };
+            let at = (since + self.policy.orphan_grace).max(task.stop_retry_at);
+            if at <= now {
+                let stop = Action::Stop { task: arn.clone(), reason: stop_reason::ORPHAN };
+                plan.act_when_allowed(Lane::Stop, stop, (self.policy, self.ledger, self.now));
+            } else {
+                plan.look(Again::At(at));
+            }
+        }
+    }
+}
+
+fn unwanted_since(job: &Job, task: &TaskRecord) -> Option<Ms> {
+    let newest = job.attempt.as_ref().map(|state| state.intent.attempt);
+    match (job.terminal(), newest) {
+        (Some(_), _) if !on(28) => Some(job.decided_at),
+        (None, _) if on(29) && job.leases.is_empty() => Some(task.known_at),
+        (None, Some(newest)) if newest > task.attempt => Some(task.known_at),
+        _ => None,
+    }
+}

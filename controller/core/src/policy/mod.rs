@@ -1,0 +1,250 @@
+//! The numbers that decisions use. All times in milliseconds.
+//!
+//! May use [`crate::protocol`] and the settings, which nothing else of this crate reads.
+
+pub mod log_link;
+
+use std::collections::BTreeMap;
+
+use transcode_config::{
+    Settings,
+    contract::{Budget, Capacity, FailureCode, JobKey, PastAttempt, Variant},
+};
+
+use self::log_link::LogStreams;
+use crate::{
+    protocol::{clock::Ms, fact::QueueName},
+    weakness::on,
+};
+
+/// SQS gives a message up after 12 h in total from its receive, however often it is extended.
+pub const VISIBILITY_CAP: Ms = 12 * 3_600_000;
+
+/// Numbers and names; made from the settings, replaced as a whole on reload.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Policy {
+    /// Job queues with their weights.
+    pub queues: BTreeMap<QueueName, u32>,
+    /// Most tasks at a time.
+    pub max_tasks: usize,
+    /// Most CPU units at a time (1024 = one vCPU).
+    pub max_cpu: u64,
+    /// Nothing is received or launched.
+    pub paused: bool,
+    /// What the first attempt asks for.
+    pub variant: Variant,
+    /// Ephemeral storage by the source's size, percent; used where the variant names none.
+    pub disk_percent: u64,
+    /// Sizes after running out of memory: CPU units, MiB.
+    pub oom_sizes: Vec<(u32, u32)>,
+    /// Attempts of a job that Spot may refuse or take back.
+    pub spot_attempts: usize,
+    /// Jobs that have waited longer ask for on-demand.
+    pub spot_max_age: Ms,
+    /// How long all claims ask for on-demand after Spot had no capacity.
+    pub spot_pause: Ms,
+    /// How long after the intent RunTask may be sent.
+    pub launch_deadline: Ms,
+    /// Allowed difference of clocks.
+    pub clock_skew: Ms,
+    /// Average time between launches.
+    pub launch_interval: Ms,
+    /// Launches in a burst.
+    pub launch_burst: u64,
+    /// Average time between StopTask calls.
+    pub stop_interval: Ms,
+    /// Average time between reads from ECS.
+    pub read_interval: Ms,
+    /// Jobs that fail one after the other before launching stops; 0 never.
+    pub breaker_jobs: usize,
+    /// Time between the claims that are made all the same.
+    pub breaker_probe: Ms,
+    /// First pause of all launches after a refusal; doubles up to `call_retry_cap`.
+    pub cooldown: Ms,
+    /// Attempts charged to the job.
+    pub max_attempts: usize,
+    /// Attempts charged to the platform.
+    pub max_platform_attempts: usize,
+    /// First wait between attempts.
+    pub retry_base: Ms,
+    /// Longest wait between attempts.
+    pub retry_cap: Ms,
+    /// Longest run of one attempt.
+    pub max_run: Ms,
+    /// Visibility timeout.
+    pub visibility: Ms,
+    /// Extension when less is left.
+    pub lease_margin: Ms,
+    /// Putting aside.
+    pub park: Ms,
+    /// Describe period.
+    pub describe_every: Ms,
+    /// List period.
+    pub resync_every: Ms,
+    /// From launch to the begin of the pull.
+    pub provisioning_timeout: Ms,
+    /// Pulling the image.
+    pub pull_timeout: Ms,
+    /// From the end of the pull to RUNNING.
+    pub start_timeout: Ms,
+    /// Heartbeat staleness.
+    pub heartbeat_stale: Ms,
+    /// Longest time that a living task may get nowhere.
+    pub no_progress: Ms,
+    /// From StopTask to STOPPED.
+    pub stop_timeout: Ms,
+    /// Orphans.
+    pub orphan_grace: Ms,
+    /// First wait after a failed call.
+    pub call_retry_base: Ms,
+    /// Longest wait after failed calls.
+    pub call_retry_cap: Ms,
+    /// Messages held at most. Above it nothing is received: jobs that wait for their next attempt hold messages too.
+    pub max_leases: usize,
+    /// Where tasks log, where that is known.
+    pub logs: Option<LogStreams>,
+}
+
+/// What the choice of capacity and size depends on beside the attempts before.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Circumstances {
+    /// Size of the source in bytes, where it is known.
+    pub source_bytes: Option<u64>,
+    /// How long ago the job was asked for.
+    pub age: Ms,
+    /// Spot had no capacity lately.
+    pub spot_refused: bool,
+}
+
+impl From<&Settings> for Policy {
+    fn from(settings: &Settings) -> Self {
+        let (launch, jobs, observe) = (&settings.launch, &settings.jobs, &settings.observe);
+        let max_tasks = launch.max_tasks as usize;
+        Self {
+            queues: settings.queues.iter().map(|(name, queue)| (name.clone(), queue.weight)).collect(),
+            max_tasks,
+            max_cpu: if launch.max_vcpu == 0 { u64::MAX } else { u64::from(launch.max_vcpu) * 1024 },
+            variant: Variant {
+                capacity: launch.capacity,
+                cpu: launch.cpu,
+                memory_mib: launch.memory_mib,
+                ephemeral_gib: (launch.ephemeral_gib > 0).then_some(launch.ephemeral_gib),
+            },
+            paused: launch.paused,
+            disk_percent: launch.disk_percent_of_source,
+            oom_sizes: launch.oom_sizes.clone(),
+            spot_attempts: launch.spot_attempts as usize,
+            spot_max_age: match launch.spot_max_age_seconds {
+                0 => Ms::MAX,
+                seconds => seconds * 1000,
+            },
+            spot_pause: launch.spot_pause_seconds * 1000,
+            launch_deadline: launch.deadline_seconds * 1000,
+            clock_skew: launch.clock_skew_seconds * 1000,
+            launch_interval: interval(launch.per_second),
+            launch_burst: u64::from(launch.burst),
+            stop_interval: interval(settings.calls.stops_per_second),
+            read_interval: interval(settings.calls.reads_per_second),
+            breaker_jobs: launch.breaker_jobs as usize,
+            breaker_probe: launch.breaker_probe_seconds * 1000,
+            cooldown: launch.cooldown_seconds * 1000,
+            max_attempts: jobs.max_attempts as usize,
+            max_platform_attempts: jobs.max_platform_attempts as usize,
+            retry_base: jobs.retry_base_seconds * 1000,
+            retry_cap: jobs.retry_cap_seconds * 1000,
+            max_run: jobs.max_run_seconds * 1000,
+            visibility: settings.lease.visibility_seconds * 1000,
+            lease_margin: settings.lease.margin_seconds * 1000,
+            park: settings.lease.park_seconds * 1000,
+            describe_every: observe.describe_seconds * 1000,
+            resync_every: observe.resync_seconds * 1000,
+            provisioning_timeout: observe.provisioning_timeout_seconds * 1000,
+            pull_timeout: observe.pull_timeout_seconds * 1000,
+            start_timeout: observe.start_timeout_seconds * 1000,
+            heartbeat_stale: observe.heartbeat_stale_seconds * 1000,
+            no_progress: observe.no_progress_seconds * 1000,
+            stop_timeout: observe.stop_timeout_seconds * 1000,
+            orphan_grace: observe.orphan_grace_seconds * 1000,
+            call_retry_base: 1000,
+            call_retry_cap: 60_000,
+            max_leases: max_tasks * 3 + 10,
+            logs: LogStreams::of(&settings.cluster),
+        }
+    }
+}
+
+/// Milliseconds between calls for a rate that the settings' check has found to be above 0 and at most 20.
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the result is between 50 and 2^32"
+)]
+fn interval(per_second: f64) -> Ms {
+    (1000.0 / per_second).clamp(50.0, f64::from(u32::MAX)) as Ms
+}
+
+impl Policy {
+    /// Exponential wait: base × 2^(failures − 1), at most cap.
+    fn exponential(base: Ms, cap: Ms, failures: usize) -> Ms {
+        let doublings = u32::try_from(failures.saturating_sub(1)).unwrap_or(u32::MAX).min(30);
+        base.saturating_mul(if on(24) { 0 } else { 1 << doublings }).min(cap)
+    }
+
+    /// Wait after `failures` failed calls in a row.
+    pub fn call_backoff(&self, failures: usize) -> Ms {
+        Self::exponential(self.call_retry_base, self.call_retry_cap, failures)
+    }
+
+    /// Pause of all launches after `refusals` in a row.
+    pub fn cooldown_after(&self, refusals: usize) -> Ms {
+        Self::exponential(self.cooldown, self.cooldown.max(self.call_retry_cap), refusals)
+    }
+
+    /// Wait before the next attempt, jittered down by up to half. The jitter comes from the job and the attempt, so a
+    /// restart computes the same.
+    pub fn attempt_backoff(&self, job: &JobKey, attempts: &[PastAttempt]) -> Ms {
+        let Some(last) = attempts.last() else { return 0 };
+        let failures = attempts.iter().filter(|past| past.budget == last.budget).count();
+        let wait = Self::exponential(self.retry_base, self.retry_cap, failures);
+        let seed = JobKey::of(&[job.as_str(), &last.attempt.to_string()]);
+        let jitter = u64::from_str_radix(seed.as_str().get(..8).unwrap_or_default(), 16).unwrap_or_default();
+        wait - jitter % (wait / 2 + 1)
+    }
+
+    /// What the next attempt asks for, given how the earlier attempts ended: on-demand once Spot has been refused or
+    /// taken back often enough, has had no capacity for anybody, or the job has waited for long; and the next size for
+    /// each time that memory ran out. The claim pins it, so whatever changes later, its launch stays the same (S7).
+    pub fn variant_after(&self, attempts: &[PastAttempt], now: Circumstances) -> Variant {
+        let refused = |past: &&PastAttempt| {
+            past.budget == Budget::Platform
+                && matches!(past.code, FailureCode::LaunchRefused | FailureCode::Interrupted)
+        };
+        let mut variant = self.variant.clone();
+        let taken = attempts.iter().filter(refused).count();
+        let unlucky = taken >= self.spot_attempts && !on(50);
+        let old = now.age > self.spot_max_age && !on(52);
+        if unlucky || old || (now.spot_refused && !on(51)) {
+            variant.capacity = Capacity::Fargate;
+        }
+        let grown = attempts.iter().filter(|past| past.code == FailureCode::OutOfMemory).count();
+        if let Some((cpu, memory)) = self.oom_sizes.iter().take(grown).next_back() {
+            (variant.cpu, variant.memory_mib) = (*cpu, *memory);
+        }
+        variant.ephemeral_gib = variant.ephemeral_gib.or_else(|| self.ephemeral_for(now.source_bytes?));
+        variant
+    }
+
+    /// GiB of ephemeral storage for a source; none where Fargate's own 20 GiB are enough.
+    fn ephemeral_for(&self, source_bytes: u64) -> Option<u32> {
+        let needed = source_bytes.saturating_mul(self.disk_percent) / 100;
+        let gib = needed.div_ceil(1 << 30).saturating_add(8).min(200);
+        u32::try_from(gib).ok().filter(|gib| *gib > 20)
+    }
+
+    /// Whether another attempt is allowed after these (S9, S10).
+    pub fn allows_another(&self, attempts: &[PastAttempt]) -> bool {
+        let spent = |budget| attempts.iter().filter(|past| past.budget == budget).count();
+        (spent(Budget::Job) < self.max_attempts || on(23))
+            && spent(Budget::Platform) < self.max_platform_attempts
+    }
+}

@@ -1,0 +1,150 @@
+//! Actions: what the planner wants done. Each carries all that its execution needs; executing leaves no choice open.
+//!
+//! Every action is safe to repeat, and to lose: its answer comes back as a [`crate::protocol::fact::Fact`], and if the process
+//! dies in between, the next one finds out by looking.
+
+use std::sync::Arc;
+
+use transcode_config::contract::{Attempt, Dead, Intent, JobKey, JobSpec, Succeeded, Terminal};
+
+use crate::protocol::{
+    clock::Ms,
+    fact::{MessageId, QueueName},
+    task_view::TaskArn,
+};
+
+/// A message by its current lease.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct LeaseRef {
+    /// Queue it came from.
+    pub queue: QueueName,
+    /// The message.
+    pub message: MessageId,
+    /// Handle of the newest receive.
+    pub receipt: String,
+}
+
+/// What the dead-letter queue is told, beside the register's [`Dead`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct DeadLetter {
+    /// On behalf of which message.
+    pub lease: LeaseRef,
+    /// The job.
+    pub job: JobKey,
+    /// Generation of the job; a redrive runs the next.
+    pub generation: u32,
+    /// Original body.
+    pub body: Arc<str>,
+    /// Why.
+    pub dead: Dead,
+}
+
+/// Something to be done.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// Receive at most `max` messages (1–10) with a long poll.
+    Receive {
+        /// From where.
+        queue: QueueName,
+        /// At most.
+        max: u8,
+    },
+    /// Read newest intent, its heartbeat and, last, the register.
+    Inspect {
+        /// The job.
+        job: JobKey,
+    },
+    /// Create `spec.json` unless it exists, then the intent unless it exists; answer with the intent that is there.
+    Intend {
+        /// The job as accepted.
+        spec: Arc<JobSpec>,
+        /// The claim.
+        intent: Arc<Intent>,
+    },
+    /// `RunTask` with everything from the intent. Not sent any more once the wall clock is past its deadline (S7).
+    Launch {
+        /// The claim, read back.
+        intent: Arc<Intent>,
+    },
+    /// `DescribeTasks`, at most 100.
+    Describe {
+        /// Which.
+        tasks: Vec<TaskArn>,
+    },
+    /// `ListTasks` of this environment, to the end, and describe what it names.
+    Resync,
+    /// Find the task definition that new attempts are pinned to, and validate it.
+    Resolve,
+    /// `StopTask`.
+    Stop {
+        /// Which.
+        task: TaskArn,
+        /// Why: shown as `stoppedReason`.
+        reason: &'static str,
+    },
+    /// Write the register unless it exists; answer with the register that is there.
+    Bury {
+        /// The job.
+        job: JobKey,
+        /// What to write.
+        terminal: Arc<Terminal>,
+    },
+    /// Copy the winner's entry points to their stable names.
+    Publish {
+        /// The job.
+        job: JobKey,
+        /// The winner.
+        winner: Arc<Succeeded>,
+    },
+    /// Empty the folders of attempts of a decided job that did not win.
+    Collect {
+        /// The job.
+        job: JobKey,
+        /// Whose folders; never the winner's.
+        losers: Arc<[Attempt]>,
+    },
+    /// Send to the dead-letter queue of the message's queue.
+    DeadLetter(Box<DeadLetter>),
+    /// `DeleteMessage`.
+    Delete {
+        /// Which.
+        lease: LeaseRef,
+    },
+    /// `ChangeMessageVisibility` to keep the message.
+    Extend {
+        /// Which.
+        lease: LeaseRef,
+        /// How long from now, in milliseconds; at most 12 h from the receive.
+        for_ms: Ms,
+    },
+    /// `ChangeMessageVisibility` to give the message back after `after_ms`.
+    Release {
+        /// Which.
+        lease: LeaseRef,
+        /// When it becomes visible, in milliseconds; 0 at once.
+        after_ms: Ms,
+    },
+}
+
+impl Action {
+    /// Short name, for logs and counters.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Receive { .. } => "receive",
+            Self::Inspect { .. } => "inspect",
+            Self::Intend { .. } => "intend",
+            Self::Launch { .. } => "launch",
+            Self::Describe { .. } => "describe",
+            Self::Resync => "resync",
+            Self::Resolve => "resolve",
+            Self::Stop { .. } => "stop",
+            Self::Bury { .. } => "bury",
+            Self::Publish { .. } => "publish",
+            Self::Collect { .. } => "collect",
+            Self::DeadLetter(_) => "dead_letter",
+            Self::Delete { .. } => "delete",
+            Self::Extend { .. } => "extend",
+            Self::Release { .. } => "release",
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! Facts: what the world answered. They are the only way into the ledger.
+
+use std::sync::Arc;
+
+use transcode_config::contract::{Attempt, Heartbeat, Intent, JobKey, Terminal};
+
+use crate::protocol::{
+    clock::Ms,
+    name::Name,
+    task_view::{TaskArn, TaskView},
+};
+
+/// Name of a job queue in the settings.
+pub type QueueName = String;
+
+/// SQS' id of a message. Changes with a redrive, so it names a lease and never a job.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MessageId(pub Name);
+
+/// A message as it was received.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Incoming {
+    /// Its id.
+    pub id: MessageId,
+    /// Handle of this receive; a later receive gives another.
+    pub receipt: String,
+    /// Body, at most 1 MiB.
+    pub body: String,
+    /// When it was sent (ms since 1970), where SQS says.
+    pub sent_at_ms: Option<u64>,
+}
+
+/// What kind of trouble a failed call met. One table in `aws/class.rs` turns SDK errors into these.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Class {
+    /// Refused for its rate. Nothing happened.
+    Throttled,
+    /// Refused for capacity or quota. Nothing happened.
+    Capacity,
+    /// No answer, or one that does not say: it may have happened.
+    Uncertain,
+    /// Refused for a passing reason. Nothing happened.
+    Transient,
+    /// Refused for good: the same call will be refused again.
+    Permanent,
+    /// Refused because the deployment is wrong: permissions, missing cluster, bad network configuration.
+    Misconfigured,
+    /// Refused with a code that this version does not know. Nothing happened; the same call may succeed or not.
+    Unknown,
+}
+
+impl Class {
+    /// Name, as metrics have it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Throttled => "Throttled",
+            Self::Capacity => "Capacity",
+            Self::Uncertain => "Uncertain",
+            Self::Transient => "Transient",
+            Self::Permanent => "Permanent",
+            Self::Misconfigured => "Misconfigured",
+            Self::Unknown => "Unknown",
+        }
+    }
+}
+
+/// A failed call.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
+#[error("{operation}: {message}")]
+pub struct CallError {
+    /// Such as `ecs:RunTask`.
+    pub operation: &'static str,
+    /// What kind of trouble.
+    pub class: Class,
+    /// AWS' error code and message, or what broke, and the request's id where there was an answer; in one line.
+    pub message: String,
+}
+
+/// What the state bucket says of a job. The register is read **last**: it is at least as new as the rest.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Snapshot {
+    /// The newest attempt's intent.
+    pub intent: Option<Arc<Intent>>,
+    /// That attempt's heartbeat.
+    pub heartbeat: Option<Heartbeat>,
+    /// Heartbeats of earlier attempts of which ECS never said that they ended ([`crate::judge::outcome::unproven`]).
+    pub earlier: Vec<Heartbeat>,
+    /// The register.
+    pub terminal: Option<Arc<Terminal>>,
+}
+
+/// Why RunTask gave no task.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Refusal {
+    /// HTTP 200 with `failures[]` and no task. The same token is answered the same for ever: this attempt is over.
+    Definitive(String),
+    /// An error. Nothing was launched by this call, unless its class is [`Class::Uncertain`].
+    Failed(CallError),
+}
+
+impl Refusal {
+    /// The class of the refusal, as metrics have it.
+    pub const fn class(&self) -> &'static str {
+        match self {
+            Self::Definitive(_) => "Definitive",
+            Self::Failed(error) => error.class.name(),
+        }
+    }
+}
+
+/// What attempts are pinned to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Pinned {
+    /// ARN of the task definition, with its revision.
+    pub task_definition: String,
+    /// Digest of the image that it names; none where that was not looked up.
+    pub image_digest: Option<String>,
+}
+
+/// What the task definition's image turned out to be.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Resolution {
+    /// Fit to be launched.
+    Fit(Pinned),
+    /// Not to be launched: what is wrong and what to do.
+    Unfit(String),
+}
+
+/// Something that hints at news. It wakes, it never decides.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Hint {
+    /// A register was written.
+    Register(JobKey),
+    /// A task changed its state.
+    Task(TaskArn),
+}
+
+/// One answer of the world.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Fact {
+    /// Answer to `Receive`.
+    Received {
+        /// From where.
+        queue: QueueName,
+        /// What; may be empty.
+        messages: Vec<Incoming>,
+    },
+    /// `Receive` failed. Messages may have become invisible all the same; they come back.
+    ReceiveFailed {
+        /// From where.
+        queue: QueueName,
+        /// Why.
+        error: CallError,
+    },
+    /// Answer to `Inspect`.
+    Inspected {
+        /// The job.
+        job: JobKey,
+        /// What is there.
+        snapshot: Box<Snapshot>,
+    },
+    /// `Inspect` met a document of a newer schema, or one that cannot be read: leave the job alone (S15).
+    Unreadable {
+        /// The job.
+        job: JobKey,
+        /// What was found.
+        reason: String,
+    },
+    /// Answer to `Intend`: the intent that is there now, our own or one that another controller wrote first.
+    Intended {
+        /// The job.
+        job: JobKey,
+        /// What is there.
+        intent: Box<Intent>,
+    },
+    /// RunTask gave a task: a new one, or the one that this token gave before.
+    Launched {
+        /// The job.
+        job: JobKey,
+        /// The attempt.
+        attempt: Attempt,
+        /// The task.
+        task: TaskArn,
+    },
+    /// RunTask gave no task.
+    LaunchRefused {
+        /// The job.
+        job: JobKey,
+        /// The attempt.
+        attempt: Attempt,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// Answer to `Describe`: ECS knows it.
+    TaskSeen(Box<TaskView>),
+    /// Answer to `Resync`: it is on the list.
+    TaskListed(Box<TaskView>),
+    /// DescribeTasks does not know it (yet, or any more).
+    TaskMissing(TaskArn),
+    /// DescribeTasks failed for these; or, without any, the list did.
+    DescribeFailed {
+        /// Which.
+        tasks: Vec<TaskArn>,
+        /// Why.
+        error: CallError,
+    },
+    /// The list of tasks was read to its end (the tasks came as [`Fact::TaskListed`] before), or not.
+    Resynced {
+        /// Read to its end.
+        complete: bool,
+    },
+    /// StopTask was taken, or ECS does not know the task.
+    Stopped {
+        /// The task.
+        task: TaskArn,
+    },
+    /// StopTask failed.
+    StopFailed {
+        /// The task.
+        task: TaskArn,
+        /// Why.
+        error: CallError,
+    },
+    /// Answer to `Bury`: the register that is there now, our own or one written before.
+    Decided {
+        /// The job.
+        job: JobKey,
+        /// What is there.
+        terminal: Box<Terminal>,
+    },
+    /// The stable entry points are in place.
+    Published {
+        /// The job.
+        job: JobKey,
+    },
+    /// What losers left behind is gone.
+    Collected {
+        /// The job.
+        job: JobKey,
+    },
+    /// The dead-letter queue acknowledged.
+    DeadLettered {
+        /// On behalf of which message.
+        message: MessageId,
+        /// The job.
+        job: JobKey,
+    },
+    /// `DeleteMessage` was taken.
+    Deleted {
+        /// Which.
+        message: MessageId,
+    },
+    /// The visibility timeout was set anew.
+    Extended {
+        /// Which.
+        message: MessageId,
+        /// How long from the call on, in milliseconds.
+        for_ms: Ms,
+    },
+    /// The message was given back.
+    Released {
+        /// Which.
+        message: MessageId,
+    },
+    /// The receipt handle is worthless: the message is visible again, leased elsewhere, or gone.
+    LeaseLost {
+        /// Which.
+        message: MessageId,
+    },
+    /// A call for a job failed (`Inspect`, `Intend`, `Bury`, `Publish`, `Collect`).
+    JobCallFailed {
+        /// The job.
+        job: JobKey,
+        /// Why.
+        error: CallError,
+    },
+    /// A call for a message failed (`DeadLetter`, `Delete`, `Extend`, `Release`).
+    MessageCallFailed {
+        /// Which.
+        message: MessageId,
+        /// Why.
+        error: CallError,
+    },
+    /// What new attempts are pinned to.
+    Resolved(Pinned),
+    /// The task definition's image must not be launched: nothing is, until it fits.
+    Unfit {
+        /// What is wrong and what to do.
+        reason: String,
+    },
+    /// `Resolve` failed: nothing new is claimed until it succeeds.
+    ResolveFailed {
+        /// Why.
+        error: CallError,
+    },
+    /// News from the events queue.
+    Hinted(Hint),
+    /// The process was asked to end: receive nothing, give back, let tasks run.
+    DrainRequested,
+}

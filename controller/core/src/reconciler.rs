@@ -1,0 +1,90 @@
+//! The loop: wake → absorb → plan → begin → apply.
+//!
+//! It has no inputs but facts and no memory but the ledger. A hundred events on one job cost one decision, because
+//! everything that has arrived is absorbed before anything is planned. Why it woke is logged and never branched on.
+//! A restart is the ordinary path: an empty ledger plans to look first.
+//!
+//! [`Reconciler::turn`] is the whole of it without input or output; the simulator drives it with its own world and its
+//! own clock, [`crate::runtime`] with AWS and the machine's.
+
+use crate::{
+    message::Rules,
+    plan::{Plan, Scope, plan_of},
+    policy::Policy,
+    protocol::{
+        clock::{Ms, Now},
+        fact::Fact,
+    },
+    state::ledger::Ledger,
+};
+
+/// Ledger and policy.
+#[derive(Debug, Clone)]
+pub struct Reconciler {
+    policy: Policy,
+    /// What is known.
+    pub ledger: Ledger,
+    last_turn: Ms,
+}
+
+impl Reconciler {
+    /// A controller that has seen nothing yet. `instance` must differ between any two processes.
+    pub fn new(instance: impl Into<String>, policy: Policy, rules: Rules) -> Self {
+        Self { policy, ledger: Ledger::new(instance, rules), last_turn: 0 }
+    }
+
+    /// The numbers in force.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// The numbers in force, to be changed.
+    pub fn policy_mut(&mut self) -> &mut Policy {
+        self.ledger.look_again_at_all();
+        &mut self.policy
+    }
+
+    /// New numbers and rules, as a whole. Everything is looked at anew; jobs that were accepted run as they were accepted.
+    pub fn reload(&mut self, policy: Policy, rules: Rules) {
+        *self.policy_mut() = policy;
+        self.ledger.rules = rules;
+    }
+
+    /// One turn: takes the facts in, plans, and notes the planned calls as begun. The caller carries the actions out
+    /// and brings what they answer to a later turn, and comes back not later than `wake_at`.
+    ///
+    /// No two turns share a moment: a call that began in an earlier turn than a fact was absorbed in counts as older
+    /// than it, however coarse the clock is. A reading of the register must be newer than the end it is held against.
+    pub fn turn(&mut self, facts: impl IntoIterator<Item = Fact>, now: Now) -> Plan {
+        let now = Now { mono: now.mono.max(self.last_turn + 1), ..now };
+        self.last_turn = now.mono;
+        for fact in facts {
+            self.ledger.absorb(fact, &self.policy, now);
+        }
+        self.ledger.drop_lapsed(now.mono);
+        self.ledger.spread_news();
+        self.ledger.sweep(&self.policy, now);
+        self.ledger.count(&self.policy, now);
+        let mut plan = plan_of(Scope::Due, &self.policy, &self.ledger, now);
+        self.looked(&mut plan);
+        for action in &plan.actions {
+            self.ledger.begin(action, &self.policy, now);
+        }
+        self.ledger.look_at_tasks();
+        plan.wake_by(self.ledger.next_at(now), now);
+        plan
+    }
+
+    /// Notes what was looked at in a turn, before its calls begin.
+    fn looked(&mut self, plan: &mut Plan) {
+        for (message, again) in plan.seen_leases.drain(..) {
+            self.ledger.leases.looked(&message, again, None);
+        }
+        self.ledger.held = plan.held.take();
+        for look in &plan.jobs {
+            if let Some(job) = self.ledger.jobs.looked(&look.job, look.again, look.rank) {
+                job.note.clone_from(&look.note);
+            }
+        }
+    }
+}

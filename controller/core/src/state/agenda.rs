@@ -1,0 +1,285 @@
+//! Rows with an agenda: which have changed, and when each of the others is to be looked at.
+//!
+//! A controller with 5,000 tasks takes a turn for every answer, and nearly all that it knows is as it was. So a turn
+//! looks at the rows that are due and at no others: those that somebody may have changed since the last look, and those
+//! for which time alone makes a difference now. Nobody has to remember to say that a row changed: there is no way to
+//! change one that does not note it, but for a call that begins. Reading is as in a map.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem,
+};
+
+use crate::{protocol::clock::Ms, weakness::on};
+
+/// When a row is to be looked at again, unless it changes before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Again {
+    /// In the next turn, whenever that is: it depends on what is not its own, such as the rate of calls.
+    NextTurn,
+    /// From then on (monotonic).
+    At(Ms),
+    /// Not before it changes.
+    Changed,
+}
+
+/// Rows by key, each with a time at which it is due.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Table<K, V> {
+    rows: BTreeMap<K, Row<V>>,
+    lists: Lists<K>,
+}
+
+/// A row, and in which of the lists it stands.
+#[derive(Debug, Clone, PartialEq)]
+struct Row<V> {
+    value: V,
+    place: Place,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+struct Place {
+    touched: bool,
+    each_turn: bool,
+    due_at: Option<Ms>,
+    rank: Option<Ms>,
+}
+
+impl Place {
+    /// Looked at in the next turn, whenever that is.
+    fn soon(self) -> bool {
+        self.touched || self.each_turn
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Lists<K> {
+    /// May have changed: to be looked at in the next turn.
+    touched: BTreeSet<K>,
+    /// To be looked at in each turn.
+    each_turn: BTreeSet<K>,
+    /// When the others are due.
+    agenda: BTreeSet<(Ms, K)>,
+    /// Those that lack nothing but room, by rank.
+    waiting: BTreeSet<(Ms, K)>,
+}
+
+/// Moves what stands in a list for a row, where it moves.
+fn moved<T: Copy + PartialEq, E: Ord>(
+    list: &mut BTreeSet<E>,
+    from: T,
+    to: T,
+    entry: impl Fn(T) -> Option<E>,
+) {
+    if from != to {
+        entry(from).map(|old| list.remove(&old));
+        list.extend(entry(to));
+    }
+}
+
+impl<K: Ord + Clone> Lists<K> {
+    fn touch(&mut self, key: &K, place: &mut Place) {
+        if !mem::replace(&mut place.touched, true) {
+            self.touched.insert(key.clone());
+        }
+    }
+
+    /// A row has got another place.
+    fn put(&mut self, key: &K, place: &mut Place, new: Place) {
+        let listed = |is: bool| is.then(|| key.clone());
+        let timed = |at: Option<Ms>| at.map(|at| (at, key.clone()));
+        moved(&mut self.touched, place.touched, new.touched, listed);
+        moved(&mut self.each_turn, place.each_turn, new.each_turn, listed);
+        moved(&mut self.agenda, place.due_at, new.due_at, timed);
+        moved(&mut self.waiting, place.rank, new.rank, timed);
+        *place = new;
+    }
+
+    fn looked(&mut self, key: &K, place: &mut Place, again: Again, rank: Option<Ms>) {
+        let due_at = if let Again::At(at) = again { Some(at).filter(|_| !on(58)) } else { None };
+        let each_turn = again == Again::NextTurn;
+        self.put(key, place, Place { touched: false, each_turn, due_at, rank });
+    }
+}
+
+impl<K, V> Default for Table<K, V> {
+    fn default() -> Self {
+        let lists = Lists {
+            touched: BTreeSet::new(),
+            each_turn: BTreeSet::new(),
+            agenda: BTreeSet::new(),
+            waiting: BTreeSet::new(),
+        };
+        Self { rows: BTreeMap::new(), lists }
+    }
+}
+
+impl<K, V> Table<K, V> {
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// All rows, by key.
+    pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.rows.iter().map(|(key, row)| (key, &row.value))
+    }
+
+    /// All keys, in their order.
+    pub fn keys(&self) -> impl Iterator<Item = &K> {
+        self.rows.keys()
+    }
+
+    /// All rows, by key, without it.
+    pub fn values(&self) -> impl Iterator<Item = &V> {
+        self.rows.values().map(|row| &row.value)
+    }
+}
+
+impl<K: Ord + Clone, V> Table<K, V> {
+    /// A row.
+    pub fn get(&self, key: &K) -> Option<&V> {
+        self.rows.get(key).map(|row| &row.value)
+    }
+
+    /// A row with its key.
+    pub fn get_key_value(&self, key: &K) -> Option<(&K, &V)> {
+        self.rows.get_key_value(key).map(|(key, row)| (key, &row.value))
+    }
+
+    /// Whether there is one.
+    pub fn contains_key(&self, key: &K) -> bool {
+        self.rows.contains_key(key)
+    }
+
+    /// A row to be changed.
+    pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
+        let row = self.rows.get_mut(key)?;
+        self.lists.touch(key, &mut row.place);
+        Some(&mut row.value)
+    }
+
+    /// A row of which a call is about to be made. It was looked at for that, and is left alone until the call is
+    /// answered: so it is not due, and it does not wait for room.
+    pub fn begin_call(&mut self, key: &K) -> Option<&mut V> {
+        let row = self.rows.get_mut(key)?;
+        let place = Place { rank: None, ..row.place };
+        self.lists.put(key, &mut row.place, place);
+        Some(&mut row.value)
+    }
+
+    /// A row to be changed, which `make` makes where there is none.
+    pub fn or_insert_with(&mut self, key: &K, make: impl FnOnce() -> V) -> &mut V {
+        let new = || Row { value: make(), place: Place::default() };
+        let row = self.rows.entry(key.clone()).or_insert_with(new);
+        self.lists.touch(key, &mut row.place);
+        &mut row.value
+    }
+
+    /// Puts a row there.
+    pub fn insert(&mut self, key: K, value: V) {
+        let mut place = self.rows.get(&key).map(|row| row.place).unwrap_or_default();
+        self.lists.touch(&key, &mut place);
+        self.rows.insert(key, Row { value, place });
+    }
+
+    /// Takes a row away.
+    pub fn remove(&mut self, key: &K) -> Option<V> {
+        let mut row = self.rows.remove(key)?;
+        self.lists.put(key, &mut row.place, Place::default());
+        Some(row.value)
+    }
+
+    /// All rows, to be changed.
+    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
+        self.touch_all();
+        self.rows.values_mut().map(|row| &mut row.value)
+    }
+
+    /// A row is to be looked at in the next turn: something changed that it depends on.
+    pub fn touch(&mut self, key: &K) {
+        if let Some(row) = self.rows.get_mut(key) {
+            self.lists.touch(key, &mut row.place);
+        }
+    }
+
+    /// So is every row.
+    pub fn touch_all(&mut self) {
+        self.rows.iter_mut().for_each(|(key, row)| self.lists.touch(key, &mut row.place));
+    }
+
+    /// What may have changed.
+    pub fn touched(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.lists.touched.iter().filter_map(|key| self.get_key_value(key))
+    }
+
+    /// What a turn at `now` looks at, in no order that means anything, each once.
+    pub fn due(&self, now: Ms) -> impl Iterator<Item = (&K, &V)> {
+        let touched = self.lists.touched.iter().filter_map(|key| self.row(key));
+        let each_turn = self.lists.each_turn.iter().filter_map(|key| self.row(key));
+        let timed = self.lists.agenda.iter().take_while(move |(at, _)| *at <= now);
+        let timed = timed.filter_map(|(_, key)| self.row(key));
+        touched
+            .chain(each_turn.filter(|(_, row)| !row.place.touched))
+            .chain(timed.filter(|(_, row)| !row.place.soon()))
+            .map(|(key, row)| (key, &row.value))
+    }
+
+    fn row(&self, key: &K) -> Option<(&K, &Row<V>)> {
+        self.rows.get_key_value(key)
+    }
+
+    /// Rows whose time is not later than this.
+    pub fn timed(&self, until: Ms) -> impl Iterator<Item = (&K, &V)> {
+        let due = self.lists.agenda.iter().take_while(move |(at, _)| *at <= until);
+        due.filter_map(|(_, key)| self.get_key_value(key))
+    }
+
+    /// When the next row is due by its time alone.
+    pub fn next_at(&self) -> Option<Ms> {
+        self.lists.agenda.first().map(|(at, _)| *at)
+    }
+
+    /// The same, without those that are due at `now`.
+    pub fn next_after(&self, now: Ms) -> Option<Ms> {
+        self.lists.agenda.iter().map(|(at, _)| *at).find(|at| *at > now)
+    }
+
+    /// A row has been looked at. It waits for room, at this rank, or does not. Given is the row, for what the look said
+    /// to be noted in it.
+    pub fn looked(&mut self, key: &K, again: Again, rank: Option<Ms>) -> Option<&mut V> {
+        let row = self.rows.get_mut(key)?;
+        self.lists.looked(key, &mut row.place, again, rank);
+        Some(&mut row.value)
+    }
+
+    /// Looks at each row that may have changed; `look` says when it is to be looked at again.
+    pub fn look_at_touched(&mut self, mut look: impl FnMut(&V) -> Again) {
+        for key in mem::take(&mut self.lists.touched) {
+            if let Some(row) = self.rows.get_mut(&key) {
+                row.place.touched = false;
+                self.lists.looked(&key, &mut row.place, look(&row.value), None);
+            }
+        }
+    }
+
+    /// Whether any row waits for room.
+    pub fn anyone_waits(&self) -> bool {
+        !self.lists.waiting.is_empty()
+    }
+
+    /// Those that wait for room, in their order, but for the ones that a turn at `now` looks at anyway.
+    pub fn in_line(&self, now: Ms) -> impl Iterator<Item = (&K, &V)> {
+        let due = move |place: Place| place.soon() || place.due_at.is_some_and(|at| at <= now);
+        let waiting = self.lists.waiting.iter().filter_map(|(_, key)| self.row(key));
+        waiting.filter(move |(_, row)| !due(row.place)).map(|(key, row)| (key, &row.value))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,101 @@
+//! The breaker: when one job after the other fails, launching more of them mends nothing.
+//!
+//! ECS refuses every launch, no task comes up (an image that cannot be pulled, a subnet without a way out), or whatever
+//! is launched fails (a role that may not write; a flood of poison): each costs attempts, money and dead letters. So
+//! the jobs that failed **without one success in between** are counted, different ones, for each of the three. At
+//! `breaker_jobs` the breaker opens: instead of all jobs, one is claimed every `breaker_probe`. A success closes it.
+//!
+//! It cannot lock itself up: a probe depends on the clock alone, not on how the one before it went. What it knows is
+//! a cache like the rest of the ledger; a restarted controller launches `breaker_jobs` before it knows again.
+
+use std::{collections::BTreeSet, fmt};
+
+use transcode_config::contract::{FailureCode, JobKey};
+
+use crate::{policy::Policy, protocol::clock::Ms, weakness::on};
+
+/// How far jobs get. In the order in which a success at one says that those before it work too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Trouble {
+    /// ECS refuses their launches.
+    Refused,
+    /// Their tasks do not come up.
+    NotStarted,
+    /// Their attempts fail.
+    Failed,
+}
+
+impl Trouble {
+    const ALL: [Self; 3] = [Self::Refused, Self::NotStarted, Self::Failed];
+
+    /// What an attempt's end says of the others to come. What merely happens to a task (Spot, a lost host, a launch
+    /// that was late) says nothing.
+    pub fn of(code: FailureCode) -> Option<Self> {
+        match code {
+            FailureCode::LaunchRefused => Some(Self::Refused),
+            FailureCode::StartFailed | FailureCode::StartTimeout => Some(Self::NotStarted),
+            FailureCode::LaunchExpired | FailureCode::Interrupted | FailureCode::TaskLost => None,
+            _ => Some(Self::Failed),
+        }
+    }
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Refused => "ECS refuses every launch",
+            Self::NotStarted => "no task comes up",
+            Self::Failed => "every job fails",
+        })
+    }
+}
+
+/// The breaker.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Breaker {
+    /// Jobs that failed since the last success, for each [`Trouble`]; never more than open it.
+    failed: [BTreeSet<JobKey>; 3],
+    /// No claim before this, while it is open.
+    probe_at: Ms,
+}
+
+impl Breaker {
+    /// Which trouble keeps it open, if one does.
+    pub fn open(&self, policy: &Policy) -> Option<Trouble> {
+        let enough =
+            |jobs: &BTreeSet<JobKey>| policy.breaker_jobs > 0 && jobs.len() >= policy.breaker_jobs && !on(62);
+        Trouble::ALL.into_iter().zip(&self.failed).find(|(_, jobs)| enough(jobs)).map(|(trouble, _)| trouble)
+    }
+
+    /// When the next job may be claimed (monotonic), and why not before; none while it is closed.
+    pub fn probe_at(&self, policy: &Policy) -> Option<(Trouble, Ms)> {
+        self.open(policy).map(|trouble| (trouble, self.probe_at))
+    }
+
+    /// A job failed in this way.
+    pub(crate) fn failed(&mut self, trouble: Trouble, job: &JobKey, policy: &Policy, now: Ms) {
+        let was_open = self.open(policy).is_some();
+        if let Some(jobs) = self.failed.get_mut(trouble as usize)
+            && jobs.len() < policy.breaker_jobs
+        {
+            jobs.insert(job.clone());
+        }
+        if !was_open && self.open(policy).is_some() {
+            self.probe_at = now + policy.breaker_probe;
+        }
+    }
+
+    /// A job got past this, and past what comes before it.
+    pub(crate) fn passed(&mut self, stage: Trouble) {
+        for jobs in self.failed.iter_mut().take(stage as usize + 1) {
+            jobs.clear();
+        }
+    }
+
+    /// A job is about to be claimed.
+    pub(crate) fn claimed(&mut self, policy: &Policy, now: Ms) {
+        if !on(63) {
+            self.probe_at = now + policy.breaker_probe;
+        }
+    }
+}

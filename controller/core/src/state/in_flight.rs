@@ -1,0 +1,249 @@
+//! Sums over all jobs: what is in flight, who waits for room, and what room is left.
+//!
+//! Each job has a share in them, which is a function of the job and its tasks. A turn works out anew the shares of jobs
+//! that may have changed, and of those that time alone changes, and of no others. A sum moves only together with the
+//! share that it is made of, so none can leak; [`Tally::of`] is the same, counted from nothing.
+
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
+
+use transcode_config::contract::JobKey;
+
+use crate::{
+    policy::Policy,
+    protocol::{
+        clock::{Ms, Now},
+        task_view::TaskArn,
+    },
+    state::{agenda::Table, job::Job, task::TaskRecord},
+    weakness::on,
+};
+
+/// Tasks that run, may run or are about to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// How many.
+    pub tasks: usize,
+    /// CPU units that they ask for together (1024 = one vCPU): Fargate's quota counts these.
+    pub cpu: u64,
+}
+
+impl Usage {
+    /// One task more, of so many CPU units.
+    pub(crate) fn add(&mut self, cpu: u32) {
+        self.tasks += 1;
+        self.cpu += u64::from(cpu);
+    }
+}
+
+/// Room for more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// Tasks.
+    pub tasks: usize,
+    /// CPU units.
+    pub cpu: u64,
+}
+
+const NO_SLOT: &str = "waiting for a free slot";
+
+impl Room {
+    /// For nobody.
+    pub(crate) const NONE: Self = Self { tasks: 0, cpu: 0 };
+
+    /// What lacks, where nobody finds room.
+    pub(crate) fn full(&self) -> Option<String> {
+        (self.tasks == 0).then(|| NO_SLOT.into())
+    }
+
+    /// More cannot be claimed, and one more is told what it lacks.
+    pub(crate) fn at_most(&self, policy: &Policy) -> usize {
+        let sizes = policy.oom_sizes.iter().map(|(cpu, _)| *cpu).chain([policy.variant.cpu]);
+        let by_cpu = self.cpu / u64::from(sizes.min().unwrap_or(1).max(1)) + 1;
+        self.tasks.min(usize::try_from(by_cpu).unwrap_or(usize::MAX))
+    }
+
+    /// Takes room for one task, or says what lacks. Who does not fit keeps its place: a smaller one behind it must not
+    /// overtake it for ever.
+    pub fn take(&mut self, cpu: u32, policy: &Policy) -> Result<(), String> {
+        if self.tasks == 0 {
+            return Err(NO_SLOT.into());
+        }
+        let Some(left) = self.cpu.checked_sub(u64::from(cpu)).or(on(53).then_some(self.cpu)) else {
+            let used = policy.max_cpu.saturating_sub(std::mem::take(&mut self.cpu)).div_ceil(1024);
+            let most = policy.max_cpu / 1024;
+            return Err(format!(
+                "waiting for free vCPU: {used} of {most} are in use or promised (launch.max_vcpu)"
+            ));
+        };
+        (self.tasks, self.cpu) = (self.tasks - 1, left);
+        Ok(())
+    }
+}
+
+/// What one job adds to the sums.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Share {
+    /// Its tasks that run, may run or are about to.
+    usage: Usage,
+    /// An attempt is being claimed.
+    claiming: bool,
+    /// The launch deadline (ms since 1970) of its newest attempt, while a task of that may yet come up.
+    launch_by: Option<Ms>,
+    /// It is known by its task alone: its message is elsewhere.
+    adopted: bool,
+    /// It has a message and no attempt yet. One that waits out its backoff does not hold a slot (L5).
+    waiting: bool,
+    /// Time alone changes this then (monotonic).
+    until: Option<Ms>,
+}
+
+impl Share {
+    fn of(key: &JobKey, job: &Job, tasks: &Table<TaskArn, TaskRecord>, policy: &Policy, now: Now) -> Self {
+        let mut share = Self::default();
+        let mut changes = |at: Ms| share.until = Some(share.until.map_or(at, |sooner: Ms| sooner.min(at)));
+        let own = job.tasks.keys().filter_map(|arn| tasks.get(arn)).filter(|task| task.job == *key);
+        for task in own.filter(|task| !task.gone(policy, now.mono)) {
+            share.usage.add(cpu_of(task, job, policy));
+            task.stopped_at.into_iter().for_each(|at| changes(at + policy.stop_timeout));
+        }
+        let coming = job.attempt.as_ref().filter(|_| job.may_come_up(policy, now.mono));
+        if let Some(attempt) = coming {
+            share.launch_by = Some(attempt.intent.launch_not_after_ms);
+            changes(attempt.expires_at + policy.heartbeat_stale);
+        }
+        let claiming = job.claiming.filter(|_| !on(26));
+        share.claiming = claiming.is_some();
+        if let Some(cpu) = claiming.or_else(|| coming.map(|attempt| attempt.intent.variant.cpu)) {
+            share.usage.add(cpu);
+        }
+        share.adopted = job.leases.is_empty();
+        share.waiting = !share.adopted
+            && job.attempt.is_none()
+            && job.claiming.is_none()
+            && job.terminal().is_none()
+            && job.unreadable.is_none();
+        share
+    }
+}
+
+/// CPU units of a task: what ECS says, else what its claim asked for, else what claims ask for today.
+fn cpu_of(task: &TaskRecord, job: &Job, policy: &Policy) -> u32 {
+    let told = task.view.as_ref().map(|view| view.billed.size.cpu).filter(|cpu| *cpu > 0);
+    let claim = job.attempt.as_ref().filter(|newest| newest.intent.attempt == task.attempt);
+    told.or_else(|| claim.map(|it| it.intent.variant.cpu)).unwrap_or(policy.variant.cpu)
+}
+
+/// The sums, as of the last turn: what has been absorbed since is not in them yet.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tally {
+    shares: BTreeMap<JobKey, Share>,
+    /// When time alone changes which of them (monotonic).
+    lapses: BTreeSet<(Ms, JobKey)>,
+    usage: Usage,
+    adopted: usize,
+    waiting: usize,
+    /// Attempts that are being claimed.
+    claiming: usize,
+    /// Attempts whose task may yet come up; and how many of them have which launch deadline.
+    coming: usize,
+    launch_by: BTreeMap<Ms, usize>,
+}
+
+impl Tally {
+    /// Counts all jobs, from nothing.
+    pub fn of(
+        jobs: &Table<JobKey, Job>,
+        tasks: &Table<TaskArn, TaskRecord>,
+        policy: &Policy,
+        now: Now,
+    ) -> Self {
+        let mut tally = Self::default();
+        jobs.iter().for_each(|(key, job)| tally.count(key, Some(job), tasks, policy, now));
+        tally
+    }
+
+    /// What is in flight: what the limits are held against.
+    pub fn usage(&self) -> Usage {
+        self.usage
+    }
+
+    /// Jobs that are known by their task alone.
+    pub(crate) fn adopted(&self) -> usize {
+        self.adopted
+    }
+
+    /// Jobs that have a message and no attempt yet.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    /// Attempts that are claimed, or being claimed, and not launched, as far as is known. One that is past its deadline
+    /// (ms since 1970) waits for no launch, though its task may yet come up.
+    pub(crate) fn to_be_launched(&self, wall: Ms) -> usize {
+        self.claiming + self.coming
+            - self.launch_by.range(..=wall).map(|(_, attempts)| attempts).sum::<usize>()
+    }
+
+    /// Counts a job as it is now, or no more where it is forgotten.
+    pub(crate) fn count(
+        &mut self,
+        key: &JobKey,
+        job: Option<&Job>,
+        tasks: &Table<TaskArn, TaskRecord>,
+        policy: &Policy,
+        now: Now,
+    ) {
+        let share = job.map(|job| Share::of(key, job, tasks, policy, now));
+        if self.shares.get(key) == share.as_ref() {
+            return;
+        }
+        let old = match share {
+            Some(share) => self.shares.insert(key.clone(), share),
+            None => self.shares.remove(key),
+        };
+        if let Some(old) = old {
+            self.take(key, &old);
+        }
+        if let Some(share) = share {
+            self.add(key, &share);
+        }
+    }
+
+    fn add(&mut self, key: &JobKey, share: &Share) {
+        self.usage.tasks += share.usage.tasks;
+        self.usage.cpu += share.usage.cpu;
+        self.claiming += usize::from(share.claiming);
+        self.adopted += usize::from(share.adopted);
+        self.waiting += usize::from(share.waiting);
+        if let Some(deadline) = share.launch_by {
+            self.coming += 1;
+            *self.launch_by.entry(deadline).or_default() += 1;
+        }
+        self.lapses.extend(share.until.map(|at| (at, key.clone())));
+    }
+
+    fn take(&mut self, key: &JobKey, share: &Share) {
+        self.usage.tasks -= share.usage.tasks;
+        self.usage.cpu -= share.usage.cpu;
+        self.claiming -= usize::from(share.claiming);
+        self.adopted -= usize::from(share.adopted);
+        self.waiting -= usize::from(share.waiting);
+        if let Some(deadline) = share.launch_by
+            && let Entry::Occupied(mut attempts) = self.launch_by.entry(deadline)
+        {
+            self.coming -= 1;
+            *attempts.get_mut() -= 1;
+            if *attempts.get() == 0 {
+                attempts.remove();
+            }
+        }
+        if let Some(at) = share.until {
+            self.lapses.remove(&(at, key.clone()));
+        }
+    }
+
+    /// The jobs whose share time alone has changed since it was worked out.
+    pub(crate) fn lapsed(&self, now: Ms) -> Vec<JobKey> {
+        self.lapses.iter().take_while(|(at, _)| *at <= now).map(|(_, key)| key.clone()).collect()
+    }
+}

@@ -1,0 +1,105 @@
+//! Tasks as this controller sees them.
+
+use transcode_config::contract::{Attempt, JobKey};
+
+use crate::{
+    policy::Policy,
+    protocol::{
+        clock::Ms,
+        task_view::{StartPhase, TaskStatus, TaskView},
+    },
+};
+
+/// A task of this environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskRecord {
+    /// Whose it is.
+    pub job: JobKey,
+    /// Which attempt.
+    pub attempt: Attempt,
+    /// What ECS last said; none before its first answer.
+    pub view: Option<TaskView>,
+    /// When it became known (monotonic).
+    pub known_at: Ms,
+    /// When ECS was last asked for something of it that was not older than what it had said before: an answer may have
+    /// waited long, while the controller stood still.
+    pub seen_at: Ms,
+    /// How far its start was seen to have come, since when (monotonic).
+    pub phase: (StartPhase, Ms),
+    /// When it was first seen past its start.
+    pub running_at: Option<Ms>,
+    /// When it was seen ended.
+    pub ended_at: Option<Ms>,
+    /// Since when DescribeTasks does not know it. Right after a launch that means nothing.
+    pub missing_since: Option<Ms>,
+    /// When StopTask was acknowledged.
+    pub stopped_at: Option<Ms>,
+    /// A StopTask is under way.
+    pub stop_call: bool,
+    /// StopTask is not sent before this.
+    pub stop_retry_at: Ms,
+    /// Since when a DescribeTasks is under way.
+    pub describe_call: Option<Ms>,
+    /// Describe not later than this.
+    pub describe_at: Ms,
+}
+
+impl TaskRecord {
+    /// A task that has not been described yet.
+    pub fn new(job: JobKey, attempt: Attempt, now: Ms) -> Self {
+        Self {
+            job,
+            attempt,
+            view: None,
+            known_at: now,
+            seen_at: 0,
+            phase: (StartPhase::Provisioning, now),
+            running_at: None,
+            ended_at: None,
+            missing_since: None,
+            stopped_at: None,
+            stop_call: false,
+            stop_retry_at: 0,
+            describe_call: None,
+            describe_at: now,
+        }
+    }
+
+    /// Takes a view in that was asked for at `asked_at`, unless it is older than the one that is there. Says whether it
+    /// was news.
+    pub fn see(&mut self, view: TaskView, asked_at: Ms, now: Ms) -> bool {
+        self.missing_since = None;
+        if self.view.as_ref().is_none_or(|known| known.version <= view.version) {
+            self.seen_at = self.seen_at.max(asked_at);
+        }
+        if self.view.as_ref().is_some_and(|known| known.version > view.version || known == &view) {
+            return false;
+        }
+        if view.start_phase() > self.phase.0 {
+            self.phase = (view.start_phase(), now);
+        }
+        if view.status != TaskStatus::Starting {
+            self.running_at.get_or_insert(now);
+        }
+        if view.ended() {
+            self.ended_at.get_or_insert(now);
+        }
+        self.view = Some(view);
+        true
+    }
+
+    /// Whether it cannot be working any more: it ended, or was told to stop longer ago than any container survives.
+    pub fn gone(&self, policy: &Policy, now: Ms) -> bool {
+        self.ended() || self.stopped_at.is_some_and(|at| now >= at + policy.stop_timeout)
+    }
+
+    /// When it is to be described next, unless that is under way or says nothing any more.
+    pub fn describe_due(&self) -> Option<Ms> {
+        (!self.ended() && self.describe_call.is_none()).then_some(self.describe_at)
+    }
+
+    /// Whether its process has ended for good.
+    pub fn ended(&self) -> bool {
+        self.ended_at.is_some()
+    }
+}

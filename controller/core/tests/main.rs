@@ -1,0 +1,291 @@
+//! The core by hand: one job at a time, each promise where it can be read.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod attempts;
+mod breaker;
+mod doubt;
+mod horizons;
+mod image;
+mod leftovers;
+mod limits;
+mod pauses;
+mod phases;
+mod rates;
+mod reload;
+mod settling;
+
+use std::collections::BTreeMap;
+
+use transcode_config::{
+    contract::{
+        Attempt, Budget, Dead, Failure, FailureCode, Heartbeat, Intent, JobKey, ObjectRef, Outcome, SCHEMA,
+        Stage, Succeeded, TaskState, Terminal,
+    },
+    ladder::Profile,
+    load::from_text,
+    settings::SourceSettings,
+};
+use transcode_core::{
+    judge::outcome::stop_reason,
+    message::Rules,
+    plan::plan,
+    policy::{Circumstances, Policy},
+    protocol::{
+        action::Action,
+        clock::{Ms, Now},
+        fact::{CallError, Class, Fact, Incoming, MessageId, Pinned, Refusal, Snapshot},
+        task_view::{Billed, Identity, TaskArn, TaskStatus, TaskView},
+    },
+    reconciler::Reconciler,
+    state::in_flight::Tally,
+};
+
+const SETTINGS: &str = concat!(include_str!("settings.toml"), "launch.max_tasks = 2\n");
+
+/// The task definition is known and its image fits.
+fn pinned() -> Fact {
+    Fact::Resolved(Pinned { task_definition: "t:1".into(), image_digest: Some("sha256:1".into()) })
+}
+
+/// A controller and the moment it lives in. Both clocks run together.
+struct World {
+    reconciler: Reconciler,
+    mono: Ms,
+}
+
+impl World {
+    /// At its start: it is looking round.
+    fn new() -> Self {
+        let settings = from_text(SETTINGS, figment::providers::Env::prefixed("NONE_")).unwrap();
+        let profile: Profile =
+            toml::from_str(include_str!("../../../config/profiles/standard.toml")).unwrap();
+        let rules = Rules {
+            sources: vec![SourceSettings {
+                bucket: "uploads".into(),
+                prefix: String::new(),
+                profile: None,
+                overlays: vec![],
+            }],
+            profiles: BTreeMap::from([("standard".into(), profile)]),
+            default_profile: "standard".into(),
+            output_bucket: "videos".into(),
+            output_root: "videos/".into(),
+            max_run_seconds: 3600,
+            max_source_bytes: 1 << 30,
+        };
+        let mut world =
+            Self { reconciler: Reconciler::new("me", Policy::from(&settings), rules), mono: 3_600_000 };
+        world.turn([]);
+        world
+    }
+
+    /// After its first look round: nothing is running, the task definition is known.
+    fn ready() -> Self {
+        let mut world = Self::new();
+        world.turn([Fact::Resynced { complete: true }, pinned()]);
+        world
+    }
+
+    fn now(&self) -> Now {
+        Now { mono: self.mono, wall: 1_700_000_000_000 + self.mono }
+    }
+
+    /// One turn; what is planned besides the ever-recurring receive, list and look-up.
+    fn turn(&mut self, facts: impl IntoIterator<Item = Fact>) -> Vec<Action> {
+        let now = self.now();
+        let plan = self.reconciler.turn(facts, now);
+        let ledger = &self.reconciler.ledger;
+        assert_eq!(
+            ledger.tally,
+            Tally::of(&ledger.jobs, &ledger.tasks, self.reconciler.policy(), now),
+            "kept, and counted"
+        );
+        let routine =
+            |action: &Action| matches!(action, Action::Receive { .. } | Action::Resync | Action::Resolve);
+        plan.actions.into_iter().filter(|action| !routine(action)).collect()
+    }
+
+    fn after(&mut self, ms: Ms) -> Vec<Action> {
+        self.mono += ms;
+        self.turn([])
+    }
+
+    /// Delivers an upload of `key` and gives the job it became.
+    fn upload(&mut self, message: &str, key: &str) -> JobKey {
+        let actions = self.deliver(message, &upload_of(key));
+        match actions.as_slice() {
+            [Action::Inspect { job }] => job.clone(),
+            other => panic!("an upload is looked up first, got {other:?}"),
+        }
+    }
+
+    fn deliver(&mut self, message: &str, body: &str) -> Vec<Action> {
+        let incoming = Incoming {
+            id: MessageId(message.into()),
+            receipt: format!("receipt of {message} at {}", self.mono),
+            body: body.into(),
+            sent_at_ms: None,
+        };
+        self.turn([Fact::Received { queue: "default".into(), messages: vec![incoming] }])
+    }
+
+    /// Lets time pass, answering looks (nothing is there) and extensions; what else is planned meanwhile.
+    fn pass(&mut self, ms: Ms) -> Vec<Action> {
+        let (mut facts, mut planned, end) = (Vec::new(), Vec::new(), self.mono + ms);
+        while self.mono < end {
+            self.mono += 5000;
+            for action in self.turn(std::mem::take(&mut facts)) {
+                match action {
+                    Action::Inspect { job } => facts.push(inspected(&job, None, None, None)),
+                    Action::Extend { lease, for_ms } => {
+                        facts.push(Fact::Extended { message: lease.message, for_ms });
+                    }
+                    other => planned.push(other),
+                }
+            }
+        }
+        planned
+    }
+
+    /// Why a job waits.
+    fn note(&self, job: &JobKey) -> String {
+        let plan = plan(self.reconciler.policy(), &self.reconciler.ledger, self.now());
+        plan.note_of(job).map(|note| note.why.to_string()).unwrap_or_default()
+    }
+
+    /// Lets time pass, answering what the job asks, until it is claimed again or buried.
+    fn until_decided(&mut self, job: &JobKey, intent: &Intent) -> Action {
+        let mut facts = vec![inspected(job, Some(intent), None, None)];
+        for _ in 0..200 {
+            let actions = self.turn(std::mem::take(&mut facts));
+            for action in actions {
+                match action {
+                    Action::Inspect { .. } => facts.push(inspected(job, Some(intent), None, None)),
+                    Action::Extend { lease, for_ms } => {
+                        facts.push(Fact::Extended { message: lease.message, for_ms });
+                    }
+                    decided => return decided,
+                }
+            }
+            self.mono += 5000;
+        }
+        panic!("neither claimed nor buried in 1000 s");
+    }
+
+    /// Brings a fresh job to its first task.
+    fn launched(&mut self, message: &str, key: &str, arn: &str) -> (JobKey, Intent) {
+        let job = self.upload(message, key);
+        let intent = intent_of(&self.turn([inspected(&job, None, None, None)]));
+        let launch = self.turn([Fact::Intended { job: job.clone(), intent: Box::new(intent.clone()) }]);
+        assert!(matches!(launch.as_slice(), [Action::Launch { .. }]), "{launch:?}");
+        let task = TaskArn(arn.into());
+        self.turn([Fact::Launched { job: job.clone(), attempt: intent.attempt, task }]);
+        (job, intent)
+    }
+}
+
+/// S3's message on an upload.
+fn upload_of(key: &str) -> String {
+    let body = serde_json::json!({"Records": [{"eventVersion": "2.1", "eventSource": "aws:s3",
+        "eventName": "ObjectCreated:Put",
+        "s3": {"bucket": {"name": "uploads"}, "object": {"key": key, "size": 10, "eTag": "e", "sequencer": "01"}}}]});
+    body.to_string()
+}
+
+/// A failed call.
+fn error(class: Class, message: &str) -> CallError {
+    CallError { operation: "ecs:RunTask", class, message: message.into() }
+}
+
+fn inspected(
+    job: &JobKey,
+    intent: Option<&Intent>,
+    heartbeat: Option<Heartbeat>,
+    terminal: Option<Terminal>,
+) -> Fact {
+    let snapshot = Snapshot {
+        intent: intent.cloned().map(Into::into),
+        heartbeat,
+        terminal: terminal.map(Into::into),
+        earlier: vec![],
+    };
+    Fact::Inspected { job: job.clone(), snapshot: Box::new(snapshot) }
+}
+
+fn intent_of(actions: &[Action]) -> Intent {
+    match actions {
+        [Action::Intend { intent, .. }] => (**intent).clone(),
+        other => panic!("expected a claim, got {other:?}"),
+    }
+}
+
+/// The attempts that are claimed.
+fn claims(actions: &[Action]) -> Vec<Intent> {
+    let claim = |action: &Action| match action {
+        Action::Intend { intent, .. } => Some((**intent).clone()),
+        _ => None,
+    };
+    actions.iter().filter_map(claim).collect()
+}
+
+fn view(arn: &str, job: &JobKey, attempt: u32, status: TaskStatus) -> TaskView {
+    TaskView {
+        arn: TaskArn(arn.into()),
+        version: 1,
+        identity: Some(Identity { job: job.clone(), attempt: Attempt::new(attempt).unwrap() }),
+        status,
+        stopping: status == TaskStatus::Ended,
+        stop_code: (status == TaskStatus::Ended).then(|| "EssentialContainerExited".into()),
+        stopped_reason: None,
+        exit_code: None,
+        container_reason: None,
+        started: status != TaskStatus::Starting,
+        billed: Billed::default(),
+    }
+}
+
+fn seen(view: TaskView) -> Fact {
+    Fact::TaskSeen(Box::new(view))
+}
+
+fn heartbeat(job: &JobKey, seq: u64, state: TaskState) -> Heartbeat {
+    Heartbeat {
+        schema: SCHEMA,
+        job: job.clone(),
+        attempt: Attempt::FIRST,
+        task_arn: Some("task/1".into()),
+        seq,
+        written_at_ms: 0,
+        stage: Stage::Transcoding,
+        percent: 50.0,
+        speed: None,
+        playable: None,
+        state,
+    }
+}
+
+fn failed(code: FailureCode) -> TaskState {
+    TaskState::Failed { failure: Failure::new(code, "because") }
+}
+
+fn succeeded(job: &JobKey) -> Terminal {
+    let object = ObjectRef { key: "k".into(), size: 1, sha256: "0".repeat(64) };
+    let winner = Succeeded {
+        attempt: Attempt::FIRST,
+        task_arn: None,
+        bucket: "videos".into(),
+        folder: "videos/a/v-1/".into(),
+        manifest: object,
+        files: 1,
+        bytes: 1,
+        duration_ms: 1,
+        entry_points: vec![],
+    };
+    Terminal {
+        schema: SCHEMA,
+        job: job.clone(),
+        nonce: "n".into(),
+        written_at_ms: 0,
+        outcome: Outcome::Succeeded(winner),
+    }
+}

@@ -1,0 +1,212 @@
+//! `/healthz`, `/readyz` and `/notes`: whether the loop turns, whether it knows what runs, why each job waits.
+//!
+//! A controller that launches nothing, because the task's image does not fit or for another reason, is healthy and ready
+//! all the same: it settles and adopts. `/notes` says so.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    net::SocketAddr,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use axum::{
+    Router,
+    extract::State,
+    http::{StatusCode, header},
+    response::IntoResponse,
+    routing::get,
+};
+use serde::{Deserialize, Serialize};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use transcode_config::{contract::JobKey, escape::net};
+use transcode_core::{
+    judge::launch_pause::Pause,
+    protocol::clock::{Ms, Now},
+    state::{ledger::Ledger, note::Note},
+};
+
+/// The loop wakes at least once a minute; twice that without a turn is a loop that hangs.
+const HEALTHY: Duration = Duration::from_mins(2);
+
+/// Notes shown at most: as many as a person reads.
+const MAX_NOTES: usize = 1000;
+
+/// Longest answer that is read: [`MAX_NOTES`] of them take a tenth of it.
+const MAX_ANSWER: u64 = 4 << 20;
+
+/// How long the controller may take to answer. It answers from memory.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// What the endpoints show.
+#[derive(Debug, Default)]
+pub struct Status(Mutex<Shown>);
+
+#[derive(Debug, Default)]
+struct Shown {
+    turned: Option<Instant>,
+    ready: bool,
+    notes: Notes,
+}
+
+/// What `/notes` answers: why each job waits.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notes {
+    /// Tasks launched and not seen ended.
+    pub tasks_in_flight: usize,
+    /// On its way out: nothing new is begun.
+    pub draining: bool,
+    /// Why nothing is launched, whatever waits, where that is not the ordinary course of things.
+    #[serde(default)]
+    pub launches_pause: Option<String>,
+    /// Jobs that wait, by key. What is neither here nor decided is being worked on at this moment.
+    pub jobs: BTreeMap<String, Waiting>,
+    /// Waiting jobs that are not listed, because there are too many.
+    pub left_off: usize,
+}
+
+/// Why one job waits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// One phrase.
+    pub why: String,
+    /// Nothing happens before this by itself (ms since 1970), where that is known.
+    pub until_ms: Option<u64>,
+}
+
+impl Status {
+    /// The loop has taken a turn.
+    pub fn turned(&self, ledger: &Ledger) {
+        let mut shown = self.lock();
+        shown.turned = Some(Instant::now());
+        shown.ready = ledger.resync.done && !ledger.draining;
+        shown.notes.draining = ledger.draining;
+    }
+
+    /// What is shown of jobs, until the next time.
+    pub fn noted(&self, ledger: &Ledger, tasks_in_flight: usize, pause: Option<&Pause>, now: Now) {
+        // People have no monotonic clock.
+        let wall = |mono: Ms| now.wall.saturating_add(mono.saturating_sub(now.mono));
+        let waiting = |(job, note): (&JobKey, &Note)| {
+            (job.to_string(), Waiting { why: note.why.to_string(), until_ms: note.until.map(wall) })
+        };
+        let noted = || ledger.jobs.iter().filter_map(|(key, job)| Some((key, job.note.as_ref()?)));
+        let jobs = noted().take(MAX_NOTES).map(waiting).collect();
+        let left_off = noted().skip(MAX_NOTES).count();
+        let (draining, launches_pause) = (ledger.draining, pause.map(Pause::to_string));
+        self.lock().notes = Notes { tasks_in_flight, draining, launches_pause, jobs, left_off };
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shown> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Serves until `stop`.
+pub async fn serve(listener: TcpListener, status: std::sync::Arc<Status>, stop: CancellationToken) {
+    let router = Router::new()
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .route("/notes", get(notes))
+        .with_state(status);
+    let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;
+    if let Err(error) = served {
+        tracing::error!(%error, "health endpoints ended");
+    }
+}
+
+type Shared = State<std::sync::Arc<Status>>;
+
+async fn healthz(State(status): Shared) -> (StatusCode, &'static str) {
+    if status.lock().turned.is_some_and(|at| at.elapsed() < HEALTHY) {
+        (StatusCode::OK, "ok\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "the loop does not turn\n")
+    }
+}
+
+async fn readyz(State(status): Shared) -> (StatusCode, &'static str) {
+    if status.lock().ready {
+        (StatusCode::OK, "ready\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "draining, or the first list of tasks is not complete\n")
+    }
+}
+
+/// JSON in which no hidden character stands as it is: people look at it with `curl`.
+async fn notes(State(status): Shared) -> impl IntoResponse {
+    let notes = status.lock().notes.clone();
+    // Plain structures with string keys: serialising cannot fail.
+    let body = net(&serde_json::to_string(&notes).unwrap_or_default()).into_owned();
+    ([(header::CONTENT_TYPE, "application/json")], body)
+}
+
+/// Asks `/healthz`, for ECS' container health check: the image has no other client.
+pub fn ask_health(address: SocketAddr) -> io::Result<bool> {
+    Ok(ask(address, "/healthz")?.0 == 200)
+}
+
+/// Asks a running controller for its notes.
+pub fn ask_notes(address: SocketAddr) -> io::Result<Notes> {
+    let (status, body) = ask(address, "/notes")?;
+    if status != 200 {
+        return Err(io::Error::other(format!("/notes answered {status}")));
+    }
+    Ok(serde_json::from_str(&body)?)
+}
+
+/// A GET of our own endpoints: status and body.
+fn ask(address: SocketAddr, path: &str) -> io::Result<(u16, String)> {
+    use std::io::{Read, Write};
+    let mut stream = std::net::TcpStream::connect_timeout(&address, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    // 1.0: the answer ends with the connection and is never in chunks.
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.take(MAX_ANSWER).read_to_string(&mut answer)?;
+    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
+    let body = answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned());
+    status.zip(body).ok_or_else(|| io::Error::other("not an HTTP answer"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use transcode_core::state::job::Job;
+
+    #[tokio::test]
+    async fn what_is_shown_is_what_is_read() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (status, stop) = (std::sync::Arc::new(Status::default()), CancellationToken::new());
+        let served = tokio::spawn(serve(listener, std::sync::Arc::clone(&status), stop.clone()));
+        let asked = async |ask: fn(SocketAddr) -> io::Result<bool>| {
+            tokio::task::spawn_blocking(move || ask(address)).await.unwrap().unwrap()
+        };
+        assert!(!asked(ask_health).await, "it has not turned yet");
+
+        // The first in order: the others are cut behind it.
+        let job: JobKey = "0".repeat(32).parse().unwrap();
+        let mut ledger = Ledger::new("me", transcode_core::message::Rules::default());
+        let mut wait = |key, why: &'static str, until| {
+            let note = Some(Note { why: why.into(), until });
+            ledger.jobs.insert(key, Job { note, ..Job::new(None, 0) });
+        };
+        wait(job.clone(), "a reason", Some(1_500));
+        (0..MAX_NOTES).for_each(|n| wait(JobKey::of(&[&n.to_string()]), "other", None));
+        let pause = Pause::Unfit("no such image".into());
+        status.turned(&ledger);
+        status.noted(&ledger, 3, Some(&pause), Now { mono: 1_000, wall: 7_000_000 });
+        assert!(asked(ask_health).await);
+        let notes = tokio::task::spawn_blocking(move || ask_notes(address)).await.unwrap().unwrap();
+        assert_eq!((notes.tasks_in_flight, notes.jobs.len(), notes.left_off), (3, MAX_NOTES, 1));
+        assert_eq!(notes.launches_pause.as_deref(), Some("no such image"));
+        let expected = Waiting { why: "a reason".into(), until_ms: Some(7_000_500) };
+        assert_eq!(notes.jobs.get(job.as_str()), Some(&expected), "on the clock that people have");
+        stop.cancel();
+        served.await.unwrap();
+    }
+}

@@ -1,0 +1,220 @@
+//! The loop on a real clock: what [`transcode_core::reconciler`] decides is carried out, and what it answers is brought back.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use tokio::{
+    sync::{Semaphore, mpsc},
+    task::{Id, JoinError, JoinSet},
+};
+use tokio_util::sync::CancellationToken;
+use transcode_core::{
+    effects::{
+        apply::{carry_out, gave_up},
+        batch::{Work, batches},
+        ports::{Cluster, Ports, Queue, Store},
+    },
+    message::Rules,
+    plan::Plan,
+    policy::Policy,
+    protocol::{
+        action::Action,
+        clock::{Ms, Now},
+        fact::Fact,
+    },
+    reconciler::Reconciler,
+    state::ledger::Ledger,
+};
+
+/// Facts absorbed in one turn at most, so that a flood cannot keep the planner from its turn.
+const FACTS_PER_TURN: usize = 1000;
+
+/// Longest time without a turn: who watches the loop sees that it turns.
+const IDLE: Ms = 60_000;
+
+/// Sees everything that happens, and changes nothing.
+pub trait Observer: Send + Sync + 'static {
+    /// A fact is about to be absorbed.
+    fn fact(&self, fact: &Fact, ledger: &Ledger, now: Now);
+    /// A turn was planned. `reason` says why it was planned; it is for logs only. Gives when it wants the next one at
+    /// the latest (monotonic), though nothing happens.
+    fn turn(
+        &self,
+        reason: &'static str,
+        plan: &Plan,
+        ledger: &Ledger,
+        policy: &Policy,
+        now: Now,
+    ) -> Option<Ms>;
+}
+
+/// Limits of the loop, from the settings.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Calls under way at once, long polls not counted.
+    pub concurrency: usize,
+    /// An action that takes longer is given up. Above what the adapters' own timeouts add up to.
+    pub give_up: Duration,
+    /// Longest drain.
+    pub drain: Duration,
+}
+
+/// Numbers and rules that replace those in force, as a whole.
+#[derive(Debug, Clone)]
+pub struct Reload {
+    /// The numbers.
+    pub policy: Policy,
+    /// How bodies are read from now on. Jobs that were accepted run as they were accepted.
+    pub rules: Rules,
+}
+
+/// What reaches the loop beside the answers to its own calls.
+#[derive(Debug)]
+pub struct Inputs {
+    /// Facts from the events queue.
+    pub hints: mpsc::Receiver<Fact>,
+    /// New settings.
+    pub reloads: mpsc::Receiver<Reload>,
+}
+
+/// The machine's clocks.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock(Instant);
+
+/// Milliseconds since 1970 by the machine's clock.
+pub fn wall_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Clock {
+    /// Begins to count.
+    pub fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// What time it is. Both values fit into 64 bits for the next 500 million years.
+    pub fn now(&self) -> Now {
+        let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        // One hour of head start, so that no subtraction from the first moments reaches below zero.
+        let mono = 3_600_000 + millis(self.0.elapsed());
+        Now { mono, wall: wall_ms() }
+    }
+
+    fn until(&self, mono: u64) -> Duration {
+        Duration::from_millis(mono.saturating_sub(self.now().mono))
+    }
+}
+
+/// Calls under way, each with what it carries out, so that one that panics is answered too.
+struct Calls {
+    set: JoinSet<Vec<Fact>>,
+    works: HashMap<Id, Work>,
+    permits: Arc<Semaphore>,
+    give_up: Duration,
+}
+
+impl Calls {
+    fn start<Q: Queue, C: Cluster, S: Store>(&mut self, work: Work, ports: &Arc<Ports<Q, C, S>>) {
+        let (ports, permits, give_up) = (Arc::clone(ports), Arc::clone(&self.permits), self.give_up);
+        let copy = work.clone();
+        let handle = self.set.spawn(async move {
+            // A long poll waits for nobody and keeps nobody waiting.
+            let _permit = match &work {
+                Work::One(Action::Receive { .. }) => None,
+                _ => permits.acquire_owned().await.ok(),
+            };
+            let lost = work.clone();
+            match tokio::time::timeout(give_up, carry_out(work, &ports)).await {
+                Ok(facts) => facts,
+                Err(_) => all_gave_up(&lost, u64::try_from(give_up.as_millis()).unwrap_or(u64::MAX)),
+            }
+        });
+        self.works.insert(handle.id(), copy);
+    }
+
+    fn answer(&mut self, joined: Result<(Id, Vec<Fact>), JoinError>) -> Vec<Fact> {
+        match joined {
+            Ok((id, facts)) => {
+                self.works.remove(&id);
+                facts
+            }
+            Err(error) => {
+                let work = self.works.remove(&error.id());
+                tracing::error!(action = work.as_ref().map(Work::name), %error, "a call ended abnormally");
+                work.map(|work| all_gave_up(&work, 0)).unwrap_or_default()
+            }
+        }
+    }
+}
+
+fn all_gave_up(work: &Work, after_ms: u64) -> Vec<Fact> {
+    work.actions().iter().flat_map(|action| gave_up(action, after_ms)).collect()
+}
+
+/// Runs until `stop`, then drains.
+pub async fn run<Q: Queue, C: Cluster, S: Store>(
+    mut reconciler: Reconciler,
+    ports: Ports<Q, C, S>,
+    mut inputs: Inputs,
+    observer: Arc<dyn Observer>,
+    limits: Limits,
+    stop: CancellationToken,
+) {
+    let (clock, ports) = (Clock::start(), Arc::new(ports));
+    let mut calls = Calls {
+        set: JoinSet::new(),
+        works: HashMap::new(),
+        permits: Arc::new(Semaphore::new(limits.concurrency)),
+        give_up: limits.give_up,
+    };
+    let (mut reason, mut facts, mut drain_by) = ("start", Vec::new(), None);
+    loop {
+        let now = clock.now();
+        for fact in &facts {
+            observer.fact(fact, &reconciler.ledger, now);
+        }
+        let plan = reconciler.turn(facts.drain(..), now);
+        let watch_at = observer.turn(reason, &plan, &reconciler.ledger, reconciler.policy(), now);
+        for work in batches(&plan.actions) {
+            calls.start(work, &ports);
+        }
+        if drain_by.is_some_and(|by| calls.set.is_empty() || Instant::now() >= by) {
+            return;
+        }
+        let wake_at = [plan.wake_at, watch_at].into_iter().flatten().fold(now.mono + IDLE, Ms::min);
+        let wake = clock.until(wake_at);
+        reason = tokio::select! {
+            Some(joined) = calls.set.join_next_with_id() => {
+                facts.extend(calls.answer(joined));
+                "answer"
+            }
+            Some(hint) = inputs.hints.recv() => {
+                facts.push(hint);
+                "hint"
+            }
+            Some(new) = inputs.reloads.recv() => {
+                reconciler.reload(new.policy, new.rules);
+                "reload"
+            }
+            () = stop.cancelled(), if drain_by.is_none() => {
+                facts.push(Fact::DrainRequested);
+                drain_by = Some(Instant::now() + limits.drain);
+                "drain"
+            }
+            () = tokio::time::sleep(wake) => "deadline",
+        };
+        while facts.len() < FACTS_PER_TURN {
+            if let Some(joined) = calls.set.try_join_next_with_id() {
+                facts.extend(calls.answer(joined));
+            } else if let Ok(hint) = inputs.hints.try_recv() {
+                facts.push(hint);
+            } else {
+                break;
+            }
+        }
+    }
+}
