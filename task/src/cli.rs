@@ -15,11 +15,14 @@ use transcode_config::{
     },
     escape::{Net, net},
 };
+use transcode_media::{
+    process::{self, CheckOptions},
+    sandbox::SandboxPolicy,
+};
 
 use crate::{
     aws::Clients,
     job::{self, Identity, Rhythm, Settings},
-    sandbox::{self, CheckOptions, SandboxPolicy},
 };
 
 /// What ends a run that has ended: threads that hang in a system call are left behind.
@@ -116,7 +119,7 @@ pub fn main() -> ExitCode {
     let exit = match (cli.command, cli.alone.input, cli.alone.output) {
         (Some(Command::SandboxCheck(mut options)), ..) => {
             options.policy = cli.sandbox;
-            runtime.block_on(sandbox::check(options))
+            runtime.block_on(process::check(options))
         }
         (None, Some(input), Some(output)) => {
             let request = alone::Request { input, output, profile: cli.alone.profile, sandbox: cli.sandbox };
@@ -161,8 +164,8 @@ fn task(runtime: &tokio::runtime::Runtime, args: TaskArgs, sandbox: SandboxPolic
 /// While standard output takes nothing, lines wait up to a limit and are lost beyond it; the work goes on. Dropping the
 /// guard waits a second at most for the last of them.
 fn log_for_machines() -> WorkerGuard {
-    let filter =
-        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,transcode_task=info"));
+    let filter = EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new("warn,transcode_task=info,transcode_media=info"));
     let lines = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(WAITING_LINES);
     let (lines, writer) = lines.finish(Net(std::io::stdout()));
     tracing_subscriber::fmt()

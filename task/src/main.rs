@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-use transcode_task::{cli, sandbox};
+use transcode_media::sandbox;
+use transcode_task::cli;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);

@@ -12,8 +12,8 @@ use std::{
 use tokio::{runtime::Runtime, sync::mpsc::unbounded_channel};
 use tokio_util::sync::CancellationToken;
 use transcode_config::ladder::{ChunkSettings, Profile};
-use transcode_task::{
-    media::{self, MediaJob},
+use transcode_media::{
+    MediaJob,
     process::{Invocation, Limits, Tool, Tools},
     sandbox::SandboxPolicy,
 };
@@ -111,7 +111,8 @@ fn make(input: &Path, profile: &Profile) {
     };
     let (events, _inbox) = unbounded_channel();
     let stop = CancellationToken::new();
-    let done = Runtime::new().expect("a runtime").block_on(media::make(&job, &tools, &events, &stop));
+    let done =
+        Runtime::new().expect("a runtime").block_on(transcode_media::make(&job, &tools, &events, &stop));
     done.expect("the clip is transcoded");
 }
 

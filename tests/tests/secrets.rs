@@ -105,7 +105,7 @@ fn secrets(stack: &Stack, addresses: &[String]) -> Vec<(&'static str, String)> {
 
 #[tokio::test]
 async fn no_credential_is_in_logs_overrides_records_letters_or_metrics() {
-    let loud = "info,transcode_controller=trace,transcode_task=trace";
+    let loud = "info,transcode_controller=trace,transcode_task=trace,transcode_media=trace";
     let more = [("PLANTED".to_owned(), PLANTED.to_owned()), ("RUST_LOG".to_owned(), loud.to_owned())];
     let options = StackOptions {
         with_roles: true,

@@ -11,14 +11,10 @@ use transcode_config::{
     escape::{Place, escaped},
     ladder::Profile,
 };
+use transcode_media::{MediaJob, Package, process::Tools, sandbox::SandboxPolicy};
 
 use super::{complain, print, screen::Screen};
-use crate::{
-    job::stop::{Reason, Stop},
-    media::{self, MediaJob, Package},
-    process::Tools,
-    sandbox::SandboxPolicy,
-};
+use crate::job::stop::{Reason, Stop};
 
 /// What is asked for.
 #[derive(Debug)]
@@ -103,7 +99,7 @@ async fn transcode(request: &Request, stop: &Stop) -> Result<Package, Failure> {
 async fn make(job: &MediaJob<'_>, tools: &Tools, stop: &Stop) -> Result<Package, Failure> {
     let (events, mut heard) = unbounded_channel();
     let mut screen = Screen::new();
-    let making = media::make(job, tools, &events, stop.token());
+    let making = transcode_media::make(job, tools, &events, stop.token());
     tokio::pin!(making);
     let result = loop {
         tokio::select! {

@@ -4,8 +4,7 @@ use std::io::{IsTerminal, Write};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use transcode_config::contract::Stage;
-
-use crate::media::Event;
+use transcode_media::Event;
 
 /// The bar counts in tenths of a percent.
 const STEPS: u64 = 1000;

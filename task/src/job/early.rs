@@ -3,15 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use super::{heartbeat::Heart, upload::Uploads};
-use crate::{
-    aws::Meta,
-    media::{EARLY_MASTER, Playlist},
-};
+use transcode_media::{EARLY_MASTER, Playlist};
 
-/// Headers of a playlist that more will be added to.
-pub(crate) const EARLY: Meta =
-    Meta { content_type: "application/vnd.apple.mpegurl", cache_control: "no-cache" };
+use super::{
+    heartbeat::Heart,
+    upload::{EARLY, Uploads},
+};
 
 /// The playlists as they grow.
 #[derive(Debug, Default)]

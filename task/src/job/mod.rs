@@ -23,6 +23,11 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 use tracing::Instrument;
 use transcode_config::contract::{ExitCode, JobSpec, Layout, Outcome, SCHEMA, Stage, Succeeded, Terminal};
+use transcode_media::{
+    MediaJob, OverlayFile, Package,
+    process::Tools,
+    sandbox::{SandboxLevel, SandboxPolicy},
+};
 
 use self::{
     ending::{End, Ending},
@@ -32,12 +37,7 @@ use self::{
     stop::Stop,
     upload::Uploads,
 };
-use crate::{
-    aws::{At, Clients, MetricName, Metrics, task_arn},
-    media::{MediaJob, Package, overlay::OverlayFile},
-    process::Tools,
-    sandbox::{SandboxLevel, SandboxPolicy},
-};
+use crate::aws::{At, Clients, MetricName, Metrics, task_arn};
 
 pub use heartbeat::Rhythm;
 pub use start::Identity;

@@ -6,19 +6,15 @@ use serde::Serialize;
 use transcode_config::contract::{
     Attempt, EntryPoint, Failure, FailureCode, JobKey, ObjectRef, OutputTarget, SCHEMA, Succeeded,
 };
+use transcode_media::{EARLY_MASTER, EntryFile, Package, PackagedFile, sandbox::SandboxLevel};
 
 use super::{
     digest::Digest,
     ending::End,
     start::Identity,
-    transcode::relative,
-    upload::{Stored, Uploads},
+    upload::{Stored, Uploads, relative},
 };
-use crate::{
-    aws::{At, Meta},
-    media::{EARLY_MASTER, Package, PackagedFile},
-    sandbox::SandboxLevel,
-};
+use crate::aws::{At, Meta};
 
 /// Name of the manifest in the attempt's folder.
 const MANIFEST: &str = "files.json";
@@ -184,7 +180,7 @@ fn entry_points(
     uploads: &Uploads,
     to: &Destination<'_>,
 ) -> Result<Vec<EntryPoint>, Failure> {
-    let point = |entry: &crate::media::EntryFile| {
+    let point = |entry: &EntryFile| {
         let stored = uploads.stored().get(&entry.file).ok_or_else(|| {
             Failure::new(FailureCode::Internal, "an entry file is not part of the package")
                 .with("path", &entry.file)

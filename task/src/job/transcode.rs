@@ -1,19 +1,19 @@
 //! The transcode, with what is finished going up while the rest is still being made.
 
-use std::{
-    path::{Component, Path},
-    time::Duration,
-};
+use std::{path::Path, time::Duration};
 
 use tokio::{sync::mpsc::unbounded_channel, time::timeout};
-use transcode_config::contract::{Failure, FailureCode};
+use transcode_media::{Event, MediaJob, Package, process::Tools};
 
-use super::{early::Early, ending::End, heartbeat::Heart, publish::early_meta, stop::Stop, upload::Uploads};
-use crate::{
-    aws::{At, AwsError},
-    media::{self, Event, MediaJob, Package},
-    process::Tools,
+use super::{
+    early::Early,
+    ending::End,
+    heartbeat::Heart,
+    publish::early_meta,
+    stop::Stop,
+    upload::{Uploads, relative},
 };
+use crate::aws::{At, AwsError};
 
 /// Share of the whole attempt that is over when the transcode begins and when it ends, in percent.
 pub(crate) const SHARE: (f32, f32) = (5.0, 95.0);
@@ -32,7 +32,7 @@ pub(crate) async fn transcode(
     // A token of its own: a failed upload ends the transcode, not the attempt's reporting.
     let media_stop = stop.token().child_token();
     let mut early = Early::default();
-    let make = media::make(job, tools, &events, &media_stop);
+    let make = transcode_media::make(job, tools, &events, &media_stop);
     tokio::pin!(make);
     let cut_short: End = loop {
         tokio::select! {
@@ -78,27 +78,5 @@ fn hear(event: Event, output: &Path, heart: &Heart, uploads: &mut Uploads, early
             }
         }
         Event::Playable(playlist) => early.take(playlist),
-    }
-}
-
-/// A path below the output folder as the end of a key. Nothing may lead out of the folder (S4).
-pub(crate) fn relative(path: &Path) -> Result<&str, Failure> {
-    let plain = path.components().all(|part| matches!(part, Component::Normal(_)));
-    path.to_str().filter(|name| plain && !name.is_empty()).ok_or_else(|| {
-        Failure::new(FailureCode::Internal, "an output has a name that cannot be a key")
-            .with("path", path.display())
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_output_leaves_the_folder() {
-        for path in ["../x", "/x", "a/../../x", ""] {
-            assert!(relative(Path::new(path)).is_err(), "{path}");
-        }
-        assert_eq!(relative(Path::new("h264/1.m4s")).unwrap(), "h264/1.m4s");
     }
 }

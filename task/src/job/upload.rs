@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
@@ -14,11 +14,9 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
+use transcode_config::contract::{Failure, FailureCode};
 
-use super::{
-    digest::{Digest, digest_of},
-    early::EARLY,
-};
+use super::digest::{Digest, digest_of};
 use crate::{
     aws::{AwsError, Body, Class, Meta, Multipart, Objects},
     retry::{Patience, retry},
@@ -34,6 +32,10 @@ const PART_BYTES: u64 = 32 << 20;
 const ABORT: Duration = Duration::from_secs(4);
 /// Deleting the folder.
 const CLEAN: Duration = Duration::from_secs(6);
+
+/// Headers of a playlist that more will be added to.
+pub(crate) const EARLY: Meta =
+    Meta { content_type: "application/vnd.apple.mpegurl", cache_control: "no-cache" };
 
 /// What is stored of one file, as S3 acknowledged it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -275,6 +277,14 @@ impl Target {
     }
 }
 
+/// A path below the output folder as the end of a key. Nothing may lead out of the folder (S4).
+pub(crate) fn relative(path: &Path) -> Result<&str, Failure> {
+    let plain = path.components().all(|part| matches!(part, Component::Normal(_)));
+    path.to_str().filter(|name| plain && !name.is_empty()).ok_or_else(|| {
+        Failure::new(FailureCode::Internal, "an output has a name that cannot be a key")
+            .with("path", path.display())
+    })
+}
+
 #[cfg(test)]
-#[path = "upload_tests.rs"]
 mod tests;

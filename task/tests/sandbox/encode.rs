@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use transcode_config::contract::FailureCode;
-use transcode_task::process::{Invocation, Tool, input_flags};
+use transcode_media::process::{Invocation, Tool, input_flags};
 
 use crate::support::{Kernel, call, call_on, run, strs, tools};
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use transcode_config::contract::{Failure, FailureCode};
-use transcode_task::{
+use transcode_media::{
     process::{Finished, Invocation, Limits, Tool, Tools, input_flags},
     sandbox::{Layer, Sandbox, SandboxPolicy},
 };

@@ -8,7 +8,7 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 use transcode_config::contract::{Failure, FailureCode};
-use transcode_task::{
+use transcode_media::{
     process::{Finished, Invocation, Limits, Tool, Tools},
     sandbox::{CANARY, Layer, Sandbox, SandboxPolicy, harden_parent},
 };

@@ -9,7 +9,7 @@ use transcode_config::{
     contract::{Failure, FailureCode, Placement},
     ladder::Profile,
 };
-use transcode_task::media::{self, MediaJob, Package, overlay::OverlayFile};
+use transcode_media::{MediaJob, OverlayFile, Package};
 
 use crate::{
     corpus::{Bait, clip, ffmpeg, texts},
@@ -51,7 +51,7 @@ async fn job(folder: &Path, source: &Path, overlay: &Path) -> Result<Package, Fa
         source_name: "test",
     };
     let (events, _inbox) = unbounded_channel();
-    media::make(&job, &tools(), &events, &CancellationToken::new()).await
+    transcode_media::make(&job, &tools(), &events, &CancellationToken::new()).await
 }
 
 fn svg(bait: &Bait) -> Vec<u8> {

@@ -12,7 +12,7 @@ use seccompiler::{
 };
 use tokio_util::sync::CancellationToken;
 use transcode_config::contract::Failure;
-use transcode_task::{
+use transcode_media::{
     process::{Finished, Invocation, Limits, Tool, Tools},
     sandbox::SandboxPolicy,
 };

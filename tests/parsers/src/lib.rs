@@ -16,9 +16,9 @@ use transcode_config::{
     settings::{OverlaySettings, SourceSettings},
 };
 use transcode_core::message::{Parsed, Request, Rules, parse};
-use transcode_task::media::{
+use transcode_media::{
+    examine::{probe, structure},
     package::{fragment::BoxReader, progressive},
-    probe, structure,
     verify::{dash, playlist},
 };
 

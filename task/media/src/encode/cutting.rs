@@ -1,0 +1,130 @@
+//! The thread that cuts what the encoder writes, while it writes.
+
+use std::{collections::BTreeMap, path::Path, sync::mpsc};
+
+use tokio_util::sync::CancellationToken;
+use transcode_config::contract::Failure;
+
+use super::progress::Tick;
+use crate::{
+    package::{
+        cut::{Cut, Cutter},
+        early::Early,
+        folder::Folder,
+        track::Tracks,
+    },
+    plan::{self, Chunk, Plan},
+};
+
+/// What playlists for early playing said, by path; empty where there were none.
+pub(super) type SaidEarly = BTreeMap<String, String>;
+
+/// What the encoder made.
+#[derive(Debug)]
+pub(crate) struct Encoded {
+    /// Its tracks.
+    pub(crate) tracks: Tracks,
+    /// Where they lie.
+    pub(crate) package: Folder,
+    /// What playlists for early playing said, by path; empty where there were none.
+    pub(crate) said_early: SaidEarly,
+}
+
+/// None if the encoder failed.
+pub(super) type Cutting = tokio::task::JoinHandle<Result<Option<Encoded>, Failure>>;
+
+/// Begins to follow the files that the encoder writes to `work`. With `in_chunks` the picture comes as it is told.
+/// `halt` is cancelled if nothing can be cut or written.
+pub(super) fn spawn(
+    plan: &Plan,
+    work: &Path,
+    in_chunks: bool,
+    mut package: Folder,
+    early: Option<Early>,
+    heard: mpsc::Receiver<Tick>,
+    halt: CancellationToken,
+) -> Cutting {
+    let mut cutters = Cutters::new(plan, work, in_chunks, early);
+    tokio::task::spawn_blocking(move || {
+        let result = cutters.until_done(&mut package, &heard);
+        if result.is_err() {
+            halt.cancel();
+        }
+        let said_early = cutters.early.map(Early::said).unwrap_or_default();
+        result.map(|tracks| tracks.map(|tracks| Encoded { tracks, package, said_early }))
+    })
+}
+
+struct Cutters {
+    plan: Plan,
+    video: Vec<Cutter>,
+    audio: Vec<Cutter>,
+    early: Option<Early>,
+}
+
+impl Cutters {
+    fn new(plan: &Plan, work: &Path, in_chunks: bool, early: Option<Early>) -> Self {
+        let groups = plan.video.as_ref().map_or(1, |video| video.segment_gops);
+        let rungs = plan.video.iter().flat_map(|video| &video.renditions).enumerate();
+        let video = rungs.map(|(number, rung)| {
+            let mut cutter = Cutter::new(format!("video/{}", rung.name), Cut::Groups(groups));
+            if !in_chunks {
+                cutter.follow(work.join(plan::video_file(number)), 0);
+            }
+            cutter
+        });
+        let audio = plan.audio.iter().enumerate().map(|(number, sound)| {
+            let mut cutter = Cutter::new(format!("audio/{}", sound.name), Cut::Seconds(plan.segment_seconds));
+            cutter.follow(work.join(plan::audio_file(number)), 0);
+            cutter
+        });
+        Self { plan: plan.clone(), video: video.collect(), audio: audio.collect(), early }
+    }
+
+    fn until_done(
+        &mut self,
+        package: &mut Folder,
+        heard: &mpsc::Receiver<Tick>,
+    ) -> Result<Option<Tracks>, Failure> {
+        loop {
+            match heard.recv() {
+                Ok(Tick::Done) => break,
+                Ok(Tick::More) => {}
+                Ok(Tick::Begun(chunk, folder)) => self.begun(chunk, &folder),
+                Ok(Tick::Ended(chunk)) => {
+                    let at = self.ticks_of(chunk);
+                    self.video.iter_mut().for_each(|cutter| cutter.ended(at));
+                }
+                // The encoder failed. It says why; what is here is only what it left behind.
+                Err(_) => return Ok(None),
+            }
+            for cutter in self.video.iter_mut().chain(&mut self.audio) {
+                cutter.advance(package)?;
+            }
+            if let Some(early) = &mut self.early {
+                for playlist in early.news(&self.video, &self.audio) {
+                    package.playable(playlist);
+                }
+            }
+        }
+        let mut finish = |cutters: &mut Vec<Cutter>| {
+            std::mem::take(cutters)
+                .into_iter()
+                .map(|cutter| cutter.finish(package))
+                .collect::<Result<Vec<_>, _>>()
+        };
+        Ok(Some(Tracks { video: finish(&mut self.video)?, audio: finish(&mut self.audio)? }))
+    }
+
+    fn begun(&mut self, chunk: Chunk, folder: &Path) {
+        let at = self.ticks_of(chunk);
+        for (number, cutter) in self.video.iter_mut().enumerate() {
+            cutter.follow(folder.join(plan::video_file(number)), at);
+        }
+    }
+
+    /// Where a chunk begins, on the clock of every rung.
+    fn ticks_of(&self, chunk: Chunk) -> u64 {
+        self.plan.video.as_ref().map_or(0, |video| video.ticks_of(chunk.first))
+    }
+}

@@ -1,0 +1,128 @@
+//! Makes every rendition with ffmpeg, in one run or in chunks, and publishes segments while it works.
+
+mod chunks;
+mod cutting;
+mod progress;
+mod runs;
+
+use std::sync::{Mutex, OnceLock, mpsc};
+
+use transcode_config::contract::{Failure, FailureCode};
+
+use crate::{
+    job::Context,
+    package::{
+        early::Early,
+        folder::{Folder, cannot_write},
+        track::Tracks,
+    },
+    plan::Plan,
+};
+use progress::{Progress, Tick};
+use runs::Runs;
+
+pub(crate) use cutting::Encoded;
+pub(crate) use runs::MEMORY;
+
+/// Encodes. `share` is the part of the whole job, in percent, that this makes up.
+pub(crate) async fn encode(
+    context: &Context<'_>,
+    plan: &Plan,
+    package: Folder,
+    share: (f32, f32),
+) -> Result<Encoded, Failure> {
+    let work = context.encoder_folder();
+    std::fs::create_dir_all(&work).map_err(|error| cannot_write("encode", &error))?;
+    let profile = context.job.profile;
+    let chunks = profile.chunks.as_ref().map(|settings| plan.chunks(settings)).unwrap_or_default();
+    // A failed write must end the encoder too, but is not a stop from outside.
+    let halt = context.stop.child_token();
+    let (ticks, heard) = mpsc::channel();
+    let early = profile.playable_early.then(|| Early::new(plan));
+    let cutting = cutting::spawn(plan, &work, !chunks.is_empty(), package, early, heard, halt.clone());
+    let runs = Runs {
+        context,
+        plan,
+        work: &work,
+        progress: Mutex::new(Progress::new(plan.seconds, share)),
+        halt: &halt,
+        ticks: ticks.clone(),
+        sound: OnceLock::new(),
+    };
+    let result = match &profile.chunks {
+        Some(settings) if !chunks.is_empty() => runs.in_chunks(chunks, settings.at_once).await,
+        _ => runs.whole().await,
+    };
+    drop(runs);
+    if result.is_ok() {
+        ticks.send(Tick::Done).ok();
+    }
+    drop(ticks);
+    let cut = cutting.await.map_err(|error| {
+        Failure::new(FailureCode::Internal, "cutting segments failed").with("error", error)
+    })?;
+    match (result, cut) {
+        // What stopped the encoder is the cause, not that it was stopped.
+        (Err(_), Err(failure)) if halt.is_cancelled() && !context.stop.is_cancelled() => Err(failure),
+        (Err(failure), _) => Err(blame(failure)),
+        (Ok(()), cut) => {
+            let encoded = cut?.ok_or_else(|| {
+                Failure::new(FailureCode::Internal, "the encoder ended and its segments were given up")
+            })?;
+            all_decoded(plan, &encoded.tracks)?;
+            Ok(encoded)
+        }
+    }
+}
+
+/// Whether every rung has as many frames as the demuxer found. Damage in the middle is concealed by repeating frames;
+/// what is missing at the end is not, and ffmpeg ends with status 0 all the same.
+fn all_decoded(plan: &Plan, tracks: &Tracks) -> Result<(), Failure> {
+    let Some(video) = &plan.video else { return Ok(()) };
+    for (rung, track) in video.renditions.iter().zip(&tracks.video) {
+        let pieces = track.segments.iter().flat_map(|segment| &segment.pieces);
+        let (made, planned) =
+            (pieces.map(|piece| u64::from(piece.samples)).sum::<u64>(), video.frames_of(rung));
+        if made < planned {
+            return Err(Failure::new(
+                FailureCode::DecodeFailed,
+                format!("only {made} of {planned} frames could be decoded"),
+            )
+            .with("frames_decoded", made)
+            .with("frames_expected", planned)
+            .with("track", &track.folder));
+        }
+    }
+    Ok(())
+}
+
+/// Tells a source that cannot be decoded from an encoder that failed, by ffmpeg's own words.
+fn blame(failure: Failure) -> Failure {
+    if failure.code != FailureCode::EncodeFailed {
+        return failure;
+    }
+    let said = |words: &str| failure.evidence.values().any(|value| value.contains(words));
+    let code = if said("Decoder (codec") || said("no decoder found") {
+        FailureCode::UnsupportedCodec
+    } else if said("Cannot determine format of input stream") || said("Error while decoding stream") {
+        FailureCode::DecodeFailed
+    } else {
+        return failure;
+    };
+    Failure { code, message: "the streams of the file cannot be decoded".into(), ..failure }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_that_cannot_be_decoded_is_not_an_encoders_failure() {
+        let failed = |words| Failure::new(FailureCode::EncodeFailed, "x").with("stderr", words);
+        assert_eq!(
+            blame(failed("Cannot determine format of input stream 0:0")).code,
+            FailureCode::DecodeFailed
+        );
+        assert_eq!(blame(failed("x264 fell over")).code, FailureCode::EncodeFailed);
+    }
+}

@@ -1,0 +1,178 @@
+//! The runs of ffmpeg that make a job's tracks: one for everything, or one for the sound and one for each chunk of the
+//! picture.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Mutex, OnceLock, PoisonError, mpsc},
+    time::Duration,
+};
+
+use futures::{StreamExt, future::join, stream};
+use tokio_util::sync::CancellationToken;
+use transcode_config::contract::{Failure, FailureCode};
+
+use super::{
+    chunks::{Host, at_once},
+    progress::{Progress, Tick},
+};
+use crate::{
+    job::Context,
+    package::folder::cannot_write,
+    plan::{self, Chunk, Plan},
+    process::{Finished, Invocation, Limits, Tool},
+    rational::{float, round_to_u64},
+};
+
+/// Address space; a ladder of six rungs from 4K takes about 3 GiB.
+pub(crate) const MEMORY: u64 = 24 << 30;
+
+/// No frame for this long: the encoder hangs. One frame of 8K AV1 takes seconds, never minutes.
+const STALL: Duration = Duration::from_mins(3);
+
+/// What all runs of a job share.
+pub(super) struct Runs<'a> {
+    pub(super) context: &'a Context<'a>,
+    pub(super) plan: &'a Plan,
+    /// Where the encoder writes; chunks to folders in it.
+    pub(super) work: &'a Path,
+    pub(super) progress: Mutex<Progress>,
+    /// Cancelled when one run, or whoever cuts, fails: the others are of no use then.
+    pub(super) halt: &'a CancellationToken,
+    pub(super) ticks: mpsc::Sender<Tick>,
+    /// Processor time of the sound's own run, once it has ended.
+    pub(super) sound: OnceLock<Duration>,
+}
+
+impl Runs<'_> {
+    /// Everything in one run.
+    pub(super) async fn whole(&self) -> Result<(), Failure> {
+        self.run(0, self.plan, self.work.to_owned()).await.map(drop)
+    }
+
+    /// The sound in one run and the picture in chunks beside it. `fixed` is how many at a time; none measures.
+    pub(super) async fn in_chunks(&self, chunks: Vec<Chunk>, fixed: Option<u32>) -> Result<(), Failure> {
+        let (sound, picture) = join(self.sound(chunks.len()), self.picture(chunks, fixed)).await;
+        outcome([sound, picture])
+    }
+
+    async fn sound(&self, number: usize) -> Result<(), Failure> {
+        if self.plan.audio.is_empty() {
+            self.sound.set(Duration::ZERO).ok();
+            return Ok(());
+        }
+        // Progress is the picture's.
+        let plan = self.plan.of_sound();
+        let done = self.run(number, &plan, self.work.to_owned()).await?;
+        self.sound.set(done.cpu).ok();
+        Ok(())
+    }
+
+    async fn picture(&self, chunks: Vec<Chunk>, fixed: Option<u32>) -> Result<(), Failure> {
+        let Some((&first, rest)) = chunks.split_first() else { return Ok(()) };
+        if let Some(fixed) = fixed {
+            return self.side_by_side(0, chunks, usize::try_from(fixed).unwrap_or(1)).await;
+        }
+        let used = self.chunk(0, first).await?;
+        let host = Host::here();
+        // A run of sound keeps about one processor busy until it ends.
+        let beside = self.sound.get().copied().unwrap_or(used.wall);
+        let several = at_once(&used, beside, host);
+        tracing::info!(?host, cpu = ?used.cpu, wall = ?used.wall, ?beside, several, "the first chunk was measured");
+        let rest = if several > 1 { rest.to_vec() } else { Chunk::joined(rest).into_iter().collect() };
+        self.side_by_side(1, rest, several).await
+    }
+
+    /// Runs chunks, so many at a time, from number `from` on.
+    async fn side_by_side(&self, from: usize, chunks: Vec<Chunk>, at_once: usize) -> Result<(), Failure> {
+        let runs = chunks.into_iter().enumerate().map(|(number, chunk)| self.chunk(from + number, chunk));
+        let ends: Vec<_> = stream::iter(runs).buffer_unordered(at_once.max(1)).collect().await;
+        outcome(ends.into_iter().map(|end| end.map(drop)))
+    }
+
+    async fn chunk(&self, number: usize, chunk: Chunk) -> Result<Finished, Failure> {
+        let folder = self.work.join(format!("chunk{number}"));
+        self.ticks.send(Tick::Begun(chunk, folder.clone())).ok();
+        let done = self.run(number, &self.plan.of_chunk(chunk), folder).await?;
+        self.ticks.send(Tick::Ended(chunk)).ok();
+        Ok(done)
+    }
+
+    /// One run by a plan. `number` tells its progress from that of others.
+    async fn run(&self, number: usize, plan: &Plan, output: PathBuf) -> Result<Finished, Failure> {
+        let done = match std::fs::create_dir_all(&output) {
+            Ok(()) => self.ffmpeg(number, plan, output).await,
+            Err(error) => Err(cannot_write("encode", &error)),
+        };
+        if done.is_err() {
+            self.halt.cancel();
+        }
+        done
+    }
+
+    async fn ffmpeg(&self, number: usize, plan: &Plan, output: PathBuf) -> Result<Finished, Failure> {
+        let job = self.context.job;
+        let call = Invocation {
+            tool: Tool::Ffmpeg,
+            args: plan::arguments(plan, job.input),
+            input: Some(job.input.to_owned()),
+            extra_inputs: job.overlay.iter().map(|overlay| overlay.file.to_owned()).collect(),
+            output_dir: Some(output),
+            limits: limits(plan),
+        };
+        // Where there is a picture, the sound beside it does not count.
+        let counts = plan.video.is_some() || self.plan.video.is_none();
+        let seconds = if counts { plan.seconds } else { 0.0 };
+        let mut on_line = |line: &str| {
+            let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(event) = progress.line(number, seconds, line) {
+                self.context.send(event);
+                self.ticks.send(Tick::More).ok();
+            }
+        };
+        self.context.tools.run(call, &mut on_line, self.halt).await
+    }
+}
+
+/// What comes of runs side by side: the failure for which the others were stopped, if there is one.
+fn outcome(ends: impl IntoIterator<Item = Result<(), Failure>>) -> Result<(), Failure> {
+    let stopped = |failure: &Failure| failure.code == FailureCode::Interrupted;
+    let cause = ends.into_iter().filter_map(Result::err).min_by_key(stopped);
+    cause.map_or(Ok(()), Err)
+}
+
+/// Limits in proportion to what is to be made. They stop a run that went mad, not one that is slow.
+fn limits(plan: &Plan) -> Limits {
+    let video: u64 = plan.video.iter().flat_map(|video| &video.renditions).map(|rung| rung.max_bps).sum();
+    // Sound has an index of 100 bytes for each frame while it is encoded.
+    let audio: u64 = plan.audio.iter().map(|audio| audio.bps + 64_000).sum();
+    let expected = round_to_u64(plan.seconds * float(video + audio) / 8.0);
+    let allowed = expected * 2 + (64 << 20);
+    // What is in front of a clip is decoded too, and while it is, nothing comes out.
+    let seconds = round_to_u64(plan.seconds + plan.lead);
+    let silent = Duration::from_secs(round_to_u64(plan.lead));
+    Limits {
+        wall: Duration::from_secs(1800 + seconds * 60),
+        stall: STALL + silent,
+        cpu_seconds: 7200 + seconds * 240,
+        memory_bytes: MEMORY,
+        file_bytes: allowed,
+        output_bytes: allowed,
+        stdout_bytes: 16 << 10,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_runs_side_by_side_the_one_that_failed_says_why() {
+        let failed = |code| Err(Failure::new(code, "x"));
+        let code = |ends: [Result<(), Failure>; 3]| outcome(ends).err().map(|failure| failure.code);
+        let (stopped, cause) = (FailureCode::Interrupted, FailureCode::EncodeFailed);
+        assert_eq!(code([failed(stopped), failed(cause), failed(stopped)]), Some(cause));
+        assert_eq!(code([failed(cause), failed(FailureCode::DecodeFailed), Ok(())]), Some(cause));
+        assert_eq!(code([Ok(()), failed(stopped), failed(stopped)]), Some(stopped));
+        assert_eq!(code([Ok(()), Ok(()), Ok(())]), None);
+    }
+}

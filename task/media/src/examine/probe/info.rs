@@ -1,0 +1,158 @@
+//! What a source is, in types.
+
+use serde::Serialize;
+
+use super::turn::Turn;
+use crate::{examine::range::Range, rational::Rational};
+
+/// A source as ffprobe sees it, in the terms that decisions are made in. Times in seconds on the file's own clock.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SourceInfo {
+    /// ffprobe's name of the container, such as `mov,mp4,m4a,3gp,3g2,mj2`.
+    pub container: String,
+    /// Size in bytes.
+    pub size: u64,
+    /// When the first stream starts; ffmpeg makes this time zero.
+    pub start: f64,
+    /// Duration that the container declares, or that ffprobe estimates where it declares none.
+    pub duration: Option<f64>,
+    /// The picture that is encoded.
+    pub video: Option<VideoStream>,
+    /// Every usable sound track, in the file's order.
+    pub audio: Vec<AudioStream>,
+    /// Text subtitles.
+    pub text: Vec<TextStream>,
+    /// What is left out, and why.
+    pub skipped: Vec<Skipped>,
+}
+
+/// A video stream. Sizes as coded, before rotation.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct VideoStream {
+    /// Index in the file.
+    pub index: u32,
+    /// Codec name.
+    pub codec: String,
+    /// Width in coded pixels.
+    pub width: u32,
+    /// Height in coded pixels.
+    pub height: u32,
+    /// Shape of a pixel, width to height.
+    pub pixel_aspect: Rational,
+    /// How it must be turned for display.
+    pub turn: Turn,
+    /// Pixel format, such as `yuv420p10le`.
+    pub pixel_format: String,
+    /// Whether the fields are interlaced.
+    pub interlaced: bool,
+    /// Colour as tagged; none where untagged.
+    pub color: Color,
+    /// Average frame rate as declared.
+    pub average_rate: Option<Rational>,
+    /// Base frame rate as ffprobe guesses it.
+    pub base_rate: Option<Rational>,
+    /// Ticks of the stream's clock: seconds to a tick.
+    pub time_base: Rational,
+    /// Declared duration, seconds.
+    pub duration: Option<f64>,
+    /// Dolby Vision profile, where the stream has one.
+    pub dolby_vision: Option<u32>,
+}
+
+/// Colour tags, by ffmpeg's names.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Color {
+    /// Matrix, such as `bt709`.
+    pub space: Option<String>,
+    /// Transfer function, such as `smpte2084`.
+    pub transfer: Option<String>,
+    /// Primaries.
+    pub primaries: Option<String>,
+    /// `tv` or `pc`.
+    pub range: Option<String>,
+}
+
+impl Color {
+    /// The dynamic range, by the transfer function.
+    pub fn dynamic_range(&self) -> Range {
+        Range::of(self.transfer.as_deref())
+    }
+
+    /// Whether it is high (PQ or HLG).
+    pub fn is_hdr(&self) -> bool {
+        self.dynamic_range() != Range::Sdr
+    }
+}
+
+/// A sound track.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AudioStream {
+    /// Index in the file.
+    pub index: u32,
+    /// Codec name.
+    pub codec: String,
+    /// Channels.
+    pub channels: u32,
+    /// Layout, such as `5.1`; none where the file does not say.
+    pub layout: Option<String>,
+    /// Samples a second.
+    pub sample_rate: u32,
+    /// Ticks of the stream's clock.
+    pub time_base: Rational,
+    /// Declared duration, seconds.
+    pub duration: Option<f64>,
+    /// Language as BCP 47, such as `en`; none where unknown.
+    pub language: Option<String>,
+    /// Name in the file, at most 60 characters, without control characters.
+    pub title: Option<String>,
+    /// Whether the file marks it as the one to play.
+    pub default: bool,
+    /// Whether it describes the picture for people who cannot see it.
+    pub describes_video: bool,
+}
+
+/// A text subtitle track.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TextStream {
+    /// Index in the file.
+    pub index: u32,
+    /// Codec name.
+    pub codec: String,
+    /// Language as BCP 47.
+    pub language: Option<String>,
+    /// Name in the file.
+    pub title: Option<String>,
+    /// Whether the file marks it as shown by default.
+    pub default: bool,
+    /// Only what must be read even by those who understand the sound.
+    pub forced: bool,
+    /// For people who cannot hear.
+    pub hearing_impaired: bool,
+}
+
+/// A stream that is left out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Skipped {
+    /// Index in the file.
+    pub index: u32,
+    /// What it is, such as `data (bin_data)`.
+    pub what: String,
+    /// Why it is left out.
+    pub why: &'static str,
+}
+
+impl SourceInfo {
+    /// Notes that a stream is left out.
+    pub fn skip(&mut self, index: u32, what: impl Into<String>, why: &'static str) {
+        self.skipped.push(Skipped { index, what: what.into(), why });
+    }
+}
+
+impl VideoStream {
+    /// Size as a viewer sees it: square pixels, turned upright. Not rounded to even numbers.
+    pub fn display_size(&self) -> (f64, f64) {
+        let width = f64::from(self.width) * self.pixel_aspect.value();
+        let height = f64::from(self.height);
+        if self.turn.swaps_sides() { (height, width) } else { (width, height) }
+    }
+}

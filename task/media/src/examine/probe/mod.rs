@@ -1,0 +1,251 @@
+//! From ffprobe's JSON to [`SourceInfo`], or a refusal by name. Pure.
+//!
+//! Everything in that JSON may have been chosen by a hostile uploader: fields may be missing, of another type or
+//! absurd. What is unusable makes a stream be skipped with a reason; only the lack of anything to play is an error.
+
+mod info;
+mod language;
+mod turn;
+
+use serde_json::Value;
+use transcode_config::{
+    contract::{Failure, FailureCode},
+    escape::hidden,
+};
+
+use crate::{process::MAX_PIXELS, rational::Rational};
+
+pub use info::{AudioStream, Color, Skipped, SourceInfo, TextStream, VideoStream};
+pub use turn::Turn;
+
+/// Most streams that are accepted. Real files stay below 40; each stream costs a decoder context.
+pub const MAX_STREAMS: usize = 64;
+/// Most channels that are downmixed.
+const MAX_CHANNELS: u32 = 24;
+/// Reads ffprobe's answer to `-show_format -show_streams -of json`.
+pub fn parse(json: &[u8], size: u64) -> Result<SourceInfo, Failure> {
+    let root: Value = serde_json::from_slice(json).map_err(|error| {
+        Failure::new(FailureCode::NotMedia, "ffprobe could not make sense of the file").with("json", error)
+    })?;
+    let none = Vec::new();
+    let streams = root.get("streams").and_then(Value::as_array).unwrap_or(&none);
+    if streams.len() > MAX_STREAMS {
+        return Err(Failure::new(
+            FailureCode::TooManyStreams,
+            format!("the file has {} streams", streams.len()),
+        )
+        .with("streams", streams.len())
+        .with("allowed", MAX_STREAMS));
+    }
+    let format = root.get("format").unwrap_or(&Value::Null);
+    if streams.is_empty() {
+        return Err(Failure::new(FailureCode::NotMedia, "no streams were found in the file"));
+    }
+    let mut info = SourceInfo {
+        container: text(format, "format_name").unwrap_or_default(),
+        size,
+        start: seconds(format, "start_time").unwrap_or(0.0),
+        duration: seconds(format, "duration").filter(|&duration| duration > 0.0),
+        video: None,
+        audio: Vec::new(),
+        text: Vec::new(),
+        skipped: Vec::new(),
+    };
+    for (position, stream) in streams.iter().enumerate() {
+        sort_in(&mut info, stream, u32::try_from(position).unwrap_or(u32::MAX))?;
+    }
+    if info.video.is_none() && info.audio.is_empty() {
+        return Err(nothing(&info));
+    }
+    Ok(info)
+}
+
+fn nothing(info: &SourceInfo) -> Failure {
+    let found: Vec<_> =
+        info.skipped.iter().map(|skipped| format!("{}: {}", skipped.what, skipped.why)).collect();
+    let code = if info.skipped.iter().any(|skipped| skipped.why == NO_DECODER) {
+        FailureCode::UnsupportedCodec
+    } else if !info.skipped.is_empty() && info.skipped.iter().all(|skipped| skipped.why == PICTURE) {
+        FailureCode::StillImage
+    } else {
+        FailureCode::NothingToPlay
+    };
+    Failure::new(code, "neither video nor sound that can be used").with("streams", found.join("; "))
+}
+
+const NO_DECODER: &str = "no decoder";
+const PICTURE: &str = "a still picture";
+
+fn sort_in(info: &mut SourceInfo, stream: &Value, position: u32) -> Result<(), Failure> {
+    let index = whole(stream, "index").and_then(|index| u32::try_from(index).ok()).unwrap_or(position);
+    let kind = text(stream, "codec_type").unwrap_or_else(|| "unknown".into());
+    let codec = text(stream, "codec_name").unwrap_or_default();
+    let tag = text(stream, "codec_tag_string").unwrap_or_default();
+    if matches!(tag.as_str(), "encv" | "enca" | "drmi" | "drms") {
+        return Err(
+            Failure::new(FailureCode::Encrypted, "a stream of the file is encrypted").with("stream", index)
+        );
+    }
+    let mut skip = |why: &'static str| {
+        let name = if codec.is_empty() { tag.clone() } else { codec.clone() };
+        info.skipped.push(Skipped { index, what: format!("{kind} ({name})"), why });
+    };
+    match kind.as_str() {
+        "video" if flag(stream, "attached_pic") || flag(stream, "still_image") => skip(PICTURE),
+        "video" | "audio" if codec.is_empty() || codec == "none" => skip(NO_DECODER),
+        "video" if info.video.is_some() => skip("only the first video stream is used"),
+        "video" => match video(stream, index, codec.clone())? {
+            Some(video) => info.video = Some(video),
+            None => skip("it has no picture size"),
+        },
+        "audio" => match audio(stream, index, codec.clone()) {
+            Some(audio) => info.audio.push(audio),
+            None => skip("its channels or sample rate are not usable"),
+        },
+        "subtitle" if is_text(&codec) => info.text.push(subtitle(stream, index, codec)),
+        "subtitle" => skip("subtitles made of pictures cannot become text"),
+        _ => skip("not video, sound or text"),
+    }
+    Ok(())
+}
+
+fn is_text(codec: &str) -> bool {
+    matches!(codec, "subrip" | "srt" | "webvtt" | "ass" | "ssa" | "mov_text" | "text" | "eia_608" | "ttml")
+}
+
+fn video(stream: &Value, index: u32, codec: String) -> Result<Option<VideoStream>, Failure> {
+    let side =
+        |key| whole(stream, key).and_then(|value| u32::try_from(value).ok()).filter(|&value| value > 0);
+    let (Some(width), Some(height)) = (side("width"), side("height")) else { return Ok(None) };
+    if u64::from(width) * u64::from(height) > MAX_PIXELS || width > 16384 || height > 16384 {
+        return Err(too_many_pixels(width, height));
+    }
+    let tag = |key| text(stream, key).filter(|value| !matches!(value.as_str(), "unknown" | "reserved"));
+    let side_data = stream.get("side_data_list").and_then(Value::as_array);
+    let side_data = side_data.map(Vec::as_slice).unwrap_or_default();
+    let matrix = side_data.iter().find_map(|data| text_of(data, "displaymatrix", 500));
+    let angle = side_data.iter().find_map(|data| whole(data, "rotation"));
+    let turn =
+        matrix.and_then(|dump| Turn::from_matrix(&dump)).or(angle.map(Turn::from_angle)).unwrap_or_default();
+    let dolby_vision = side_data.iter().find_map(|data| whole(data, "dv_profile"));
+    let color = Color {
+        space: tag("color_space"),
+        transfer: tag("color_transfer"),
+        primaries: tag("color_primaries"),
+        range: tag("color_range"),
+    };
+    if dolby_vision == Some(5) && !color.is_hdr() {
+        return Err(Failure::new(FailureCode::DolbyVisionUnsupported, "the video is Dolby Vision profile 5")
+            .with("stream", index));
+    }
+    Ok(Some(VideoStream {
+        index,
+        codec,
+        width,
+        height,
+        pixel_aspect: text(stream, "sample_aspect_ratio")
+            .and_then(|ratio| Rational::parse(&ratio))
+            // A shape beyond 1:10 is a damaged header, not a picture.
+            .filter(|ratio| (0.1..=10.0).contains(&ratio.value()))
+            .unwrap_or(Rational::ONE),
+        turn,
+        pixel_format: text(stream, "pix_fmt").unwrap_or_default(),
+        interlaced: text(stream, "field_order")
+            .is_some_and(|order| matches!(order.as_str(), "tt" | "bb" | "tb" | "bt")),
+        color,
+        average_rate: rate(stream, "avg_frame_rate"),
+        base_rate: rate(stream, "r_frame_rate"),
+        time_base: rate(stream, "time_base").unwrap_or(Rational { num: 1, den: 90_000 }),
+        duration: seconds(stream, "duration").filter(|&duration| duration > 0.0),
+        dolby_vision: dolby_vision.and_then(|profile| u32::try_from(profile).ok()),
+    }))
+}
+
+/// The refusal of a picture that is too large, also where only ffprobe's complaint tells of it.
+pub fn too_many_pixels(width: u32, height: u32) -> Failure {
+    Failure::new(FailureCode::TooManyPixels, format!("the picture is {width}x{height}"))
+        .with("width", width)
+        .with("height", height)
+        .with("allowed_pixels", MAX_PIXELS)
+}
+
+fn audio(stream: &Value, index: u32, codec: String) -> Option<AudioStream> {
+    let number = |key| whole(stream, key).and_then(|value| u32::try_from(value).ok());
+    Some(AudioStream {
+        index,
+        codec,
+        channels: number("channels").filter(|channels| (1..=MAX_CHANNELS).contains(channels))?,
+        layout: text(stream, "channel_layout").filter(|layout| !layout.is_empty() && layout != "unknown"),
+        sample_rate: number("sample_rate").filter(|rate| (1000..=768_000).contains(rate))?,
+        time_base: rate(stream, "time_base").unwrap_or(Rational { num: 1, den: 90_000 }),
+        duration: seconds(stream, "duration").filter(|&duration| duration > 0.0),
+        language: tagged(stream, "language").and_then(|tag| language::bcp47(&tag)),
+        title: tagged(stream, "title")
+            .or_else(|| tagged(stream, "handler_name"))
+            .and_then(|title| tidy(&title)),
+        default: flag(stream, "default"),
+        describes_video: flag(stream, "visual_impaired") || flag(stream, "descriptions"),
+    })
+}
+
+fn subtitle(stream: &Value, index: u32, codec: String) -> TextStream {
+    TextStream {
+        index,
+        codec,
+        language: tagged(stream, "language").and_then(|tag| language::bcp47(&tag)),
+        title: tagged(stream, "title").and_then(|title| tidy(&title)),
+        default: flag(stream, "default"),
+        forced: flag(stream, "forced"),
+        hearing_impaired: flag(stream, "hearing_impaired") || flag(stream, "captions"),
+    }
+}
+
+/// A title fit for a playlist: no hidden characters, no quotes, at most 60 characters; muxers' own names are dropped.
+fn tidy(title: &str) -> Option<String> {
+    let clean: String =
+        title.chars().filter(|c| !hidden(*c) && !matches!(c, '"' | '<' | '>' | '&')).take(60).collect();
+    let clean = clean.trim();
+    let generic = ["soundhandler", "mono", "stereo", "surround", "core media audio", "mainconcept"];
+    let lower = clean.to_lowercase();
+    (!clean.is_empty() && !generic.iter().any(|name| lower.contains(name))).then(|| clean.to_owned())
+}
+
+fn tagged(stream: &Value, key: &str) -> Option<String> {
+    text(stream.get("tags")?, key)
+}
+
+fn flag(stream: &Value, key: &str) -> bool {
+    stream.get("disposition").and_then(|disposition| whole(disposition, key)).is_some_and(|value| value != 0)
+}
+
+fn text(value: &Value, key: &str) -> Option<String> {
+    text_of(value, key, 200)
+}
+
+fn text_of(value: &Value, key: &str, most: usize) -> Option<String> {
+    value.get(key).and_then(Value::as_str).map(|text| text.chars().take(most).collect())
+}
+
+/// ffprobe writes numbers as numbers or as strings, by field.
+fn whole(value: &Value, key: &str) -> Option<i64> {
+    match value.get(key)? {
+        Value::String(text) => text.parse().ok(),
+        other => other.as_i64(),
+    }
+}
+
+fn seconds(value: &Value, key: &str) -> Option<f64> {
+    let number = match value.get(key)? {
+        Value::String(text) => text.parse().ok(),
+        other => other.as_f64(),
+    };
+    // More than 30 years is a damaged header.
+    number.filter(|seconds: &f64| seconds.is_finite() && seconds.abs() < 1e9)
+}
+
+fn rate(stream: &Value, key: &str) -> Option<Rational> {
+    text(stream, key).and_then(|text| Rational::parse(&text))
+}
+
+#[cfg(test)]
+mod tests;

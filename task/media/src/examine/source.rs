@@ -1,0 +1,185 @@
+//! Finds out what the source is: its bytes, its headers, every packet's time.
+
+use std::{ffi::OsString, fs::File, io, time::Duration};
+
+use transcode_config::{
+    contract::{Failure, FailureCode},
+    ladder::Profile,
+};
+
+use super::{
+    probe::{self, SourceInfo},
+    scan::{self, Scan},
+    structure,
+};
+use crate::{
+    job::Context,
+    process::{Invocation, Limits, Tool, input_flags, local},
+};
+
+/// ffprobe's answer about a file with the largest number of accepted streams stays far below.
+const PROBE_BYTES: usize = 4 << 20;
+/// A line for each packet: 30 bytes; 12 hours of 60 frames and 47 sound frames a second are 150 MB.
+const SCAN_BYTES: usize = 1 << 30;
+
+/// Probes and scans. Refuses by name whatever cannot be transcoded.
+pub(crate) async fn examine(context: &Context<'_>) -> Result<(SourceInfo, Scan), Failure> {
+    let input = context.job.input;
+    let size = tokio::task::spawn_blocking({
+        let input = input.to_owned();
+        move || -> io::Result<Result<u64, Failure>> {
+            let mut file = File::open(input)?;
+            let size = file.metadata()?.len();
+            Ok(structure::inspect(&mut file)?.map(|()| size))
+        }
+    })
+    .await
+    .map_err(|error| {
+        Failure::new(FailureCode::Internal, "looking at the source failed").with("error", error)
+    })?
+    .map_err(|error| {
+        Failure::new(FailureCode::Internal, "the source cannot be read").with("error", error)
+    })??;
+    let info = describe(context, size).await?;
+    let limit = context.job.profile.max_duration_seconds;
+    // Early, before hours of packets are read; what the header claims may be wrong, so with room.
+    // Some containers count from 0 and not from where the media begins.
+    let claimed = info.duration.map(|duration| duration.min(duration - info.start));
+    let claimed = claimed.filter(|_| context.job.clip.is_none());
+    if let Some(claimed) = claimed.filter(|&claimed| claimed > 1.5 * Duration::from_secs(limit).as_secs_f64())
+    {
+        return Err(too_long(claimed, context.job.profile));
+    }
+    let scan = packets(context).await?;
+    Ok((info, scan))
+}
+
+/// The refusal of a source that lasts too long.
+pub(crate) fn too_long(seconds: f64, profile: &Profile) -> Failure {
+    Failure::new(FailureCode::TooLong, format!("the source lasts {seconds:.0} s"))
+        .with("seconds", format!("{seconds:.3}"))
+        .with("allowed_seconds", profile.max_duration_seconds)
+        .with("profile", &profile.name)
+}
+
+async fn describe(context: &Context<'_>, size: u64) -> Result<SourceInfo, Failure> {
+    let call = call(context, &["-show_format", "-show_streams", "-of", "json"], PROBE_BYTES);
+    match context.tools.run(call, &mut |_| (), context.stop).await {
+        Ok(finished) => {
+            let too_large = finished.stderr_tail.contains("exceeds specified max pixel count");
+            let info = probe::parse(&finished.stdout, size);
+            match info {
+                Err(failure) if too_large => Err(pixels(&failure)),
+                other => other,
+            }
+        }
+        Err(failure) => Err(refusal(failure)),
+    }
+}
+
+fn pixels(failure: &Failure) -> Failure {
+    Failure::new(FailureCode::TooManyPixels, "the picture is larger than a decoder may open")
+        .with("allowed_pixels", crate::process::MAX_PIXELS)
+        .with("ffprobe", &failure.message)
+}
+
+/// What ffprobe's failure says of the file.
+fn refusal(failure: Failure) -> Failure {
+    if failure.code != FailureCode::EncodeFailed {
+        return failure;
+    }
+    let said = |words: &str| failure.evidence.values().any(|value| value.contains(words));
+    let (code, message) = if said("not on whitelist") {
+        (FailureCode::UnsupportedContainer, "the container of the file is not one of the accepted ones")
+    } else {
+        (FailureCode::NotMedia, "the file is not media of an accepted kind")
+    };
+    Failure { code, message: message.into(), ..failure }
+}
+
+/// Whether this ffmpeg can bring high dynamic range to standard range.
+pub(crate) async fn can_tone_map(context: &Context<'_>) -> Result<(), Failure> {
+    let limits = call(context, &[], PROBE_BYTES).limits;
+    let args = ["-hide_banner", "-filters"].map(OsString::from).to_vec();
+    let call = Invocation {
+        tool: Tool::Ffmpeg,
+        args,
+        input: None,
+        extra_inputs: Vec::new(),
+        output_dir: None,
+        limits,
+    };
+    let (mut zscale, mut tonemap) = (false, false);
+    let mut look = |line: &str| {
+        let name = line.split_whitespace().nth(1);
+        zscale |= name == Some("zscale");
+        tonemap |= name == Some("tonemap");
+    };
+    context.tools.run(call, &mut look, context.stop).await?;
+    if zscale && tonemap {
+        return Ok(());
+    }
+    let info = FailureCode::HdrUnsupported.info();
+    Err(Failure::new(FailureCode::HdrUnsupported, info.meaning)
+        .with("zscale", zscale)
+        .with("tonemap", tonemap))
+}
+
+async fn packets(context: &Context<'_>) -> Result<Scan, Failure> {
+    let call = call(context, &["-show_entries", scan::ENTRIES, "-of", "compact=p=0:nk=1"], SCAN_BYTES);
+    let mut scan = Scan::default();
+    context.tools.run(call, &mut |line| scan.line(line), context.stop).await.map_err(
+        |failure| match failure.code {
+            FailureCode::EncodeFailed => Failure {
+                code: FailureCode::SourceTruncated,
+                message: "the file cannot be read to its end".into(),
+                ..failure
+            },
+            _ => failure,
+        },
+    )?;
+    Ok(scan)
+}
+
+fn call(context: &Context<'_>, what: &[&str], stdout_bytes: usize) -> Invocation {
+    let mut args: Vec<OsString> = ["-hide_banner", "-loglevel", "error"].map(OsString::from).to_vec();
+    args.extend(input_flags().into_iter().map(OsString::from));
+    args.extend(what.iter().map(OsString::from));
+    args.push(local(context.job.input));
+    Invocation {
+        tool: Tool::Ffprobe,
+        args,
+        input: Some(context.job.input.to_owned()),
+        extra_inputs: Vec::new(),
+        output_dir: None,
+        limits: Limits {
+            wall: Duration::from_hours(1),
+            stall: Duration::from_mins(5),
+            cpu_seconds: 3600,
+            memory_bytes: 4 << 30,
+            file_bytes: 0,
+            output_bytes: 0,
+            stdout_bytes,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_ffprobe_says_becomes_a_code() {
+        let failed = |words| Failure::new(FailureCode::EncodeFailed, "x").with("stderr", words);
+        for (words, code) in [
+            ("[x] Format not on whitelist 'mov'", FailureCode::UnsupportedContainer),
+            // The bytes of a real MP4 have been looked at before; this is something that only resembles one.
+            ("moov atom not found", FailureCode::NotMedia),
+            ("Invalid data found when processing input", FailureCode::NotMedia),
+        ] {
+            assert_eq!(refusal(failed(words)).code, code, "{words}");
+        }
+        let crashed = Failure::new(FailureCode::EncoderCrashed, "x");
+        assert_eq!(refusal(crashed.clone()), crashed);
+    }
+}

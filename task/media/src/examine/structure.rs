@@ -1,0 +1,315 @@
+//! What the bytes of a source say before any decoder opens it: nothing there, text, a picture, a file that ends too
+//! early, a file whose media lies elsewhere.
+//!
+//! Reads headers only and skips the media; the work is bounded by [`MAX_BOXES`], whatever the file claims.
+
+use std::io::{self, Read, Seek, SeekFrom};
+
+use transcode_config::contract::{Failure, FailureCode};
+
+/// Boxes that are looked at, over all levels. A file of 12 hours in fragments of half a second has 173,000.
+const MAX_BOXES: usize = 400_000;
+/// Depth of nested boxes that is followed: moov/trak/mdia/minf/dinf/dref.
+const MAX_DEPTH: usize = 8;
+
+/// Looks at the file's bytes. `Ok` means that nothing speaks against opening it with ffprobe.
+///
+/// The outer error is a failed read, the inner one a refusal.
+pub fn inspect<R: Read + Seek>(file: &mut R) -> io::Result<Result<(), Failure>> {
+    let size = file.seek(SeekFrom::End(0))?;
+    if size == 0 {
+        return Ok(Err(Failure::new(FailureCode::Empty, "the file has zero bytes")));
+    }
+    file.seek(SeekFrom::Start(0))?;
+    let mut head = Vec::new();
+    file.by_ref().take(4096).read_to_end(&mut head)?;
+    if let Some(failure) = by_signature(&head) {
+        return Ok(Err(failure));
+    }
+    if is_iso(&head) {
+        return inspect_iso(file, size);
+    }
+    Ok(riff_or_ebml(&head, size))
+}
+
+fn by_signature(head: &[u8]) -> Option<Failure> {
+    let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
+    let external = |what: &str| {
+        Failure::new(
+            FailureCode::ExternalReference,
+            format!("the file is {what}: a text that names other files, not media"),
+        )
+    };
+    if text.starts_with(b"#EXTM3U") {
+        return Some(external("an HLS playlist"));
+    }
+    if text.starts_with(b"ffconcat version") {
+        return Some(external("an ffmpeg concat script"));
+    }
+    let contains = |needle: &[u8]| text.windows(needle.len()).any(|window| window == needle);
+    if text.starts_with(b"<") && contains(b"<MPD") {
+        return Some(external("a DASH manifest"));
+    }
+    if let Some(kind) = picture(head) {
+        return Some(
+            Failure::new(FailureCode::StillImage, format!("the file is a {kind} picture")).with("kind", kind),
+        );
+    }
+    let printable = |byte: &u8| matches!(byte, b'\t' | b'\n' | b'\r' | 0x20..=0x7e | 0x80..);
+    let ascii = head.iter().filter(|byte| byte.is_ascii()).count();
+    if head.iter().all(printable) && (std::str::from_utf8(head).is_ok() || ascii * 10 > head.len() * 9) {
+        return Some(Failure::new(FailureCode::NotMedia, "the file is text"));
+    }
+    None
+}
+
+fn picture(head: &[u8]) -> Option<&'static str> {
+    const SIGNATURES: &[(&[u8], &str)] = &[
+        (b"\x89PNG\r\n\x1a\n", "PNG"),
+        (b"\xff\xd8\xff", "JPEG"),
+        (b"GIF8", "GIF"),
+        (b"II*\0", "TIFF"),
+        (b"MM\0*", "TIFF"),
+        (b"8BPS", "Photoshop"),
+        (b"\0\0\0\x0cjP  ", "JPEG 2000"),
+        (b"\xff\x0a", "JPEG XL"),
+        (b"\0\0\0\x0cJXL ", "JPEG XL"),
+    ];
+    if let Some((_, kind)) = SIGNATURES.iter().find(|(signature, _)| head.starts_with(signature)) {
+        return Some(kind);
+    }
+    match (head.get(..4), head.get(4..8), head.get(8..12)) {
+        (Some(b"RIFF"), _, Some(b"WEBP")) => Some("WebP"),
+        (_, Some(b"ftyp"), Some(b"heic" | b"heix" | b"mif1" | b"heim" | b"heis")) => Some("HEIC"),
+        (_, Some(b"ftyp"), Some(b"avif")) => Some("AVIF"),
+        // The zero bytes are reserved fields: "BM" alone begins too many other files.
+        (Some([b'B', b'M', ..]), ..) if head.get(6..10) == Some(&[0; 4]) => Some("BMP"),
+        _ => None,
+    }
+}
+
+fn is_iso(head: &[u8]) -> bool {
+    matches!(
+        head.get(4..8),
+        Some(b"ftyp" | b"moov" | b"mdat" | b"wide" | b"free" | b"skip" | b"pnot" | b"styp")
+    )
+}
+
+/// Sizes that RIFF (AVI, WAV) and Matroska write in front of their data.
+fn riff_or_ebml(head: &[u8], size: u64) -> Result<(), Failure> {
+    let declared = match head.get(..4) {
+        Some(b"RIFF") => head
+            .get(4..8)
+            .and_then(|bytes| bytes.try_into().ok())
+            .map(u32::from_le_bytes)
+            // 0 and all ones are what a writer leaves behind that could not seek back.
+            .filter(|&length| length != 0 && length != u32::MAX)
+            .map(|length| u64::from(length) + 8),
+        Some(b"\x1a\x45\xdf\xa3") => segment_end(head),
+        _ => None,
+    };
+    match declared {
+        Some(end) if end > size => Err(truncated(end, size, "the container's own length field")),
+        _ => Ok(()),
+    }
+}
+
+/// Where a Matroska file's Segment ends, if it says so and the Segment begins within `head`.
+fn segment_end(head: &[u8]) -> Option<u64> {
+    let mut rest = head.get(4..)?;
+    let Length::Known(header) = vint(&mut rest)? else { return None };
+    let start = u64::try_from(head.len() - rest.len()).ok()?.checked_add(header)?;
+    let mut segment = head.get(usize::try_from(start).ok()?..)?.strip_prefix(b"\x18\x53\x80\x67")?;
+    let Length::Known(length) = vint(&mut segment)? else { return None };
+    u64::try_from(head.len() - segment.len()).ok()?.checked_add(length)
+}
+
+/// An EBML length.
+enum Length {
+    Known(u64),
+    Unknown,
+}
+
+/// Reads an EBML variable-length number.
+fn vint(bytes: &mut &[u8]) -> Option<Length> {
+    let first = *bytes.first()?;
+    let width = usize::try_from(first.leading_zeros()).ok()? + 1;
+    let field = bytes.get(..width).filter(|_| width <= 8)?;
+    *bytes = bytes.get(width..)?;
+    let marker = 1_u64 << (7 * width);
+    let value = field.iter().fold(0_u64, |value, byte| value << 8 | u64::from(*byte)) & (marker - 1);
+    Some(if value == marker - 1 { Length::Unknown } else { Length::Known(value) })
+}
+
+fn truncated(needed: u64, size: u64, by: &str) -> Failure {
+    Failure::new(
+        FailureCode::SourceTruncated,
+        format!("the file ends {} bytes before its end according to {by}", needed - size),
+    )
+    .with("bytes_present", size)
+    .with("bytes_declared", needed)
+}
+
+#[derive(Default)]
+struct Seen {
+    boxes: usize,
+    moov: bool,
+    mdat: bool,
+    other: bool,
+}
+
+fn inspect_iso<R: Read + Seek>(file: &mut R, size: u64) -> io::Result<Result<(), Failure>> {
+    let mut seen = Seen::default();
+    if let Err(failure) = walk(file, 0..size, 0, &mut seen)? {
+        return Ok(Err(failure));
+    }
+    // A phone or camera that lost power, or an upload cut short, leaves media without its index.
+    if seen.mdat && !seen.moov {
+        return Ok(Err(Failure::new(
+            FailureCode::SourceTruncated,
+            "the file holds media but no index (moov): it was not finished, or its end is missing",
+        )
+        .with("bytes_present", size)));
+    }
+    if !seen.moov && !seen.other {
+        return Ok(Err(Failure::new(FailureCode::NotMedia, "an MP4 or MOV header with nothing behind it")));
+    }
+    Ok(Ok(()))
+}
+
+/// Walks the boxes in `range`, descending where external references and encryption are declared.
+fn walk<R: Read + Seek>(
+    file: &mut R,
+    range: std::ops::Range<u64>,
+    depth: usize,
+    seen: &mut Seen,
+) -> io::Result<Result<(), Failure>> {
+    let mut at = range.start;
+    while range.end.saturating_sub(at) >= 8 {
+        seen.boxes += 1;
+        if seen.boxes > MAX_BOXES {
+            return Ok(Ok(()));
+        }
+        let (kind, body, end) = match header(file, at, range.end)? {
+            Header::Whole { kind, body, end } => (kind, body, end),
+            Header::PastEnd { kind, end } if depth == 0 && is_top_level(kind) => {
+                return Ok(Err(truncated(end, range.end, "its box sizes")));
+            }
+            // Trailing junk is common; what ffmpeg makes of it is found out by demuxing everything.
+            Header::PastEnd { .. } | Header::Nonsense => return Ok(Ok(())),
+        };
+        if let Err(failure) = visit(file, kind, body..end, depth, seen)? {
+            return Ok(Err(failure));
+        }
+        at = end;
+    }
+    Ok(Ok(()))
+}
+
+fn visit<R: Read + Seek>(
+    file: &mut R,
+    kind: [u8; 4],
+    body: std::ops::Range<u64>,
+    depth: usize,
+    seen: &mut Seen,
+) -> io::Result<Result<(), Failure>> {
+    let external = || {
+        Failure::new(
+            FailureCode::ExternalReference,
+            "the movie's index points to other files; its media is not in this one",
+        )
+    };
+    match &kind {
+        b"mdat" => seen.mdat = true,
+        b"moov" => seen.moov = true,
+        b"rmra" => return Ok(Err(external())),
+        b"pssh" => return Ok(Err(Failure::new(FailureCode::Encrypted, "the file carries DRM licence data"))),
+        _ => seen.other |= !matches!(&kind, b"ftyp" | b"free" | b"skip" | b"wide"),
+    }
+    match &kind {
+        b"moov" | b"trak" | b"mdia" | b"minf" | b"dinf" | b"stbl" | b"moof" if depth < MAX_DEPTH => {
+            walk(file, body, depth + 1, seen)
+        }
+        // Version, flags and entry count come first.
+        b"dref" => {
+            let entries = body.start.saturating_add(8)..body.end;
+            Ok(if all_entries_are_local(file, entries)? { Ok(()) } else { Err(external()) })
+        }
+        b"stsd" => {
+            let entries = body.start.saturating_add(8)..body.end;
+            let encrypted = || {
+                Failure::new(FailureCode::Encrypted, "the samples of a track are declared to be encrypted")
+            };
+            Ok(if any_entry_is_encrypted(file, entries)? { Err(encrypted()) } else { Ok(()) })
+        }
+        _ => Ok(Ok(())),
+    }
+}
+
+/// Whether every data reference says "in this file" (flag 1).
+fn all_entries_are_local<R: Read + Seek>(file: &mut R, range: std::ops::Range<u64>) -> io::Result<bool> {
+    let mut at = range.start;
+    for _ in 0..1000 {
+        let Header::Whole { body, end, .. } = header(file, at, range.end)? else { return Ok(true) };
+        let mut flags = [0; 4];
+        if end - body >= 4 {
+            file.seek(SeekFrom::Start(body))?;
+            file.read_exact(&mut flags)?;
+            if flags[3] & 1 == 0 {
+                return Ok(false);
+            }
+        }
+        at = end;
+    }
+    Ok(true)
+}
+
+/// Whether a sample description says "encrypted". ffprobe does not tell: it names what is inside the encryption.
+fn any_entry_is_encrypted<R: Read + Seek>(file: &mut R, range: std::ops::Range<u64>) -> io::Result<bool> {
+    let mut at = range.start;
+    for _ in 0..1000 {
+        let Header::Whole { kind, end, .. } = header(file, at, range.end)? else { return Ok(false) };
+        if matches!(&kind, b"encv" | b"enca" | b"enct" | b"encs" | b"drmi" | b"drms") {
+            return Ok(true);
+        }
+        at = end;
+    }
+    Ok(false)
+}
+
+enum Header {
+    Whole { kind: [u8; 4], body: u64, end: u64 },
+    PastEnd { kind: [u8; 4], end: u64 },
+    Nonsense,
+}
+
+fn header<R: Read + Seek>(file: &mut R, at: u64, limit: u64) -> io::Result<Header> {
+    if limit.saturating_sub(at) < 8 {
+        return Ok(Header::Nonsense);
+    }
+    file.seek(SeekFrom::Start(at))?;
+    let mut bytes = [0; 8];
+    file.read_exact(&mut bytes)?;
+    let [a, b, c, d, kind @ ..] = bytes;
+    let (length, body) = match u32::from_be_bytes([a, b, c, d]) {
+        0 => (limit - at, at + 8),
+        1 if limit - at >= 16 => {
+            file.read_exact(&mut bytes)?;
+            (u64::from_be_bytes(bytes), at + 16)
+        }
+        length => (u64::from(length), at + 8),
+    };
+    let Some(end) = at.checked_add(length).filter(|&end| end >= body) else { return Ok(Header::Nonsense) };
+    Ok(if end > limit { Header::PastEnd { kind, end } } else { Header::Whole { kind, body, end } })
+}
+
+/// Whether a box of this kind at the top level is part of the movie, so that its missing end is missing media.
+fn is_top_level(kind: [u8; 4]) -> bool {
+    matches!(
+        &kind,
+        b"mdat" | b"moov" | b"moof" | b"ftyp" | b"meta" | b"uuid" | b"mfra" | b"sidx" | b"styp" | b"free"
+    )
+}
+
+#[cfg(test)]
+mod tests;

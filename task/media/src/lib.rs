@@ -1,0 +1,44 @@
+//! The media core: from a local source file to a verified CMAF package in a local folder.
+//!
+//! ```text
+//! examine ──────────────────► plan ─► measure ───────────► encode ─► package ─► verify
+//! bytes, headers, packets    (pure)   samples, loudness    ffmpeg    playlists  every output again
+//! ```
+//!
+//! [`make`] ([`pipeline`]) takes a [`MediaJob`] through these steps. Nothing here knows of AWS. The source is opened only
+//! by ffprobe and ffmpeg, through [`process`] and in the [`sandbox`]; what is parsed in this process are its box headers,
+//! and what our own encoder wrote.
+//!
+//! A folder uses only folders below it in this list, so that each can be read without those above:
+//!
+//! | entry | holds | uses |
+//! |---|---|---|
+//! | [`pipeline`] | the steps in their order | all of them |
+//! | [`measure`] | samples for the ladder, loudness of source and result | `encode`, `verify` and below |
+//! | [`captions`] | subtitles and captions as `WebVTT` | `encode` and below |
+//! | [`encode`] | runs of ffmpeg, and cutting what they write | `package` and below |
+//! | [`verify`] | every output read again and held against the plan | `package` and below |
+//! | [`package`] | segments, playlists, manifest, images, documents | `plan` and below |
+//! | [`plan`] | every decision, as numbers; pure | `examine` and below |
+//! | [`examine`] | what the source is | `job` and below |
+//! | [`job`] | what is asked for, and what is told on the way | `process` |
+//! | [`process`] | the one place that starts programs | `sandbox` |
+//! | [`sandbox`] | what is put round each run | nothing here |
+//! | [`rational`] | exact fractions | nothing here |
+
+pub mod captions;
+pub mod encode;
+pub mod examine;
+pub mod job;
+pub mod measure;
+pub mod package;
+pub mod pipeline;
+pub mod plan;
+pub mod process;
+pub mod rational;
+pub mod sandbox;
+pub mod verify;
+
+pub use job::{Event, MediaJob, OverlayFile, Playlist};
+pub use package::{early::EARLY as EARLY_MASTER, folder::PackagedFile, metadata::Summary};
+pub use pipeline::{EntryFile, Package, make};

@@ -1,0 +1,142 @@
+//! Loudness by EBU R128: measured over the decoded sound, then corrected by one constant gain.
+//!
+//! A constant gain keeps the dynamics of the sound as they were made. Only where it would lift peaks above the ceiling
+//! does a limiter round them off. The result is measured again, on what was encoded.
+
+use std::{ffi::OsString, path::Path, time::Duration};
+
+use transcode_config::contract::Failure;
+
+use crate::{
+    job::Context,
+    plan::{
+        AudioPlan, Plan, audio_file,
+        loudness::{Gain, Loudness, MOST, gain},
+        mix, samples, seek,
+    },
+    process::{Invocation, Limits, Tool, input_flags, local},
+    rational::round_to_u64,
+    verify::Check,
+};
+
+/// How near to the target the result must be, in LU.
+const TOLERANCE: f64 = 1.0;
+
+/// Measures every sound rendition of the plan as it will be mixed, and puts the gains into the plan.
+pub(crate) async fn correct(
+    context: &Context<'_>,
+    plan: &mut Plan,
+    share: (f32, f32),
+) -> Result<(), Failure> {
+    let Some(target) = context.job.profile.audio.loudness_lufs else { return Ok(()) };
+    let flags: Vec<String> = input_flags().into_iter().chain(seek(plan)).collect();
+    let lead = Duration::from_secs(round_to_u64(plan.lead));
+    let mut at = share.0;
+    let step = (share.1 - share.0) / f32::from(u16::try_from(plan.audio.len().max(1)).unwrap_or(u16::MAX));
+    for audio in &mut plan.audio {
+        let graph = format!(
+            "[0:{}]{}{},ebur128=peak=true:framelog=verbose[o]",
+            audio.stream.index,
+            mix(audio),
+            samples(audio)
+        );
+        let measured = measure(context, (context.job.input, lead), &flags, &graph).await?;
+        audio.loudness = measured;
+        audio.gain = measured.and_then(|measured| gain(measured, target));
+        tracing::info!(track = audio.name, ?measured, gain = ?audio.gain, "loudness");
+        at += step;
+        context.reached(at);
+    }
+    Ok(())
+}
+
+/// Measures what was encoded, in the encoder's folder, and holds it against the target.
+pub(crate) async fn check(context: &Context<'_>, plan: &Plan, encoded: &Path) -> Result<Vec<Check>, Failure> {
+    let Some(target) = context.job.profile.audio.loudness_lufs else { return Ok(Vec::new()) };
+    let mut checks = Vec::new();
+    for (number, audio) in plan.audio.iter().enumerate() {
+        let Some(gain) = audio.gain else { continue };
+        let flags = ["-protocol_whitelist", "file", "-format_whitelist", "mov"].map(String::from);
+        let (file, graph) = (encoded.join(audio_file(number)), "[0:a]ebur128=peak=true:framelog=verbose[o]");
+        let Some(result) = measure(context, (&file, Duration::ZERO), &flags, graph).await? else { continue };
+        checks.push(judge(audio, gain, result, target));
+    }
+    Ok(checks)
+}
+
+fn judge(audio: &AudioPlan, gain: Gain, result: Loudness, target: f64) -> Check {
+    let near = (result.integrated - target).abs() <= TOLERANCE;
+    // Peaks that had to be limited, and sound too quiet to be lifted all the way, may stay below.
+    let excused = (gain.limit || gain.db >= MOST) && result.integrated < target;
+    Check {
+        rule: "audio.loudness",
+        subject: format!("audio/{}", audio.name),
+        measured: format!("{:.1} LUFS, peak {:.1} dB", result.integrated, result.peak),
+        allowed: if gain.limit || gain.db >= MOST {
+            format!("at most {:.1} LUFS: its peaks or its quietness allow no more gain", target + TOLERANCE)
+        } else {
+            format!("{target:.1} ± {TOLERANCE:.1} LUFS")
+        },
+        passed: near || excused,
+        // Noise loses level in any codec of this bit rate. Too quiet is worth a word, not a lost job.
+        advisory: result.integrated < target,
+    }
+}
+
+/// `lead` is what of the input is decoded and left out: while it is, nothing comes out.
+async fn measure(
+    context: &Context<'_>,
+    (input, lead): (&Path, Duration),
+    flags: &[String],
+    graph: &str,
+) -> Result<Option<Loudness>, Failure> {
+    let mut args: Vec<OsString> = "-hide_banner -nostdin -loglevel info -nostats -progress pipe:1"
+        .split(' ')
+        .map(OsString::from)
+        .collect();
+    args.extend(flags.iter().map(OsString::from));
+    args.push("-i".into());
+    args.push(local(input));
+    args.extend(["-filter_complex", graph, "-map", "[o]", "-f", "null", "-"].map(OsString::from));
+    let call = Invocation {
+        tool: Tool::Ffmpeg,
+        args,
+        input: Some(input.to_owned()),
+        extra_inputs: Vec::new(),
+        output_dir: None,
+        limits: Limits {
+            wall: Duration::from_hours(3) + lead,
+            stall: Duration::from_mins(3) + lead,
+            cpu_seconds: 6 * 3600,
+            memory_bytes: 4 << 30,
+            file_bytes: 0,
+            output_bytes: 0,
+            stdout_bytes: 16 << 10,
+        },
+    };
+    let finished = context.tools.run(call, &mut |_| (), context.stop).await?;
+    Ok(parse(&finished.stderr_tail))
+}
+
+/// Reads the summary that `ebur128` ends with. None if there is none, as for a track without samples.
+fn parse(stderr: &str) -> Option<Loudness> {
+    let (_, summary) = stderr.rsplit_once("Summary:")?;
+    let value = |name: &str| {
+        let line = summary.lines().find_map(|line| line.trim().strip_prefix(name))?;
+        line.split_whitespace().next()?.parse::<f64>().ok()
+    };
+    Some(Loudness { integrated: value("I:")?, peak: value("Peak:").unwrap_or(0.0) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_summary_is_read_and_nothing_before_it() {
+        let text = "title: Summary: I: 3 LUFS\n[x @ 0x1] Summary:\n\n  Integrated loudness:\n    I:         -34.1 LUFS\n\
+                    Threshold: -44.5 LUFS\n  True peak:\n    Peak:      -13.5 dBFS\n";
+        assert_eq!(parse(text), Some(Loudness { integrated: -34.1, peak: -13.5 }));
+        assert_eq!(parse("nothing"), None);
+    }
+}

@@ -1,0 +1,26 @@
+//! Published text renditions, as the packager remembers them.
+
+use serde::Serialize;
+
+use crate::examine::probe::TextStream;
+
+/// A published text rendition.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Captions {
+    /// Name, unique among the texts and fit for a path.
+    pub name: String,
+    /// Name for people, unique among the texts.
+    pub label: String,
+    /// The stream.
+    pub stream: TextStream,
+    /// Folder in the package, without a slash at its end.
+    pub folder: String,
+    /// Number of cues.
+    pub cues: usize,
+    /// Durations of the segments, in seconds.
+    #[serde(skip)]
+    pub segments: Vec<f64>,
+}
+
+/// Name of the whole track in its folder.
+pub const WHOLE: &str = "whole.vtt";

@@ -1,0 +1,161 @@
+//! The DASH manifest over the same segments. Pure.
+
+use std::fmt::Write;
+
+use transcode_config::escape::{Place, escaped};
+
+use super::{
+    captions::{Captions, WHOLE},
+    codecs::{codec_string, picture_size},
+    hls,
+    track::{INIT, Track, Tracks},
+};
+use crate::{
+    examine::range::Range,
+    plan::{AudioPlan, Plan, SAMPLE_RATE, STEREO, SURROUND, ladder::Rendition},
+};
+
+/// The manifest. `folder` goes in front of every address.
+pub fn manifest(plan: &Plan, tracks: &Tracks, captions: &[Captions], folder: &str) -> String {
+    let target = hls::target_duration(tracks);
+    let mut text = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
+         <MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\" profiles=\"urn:mpeg:dash:profile:isoff-live:2011,\
+         urn:mpeg:dash:profile:cmaf:2019\" type=\"static\" mediaPresentationDuration=\"PT{:.3}S\" \
+         minBufferTime=\"PT{target}S\" maxSegmentDuration=\"PT{}S\">\n  <Period id=\"0\" start=\"PT0S\">\n",
+        plan.seconds,
+        target + 1,
+    );
+    if let Some(video) = &plan.video {
+        let rungs: Vec<_> = video.renditions.iter().zip(&tracks.video).collect();
+        let (standard, high): (Vec<_>, Vec<_>) =
+            rungs.into_iter().partition(|(rung, _)| rung.range == Range::Sdr);
+        text.push_str(&picture_set(0, &standard, folder, target));
+        if !high.is_empty() {
+            text.push_str(&picture_set(tracks.audio.len() + captions.len() + 1, &high, folder, target));
+        }
+    }
+    let surround = plan.audio.iter().any(|sound| sound.channels == SURROUND);
+    for (number, (sound, track)) in plan.audio.iter().zip(&tracks.audio).enumerate() {
+        text.push_str(&sound_set(number + 1, sound, track, folder, target, surround));
+    }
+    for (number, one) in captions.iter().enumerate() {
+        text.push_str(&text_set(tracks.audio.len() + 1 + number, one, folder));
+    }
+    text.push_str("  </Period>\n</MPD>\n");
+    text
+}
+
+/// Rungs of one dynamic range. Players that know nothing of the higher ones must leave them alone.
+fn picture_set(number: usize, rungs: &[(&Rendition, &Track)], folder: &str, target: u64) -> String {
+    let mut text = format!(
+        "    <AdaptationSet id=\"{number}\" contentType=\"video\" mimeType=\"video/mp4\" segmentAlignment=\"true\" \
+         startWithSAP=\"1\">\n"
+    );
+    let range = rungs.first().map_or(Range::Sdr, |(rung, _)| rung.range);
+    if range != Range::Sdr {
+        // Primaries and matrix of BT.2020 (ISO/IEC 23091-2).
+        let colour =
+            [("ColourPrimaries", 9), ("TransferCharacteristics", range.cicp()), ("MatrixCoefficients", 9)];
+        for (name, value) in colour {
+            let _ = writeln!(
+                text,
+                "      <EssentialProperty schemeIdUri=\"urn:mpeg:mpegB:cicp:{name}\" value=\"{value}\"/>"
+            );
+        }
+    }
+    for (rung, track) in rungs {
+        let (width, height) = picture_size(&track.init.codec).unwrap_or_default();
+        let _ = write!(
+            text,
+            "      <Representation id=\"{}\" bandwidth=\"{}\" codecs=\"{}\" width=\"{width}\" \
+             height=\"{height}\" frameRate=\"{}\" sar=\"1:1\">\n{}      </Representation>\n",
+            rung.name,
+            hls::bandwidth(track, target).peak,
+            codec_string(&track.init.codec).unwrap_or_default(),
+            rung.rate,
+            template(track, folder),
+        );
+    }
+    text.push_str("    </AdaptationSet>\n");
+    text
+}
+
+fn sound_set(
+    number: usize,
+    sound: &AudioPlan,
+    track: &Track,
+    folder: &str,
+    target: u64,
+    surround: bool,
+) -> String {
+    let language =
+        sound.stream.language.as_deref().map_or_else(String::new, |tag| format!(" lang=\"{tag}\""));
+    // Where there is a choice of channels, a player that does not know better takes stereo.
+    let (priority, suffix) = match (surround, sound.channels) {
+        (true, STEREO) => (" selectionPriority=\"2\"", ""),
+        (_, SURROUND) => ("", " 5.1"),
+        _ => ("", ""),
+    };
+    let role = match (sound.stream.describes_video, sound.default) {
+        (true, _) => "description",
+        (false, true) => "main",
+        (false, false) => "alternate",
+    };
+    format!(
+        "    <AdaptationSet id=\"{number}\" contentType=\"audio\" mimeType=\"audio/mp4\"{language}{priority} \
+         segmentAlignment=\"true\" startWithSAP=\"1\">\n      \
+         <Label>{}{suffix}</Label>\n      <Role schemeIdUri=\"urn:mpeg:dash:role:2011\" value=\"{role}\"/>\n      \
+         <Representation id=\"{}\" bandwidth=\"{}\" codecs=\"{}\" audioSamplingRate=\"{SAMPLE_RATE}\">\n        \
+         <AudioChannelConfiguration schemeIdUri=\"urn:mpeg:dash:23003:3:audio_channel_configuration:2011\" \
+         value=\"{}\"/>\n{}      </Representation>\n    </AdaptationSet>\n",
+        escaped(&sound.label, Place::Markup),
+        sound.name,
+        hls::bandwidth(track, target).peak,
+        codec_string(&track.init.codec).unwrap_or_default(),
+        sound.channels,
+        template(track, folder),
+    )
+}
+
+/// Texts are one file each.
+fn text_set(number: usize, captions: &Captions, folder: &str) -> String {
+    let language =
+        captions.stream.language.as_deref().map_or_else(String::new, |tag| format!(" lang=\"{tag}\""));
+    let role = match (captions.stream.forced, captions.stream.hearing_impaired) {
+        (true, _) => "forced-subtitle",
+        (false, true) => "caption",
+        (false, false) => "subtitle",
+    };
+    format!(
+        "    <AdaptationSet id=\"{number}\" contentType=\"text\" mimeType=\"text/vtt\"{language}>\n      \
+         <Label>{}</Label>\n      <Role schemeIdUri=\"urn:mpeg:dash:role:2011\" value=\"{role}\"/>\n      \
+         <Representation id=\"text-{}\" bandwidth=\"1000\">\n        <BaseURL>{folder}{}/{WHOLE}</BaseURL>\n      \
+         </Representation>\n    </AdaptationSet>\n",
+        escaped(&captions.label, Place::Markup),
+        captions.name,
+        captions.folder,
+    )
+}
+
+/// Addresses and exact durations; runs of equal ones are folded.
+fn template(track: &Track, folder: &str) -> String {
+    let mut text = format!(
+        "        <SegmentTemplate timescale=\"{}\" initialization=\"{folder}{}/{INIT}\" \
+         media=\"{folder}{}/$Number%05d$.m4s\" startNumber=\"1\">\n          <SegmentTimeline>\n",
+        track.init.timescale, track.folder, track.folder,
+    );
+    let mut runs: Vec<(u64, u64, u64)> = Vec::new();
+    for segment in &track.segments {
+        match runs.last_mut() {
+            Some((_, duration, more)) if *duration == segment.duration => *more += 1,
+            _ => runs.push((segment.start, segment.duration, 0)),
+        }
+    }
+    for (start, duration, more) in runs {
+        let repeat = if more == 0 { String::new() } else { format!(" r=\"{more}\"") };
+        let _ = writeln!(text, "            <S t=\"{start}\" d=\"{duration}\"{repeat}/>");
+    }
+    text.push_str("          </SegmentTimeline>\n        </SegmentTemplate>\n");
+    text
+}

@@ -1,0 +1,95 @@
+//! What can be played while the encoder still works: EVENT playlists that grow, and a master playlist for them.
+//!
+//! They lie in the attempt's own folder under names of their own, so that nothing that the register will name is ever
+//! written twice. In the end the same names hold what was verified: VOD playlists with an end.
+
+use std::collections::BTreeMap;
+
+use super::{
+    cut::Cutter,
+    fragment::Init,
+    hls::{self, Form},
+    track::{INIT, Segment, Track, Tracks},
+};
+use crate::{job::Playlist, plan::Plan};
+
+/// Name of the playlists: of a track, in its folder; of all of them, in the package's.
+pub const EARLY: &str = "early.m3u8";
+
+/// Watches segments come.
+#[derive(Debug)]
+pub struct Early {
+    plan: Plan,
+    target: u64,
+    /// Segments of each track, by its folder, that a playlist names already.
+    listed: BTreeMap<String, usize>,
+    /// All that the playlists said so far, by path.
+    said: BTreeMap<String, String>,
+}
+
+impl Early {
+    /// For a package by this plan.
+    pub fn new(plan: &Plan) -> Self {
+        let target = hls::planned_target(plan);
+        Self { plan: plan.clone(), target, listed: BTreeMap::new(), said: BTreeMap::new() }
+    }
+
+    /// Every playlist as it was in the end, by its path: what players that began early rely on.
+    pub fn said(self) -> BTreeMap<String, String> {
+        self.said
+    }
+
+    /// The playlists that there is something new for. A track's own come first; the one of all of them once each track
+    /// has something to play.
+    pub fn news(&mut self, video: &[Cutter], audio: &[Cutter]) -> Vec<Playlist> {
+        let mut news = Vec::new();
+        for (folder, init, segments) in video.iter().chain(audio).filter_map(Cutter::published) {
+            let listed = self.listed.entry(folder.to_owned()).or_default();
+            if segments.len() > *listed {
+                news.push(self::playlist(folder, init, segments, *listed, self.target));
+                *listed = segments.len();
+            }
+        }
+        if !self.said.contains_key(EARLY) && self.listed.len() == video.len() + audio.len() {
+            news.push(self.all(video, audio));
+        }
+        for playlist in &news {
+            let said = self.said.entry(playlist.path.clone()).or_insert_with(|| playlist.head.clone());
+            said.extend(playlist.segments.iter().map(|(_, lines)| lines.as_str()));
+        }
+        news
+    }
+
+    fn all(&self, video: &[Cutter], audio: &[Cutter]) -> Playlist {
+        let tracks = |cutters: &[Cutter]| {
+            let published = cutters.iter().filter_map(Cutter::published);
+            let track = published.map(|(folder, init, segments)| Track {
+                folder: folder.to_owned(),
+                init: init.clone(),
+                segments: segments.to_vec(),
+            });
+            track.collect()
+        };
+        let tracks = Tracks { video: tracks(video), audio: tracks(audio) };
+        let form = Form { folder: "", file: EARLY, target: self.target, measured: false };
+        let after = self.listed.keys().map(|folder| format!("{folder}/{EARLY}"));
+        Playlist {
+            path: EARLY.into(),
+            head: hls::master(&self.plan, &tracks, &[], form),
+            after: after.collect(),
+            segments: Vec::new(),
+        }
+    }
+}
+
+fn playlist(folder: &str, init: &Init, segments: &[Segment], listed: usize, target: u64) -> Playlist {
+    let new = segments.iter().skip(listed);
+    Playlist {
+        path: format!("{folder}/{EARLY}"),
+        head: hls::event_head(target),
+        after: vec![format!("{folder}/{INIT}")],
+        segments: new
+            .map(|segment| (format!("{folder}/{}", segment.name), hls::entry(segment, init.timescale)))
+            .collect(),
+    }
+}

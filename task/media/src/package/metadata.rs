@@ -1,0 +1,126 @@
+//! `metadata.json`: what the source is and what was made of it, in a form that stays the same across containers.
+//!
+//! Only technical facts. Tags of the file (places, devices, names of people) are not passed on.
+
+use serde::Serialize;
+use serde_json::json;
+
+use super::{captions::Captions, codecs::codec_string, hls, progressive::Progressive, track::Tracks};
+use crate::{
+    examine::{probe::SourceInfo, range::Range},
+    plan::{Plan, per_title::PerTitle},
+};
+
+/// Path in the package.
+pub const METADATA: &str = "entry/metadata.json";
+
+/// What was made, for logs and screens.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Summary {
+    /// Where in the source the result begins, in seconds, where it is a part of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub begins_at: Option<f64>,
+    /// Duration of the result in seconds.
+    pub seconds: f64,
+    /// The rungs, lowest first.
+    pub video: Vec<VideoSummary>,
+    /// The sound renditions.
+    pub audio: Vec<AudioSummary>,
+    /// The text renditions.
+    pub text: Vec<Captions>,
+    /// The progressive MP4, where one was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub progressive: Option<Progressive>,
+    /// How the rungs came to their rates, where the profile has them measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_title: Option<PerTitle>,
+    /// What was left out or changed, for people.
+    pub warnings: Vec<String>,
+}
+
+/// A rung as it came out.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct VideoSummary {
+    /// Name: `720p`.
+    pub name: String,
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+    /// Frames a second.
+    pub frame_rate: f64,
+    /// Dynamic range.
+    pub range: Range,
+    /// Codec string.
+    pub codec: String,
+    /// Measured average, bits per second.
+    pub average_bps: u64,
+    /// Measured peak over a segment, bits per second.
+    pub peak_bps: u64,
+}
+
+/// A sound rendition as it came out.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AudioSummary {
+    /// Name: `en`.
+    pub name: String,
+    /// Language as BCP 47.
+    pub language: Option<String>,
+    /// Channels.
+    pub channels: u32,
+    /// Codec string.
+    pub codec: String,
+    /// Measured average, bits per second.
+    pub average_bps: u64,
+}
+
+/// Sums up a package.
+pub fn summary(
+    source: &SourceInfo,
+    plan: &Plan,
+    tracks: &Tracks,
+    captions: &[Captions],
+    progressive: Option<Progressive>,
+) -> Summary {
+    let target = hls::target_duration(tracks);
+    let rungs = plan.video.iter().flat_map(|video| &video.renditions).zip(&tracks.video);
+    let video = rungs.map(|(rung, track)| {
+        let measured = hls::bandwidth(track, target);
+        VideoSummary {
+            name: rung.name.clone(),
+            width: rung.width,
+            height: rung.height,
+            frame_rate: rung.rate.value(),
+            range: rung.range,
+            codec: codec_string(&track.init.codec).unwrap_or_default(),
+            average_bps: measured.average,
+            peak_bps: measured.peak,
+        }
+    });
+    let audio = plan.audio.iter().zip(&tracks.audio).map(|(sound, track)| AudioSummary {
+        name: sound.name.clone(),
+        language: sound.stream.language.clone(),
+        channels: sound.channels,
+        codec: codec_string(&track.init.codec).unwrap_or_default(),
+        average_bps: hls::bandwidth(track, target).average,
+    });
+    let skipped = source.skipped.iter();
+    let warnings =
+        skipped.map(|one| format!("stream {}, {}, was left out: {}", one.index, one.what, one.why));
+    Summary {
+        begins_at: (plan.begin > 0.0).then_some(plan.begin),
+        seconds: plan.seconds,
+        video: video.collect(),
+        audio: audio.collect(),
+        text: captions.to_vec(),
+        progressive,
+        per_title: plan.per_title.clone(),
+        warnings: warnings.collect(),
+    }
+}
+
+/// The document.
+pub fn document(source: &SourceInfo, summary: &Summary) -> Vec<u8> {
+    let document = json!({ "schema": 1, "source": source, "result": summary });
+    serde_json::to_vec_pretty(&document).unwrap_or_default()
+}

@@ -1,0 +1,18 @@
+//! From encoded tracks to a package.
+
+pub mod captions;
+pub mod choice;
+pub mod codecs;
+pub mod cut;
+pub mod dash;
+pub mod early;
+pub mod folder;
+pub mod fragment;
+mod header;
+pub mod hls;
+pub mod images;
+pub mod keys;
+pub mod metadata;
+pub mod progressive;
+pub mod text;
+pub mod track;

@@ -1,0 +1,243 @@
+//! `WebVTT`: reads the cues that ffmpeg made of a subtitle track, and cuts them into segments. Pure.
+//!
+//! Memory is bounded by [`MAX_BYTES`] of a track, however long its cues are shown and however many segments they are in:
+//! segments are written one by one.
+
+use std::io::{self, BufRead, Read, Write};
+
+use crate::rational::{float, round_to_u64};
+
+/// Length of a text segment in seconds. Text is small; ten times the usual length keeps the number of files low.
+pub const SEGMENT_SECONDS: u64 = 60;
+/// Memory that the cues of a track may take, in bytes: a long film has 200 KB of them.
+pub const MAX_BYTES: usize = 8 << 20;
+/// What a cue takes beside its text, in bytes.
+const CUE_BYTES: usize = 80;
+/// Longest text of a cue, in characters.
+const MAX_TEXT: usize = 2000;
+/// Bytes that are read of a line at once: what is behind them is read as the next line.
+const MAX_LINE: u64 = 16 << 10;
+
+/// A text and when it is shown, in milliseconds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cue {
+    /// Begin.
+    pub start: u64,
+    /// End, after the begin.
+    pub end: u64,
+    /// Lines of text, none of them empty.
+    pub text: String,
+}
+
+impl Cue {
+    /// Bytes of memory, of which all cues of a track together may take [`MAX_BYTES`].
+    pub fn cost(&self) -> usize {
+        CUE_BYTES + self.text.len()
+    }
+}
+
+/// Reads cues. What is not a cue is left out; cues end with the video, at `end` milliseconds. None if they take more
+/// memory than a track may.
+pub fn read(mut text: impl BufRead, end: u64) -> io::Result<Option<Vec<Cue>>> {
+    let (mut cues, mut cost) = (Vec::new(), 0);
+    while let Some(line) = next_line(&mut text)? {
+        let Some((from, to)) = line.split_once("-->") else { continue };
+        let (Some(from), Some(to)) = (time(from), time(to)) else { continue };
+        let mut body = String::new();
+        while let Some(line) = next_line(&mut text)?.filter(|line| !line.trim().is_empty()) {
+            if body.len() > MAX_TEXT * 4 {
+                continue;
+            }
+            if !body.is_empty() {
+                body.push('\n');
+            }
+            // An arrow in a text would be read as the times of a new cue.
+            body.push_str(&line.replace("-->", "->"));
+        }
+        let body: String = body.chars().filter(|c| *c == '\n' || !c.is_control()).take(MAX_TEXT).collect();
+        if from < to.min(end) && !body.is_empty() {
+            let cue = Cue { start: from, end: to.min(end), text: body };
+            cost += cue.cost();
+            if cost > MAX_BYTES {
+                return Ok(None);
+            }
+            cues.push(cue);
+        }
+    }
+    cues.sort_by_key(|cue| cue.start);
+    Ok(Some(cues))
+}
+
+/// A line without its end, at most [`MAX_LINE`] bytes of it.
+fn next_line(text: &mut impl BufRead) -> io::Result<Option<String>> {
+    let mut line = Vec::new();
+    if text.take(MAX_LINE).read_until(b'\n', &mut line)? == 0 {
+        return Ok(None);
+    }
+    let line = line.strip_suffix(b"\n").unwrap_or(&line);
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    Ok(Some(String::from_utf8_lossy(line).into_owned()))
+}
+
+/// What is shown from `begin` on, in milliseconds, on a clock that begins there.
+pub fn from(cues: Vec<Cue>, begin: u64) -> Vec<Cue> {
+    let seen = cues.into_iter().filter(|cue| cue.end > begin);
+    seen.map(|cue| Cue { start: cue.start.saturating_sub(begin), end: cue.end - begin, ..cue }).collect()
+}
+
+/// `hh:mm:ss.mmm` or `mm:ss.mmm`, with settings behind it.
+fn time(text: &str) -> Option<u64> {
+    let mut parts = text.split_whitespace().next()?.rsplit(':');
+    let seconds: f64 = parts.next()?.parse().ok()?;
+    let minutes: u64 = parts.next()?.parse().ok()?;
+    let hours: u64 = parts.next().map_or(Some(0), |hours| hours.parse().ok())?;
+    if !(0.0..60.0).contains(&seconds) || minutes > 59 || hours > 1000 {
+        return None;
+    }
+    Some((hours * 60 + minutes) * 60_000 + round_to_u64(seconds * 1000.0))
+}
+
+/// Writes a whole track, for players that load it at once.
+pub fn write_whole(to: &mut dyn Write, cues: &[Cue]) -> io::Result<()> {
+    to.write_all(b"WEBVTT\n")?;
+    cues.iter().try_for_each(|cue| append(to, cue))
+}
+
+/// A stretch of [`SEGMENT_SECONDS`], or what is left at the end, and what is shown in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Segment<'a> {
+    /// Its length in milliseconds.
+    pub millis: u64,
+    cues: Vec<&'a Cue>,
+}
+
+impl Segment<'_> {
+    /// Its length in seconds.
+    pub fn seconds(&self) -> f64 {
+        float(self.millis) / 1000.0
+    }
+
+    /// Writes it as a file of its own.
+    pub fn write(&self, to: &mut dyn Write) -> io::Result<()> {
+        // Local time is the time of the video, whose clock begins at 0.
+        to.write_all(b"WEBVTT\nX-TIMESTAMP-MAP=MPEGTS:0,LOCAL:00:00:00.000\n")?;
+        self.cues.iter().try_for_each(|cue| append(to, cue))
+    }
+}
+
+/// Segments of `seconds` of video, in order. A cue that lies in two of them is in both.
+pub fn segments(cues: &[Cue], seconds: f64) -> impl Iterator<Item = Segment<'_>> {
+    let length = SEGMENT_SECONDS * 1000;
+    let end = round_to_u64(seconds * 1000.0).max(1);
+    let mut waiting = cues.iter().peekable();
+    let mut open: Vec<&Cue> = Vec::new();
+    let mut start = 0;
+    std::iter::from_fn(move || {
+        if start >= end {
+            return None;
+        }
+        let stop = (start + length).min(end);
+        open.retain(|cue| cue.end > start);
+        while let Some(cue) = waiting.next_if(|cue| cue.start < stop) {
+            open.push(cue);
+        }
+        let segment = Segment { millis: stop - start, cues: open.clone() };
+        start = stop;
+        Some(segment)
+    })
+}
+
+/// Bytes of text in all segments together: a cue that is shown for hours is in many.
+pub fn segment_bytes(cues: &[Cue]) -> u64 {
+    let length = SEGMENT_SECONDS * 1000;
+    let times = |cue: &Cue| (cue.end.saturating_sub(1) / length).saturating_sub(cue.start / length) + 1;
+    let bytes = |cue: &Cue| u64::try_from(cue.text.len() + CUE_BYTES).unwrap_or(u64::MAX);
+    cues.iter().map(|cue| times(cue).saturating_mul(bytes(cue))).fold(0, u64::saturating_add)
+}
+
+fn append(to: &mut dyn Write, cue: &Cue) -> io::Result<()> {
+    write!(to, "\n{} --> {}\n{}\n", timestamp(cue.start), timestamp(cue.end), cue.text)
+}
+
+/// `WebVTT` time: hours, minutes, seconds and milliseconds.
+pub fn timestamp(millis: u64) -> String {
+    let (hours, minutes) = (millis / 3_600_000, millis / 60_000 % 60);
+    format!("{hours:02}:{minutes:02}:{:02}.{:03}", millis / 1000 % 60, millis % 1000)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn parse(text: &str, end: u64) -> Vec<Cue> {
+        read(text.as_bytes(), end).unwrap().unwrap()
+    }
+
+    fn text_of(segment: &Segment<'_>) -> String {
+        let mut bytes = Vec::new();
+        segment.write(&mut bytes).unwrap();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn cues_are_read_and_end_with_the_video() {
+        let text = "WEBVTT\n\n00:01.000 --> 00:02.500 line:1\nHello\nworld\n\n01:00:00.000 --> 01:00:01.000\nlate\n\n\
+                    00:00:03.000 --> 00:00:09.000\n--> x\n\n00:00:04.000 --> 00:00:04.000\nno time\n";
+        let cues = parse(text, 5000);
+        assert_eq!(cues.len(), 2);
+        assert_eq!(cues[0], Cue { start: 1000, end: 2500, text: "Hello\nworld".into() });
+        assert_eq!(cues[1], Cue { start: 3000, end: 5000, text: "-> x".into() });
+    }
+
+    #[test]
+    fn a_cue_across_a_border_is_in_both_segments() {
+        let cues = [
+            Cue { start: 59_000, end: 61_000, text: "across".into() },
+            Cue { start: 70_000, end: 71_000, text: "later".into() },
+        ];
+        let segments: Vec<_> = segments(&cues, 121.5).collect();
+        let lengths: Vec<_> = segments.iter().map(Segment::seconds).collect();
+        assert_eq!(lengths, [60.0, 60.0, 1.5]);
+        let texts: Vec<_> = segments.iter().map(text_of).collect();
+        assert!(texts[0].contains("across") && !texts[0].contains("later"));
+        assert!(texts[1].contains("across") && texts[1].contains("later"));
+        assert!(!texts[2].contains("-->"));
+        let written: usize = texts.iter().map(|text| text.matches("-->").count()).sum();
+        assert_eq!(segment_bytes(&cues), u64::try_from(3 * CUE_BYTES + 2 * 6 + 5).unwrap());
+        assert_eq!(written, 3);
+    }
+
+    #[test]
+    fn a_track_of_more_text_than_fits_is_given_up_and_not_kept() {
+        let cue = format!("00:00:01.000 --> 00:00:02.000\n{}\n\n", "x".repeat(1000));
+        let fits = MAX_BYTES / (1000 + CUE_BYTES);
+        assert_eq!(read(cue.repeat(fits).as_bytes(), 5000).unwrap().map(|cues| cues.len()), Some(fits));
+        assert_eq!(read(cue.repeat(fits + 1).as_bytes(), 5000).unwrap(), None);
+        // A text without an end is not gathered whole.
+        let endless = io::Cursor::new(b"00:01.000 --> 00:02.000\n").chain(io::repeat(b'x').take(1 << 26));
+        let cues = read(io::BufReader::new(endless), 5000).unwrap().unwrap();
+        assert_eq!(cues[0].text.len(), MAX_TEXT);
+    }
+
+    #[test]
+    fn times_are_written() {
+        assert_eq!(timestamp(0), "00:00:00.000");
+        assert_eq!(timestamp(45_296_789), "12:34:56.789");
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic_and_no_cue_breaks_out(text in "([0-9:.]{0,13} --> [0-9:.]{0,13}\n|.{0,20}\n){0,12}") {
+            let cues = parse(&text, 100_000);
+            let mut written = 0;
+            for segment in segments(&cues, 100.0) {
+                let text = text_of(&segment);
+                prop_assert!(text.matches("-->").count() <= cues.len());
+                written += text.len() - "WEBVTT\nX-TIMESTAMP-MAP=MPEGTS:0,LOCAL:00:00:00.000\n".len();
+            }
+            prop_assert!(u64::try_from(written).unwrap() <= segment_bytes(&cues), "no less than is written");
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Published tracks, as the packager remembers them.
+
+use serde::Serialize;
+
+use super::fragment::Init;
+use crate::rational::float;
+
+/// A fragment within a segment. Times in ticks of the track.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Piece {
+    /// Where its `moof` begins in the segment.
+    pub offset: u64,
+    /// Bytes from there to the end of its first sample: for the picture, all that the key frame needs.
+    pub key_bytes: u64,
+    /// Bytes of that sample.
+    pub key_size: u32,
+    /// Bytes of the whole fragment.
+    pub bytes: u64,
+    /// Decode time of its first sample.
+    pub start: u64,
+    /// How long it lasts.
+    pub duration: u64,
+    /// Samples in it.
+    pub samples: u32,
+}
+
+/// A published segment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Segment {
+    /// File name within the track's folder.
+    pub name: String,
+    /// Decode time of its first sample, in ticks.
+    pub start: u64,
+    /// How long it lasts, in ticks.
+    pub duration: u64,
+    /// Size in bytes.
+    pub bytes: u64,
+    /// Its fragments.
+    pub pieces: Vec<Piece>,
+}
+
+/// A published track.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Track {
+    /// Folder in the package, without a slash at its end: `video/720p`.
+    pub folder: String,
+    /// Its header.
+    pub init: Init,
+    /// Its segments.
+    pub segments: Vec<Segment>,
+}
+
+/// Name of a track's header in its folder.
+pub const INIT: &str = "init.mp4";
+
+impl Track {
+    /// Duration in ticks.
+    pub fn duration(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.duration).sum()
+    }
+
+    /// Ticks as seconds.
+    pub fn seconds(&self, ticks: u64) -> f64 {
+        float(ticks) / f64::from(self.init.timescale)
+    }
+}
+
+/// The published tracks, in the plan's order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tracks {
+    /// The rungs.
+    pub video: Vec<Track>,
+    /// The sound renditions.
+    pub audio: Vec<Track>,
+}

@@ -1,0 +1,213 @@
+//! The filter graph: one decoded picture in, every rung out; one decoded sound in, one rendition out.
+//!
+//! Only numbers and fixed words go in. Nothing that an uploader can choose (names, tags, paths) reaches a filter.
+
+use std::fmt::Write;
+
+use super::{
+    loudness,
+    picture::VideoPlan,
+    sound::{AudioPlan, SAMPLE_RATE, SURROUND},
+    spot::Spot,
+    types::Plan,
+};
+use crate::examine::{overlay::Overlay, probe::VideoStream, range::Range};
+
+/// The whole graph. Its outputs are `[v0]…` for the rungs and `[a0]…` for the sound renditions.
+pub(super) fn graph(plan: &Plan) -> String {
+    let video = plan.video.iter().flat_map(video_chains);
+    let audio = plan.audio.iter().enumerate().map(|(number, audio)| audio_chain(number, audio));
+    video.chain(audio).collect::<Vec<_>>().join(";")
+}
+
+fn video_chains(plan: &VideoPlan) -> Vec<String> {
+    // The size that the headers tell comes first: a change of size in the middle of the file ends here.
+    let VideoStream { index, width, height, turn, .. } = &plan.stream;
+    let mut trunk = format!("[0:{index}]scale=w={width}:h={height}:flags=bicubic,");
+    if plan.stream.interlaced {
+        trunk.push_str("bwdif=mode=send_frame:parity=auto:deint=all,");
+    }
+    // `fps` starts at 0 whatever the first frame's time is; `tpad` and `trim` make the number of frames exact.
+    let _ = write!(
+        trunk,
+        "{}fps=fps={}:start_time=0:round=near,tpad=stop_mode=clone:stop={},{},{}",
+        turn.filters(),
+        plan.rate,
+        plan.pad_frames,
+        frames(plan),
+        branches(plan),
+    );
+    let rungs = plan.renditions.iter().enumerate().map(|(number, rung)| {
+        let step = match rung.frame_step {
+            0 | 1 => String::new(),
+            step => format!("framestep={step},"),
+        };
+        let (from, format) = match rung.range {
+            Range::Sdr => (matrix(plan), "yuv420p"),
+            Range::Pq | Range::Hlg => ("bt2020", "yuv420p10le"),
+        };
+        let to = if rung.range == Range::Sdr { "bt709" } else { "bt2020" };
+        format!(
+            "[s{number}]{step}scale=w={}:h={}:flags=bicubic+accurate_rnd+full_chroma_int:in_color_matrix={from}:\
+             out_color_matrix={to}:out_range=tv,format={format},setsar=1,setparams=range=tv:colorspace={}:\
+             color_primaries={}:color_trc={}{}",
+            rung.width,
+            rung.height,
+            rung.range.matrix(),
+            primaries(plan, rung.range),
+            rung.range.transfer(),
+            overlay_on(plan, number),
+        )
+    });
+    std::iter::once(trunk)
+        .chain(rungs)
+        .chain(plan.overlay.as_ref().map(|overlay| over(plan, overlay)))
+        .collect()
+}
+
+/// The frames of the result, from 0.
+fn frames(plan: &VideoPlan) -> String {
+    match plan.lead_frames {
+        0 => format!("trim=end_frame={}", plan.frames),
+        // `setpts` makes the rate unknown. The second `fps` says it again; it may repeat the last frame.
+        lead => format!(
+            "trim=start_frame={lead}:end_frame={},setpts=PTS-STARTPTS,fps=fps={},trim=end_frame={}",
+            lead + plan.frames,
+            plan.rate,
+            plan.frames
+        ),
+    }
+}
+
+/// The end of a rung's chain: its output, or the overlay over it first.
+fn overlay_on(plan: &VideoPlan, number: usize) -> String {
+    let spot = plan.overlay.as_ref().zip(plan.renditions.get(number));
+    match spot.map(|(overlay, rung)| overlay.spot(rung.width, rung.height)) {
+        Some(Spot { x, y, .. }) => {
+            // The picture's one frame is repeated for as long as the video lasts.
+            format!(
+                "[p{number}];[p{number}][w{number}]overlay=x={x}:y={y}:eof_action=repeat:format=yuv420[v{number}]"
+            )
+        }
+        None => format!("[v{number}]"),
+    }
+}
+
+/// The overlay, made for each rung: `[w0]`…
+fn over(plan: &VideoPlan, overlay: &Overlay) -> String {
+    let mut chains = format!(
+        "[1:v:0]trim=end_frame=1,setpts=0,settb={}/{},format=rgba,colorchannelmixer=aa={:.2},split={}",
+        plan.rate.den,
+        plan.rate.num,
+        f64::from(overlay.place.opacity_percent) / 100.0,
+        plan.renditions.len(),
+    );
+    for number in 0..plan.renditions.len() {
+        let _ = write!(chains, "[o{number}]");
+    }
+    for (number, rung) in plan.renditions.iter().enumerate() {
+        let Spot { width, height, .. } = overlay.spot(rung.width, rung.height);
+        let _ = write!(
+            chains,
+            ";[o{number}]scale=w={width}:h={height}:flags=area+accurate_rnd+full_chroma_int:out_color_matrix=bt709:\
+             out_range=tv,format=yuva420p,setparams=range=tv:colorspace=bt709[w{number}]"
+        );
+    }
+    chains
+}
+
+/// From the trunk to one branch for each rung. Only those of standard range are tone-mapped.
+fn branches(plan: &VideoPlan) -> String {
+    let all = plan.renditions.len();
+    let standard = plan.standard_range().count();
+    let split = |from: usize, to: usize| {
+        let ends = (from..to).map(|number| format!("[s{number}]"));
+        format!("split={}{}", to - from, ends.collect::<String>())
+    };
+    if standard == all {
+        return format!("{}{}", tone_map(plan), split(0, all));
+    }
+    format!(
+        "split=2[standard][high];[standard]{}{};[high]{}",
+        tone_map(plan),
+        split(0, standard),
+        split(standard, all)
+    )
+}
+
+/// From PQ or HLG to BT.709, by way of linear light. The picture is brought down to the top rung's size first: linear
+/// light is made of floats, and slow.
+fn tone_map(plan: &VideoPlan) -> String {
+    let (true, Some(top)) = (plan.tone_map, plan.standard_range().last()) else { return String::new() };
+    let transfer = plan.stream.color.dynamic_range().transfer();
+    let range = if plan.stream.color.range.as_deref() == Some("pc") { "pc" } else { "tv" };
+    format!(
+        "setparams=range={range}:colorspace=bt2020nc:color_primaries=bt2020:color_trc={transfer},\
+         zscale=w={}:h={}:transfer=linear:npl=203,format=gbrpf32le,zscale=primaries=709,\
+         tonemap=tonemap=mobius:desat=2:peak=10,zscale=transfer=709:matrix=709:range=limited,format=yuv420p,",
+        top.width, top.height,
+    )
+}
+
+/// The source's matrix. Untagged video of standard definition is BT.601 and anything larger BT.709, as players assume.
+fn matrix(plan: &VideoPlan) -> &'static str {
+    match plan.stream.color.space.as_deref() {
+        _ if plan.tone_map => "bt709",
+        Some("bt709") => "bt709",
+        Some("smpte170m" | "bt470bg") => "smpte170m",
+        Some("smpte240m") => "smpte240m",
+        Some("fcc") => "fcc",
+        Some("bt2020nc" | "bt2020c") => "bt2020",
+        _ if plan.stream.width.min(plan.stream.height) >= 720 => "bt709",
+        _ => "smpte170m",
+    }
+}
+
+/// Primaries are passed on, since they are not converted; the tag stays true.
+pub(super) fn primaries(plan: &VideoPlan, range: Range) -> &'static str {
+    match plan.stream.color.primaries.as_deref() {
+        _ if range != Range::Sdr => "bt2020",
+        _ if plan.tone_map => "bt709",
+        Some("smpte170m") => "smpte170m",
+        Some("bt470bg") => "bt470bg",
+        Some("bt2020") => "bt2020",
+        _ => "bt709",
+    }
+}
+
+fn audio_chain(number: usize, plan: &AudioPlan) -> String {
+    format!(
+        "[0:{}]{}{}{},apad=pad_len={},atrim=end_sample={},aformat=sample_fmts=fltp[a{number}]",
+        plan.stream.index,
+        mix(plan),
+        if plan.lead_samples > 0 { samples(plan) } else { String::new() },
+        plan.gain.map(loudness::filters).unwrap_or_default(),
+        plan.pad_samples,
+        plan.samples,
+    )
+}
+
+/// What leaves only the samples of the result, from 0; with a comma in front.
+pub fn samples(plan: &AudioPlan) -> String {
+    match plan.lead_samples {
+        0 => format!(",atrim=end_sample={}", plan.samples),
+        // Padded first: the track may end before the clip begins.
+        lead => format!(
+            ",apad=pad_len={},atrim=start_sample={lead}:end_sample={},asetpts=PTS-STARTPTS",
+            plan.pad_samples,
+            lead + plan.samples
+        ),
+    }
+}
+
+/// Filters from a decoded track to the channels and the sample rate of the result, beginning at time 0.
+pub fn mix(plan: &AudioPlan) -> String {
+    // Mono is played by both speakers at its own level; everything else is mixed by the standard coefficients,
+    // scaled so that no sample can pass full scale.
+    let mix = match (plan.channels, plan.stream.channels) {
+        (SURROUND, _) => "aformat=channel_layouts=5.1",
+        (_, 1) => "pan=stereo|c0=c0|c1=c0",
+        _ => "aformat=channel_layouts=stereo",
+    };
+    format!("aresample={SAMPLE_RATE}:async=1:first_pts=0:rematrix_maxval=1,{mix}")
+}

@@ -1,0 +1,101 @@
+//! What is made of a source: every number that the encoder, the packager and the checks need. Pure.
+
+mod arguments;
+mod chunks;
+mod filters;
+pub mod ladder;
+pub mod loudness;
+mod names;
+pub mod per_title;
+mod picture;
+pub mod proportion;
+pub mod rate;
+mod sound;
+pub mod spot;
+pub mod timeline;
+mod types;
+
+use transcode_config::{
+    contract::{Failure, FailureCode},
+    ladder::Profile,
+};
+
+use crate::examine::{probe::SourceInfo, source::too_long};
+use chunks::RUN_UP;
+use timeline::Timeline;
+use types::progressive;
+
+pub use arguments::{arguments, audio_file, sample_arguments, seek, video_file};
+pub use chunks::Chunk;
+pub use filters::{mix, samples};
+pub use names::unique;
+pub use picture::VideoPlan;
+pub use sound::{AAC_FRAME, AudioPlan, SAMPLE_RATE, STEREO, SURROUND};
+pub use types::{Plan, Together};
+
+/// From here on it is quicker to seek than to decode what is not used, in seconds.
+const WORTH_SEEKING: f64 = 20.0;
+
+/// Plans a job.
+pub fn make(source: &SourceInfo, timeline: &Timeline, profile: &Profile) -> Result<Plan, Failure> {
+    let longest = std::time::Duration::from_secs(profile.max_duration_seconds).as_secs_f64();
+    if timeline.end - timeline.begin > longest {
+        return Err(too_long(timeline.end - timeline.begin, profile));
+    }
+    let lead = lead(source, timeline);
+    let video = match (&source.video, timeline.video) {
+        (Some(stream), Some(time)) if !profile.rungs.is_empty() => {
+            Some(picture::plan(stream, time, timeline, lead, profile))
+        }
+        _ => None,
+    };
+    if video.is_none() && source.audio.is_empty() {
+        return Err(Failure::new(
+            FailureCode::NothingToPlay,
+            "the profile makes sound only, and the file has no sound",
+        ));
+    }
+    let target = f64::from(profile.gop_seconds * profile.segment_gops);
+    let (seconds, segment_seconds) = match &video {
+        Some(video) => {
+            let segment = u64::from(video.gop_frames) * u64::from(video.segment_gops);
+            (video.rate.seconds_of(video.frames), video.rate.seconds_of(segment))
+        }
+        None => (timeline.end - timeline.begin, target),
+    };
+    let audio = sound::plan(source, timeline, lead, seconds, profile);
+    let progressive = progressive(video.as_ref(), &audio, profile);
+    Ok(Plan {
+        begin: timeline.begin,
+        lead,
+        indexed: indexed(source),
+        own_clock: false,
+        seconds,
+        segment_seconds,
+        video,
+        audio,
+        progressive,
+        per_title: None,
+    })
+}
+
+/// How much in front of the result is read. Where the container has an index, reading begins shortly before; a whole
+/// number of frames before, or the frames after it would be counted from another beginning.
+fn lead(source: &SourceInfo, timeline: &Timeline) -> f64 {
+    if !indexed(source) || timeline.begin < WORTH_SEEKING {
+        return timeline.begin;
+    }
+    match timeline.video {
+        Some(time) => time.rate.seconds_of(time.rate.frames_in(RUN_UP)),
+        None => RUN_UP,
+    }
+}
+
+/// Whether the container says where its key frames are.
+fn indexed(source: &SourceInfo) -> bool {
+    const INDEXED: [&str; 2] = ["mov", "matroska"];
+    source.container.split(',').any(|name| INDEXED.contains(&name))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,133 @@
+//! From what the rungs need to what they get. Pure.
+
+use serde::Serialize;
+
+use super::ladder::Rendition;
+use crate::rational::{float, round_to_u64};
+
+/// Part of a source that is sampled at most.
+const SHARE: f64 = 0.25;
+/// What the rest of the title may need beyond the samples' heaviest group before the cap holds it down.
+const HEADROOM: f64 = 1.5;
+/// Room in the average.
+const MARGIN: f64 = 1.1;
+/// No cap lies below this: the first picture alone must fit.
+const LEAST_MAX: u64 = 32_000;
+/// Seconds of the heaviest group that the buffer holds, so that a key frame that is most of it fits.
+const BUFFER_SECONDS: f64 = 3.0;
+
+/// What a rung needs for its quality, without a cap. Bits per second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Need {
+    /// Over all samples.
+    pub average_bps: u64,
+    /// Over the heaviest group of pictures.
+    pub peak_bps: u64,
+}
+
+/// Whether a rung is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// It is.
+    Made,
+    /// It is not: the next one above needs hardly more bits.
+    NearTheNext,
+    /// It is not: whoever can play the profile's lowest rung can play a better one.
+    WithinTheLowest,
+}
+
+/// A rung's need, and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Choice {
+    /// Name: `720p`.
+    pub name: String,
+    /// What was measured.
+    pub need: Need,
+    /// The average that it got, bits per second.
+    pub average_bps: u64,
+    /// The cap that it got, bits per second.
+    pub max_bps: u64,
+    /// Its buffer, bits.
+    pub buffer_bits: u64,
+    /// Whether it is made.
+    pub verdict: Verdict,
+}
+
+/// What was measured and decided. Goes into `metadata.json`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PerTitle {
+    /// Where the samples begin, in seconds of the result.
+    pub samples: Vec<f64>,
+    /// How long each is, in seconds.
+    pub sample_seconds: f64,
+    /// Every rung of the profile's ladder, lowest first. Empty where nothing could be measured.
+    pub rungs: Vec<Choice>,
+    /// Why the ladder was left as it is, where it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_measured: Option<String>,
+}
+
+/// Where samples of `length` seconds begin in a source of `seconds`: at most `most`, in the middle of equal parts.
+pub fn starts(seconds: f64, length: f64, most: u32) -> Vec<f64> {
+    let room = (seconds * SHARE / length.max(0.001)).floor();
+    let count = u32::try_from(round_to_u64(room)).unwrap_or(u32::MAX).clamp(1, most.max(1));
+    let part = seconds / f64::from(count);
+    let start = |number: u32| (f64::from(number) + 0.5) * part - length / 2.0;
+    (0..count).map(|number| start(number).min(seconds - length).max(0.0)).collect()
+}
+
+/// Decides about every rung, lowest first. Nothing is ever raised, and the highest rung is always made.
+pub fn choose(rungs: &[Rendition], needs: &[Need], least_step: f64) -> Vec<Choice> {
+    let mut choices: Vec<Choice> = rungs.iter().zip(needs).map(|(rung, need)| rates(rung, *need)).collect();
+    let lowest = rungs.first().map_or(0, |rung| rung.max_bps);
+    let affordable = choices.iter().rposition(|choice| choice.max_bps <= lowest).unwrap_or(0);
+    // What a rung ends at: its quality, or its cap where that is not enough.
+    let ends_at = |number: usize| match (rungs.get(number), needs.get(number)) {
+        (Some(rung), Some(need)) => float(need.average_bps.min(rung.max_bps)),
+        _ => 0.0,
+    };
+    let mut above: Option<f64> = None;
+    for (number, choice) in choices.iter_mut().enumerate().rev() {
+        let own = ends_at(number);
+        choice.verdict = match above {
+            Some(above) if above < own * least_step => Verdict::NearTheNext,
+            Some(_) if number < affordable => Verdict::WithinTheLowest,
+            _ => Verdict::Made,
+        };
+        if choice.verdict == Verdict::Made {
+            above = Some(own);
+        }
+    }
+    choices
+}
+
+fn rates(rung: &Rendition, need: Need) -> Choice {
+    let times = |bps: u64, factor: f64| round_to_u64(float(bps) * factor);
+    let max_bps = times(need.peak_bps, HEADROOM).max(LEAST_MAX).min(rung.max_bps);
+    let in_proportion = float(rung.buffer_bits) * float(max_bps) / float(rung.max_bps.max(1));
+    let buffer_bits = round_to_u64(in_proportion.max(float(need.peak_bps) * BUFFER_SECONDS));
+    Choice {
+        name: rung.name.clone(),
+        need,
+        average_bps: times(need.average_bps, MARGIN).min(rung.average_bps).min(max_bps),
+        max_bps,
+        buffer_bits: buffer_bits.max(max_bps / 2).min(rung.buffer_bits),
+        verdict: Verdict::Made,
+    }
+}
+
+/// Gives the rungs that are made their rates, and removes the others.
+pub(crate) fn apply(rungs: &mut Vec<Rendition>, choices: &[Choice]) {
+    let mut choices = choices.iter();
+    rungs.retain_mut(|rung| {
+        let Some(choice) = choices.next() else { return true };
+        rung.average_bps = choice.average_bps;
+        rung.max_bps = choice.max_bps;
+        rung.buffer_bits = choice.buffer_bits;
+        choice.verdict == Verdict::Made
+    });
+}
+
+#[cfg(test)]
+mod tests;

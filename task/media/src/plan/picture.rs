@@ -1,0 +1,130 @@
+//! The plan for the picture. Pure.
+
+use serde::Serialize;
+use transcode_config::ladder::{HdrSettings, Profile, VideoCodec};
+
+use super::{
+    ladder::{self, Rendition},
+    timeline::{Timeline, VideoTime},
+};
+use crate::{
+    examine::{overlay::Overlay, probe::VideoStream, range::Range},
+    rational::{Rational, round_to_u64},
+};
+
+/// Frames by which rounding at the end of a variable-rate stream may differ from what was computed.
+pub(super) const SLACK_FRAMES: u64 = 2;
+
+/// The plan for the picture.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct VideoPlan {
+    /// The stream.
+    pub stream: VideoStream,
+    /// Codec.
+    pub codec: VideoCodec,
+    /// Encoder preset.
+    pub preset: String,
+    /// Constant rate factor.
+    pub crf: u32,
+    /// Constant frame rate before rungs leave frames out.
+    pub rate: Rational,
+    /// Frames in front of the result's first on the filters' clock: they are left out.
+    pub lead_frames: u64,
+    /// Frames of the result at that rate.
+    pub frames: u64,
+    /// Copies of the last frame that may be needed to reach that number.
+    pub pad_frames: u64,
+    /// Frames of a closed group of pictures, at the full rate.
+    pub gop_frames: u32,
+    /// Groups in a segment.
+    pub segment_gops: u32,
+    /// Whether high dynamic range must be brought to standard range.
+    pub tone_map: bool,
+    /// A picture over the picture, on rungs of standard range: there are no others where there is one.
+    pub overlay: Option<Overlay>,
+    /// How rungs of high dynamic range are encoded; none where there are none.
+    pub hdr: Option<HdrSettings>,
+    /// The rungs of standard range, lowest first, then those of high range.
+    pub renditions: Vec<Rendition>,
+}
+
+/// Plans the picture. `lead` is what is read in front of the result, in seconds.
+pub(super) fn plan(
+    stream: &VideoStream,
+    time: VideoTime,
+    timeline: &Timeline,
+    lead: f64,
+    profile: &Profile,
+) -> VideoPlan {
+    let mut renditions = ladder::renditions(stream, time.rate, (&profile.rungs, profile.codec), Range::Sdr);
+    let range = stream.color.dynamic_range();
+    let hdr = profile.hdr.as_ref().filter(|_| range != Range::Sdr);
+    if let Some(hdr) = hdr {
+        renditions.extend(ladder::renditions(stream, time.rate, (&hdr.rungs, VideoCodec::Hevc), range));
+    }
+    // Every rung must be able to divide a group evenly, or its key frames would drift from the others'.
+    let step = renditions.iter().map(|rendition| rendition.frame_step).fold(1, lcm);
+    let wanted = f64::from(profile.gop_seconds) * time.rate.value() / f64::from(step);
+    let gop_frames = u32::try_from(round_to_u64(wanted)).unwrap_or(1).max(1) * step;
+    let first = time.rate.frames_in(timeline.begin);
+    let frames = time.rate.frames_in(timeline.end).saturating_sub(first).max(1);
+    let own = time.rate.frames_in(time.end).min(first + frames);
+    VideoPlan {
+        stream: stream.clone(),
+        codec: profile.codec,
+        preset: profile.preset.clone(),
+        crf: profile.crf,
+        rate: time.rate,
+        lead_frames: time.rate.frames_in(lead),
+        frames,
+        pad_frames: first + frames - own + SLACK_FRAMES,
+        gop_frames,
+        segment_gops: profile.segment_gops,
+        tone_map: stream.color.is_hdr(),
+        overlay: None,
+        hdr: hdr.cloned(),
+        renditions,
+    }
+}
+
+impl VideoPlan {
+    /// Ticks a second of every rung's clock; a frame is a whole number of them.
+    pub fn timescale(&self) -> u32 {
+        self.rate.num * 10_000_u32.div_ceil(self.rate.num).max(1)
+    }
+
+    /// Lays a picture over the picture. Rungs of high range are left out, and their names returned: how bright white is
+    /// in a picture made for standard range is anyone's guess there, and without it they would give away what the others
+    /// are marked for.
+    pub fn lay_over(&mut self, overlay: Overlay) -> Vec<String> {
+        self.overlay = Some(overlay);
+        self.hdr = None;
+        let high = self.renditions.extract_if(.., |rung| rung.range != Range::Sdr);
+        high.map(|rung| rung.name).collect()
+    }
+
+    /// The rungs of standard range, lowest first.
+    pub fn standard_range(&self) -> impl Iterator<Item = &Rendition> {
+        self.renditions.iter().filter(|rung| rung.range == Range::Sdr)
+    }
+
+    /// The codec of a rung.
+    pub fn codec_of(&self, rendition: &Rendition) -> VideoCodec {
+        if rendition.range == Range::Sdr { self.codec } else { VideoCodec::Hevc }
+    }
+
+    /// Frames of a rung over the whole result.
+    pub fn frames_of(&self, rendition: &Rendition) -> u64 {
+        self.frames.div_ceil(u64::from(rendition.frame_step))
+    }
+
+    /// Frames of a rung in a group of pictures.
+    pub fn gop_of(&self, rendition: &Rendition) -> u32 {
+        self.gop_frames / rendition.frame_step.max(1)
+    }
+}
+
+fn lcm(a: u32, b: u32) -> u32 {
+    let (a, b) = (a.max(1), b.max(1));
+    Rational::new(a, b).map_or(a, |ratio| ratio.num * b)
+}

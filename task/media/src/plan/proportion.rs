@@ -1,0 +1,81 @@
+//! What is made stays in proportion to what was sent. Pure.
+//!
+//! A file of two pictures that are hours apart is small, and the same hours at 60 frames a second are two million frames
+//! that somebody pays for. So the frames of the result are bounded by the frames that the file has and by its bytes.
+//! Nothing is refused for it: the rate falls, by a whole number, and the result lasts as long as before.
+
+use crate::rational::{Rational, float, round_to_u64};
+
+/// Frames that any file may ask for: an hour at ten a second.
+const FREE_FRAMES: f64 = 36_000.0;
+/// Frames made for each frame of the source: a slide a minute is shown at ten frames a second.
+const FRAMES_PER_FRAME: f64 = 600.0;
+/// Bytes of the source for each frame made. An encoder that writes "as before" takes more than that for it.
+const BYTES_PER_FRAME: f64 = 4.0;
+
+/// The rate at which `seconds` of picture are made, when `rate` was measured, the source has `frames` frames of it, and
+/// `bytes` bytes in all.
+pub fn limit(rate: Rational, seconds: f64, frames: u64, bytes: u64) -> Rational {
+    let paid = (float(frames) * FRAMES_PER_FRAME).min(float(bytes) / BYTES_PER_FRAME);
+    let wanted = rate.value() * seconds;
+    let times = (wanted / paid.max(FREE_FRAMES)).ceil();
+    // At least one, also for what is no number.
+    let times = u32::try_from(round_to_u64(times.max(1.0))).unwrap_or(u32::MAX);
+    let limited = rate.divided_by(times);
+    // A fraction that does not fit is one of a clock that nobody has; then whole thousandths do.
+    if limited == rate && times > 1 { thousandths(paid.max(FREE_FRAMES) / seconds) } else { limited }
+}
+
+/// The next lower fraction of thousandths, at least one.
+fn thousandths(rate: f64) -> Rational {
+    let num = u32::try_from(round_to_u64((rate * 1000.0).floor())).unwrap_or(1).max(1);
+    Rational { num, den: 1000 }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SIXTY: Rational = Rational { num: 60, den: 1 };
+
+    fn made(rate: Rational, seconds: f64, frames: u64, bytes: u64) -> (String, f64) {
+        let rate = limit(rate, seconds, frames, bytes);
+        (rate.to_string(), rate.value() * seconds)
+    }
+
+    #[test]
+    fn a_small_file_does_not_ask_for_hours_at_sixty_frames_a_second() {
+        let (rate, frames) = made(SIXTY, 39_000.0, 40, 40_000);
+        assert_eq!(rate, "12/13");
+        assert!(frames <= FREE_FRAMES);
+        // Many frames that are nearly nothing do not, either.
+        assert!(made(SIXTY, 39_000.0, 100_000, 400_000).1 <= 100_000.0);
+    }
+
+    #[test]
+    fn ordinary_files_keep_their_rate() {
+        for (what, rate, seconds, frames, bytes) in [
+            ("a still second of nothing", SIXTY, 1.0, 60, 800),
+            ("a film", SIXTY, 7200.0, 432_000, 2_000_000_000),
+            ("a screen that seldom changes", Rational { num: 30, den: 1 }, 3600.0, 600, 3_000_000),
+            ("a slide a minute for three hours", Rational { num: 10, den: 1 }, 10_800.0, 180, 5_000_000),
+        ] {
+            assert_eq!(limit(rate, seconds, frames, bytes), rate, "{what}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_sent_the_frames_are_paid_for(
+            num in 1_u32..240_000, den in 1_u32..1002, seconds in 0.0_f64..50_000.0, frames: u64, bytes: u64,
+        ) {
+            let rate = Rational::new(num, den).unwrap();
+            let limited = limit(rate, seconds, frames, bytes);
+            let paid = (float(frames) * FRAMES_PER_FRAME).min(float(bytes) / BYTES_PER_FRAME).max(FREE_FRAMES);
+            prop_assert!(limited.value() * seconds <= paid * 1.000_001);
+            prop_assert!(limited.value() <= rate.value());
+        }
+    }
+}

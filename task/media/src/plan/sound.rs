@@ -1,0 +1,120 @@
+//! The plan for the sound. Pure.
+
+use serde::Serialize;
+use transcode_config::ladder::Profile;
+
+use super::{
+    loudness::{Gain, Loudness},
+    names::unique,
+    timeline::Timeline,
+};
+use crate::{
+    examine::probe::{AudioStream, SourceInfo},
+    rational::round_to_u64,
+};
+
+/// Samples a second of every sound rendition.
+pub const SAMPLE_RATE: u32 = 48_000;
+/// Channels of every track's first rendition.
+pub const STEREO: u32 = 2;
+/// Channels of 5.1.
+pub const SURROUND: u32 = 6;
+/// More channels than this are no speakers around a listener but something else, such as ambisonics.
+const MOST_SPEAKERS: u32 = 8;
+/// Samples in an AAC frame.
+pub const AAC_FRAME: u32 = 1024;
+/// Samples by which rounding at the end of a track may differ from what was computed: 100 ms.
+const SLACK_SAMPLES: u64 = 4800;
+
+/// The plan for one sound rendition.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AudioPlan {
+    /// Name, unique among the sound renditions and fit for a path: `en`.
+    pub name: String,
+    /// Name for people, unique among the sound renditions: `en`, or the track's own title.
+    pub label: String,
+    /// The stream.
+    pub stream: AudioStream,
+    /// Channels of the result: [`STEREO`] or [`SURROUND`].
+    pub channels: u32,
+    /// Bits per second.
+    pub bps: u64,
+    /// Samples that are read and left out in front of the result's first.
+    pub lead_samples: u64,
+    /// Samples of the result.
+    pub samples: u64,
+    /// Samples of silence that may be needed to reach that number.
+    pub pad_samples: u64,
+    /// Whether it plays without being asked for.
+    pub default: bool,
+    /// How loud the source is, once measured.
+    pub loudness: Option<Loudness>,
+    /// What brings it to the wanted loudness, once measured.
+    pub gain: Option<Gain>,
+}
+
+/// Plans each track's renditions: the stereo ones, then those in 5.1.
+pub(super) fn plan(
+    source: &SourceInfo,
+    timeline: &Timeline,
+    lead: f64,
+    seconds: f64,
+    profile: &Profile,
+) -> Vec<AudioPlan> {
+    let count = |seconds: f64| round_to_u64(seconds * f64::from(SAMPLE_RATE));
+    let samples = count(seconds).max(1);
+    let wanted_end = count(timeline.begin) + samples;
+    let first_default =
+        source.audio.iter().position(|audio| audio.default && !audio.describes_video).unwrap_or(0);
+    let mut plans: Vec<AudioPlan> = Vec::new();
+    for (position, (stream, end)) in source.audio.iter().zip(&timeline.audio_ends).enumerate() {
+        let language = stream.language.as_deref().map(str::to_ascii_lowercase);
+        let name = unique(language, "main", |name| plans.iter().any(|plan| plan.name == name));
+        let wanted = stream.title.clone().or_else(|| stream.language.clone());
+        let label = unique(wanted, "Main", |label| plans.iter().any(|plan| plan.label == label));
+        let own = count(*end).min(wanted_end);
+        plans.push(AudioPlan {
+            name,
+            label,
+            stream: stream.clone(),
+            channels: STEREO,
+            bps: profile.audio.bps,
+            lead_samples: count(lead),
+            samples,
+            pad_samples: wanted_end - own + SLACK_SAMPLES,
+            default: position == first_default,
+            loudness: None,
+            gain: None,
+        });
+    }
+    let surround = plans.iter().filter_map(|stereo| surround(stereo, profile)).collect::<Vec<_>>();
+    plans.extend(surround);
+    plans
+}
+
+/// The same track in 5.1, where the profile wants it and the track has as many channels. Its name for people is the same:
+/// it is the same rendition in another group (RFC 8216, 4.3.4.1.1).
+fn surround(stereo: &AudioPlan, profile: &Profile) -> Option<AudioPlan> {
+    let bps = profile.audio.surround_bps?;
+    let enough = (SURROUND..=MOST_SPEAKERS).contains(&stereo.stream.channels);
+    let name = format!("{}-surround", stereo.name);
+    enough.then(|| AudioPlan { name, channels: SURROUND, bps, ..stereo.clone() })
+}
+
+/// The sound renditions in groups, by their positions: each group has every track, the first in stereo; a second, if
+/// there is any surround sound, has each track in as many channels as it is made in.
+pub(super) fn groups(sounds: &[AudioPlan]) -> Vec<Vec<usize>> {
+    let of = |channels: u32| {
+        let matching = sounds.iter().enumerate().filter(move |(_, sound)| sound.channels == channels);
+        matching.map(|(position, _)| position).collect::<Vec<_>>()
+    };
+    let (stereo, surround) = (of(STEREO), of(SURROUND));
+    let stream = |position: &usize| sounds.get(*position).map(|sound| sound.stream.index);
+    let best = |position: &usize| {
+        let twin = surround.iter().find(|other| stream(other) == stream(position));
+        *twin.unwrap_or(position)
+    };
+    let most: Vec<_> = stereo.iter().map(best).collect();
+    let groups = if surround.is_empty() { vec![stereo] } else { vec![stereo, most] };
+    groups.into_iter().filter(|group| !group.is_empty()).collect()
+}

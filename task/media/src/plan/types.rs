@@ -1,0 +1,84 @@
+//! The plan of a job: plain data, and what follows from it.
+
+use serde::Serialize;
+use transcode_config::ladder::Profile;
+
+use super::{
+    ladder::Rendition,
+    per_title::PerTitle,
+    picture::VideoPlan,
+    sound::{self, AudioPlan},
+};
+use crate::examine::range::Range;
+
+/// The plan of a job.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Plan {
+    /// Where in the source the result begins, in seconds.
+    pub begin: f64,
+    /// Seconds of the source in front of that which are read too: all of them, or, where the container has an index and
+    /// there is much to skip, some, for decoders to get going.
+    pub lead: f64,
+    /// Whether reading can begin anywhere: the container has an index.
+    pub indexed: bool,
+    /// Whether filters see the source's own clock, also where reading begins in its middle; else theirs begins at 0 there.
+    pub own_clock: bool,
+    /// Duration of the result in seconds; with picture, a whole number of frames.
+    pub seconds: f64,
+    /// Segment length in seconds. Sound is cut at the AAC frames nearest to its multiples.
+    pub segment_seconds: f64,
+    /// The picture.
+    pub video: Option<VideoPlan>,
+    /// Sound renditions.
+    pub audio: Vec<AudioPlan>,
+    /// What the progressive MP4 is put together from; none makes none.
+    pub progressive: Option<Together>,
+    /// How the rungs came to their rates, where the profile has them measured.
+    pub per_title: Option<PerTitle>,
+}
+
+/// The tracks of a progressive MP4, by their positions in the plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Together {
+    /// The rung; none for sound alone.
+    pub video: Option<usize>,
+    /// The sound rendition.
+    pub audio: Option<usize>,
+}
+
+/// The highest rung of at most the wanted size, else the lowest; and the sound that plays by default.
+pub(super) fn progressive(
+    video: Option<&VideoPlan>,
+    audio: &[AudioPlan],
+    profile: &Profile,
+) -> Option<Together> {
+    let most = profile.progressive.as_ref()?.max_short_side;
+    let rungs = video.map(|video| video.renditions.as_slice()).unwrap_or_default();
+    let fits = rungs.iter().rposition(|rung| rung.range == Range::Sdr && rung.width.min(rung.height) <= most);
+    Some(Together {
+        video: fits.or(if rungs.is_empty() { None } else { Some(0) }),
+        audio: audio.iter().position(|sound| sound.default),
+    })
+}
+
+impl Plan {
+    /// Where reading begins, in seconds of the source; none for its beginning.
+    pub fn seek(&self) -> Option<f64> {
+        (self.begin > self.lead).then_some(self.begin - self.lead)
+    }
+
+    /// The sound renditions in groups, by their positions: each group has every track, the first in stereo; a second, if
+    /// there is any surround sound, has each track in as many channels as it is made in.
+    pub fn sound_groups(&self) -> Vec<Vec<usize>> {
+        sound::groups(&self.audio)
+    }
+
+    /// Takes other rungs of standard range in the place of those that it has.
+    pub fn set_renditions(&mut self, renditions: Vec<Rendition>, profile: &Profile) {
+        if let Some(video) = &mut self.video {
+            let high = video.renditions.drain(..).filter(|rung| rung.range != Range::Sdr);
+            video.renditions = renditions.into_iter().chain(high.collect::<Vec<_>>()).collect();
+        }
+        self.progressive = progressive(self.video.as_ref(), &self.audio, profile);
+    }
+}

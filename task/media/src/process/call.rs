@@ -1,0 +1,77 @@
+//! A call of a program: what it may use, and what came of it.
+
+use std::{ffi::OsString, path::PathBuf, time::Duration};
+
+/// Which of the two programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Tool {
+    /// Encodes.
+    Ffmpeg,
+    /// Describes a file.
+    Ffprobe,
+}
+
+impl Tool {
+    /// The program's name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ffmpeg => "ffmpeg",
+            Self::Ffprobe => "ffprobe",
+        }
+    }
+}
+
+/// What one run may use. Every field is a hard limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Longest run.
+    pub wall: Duration,
+    /// Longest time without progress. A line of standard output is progress, unless it belongs to ffmpeg's `-progress`
+    /// report and its `frame`, `out_time_us` and `total_size` are what they were: a stuck ffmpeg goes on reporting.
+    pub stall: Duration,
+    /// Processor time over all threads, in seconds.
+    pub cpu_seconds: u64,
+    /// Address space. Reservations count, not only what is used, so leave room for thread stacks (8 MiB each) and
+    /// libraries (some 300 MiB).
+    pub memory_bytes: u64,
+    /// Largest single file.
+    pub file_bytes: u64,
+    /// Largest sum of the files in the output folder. Looked at twice a second, so a run can pass it by as much as the
+    /// disk takes in that time.
+    pub output_bytes: u64,
+    /// How much of standard output is kept in [`Finished::stdout`], at most 4 MiB. More than this from ffprobe is a failure, since half
+    /// an answer is none; ffmpeg may go on talking at a bounded rate, but only its lines are passed on.
+    pub stdout_bytes: usize,
+}
+
+/// One call of a program.
+#[derive(Debug, Clone)]
+pub struct Invocation {
+    /// Which program.
+    pub tool: Tool,
+    /// Its arguments, without the program's name.
+    pub args: Vec<OsString>,
+    /// The file that it may read.
+    pub input: Option<PathBuf>,
+    /// Further files or folders that it may read, such as earlier outputs.
+    pub extra_inputs: Vec<PathBuf>,
+    /// The one folder that it may write. It is also the working directory.
+    pub output_dir: Option<PathBuf>,
+    /// What the run may use.
+    pub limits: Limits,
+}
+
+/// A run that ended with status 0.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finished {
+    /// The start of standard output, at most [`Limits::stdout_bytes`] and 4 MiB.
+    pub stdout: Vec<u8>,
+    /// The last lines of standard error, escaped: printable ASCII and line ends only.
+    pub stderr_tail: String,
+    /// How long it ran.
+    pub wall: Duration,
+    /// Processor time over all threads.
+    pub cpu: Duration,
+    /// Largest resident memory, in bytes.
+    pub peak_memory_bytes: u64,
+}

@@ -1,0 +1,104 @@
+//! The options that stand before every `-i`, whatever is done with the input.
+
+use std::{ffi::OsString, path::Path};
+
+/// The demuxers that an upload may be opened with, by ffmpeg's names.
+///
+/// Demuxers that open further files or addresses because a text says so are not on it (`hls`, `dash`, `concat`, `sdp`,
+/// `rtsp`, `image2`, `lavfi`, …), nor are those that draw text (`tty`, `xbin`, `bin`). The `*_pipe` entries and `gif` are
+/// here so that a picture is refused as a picture and not as an unknown file.
+pub const ACCEPTED_FORMATS: &[&str] = &[
+    "mov",
+    "matroska",
+    "mpegts",
+    "mpeg",
+    "avi",
+    "flv",
+    "asf",
+    "ogg",
+    "mxf",
+    "wav",
+    "w64",
+    "aiff",
+    "mp3",
+    "aac",
+    "ac3",
+    "eac3",
+    "flac",
+    "caf",
+    "h264",
+    "hevc",
+    "m4v",
+    "mpegvideo",
+    "ivf",
+    "obu",
+    "dv",
+    "gif",
+    "apng",
+    "png_pipe",
+    "jpeg_pipe",
+    "webp_pipe",
+    "bmp_pipe",
+    "tiff_pipe",
+];
+
+/// The largest picture that a decoder may open: 8192 × 8192.
+pub const MAX_PIXELS: u64 = 8192 * 8192;
+
+/// The options that both programs get before each `-i`: local files only, accepted containers only, no picture that is
+/// too large to decode.
+///
+/// They are one layer. The sandbox is there for the day on which one of them turns out not to hold.
+pub fn input_flags() -> Vec<String> {
+    vec![
+        "-protocol_whitelist".into(),
+        "file".into(),
+        "-format_whitelist".into(),
+        ACCEPTED_FORMATS.join(","),
+        "-max_pixels".into(),
+        MAX_PIXELS.to_string(),
+    ]
+}
+
+/// The largest overlay: 4096 × 4096.
+pub const MAX_OVERLAY_PIXELS: u64 = 4096 * 4096;
+
+/// The same for a picture that is laid over the video: one of three kinds, and not large.
+pub fn overlay_flags() -> Vec<String> {
+    vec![
+        "-protocol_whitelist".into(),
+        "file".into(),
+        "-format_whitelist".into(),
+        "png_pipe,jpeg_pipe,webp_pipe".into(),
+        "-max_pixels".into(),
+        MAX_OVERLAY_PIXELS.to_string(),
+    ]
+}
+
+/// `file:` in front, so that no character of a path is read as a protocol or an option.
+pub fn local(path: &Path) -> OsString {
+    let mut argument = OsString::from("file:");
+    argument.push(path);
+    argument
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_format_that_opens_other_files_is_accepted() {
+        for name in
+            ["hls", "dash", "concat", "sdp", "rtsp", "image2", "lavfi", "tty", "xbin", "imf", "vapoursynth"]
+        {
+            assert!(!ACCEPTED_FORMATS.contains(&name), "{name}");
+        }
+    }
+
+    #[test]
+    fn only_local_files_are_opened() {
+        let flags = input_flags();
+        let at = flags.iter().position(|flag| flag == "-protocol_whitelist").unwrap();
+        assert_eq!(flags[at + 1], "file");
+    }
+}

@@ -1,0 +1,295 @@
+//! One run: its streams are read, its limits are watched, its end is judged.
+
+use std::{path::Path, time::Duration};
+
+use tokio::{
+    io::{AsyncRead, AsyncReadExt},
+    process::{ChildStderr, ChildStdout},
+    time::{self, Instant, MissedTickBehavior},
+};
+use tokio_util::sync::CancellationToken;
+use transcode_config::contract::{Failure, FailureCode};
+
+use super::{
+    call::{Finished, Invocation, Tool},
+    tail::Tail,
+    verdict::{self, Cause},
+    watch::{self, Progress},
+};
+use crate::sandbox::{Ended, Program, Rlimits, Running, Sandbox};
+
+/// How often the output folder is added up.
+const FOLDER_EVERY: Duration = Duration::from_millis(500);
+/// Longest line that is passed on; the rest of a longer one is dropped.
+const LONGEST_LINE: usize = 64 * 1024;
+/// What is kept of standard output, whatever a run may say: the answer to a question fits, and what is read line by line
+/// while it is said has no need to be kept.
+const MOST_KEPT: usize = 4 << 20;
+/// What ffmpeg may say per second beyond [`super::Limits::stdout_bytes`]: a progress report has some 600 bytes, twice
+/// a second.
+const TALK_PER_SECOND: u64 = 64 * 1024;
+/// Threads beside those of other processes. ffmpeg with x265 and a ladder of ten rungs has some 150, more where there are
+/// many processors, and runs of chunks begin at the same time.
+const THREADS: u64 = 2048;
+
+/// See [`super::Tools::run`].
+pub(super) async fn run(
+    sandbox: &Sandbox,
+    program: &Path,
+    call: &Invocation,
+    on_line: &mut (dyn FnMut(&str) + Send),
+    stop: &CancellationToken,
+) -> Result<Finished, Failure> {
+    if stop.is_cancelled() {
+        return Err(verdict::ended_by_us(Cause::Stopped, call, ""));
+    }
+    let limits = &call.limits;
+    let program = Program {
+        path: program.to_path_buf(),
+        args: call.args.clone(),
+        reads: call.input.iter().chain(&call.extra_inputs).cloned().collect(),
+        writes: call.output_dir.clone(),
+        limits: Rlimits {
+            memory_bytes: limits.memory_bytes,
+            cpu_seconds: limits.cpu_seconds,
+            file_bytes: limits.file_bytes,
+            threads: THREADS,
+        },
+    };
+    let mut running = sandbox.start(program).await?;
+    tracing::debug!(tool = call.tool.name(), pid = running.group.leader(), "started");
+    let mut watch = Watch::new(call, &mut running)?;
+    let seen = watch.until_the_end(&mut running, on_line, stop).await;
+    let stderr_tail = watch.tail.text();
+    let ended = match seen {
+        Ok(ended) => ended,
+        Err(cause) => {
+            running.group.kill();
+            // Not before everything is dead and reaped.
+            if !watch.has_ended {
+                (&mut running.ended).await.ok();
+            }
+            return Err(verdict::ended_by_us(cause, call, &stderr_tail));
+        }
+    };
+    let ended =
+        ended.ok_or_else(|| Failure::new(FailureCode::Internal, "the thread that waits for a child died"))?;
+    verdict::ended_by_itself(&ended, call, &stderr_tail)?;
+    Ok(Finished {
+        stdout: watch.lines.kept,
+        stderr_tail,
+        wall: ended.wall,
+        cpu: ended.cpu,
+        peak_memory_bytes: ended.peak_memory_bytes,
+    })
+}
+
+/// Reads the streams of a run and holds it to its limits.
+struct Watch<'a> {
+    call: &'a Invocation,
+    stdout: Stream<ChildStdout>,
+    stderr: Stream<ChildStderr>,
+    lines: Lines,
+    tail: Tail,
+    begin: Instant,
+    last_progress: Instant,
+    /// Whether the end was told: that happens once.
+    has_ended: bool,
+}
+
+impl<'a> Watch<'a> {
+    fn new(call: &'a Invocation, running: &mut Running) -> Result<Self, Failure> {
+        let broken =
+            |error| Failure::new(FailureCode::Internal, "a pipe could not be read").with("error", error);
+        let stdout = running.stdout.take().map(ChildStdout::from_std).transpose().map_err(broken)?;
+        let stderr = running.stderr.take().map(ChildStderr::from_std).transpose().map_err(broken)?;
+        let begin = Instant::now();
+        Ok(Self {
+            call,
+            stdout: Stream(stdout),
+            stderr: Stream(stderr),
+            lines: Lines::new(call.limits.stdout_bytes),
+            tail: Tail::default(),
+            begin,
+            last_progress: begin,
+            has_ended: false,
+        })
+    }
+
+    /// Returns when the program has ended and its streams are read, or when it has to be ended.
+    async fn until_the_end(
+        &mut self,
+        running: &mut Running,
+        on_line: &mut (dyn FnMut(&str) + Send),
+        stop: &CancellationToken,
+    ) -> Result<Option<Ended>, Cause> {
+        let limits = &self.call.limits;
+        let mut ended = None;
+        let mut out = vec![0; 16 * 1024];
+        let mut err = vec![0; 4 * 1024];
+        let mut folder = time::interval(FOLDER_EVERY);
+        folder.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while !self.has_ended || self.stdout.is_open() || self.stderr.is_open() {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return Err(Cause::Stopped),
+                () = time::sleep_until(self.begin + limits.wall) => return Err(Cause::OutOfTime),
+                () = time::sleep_until(self.last_progress + limits.stall) => return Err(Cause::Stalled),
+                _ = folder.tick() => self.weigh().await?,
+                how = &mut running.ended, if !self.has_ended => {
+                    self.has_ended = true;
+                    ended = how.ok();
+                }
+                read = self.stderr.read(&mut err) => self.tail.push(err.get(..read).unwrap_or_default()),
+                read = self.stdout.read(&mut out) => {
+                    let moved = self.lines.push(out.get(..read).unwrap_or_default(), on_line);
+                    if moved {
+                        self.last_progress = Instant::now();
+                    }
+                    self.hear()?;
+                }
+            }
+        }
+        self.lines.finish(on_line);
+        // What was written since the last look.
+        self.weigh().await?;
+        Ok(ended)
+    }
+
+    /// Adds up the output folder. What cannot be looked into is taken for the worst, never for nothing.
+    async fn weigh(&self) -> Result<(), Cause> {
+        let Some(folder) = self.call.output_dir.clone() else { return Ok(()) };
+        let most = self.call.limits.output_bytes;
+        let sum = tokio::task::spawn_blocking(move || watch::folder_bytes(&folder, most)).await;
+        match sum {
+            Ok(Ok(bytes)) if bytes > most => Err(Cause::FolderTooLarge { bytes }),
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "an output folder cannot be looked into");
+                Err(Cause::FolderClosed)
+            }
+            // The runtime is shutting down.
+            Err(_) => Err(Cause::Stopped),
+        }
+    }
+
+    /// Whether it said more than it may.
+    fn hear(&self) -> Result<(), Cause> {
+        let most = self.call.limits.stdout_bytes as u64;
+        let most = match self.call.tool {
+            Tool::Ffprobe => most,
+            Tool::Ffmpeg => most.saturating_add((self.begin.elapsed().as_secs() + 1) * TALK_PER_SECOND),
+        };
+        if self.lines.total > most { Err(Cause::TooTalkative { bytes: self.lines.total }) } else { Ok(()) }
+    }
+}
+
+/// A pipe until its end.
+struct Stream<T>(Option<T>);
+
+impl<T: AsyncRead + Unpin> Stream<T> {
+    fn is_open(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Reads what is there; never returns once the end was reached, as a branch of a `select!` should.
+    async fn read(&mut self, buffer: &mut [u8]) -> usize {
+        let Some(pipe) = &mut self.0 else { return std::future::pending().await };
+        // An error on a pipe is its end, too.
+        let read = pipe.read(buffer).await.unwrap_or(0);
+        if read == 0 {
+            self.0 = None;
+        }
+        read
+    }
+}
+
+/// Standard output: its start is kept, each line is passed on.
+struct Lines {
+    kept: Vec<u8>,
+    most: usize,
+    total: u64,
+    line: Vec<u8>,
+    progress: Progress,
+}
+
+impl Lines {
+    fn new(most: usize) -> Self {
+        Self {
+            kept: Vec::new(),
+            most: most.min(MOST_KEPT),
+            total: 0,
+            line: Vec::new(),
+            progress: Progress::default(),
+        }
+    }
+
+    /// Takes a part of the stream and tells whether a line in it was progress.
+    fn push(&mut self, part: &[u8], on_line: &mut (dyn FnMut(&str) + Send)) -> bool {
+        self.total += part.len() as u64;
+        let room = self.most.saturating_sub(self.kept.len()).min(part.len());
+        self.kept.extend_from_slice(part.get(..room).unwrap_or_default());
+        let mut moved = false;
+        for piece in part.split_inclusive(|byte| *byte == b'\n') {
+            let room = LONGEST_LINE.saturating_sub(self.line.len()).min(piece.len());
+            self.line.extend_from_slice(piece.get(..room).unwrap_or_default());
+            if piece.ends_with(b"\n") {
+                moved |= self.finish(on_line);
+            }
+        }
+        moved
+    }
+
+    /// Passes the gathered line on.
+    fn finish(&mut self, on_line: &mut (dyn FnMut(&str) + Send)) -> bool {
+        if self.line.is_empty() {
+            return false;
+        }
+        let line = String::from_utf8_lossy(&self.line);
+        let line = line.trim_end_matches(['\n', '\r']);
+        let moved = self.progress.moved(line);
+        on_line(line);
+        self.line.clear();
+        moved
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_put_together_from_parts_and_the_start_is_kept() {
+        let mut lines = Lines::new(8);
+        let mut seen = Vec::new();
+        let mut on_line = |line: &str| seen.push(line.to_owned());
+        assert!(!lines.push(b"fra", &mut on_line));
+        assert!(lines.push(b"me=1\r\nfps=2\nlast", &mut on_line));
+        lines.finish(&mut on_line);
+        assert_eq!(lines.kept, b"frame=1\r");
+        assert_eq!(lines.total, 19);
+        assert_eq!(seen, ["frame=1", "fps=2", "last"]);
+    }
+
+    #[test]
+    fn an_endless_line_takes_no_more_than_its_share() {
+        let mut lines = Lines::new(10);
+        for _ in 0..1000 {
+            lines.push(&[b'x'; 1000], &mut |_| ());
+        }
+        assert_eq!(lines.line.len(), LONGEST_LINE);
+        assert_eq!(lines.total, 1_000_000);
+    }
+
+    #[test]
+    fn hours_of_packets_are_passed_on_and_not_kept() {
+        let mut lines = Lines::new(1 << 30);
+        let mut passed = 0_usize;
+        for _ in 0..100_000 {
+            lines.push(&[b"packet|".repeat(9).as_slice(), b"\n"].concat(), &mut |line| {
+                passed += line.len() + 1;
+            });
+        }
+        assert_eq!((passed, lines.kept.len()), (6_400_000, MOST_KEPT));
+    }
+}

@@ -1,0 +1,98 @@
+//! Where the two programs are.
+
+use std::{
+    env,
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
+
+use tokio_util::sync::CancellationToken;
+use transcode_config::contract::{Failure, FailureCode};
+
+use super::{
+    call::{Finished, Invocation, Tool},
+    run,
+};
+use crate::sandbox::{Sandbox, SandboxLevel, SandboxPolicy};
+
+/// Path of ffmpeg, where it is not the one on `PATH`.
+pub const ENV_FFMPEG: &str = "TRANSCODE_FFMPEG";
+/// Path of ffprobe, where it is not the one on `PATH`.
+pub const ENV_FFPROBE: &str = "TRANSCODE_FFPROBE";
+
+/// The two programs and the sandbox that they run in.
+#[derive(Debug, Clone)]
+pub struct Tools {
+    ffmpeg: PathBuf,
+    ffprobe: PathBuf,
+    sandbox: Sandbox,
+}
+
+impl Tools {
+    /// Finds the programs, by environment variable or on `PATH`, and what this host's sandbox can do.
+    pub fn find(policy: SandboxPolicy) -> Result<Self, Failure> {
+        let sandbox = Sandbox::new(policy)?;
+        let ffmpeg = find(Tool::Ffmpeg, env::var_os(ENV_FFMPEG))?;
+        let ffprobe = find(Tool::Ffprobe, env::var_os(ENV_FFPROBE))?;
+        tracing::info!(sandbox = %sandbox.level(), ?policy, "sandbox of ffmpeg and ffprobe");
+        Ok(Self { ffmpeg, ffprobe, sandbox })
+    }
+
+    /// Other programs in the place of both, in a given sandbox. For the canary and for tests.
+    #[doc(hidden)]
+    pub fn stand_in(program: &Path, sandbox: Sandbox) -> Self {
+        Self { ffmpeg: program.to_path_buf(), ffprobe: program.to_path_buf(), sandbox }
+    }
+
+    /// What the sandbox consists of on this host. Belongs into the result of the job.
+    pub fn level(&self) -> SandboxLevel {
+        self.sandbox.level()
+    }
+
+    /// Path of a program.
+    pub fn path(&self, tool: Tool) -> &Path {
+        match tool {
+            Tool::Ffmpeg => &self.ffmpeg,
+            Tool::Ffprobe => &self.ffprobe,
+        }
+    }
+
+    /// Runs a program to its end. Each line of its standard output is handed to `on_line`.
+    ///
+    /// Nothing of it is left when this returns. If the future is dropped, it is killed and reaped in the background.
+    pub async fn run(
+        &self,
+        call: Invocation,
+        on_line: &mut (dyn FnMut(&str) + Send),
+        stop: &CancellationToken,
+    ) -> Result<Finished, Failure> {
+        run::run(&self.sandbox, self.path(call.tool), &call, on_line, stop).await
+    }
+}
+
+fn find(tool: Tool, chosen: Option<OsString>) -> Result<PathBuf, Failure> {
+    let missing = |path: &Path| {
+        Failure::new(FailureCode::ConfigInvalid, format!("{} is not where it should be", tool.name()))
+            .with("path", path.display())
+    };
+    if let Some(path) = chosen.filter(|path| !path.is_empty()) {
+        let path = PathBuf::from(path);
+        return path.canonicalize().map_err(|_| missing(&path));
+    }
+    let folders = env::var_os("PATH").unwrap_or_default();
+    let found = env::split_paths(&folders).map(|folder| folder.join(tool.name())).find(|path| path.is_file());
+    // Canonical: the rules of the sandbox are for the file itself, not for a link to it.
+    found.and_then(|path| path.canonicalize().ok()).ok_or_else(|| missing(Path::new(tool.name())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_is_not_there_is_a_fault_of_the_settings() {
+        let failure = find(Tool::Ffprobe, Some("/nowhere/ffprobe".into())).unwrap_err();
+        assert_eq!(failure.code, FailureCode::ConfigInvalid);
+        assert_eq!(failure.evidence["path"], "/nowhere/ffprobe");
+    }
+}

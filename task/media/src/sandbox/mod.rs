@@ -1,0 +1,51 @@
+//! The sandbox round every run of ffmpeg and ffprobe.
+//!
+//! Decoders of some hundred formats, written in C, meet files from strangers here. The assumption is that one day such a
+//! file takes over the process that reads it. Then that process must not reach the credentials of the task, the network,
+//! other files, or more memory, time and disk than it was given.
+//!
+//! # What is put round a run, in this order
+//!
+//! 1. [`harden_parent`]: the task itself is not dumpable, so `/proc/<task>/environ`, its memory and `ptrace` are closed to
+//!    processes of the same user.
+//! 2. An environment of three harmless variables, no descriptors but the three standard ones, a session and process
+//!    group of its own, `SIGKILL` when the task dies, no capabilities, limits ([`Layer::Limits`]), no new privileges.
+//! 3. Landlock where the kernel has it (`files`).
+//! 4. seccomp (`seccomp`): an allow-list, everything else kills.
+//! 5. The watchdogs of [`crate::process`], and the end of the whole group (`spawn`).
+//!
+//! # Why there is no helper program in between
+//!
+//! The layers are put on between fork and exec, in the child (`enter`). Rulesets, filters, argument vector and
+//! environment are prepared before the fork; what is left for the child are system calls on prepared memory, which is
+//! all that may be done after a fork in a program with threads. A helper that is executed first could allocate, but it
+//! would have to be found, it would be one more exec for each run, and each program that uses this library, tests
+//! included, would need to be able to play its part.
+//!
+//! # The two policies
+//!
+//! `require` starts nothing, and so opens no input, unless Landlock and seccomp are both there. `prefer` takes what the kernel has and
+//! says so: the [`SandboxLevel`] goes into the log and the result. Fargate's kernel probably has no Landlock; what is then not
+//! covered is written in `SECURITY.md`.
+
+mod calls;
+pub(crate) mod canary;
+pub(crate) mod enter;
+mod files;
+mod host;
+mod limits;
+mod policy;
+pub(crate) mod probes;
+mod seccomp;
+mod spawn;
+
+pub use self::{
+    calls::allowed_calls,
+    canary::{CANARY, canary_main},
+    host::{Sandbox, harden_parent},
+    policy::{Layer, SandboxLevel, SandboxPolicy},
+};
+pub(crate) use self::{
+    limits::Rlimits,
+    spawn::{Ended, Program, Running},
+};

@@ -1,0 +1,67 @@
+//! What the sandbox consists of, and what to do where a part is missing.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// What to do where the kernel lacks a layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum SandboxPolicy {
+    /// Start nothing.
+    Require,
+    /// Go on with what there is, and report it.
+    #[default]
+    Prefer,
+}
+
+/// What the sandbox consists of on this host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SandboxLevel {
+    /// Version of Landlock's interface; absent where the kernel has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub landlock: Option<u32>,
+    /// Whether seccomp filters are installed.
+    pub seccomp: bool,
+}
+
+impl SandboxLevel {
+    /// Whether nothing is missing.
+    pub fn is_full(self) -> bool {
+        self.landlock.is_some() && self.seccomp
+    }
+}
+
+impl fmt::Display for SandboxLevel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.landlock {
+            Some(version) => write!(f, "landlock {version}")?,
+            None => f.write_str("no landlock")?,
+        }
+        f.write_str(if self.seccomp { ", seccomp" } else { ", no seccomp" })
+    }
+}
+
+/// A part of the sandbox that tests can leave out, to see that its absence is noticed.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, clap::ValueEnum,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Layer {
+    /// The task's own process is closed to others.
+    Dumpable,
+    /// The environment is cleared.
+    Environment,
+    /// Descriptors are closed.
+    Descriptors,
+    /// A session and process group of its own, and its end as a whole.
+    Group,
+    /// Address space, processor time, file size, number of files and threads, no core file.
+    Limits,
+    /// Capabilities are dropped.
+    Capabilities,
+    /// Files.
+    Landlock,
+    /// System calls.
+    Seccomp,
+}

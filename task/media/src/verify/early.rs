@@ -1,0 +1,109 @@
+//! Holds what players were told while the encoder worked against what they find now at the same addresses.
+
+use std::{collections::BTreeMap, path::Path};
+
+use super::{
+    playlist,
+    report::{Check, Report},
+};
+use crate::package::early::EARLY;
+
+const RULE: &str = "hls.early";
+
+/// A check for each playlist of `said`, texts by path: one of segments has only been added to, and the one of all of them
+/// led to the same renditions and declared no less than they need.
+pub fn check(root: &Path, said: &BTreeMap<String, String>) -> Vec<Check> {
+    let mut report = Report::default();
+    for (path, early) in said {
+        let sealed = std::fs::read_to_string(root.join(path)).unwrap_or_default();
+        if path == EARLY {
+            led_to_the_same(path, early, &sealed, &mut report);
+        } else {
+            only_added_to(path, early, &sealed, &mut report);
+        }
+    }
+    report.checks
+}
+
+/// Line by line: segments, durations, header and target duration, which a client need not read again.
+fn only_added_to(path: &str, early: &str, sealed: &str, report: &mut Report) {
+    let early = early.replace(":EVENT\n", ":VOD\n");
+    let common = early.lines().zip(sealed.lines()).take_while(|(early, sealed)| early == sealed).count();
+    let lines = early.lines().count();
+    let first = early.lines().nth(common).unwrap_or_default();
+    report.check(
+        RULE,
+        path,
+        common == lines,
+        format!("{common} of {lines} lines as they were; then {first:?}"),
+        "the same lines, and more behind them",
+    );
+}
+
+fn led_to_the_same(path: &str, early: &str, sealed: &str, report: &mut Report) {
+    // Folder of each rendition, and its rate.
+    let renditions = |text: &str| -> Vec<(String, u64)> {
+        let entries = playlist::master(text).unwrap_or_default().into_iter();
+        let early = entries.filter(|entry| {
+            let kind = entry.attributes.get("TYPE").map(String::as_str);
+            entry.tag == "STREAM-INF" || kind == Some("AUDIO")
+        });
+        let folder = |uri: &str| uri.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned();
+        early.map(|entry| (folder(&entry.uri), entry.number("BANDWIDTH").unwrap_or(0))).collect()
+    };
+    let (early, sealed) = (renditions(early), renditions(sealed));
+    let same = early.iter().map(|(folder, _)| folder).eq(sealed.iter().map(|(folder, _)| folder));
+    let enough = early.iter().zip(&sealed).all(|((_, early), (_, sealed))| early >= sealed);
+    report.check(
+        RULE,
+        path,
+        same && enough && !early.is_empty(),
+        format!("{early:?} became {sealed:?}"),
+        "the same renditions, with rates no lower than measured",
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TRACK: &str = "video/a/early.m3u8";
+    const LINES: &str = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-PLAYLIST-TYPE:EVENT\n#EXTINF:2.0,\n1.m4s\n";
+    const MASTER: &str = "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=9\nvideo/a/early.m3u8\n";
+
+    /// Whether all holds for what was said, and for what is there now.
+    fn holds(said: [&str; 2], sealed: [&str; 2]) -> bool {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(root.path().join("video/a")).unwrap();
+        let paths = [TRACK, EARLY];
+        for (path, text) in paths.iter().zip(sealed) {
+            std::fs::write(root.path().join(path), text).unwrap();
+        }
+        let said = paths.iter().zip(said).map(|(path, text)| ((*path).to_owned(), text.to_owned())).collect();
+        let checks = check(root.path(), &said);
+        assert_eq!(checks.len(), 2);
+        checks.iter().all(|check| check.passed)
+    }
+
+    #[test]
+    fn what_was_said_early_may_only_be_added_to() {
+        let vod = LINES.replace("EVENT", "VOD") + "#EXTINF:1.0,\n2.m4s\n#EXT-X-ENDLIST\n";
+        let master = MASTER.replace("early", "index").replace('9', "8");
+        assert!(holds([LINES, MASTER], [&vod, &master]));
+        for (from, to) in
+            [("TARGETDURATION:2", "TARGETDURATION:3"), ("INF:2.0", "INF:2.1"), ("1.m4s", "3.m4s")]
+        {
+            assert!(!holds([LINES, MASTER], [&vod.replacen(from, to, 1), &master]), "{to}");
+        }
+        assert!(
+            !holds([&(LINES.to_owned() + "#EXTINF:1.0,\n9.m4s\n"), MASTER], [&vod, &master]),
+            "a segment is gone"
+        );
+        for (from, to) in [("BANDWIDTH=8", "BANDWIDTH=10"), ("video/a", "video/b")] {
+            assert!(!holds([LINES, MASTER], [&vod, &master.replace(from, to)]), "{to}");
+        }
+        for sealed in [&master, "#EXTM3U\n"] {
+            assert!(!holds([LINES, ""], [&vod, sealed]), "nothing was said");
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! The proof: every output is parsed again, from disk, and held against the plan by named rules.
+//!
+//! Nothing here uses what the packager remembers; it reads what players will read. A rule that does not hold fails the
+//! job with `VERIFY_FAILED`, and the report says which, what was measured and what is allowed.
+
+pub mod dash;
+mod early;
+mod master;
+pub mod playlist;
+mod progressive;
+pub mod report;
+mod rules;
+pub mod track;
+
+use std::{io, path::Path};
+
+use transcode_config::contract::{Failure, FailureCode};
+
+use crate::plan::Plan;
+
+pub use dash::MANIFEST;
+pub use early::check as check_early;
+pub use master::MASTER;
+pub use report::{Check, Report};
+
+/// Checks the package at `root`, whose addresses begin with `folder`, against `plan`.
+/// `measured` are checks that have been made already.
+pub fn verify(root: &Path, folder: &str, plan: &Plan, measured: Vec<Check>) -> Result<Report, Failure> {
+    let mut report = Report { checks: measured, ..Report::default() };
+    rules::all(root, folder, plan, &mut report).map_err(|error: io::Error| {
+        Failure::new(FailureCode::VerifyFailed, "an output cannot be read again")
+            .with("rule", "package.readable")
+            .with("measured", error)
+            .with("allowed", "every file parses to its end")
+    })?;
+    report.concluded()
+}
