@@ -296,7 +296,7 @@ fn each_row_is_shown_by_a_test(document: &str, head: &str) {
 
 #[test]
 fn each_answer_to_what_hurts_elsewhere_is_shown_by_a_test() {
-    each_row_is_shown_by_a_test("docs/why.md", "| what");
+    each_row_is_shown_by_a_test("docs/why.md", "| problem");
 }
 
 #[test]
