@@ -40,5 +40,5 @@ pub mod sandbox;
 pub mod verify;
 
 pub use job::{Event, MediaJob, OverlayFile, Playlist};
-pub use package::{early::EARLY as EARLY_MASTER, folder::PackagedFile, metadata::Summary};
+pub use package::{event_playlist::EVENT_PLAYLIST as EVENT_MASTER, folder::PackagedFile, metadata::Summary};
 pub use pipeline::{EntryFile, Package, make};

@@ -15,7 +15,7 @@ use crate::{
     package::{
         captions::Captions,
         dash,
-        early::EARLY,
+        event_playlist::EVENT_PLAYLIST,
         folder::{Folder, PackagedFile},
         hls::{self, Form},
         images,
@@ -97,7 +97,7 @@ pub async fn make(
     loudness::correct(&context, &mut plan, (SAMPLED, LISTENED)).await?;
     let package = Folder::new(job.output, job.profile.package, events.clone());
     let encoded = encode::encode(&context, &plan, package, (LISTENED, ENCODED)).await?;
-    let Encoded { tracks, mut package, said_early } = encoded;
+    let Encoded { tracks, mut package, event_texts } = encoded;
     if let Some(video) = &plan.video {
         images::make(&context, video, &tracks, &mut package).await?;
     }
@@ -110,7 +110,7 @@ pub async fn make(
     context.send(Event::Stage(Stage::Verifying));
     let sound = loudness::check(&context, &plan, &context.encoder_folder()).await?;
     std::fs::remove_dir_all(context.encoder_folder()).ok();
-    prove(job, &plan, (sound, said_early), &mut package).await?;
+    prove(job, &plan, (sound, event_texts), &mut package).await?;
     context.reached(100.0);
     let duration_ms = rational::round_to_u64(plan.seconds * 1000.0);
     let files = package.into_files();
@@ -129,13 +129,13 @@ fn write_texts(
     package: &mut Folder,
 ) -> Result<(), Failure> {
     // Players may know playlists already, and what they say must not change.
-    let early = job.profile.playable_early;
-    let target = if early { hls::planned_target(plan) } else { hls::target_duration(tracks) };
+    let playable_early = job.profile.playable_early;
+    let target = if playable_early { hls::planned_target(plan) } else { hls::target_duration(tracks) };
     for track in tracks.video.iter().chain(&tracks.audio) {
         let text = hls::media(track, target);
         package.write(&format!("{}/index.m3u8", track.folder), text.as_bytes())?;
-        if early {
-            package.write(&format!("{}/{EARLY}", track.folder), text.as_bytes())?;
+        if playable_early {
+            package.write(&format!("{}/{EVENT_PLAYLIST}", track.folder), text.as_bytes())?;
         }
     }
     for track in &tracks.video {
@@ -146,9 +146,9 @@ fn write_texts(
     }
     package.write(MANIFEST, dash::manifest(plan, tracks, captions, job.folder).as_bytes())?;
     let form = Form { folder: job.folder, file: "index.m3u8", target, measured: true };
-    if early {
+    if playable_early {
         let here = hls::master(plan, tracks, captions, Form { folder: "", ..form });
-        package.write(EARLY, here.as_bytes())?;
+        package.write(EVENT_PLAYLIST, here.as_bytes())?;
     }
     package.write(MASTER, hls::master(plan, tracks, captions, form).as_bytes())
 }
@@ -157,12 +157,12 @@ fn write_texts(
 async fn prove(
     job: &MediaJob<'_>,
     plan: &Plan,
-    (mut measured, said_early): (Vec<Check>, BTreeMap<String, String>),
+    (mut measured, event_texts): (Vec<Check>, BTreeMap<String, String>),
     package: &mut Folder,
 ) -> Result<(), Failure> {
     let (root, folder, plan) = (job.output.to_owned(), job.folder.to_owned(), plan.clone());
     let verifying = tokio::task::spawn_blocking(move || {
-        measured.extend(verify::check_early(&root, &said_early));
+        measured.extend(verify::check_event_playlists(&root, &event_texts));
         verify::verify(&root, &folder, &plan, measured)
     });
     let report = verifying

@@ -1,8 +1,8 @@
 //! One attempt at one job: the steps in their order, and how it ends whatever happens.
 
 mod digest;
-mod early;
 mod ending;
+mod event_playlist;
 mod heartbeat;
 mod overlay;
 #[cfg(test)]

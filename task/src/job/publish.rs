@@ -6,7 +6,7 @@ use serde::Serialize;
 use transcode_config::contract::{
     Attempt, EntryPoint, Failure, FailureCode, JobKey, ObjectRef, OutputTarget, SCHEMA, Succeeded,
 };
-use transcode_media::{EARLY_MASTER, EntryFile, Package, PackagedFile, sandbox::SandboxLevel};
+use transcode_media::{EVENT_MASTER, EntryFile, Package, PackagedFile, sandbox::SandboxLevel};
 
 use super::{
     digest::Digest,
@@ -57,7 +57,7 @@ const TURNS: [Turn; 4] = [Turn::Segments, Turn::MediaPlaylists, Turn::Rest, Turn
 
 fn turn_of(path: &str) -> Turn {
     match path.rsplit_once('.').map(|(_, extension)| extension) {
-        _ if path.starts_with("entry/") || path == EARLY_MASTER => Turn::Entry,
+        _ if path.starts_with("entry/") || path == EVENT_MASTER => Turn::Entry,
         Some("m4s" | "mp4" | "m4a" | "m4v" | "ts" | "aac") => Turn::Segments,
         Some("m3u8") => Turn::MediaPlaylists,
         _ => Turn::Rest,
@@ -66,7 +66,7 @@ fn turn_of(path: &str) -> Turn {
 
 /// Headers of a file that is uploaded before the package is complete; none for one that waits until then. Should they
 /// differ from what the package says in the end, the file is stored once more.
-pub(crate) fn early_meta(path: &Path) -> Option<Meta> {
+pub(crate) fn meta_before_package(path: &Path) -> Option<Meta> {
     let kind = path.extension()?.to_str()?;
     let content_type = match kind {
         // Entry files have headers of their own.
@@ -207,7 +207,7 @@ mod tests {
 
     #[test]
     fn only_what_never_changes_goes_up_early() {
-        assert!(early_meta(Path::new("video/720p/00001.m4s")).is_some());
-        assert!(early_meta(Path::new("entry/video.mp4")).is_none());
+        assert!(meta_before_package(Path::new("video/720p/00001.m4s")).is_some());
+        assert!(meta_before_package(Path::new("entry/video.mp4")).is_none());
     }
 }

@@ -6,10 +6,10 @@ use tokio::{sync::mpsc::unbounded_channel, time::timeout};
 use transcode_media::{Event, MediaJob, Package, process::Tools};
 
 use super::{
-    early::Early,
     ending::End,
+    event_playlist::GrowingPlaylists,
     heartbeat::Heart,
-    publish::early_meta,
+    publish::meta_before_package,
     stop::Stop,
     upload::{Uploads, relative},
 };
@@ -31,12 +31,12 @@ pub(crate) async fn transcode(
     let (events, mut inbox) = unbounded_channel();
     // A token of its own: a failed upload ends the transcode, not the attempt's reporting.
     let media_stop = stop.token().child_token();
-    let mut early = Early::default();
+    let mut playlists = GrowingPlaylists::default();
     let make = transcode_media::make(job, tools, &events, &media_stop);
     tokio::pin!(make);
     let cut_short: End = loop {
         tokio::select! {
-            Some(event) = inbox.recv() => hear(event, job.output, heart, uploads, &mut early),
+            Some(event) = inbox.recv() => hear(event, job.output, heart, uploads, &mut playlists),
             ended = uploads.next() => if let Err(error) = ended {
                 break End::Failed(error.failure(At::Output));
             },
@@ -44,18 +44,18 @@ pub(crate) async fn transcode(
             result = &mut make => {
                 let package = result?;
                 while let Ok(event) = inbox.try_recv() {
-                    hear(event, job.output, heart, uploads, &mut early);
+                    hear(event, job.output, heart, uploads, &mut playlists);
                 }
                 // What is still on its way can be played as it arrives. After that it is part of the package.
-                early.release(uploads, heart);
+                playlists.release(uploads, heart);
                 while uploads.are_under_way() {
                     uploads.next().await.map_err(End::aws(At::Output))?;
-                    early.release(uploads, heart);
+                    playlists.release(uploads, heart);
                 }
                 return Ok(package);
             }
         }
-        early.release(uploads, heart);
+        playlists.release(uploads, heart);
     };
     media_stop.cancel();
     if timeout(STOP_TIME, make).await.is_err() {
@@ -64,7 +64,7 @@ pub(crate) async fn transcode(
     Err(cut_short)
 }
 
-fn hear(event: Event, output: &Path, heart: &Heart, uploads: &mut Uploads, early: &mut Early) {
+fn hear(event: Event, output: &Path, heart: &Heart, uploads: &mut Uploads, playlists: &mut GrowingPlaylists) {
     match event {
         Event::Stage(stage) => heart.stage(stage),
         Event::Progress { percent, speed } => {
@@ -73,10 +73,10 @@ fn hear(event: Event, output: &Path, heart: &Heart, uploads: &mut Uploads, early
         }
         // What has no name that can be uploaded is refused later, with the package; here it is only early.
         Event::FileReady(path) => {
-            if let (Ok(name), Some(meta)) = (relative(&path), early_meta(&path)) {
+            if let (Ok(name), Some(meta)) = (relative(&path), meta_before_package(&path)) {
                 uploads.begin(name.to_owned(), output.join(&path), meta);
             }
         }
-        Event::Playable(playlist) => early.take(playlist),
+        Event::Playable(playlist) => playlists.take(playlist),
     }
 }

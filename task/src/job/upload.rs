@@ -34,7 +34,7 @@ const ABORT: Duration = Duration::from_secs(4);
 const CLEAN: Duration = Duration::from_secs(6);
 
 /// Headers of a playlist that more will be added to.
-pub(crate) const EARLY: Meta =
+pub(crate) const EVENT_PLAYLIST_META: Meta =
     Meta { content_type: "application/vnd.apple.mpegurl", cache_control: "no-cache" };
 
 /// What is stored of one file, as S3 acknowledged it.
@@ -92,7 +92,7 @@ impl Uploads {
     pub(crate) fn begin(&mut self, path: String, file: PathBuf, meta: Meta) {
         match self.begun.insert(path.clone(), meta) {
             Some(before) if before == meta => return,
-            Some(before) if before == EARLY => {}
+            Some(before) if before == EVENT_PLAYLIST_META => {}
             Some(_) => tracing::warn!(path, "stored again: its headers were not those of the package"),
             None => {}
         }

@@ -3,7 +3,7 @@
 //! | file | promises |
 //! |---|---|
 //! | `alone.rs` | the program on files, without AWS |
-//! | `early.rs` | S4: what can be played before the job is decided, and that nothing of a loser stays |
+//! | `event_playlist.rs` | S4: what can be played before the job is decided, and that nothing of a loser stays |
 //! | `edit.rs` | a part of the source, an overlay: fetched, and refused by name |
 //! | `host.rs` | what is around the task may be silent: metadata endpoint, CloudWatch |
 //! | `start.rs` | S8: when a task does no work |
@@ -15,8 +15,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod alone;
-mod early;
 mod edit;
+mod event_playlist;
 mod host;
 mod proxy;
 mod publish;

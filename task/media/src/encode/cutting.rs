@@ -9,7 +9,7 @@ use super::progress::Tick;
 use crate::{
     package::{
         cut::{Cut, Cutter},
-        early::Early,
+        event_playlist::EventPlaylists,
         folder::Folder,
         track::Tracks,
     },
@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// What playlists for early playing said, by path; empty where there were none.
-pub(super) type SaidEarly = BTreeMap<String, String>;
+pub(super) type EventTexts = BTreeMap<String, String>;
 
 /// What the encoder made.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub(crate) struct Encoded {
     /// Where they lie.
     pub(crate) package: Folder,
     /// What playlists for early playing said, by path; empty where there were none.
-    pub(crate) said_early: SaidEarly,
+    pub(crate) event_texts: EventTexts,
 }
 
 /// None if the encoder failed.
@@ -40,18 +40,18 @@ pub(super) fn spawn(
     work: &Path,
     in_chunks: bool,
     mut package: Folder,
-    early: Option<Early>,
+    playlists: Option<EventPlaylists>,
     heard: mpsc::Receiver<Tick>,
     halt: CancellationToken,
 ) -> Cutting {
-    let mut cutters = Cutters::new(plan, work, in_chunks, early);
+    let mut cutters = Cutters::new(plan, work, in_chunks, playlists);
     tokio::task::spawn_blocking(move || {
         let result = cutters.until_done(&mut package, &heard);
         if result.is_err() {
             halt.cancel();
         }
-        let said_early = cutters.early.map(Early::said).unwrap_or_default();
-        result.map(|tracks| tracks.map(|tracks| Encoded { tracks, package, said_early }))
+        let event_texts = cutters.playlists.map(EventPlaylists::said).unwrap_or_default();
+        result.map(|tracks| tracks.map(|tracks| Encoded { tracks, package, event_texts }))
     })
 }
 
@@ -59,11 +59,11 @@ struct Cutters {
     plan: Plan,
     video: Vec<Cutter>,
     audio: Vec<Cutter>,
-    early: Option<Early>,
+    playlists: Option<EventPlaylists>,
 }
 
 impl Cutters {
-    fn new(plan: &Plan, work: &Path, in_chunks: bool, early: Option<Early>) -> Self {
+    fn new(plan: &Plan, work: &Path, in_chunks: bool, playlists: Option<EventPlaylists>) -> Self {
         let groups = plan.video.as_ref().map_or(1, |video| video.segment_gops);
         let rungs = plan.video.iter().flat_map(|video| &video.renditions).enumerate();
         let video = rungs.map(|(number, rung)| {
@@ -78,7 +78,7 @@ impl Cutters {
             cutter.follow(work.join(plan::audio_file(number)), 0);
             cutter
         });
-        Self { plan: plan.clone(), video: video.collect(), audio: audio.collect(), early }
+        Self { plan: plan.clone(), video: video.collect(), audio: audio.collect(), playlists }
     }
 
     fn until_done(
@@ -101,8 +101,8 @@ impl Cutters {
             for cutter in self.video.iter_mut().chain(&mut self.audio) {
                 cutter.advance(package)?;
             }
-            if let Some(early) = &mut self.early {
-                for playlist in early.news(&self.video, &self.audio) {
+            if let Some(playlists) = &mut self.playlists {
+                for playlist in playlists.news(&self.video, &self.audio) {
                     package.playable(playlist);
                 }
             }

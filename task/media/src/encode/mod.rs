@@ -12,7 +12,7 @@ use transcode_config::contract::{Failure, FailureCode};
 use crate::{
     job::Context,
     package::{
-        early::Early,
+        event_playlist::EventPlaylists,
         folder::{Folder, cannot_write},
         track::Tracks,
     },
@@ -38,8 +38,8 @@ pub(crate) async fn encode(
     // A failed write must end the encoder too, but is not a stop from outside.
     let halt = context.stop.child_token();
     let (ticks, heard) = mpsc::channel();
-    let early = profile.playable_early.then(|| Early::new(plan));
-    let cutting = cutting::spawn(plan, &work, !chunks.is_empty(), package, early, heard, halt.clone());
+    let playlists = profile.playable_early.then(|| EventPlaylists::new(plan));
+    let cutting = cutting::spawn(plan, &work, !chunks.is_empty(), package, playlists, heard, halt.clone());
     let runs = Runs {
         context,
         plan,
@@ -80,9 +80,9 @@ pub(crate) async fn encode(
 fn all_decoded(plan: &Plan, tracks: &Tracks) -> Result<(), Failure> {
     let Some(video) = &plan.video else { return Ok(()) };
     for (rung, track) in video.renditions.iter().zip(&tracks.video) {
-        let pieces = track.segments.iter().flat_map(|segment| &segment.pieces);
+        let fragments = track.segments.iter().flat_map(|segment| &segment.fragments);
         let (made, planned) =
-            (pieces.map(|piece| u64::from(piece.samples)).sum::<u64>(), video.frames_of(rung));
+            (fragments.map(|fragment| u64::from(fragment.samples)).sum::<u64>(), video.frames_of(rung));
         if made < planned {
             return Err(Failure::new(
                 FailureCode::DecodeFailed,

@@ -11,9 +11,9 @@ use transcode_config::contract::{Failure, FailureCode};
 
 use super::{
     folder::Folder,
-    fragment::{self, BoxReader, Fragment, Init},
+    fragment::{self, BoxReader, Init, ParsedFragment},
     header,
-    track::{INIT, Piece, Segment, Track},
+    track::{Fragment, INIT, Segment, Track},
 };
 use crate::{plan::AAC_FRAME, rational::float};
 
@@ -51,7 +51,7 @@ pub struct Cutter {
     encoded: Option<Vec<u8>>,
     /// The header that is published with the first fragment.
     init: Option<Init>,
-    waiting: Vec<Fragment>,
+    waiting: Vec<ParsedFragment>,
     /// How many of those end a segment, once what comes after them has begun.
     ended: Option<usize>,
     segments: Vec<Segment>,
@@ -124,7 +124,7 @@ impl Cutter {
     }
 
     /// The next fragment that is all there.
-    fn next(&mut self, package: &mut Folder) -> Result<Option<Fragment>, Failure> {
+    fn next(&mut self, package: &mut Folder) -> Result<Option<ParsedFragment>, Failure> {
         loop {
             let found = self.read().map_err(|error| unreadable(&self.folder, &error))?;
             match found {
@@ -144,7 +144,7 @@ impl Cutter {
     }
 
     /// The next fragment of the file at hand, and whether it is its first.
-    fn read(&mut self) -> io::Result<Option<(Fragment, bool)>> {
+    fn read(&mut self) -> io::Result<Option<(ParsedFragment, bool)>> {
         let Some(source) = self.sources.front_mut() else { return Ok(None) };
         let reader = match &mut source.reader {
             Some(reader) => reader,
@@ -171,7 +171,7 @@ impl Cutter {
 
     /// Publishes the header with the first fragment of all. With the first one of a chunk, looks whether the header holds for
     /// it.
-    fn begin(&mut self, first: &Fragment, package: &mut Folder) -> Result<(), Failure> {
+    fn begin(&mut self, first: &ParsedFragment, package: &mut Folder) -> Result<(), Failure> {
         let Some(init) = &mut self.init else { return Ok(()) };
         let unreadable = |error| unreadable(&self.folder, &error);
         let shift = delay(first);
@@ -204,7 +204,7 @@ impl Cutter {
         }
     }
 
-    fn begins_segment(&self, fragment: &Fragment) -> bool {
+    fn begins_segment(&self, fragment: &ParsedFragment) -> bool {
         match self.cut {
             Cut::Groups(groups) => u32::try_from(self.waiting.len()).is_ok_and(|waiting| waiting >= groups),
             Cut::Seconds(seconds) => {
@@ -227,28 +227,29 @@ impl Cutter {
             Cut::Seconds(_) => vec![merged(waiting)],
         };
         let mut bytes = fragment::segment_type().map_err(|error| unreadable(&self.folder, &error))?;
-        let mut pieces = Vec::new();
+        let mut fragments = Vec::new();
         for group in groups {
-            pieces.push(self.append(&mut bytes, &group).map_err(|error| unreadable(&self.folder, &error))?);
+            fragments
+                .push(self.append(&mut bytes, &group).map_err(|error| unreadable(&self.folder, &error))?);
         }
         let name = format!("{:05}.m4s", self.segments.len() + 1);
         package.write(&format!("{}/{name}", self.folder), &bytes)?;
         self.segments.push(Segment {
             name,
-            start: pieces.first().map_or(0, |piece| piece.start),
-            duration: pieces.iter().map(|piece| piece.duration).sum(),
+            start: fragments.first().map_or(0, |fragment| fragment.start),
+            duration: fragments.iter().map(|fragment| fragment.duration).sum(),
             bytes: length(&bytes),
-            pieces,
+            fragments,
         });
         Ok(())
     }
 
-    fn append(&mut self, out: &mut Vec<u8>, group: &Fragment) -> io::Result<Piece> {
+    fn append(&mut self, out: &mut Vec<u8>, group: &ParsedFragment) -> io::Result<Fragment> {
         self.sequence += 1;
         let offset = length(out);
         let moof = fragment::write(out, self.sequence, group.start, &group.samples, &group.data)?;
         let key_size = group.samples.first().map_or(0, |sample| sample.size);
-        Ok(Piece {
+        Ok(Fragment {
             offset,
             // The mdat's own header is 8 bytes.
             key_bytes: moof + 8 + u64::from(key_size),
@@ -262,13 +263,13 @@ impl Cutter {
 }
 
 /// From decoding the first sample to its presentation, in ticks. The encoder's own clock begins at 0 with it.
-fn delay(first: &Fragment) -> u64 {
+fn delay(first: &ParsedFragment) -> u64 {
     first.samples.first().and_then(|sample| u64::try_from(sample.offset).ok()).unwrap_or(0)
 }
 
 /// Many fragments of one frame as one of many frames.
-fn merged(fragments: Vec<Fragment>) -> Fragment {
-    let mut all = Fragment { start: 0, samples: Vec::new(), data: Vec::new(), moof_bytes: 0, bytes: 0 };
+fn merged(fragments: Vec<ParsedFragment>) -> ParsedFragment {
+    let mut all = ParsedFragment { start: 0, samples: Vec::new(), data: Vec::new(), moof_bytes: 0, bytes: 0 };
     for (position, fragment) in fragments.into_iter().enumerate() {
         if position == 0 {
             all.start = fragment.start;

@@ -28,7 +28,7 @@ pub struct Init {
     /// Ticks by which an edit list moves the track towards its beginning; none if it does anything else.
     pub shift: Option<u64>,
     /// Whether players are told to turn the picture.
-    pub turned: bool,
+    pub rotated: bool,
     defaults: Trex,
 }
 
@@ -54,7 +54,7 @@ impl Sample {
 
 /// A `moof` with its `mdat`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fragment {
+pub struct ParsedFragment {
     /// Decode time of the first sample, in ticks.
     pub start: u64,
     /// The samples.
@@ -67,7 +67,7 @@ pub struct Fragment {
     pub bytes: u64,
 }
 
-impl Fragment {
+impl ParsedFragment {
     /// Ticks from the first sample's start to the last one's end.
     pub fn duration(&self) -> u64 {
         self.samples.iter().map(|sample| u64::from(sample.duration)).sum()
@@ -149,7 +149,7 @@ impl<R: Read + Seek> BoxReader<R> {
     }
 
     /// Reads the next fragment, or none if it is not all there. `with_data` says whether the samples' bytes are wanted.
-    pub fn fragment(&mut self, init: &Init, with_data: bool) -> io::Result<Option<Fragment>> {
+    pub fn fragment(&mut self, init: &Init, with_data: bool) -> io::Result<Option<ParsedFragment>> {
         loop {
             let at = self.at;
             let Some((kind, body, end)) = self.header(at)? else { return Ok(None) };
@@ -170,7 +170,7 @@ impl<R: Read + Seek> BoxReader<R> {
             let bytes = if with_data { self.bytes(data, data_end)? } else { Vec::new() };
             self.at = data_end;
             let (moof_bytes, bytes_all) = (end - at, data_end - at);
-            return Ok(Some(Fragment { start, samples, data: bytes, moof_bytes, bytes: bytes_all }));
+            return Ok(Some(ParsedFragment { start, samples, data: bytes, moof_bytes, bytes: bytes_all }));
         }
     }
 }
@@ -199,9 +199,9 @@ fn describe(moov: Moov, bytes: Vec<u8>) -> io::Result<Init> {
     if timescale == 0 {
         return Err(invalid("a clock of 0 ticks a second"));
     }
-    let turned = track.tkhd.matrix != Matrix::default();
+    let rotated = track.tkhd.matrix != Matrix::default();
     let shift = shift(track.edts.as_ref());
-    Ok(Init { bytes, timescale, codec, shift, turned, defaults })
+    Ok(Init { bytes, timescale, codec, shift, rotated, defaults })
 }
 
 /// Presentation time that an edit list makes the beginning: 0 without one, none if it does anything else than to move the

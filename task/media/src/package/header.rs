@@ -41,7 +41,7 @@ pub(super) fn published(encoded: &[u8], shift: u64) -> io::Result<Vec<u8>> {
 }
 
 /// Tells players to show every track of a `moov` as it is. ffmpeg passes the source's turn on when it copies, too.
-pub(super) fn turn_upright(movie: &mut [u8]) {
+pub(super) fn clear_rotation(movie: &mut [u8]) {
     let mut at = 8;
     while let Some(track) = child(movie, at..movie.len(), Trak::KIND) {
         if let Some(head) = child(movie, inside(&track), Tkhd::KIND) {

@@ -87,13 +87,13 @@ pub fn event_head(target: u64) -> String {
 pub fn i_frames(track: &Track, target: u64) -> String {
     let mut text = head("VOD", target, "#EXT-X-I-FRAMES-ONLY\n");
     for segment in &track.segments {
-        for piece in &segment.pieces {
+        for fragment in &segment.fragments {
             let _ = write!(
                 text,
                 "#EXTINF:{:.6},\n#EXT-X-BYTERANGE:{}@{}\n{}\n",
-                track.seconds(piece.duration),
-                piece.key_bytes,
-                piece.offset,
+                track.seconds(fragment.duration),
+                fragment.key_bytes,
+                fragment.offset,
                 segment.name
             );
         }
@@ -274,9 +274,11 @@ fn first_choice_first<'a>(rungs: &[(&'a Rendition, &'a Track)]) -> Vec<(&'a Rend
 }
 
 fn i_frame_stream(rung: &Rendition, track: &Track, Form { folder, target, .. }: Form<'_>) -> String {
-    let pieces = track.segments.iter().flat_map(|segment| &segment.pieces);
-    let own =
-        measure(pieces.map(|piece| (piece.key_bytes, track.seconds(piece.duration))), target.div_ceil(3));
+    let fragments = track.segments.iter().flat_map(|segment| &segment.fragments);
+    let own = measure(
+        fragments.map(|fragment| (fragment.key_bytes, track.seconds(fragment.duration))),
+        target.div_ceil(3),
+    );
     let codecs = codec_string(&track.init.codec).unwrap_or_default();
     let (width, height) = picture_size(&track.init.codec).unwrap_or_default();
     format!(

@@ -63,7 +63,7 @@ pub(crate) async fn make(
         if wanted.poster {
             let best = choice::best(&grey).and_then(|best| sheet.keys.get(best)).or(sheet.keys.first());
             if let Some(best) = best {
-                poster(context, small.seconds(best.piece.start), top, &work, package).await?;
+                poster(context, small.seconds(best.fragment.start), top, &work, package).await?;
             }
         }
     }
@@ -135,14 +135,14 @@ impl<'a> Sheet<'a> {
     fn index(&self, track: &Track) -> String {
         let mut text = String::from("WEBVTT\n");
         for (number, key) in self.keys.iter().enumerate() {
-            let end = self.keys.get(number + 1).map_or(track.duration(), |next| next.piece.start);
+            let end = self.keys.get(number + 1).map_or(track.duration(), |next| next.fragment.start);
             let (width, height) = self.tile;
             let column = u64::try_from(number % self.columns).unwrap_or_default();
             let row = u64::try_from(number / self.columns).unwrap_or_default();
             let _ = write!(
                 text,
                 "\n{} --> {}\nstoryboard.jpg#xywh={},{},{width},{height}\n",
-                timestamp(track.seconds(key.piece.start)),
+                timestamp(track.seconds(key.fragment.start)),
                 timestamp(track.seconds(end)),
                 column * width,
                 row * height,
@@ -160,7 +160,7 @@ async fn poster(
     package: &mut Folder,
 ) -> Result<(), Failure> {
     let all = keys::all(track);
-    let distance = |key: &Key<'_>| (track.seconds(key.piece.start) - at).abs();
+    let distance = |key: &Key<'_>| (track.seconds(key.fragment.start) - at).abs();
     let Some(key) = all.iter().min_by(|a, b| distance(a).total_cmp(&distance(b))) else { return Ok(()) };
     let input = key_file(track, &[*key], context, work)?;
     let args = words(
@@ -194,8 +194,8 @@ async fn thumbnails(
     let mut chosen = keys::all(track);
     // The first key frame at or after each multiple of the interval.
     chosen.retain(|key| {
-        let due = track.seconds(key.piece.start) + 1e-6 >= next;
-        while due && track.seconds(key.piece.start) + 1e-6 >= next {
+        let due = track.seconds(key.fragment.start) + 1e-6 >= next;
+        while due && track.seconds(key.fragment.start) + 1e-6 >= next {
             next += f64::from(every.max(1));
         }
         due
@@ -221,8 +221,8 @@ async fn thumbnails(
     for (number, key) in chosen.iter().enumerate() {
         let name = format!("thumbnail-{:05}.jpg", number + 1);
         package.take(&format!("images/{name}"), &work.join(&name))?;
-        let end = chosen.get(number + 1).map_or(track.duration(), |next| next.piece.start);
-        let (from, to) = (timestamp(track.seconds(key.piece.start)), timestamp(track.seconds(end)));
+        let end = chosen.get(number + 1).map_or(track.duration(), |next| next.fragment.start);
+        let (from, to) = (timestamp(track.seconds(key.fragment.start)), timestamp(track.seconds(end)));
         let _ = write!(index, "\n{from} --> {to}\n{name}\n");
     }
     package.write("images/thumbnails.vtt", index.as_bytes())

@@ -11,7 +11,7 @@ use std::{
 
 use super::{
     fragment::{self, KEY_FRAME, Sample},
-    track::{Piece, Segment, Track},
+    track::{Fragment, Segment, Track},
 };
 
 /// A key frame of a track.
@@ -20,13 +20,13 @@ pub struct Key<'a> {
     /// The segment that it lies in.
     pub segment: &'a Segment,
     /// Its group of pictures.
-    pub piece: &'a Piece,
+    pub fragment: &'a Fragment,
 }
 
 /// All key frames of a track, in order.
 pub fn all(track: &Track) -> Vec<Key<'_>> {
-    let of = |segment| move |piece| Key { segment, piece };
-    track.segments.iter().flat_map(|segment| segment.pieces.iter().map(of(segment))).collect()
+    let of = |segment| move |fragment| Key { segment, fragment };
+    track.segments.iter().flat_map(|segment| segment.fragments.iter().map(of(segment))).collect()
 }
 
 /// At most `most` of them, evenly spaced, the first one included.
@@ -42,17 +42,19 @@ pub fn write(track: &Track, keys: &[Key<'_>], package: &Path, to: &Path) -> io::
     out.write_all(&track.init.bytes)?;
     for (index, key) in keys.iter().enumerate() {
         let data = read(track, key, package)?;
-        let until = keys.get(index + 1).map_or(key.piece.start + key.piece.duration, |next| next.piece.start);
+        let until = keys
+            .get(index + 1)
+            .map_or(key.fragment.start + key.fragment.duration, |next| next.fragment.start);
         let sample = Sample {
-            size: key.piece.key_size,
-            duration: u32::try_from(until.saturating_sub(key.piece.start)).unwrap_or(u32::MAX),
+            size: key.fragment.key_size,
+            duration: u32::try_from(until.saturating_sub(key.fragment.start)).unwrap_or(u32::MAX),
             flags: KEY_FRAME,
             // The header is the track's, edit list included.
             offset: track.init.shift.and_then(|shift| i64::try_from(shift).ok()).unwrap_or(0),
         };
         let mut bytes = Vec::new();
         let sequence = u32::try_from(index + 1).unwrap_or(u32::MAX);
-        fragment::write(&mut bytes, sequence, key.piece.start, &[sample], &data)?;
+        fragment::write(&mut bytes, sequence, key.fragment.start, &[sample], &data)?;
         out.write_all(&bytes)?;
     }
     out.flush()
@@ -60,9 +62,9 @@ pub fn write(track: &Track, keys: &[Key<'_>], package: &Path, to: &Path) -> io::
 
 fn read(track: &Track, key: &Key<'_>, package: &Path) -> io::Result<Vec<u8>> {
     let mut file = File::open(package.join(&track.folder).join(&key.segment.name))?;
-    let end = key.piece.offset + key.piece.key_bytes;
-    file.seek(SeekFrom::Start(end.saturating_sub(u64::from(key.piece.key_size))))?;
-    let mut data = vec![0; usize::try_from(key.piece.key_size).unwrap_or_default()];
+    let end = key.fragment.offset + key.fragment.key_bytes;
+    file.seek(SeekFrom::Start(end.saturating_sub(u64::from(key.fragment.key_size))))?;
+    let mut data = vec![0; usize::try_from(key.fragment.key_size).unwrap_or_default()];
     file.read_exact(&mut data)?;
     Ok(data)
 }

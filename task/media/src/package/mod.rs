@@ -5,7 +5,7 @@ pub mod choice;
 pub mod codecs;
 pub mod cut;
 pub mod dash;
-pub mod early;
+pub mod event_playlist;
 pub mod folder;
 pub mod fragment;
 mod header;

@@ -128,7 +128,7 @@ fn upright(path: &Path) -> io::Result<u64> {
     let mut file = OpenOptions::new().read(true).write(true).open(path)?;
     let size = file.metadata()?.len();
     let (at, mut movie) = index(&mut file, size)?;
-    header::turn_upright(&mut movie);
+    header::clear_rotation(&mut movie);
     file.seek(SeekFrom::Start(at))?;
     file.write_all(&movie)?;
     Ok(size)

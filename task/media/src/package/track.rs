@@ -7,7 +7,7 @@ use crate::rational::float;
 
 /// A fragment within a segment. Times in ticks of the track.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Piece {
+pub struct Fragment {
     /// Where its `moof` begins in the segment.
     pub offset: u64,
     /// Bytes from there to the end of its first sample: for the picture, all that the key frame needs.
@@ -36,7 +36,7 @@ pub struct Segment {
     /// Size in bytes.
     pub bytes: u64,
     /// Its fragments.
-    pub pieces: Vec<Piece>,
+    pub fragments: Vec<Fragment>,
 }
 
 /// A published track.

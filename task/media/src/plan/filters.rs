@@ -22,7 +22,7 @@ pub(super) fn graph(plan: &Plan) -> String {
 
 fn video_chains(plan: &VideoPlan) -> Vec<String> {
     // The size that the headers tell comes first: a change of size in the middle of the file ends here.
-    let VideoStream { index, width, height, turn, .. } = &plan.stream;
+    let VideoStream { index, width, height, rotation, .. } = &plan.stream;
     let mut trunk = format!("[0:{index}]scale=w={width}:h={height}:flags=bicubic,");
     if plan.stream.interlaced {
         trunk.push_str("bwdif=mode=send_frame:parity=auto:deint=all,");
@@ -31,7 +31,7 @@ fn video_chains(plan: &VideoPlan) -> Vec<String> {
     let _ = write!(
         trunk,
         "{}fps=fps={}:start_time=0:round=near,tpad=stop_mode=clone:stop={},{},{}",
-        turn.filters(),
+        rotation.filters(),
         plan.rate,
         plan.pad_frames,
         frames(plan),

@@ -130,7 +130,7 @@ impl Shape {
         let down = u64::from(video.height) * u64::from(video.pixel_aspect.den);
         let divisor = gcd(across, down).max(1);
         let (across, down) = (across / divisor, down / divisor);
-        let ratio = if video.turn.swaps_sides() { (down, across) } else { (across, down) };
+        let ratio = if video.rotation.swaps_sides() { (down, across) } else { (across, down) };
         Self { size: video.display_size(), ratio }
     }
 

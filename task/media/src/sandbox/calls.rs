@@ -4,7 +4,9 @@ use std::fmt::Write;
 
 use libc::c_long;
 
-use super::seccomp::EXEC_PATH;
+/// Where the starting child puts the program's path: the lowest address that unprivileged programs may map on common
+/// kernels (`vm.mmap_min_addr`), and a multiple of every page size in use.
+pub(super) const EXEC_PATH: u64 = 0x1_0000;
 
 /// A condition on one argument, counted from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -15,7 +15,7 @@ use std::{
 
 use libc::{c_char, c_int, c_ulong, c_void};
 
-use super::{limits::Rlimits, seccomp};
+use super::{calls, limits::Rlimits, seccomp};
 
 /// Kernel interface version 3 of capabilities: two words of 32 bits in each set.
 const CAPABILITY_VERSION: u32 = 0x2008_0522;
@@ -167,7 +167,7 @@ impl Entry {
     /// Puts the path where the filter allows `execve` to find it.
     fn path_page(&self) -> io::Result<*const c_char> {
         let path = self.program.path.as_bytes_with_nul();
-        let at = usize::try_from(seccomp::EXEC_PATH).unwrap_or(0);
+        let at = usize::try_from(calls::EXEC_PATH).unwrap_or(0);
         // SAFETY: a new private mapping that replaces none (NOREPLACE), large enough for the path.
         let page = unsafe {
             libc::mmap(

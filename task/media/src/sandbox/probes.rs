@@ -15,7 +15,7 @@ use std::{
 
 use libc::{c_int, c_long, c_void};
 
-use super::{policy::SandboxLevel, seccomp};
+use super::{calls, policy::SandboxLevel};
 
 /// What should come of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,12 +110,12 @@ pub(crate) const PROBES: &[Probe] = &[
 
     probe("fork", "start a process", Stopped, |_| fork()),
     probe("exec", "become a shell", Stopped, |_| exec(c"/bin/sh".as_ptr())),
-    probe("exec-page", "map the page that the one allowed exec had its path in", Stopped, |_| map(seccomp::EXEC_PATH, libc::MAP_FIXED)),
-    probe("exec-page-hint", "ask for that page by a hint", Stopped, |_| map(seccomp::EXEC_PATH, 0)),
+    probe("exec-page", "map the page that the one allowed exec had its path in", Stopped, |_| map(calls::EXEC_PATH, libc::MAP_FIXED)),
+    probe("exec-page-hint", "ask for that page by a hint", Stopped, |_| map(calls::EXEC_PATH, 0)),
     probe("exec-page-zero", "map everything up to that page", Stopped, |_| map(0, libc::MAP_FIXED)),
     probe("exec-page-grow", "map a stack that grows down", Stopped, |_| map(1 << 33, libc::MAP_GROWSDOWN)),
     probe("exec-page-move", "move a mapping to that page", Stopped, |_| move_mapping()),
-    probe("exec-page-vdso", "map the kernel's own library at that page", Stopped, |_| arch_prctl(0x2003, seccomp::EXEC_PATH)),
+    probe("exec-page-vdso", "map the kernel's own library at that page", Stopped, |_| arch_prctl(0x2003, calls::EXEC_PATH)),
     probe("exec-descriptor", "execute an open file", Stopped, |_| exec_descriptor()),
     probe("new-code", "map memory for code", Stopped, |_| code(libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, libc::PROT_EXEC)),
     probe("new-code-writable", "map memory for code that can be written", Stopped, |_| code(libc::MAP_PRIVATE | libc::MAP_DENYWRITE | libc::MAP_ANONYMOUS, libc::PROT_EXEC | libc::PROT_WRITE)),
@@ -262,7 +262,7 @@ fn map(at: u64, flags: c_int) -> io::Result<()> {
 }
 
 fn move_mapping() -> io::Result<()> {
-    let at = usize::try_from(seccomp::EXEC_PATH).unwrap_or(0);
+    let at = usize::try_from(calls::EXEC_PATH).unwrap_or(0);
     // SAFETY: a mapping of this function's own is moved to a page that is not in use.
     let moved = unsafe {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;

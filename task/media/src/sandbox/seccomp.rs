@@ -8,7 +8,7 @@
 //!   reads or changes another process (`prlimit64` only reads the own limits; `fcntl` cannot name an owner to be
 //!   signalled).
 //! * **One exec.** The filter must be in place before ffmpeg is executed, so it has to allow `execve`. It allows it with
-//!   the program's path at [`EXEC_PATH`] only, an address in the first mebibyte where the starting child puts the path.
+//!   the program's path at `calls::EXEC_PATH` only, an address in the first mebibyte where the starting child puts the path.
 //!   After the exec nothing is mapped there, and nothing can be: `mmap` may not ask for an address below 4 GiB, fixed or as
 //!   a hint, `mremap` may not move to a chosen one, `arch_prctl` may not map the kernel's own library, nothing may grow
 //!   down, and the kernel's own choice would come near only after the whole address space, which `RLIMIT_AS` ends long
@@ -31,10 +31,6 @@ use seccompiler::{
 };
 
 use super::calls::{Answer, CALLS, Is, OWN_PID};
-
-/// Where the starting child puts the program's path: the lowest address that unprivileged programs may map on common
-/// kernels (`vm.mmap_min_addr`), and a multiple of every page size in use.
-pub(super) const EXEC_PATH: u64 = 0x1_0000;
 
 /// The filters of one start, and where the child's process id belongs.
 #[derive(Debug, Clone)]

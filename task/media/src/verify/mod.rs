@@ -4,7 +4,7 @@
 //! job with `VERIFY_FAILED`, and the report says which, what was measured and what is allowed.
 
 pub mod dash;
-mod early;
+mod event_playlist;
 mod master;
 pub mod playlist;
 mod progressive;
@@ -19,7 +19,7 @@ use transcode_config::contract::{Failure, FailureCode};
 use crate::plan::Plan;
 
 pub use dash::MANIFEST;
-pub use early::check as check_early;
+pub use event_playlist::check as check_event_playlists;
 pub use master::MASTER;
 pub use report::{Check, Report};
 

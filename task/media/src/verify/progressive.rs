@@ -47,8 +47,8 @@ pub(super) fn check(root: &Path, plan: &Plan, report: &mut Report) -> io::Result
 }
 
 fn each_track(report: &mut Report, name: &str, track: &Trak, wanted: f64, tolerance: f64) {
-    let turned = track.tkhd.matrix != Matrix::default();
-    report.check("progressive.upright", name, !turned, turned, false);
+    let rotated = track.tkhd.matrix != Matrix::default();
+    report.check("progressive.upright", name, !rotated, rotated, false);
     let scale = f64::from(track.mdia.mdhd.timescale.max(1));
     report.near("progressive.duration", name, float(samples(track).1) / scale, wanted, tolerance);
     let offsets = track.mdia.minf.stbl.ctts.as_ref().and_then(|table| table.entries.first());

@@ -66,7 +66,7 @@ pub(super) fn all(root: &Path, folder: &str, plan: &Plan, report: &mut Report) -
                 frame * f64::from(rung.frame_step.max(1)),
                 frame,
             );
-            report.check("video.upright", &name, !measured.turned, measured.turned, false);
+            report.check("video.upright", &name, !measured.rotated, measured.rotated, false);
             report.check("video.key-frames", &name, measured.bad_groups == 0, measured.bad_groups, 0);
             range(report, &name, rung.range, &measured);
             key_frame_ranges(root, &name, &measured, report)?;
@@ -93,7 +93,7 @@ pub(super) fn all(root: &Path, folder: &str, plan: &Plan, report: &mut Report) -
 fn each_track(report: &mut Report, name: &str, track: &Measured, wanted: f64, tolerance: f64, frame: f64) {
     let start = track.seconds(track.first);
     report.check("track.start", name, track.first == 0 && track.plain_edits, format!("{start:.6}"), "0");
-    report.check("track.offsets", name, track.early == 0, track.early, 0);
+    report.check("track.offsets", name, track.shown_too_soon == 0, track.shown_too_soon, 0);
     report.check("track.continuous", name, track.gaps == 0, track.gaps, 0);
     report.near("track.duration", name, track.seconds(track.end), wanted, tolerance);
     let playlist = &track.playlist;

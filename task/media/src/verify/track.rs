@@ -22,13 +22,13 @@ pub struct Measured {
     /// Whether its edit list, if it has one, does no more than to move all of it.
     pub plain_edits: bool,
     /// Whether players are told to turn it.
-    pub turned: bool,
+    pub rotated: bool,
     /// Earliest presentation time, as the edit list has it.
     pub first: i64,
     /// Presentation end of the last sample shown.
     pub end: i64,
     /// Samples that are presented before they are decoded.
-    pub early: u64,
+    pub shown_too_soon: u64,
     /// Samples.
     pub samples: u64,
     /// Longest sample.
@@ -63,11 +63,11 @@ pub fn read(root: &Path, folder: &str) -> io::Result<Measured> {
         codec: init.codec.clone(),
         timescale: init.timescale,
         plain_edits: init.shift.is_some(),
-        turned: init.turned,
+        rotated: init.rotated,
         playlist,
         first: i64::MAX,
         end: i64::MIN,
-        early: 0,
+        shown_too_soon: 0,
         samples: 0,
         longest_sample: 0,
         gaps: 0,
@@ -102,7 +102,7 @@ fn segment(path: &Path, init: &Init, measured: &mut Measured, clock: &mut u64) -
         for sample in &fragment.samples {
             let shown =
                 i64::try_from(decode).unwrap_or(i64::MAX).saturating_add(sample.offset).saturating_sub(shift);
-            measured.early += u64::from(sample.offset < 0);
+            measured.shown_too_soon += u64::from(sample.offset < 0);
             measured.first = measured.first.min(shown);
             measured.end = measured.end.max(shown.saturating_add(i64::from(sample.duration)));
             measured.longest_sample = measured.longest_sample.max(sample.duration);

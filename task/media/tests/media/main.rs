@@ -5,8 +5,8 @@
 mod captions;
 mod chunks;
 mod corpus;
-mod early;
 mod edit;
+mod event_playlist;
 mod package;
 mod per_title;
 mod pictures;

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::turn::Turn;
+use super::rotation::Rotation;
 use crate::{examine::range::Range, rational::Rational};
 
 /// A source as ffprobe sees it, in the terms that decisions are made in. Times in seconds on the file's own clock.
@@ -40,7 +40,8 @@ pub struct VideoStream {
     /// Shape of a pixel, width to height.
     pub pixel_aspect: Rational,
     /// How it must be turned for display.
-    pub turn: Turn,
+    #[serde(rename = "turn")]
+    pub rotation: Rotation,
     /// Pixel format, such as `yuv420p10le`.
     pub pixel_format: String,
     /// Whether the fields are interlaced.
@@ -153,6 +154,6 @@ impl VideoStream {
     pub fn display_size(&self) -> (f64, f64) {
         let width = f64::from(self.width) * self.pixel_aspect.value();
         let height = f64::from(self.height);
-        if self.turn.swaps_sides() { (height, width) } else { (width, height) }
+        if self.rotation.swaps_sides() { (height, width) } else { (width, height) }
     }
 }

@@ -5,7 +5,7 @@
 
 mod info;
 mod language;
-mod turn;
+mod rotation;
 
 use serde_json::Value;
 use transcode_config::{
@@ -16,7 +16,7 @@ use transcode_config::{
 use crate::{process::MAX_PIXELS, rational::Rational};
 
 pub use info::{AudioStream, Color, Skipped, SourceInfo, TextStream, VideoStream};
-pub use turn::Turn;
+pub use rotation::Rotation;
 
 /// Most streams that are accepted. Real files stay below 40; each stream costs a decoder context.
 pub const MAX_STREAMS: usize = 64;
@@ -125,8 +125,10 @@ fn video(stream: &Value, index: u32, codec: String) -> Result<Option<VideoStream
     let side_data = side_data.map(Vec::as_slice).unwrap_or_default();
     let matrix = side_data.iter().find_map(|data| text_of(data, "displaymatrix", 500));
     let angle = side_data.iter().find_map(|data| whole(data, "rotation"));
-    let turn =
-        matrix.and_then(|dump| Turn::from_matrix(&dump)).or(angle.map(Turn::from_angle)).unwrap_or_default();
+    let rotation = matrix
+        .and_then(|dump| Rotation::from_matrix(&dump))
+        .or(angle.map(Rotation::from_angle))
+        .unwrap_or_default();
     let dolby_vision = side_data.iter().find_map(|data| whole(data, "dv_profile"));
     let color = Color {
         space: tag("color_space"),
@@ -148,7 +150,7 @@ fn video(stream: &Value, index: u32, codec: String) -> Result<Option<VideoStream
             // A shape beyond 1:10 is a damaged header, not a picture.
             .filter(|ratio| (0.1..=10.0).contains(&ratio.value()))
             .unwrap_or(Rational::ONE),
-        turn,
+        rotation,
         pixel_format: text(stream, "pix_fmt").unwrap_or_default(),
         interlaced: text(stream, "field_order")
             .is_some_and(|order| matches!(order.as_str(), "tt" | "bb" | "tb" | "bt")),

@@ -54,7 +54,7 @@ fn a_phones_portrait_video_is_turned_and_its_spatial_sound_skipped() {
     let apac = json!({ "index": 2, "codec_type": "audio", "codec_tag_string": "apac", "channels": 4 });
     let info = probe(&[stream, apac]).unwrap();
     let video = info.video.unwrap();
-    assert_eq!(video.turn, Turn::Clockwise);
+    assert_eq!(video.rotation, Rotation::Clockwise);
     assert_eq!(video.display_size(), (720.0, 1280.0));
     assert_eq!(info.skipped.len(), 1);
     assert_eq!(info.skipped[0].what, "audio (apac)");

@@ -17,7 +17,7 @@ fn init() -> Init {
         timescale: 12_800,
         codec,
         shift: Some(0),
-        turned: false,
+        rotated: false,
         defaults: Trex::default(),
     }
 }

@@ -90,9 +90,9 @@ fn a_source_between_rungs_gets_rates_between_theirs() {
 proptest! {
     #[test]
     fn no_rung_is_larger_than_its_source_odd_or_there_twice(
-        width in 32u32..8192, height in 32u32..8192, turned in any::<bool>(), sar in 1u32..4,
+        width in 32u32..8192, height in 32u32..8192, rotated in any::<bool>(), sar in 1u32..4,
     ) {
-        let source = video(width, height, &format!("{sar}:2"), if turned { 90 } else { 0 });
+        let source = video(width, height, &format!("{sar}:2"), if rotated { 90 } else { 0 });
         let profile = Profile::built_in("standard").unwrap();
         let rungs = renditions(&source, PAL, (&profile.rungs, profile.codec), Range::Sdr);
         let (across, down) = source.display_size();

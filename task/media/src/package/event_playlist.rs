@@ -14,11 +14,11 @@ use super::{
 use crate::{job::Playlist, plan::Plan};
 
 /// Name of the playlists: of a track, in its folder; of all of them, in the package's.
-pub const EARLY: &str = "early.m3u8";
+pub const EVENT_PLAYLIST: &str = "early.m3u8";
 
 /// Watches segments come.
 #[derive(Debug)]
-pub struct Early {
+pub struct EventPlaylists {
     plan: Plan,
     target: u64,
     /// Segments of each track, by its folder, that a playlist names already.
@@ -27,7 +27,7 @@ pub struct Early {
     said: BTreeMap<String, String>,
 }
 
-impl Early {
+impl EventPlaylists {
     /// For a package by this plan.
     pub fn new(plan: &Plan) -> Self {
         let target = hls::planned_target(plan);
@@ -50,7 +50,7 @@ impl Early {
                 *listed = segments.len();
             }
         }
-        if !self.said.contains_key(EARLY) && self.listed.len() == video.len() + audio.len() {
+        if !self.said.contains_key(EVENT_PLAYLIST) && self.listed.len() == video.len() + audio.len() {
             news.push(self.all(video, audio));
         }
         for playlist in &news {
@@ -71,10 +71,10 @@ impl Early {
             track.collect()
         };
         let tracks = Tracks { video: tracks(video), audio: tracks(audio) };
-        let form = Form { folder: "", file: EARLY, target: self.target, measured: false };
-        let after = self.listed.keys().map(|folder| format!("{folder}/{EARLY}"));
+        let form = Form { folder: "", file: EVENT_PLAYLIST, target: self.target, measured: false };
+        let after = self.listed.keys().map(|folder| format!("{folder}/{EVENT_PLAYLIST}"));
         Playlist {
-            path: EARLY.into(),
+            path: EVENT_PLAYLIST.into(),
             head: hls::master(&self.plan, &tracks, &[], form),
             after: after.collect(),
             segments: Vec::new(),
@@ -85,7 +85,7 @@ impl Early {
 fn playlist(folder: &str, init: &Init, segments: &[Segment], listed: usize, target: u64) -> Playlist {
     let new = segments.iter().skip(listed);
     Playlist {
-        path: format!("{folder}/{EARLY}"),
+        path: format!("{folder}/{EVENT_PLAYLIST}"),
         head: hls::event_head(target),
         after: vec![format!("{folder}/{INIT}")],
         segments: new

@@ -3,16 +3,16 @@
 
 use std::collections::BTreeMap;
 
-use transcode_media::{EARLY_MASTER, Playlist};
+use transcode_media::{EVENT_MASTER, Playlist};
 
 use super::{
     heartbeat::Heart,
-    upload::{EARLY, Uploads},
+    upload::{EVENT_PLAYLIST_META, Uploads},
 };
 
 /// The playlists as they grow.
 #[derive(Debug, Default)]
-pub(crate) struct Early {
+pub(crate) struct GrowingPlaylists {
     playlists: BTreeMap<String, Growing>,
     said: bool,
 }
@@ -25,7 +25,7 @@ struct Growing {
     released: Option<usize>,
 }
 
-impl Early {
+impl GrowingPlaylists {
     /// Takes what is new in a playlist.
     pub(crate) fn take(&mut self, news: Playlist) {
         match self.playlists.get_mut(&news.path) {
@@ -40,11 +40,11 @@ impl Early {
     pub(crate) fn release(&mut self, uploads: &mut Uploads, heart: &Heart) {
         let is_stored = |path: &str| uploads.stored().contains_key(path);
         for (path, text) in self.ready(is_stored, |path| uploads.is_being_replaced(path)) {
-            uploads.replace(path, text, EARLY);
+            uploads.replace(path, text, EVENT_PLAYLIST_META);
         }
-        if !self.said && uploads.stored().contains_key(EARLY_MASTER) {
+        if !self.said && uploads.stored().contains_key(EVENT_MASTER) {
             self.said = true;
-            heart.playable(uploads.key(EARLY_MASTER));
+            heart.playable(uploads.key(EVENT_MASTER));
         }
     }
 
@@ -85,36 +85,36 @@ mod tests {
         }
     }
 
-    fn ready(early: &mut Early, stored: &[&str]) -> Vec<String> {
-        early.ready(|path| stored.contains(&path), |_| false).into_iter().map(|(_, text)| text).collect()
+    fn ready(playlists: &mut GrowingPlaylists, stored: &[&str]) -> Vec<String> {
+        playlists.ready(|path| stored.contains(&path), |_| false).into_iter().map(|(_, text)| text).collect()
     }
 
     #[test]
     fn a_segment_is_listed_once_it_and_those_in_front_of_it_are_there() {
-        let mut early = Early::default();
-        early.take(playlist(&["1", "2"]));
-        early.take(playlist(&["3"]));
-        assert!(ready(&mut early, &["1", "2"]).is_empty(), "the header is missing");
-        assert!(ready(&mut early, &["v/init.mp4", "2"]).is_empty(), "the first segment is missing");
-        assert_eq!(ready(&mut early, &["v/init.mp4", "1", "3"]), ["head 1 "]);
-        assert!(ready(&mut early, &["v/init.mp4", "1", "3"]).is_empty(), "nothing is new");
-        assert_eq!(ready(&mut early, &["v/init.mp4", "1", "2", "3"]), ["head 1 2 3 "]);
+        let mut playlists = GrowingPlaylists::default();
+        playlists.take(playlist(&["1", "2"]));
+        playlists.take(playlist(&["3"]));
+        assert!(ready(&mut playlists, &["1", "2"]).is_empty(), "the header is missing");
+        assert!(ready(&mut playlists, &["v/init.mp4", "2"]).is_empty(), "the first segment is missing");
+        assert_eq!(ready(&mut playlists, &["v/init.mp4", "1", "3"]), ["head 1 "]);
+        assert!(ready(&mut playlists, &["v/init.mp4", "1", "3"]).is_empty(), "nothing is new");
+        assert_eq!(ready(&mut playlists, &["v/init.mp4", "1", "2", "3"]), ["head 1 2 3 "]);
     }
 
     #[test]
     fn a_playlist_of_playlists_comes_after_them_and_once() {
-        let mut early = Early::default();
-        early.take(Playlist { segments: vec![], ..playlist(&[]) });
-        assert!(ready(&mut early, &[]).is_empty());
-        assert_eq!(ready(&mut early, &["v/init.mp4"]), ["head "]);
-        assert!(ready(&mut early, &["v/init.mp4"]).is_empty());
+        let mut playlists = GrowingPlaylists::default();
+        playlists.take(Playlist { segments: vec![], ..playlist(&[]) });
+        assert!(ready(&mut playlists, &[]).is_empty());
+        assert_eq!(ready(&mut playlists, &["v/init.mp4"]), ["head "]);
+        assert!(ready(&mut playlists, &["v/init.mp4"]).is_empty());
     }
 
     #[test]
     fn two_writes_of_one_path_are_never_under_way() {
-        let mut early = Early::default();
-        early.take(playlist(&["1"]));
-        assert!(early.ready(|_| true, |path| path == "v/early.m3u8").is_empty());
-        assert_eq!(early.ready(|_| true, |_| false).len(), 1);
+        let mut playlists = GrowingPlaylists::default();
+        playlists.take(playlist(&["1"]));
+        assert!(playlists.ready(|_| true, |path| path == "v/early.m3u8").is_empty());
+        assert_eq!(playlists.ready(|_| true, |_| false).len(), 1);
     }
 }

@@ -6,7 +6,7 @@ use super::{
     playlist,
     report::{Check, Report},
 };
-use crate::package::early::EARLY;
+use crate::package::event_playlist::EVENT_PLAYLIST;
 
 const RULE: &str = "hls.early";
 
@@ -14,23 +14,24 @@ const RULE: &str = "hls.early";
 /// led to the same renditions and declared no less than they need.
 pub fn check(root: &Path, said: &BTreeMap<String, String>) -> Vec<Check> {
     let mut report = Report::default();
-    for (path, early) in said {
+    for (path, growing) in said {
         let sealed = std::fs::read_to_string(root.join(path)).unwrap_or_default();
-        if path == EARLY {
-            led_to_the_same(path, early, &sealed, &mut report);
+        if path == EVENT_PLAYLIST {
+            led_to_the_same(path, growing, &sealed, &mut report);
         } else {
-            only_added_to(path, early, &sealed, &mut report);
+            only_added_to(path, growing, &sealed, &mut report);
         }
     }
     report.checks
 }
 
 /// Line by line: segments, durations, header and target duration, which a client need not read again.
-fn only_added_to(path: &str, early: &str, sealed: &str, report: &mut Report) {
-    let early = early.replace(":EVENT\n", ":VOD\n");
-    let common = early.lines().zip(sealed.lines()).take_while(|(early, sealed)| early == sealed).count();
-    let lines = early.lines().count();
-    let first = early.lines().nth(common).unwrap_or_default();
+fn only_added_to(path: &str, growing: &str, sealed: &str, report: &mut Report) {
+    let growing = growing.replace(":EVENT\n", ":VOD\n");
+    let common =
+        growing.lines().zip(sealed.lines()).take_while(|(growing, sealed)| growing == sealed).count();
+    let lines = growing.lines().count();
+    let first = growing.lines().nth(common).unwrap_or_default();
     report.check(
         RULE,
         path,
@@ -40,25 +41,25 @@ fn only_added_to(path: &str, early: &str, sealed: &str, report: &mut Report) {
     );
 }
 
-fn led_to_the_same(path: &str, early: &str, sealed: &str, report: &mut Report) {
+fn led_to_the_same(path: &str, growing: &str, sealed: &str, report: &mut Report) {
     // Folder of each rendition, and its rate.
     let renditions = |text: &str| -> Vec<(String, u64)> {
         let entries = playlist::master(text).unwrap_or_default().into_iter();
-        let early = entries.filter(|entry| {
+        let growing = entries.filter(|entry| {
             let kind = entry.attributes.get("TYPE").map(String::as_str);
             entry.tag == "STREAM-INF" || kind == Some("AUDIO")
         });
         let folder = |uri: &str| uri.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned();
-        early.map(|entry| (folder(&entry.uri), entry.number("BANDWIDTH").unwrap_or(0))).collect()
+        growing.map(|entry| (folder(&entry.uri), entry.number("BANDWIDTH").unwrap_or(0))).collect()
     };
-    let (early, sealed) = (renditions(early), renditions(sealed));
-    let same = early.iter().map(|(folder, _)| folder).eq(sealed.iter().map(|(folder, _)| folder));
-    let enough = early.iter().zip(&sealed).all(|((_, early), (_, sealed))| early >= sealed);
+    let (growing, sealed) = (renditions(growing), renditions(sealed));
+    let same = growing.iter().map(|(folder, _)| folder).eq(sealed.iter().map(|(folder, _)| folder));
+    let enough = growing.iter().zip(&sealed).all(|((_, growing), (_, sealed))| growing >= sealed);
     report.check(
         RULE,
         path,
-        same && enough && !early.is_empty(),
-        format!("{early:?} became {sealed:?}"),
+        same && enough && !growing.is_empty(),
+        format!("{growing:?} became {sealed:?}"),
         "the same renditions, with rates no lower than measured",
     );
 }
@@ -75,7 +76,7 @@ mod tests {
     fn holds(said: [&str; 2], sealed: [&str; 2]) -> bool {
         let root = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(root.path().join("video/a")).unwrap();
-        let paths = [TRACK, EARLY];
+        let paths = [TRACK, EVENT_PLAYLIST];
         for (path, text) in paths.iter().zip(sealed) {
             std::fs::write(root.path().join(path), text).unwrap();
         }

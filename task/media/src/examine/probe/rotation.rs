@@ -8,7 +8,7 @@ use serde::Serialize;
 /// One of the eight ways to lay down a rectangle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Turn {
+pub enum Rotation {
     /// As it is.
     #[default]
     Upright,
@@ -28,7 +28,7 @@ pub enum Turn {
     Antitransposed,
 }
 
-impl Turn {
+impl Rotation {
     /// Whether width and height are exchanged.
     pub fn swaps_sides(self) -> bool {
         matches!(self, Self::Clockwise | Self::Counterclockwise | Self::Transposed | Self::Antitransposed)
@@ -82,26 +82,29 @@ impl Turn {
 
 #[cfg(test)]
 mod tests {
-    use super::Turn;
+    use super::Rotation;
 
     #[test]
     fn matrices_and_angles_are_read() {
         let clockwise = "\n00000000:            0       65536           0\n00000001:       -65536           0           0\n\
                          00000002:            0           0  1073741824\n";
-        assert_eq!(Turn::from_matrix(clockwise), Some(Turn::Clockwise));
-        assert_eq!(Turn::from_matrix("0: -65536 0 0\n1: 0 65536 0\n"), Some(Turn::Mirrored));
+        assert_eq!(Rotation::from_matrix(clockwise), Some(Rotation::Clockwise));
+        assert_eq!(Rotation::from_matrix("0: -65536 0 0\n1: 0 65536 0\n"), Some(Rotation::Mirrored));
         assert_eq!(
-            Turn::from_matrix("0: 65000 300 0\n1: -300 65000 0\n"),
-            Some(Turn::Upright),
+            Rotation::from_matrix("0: 65000 300 0\n1: -300 65000 0\n"),
+            Some(Rotation::Upright),
             "half a degree"
         );
-        assert_eq!(Turn::from_matrix("0: x"), None);
-        for (angle, turn) in
-            [(0, Turn::Upright), (-90, Turn::Clockwise), (180, Turn::Half), (91, Turn::Counterclockwise)]
-        {
-            assert_eq!(Turn::from_angle(angle), turn, "{angle}");
+        assert_eq!(Rotation::from_matrix("0: x"), None);
+        for (angle, rotation) in [
+            (0, Rotation::Upright),
+            (-90, Rotation::Clockwise),
+            (180, Rotation::Half),
+            (91, Rotation::Counterclockwise),
+        ] {
+            assert_eq!(Rotation::from_angle(angle), rotation, "{angle}");
         }
-        Turn::from_angle(i64::MIN);
-        Turn::from_angle(i64::MAX);
+        Rotation::from_angle(i64::MIN);
+        Rotation::from_angle(i64::MAX);
     }
 }
