@@ -329,5 +329,4 @@ pub fn url_decoded(key: &str) -> Option<String> {
 }
 
 #[cfg(test)]
-#[path = "aws_tests.rs"]
 mod tests;

@@ -21,8 +21,10 @@ use transcode_tests::{
     deployment::Deployment,
     emulator::Emulator,
     iam::{
-        Iam, coverage,
-        policy::{Call, Decision, Policy, decide},
+        Iam,
+        call::Call,
+        coverage,
+        policy::{Decision, Policy, decide},
         record::Record,
     },
     paths,

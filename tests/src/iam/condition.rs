@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use super::policy::{Call, matches, texts};
+use super::call::{Call, matches, texts};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Operator {

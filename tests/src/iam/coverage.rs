@@ -1,6 +1,9 @@
 //! Whether roles hold what they use and nothing besides.
 
-use super::policy::{Call, Decision, Policy, decide, decide_without};
+use super::{
+    call::Call,
+    policy::{Decision, Policy, decide, decide_without},
+};
 
 /// Calls that the policies do not allow, in words for whoever has to act.
 pub fn missing(role: &str, policies: &[&Policy], calls: &[Call]) -> Vec<String> {

@@ -18,7 +18,8 @@ use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinHandle};
 
 use super::{
-    policy::{Call, Decision, decide},
+    call::Call,
+    policy::{Decision, decide},
     record::{Decided, Record},
 };
 use crate::clients::{ACCOUNT, REGION};

@@ -4,6 +4,7 @@
 //! judge, ECS and `iam:PassRole`, a [`gate`] before the local endpoint judges by the same documents, with an evaluator
 //! of this crate ([`policy`]). [`coverage`] compares a run's calls with what the roles hold.
 
+pub mod call;
 mod condition;
 pub mod coverage;
 pub mod gate;
@@ -16,8 +17,9 @@ use anyhow::{Context, Result};
 use aws_sdk_s3::config::Credentials;
 
 use self::{
+    call::Call,
     gate::Gate,
-    policy::{Call, Policy},
+    policy::Policy,
     record::{Decided, Record},
 };
 use crate::{clients, deployment::Roles};

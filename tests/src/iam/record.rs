@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::policy::{Call, Policy};
+use super::{call::Call, policy::Policy};
 
 /// A decision about a call of a role.
 #[derive(Debug, Clone)]

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::{
     data::{Line, Span},
-    svg::{Frame, write_text},
+    shape::{Frame, write_text},
 };
 
 /// CloudWatch's own colours.

@@ -3,6 +3,7 @@
 
 mod chart;
 mod data;
+mod shape;
 mod svg;
 
 use std::{path::PathBuf, time::Duration};

@@ -5,21 +5,13 @@ use std::fmt::Write;
 use super::{
     chart,
     data::{Content, Place, Span, Widget},
+    shape::{Frame, write_text},
 };
 
 /// Pixels of a column and of a unit of height.
 const COLUMN: f64 = 62.0;
 const UNIT: f64 = 33.0;
 const GAP: f64 = 6.0;
-
-/// A box in pixels.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Frame {
-    pub(super) x: f64,
-    pub(super) y: f64,
-    pub(super) width: f64,
-    pub(super) height: f64,
-}
 
 /// The whole picture.
 pub(super) fn draw(widgets: &[Widget], span: &Span) -> String {
@@ -50,16 +42,6 @@ fn frame(place: Place) -> Frame {
         width: place.width * COLUMN - GAP,
         height: place.height * UNIT - GAP,
     }
-}
-
-/// Text as XML has it.
-pub(super) fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
-}
-
-/// Writes a line of text. Writing to a string cannot fail, here and below.
-pub(super) fn write_text(out: &mut String, x: f64, y: f64, style: &str, text: &str) {
-    let _ = writeln!(out, "<text x=\"{x:.1}\" y=\"{y:.1}\" {style}>{}</text>", escape(text));
 }
 
 fn card(out: &mut String, frame: Frame, title: &str) {
