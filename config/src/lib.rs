@@ -8,10 +8,12 @@ pub mod check;
 pub mod contract;
 pub mod escape;
 pub mod ladder;
+#[cfg(feature = "load")]
 pub mod load;
 pub mod metrics;
 pub mod prices;
 pub mod settings;
 
-pub use load::{DEFAULTS, SettingsError, load};
-pub use settings::Settings;
+#[cfg(feature = "load")]
+pub use load::{SettingsError, load};
+pub use settings::{DEFAULTS, Settings};

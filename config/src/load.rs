@@ -9,11 +9,8 @@ use figment::{
 
 use crate::{
     check::{self, Contradiction},
-    settings::Settings,
+    settings::{DEFAULTS, Settings},
 };
-
-/// The shipped file: every key with its default and reason.
-pub const DEFAULTS: &str = include_str!("../controller.toml");
 
 /// Why settings were refused. The message names the key and what to do.
 #[derive(Debug, thiserror::Error)]

@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::contract::Capacity;
 
+/// The shipped file: every key with its default and reason.
+pub const DEFAULTS: &str = include_str!("../controller.toml");
+
 /// All settings of the controller.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
