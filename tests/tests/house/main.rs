@@ -51,7 +51,7 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
             if !name.starts_with('.') && name != "target" {
                 found.extend(sources(&path));
             }
-        } else if name.ends_with(".rs") {
+        } else if path.extension().is_some_and(|kind| kind == "rs") {
             found.push(path);
         }
     }
