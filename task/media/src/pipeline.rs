@@ -56,7 +56,7 @@ const EXAMINED: f32 = 3.0;
 const SAMPLED: f32 = 5.0;
 const LISTENED: f32 = 8.0;
 const ENCODED: f32 = 92.0;
-const PICTURED: f32 = 95.0;
+const IMAGES_MADE: f32 = 95.0;
 
 /// Makes and verifies the package.
 ///
@@ -102,7 +102,7 @@ pub async fn make(
         images::make(&context, video, &tracks, &mut package).await?;
     }
     let together = progressive::make(&context, &plan, &mut package).await?;
-    context.reached(PICTURED);
+    context.reached(IMAGES_MADE);
     let captions = captions::make(&context, &mut source, &plan, &mut package).await?;
     let summary = metadata::summary(&source, &plan, &tracks, &captions, together);
     write_texts(job, &plan, &tracks, &captions, &mut package)?;

@@ -93,9 +93,9 @@ fn texts(file: &Path, end: u64) -> io::Result<Vec<(&'static str, Vec<Cue>)>> {
         let (mut time, mut rest) = (fragment.start, fragment.data.as_slice());
         for sample in &fragment.samples {
             let size = usize::try_from(sample.size).unwrap_or(usize::MAX).min(rest.len());
-            let (picture, behind) = rest.split_at(size);
+            let (frame, behind) = rest.split_at(size);
             let at = round_to_u64(float(time) * 1000.0 / f64::from(init.timescale));
-            for (field, pair) in messages(picture).iter().flat_map(|message| pairs(message)) {
+            for (field, pair) in messages(frame).iter().flat_map(|message| pairs(message)) {
                 decoder.pair(field, pair, at.min(end));
             }
             rest = behind;
@@ -107,12 +107,12 @@ fn texts(file: &Path, end: u64) -> io::Result<Vec<(&'static str, Vec<Cue>)>> {
 
 /// The user data of a coded picture whose parts have their length in front (ISO/IEC 14496-15): payload type 4 of H.264's
 /// supplemental enhancement information (ITU-T H.264, 7.3.2.3 and D.1).
-fn messages(mut picture: &[u8]) -> Vec<Vec<u8>> {
+fn messages(mut frame: &[u8]) -> Vec<Vec<u8>> {
     let mut found = Vec::new();
-    while let Some((length, rest)) = picture.split_first_chunk() {
+    while let Some((length, rest)) = frame.split_first_chunk() {
         let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX).min(rest.len());
         let (unit, behind) = rest.split_at(length);
-        picture = behind;
+        frame = behind;
         if unit.first().is_some_and(|head| head & 0x1f == 6) {
             let bytes = without_guards(unit.get(1..).unwrap_or_default());
             let mut rest = bytes.as_slice();
@@ -185,10 +185,10 @@ mod tests {
         let mut unit = vec![6, 5, 2, 9, 9, 4, u8::try_from(message.len()).unwrap()];
         unit.extend(&message);
         unit.push(0x80);
-        let mut picture = vec![0, 0, 0, 2, 0x65, 1];
-        picture.extend(u32::try_from(unit.len()).unwrap().to_be_bytes());
-        picture.extend(&unit);
-        let found = messages(&picture);
+        let mut frame = vec![0, 0, 0, 2, 0x65, 1];
+        frame.extend(u32::try_from(unit.len()).unwrap().to_be_bytes());
+        frame.extend(&unit);
+        let found = messages(&frame);
         assert_eq!(found.len(), 1);
         assert_eq!(pairs(&found[0]), [(Field::One, [0x94, 0x20]), (Field::Two, [1, 2])]);
         assert_eq!(without_guards(&[0, 0, 3, 1, 0, 3]), [0, 0, 1, 0, 3]);
@@ -196,13 +196,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_picture_makes_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..80), body in proptest::collection::vec(any::<u8>(), 0..60)) {
+        fn no_frame_makes_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..80), body in proptest::collection::vec(any::<u8>(), 0..60)) {
             let mut unit = vec![6, 4];
             unit.extend(&body);
-            let mut picture = u32::try_from(unit.len()).unwrap().to_be_bytes().to_vec();
-            picture.extend(unit);
-            picture.extend(bytes);
-            for message in messages(&picture) {
+            let mut frame = u32::try_from(unit.len()).unwrap().to_be_bytes().to_vec();
+            frame.extend(unit);
+            frame.extend(bytes);
+            for message in messages(&frame) {
                 pairs(&message);
             }
         }

@@ -62,7 +62,7 @@ pub(crate) async fn make(
             None => source.skip(stream.index, what, "its text cannot be read"),
         }
     }
-    for (stream, cues) in inside_the_picture(context, source, plan, &work).await? {
+    for (stream, cues) in inside_the_video(context, source, plan, &work).await? {
         made.publish(&stream, &cues, "captions", source, plan, package)?;
     }
     std::fs::remove_dir_all(&work).ok();
@@ -123,7 +123,7 @@ fn or_too_bad<T>(result: Result<T, Failure>) -> Result<Option<T>, Failure> {
 }
 
 /// Each channel of captions inside the picture's stream, and what is said on it.
-async fn inside_the_picture(
+async fn inside_the_video(
     context: &Context<'_>,
     source: &mut SourceInfo,
     plan: &Plan,

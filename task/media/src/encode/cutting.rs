@@ -73,8 +73,8 @@ impl Cutters {
             }
             cutter
         });
-        let audio = plan.audio.iter().enumerate().map(|(number, sound)| {
-            let mut cutter = Cutter::new(format!("audio/{}", sound.name), Cut::Seconds(plan.segment_seconds));
+        let audio = plan.audio.iter().enumerate().map(|(number, audio)| {
+            let mut cutter = Cutter::new(format!("audio/{}", audio.name), Cut::Seconds(plan.segment_seconds));
             cutter.follow(work.join(plan::audio_file(number)), 0);
             cutter
         });

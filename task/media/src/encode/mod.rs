@@ -47,7 +47,7 @@ pub(crate) async fn encode(
         progress: Mutex::new(Progress::new(plan.seconds, share)),
         halt: &halt,
         ticks: ticks.clone(),
-        sound: OnceLock::new(),
+        audio: OnceLock::new(),
     };
     let result = match &profile.chunks {
         Some(settings) if !chunks.is_empty() => runs.in_chunks(chunks, settings.at_once).await,

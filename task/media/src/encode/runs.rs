@@ -40,7 +40,7 @@ pub(super) struct Runs<'a> {
     pub(super) halt: &'a CancellationToken,
     pub(super) ticks: mpsc::Sender<Tick>,
     /// Processor time of the sound's own run, once it has ended.
-    pub(super) sound: OnceLock<Duration>,
+    pub(super) audio: OnceLock<Duration>,
 }
 
 impl Runs<'_> {
@@ -51,23 +51,23 @@ impl Runs<'_> {
 
     /// The sound in one run and the picture in chunks beside it. `fixed` is how many at a time; none measures.
     pub(super) async fn in_chunks(&self, chunks: Vec<Chunk>, fixed: Option<u32>) -> Result<(), Failure> {
-        let (sound, picture) = join(self.sound(chunks.len()), self.picture(chunks, fixed)).await;
-        outcome([sound, picture])
+        let (audio, video) = join(self.audio(chunks.len()), self.video(chunks, fixed)).await;
+        outcome([audio, video])
     }
 
-    async fn sound(&self, number: usize) -> Result<(), Failure> {
+    async fn audio(&self, number: usize) -> Result<(), Failure> {
         if self.plan.audio.is_empty() {
-            self.sound.set(Duration::ZERO).ok();
+            self.audio.set(Duration::ZERO).ok();
             return Ok(());
         }
         // Progress is the picture's.
-        let plan = self.plan.of_sound();
+        let plan = self.plan.of_audio();
         let done = self.run(number, &plan, self.work.to_owned()).await?;
-        self.sound.set(done.cpu).ok();
+        self.audio.set(done.cpu).ok();
         Ok(())
     }
 
-    async fn picture(&self, chunks: Vec<Chunk>, fixed: Option<u32>) -> Result<(), Failure> {
+    async fn video(&self, chunks: Vec<Chunk>, fixed: Option<u32>) -> Result<(), Failure> {
         let Some((&first, rest)) = chunks.split_first() else { return Ok(()) };
         if let Some(fixed) = fixed {
             return self.side_by_side(0, chunks, usize::try_from(fixed).unwrap_or(1)).await;
@@ -75,7 +75,7 @@ impl Runs<'_> {
         let used = self.chunk(0, first).await?;
         let host = Host::here();
         // A run of sound keeps about one processor busy until it ends.
-        let beside = self.sound.get().copied().unwrap_or(used.wall);
+        let beside = self.audio.get().copied().unwrap_or(used.wall);
         let several = at_once(&used, beside, host);
         tracing::info!(?host, cpu = ?used.cpu, wall = ?used.wall, ?beside, several, "the first chunk was measured");
         let rest = if several > 1 { rest.to_vec() } else { Chunk::joined(rest).into_iter().collect() };

@@ -50,7 +50,7 @@ fn by_signature(head: &[u8]) -> Option<Failure> {
     if text.starts_with(b"<") && contains(b"<MPD") {
         return Some(external("a DASH manifest"));
     }
-    if let Some(kind) = picture(head) {
+    if let Some(kind) = image_kind(head) {
         return Some(
             Failure::new(FailureCode::StillImage, format!("the file is a {kind} picture")).with("kind", kind),
         );
@@ -63,7 +63,7 @@ fn by_signature(head: &[u8]) -> Option<Failure> {
     None
 }
 
-fn picture(head: &[u8]) -> Option<&'static str> {
+fn image_kind(head: &[u8]) -> Option<&'static str> {
     const SIGNATURES: &[(&[u8], &str)] = &[
         (b"\x89PNG\r\n\x1a\n", "PNG"),
         (b"\xff\xd8\xff", "JPEG"),

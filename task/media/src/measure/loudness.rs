@@ -22,7 +22,7 @@ use crate::{
 /// How near to the target the result must be, in LU.
 const TOLERANCE: f64 = 1.0;
 
-/// Measures every sound rendition of the plan as it will be mixed, and puts the gains into the plan.
+/// Measures every audio rendition of the plan as it will be mixed, and puts the gains into the plan.
 pub(crate) async fn correct(
     context: &Context<'_>,
     plan: &mut Plan,

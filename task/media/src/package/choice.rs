@@ -20,9 +20,9 @@ pub fn score(grey: &[u8], at: f64) -> f64 {
     usable * place * (1.0 + detail).ln() * deviation.min(64.0)
 }
 
-/// Index of the best of `pictures`, which lie one after the other. None if there is not one whole picture.
-pub fn best(pictures: &[u8]) -> Option<usize> {
-    let all: Vec<_> = pictures.chunks_exact(WIDTH * HEIGHT).collect();
+/// Index of the best of `images`, which lie one after the other. None if there is not one whole picture.
+pub fn best(images: &[u8]) -> Option<usize> {
+    let all: Vec<_> = images.chunks_exact(WIDTH * HEIGHT).collect();
     let place = |index: usize| float(index) / float(all.len().saturating_sub(1).max(1));
     let scored = all.iter().enumerate().map(|(index, grey)| (index, score(grey, place(index))));
     // The earliest among equals.
@@ -61,20 +61,20 @@ fn float(value: usize) -> f64 {
 mod tests {
     use super::*;
 
-    fn picture(value: impl Fn(usize, usize) -> u8) -> Vec<u8> {
+    fn image(value: impl Fn(usize, usize) -> u8) -> Vec<u8> {
         (0..HEIGHT).flat_map(|y| (0..WIDTH).map(move |x| (x, y))).map(|(x, y)| value(x, y)).collect()
     }
 
     #[test]
     fn a_crisp_picture_beats_black_white_flat_and_blurred_ones() {
-        let black = picture(|_, _| 16);
-        let white = picture(|_, _| 250);
-        let flat = picture(|x, _| 100 + u8::from(x % 2 == 0));
-        let blurred = picture(|x, _| u8::try_from(60 + x / 2).unwrap());
-        let crisp = picture(|x, y| if (x / 12 + y / 9) % 2 == 0 { 60 } else { 190 });
-        let dark_noise = picture(|x, y| u8::try_from((x * 7 + y * 13) % 9).unwrap());
-        let pictures = [black, white, flat, blurred, crisp, dark_noise].concat();
-        assert_eq!(best(&pictures), Some(4));
+        let black = image(|_, _| 16);
+        let white = image(|_, _| 250);
+        let flat = image(|x, _| 100 + u8::from(x % 2 == 0));
+        let blurred = image(|x, _| u8::try_from(60 + x / 2).unwrap());
+        let crisp = image(|x, y| if (x / 12 + y / 9) % 2 == 0 { 60 } else { 190 });
+        let dark_noise = image(|x, y| u8::try_from((x * 7 + y * 13) % 9).unwrap());
+        let images = [black, white, flat, blurred, crisp, dark_noise].concat();
+        assert_eq!(best(&images), Some(4));
     }
 
     #[test]

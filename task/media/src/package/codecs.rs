@@ -51,7 +51,7 @@ pub fn hevc_bits(codec: &Codec) -> Option<u8> {
 }
 
 /// Width and height of a video sample entry.
-pub fn picture_size(codec: &Codec) -> Option<(u16, u16)> {
+pub fn frame_size(codec: &Codec) -> Option<(u16, u16)> {
     let visual = match codec {
         Codec::Avc1(avc) => &avc.visual,
         Codec::Hvc1(hevc) => &hevc.visual,

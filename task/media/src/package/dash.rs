@@ -6,7 +6,7 @@ use transcode_config::escape::{Place, escaped};
 
 use super::{
     captions::{Captions, WHOLE},
-    codecs::{codec_string, picture_size},
+    codecs::{codec_string, frame_size},
     hls,
     track::{INIT, Track, Tracks},
 };
@@ -30,14 +30,14 @@ pub fn manifest(plan: &Plan, tracks: &Tracks, captions: &[Captions], folder: &st
         let rungs: Vec<_> = video.renditions.iter().zip(&tracks.video).collect();
         let (standard, high): (Vec<_>, Vec<_>) =
             rungs.into_iter().partition(|(rung, _)| rung.range == Range::Sdr);
-        text.push_str(&picture_set(0, &standard, folder, target));
+        text.push_str(&video_set(0, &standard, folder, target));
         if !high.is_empty() {
-            text.push_str(&picture_set(tracks.audio.len() + captions.len() + 1, &high, folder, target));
+            text.push_str(&video_set(tracks.audio.len() + captions.len() + 1, &high, folder, target));
         }
     }
-    let surround = plan.audio.iter().any(|sound| sound.channels == SURROUND);
-    for (number, (sound, track)) in plan.audio.iter().zip(&tracks.audio).enumerate() {
-        text.push_str(&sound_set(number + 1, sound, track, folder, target, surround));
+    let surround = plan.audio.iter().any(|audio| audio.channels == SURROUND);
+    for (number, (audio, track)) in plan.audio.iter().zip(&tracks.audio).enumerate() {
+        text.push_str(&audio_set(number + 1, audio, track, folder, target, surround));
     }
     for (number, one) in captions.iter().enumerate() {
         text.push_str(&text_set(tracks.audio.len() + 1 + number, one, folder));
@@ -47,7 +47,7 @@ pub fn manifest(plan: &Plan, tracks: &Tracks, captions: &[Captions], folder: &st
 }
 
 /// Rungs of one dynamic range. Players that know nothing of the higher ones must leave them alone.
-fn picture_set(number: usize, rungs: &[(&Rendition, &Track)], folder: &str, target: u64) -> String {
+fn video_set(number: usize, rungs: &[(&Rendition, &Track)], folder: &str, target: u64) -> String {
     let mut text = format!(
         "    <AdaptationSet id=\"{number}\" contentType=\"video\" mimeType=\"video/mp4\" segmentAlignment=\"true\" \
          startWithSAP=\"1\">\n"
@@ -65,7 +65,7 @@ fn picture_set(number: usize, rungs: &[(&Rendition, &Track)], folder: &str, targ
         }
     }
     for (rung, track) in rungs {
-        let (width, height) = picture_size(&track.init.codec).unwrap_or_default();
+        let (width, height) = frame_size(&track.init.codec).unwrap_or_default();
         let _ = write!(
             text,
             "      <Representation id=\"{}\" bandwidth=\"{}\" codecs=\"{}\" width=\"{width}\" \
@@ -81,23 +81,23 @@ fn picture_set(number: usize, rungs: &[(&Rendition, &Track)], folder: &str, targ
     text
 }
 
-fn sound_set(
+fn audio_set(
     number: usize,
-    sound: &AudioPlan,
+    audio: &AudioPlan,
     track: &Track,
     folder: &str,
     target: u64,
     surround: bool,
 ) -> String {
     let language =
-        sound.stream.language.as_deref().map_or_else(String::new, |tag| format!(" lang=\"{tag}\""));
+        audio.stream.language.as_deref().map_or_else(String::new, |tag| format!(" lang=\"{tag}\""));
     // Where there is a choice of channels, a player that does not know better takes stereo.
-    let (priority, suffix) = match (surround, sound.channels) {
+    let (priority, suffix) = match (surround, audio.channels) {
         (true, STEREO) => (" selectionPriority=\"2\"", ""),
         (_, SURROUND) => ("", " 5.1"),
         _ => ("", ""),
     };
-    let role = match (sound.stream.describes_video, sound.default) {
+    let role = match (audio.stream.describes_video, audio.default) {
         (true, _) => "description",
         (false, true) => "main",
         (false, false) => "alternate",
@@ -109,11 +109,11 @@ fn sound_set(
          <Representation id=\"{}\" bandwidth=\"{}\" codecs=\"{}\" audioSamplingRate=\"{SAMPLE_RATE}\">\n        \
          <AudioChannelConfiguration schemeIdUri=\"urn:mpeg:dash:23003:3:audio_channel_configuration:2011\" \
          value=\"{}\"/>\n{}      </Representation>\n    </AdaptationSet>\n",
-        escaped(&sound.label, Place::Markup),
-        sound.name,
+        escaped(&audio.label, Place::Markup),
+        audio.name,
         hls::bandwidth(track, target).peak,
         codec_string(&track.init.codec).unwrap_or_default(),
-        sound.channels,
+        audio.channels,
         template(track, folder),
     )
 }

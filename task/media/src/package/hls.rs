@@ -8,7 +8,7 @@ use transcode_config::escape::{Place, escaped};
 
 use super::{
     captions::Captions,
-    codecs::{codec_string, picture_size},
+    codecs::{codec_string, frame_size},
     cut::REST_FRAMES,
     text,
     track::{INIT, Segment, Track, Tracks},
@@ -19,7 +19,7 @@ use crate::{
     rational::{Rational, float, round_to_u64},
 };
 
-/// Groups of sound renditions, as [`Plan::sound_groups`] has them: in stereo, and in the most channels.
+/// Groups of audio renditions, as [`Plan::audio_groups`] has them: in stereo, and in the most channels.
 const AUDIO_GROUPS: [&str; 2] = ["audio", "surround"];
 /// Group that every text rendition belongs to.
 const TEXT_GROUP: &str = "text";
@@ -156,10 +156,10 @@ pub fn master(plan: &Plan, tracks: &Tracks, captions: &[Captions], form: Form<'_
         // Without it players begin near the end of what is there, as in a live stream (RFC 8216, 4.3.5.2).
         text.push_str("#EXT-X-START:TIME-OFFSET=0\n");
     }
-    let sounds = sound_groups(plan, tracks, form);
-    for group in &sounds {
-        for (sound, track) in &group.members {
-            text.push_str(&rendition(group.name, sound, track, form));
+    let audio_groups = audio_groups(plan, tracks, form);
+    for group in &audio_groups {
+        for (audio, track) in &group.members {
+            text.push_str(&rendition(group.name, audio, track, form));
         }
     }
     for one in captions {
@@ -167,14 +167,14 @@ pub fn master(plan: &Plan, tracks: &Tracks, captions: &[Captions], form: Form<'_
     }
     let texts = if captions.is_empty() { String::new() } else { format!(",SUBTITLES=\"{TEXT_GROUP}\"") };
     let Some(video) = &plan.video else {
-        for group in &sounds {
-            text.push_str(&sound_variant(group, &texts, form));
+        for group in &audio_groups {
+            text.push_str(&audio_variant(group, &texts, form));
         }
         return text;
     };
     let rungs: Vec<_> = video.renditions.iter().zip(&tracks.video).collect();
-    let silent = sounds.is_empty().then_some(None);
-    for group in sounds.iter().map(Some).chain(silent) {
+    let silent = audio_groups.is_empty().then_some(None);
+    for group in audio_groups.iter().map(Some).chain(silent) {
         for (rung, track) in first_choice_first(&rungs) {
             text.push_str(&variant(rung, track, group, &texts, form));
         }
@@ -185,53 +185,53 @@ pub fn master(plan: &Plan, tracks: &Tracks, captions: &[Captions], form: Form<'_
     text
 }
 
-/// A group of sound renditions.
-struct SoundGroup<'a> {
+/// A group of audio renditions.
+struct AudioGroup<'a> {
     name: &'static str,
     members: Vec<(&'a AudioPlan, &'a Track)>,
     /// Of whichever member needs most.
     most: Bandwidth,
 }
 
-impl SoundGroup<'_> {
+impl AudioGroup<'_> {
     fn codec(&self) -> Option<String> {
         self.members.first().and_then(|(_, track)| codec_string(&track.init.codec))
     }
 }
 
-fn sound_groups<'a>(plan: &'a Plan, tracks: &'a Tracks, form: Form<'_>) -> Vec<SoundGroup<'a>> {
-    let groups = plan.sound_groups().into_iter().zip(AUDIO_GROUPS);
+fn audio_groups<'a>(plan: &'a Plan, tracks: &'a Tracks, form: Form<'_>) -> Vec<AudioGroup<'a>> {
+    let groups = plan.audio_groups().into_iter().zip(AUDIO_GROUPS);
     let groups = groups.map(|(positions, name)| {
         let member = |position: usize| Some((plan.audio.get(position)?, tracks.audio.get(position)?));
         let members: Vec<_> = positions.into_iter().filter_map(member).collect();
-        let rates = members.iter().map(|(sound, track)| form.bandwidth(track, planned_sound(sound)));
+        let rates = members.iter().map(|(audio, track)| form.bandwidth(track, planned_audio(audio)));
         let most = rates.fold(Bandwidth { peak: 0, average: 0 }, |most, one| Bandwidth {
             peak: most.peak.max(one.peak),
             average: most.average.max(one.average),
         });
-        SoundGroup { name, members, most }
+        AudioGroup { name, members, most }
     });
     groups.collect()
 }
 
 /// AAC keeps near its rate; a segment may exceed it.
-fn planned_sound(sound: &AudioPlan) -> Bandwidth {
-    Bandwidth { peak: sound.bps * 5 / 4, average: sound.bps }
+fn planned_audio(audio: &AudioPlan) -> Bandwidth {
+    Bandwidth { peak: audio.bps * 5 / 4, average: audio.bps }
 }
 
 fn variant(
     rung: &Rendition,
     track: &Track,
-    sound: Option<&SoundGroup<'_>>,
+    audio: Option<&AudioGroup<'_>>,
     texts: &str,
     form: Form<'_>,
 ) -> String {
     let own = form.bandwidth(track, Bandwidth { peak: rung.max_bps, average: rung.average_bps });
-    let most = sound.map_or(Bandwidth { peak: 0, average: 0 }, |group| group.most);
-    let codecs = [codec_string(&track.init.codec), sound.and_then(SoundGroup::codec)];
+    let most = audio.map_or(Bandwidth { peak: 0, average: 0 }, |group| group.most);
+    let codecs = [codec_string(&track.init.codec), audio.and_then(AudioGroup::codec)];
     let codecs = codecs.into_iter().flatten().collect::<Vec<_>>().join(",");
-    let (width, height) = picture_size(&track.init.codec).unwrap_or_default();
-    let group = sound.map_or_else(String::new, |group| format!(",AUDIO=\"{}\"", group.name));
+    let (width, height) = frame_size(&track.init.codec).unwrap_or_default();
+    let group = audio.map_or_else(String::new, |group| format!(",AUDIO=\"{}\"", group.name));
     format!(
         "#EXT-X-STREAM-INF:BANDWIDTH={},AVERAGE-BANDWIDTH={},CODECS=\"{codecs}\",RESOLUTION={width}x{height},\
          FRAME-RATE={}{group}{texts},VIDEO-RANGE={},CLOSED-CAPTIONS=NONE\n{}{}/{}\n",
@@ -246,9 +246,9 @@ fn variant(
 }
 
 /// Where there is no picture, the first member of a group stands for it.
-fn sound_variant(group: &SoundGroup<'_>, texts: &str, form: Form<'_>) -> String {
-    let Some((sound, track)) = group.members.first() else { return String::new() };
-    let own = form.bandwidth(track, planned_sound(sound));
+fn audio_variant(group: &AudioGroup<'_>, texts: &str, form: Form<'_>) -> String {
+    let Some((audio, track)) = group.members.first() else { return String::new() };
+    let own = form.bandwidth(track, planned_audio(audio));
     format!(
         "#EXT-X-STREAM-INF:BANDWIDTH={},AVERAGE-BANDWIDTH={},CODECS=\"{}\",AUDIO=\"{}\"{texts}\n{}{}/{}\n",
         own.peak,
@@ -280,7 +280,7 @@ fn i_frame_stream(rung: &Rendition, track: &Track, Form { folder, target, .. }: 
         target.div_ceil(3),
     );
     let codecs = codec_string(&track.init.codec).unwrap_or_default();
-    let (width, height) = picture_size(&track.init.codec).unwrap_or_default();
+    let (width, height) = frame_size(&track.init.codec).unwrap_or_default();
     format!(
         "#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH={},AVERAGE-BANDWIDTH={},CODECS=\"{codecs}\",RESOLUTION={width}x{height},\
          VIDEO-RANGE={},URI=\"{folder}{}/iframes.m3u8\"\n",
@@ -321,18 +321,18 @@ pub fn frame_rate(rate: Rational) -> String {
     format!("{:.3}", rate.value())
 }
 
-fn rendition(group: &str, sound: &AudioPlan, track: &Track, form: Form<'_>) -> String {
+fn rendition(group: &str, audio: &AudioPlan, track: &Track, form: Form<'_>) -> String {
     let yes_no = |yes| if yes { "YES" } else { "NO" };
-    let mut text = format!("#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"{group}\",NAME=\"{}\"", quoted(&sound.label));
-    if let Some(language) = &sound.stream.language {
+    let mut text = format!("#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"{group}\",NAME=\"{}\"", quoted(&audio.label));
+    if let Some(language) = &audio.stream.language {
         let _ = write!(text, ",LANGUAGE=\"{language}\"");
     }
-    let _ = write!(text, ",DEFAULT={},AUTOSELECT=YES", yes_no(sound.default));
-    if sound.stream.describes_video {
+    let _ = write!(text, ",DEFAULT={},AUTOSELECT=YES", yes_no(audio.default));
+    if audio.stream.describes_video {
         text.push_str(",CHARACTERISTICS=\"public.accessibility.describes-video\"");
     }
     let Form { folder, file, .. } = form;
-    let _ = writeln!(text, ",CHANNELS=\"{}\",URI=\"{folder}{}/{file}\"", sound.channels, track.folder);
+    let _ = writeln!(text, ",CHANNELS=\"{}\",URI=\"{folder}{}/{file}\"", audio.channels, track.folder);
     text
 }
 

@@ -24,7 +24,7 @@ pub struct Summary {
     pub seconds: f64,
     /// The rungs, lowest first.
     pub video: Vec<VideoSummary>,
-    /// The sound renditions.
+    /// The audio renditions.
     pub audio: Vec<AudioSummary>,
     /// The text renditions.
     pub text: Vec<Captions>,
@@ -59,7 +59,7 @@ pub struct VideoSummary {
     pub peak_bps: u64,
 }
 
-/// A sound rendition as it came out.
+/// An audio rendition as it came out.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct AudioSummary {
     /// Name: `en`.
@@ -97,10 +97,10 @@ pub fn summary(
             peak_bps: measured.peak,
         }
     });
-    let audio = plan.audio.iter().zip(&tracks.audio).map(|(sound, track)| AudioSummary {
-        name: sound.name.clone(),
-        language: sound.stream.language.clone(),
-        channels: sound.channels,
+    let audio = plan.audio.iter().zip(&tracks.audio).map(|(audio, track)| AudioSummary {
+        name: audio.name.clone(),
+        language: audio.stream.language.clone(),
+        channels: audio.channels,
         codec: codec_string(&track.init.codec).unwrap_or_default(),
         average_bps: hls::bandwidth(track, target).average,
     });

@@ -40,8 +40,9 @@ pub struct Progressive {
     pub path: &'static str,
     /// The rung that its picture is from.
     pub rung: Option<String>,
-    /// The sound rendition that is in it.
-    pub sound: Option<String>,
+    /// The audio rendition that is in it.
+    #[serde(rename = "sound")]
+    pub audio: Option<String>,
     /// Size in bytes.
     pub bytes: u64,
 }
@@ -67,11 +68,11 @@ pub(crate) async fn make(
     package.take(path, &made)?;
     std::fs::remove_dir_all(&work).ok();
     let rung = video.and_then(|number| plan.video.as_ref()?.renditions.get(number));
-    let sound = audio.and_then(|number| plan.audio.get(number));
+    let audio = audio.and_then(|number| plan.audio.get(number));
     Ok(Some(Progressive {
         path,
         rung: rung.map(|rung| rung.name.clone()),
-        sound: sound.map(|sound| sound.name.clone()),
+        audio: audio.map(|audio| audio.name.clone()),
         bytes,
     }))
 }

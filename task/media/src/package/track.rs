@@ -70,6 +70,6 @@ impl Track {
 pub struct Tracks {
     /// The rungs.
     pub video: Vec<Track>,
-    /// The sound renditions.
+    /// The audio renditions.
     pub audio: Vec<Track>,
 }

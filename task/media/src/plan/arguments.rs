@@ -7,7 +7,7 @@ use std::{
 
 use transcode_config::ladder::VideoCodec;
 
-use super::{filters, ladder::Rendition, picture::VideoPlan, sound::AudioPlan, types::Plan};
+use super::{audio::AudioPlan, filters, ladder::Rendition, types::Plan, video::VideoPlan};
 use crate::{
     examine::range::Range,
     process::{input_flags, local, overlay_flags},
@@ -18,7 +18,7 @@ pub fn video_file(number: usize) -> String {
     format!("v{number}.mp4")
 }
 
-/// File that ffmpeg writes sound rendition `number` to, in its output folder.
+/// File that ffmpeg writes audio rendition `number` to, in its output folder.
 pub fn audio_file(number: usize) -> String {
     format!("a{number}.mp4")
 }
@@ -33,7 +33,7 @@ pub fn arguments(plan: &Plan, input: &Path) -> Vec<OsString> {
         }
     }
     for (number, audio) in plan.audio.iter().enumerate() {
-        sound(&mut args, number, audio);
+        audio_output(&mut args, number, audio);
     }
     args.0
 }
@@ -143,7 +143,7 @@ fn rung(args: &mut Args, plan: &VideoPlan, number: usize, rendition: &Rendition,
     output(args, "+frag_keyframe", &video_file(number));
 }
 
-fn sound(args: &mut Args, number: usize, plan: &AudioPlan) {
+fn audio_output(args: &mut Args, number: usize, plan: &AudioPlan) {
     args.add(&format!("-map [a{number}] -c:a aac -b:a {} -flags +bitexact", plan.bps));
     // The encoder's first frame only primes it and lies before time 0. Without it the track starts at 0 with no need
     // of an edit list that cuts something away, which not every player honours.

@@ -6,8 +6,8 @@
 use transcode_config::ladder::ChunkSettings;
 
 use super::{
-    picture::{SLACK_FRAMES, VideoPlan},
     types::Plan,
+    video::{SLACK_FRAMES, VideoPlan},
 };
 
 /// Where reading begins before the result does, in seconds.
@@ -71,7 +71,7 @@ impl Plan {
 
     /// The plan of the sound alone.
     #[must_use]
-    pub fn of_sound(&self) -> Self {
+    pub fn of_audio(&self) -> Self {
         Self { video: None, ..self.clone() }
     }
 }

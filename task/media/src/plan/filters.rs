@@ -5,15 +5,15 @@
 use std::fmt::Write;
 
 use super::{
+    audio::{AudioPlan, SAMPLE_RATE, SURROUND},
     loudness,
-    picture::VideoPlan,
-    sound::{AudioPlan, SAMPLE_RATE, SURROUND},
     spot::Spot,
     types::Plan,
+    video::VideoPlan,
 };
 use crate::examine::{overlay::Overlay, probe::VideoStream, range::Range};
 
-/// The whole graph. Its outputs are `[v0]…` for the rungs and `[a0]…` for the sound renditions.
+/// The whole graph. Its outputs are `[v0]…` for the rungs and `[a0]…` for the audio renditions.
 pub(super) fn graph(plan: &Plan) -> String {
     let video = plan.video.iter().flat_map(video_chains);
     let audio = plan.audio.iter().enumerate().map(|(number, audio)| audio_chain(number, audio));

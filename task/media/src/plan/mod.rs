@@ -1,19 +1,19 @@
 //! What is made of a source: every number that the encoder, the packager and the checks need. Pure.
 
 mod arguments;
+mod audio;
 mod chunks;
 mod filters;
 pub mod ladder;
 pub mod loudness;
 mod names;
 pub mod per_title;
-mod picture;
 pub mod proportion;
 pub mod rate;
-mod sound;
 pub mod spot;
 pub mod timeline;
 mod types;
+mod video;
 
 use transcode_config::{
     contract::{Failure, FailureCode},
@@ -26,12 +26,12 @@ use timeline::Timeline;
 use types::progressive;
 
 pub use arguments::{arguments, audio_file, sample_arguments, seek, video_file};
+pub use audio::{AAC_FRAME, AudioPlan, SAMPLE_RATE, STEREO, SURROUND};
 pub use chunks::Chunk;
 pub use filters::{mix, samples};
 pub use names::unique;
-pub use picture::VideoPlan;
-pub use sound::{AAC_FRAME, AudioPlan, SAMPLE_RATE, STEREO, SURROUND};
 pub use types::{Plan, Together};
+pub use video::VideoPlan;
 
 /// From here on it is quicker to seek than to decode what is not used, in seconds.
 const WORTH_SEEKING: f64 = 20.0;
@@ -45,7 +45,7 @@ pub fn make(source: &SourceInfo, timeline: &Timeline, profile: &Profile) -> Resu
     let lead = lead(source, timeline);
     let video = match (&source.video, timeline.video) {
         (Some(stream), Some(time)) if !profile.rungs.is_empty() => {
-            Some(picture::plan(stream, time, timeline, lead, profile))
+            Some(video::plan(stream, time, timeline, lead, profile))
         }
         _ => None,
     };
@@ -63,7 +63,7 @@ pub fn make(source: &SourceInfo, timeline: &Timeline, profile: &Profile) -> Resu
         }
         None => (timeline.end - timeline.begin, target),
     };
-    let audio = sound::plan(source, timeline, lead, seconds, profile);
+    let audio = audio::plan(source, timeline, lead, seconds, profile);
     let progressive = progressive(video.as_ref(), &audio, profile);
     Ok(Plan {
         begin: timeline.begin,

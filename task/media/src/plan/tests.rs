@@ -7,7 +7,7 @@ use transcode_config::{
 };
 
 use super::loudness::Gain;
-use super::{picture::SLACK_FRAMES, *};
+use super::{video::SLACK_FRAMES, *};
 use crate::examine::{overlay::Overlay, probe, scan::Scan};
 
 /// A probed and scanned source of `frames` frames at 25 a second with 48-kHz sound of `packets` packets.
@@ -131,7 +131,7 @@ fn a_clip_is_trimmed_the_same_in_every_rendition_of_a_track_and_its_samples_lie_
     profile.audio.surround_bps = Some(256_000);
     let plan = make(&info, &timeline, &profile).unwrap();
     assert!(plan.seek().is_some_and(|at| (at - 17.52).abs() < 1e-9), "{:?}", plan.seek());
-    assert_eq!(plan.audio.iter().map(|sound| sound.channels).collect::<Vec<_>>(), [STEREO, SURROUND]);
+    assert_eq!(plan.audio.iter().map(|audio| audio.channels).collect::<Vec<_>>(), [STEREO, SURROUND]);
     let whole = argv(&plan);
     assert_eq!(whole.matches(",atrim=start_sample=240000:end_sample=339840,").count(), 2, "{whole}");
     let sample = sample_arguments(&plan, Path::new("x"), 1.0);
@@ -195,7 +195,7 @@ fn chunks_are_whole_segments_and_leave_no_frame_out() {
     assert_eq!(plan.chunks(&settings(20)), [], "less than two");
     let stream = Plan { indexed: false, ..plan.clone() };
     assert_eq!(stream.chunks(&settings(7)), [], "reading cannot begin in the middle");
-    assert_eq!(plan.of_sound().chunks(&settings(7)), []);
+    assert_eq!(plan.of_audio().chunks(&settings(7)), []);
     // The picture ends after 16 s, the sound after 40.
     let still = planned(source(400, 1880, &[])).unwrap();
     assert_eq!(still.chunks(&settings(6)), [chunk(0, 150), chunk(150, 853)]);
@@ -210,6 +210,6 @@ fn a_chunk_is_read_from_shortly_before_it_on_the_clock_of_the_source() {
     assert!(!args.contains("-map [a0]"), "{args}");
     let first = argv(&plan.of_chunk(Chunk { first: 0, frames: 150 }));
     assert!(!first.contains("-ss") && first.contains("trim=end_frame=150,"), "{first}");
-    let sound = argv(&plan.of_sound());
-    assert!(!sound.contains("-map [v0]") && sound.contains("-map [a0]"), "{sound}");
+    let audio = argv(&plan.of_audio());
+    assert!(!audio.contains("-map [v0]") && audio.contains("-map [a0]"), "{audio}");
 }

@@ -4,10 +4,10 @@ use serde::Serialize;
 use transcode_config::ladder::Profile;
 
 use super::{
+    audio::{self, AudioPlan},
     ladder::Rendition,
     per_title::PerTitle,
-    picture::VideoPlan,
-    sound::{self, AudioPlan},
+    video::VideoPlan,
 };
 use crate::examine::range::Range;
 
@@ -29,7 +29,7 @@ pub struct Plan {
     pub segment_seconds: f64,
     /// The picture.
     pub video: Option<VideoPlan>,
-    /// Sound renditions.
+    /// Audio renditions.
     pub audio: Vec<AudioPlan>,
     /// What the progressive MP4 is put together from; none makes none.
     pub progressive: Option<Together>,
@@ -42,7 +42,7 @@ pub struct Plan {
 pub struct Together {
     /// The rung; none for sound alone.
     pub video: Option<usize>,
-    /// The sound rendition.
+    /// The audio rendition.
     pub audio: Option<usize>,
 }
 
@@ -57,7 +57,7 @@ pub(super) fn progressive(
     let fits = rungs.iter().rposition(|rung| rung.range == Range::Sdr && rung.width.min(rung.height) <= most);
     Some(Together {
         video: fits.or(if rungs.is_empty() { None } else { Some(0) }),
-        audio: audio.iter().position(|sound| sound.default),
+        audio: audio.iter().position(|audio| audio.default),
     })
 }
 
@@ -67,10 +67,10 @@ impl Plan {
         (self.begin > self.lead).then_some(self.begin - self.lead)
     }
 
-    /// The sound renditions in groups, by their positions: each group has every track, the first in stereo; a second, if
+    /// The audio renditions in groups, by their positions: each group has every track, the first in stereo; a second, if
     /// there is any surround sound, has each track in as many channels as it is made in.
-    pub fn sound_groups(&self) -> Vec<Vec<usize>> {
-        sound::groups(&self.audio)
+    pub fn audio_groups(&self) -> Vec<Vec<usize>> {
+        audio::groups(&self.audio)
     }
 
     /// Takes other rungs of standard range in the place of those that it has.

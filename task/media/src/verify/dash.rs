@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     examine::range::Range,
-    package::codecs::{channels, codec_string, colour, picture_size},
+    package::codecs::{channels, codec_string, colour, frame_size},
 };
 
 /// Path of the DASH manifest in the package.
@@ -67,7 +67,7 @@ pub(super) fn check(
         if let Some(real) = channels(&track.codec) {
             report.same("dash.channels", name, &template.channels.unwrap_or(0), &real);
         }
-        if let Some((width, height)) = picture_size(&track.codec) {
+        if let Some((width, height)) = frame_size(&track.codec) {
             report.same("dash.resolution", name, &template.size, &format!("{width}x{height}"));
             let standard = u64::from(Range::Sdr.cicp());
             let real = colour(&track.codec).map_or(standard, |(_, transfer, _)| u64::from(transfer));

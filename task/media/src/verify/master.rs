@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     package::{
-        codecs::{channels, codec_string, colour, picture_size},
+        codecs::{channels, codec_string, colour, frame_size},
         hls::{self, Bandwidth},
     },
     plan::Plan,
@@ -56,7 +56,7 @@ pub(super) fn check(
         texts(root, entry.uri.strip_prefix(folder).unwrap_or("?"), plan.seconds, report)?;
     }
     let (groups, in_groups) = {
-        let groups = plan.sound_groups();
+        let groups = plan.audio_groups();
         (groups.len(), groups.iter().map(Vec::len).sum::<usize>())
     };
     let variants = entries.iter().filter(|entry| entry.tag == "STREAM-INF");
@@ -67,7 +67,7 @@ pub(super) fn check(
         |tag: &str| entries.iter().filter(|entry| entry.tag == tag && !is(entry, "SUBTITLES")).count();
     report.same("hls.entries", MASTER, &listed("STREAM-INF"), &variants.len());
     report.same("hls.renditions", MASTER, &listed("MEDIA"), &in_groups);
-    sounds(&entries, &tracks, groups, report);
+    audio_renditions(&entries, &tracks, groups, report);
     ranges(&entries, &tracks, report);
     let target = video.iter().chain(audio).find_map(|(_, track)| track.playlist.target).unwrap_or(1);
     for entry in entries.iter().filter(|entry| entry.tag == "STREAM-INF") {
@@ -75,14 +75,14 @@ pub(super) fn check(
         let own = bandwidth(track, target);
         let group = text_of(entry, "AUDIO");
         let group: Vec<_> = members(&entries, &group).collect();
-        let sounds = group.iter().filter_map(|entry| tracks.at(&entry.uri)).map(|(_, track)| track);
-        let rates = sounds.clone().map(|track| bandwidth(track, target));
+        let audio_tracks = group.iter().filter_map(|entry| tracks.at(&entry.uri)).map(|(_, track)| track);
+        let rates = audio_tracks.clone().map(|track| bandwidth(track, target));
         let most = rates.fold((0, 0), |most, one| (one.peak.max(most.0), one.average.max(most.1)));
         let most = if video.is_empty() { (0, 0) } else { most };
         declared(report, "hls.bandwidth", name, entry.number("BANDWIDTH"), own.peak + most.0);
         let average = entry.number("AVERAGE-BANDWIDTH");
         declared(report, "hls.average-bandwidth", name, average, own.average + most.1);
-        description(report, name, entry, track, sounds.take(usize::from(!video.is_empty())).next());
+        description(report, name, entry, track, audio_tracks.take(usize::from(!video.is_empty())).next());
     }
     Ok(())
 }
@@ -95,7 +95,7 @@ fn text_of(entry: &Entry, key: &str) -> String {
     entry.attributes.get(key).cloned().unwrap_or_default()
 }
 
-/// The sound renditions of a group.
+/// The audio renditions of a group.
 fn members<'a>(entries: &'a [Entry], group: &'a str) -> impl Iterator<Item = &'a Entry> {
     entries.iter().filter(move |entry| is(entry, "AUDIO") && text_of(entry, "GROUP-ID") == group)
 }
@@ -104,7 +104,7 @@ fn members<'a>(entries: &'a [Entry], group: &'a str) -> impl Iterator<Item = &'a
 fn ranges(entries: &[Entry], tracks: &Tracks<'_>, report: &mut Report) {
     for entry in entries.iter().filter(|entry| entry.tag != "MEDIA") {
         let Some((name, track)) =
-            tracks.at(&entry.uri).filter(|(_, track)| picture_size(&track.codec).is_some())
+            tracks.at(&entry.uri).filter(|(_, track)| frame_size(&track.codec).is_some())
         else {
             continue;
         };
@@ -118,7 +118,7 @@ fn ranges(entries: &[Entry], tracks: &Tracks<'_>, report: &mut Report) {
 }
 
 /// Groups of sounds: the same members in each, and the channels that are really there.
-fn sounds(entries: &[Entry], tracks: &Tracks<'_>, wanted: usize, report: &mut Report) {
+fn audio_renditions(entries: &[Entry], tracks: &Tracks<'_>, wanted: usize, report: &mut Report) {
     let all = entries.iter().filter(|entry| is(entry, "AUDIO"));
     for entry in all.clone() {
         let Some((name, track)) = tracks.at(&entry.uri) else { continue };
@@ -185,8 +185,8 @@ pub(super) fn declared(
     );
 }
 
-fn description(report: &mut Report, name: &str, entry: &Entry, track: &Measured, sound: Option<&Measured>) {
-    let codecs = std::iter::once(track).chain(sound).filter_map(|track| codec_string(&track.codec));
+fn description(report: &mut Report, name: &str, entry: &Entry, track: &Measured, audio: Option<&Measured>) {
+    let codecs = std::iter::once(track).chain(audio).filter_map(|track| codec_string(&track.codec));
     let codecs = codecs.collect::<Vec<_>>().join(",");
     let attribute = |key: &str| entry.attributes.get(key).cloned().unwrap_or_default();
     report.check(
@@ -196,7 +196,7 @@ fn description(report: &mut Report, name: &str, entry: &Entry, track: &Measured,
         attribute("CODECS"),
         &codecs,
     );
-    if let Some((width, height)) = picture_size(&track.codec) {
+    if let Some((width, height)) = frame_size(&track.codec) {
         report.same("hls.resolution", name, &attribute("RESOLUTION"), &format!("{width}x{height}"));
         let rate = f64::from(track.timescale) / f64::from(track.longest_sample.max(1));
         let declared = attribute("FRAME-RATE").parse().unwrap_or(0.0);

@@ -74,12 +74,12 @@ pub(super) fn all(root: &Path, folder: &str, plan: &Plan, report: &mut Report) -
         }
     }
     let mut audio = Vec::new();
-    for sound in &plan.audio {
-        let name = format!("audio/{}", sound.name);
+    for planned in &plan.audio {
+        let name = format!("audio/{}", planned.name);
         let measured = track::read(root, &name)?;
         let frame = f64::from(AAC_FRAME) / f64::from(SAMPLE_RATE);
         each_track(report, &name, &measured, plan.seconds, 2.0 * frame, frame);
-        report.same("audio.channels", &name, &channels(&measured.codec).unwrap_or(0), &sound.channels);
+        report.same("audio.channels", &name, &channels(&measured.codec).unwrap_or(0), &planned.channels);
         audio.push((name, measured));
     }
     alignment(&video, report);

@@ -13,7 +13,7 @@ use crate::{
     rational::round_to_u64,
 };
 
-/// Samples a second of every sound rendition.
+/// Samples a second of every audio rendition.
 pub const SAMPLE_RATE: u32 = 48_000;
 /// Channels of every track's first rendition.
 pub const STEREO: u32 = 2;
@@ -26,12 +26,12 @@ pub const AAC_FRAME: u32 = 1024;
 /// Samples by which rounding at the end of a track may differ from what was computed: 100 ms.
 const SLACK_SAMPLES: u64 = 4800;
 
-/// The plan for one sound rendition.
+/// The plan for one audio rendition.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct AudioPlan {
-    /// Name, unique among the sound renditions and fit for a path: `en`.
+    /// Name, unique among the audio renditions and fit for a path: `en`.
     pub name: String,
-    /// Name for people, unique among the sound renditions: `en`, or the track's own title.
+    /// Name for people, unique among the audio renditions: `en`, or the track's own title.
     pub label: String,
     /// The stream.
     pub stream: AudioStream,
@@ -101,15 +101,15 @@ fn surround(stereo: &AudioPlan, profile: &Profile) -> Option<AudioPlan> {
     enough.then(|| AudioPlan { name, channels: SURROUND, bps, ..stereo.clone() })
 }
 
-/// The sound renditions in groups, by their positions: each group has every track, the first in stereo; a second, if
+/// The audio renditions in groups, by their positions: each group has every track, the first in stereo; a second, if
 /// there is any surround sound, has each track in as many channels as it is made in.
-pub(super) fn groups(sounds: &[AudioPlan]) -> Vec<Vec<usize>> {
+pub(super) fn groups(renditions: &[AudioPlan]) -> Vec<Vec<usize>> {
     let of = |channels: u32| {
-        let matching = sounds.iter().enumerate().filter(move |(_, sound)| sound.channels == channels);
+        let matching = renditions.iter().enumerate().filter(move |(_, audio)| audio.channels == channels);
         matching.map(|(position, _)| position).collect::<Vec<_>>()
     };
     let (stereo, surround) = (of(STEREO), of(SURROUND));
-    let stream = |position: &usize| sounds.get(*position).map(|sound| sound.stream.index);
+    let stream = |position: &usize| renditions.get(*position).map(|audio| audio.stream.index);
     let best = |position: &usize| {
         let twin = surround.iter().find(|other| stream(other) == stream(position));
         *twin.unwrap_or(position)
