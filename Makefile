@@ -88,5 +88,5 @@ images: ## both container images, tried out inside and weighed
 images-media: ## files of many kinds through the task's image
 	scripts/images media
 
-mutants: ## each deliberate weakness of the protocol, and what notices it [MUTANT="n …"]
+mutants: ## each deliberate weakness of the protocol, and what notices it [MUTANT="name …"]
 	cargo run -p transcode-sim --profile fast --features mutants --bin mutants -- $(MUTANT)

@@ -61,7 +61,4 @@ pub mod protocol;
 /// One turn of the loop. May use everything above.
 pub mod reconciler;
 pub mod state;
-#[cfg(feature = "mutants")]
 pub mod weakness;
-#[cfg(not(feature = "mutants"))]
-mod weakness;

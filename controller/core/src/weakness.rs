@@ -1,10 +1,182 @@
-//! Deliberate weaknesses for the tests of the tests: `on(n)` is false, always, unless the feature `mutants` is built
-//! in and somebody has switched number n on. `make mutants` switches each on in turn, and something must notice.
+//! Deliberate weaknesses for the tests of the tests. [`weak`] is false, always, unless the feature `mutants` is built
+//! in and [`switch_on`] has chosen one. `make mutants` switches each on in turn, and something must notice.
+//!
+//! Those of adapters and task stand in the simulator's models of them; they are listed here with the core's own, so
+//! that one table names all.
 
-/// Whether weakness `number` is switched on.
+/// Declares the enum, the list of all, and what each does: the words of its documentation.
+macro_rules! weaknesses {
+    ($(#[doc = $what:literal] $name:ident,)*) => {
+        /// A weakness, named by what it forgets or does wrong.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[repr(u8)]
+        pub enum Weakness {
+            $(#[doc = $what] $name,)*
+        }
+
+        impl Weakness {
+            /// Every weakness.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// What it does, in words that follow a subject: "deletes before publishing".
+            pub fn what(self) -> &'static str {
+                match self {
+                    $(Self::$name => $what.trim_ascii(),)*
+                }
+            }
+        }
+    };
+}
+
+weaknesses! {
+    /// spins near the 12 h cap
+    SpinsNearTheCap,
+    /// deletes what it does not understand
+    DeletesTheUnreadable,
+    /// deletes before publishing
+    DeletesBeforePublishing,
+    /// deletes once a task is launched
+    DeletesOnceLaunched,
+    /// deletes the dead without a letter
+    DeletesDeadWithoutLetter,
+    /// does not read the terminal record again before judging
+    JudgesWithoutRereading,
+    /// judges a lost task without StopTask
+    JudgesLostWithoutStopTask,
+    /// takes MISSING for an end
+    TakesMissingForEnd,
+    /// launches past the deadline
+    LaunchesPastDeadline,
+    /// leaves no margin for clocks that differ
+    LeavesNoClockMargin,
+    /// takes StopTask's answer for an end
+    TakesStopAnswerForEnd,
+    /// takes an unreadable bucket for silence
+    TakesUnreadableForSilence,
+    /// judges a start by an old view
+    JudgesStartByOldView,
+    /// takes a short pause between heartbeats for an end
+    TakesPauseForEnd,
+    /// tries again what no retry can mend
+    RetriesTheHopeless,
+    /// forgets earlier attempts
+    ForgetsEarlierAttempts,
+    /// does not wait between attempts
+    DoesNotWaitBetweenAttempts,
+    /// claims without a free slot
+    ClaimsWithoutFreeSlot,
+    /// launches beyond its rate
+    LaunchesBeyondRate,
+    /// leaves the last task out of the terminal record
+    LeavesTaskOutOfRecord,
+    /// leaves the attempts out of the terminal record
+    LeavesAttemptsOutOfRecord,
+    /// launches claims that are late at once
+    LaunchesLateClaimsAtOnce,
+    /// never spends the job's budget
+    NeverSpendsBudget,
+    /// never backs off
+    NeverBacksOff,
+    /// charges the platform's failures to the job
+    ChargesPlatformFailures,
+    /// does not count a claim under way
+    DoesNotCountPendingClaim,
+    /// lets an empty queue starve the others
+    LetsEmptyQueueStarveOthers,
+    /// leaves the tasks of decided jobs alone
+    LeavesTasksOfDecidedJobs,
+    /// stops tasks without a message here
+    StopsTasksWithoutMessage,
+    /// believes an event
+    BelievesEvents,
+    /// dates a reading by its answer
+    DatesReadingByAnswer,
+    /// takes any refusal for a definitive one
+    TakesAnyRefusalForDefinitive,
+    /// repeats failed job calls at once
+    RepeatsJobCallsAtOnce,
+    /// repeats failed message calls at once
+    RepeatsMessageCallsAtOnce,
+    /// forgets that a document is of a newer version
+    ForgetsNewerDocument,
+    /// claims and gives up by an old reading
+    DecidesByOldReading,
+    /// holds messages of jobs that it leaves alone
+    HoldsMessagesOfJobsLeftAlone,
+    /// empties the winner's folder too
+    EmptiesWinnersFolder,
+    /// deletes before it has collected
+    DeletesBeforeCollecting,
+    /// random client token
+    RandomClientToken,
+    /// sends RunTask past its deadline
+    SendsRunTaskLate,
+    /// the task overwrites the terminal record
+    TaskOverwritesRecord,
+    /// the controller overwrites the terminal record
+    ControllerOverwritesRecord,
+    /// the task makes no start checks
+    TaskSkipsStartChecks,
+    /// the task ignores the launch deadline
+    TaskIgnoresLaunchDeadline,
+    /// the task works on when cut off
+    TaskWorksOnWhenCutOff,
+    /// the task writes the terminal record too early
+    TaskWritesRecordEarly,
+    /// publishes the newest attempt
+    PublishesNewestAttempt,
+    /// stays on Spot however often that is taken back
+    StaysOnSpotAfterInterruptions,
+    /// asks Spot again at once for the next job
+    AsksSpotAgainAtOnce,
+    /// stays on Spot however long a job has waited
+    StaysOnSpotWhenOld,
+    /// counts tasks and no vCPU
+    CountsNoVcpu,
+    /// lets a task live that gets nowhere
+    LetsStalledTaskLive,
+    /// launches without another look for an earlier attempt
+    LaunchesWithoutSecondLook,
+    /// reads beyond its rate
+    ReadsBeyondRate,
+    /// stops beyond its rate
+    StopsBeyondRate,
+    /// forgets when a row is due
+    ForgetsWhenDue,
+    /// does not look at a job whose task changed
+    SkipsJobOfChangedTask,
+    /// counts what worked on a decided job as running
+    CountsDecidedAsRunning,
+    /// forgets a job's age with its message
+    ForgetsAgeWithMessage,
+    /// the breaker never opens
+    BreakerNeverOpens,
+    /// the breaker does not wait between probes
+    BreakerProbesAtOnce,
+    /// does not slow down when it is throttled
+    IgnoresThrottling,
+    /// forgets the calls that it plans in the same turn
+    ForgetsCallsOfSameTurn,
+    /// waits for ever for a task to come up
+    WaitsForeverForStart,
+    /// lets a task be that gives no sign of life
+    LetsSilentTaskLive,
+    /// lets a task run longer than it may
+    LetsTaskRunTooLong,
+    /// stops a task for what it read long before
+    StopsByOldReading,
+    /// empties the folder of a loser at work
+    EmptiesFolderOfWorkingLoser,
+    /// launches on right after a refusal
+    LaunchesOnAfterRefusal,
+    /// claims more than it can launch in time
+    ClaimsMoreThanItLaunches,
+}
+
+/// Whether a weakness is switched on.
 #[cfg(not(feature = "mutants"))]
 #[inline]
-pub(crate) const fn on(_number: u8) -> bool {
+pub const fn weak(_weakness: Weakness) -> bool {
     false
 }
 
@@ -12,18 +184,23 @@ pub(crate) const fn on(_number: u8) -> bool {
 mod switch {
     use std::sync::atomic::{AtomicU8, Ordering};
 
-    static ON: AtomicU8 = AtomicU8::new(0);
+    use super::Weakness;
 
-    /// Switches weakness `number` on and the others off; 0 switches all off.
-    pub fn switch_on(number: u8) {
-        ON.store(number, Ordering::Relaxed);
+    /// No weakness.
+    const NONE: u8 = u8::MAX;
+
+    static ON: AtomicU8 = AtomicU8::new(NONE);
+
+    /// Switches one weakness on, for the whole process, and the others off.
+    pub fn switch_on(weakness: Weakness) {
+        ON.store(weakness as u8, Ordering::Relaxed);
     }
 
-    /// Whether weakness `number` is switched on.
-    pub fn on(number: u8) -> bool {
-        ON.load(Ordering::Relaxed) == number
+    /// Whether a weakness is switched on.
+    pub fn weak(weakness: Weakness) -> bool {
+        ON.load(Ordering::Relaxed) == weakness as u8
     }
 }
 
 #[cfg(feature = "mutants")]
-pub use switch::{on, switch_on};
+pub use switch::{switch_on, weak};

@@ -11,7 +11,6 @@
 pub mod checking;
 pub mod fault;
 pub mod invariants;
-pub mod mutants;
 pub mod report;
 pub mod rng;
 pub mod rows;
@@ -19,5 +18,4 @@ pub mod run;
 pub mod setup;
 pub mod shrink;
 pub mod truth;
-pub mod weak;
 pub mod world;

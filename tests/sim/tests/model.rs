@@ -8,7 +8,7 @@
     reason = "a test fails by panicking; the numbers are there to be read"
 )]
 
-use transcode_sim::checking::{Bounds, Small, Weakness, search};
+use transcode_sim::checking::{Bounds, Small, WeakProtocol, search};
 
 const NOTHING: Bounds = Bounds {
     crashes: 0,
@@ -30,7 +30,7 @@ const BOTH: &[bool] = &[true, false];
 
 fn holds(controllers: usize, jobs: &[bool], bounds: Bounds) {
     // Depth first keeps few states at a time.
-    let searched = search(Small::new(controllers, jobs, bounds, Weakness::None), false);
+    let searched = search(Small::new(controllers, jobs, bounds, WeakProtocol::None), false);
     assert_eq!(searched.broken, None);
     println!(
         "{controllers} controllers, {} jobs, {bounds:?}: {} states, {} deep, all seen",
@@ -43,7 +43,7 @@ fn holds(controllers: usize, jobs: &[bool], bounds: Bounds) {
 }
 
 /// Breadth first: the trace is the shortest there is.
-fn refuted(controllers: usize, jobs: &[bool], bounds: Bounds, weakness: Weakness, promise: &str) {
+fn refuted(controllers: usize, jobs: &[bool], bounds: Bounds, weakness: WeakProtocol, promise: &str) {
     let searched = search(Small::new(controllers, jobs, bounds, weakness), true);
     let (broken, steps) = searched.broken.unwrap_or_else(|| panic!("{weakness:?} was not refuted"));
     println!("{weakness:?}: {broken} after {} steps ({} states): {steps:?}", steps.len(), searched.states);
@@ -111,9 +111,9 @@ fn two_controllers_with_two_jobs() {
 fn weaker_protocols_are_refuted() {
     let killed = Bounds { crashes: 1, ..NOTHING };
     let twice = Bounds { expired: 1, ..NOTHING };
-    refuted(1, ONE, killed, Weakness::DeleteOnAccept, "S1");
-    refuted(1, ONE, killed, Weakness::RandomToken, "S6");
-    refuted(2, ONE, twice, Weakness::CountsReceives, "S5");
-    refuted(2, REFUSED, twice, Weakness::BlindRegister, "S2");
-    refuted(1, ONE, Bounds { delayed: 1, ..NOTHING }, Weakness::NoLaunchDeadline, "S5");
+    refuted(1, ONE, killed, WeakProtocol::DeleteOnAccept, "S1");
+    refuted(1, ONE, killed, WeakProtocol::RandomToken, "S6");
+    refuted(2, ONE, twice, WeakProtocol::CountsReceives, "S5");
+    refuted(2, REFUSED, twice, WeakProtocol::BlindRegister, "S2");
+    refuted(1, ONE, Bounds { delayed: 1, ..NOTHING }, WeakProtocol::NoLaunchDeadline, "S5");
 }

@@ -10,7 +10,7 @@ use crate::{
         task_view::TaskArn,
     },
     state::{breaker::Trouble, job::Job, lease::Lease, ledger::Ledger, limiter::Lane, task::TaskRecord},
-    weakness::on,
+    weakness::{Weakness, weak},
 };
 
 /// How long ECS shows a task that has stopped, in ms.
@@ -50,7 +50,7 @@ impl Ledger {
             };
             state.launch_failures += 1;
             state.launch_retry_at = now.mono + policy.call_backoff(state.launch_failures);
-            if on(32) && state.refused.is_none() {
+            if weak(Weakness::TakesAnyRefusalForDefinitive) && state.refused.is_none() {
                 state.refused = Some((now.mono, "any refusal".into()));
             }
             if let Refusal::Definitive(reason) = refusal {
@@ -115,7 +115,11 @@ impl Ledger {
             job.call = None;
             job.claiming = None;
             job.failures += 1;
-            job.retry_at = if on(33) { 0 } else { now.mono + policy.call_backoff(job.failures) };
+            job.retry_at = if weak(Weakness::RepeatsJobCallsAtOnce) {
+                0
+            } else {
+                now.mono + policy.call_backoff(job.failures)
+            };
         }
     }
 

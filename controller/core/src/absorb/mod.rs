@@ -24,7 +24,7 @@ use crate::{
         ledger::{Definition, Ledger},
         limiter::Lane,
     },
-    weakness::on,
+    weakness::{Weakness, weak},
 };
 
 impl Ledger {
@@ -42,7 +42,9 @@ impl Ledger {
             }
             Fact::Inspected { job, snapshot } => self.inspected(&job, *snapshot, policy, now),
             Fact::Unreadable { job, reason } => {
-                self.job_answered(&job, |job, _| job.unreadable = (!on(35)).then_some(reason));
+                self.job_answered(&job, |job, _| {
+                    job.unreadable = (!weak(Weakness::ForgetsNewerDocument)).then_some(reason);
+                });
             }
             Fact::Intended { job, intent } => {
                 self.job_answered(&job, |job, _| job.learn_intent(intent.into(), None, policy, now));
@@ -123,12 +125,18 @@ impl Ledger {
                 if let Some(lease) = self.leases.get_mut(&message) {
                     (lease.call, lease.renewed) = (None, false);
                     lease.failures += 1;
-                    lease.retry_at = if on(34) { 0 } else { now.mono + policy.call_backoff(lease.failures) };
+                    lease.retry_at = if weak(Weakness::RepeatsMessageCallsAtOnce) {
+                        0
+                    } else {
+                        now.mono + policy.call_backoff(lease.failures)
+                    };
                 }
             }
-            Fact::Hinted(Hint::Task(arn)) if on(30) => self.described(&arn, policy, now, |task| {
-                task.ended_at.get_or_insert(now.mono);
-            }),
+            Fact::Hinted(Hint::Task(arn)) if weak(Weakness::BelievesEvents) => {
+                self.described(&arn, policy, now, |task| {
+                    task.ended_at.get_or_insert(now.mono);
+                });
+            }
             Fact::Hinted(hint) => self.hinted(&hint, now),
             Fact::DrainRequested => {
                 self.draining = true;
@@ -207,11 +215,15 @@ impl Ledger {
             if let Some(terminal) = snapshot.terminal {
                 job.decide(terminal, now.mono);
             } else if job.terminal().is_none() {
-                job.register = Register::Absent(if on(31) { now.mono } else { asked_at });
+                job.register =
+                    Register::Absent(if weak(Weakness::DatesReadingByAnswer) { now.mono } else { asked_at });
             }
             if let Some(intent) = snapshot.intent {
                 // What is known to be over holds no slot; should it run on all the same, the list names it.
-                let working = snapshot.heartbeat.as_ref().filter(|beat| !job.is_over(beat.attempt) || on(60));
+                let working = snapshot
+                    .heartbeat
+                    .as_ref()
+                    .filter(|beat| !job.is_over(beat.attempt) || weak(Weakness::CountsDecidedAsRunning));
                 task =
                     working.and_then(|beat| Some((TaskArn(beat.task_arn.as_deref()?.into()), beat.attempt)));
                 job.learn_intent(intent, snapshot.heartbeat, policy, now);

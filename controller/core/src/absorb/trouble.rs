@@ -10,7 +10,7 @@ use crate::{
         fact::{CallError, Class, Refusal},
     },
     state::{breaker::Trouble, job::Register, ledger::Ledger, limiter::Lane},
-    weakness::on,
+    weakness::{Weakness, weak},
 };
 
 impl Ledger {
@@ -40,7 +40,7 @@ impl Ledger {
             class,
             Class::Throttled | Class::Capacity | Class::Misconfigured | Class::Permanent | Class::Unknown
         );
-        if tells && !on(71) {
+        if tells && !weak(Weakness::LaunchesOnAfterRefusal) {
             self.refusals += 1;
             self.cooldown_until = self.cooldown_until.max(now.mono + policy.cooldown_after(self.refusals));
             self.cooldown_reason.clone_from(reason);

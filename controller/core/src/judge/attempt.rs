@@ -23,7 +23,7 @@ use crate::{
         job::{AttemptState, Job},
         task::TaskRecord,
     },
-    weakness::on,
+    weakness::{Weakness, weak},
 };
 
 /// What a look at an attempt says.
@@ -92,7 +92,8 @@ impl Case<'_> {
 
     /// When the heartbeat goes stale, if it stands still.
     fn stale_at(&self) -> Ms {
-        self.attempt.heartbeat_at + if on(14) { 60_000 } else { self.policy.heartbeat_stale }
+        self.attempt.heartbeat_at
+            + if weak(Weakness::TakesPauseForEnd) { 60_000 } else { self.policy.heartbeat_stale }
     }
 
     fn without_task(&self) -> Verdict {
@@ -104,12 +105,12 @@ impl Case<'_> {
             );
             return self.over_if_read_after(*at, ended);
         }
-        if self.now.wall < self.attempt.intent.launch_not_after_ms || on(9) {
+        if self.now.wall < self.attempt.intent.launch_not_after_ms || weak(Weakness::LaunchesPastDeadline) {
             return self
                 .earlier_alive()
                 .unwrap_or(Verdict::Launch { not_before: self.attempt.launch_retry_at });
         }
-        let at = if on(10) {
+        let at = if weak(Weakness::LeavesNoClockMargin) {
             self.attempt.expires_at.saturating_sub(self.policy.clock_skew)
         } else {
             self.silent_at().max(self.stale_at())
@@ -130,7 +131,7 @@ impl Case<'_> {
     /// is there. While one is heard of, nothing is launched.
     fn earlier_alive(&self) -> Option<Verdict> {
         let mut doubtful = self.attempt.intent.history.iter().filter(|past| unproven(past)).peekable();
-        doubtful.peek().filter(|_| !on(55))?;
+        doubtful.peek().filter(|_| !weak(Weakness::LaunchesWithoutSecondLook))?;
         if !self.read_since(self.attempt.known_at) {
             return Some(Verdict::Inspect);
         }
@@ -192,13 +193,13 @@ impl Case<'_> {
                 Verdict::Stop { task: arn.clone(), reason }
             }
         };
-        if on(8)
+        if weak(Weakness::TakesMissingForEnd)
             && let Some(at) = task.missing_since
         {
             return over(at);
         }
         let told = task.view.is_some() && task.missing_since.is_none();
-        if on(11)
+        if weak(Weakness::TakesStopAnswerForEnd)
             && let Some(at) = task.stopped_at
         {
             return over(at);
@@ -215,7 +216,11 @@ impl Case<'_> {
                     | stop_reason::PROVISIONING_TIMEOUT
                     | stop_reason::PULL_TIMEOUT
                     | stop_reason::START_TIMEOUT,
-                )) if !(self.read_since(at) && self.read_lately() || on(12)) => Verdict::Inspect,
+                )) if !(self.read_since(at) && self.read_lately()
+                    || weak(Weakness::TakesUnreadableForSilence)) =>
+                {
+                    Verdict::Inspect
+                }
                 Ok((_, reason)) => stop(reason),
                 Err(until) => Verdict::Wait { until, why: "the task is alive" },
             };
@@ -224,7 +229,9 @@ impl Case<'_> {
         if now < silent {
             return Verdict::Wait { until: silent, why: "waiting for a sign of the task" };
         }
-        let Some(stopped_at) = task.stopped_at.or(on(7).then_some(silent)) else {
+        let Some(stopped_at) =
+            task.stopped_at.or(weak(Weakness::JudgesLostWithoutStopTask).then_some(silent))
+        else {
             return if self.read_since(silent) { stop(stop_reason::LOST) } else { Verdict::Inspect };
         };
         // Known to ECS: any container has been killed for good `stop_timeout` after the order. Unknown: nothing to wait for.
@@ -251,18 +258,24 @@ impl Case<'_> {
             };
             let at = since + most;
             // Held against what ECS says then, not against what it said long before.
-            let at = if task.seen_at >= at || on(13) { at } else { at.max(now.max(task.describe_at) + 1000) };
-            [Some((if on(66) { Ms::MAX } else { at }, reason)), None, None]
+            let at = if task.seen_at >= at || weak(Weakness::JudgesStartByOldView) {
+                at
+            } else {
+                at.max(now.max(task.describe_at) + 1000)
+            };
+            [Some((if weak(Weakness::WaitsForeverForStart) { Ms::MAX } else { at }, reason)), None, None]
         } else {
             // The task keeps its run time itself; a quarter of an hour more is for one that cannot. One that ECS has not shown
             // running yet may have come up late: its heartbeats say that it works, and not since when.
-            let most = if on(68) { Ms::MAX } else { self.policy.max_run + 900_000 };
+            let most =
+                if weak(Weakness::LetsTaskRunTooLong) { Ms::MAX } else { self.policy.max_run + 900_000 };
             let run = task.running_at.map(|at| (at.saturating_add(most), stop_reason::RUN_TIMEOUT));
             let alive_at = self.attempt.heartbeat_at.max(task.running_at.unwrap_or(task.known_at));
-            let silence = if on(67) { Ms::MAX } else { 2 * self.policy.heartbeat_stale };
+            let silence =
+                if weak(Weakness::LetsSilentTaskLive) { Ms::MAX } else { 2 * self.policy.heartbeat_stale };
             let silent = (alive_at.saturating_add(silence), stop_reason::NO_HEARTBEAT);
             // A heartbeat that says how it ended is the last one, and NO_HEARTBEAT comes first.
-            let stuck = (self.attempt.heartbeat.is_some() && !on(54))
+            let stuck = (self.attempt.heartbeat.is_some() && !weak(Weakness::LetsStalledTaskLive))
                 .then(|| (self.attempt.progress_at + self.policy.no_progress, stop_reason::NO_PROGRESS));
             [run, Some(silent), stuck]
         };
@@ -279,11 +292,11 @@ impl Case<'_> {
 
     /// Whether the state bucket was read after `at`.
     fn read_since(&self, at: Ms) -> bool {
-        on(6) || self.job.read_at().is_some_and(|read_at| read_at >= at)
+        weak(Weakness::JudgesWithoutRereading) || self.job.read_at().is_some_and(|read_at| read_at >= at)
     }
 
     /// Whether that was lately: what was read before the controller stood still for a while says nothing of now.
     fn read_lately(&self) -> bool {
-        on(69) || self.job.read_lately(self.now.mono)
+        weak(Weakness::StopsByOldReading) || self.job.read_lately(self.now.mono)
     }
 }

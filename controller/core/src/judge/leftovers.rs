@@ -11,7 +11,7 @@ use crate::{
     policy::Policy,
     protocol::clock::{Ms, Now},
     state::{job::Job, ledger::Ledger},
-    weakness::on,
+    weakness::{Weakness, weak},
 };
 
 /// Failures in a row, with backoff some minutes, after which a message is let go without: leftovers cost a little
@@ -44,7 +44,7 @@ impl Ledger {
             .filter_map(|(arn, _)| self.tasks.get(arn))
             .filter(|task| !task.gone(policy, now.mono))
             .peekable();
-        if working.peek().is_some() && !on(70) {
+        if working.peek().is_some() && !weak(Weakness::EmptiesFolderOfWorkingLoser) {
             let stopped = working.filter_map(|task| Some(task.stopped_at? + policy.stop_timeout));
             return Leftovers::Later(stopped.max());
         }
@@ -86,6 +86,8 @@ fn losers(job: &Job) -> Vec<Attempt> {
     };
     (1..=last)
         .filter_map(Attempt::new)
-        .filter(|attempt| (Some(*attempt) != winner || on(38)) && began(attempt))
+        .filter(|attempt| {
+            (Some(*attempt) != winner || weak(Weakness::EmptiesWinnersFolder)) && began(attempt)
+        })
         .collect()
 }

@@ -8,7 +8,7 @@ use transcode_config::contract::{
 
 use crate::{
     protocol::task_view::{TaskArn, TaskView},
-    weakness::on,
+    weakness::{Weakness, weak},
 };
 
 /// `stoppedReason` of our own StopTask calls. They come back in the task's description, so a restarted controller
@@ -92,7 +92,7 @@ fn budget(code: FailureCode) -> Budget {
             | FailureCode::SourceDenied
             | FailureCode::OutputDenied
     ) || code.info().who == Who::Aws;
-    if platform && !on(25) { Budget::Platform } else { Budget::Job }
+    if platform && !weak(Weakness::ChargesPlatformFailures) { Budget::Platform } else { Budget::Job }
 }
 
 /// What the task's last heartbeat says. One that was told to stop does not know why: whoever stopped it does.

@@ -13,7 +13,7 @@ use crate::{
     policy::Circumstances,
     protocol::{action::Action, clock::Ms},
     state::{agenda::Again, in_flight::Room, job::Job, ledger::Definition},
-    weakness::on,
+    weakness::{Weakness, weak},
 };
 
 /// Why a launch waits that nothing else keeps back.
@@ -89,7 +89,7 @@ impl<'a> View<'a> {
 
     /// Whether the state bucket was read lately enough to write into it what follows from the reading.
     pub(super) fn fresh(self, job: &Job) -> bool {
-        on(36) || job.read_lately(self.now.mono)
+        weak(Weakness::DecidesByOldReading) || job.read_lately(self.now.mono)
     }
 
     /// What keeps every job from being claimed, if anything does, and until when.
@@ -108,14 +108,18 @@ impl<'a> View<'a> {
     /// How many claims wait for their launch, and how many may: one that the rate does not let launch before its deadline
     /// would be wasted.
     fn to_be_launched(self) -> (usize, usize) {
-        let lasts = if on(72) { Ms::MAX } else { self.policy.launch_deadline / 4 };
+        let lasts =
+            if weak(Weakness::ClaimsMoreThanItLaunches) { Ms::MAX } else { self.policy.launch_deadline / 4 };
         let most = (lasts / self.policy.launch_interval.max(1)).saturating_add(1);
         (self.ledger.tally.to_be_launched(self.now.wall), usize::try_from(most).unwrap_or(usize::MAX))
     }
 
     /// What the next attempt asks for.
     fn variant(self, candidate: &Candidate<'_>) -> Variant {
-        let asked = candidate.job.asked_at_ms.filter(|_| !on(61) || !candidate.job.leases.is_empty());
+        let asked = candidate
+            .job
+            .asked_at_ms
+            .filter(|_| !weak(Weakness::ForgetsAgeWithMessage) || !candidate.job.leases.is_empty());
         let circumstances = Circumstances {
             source_bytes: candidate.spec.source.size,
             age: asked.map_or(0, |asked| self.now.wall.saturating_sub(asked)),
@@ -138,7 +142,8 @@ impl<'a> View<'a> {
             task_definition,
             image_digest,
             variant,
-            launch_not_after_ms: self.now.wall + if on(22) { 0 } else { self.policy.launch_deadline },
+            launch_not_after_ms: self.now.wall
+                + if weak(Weakness::LaunchesLateClaimsAtOnce) { 0 } else { self.policy.launch_deadline },
             created_at_ms: self.now.wall,
             nonce: format!("{}/{attempt}", self.ledger.instance),
             history: candidate.history.clone(),

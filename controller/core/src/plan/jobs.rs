@@ -28,7 +28,7 @@ use crate::{
         ledger::Ledger,
         limiter::Lane,
     },
-    weakness::on,
+    weakness::{Weakness, weak},
 };
 
 /// Folders are emptied for so many jobs in one turn at most: it is the least urgent of all work.
@@ -163,7 +163,7 @@ impl<'a> View<'a> {
         for Claimed { intent, not_before, look } in claims {
             let allowed_at = self.ledger.launch_allowed_at(self.policy, plan.launches(), self.now);
             let at = not_before.max(allowed_at);
-            if at <= self.now.mono || on(19) {
+            if at <= self.now.mono || weak(Weakness::LaunchesBeyondRate) {
                 plan.act(Action::Launch { intent });
                 continue;
             }
@@ -188,18 +188,20 @@ impl<'a> View<'a> {
         job.request.as_ref()?;
         let number = attempt.intent.attempt;
         let mut history = attempt.intent.history.clone();
-        if on(16) {
+        if weak(Weakness::ForgetsEarlierAttempts) {
             history.clear();
         }
         history.push(ended.past(number));
-        if (!ended.failure.code.info().retryable && !on(15)) || !self.policy.allows_another(&history) {
+        if (!ended.failure.code.info().retryable && !weak(Weakness::RetriesTheHopeless))
+            || !self.policy.allows_another(&history)
+        {
             // Another controller may have judged otherwise meanwhile, and gone on: then this is not the newest attempt.
             let bury = || self.bury(key, ended, history);
             plan.act(if self.fresh(job) { bury() } else { Action::Inspect { job: key.clone() } });
             return None;
         }
         let due = at + self.policy.attempt_backoff(key, &history);
-        if self.now.mono < due && !on(17) {
+        if self.now.mono < due && !weak(Weakness::DoesNotWaitBetweenAttempts) {
             let why = format!("attempt {number} failed ({}); next attempt after backoff", ended.failure.code);
             plan.note(why, Some(due));
             plan.look(Again::At(due));
@@ -213,9 +215,13 @@ impl<'a> View<'a> {
         if failure.code.info().retryable {
             failure = failure.with("attempts_spent", history.len());
         }
-        let last_task_arn = history.iter().rev().find_map(|past| past.task_arn.clone()).filter(|_| !on(20));
+        let last_task_arn = history
+            .iter()
+            .rev()
+            .find_map(|past| past.task_arn.clone())
+            .filter(|_| !weak(Weakness::LeavesTaskOutOfRecord));
         let log_link = last_task_arn.as_ref().and_then(|arn| self.policy.logs.as_ref()?.link(arn));
-        let history = if on(21) { Vec::new() } else { history };
+        let history = if weak(Weakness::LeavesAttemptsOutOfRecord) { Vec::new() } else { history };
         let terminal = Terminal {
             schema: SCHEMA,
             job: key.clone(),

@@ -18,7 +18,7 @@ use crate::{
         lease::{Content, Lease},
         ledger::Ledger,
     },
-    weakness::on,
+    weakness::{Weakness, weak},
 };
 
 pub(super) fn plan(plan: &mut Plan, scope: Scope, policy: &Policy, ledger: &Ledger, now: Now) {
@@ -27,7 +27,9 @@ pub(super) fn plan(plan: &mut Plan, scope: Scope, policy: &Policy, ledger: &Ledg
             match next(message, lease, policy, ledger, now) {
                 Some(action) => plan.act(action),
                 // Past the time to extend and nothing done: near the 12 h cap. All that is left to come is its end.
-                None if lease.extend_at(policy) <= now.mono && !on(1) => plan.look(Again::At(lease.deadline)),
+                None if lease.extend_at(policy) <= now.mono && !weak(Weakness::SpinsNearTheCap) => {
+                    plan.look(Again::At(lease.deadline));
+                }
                 None => plan.look(Again::At(lease.extend_at(policy))),
             }
         } else if lease.call.is_none() {
@@ -41,26 +43,33 @@ pub(super) fn plan(plan: &mut Plan, scope: Scope, policy: &Policy, ledger: &Ledg
 fn next(message: &MessageId, lease: &Lease, policy: &Policy, ledger: &Ledger, now: Now) -> Option<Action> {
     let named = || lease.named(message);
     let jobs = match &lease.content {
-        Content::Parked(_) if on(2) => return Some(Action::Delete { lease: named() }),
+        Content::Parked(_) if weak(Weakness::DeletesTheUnreadable) => {
+            return Some(Action::Delete { lease: named() });
+        }
         Content::Parked(_) => {
             return Some(Action::Release { lease: named(), after_ms: lease.put_aside(policy, now.mono) });
         }
         Content::Jobs(jobs) => jobs,
     };
     if let Some(letter) = jobs.iter().find_map(|job| letter(message, lease, job, ledger)) {
-        if on(5) {
+        if weak(Weakness::DeletesDeadWithoutLetter) {
             return Some(Action::Delete { lease: named() });
         }
         return Some(Action::DeadLetter(Box::new(letter)));
     }
-    let tidied = |job: &JobKey| on(39) || leftovers(job, policy, ledger, now) == Leftovers::None;
+    let tidied = |job: &JobKey| {
+        weak(Weakness::DeletesBeforeCollecting) || leftovers(job, policy, ledger, now) == Leftovers::None
+    };
     if jobs.iter().all(|job| settled(lease, job, ledger) && tidied(job)) {
         return Some(Action::Delete { lease: named() });
     }
     // A job that only a newer version understands is put aside with its message (S15); held here, such messages would
     // in the end leave no room for others.
     let aside = |job: &JobKey| ledger.jobs.get(job).is_some_and(|job| job.unreadable.is_some());
-    if !on(37) && jobs.iter().any(aside) && jobs.iter().all(|job| aside(job) || settled(lease, job, ledger)) {
+    if !weak(Weakness::HoldsMessagesOfJobsLeftAlone)
+        && jobs.iter().any(aside)
+        && jobs.iter().all(|job| aside(job) || settled(lease, job, ledger))
+    {
         return Some(Action::Release { lease: named(), after_ms: lease.put_aside(policy, now.mono) });
     }
     let settling = jobs.iter().all(|job| {
@@ -98,8 +107,8 @@ fn leftovers(key: &JobKey, policy: &Policy, ledger: &Ledger, now: Now) -> Leftov
 fn settled(lease: &Lease, key: &JobKey, ledger: &Ledger) -> bool {
     let Some(job) = ledger.jobs.get(key) else { return false };
     match job.terminal().map(|terminal| &terminal.outcome) {
-        Some(Outcome::Succeeded(_)) => job.published || on(3),
+        Some(Outcome::Succeeded(_)) => job.published || weak(Weakness::DeletesBeforePublishing),
         Some(Outcome::Dead(_)) => lease.lettered.contains(key),
-        None => on(4) && !job.tasks.is_empty(),
+        None => weak(Weakness::DeletesOnceLaunched) && !job.tasks.is_empty(),
     }
 }

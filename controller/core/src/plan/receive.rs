@@ -5,7 +5,7 @@ use crate::{
     policy::Policy,
     protocol::{action::Action, clock::Now, fact::QueueName},
     state::ledger::Ledger,
-    weakness::on,
+    weakness::{Weakness, weak},
 };
 
 /// SQS hands out no more at once.
@@ -39,7 +39,11 @@ pub(super) fn plan(plan: &mut Plan, policy: &Policy, ledger: &Ledger, now: Now) 
     // Whoever has had the least of its share comes first: with room for one message only, an empty queue of great
     // weight would otherwise be asked for ever, and no other.
     let had = |queue: &QueueName| {
-        if on(27) { 0 } else { ledger.receiving.get(queue).map_or(0, |receiving| receiving.served) }
+        if weak(Weakness::LetsEmptyQueueStarveOthers) {
+            0
+        } else {
+            ledger.receiving.get(queue).map_or(0, |receiving| receiving.served)
+        }
     };
     queues.sort_by_key(|(queue, weight)| {
         (had(queue).saturating_mul(1000) / u64::from((*weight).max(1)), std::cmp::Reverse(*weight))

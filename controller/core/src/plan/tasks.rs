@@ -10,7 +10,7 @@ use crate::{
         task_view::TaskArn,
     },
     state::{agenda::Again, job::Job, ledger::Ledger, limiter::Lane, task::TaskRecord},
-    weakness::on,
+    weakness::{Weakness, weak},
 };
 
 /// DescribeTasks takes no more.
@@ -77,8 +77,8 @@ impl View<'_> {
 fn unwanted_since(job: &Job, task: &TaskRecord) -> Option<Ms> {
     let newest = job.attempt.as_ref().map(|state| state.intent.attempt);
     match (job.terminal(), newest) {
-        (Some(_), _) if !on(28) => Some(job.decided_at),
-        (None, _) if on(29) && job.leases.is_empty() => Some(task.known_at),
+        (Some(_), _) if !weak(Weakness::LeavesTasksOfDecidedJobs) => Some(job.decided_at),
+        (None, _) if weak(Weakness::StopsTasksWithoutMessage) && job.leases.is_empty() => Some(task.known_at),
         (None, Some(newest)) if newest > task.attempt => Some(task.known_at),
         _ => None,
     }

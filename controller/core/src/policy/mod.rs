@@ -14,7 +14,7 @@ use transcode_config::{
 use self::log_link::LogStreams;
 use crate::{
     protocol::{clock::Ms, fact::QueueName},
-    weakness::on,
+    weakness::{Weakness, weak},
 };
 
 /// SQS gives a message up after 12 h in total from its receive, however often it is extended.
@@ -187,7 +187,7 @@ impl Policy {
     /// Exponential wait: base × 2^(failures − 1), at most cap.
     fn exponential(base: Ms, cap: Ms, failures: usize) -> Ms {
         let doublings = u32::try_from(failures.saturating_sub(1)).unwrap_or(u32::MAX).min(30);
-        base.saturating_mul(if on(24) { 0 } else { 1 << doublings }).min(cap)
+        base.saturating_mul(if weak(Weakness::NeverBacksOff) { 0 } else { 1 << doublings }).min(cap)
     }
 
     /// Wait after `failures` failed calls in a row.
@@ -221,9 +221,9 @@ impl Policy {
         };
         let mut variant = self.variant.clone();
         let taken = attempts.iter().filter(refused).count();
-        let unlucky = taken >= self.spot_attempts && !on(50);
-        let old = now.age > self.spot_max_age && !on(52);
-        if unlucky || old || (now.spot_refused && !on(51)) {
+        let unlucky = taken >= self.spot_attempts && !weak(Weakness::StaysOnSpotAfterInterruptions);
+        let old = now.age > self.spot_max_age && !weak(Weakness::StaysOnSpotWhenOld);
+        if unlucky || old || (now.spot_refused && !weak(Weakness::AsksSpotAgainAtOnce)) {
             variant.capacity = Capacity::Fargate;
         }
         let grown = attempts.iter().filter(|past| past.code == FailureCode::OutOfMemory).count();
@@ -244,7 +244,7 @@ impl Policy {
     /// Whether another attempt is allowed after these (S9, S10).
     pub fn allows_another(&self, attempts: &[PastAttempt]) -> bool {
         let spent = |budget| attempts.iter().filter(|past| past.budget == budget).count();
-        (spent(Budget::Job) < self.max_attempts || on(23))
+        (spent(Budget::Job) < self.max_attempts || weak(Weakness::NeverSpendsBudget))
             && spent(Budget::Platform) < self.max_platform_attempts
     }
 }

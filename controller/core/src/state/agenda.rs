@@ -10,7 +10,10 @@ use std::{
     mem,
 };
 
-use crate::{protocol::clock::Ms, weakness::on};
+use crate::{
+    protocol::clock::Ms,
+    weakness::{Weakness, weak},
+};
 
 /// When a row is to be looked at again, unless it changes before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -96,7 +99,11 @@ impl<K: Ord + Clone> Lists<K> {
     }
 
     fn looked(&mut self, key: &K, place: &mut Place, again: Again, rank: Option<Ms>) {
-        let due_at = if let Again::At(at) = again { Some(at).filter(|_| !on(58)) } else { None };
+        let due_at = if let Again::At(at) = again {
+            Some(at).filter(|_| !weak(Weakness::ForgetsWhenDue))
+        } else {
+            None
+        };
         let each_turn = again == Again::NextTurn;
         self.put(key, place, Place { touched: false, each_turn, due_at, rank });
     }

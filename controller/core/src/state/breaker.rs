@@ -12,7 +12,11 @@ use std::{collections::BTreeSet, fmt};
 
 use transcode_config::contract::{FailureCode, JobKey};
 
-use crate::{policy::Policy, protocol::clock::Ms, weakness::on};
+use crate::{
+    policy::Policy,
+    protocol::clock::Ms,
+    weakness::{Weakness, weak},
+};
 
 /// How far jobs get. In the order in which a success at one says that those before it work too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,8 +66,9 @@ pub struct Breaker {
 impl Breaker {
     /// Which trouble keeps it open, if one does.
     pub fn open(&self, policy: &Policy) -> Option<Trouble> {
-        let enough =
-            |jobs: &BTreeSet<JobKey>| policy.breaker_jobs > 0 && jobs.len() >= policy.breaker_jobs && !on(62);
+        let enough = |jobs: &BTreeSet<JobKey>| {
+            policy.breaker_jobs > 0 && jobs.len() >= policy.breaker_jobs && !weak(Weakness::BreakerNeverOpens)
+        };
         Trouble::ALL.into_iter().zip(&self.failed).find(|(_, jobs)| enough(jobs)).map(|(trouble, _)| trouble)
     }
 
@@ -94,7 +99,7 @@ impl Breaker {
 
     /// A job is about to be claimed.
     pub(crate) fn claimed(&mut self, policy: &Policy, now: Ms) {
-        if !on(63) {
+        if !weak(Weakness::BreakerProbesAtOnce) {
             self.probe_at = now + policy.breaker_probe;
         }
     }

@@ -15,7 +15,7 @@ use crate::{
         task_view::TaskArn,
     },
     state::{agenda::Table, job::Job, task::TaskRecord},
-    weakness::on,
+    weakness::{Weakness, weak},
 };
 
 /// Tasks that run, may run or are about to.
@@ -68,7 +68,9 @@ impl Room {
         if self.tasks == 0 {
             return Err(NO_SLOT.into());
         }
-        let Some(left) = self.cpu.checked_sub(u64::from(cpu)).or(on(53).then_some(self.cpu)) else {
+        let Some(left) =
+            self.cpu.checked_sub(u64::from(cpu)).or(weak(Weakness::CountsNoVcpu).then_some(self.cpu))
+        else {
             let used = policy.max_cpu.saturating_sub(std::mem::take(&mut self.cpu)).div_ceil(1024);
             let most = policy.max_cpu / 1024;
             return Err(format!(
@@ -111,7 +113,7 @@ impl Share {
             share.launch_by = Some(attempt.intent.launch_not_after_ms);
             changes(attempt.expires_at + policy.heartbeat_stale);
         }
-        let claiming = job.claiming.filter(|_| !on(26));
+        let claiming = job.claiming.filter(|_| !weak(Weakness::DoesNotCountPendingClaim));
         share.claiming = claiming.is_some();
         if let Some(cpu) = claiming.or_else(|| coming.map(|attempt| attempt.intent.variant.cpu)) {
             share.usage.add(cpu);

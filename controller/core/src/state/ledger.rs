@@ -27,7 +27,7 @@ use crate::{
         sent_letters::Letters,
         task::TaskRecord,
     },
-    weakness::on,
+    weakness::{Weakness, weak},
 };
 
 /// How receiving from one queue goes.
@@ -237,7 +237,9 @@ impl Ledger {
     /// to the messages that ask for them; the others' messages are merely kept.
     pub(crate) fn spread_news(&mut self) {
         self.look_at_tasks();
-        let matters = |job: &&Job| job.terminal().is_some() || job.unreadable.is_some() || on(4);
+        let matters = |job: &&Job| {
+            job.terminal().is_some() || job.unreadable.is_some() || weak(Weakness::DeletesOnceLaunched)
+        };
         for job in self.jobs.touched().map(|(_, job)| job).filter(matters) {
             job.leases.iter().for_each(|message| self.leases.touch(message));
         }
@@ -246,7 +248,7 @@ impl Ledger {
     /// A task by itself is due when it is to be described; everything else about it is looked at with its job.
     pub(crate) fn look_at_tasks(&mut self) {
         self.tasks.look_at_touched(|task| {
-            if !on(59) {
+            if !weak(Weakness::SkipsJobOfChangedTask) {
                 self.jobs.touch(&task.job);
             }
             task.describe_due().map_or(Again::Changed, Again::At)
@@ -299,6 +301,6 @@ impl Ledger {
         let Usage { tasks, cpu } = self.tally.usage();
         let room =
             Room { tasks: policy.max_tasks.saturating_sub(tasks), cpu: policy.max_cpu.saturating_sub(cpu) };
-        if on(18) { Room { tasks: usize::MAX, cpu: u64::MAX } } else { room }
+        if weak(Weakness::ClaimsWithoutFreeSlot) { Room { tasks: usize::MAX, cpu: u64::MAX } } else { room }
     }
 }

@@ -5,7 +5,11 @@
 //! halved, grows back evenly with time, and is whole again one backoff cap after the last throttle (L6). ECS counts
 //! RunTask and StopTask in one bucket and reads in another, so they share what they learn in the same way.
 
-use crate::{policy::Policy, protocol::clock::Ms, weakness::on};
+use crate::{
+    policy::Policy,
+    protocol::clock::Ms,
+    weakness::{Weakness, weak},
+};
 
 /// The whole share, in thousandths of the rate.
 const WHOLE: u64 = 1000;
@@ -64,7 +68,9 @@ impl Share {
 
     /// Calls that were under way together are refused together: that is one piece of news.
     fn cut(&mut self, policy: &Policy, now: Ms) {
-        if self.cut_at.is_none_or(|at| now >= at + policy.call_retry_base) && !on(64) {
+        if self.cut_at.is_none_or(|at| now >= at + policy.call_retry_base)
+            && !weak(Weakness::IgnoresThrottling)
+        {
             (self.left, self.cut_at) = ((self.at(policy, now) / 2).max(LEAST), Some(now));
         }
     }
@@ -98,14 +104,19 @@ impl Limiter {
             Lane::Stop => self.stop,
             Lane::Read => self.read,
         };
-        let after = full_at.max(now)
-            + self.interval(lane, policy, now).saturating_mul(if on(65) { 0 } else { planned });
+        let after =
+            full_at.max(now)
+                + self
+                    .interval(lane, policy, now)
+                    .saturating_mul(if weak(Weakness::ForgetsCallsOfSameTurn) { 0 } else { planned });
         after.saturating_sub(rate.interval.saturating_mul(rate.burst.saturating_sub(1)))
     }
 
     /// Notes that `calls` are about to be made.
     pub(crate) fn take(&mut self, lane: Lane, calls: u64, policy: &Policy, now: Ms) {
-        if (on(56) && lane == Lane::Read) || (on(57) && lane == Lane::Stop) {
+        if (weak(Weakness::ReadsBeyondRate) && lane == Lane::Read)
+            || (weak(Weakness::StopsBeyondRate) && lane == Lane::Stop)
+        {
             return;
         }
         let cost = self.interval(lane, policy, now).saturating_mul(calls);

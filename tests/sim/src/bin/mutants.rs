@@ -7,11 +7,10 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-use transcode_core::weakness::switch_on;
+use transcode_core::weakness::{Weakness, switch_on};
 use transcode_sim::{
     checking::anything_breaks,
     invariants::Violation,
-    mutants::MUTANTS,
     run::{run, run_compared, run_named},
     setup::worlds::named,
 };
@@ -62,15 +61,20 @@ fn model_checked() -> Option<String> {
 }
 
 /// What notices a weakness, on one line; nothing if nothing does. What takes longest comes last.
-fn killer(number: u8) -> Option<String> {
-    switch_on(number);
+fn killer(weakness: Option<Weakness>) -> Option<String> {
+    weakness.into_iter().for_each(switch_on);
     named_worlds().or_else(compared).or_else(simulated).or_else(model_checked)
 }
 
+/// The weakness of a name, as the enum has it.
+fn by_name(name: &str) -> Option<Weakness> {
+    Weakness::ALL.iter().copied().find(|weakness| format!("{weakness:?}") == name)
+}
+
 /// The same, in a process of its own.
-fn killer_elsewhere(number: u8) -> Result<Option<String>, std::io::Error> {
+fn killer_elsewhere(name: &str) -> Result<Option<String>, std::io::Error> {
     let output = Command::new(std::env::current_exe()?)
-        .args([ONE, &number.to_string()])
+        .args([ONE, name])
         .stderr(std::process::Stdio::inherit())
         .output()?;
     if !output.status.success() {
@@ -82,35 +86,39 @@ fn killer_elsewhere(number: u8) -> Result<Option<String>, std::io::Error> {
 
 /// Tries one and says how it went. Gives whether it was noticed.
 #[allow(clippy::print_stdout, reason = "its output is what it is for")]
-fn tried(number: u8, what: &str) -> bool {
-    let found = killer_elsewhere(number);
+fn tried(weakness: Weakness) -> bool {
+    let name = format!("{weakness:?}");
+    let found = killer_elsewhere(&name);
     let (said, noticed) = match found {
         Ok(Some(killer)) => (format!("killed by {killer}"), true),
         Ok(None) => (format!("SURVIVED {SEEDS} seeds and the small worlds"), false),
         Err(error) => (format!("not tried: {error}"), false),
     };
-    println!("mutant {number:>2} ({what}): {said}");
+    println!("mutant {name} ({}): {said}", weakness.what());
     noticed
 }
 
 #[allow(clippy::print_stdout, reason = "its output is what it is for")]
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let only: Vec<u8> = args.iter().filter_map(|number| number.parse().ok()).collect();
-    if let ([first, ..], [number]) = (args.as_slice(), only.as_slice())
+    if let [first, name] = args.as_slice()
         && first == ONE
     {
-        print!("{}", killer(*number).unwrap_or_default());
+        print!("{}", killer(by_name(name)).unwrap_or_default());
         return ExitCode::SUCCESS;
     }
-    let mutants: Vec<_> =
-        MUTANTS.iter().filter(|(number, _)| only.is_empty() || only.contains(number)).collect();
+    if let Some(strange) = args.iter().find(|name| by_name(name).is_none()) {
+        println!("{strange} is no weakness; they are listed in controller/core/src/weakness.rs");
+        return ExitCode::FAILURE;
+    }
+    let only: Vec<_> = args.iter().filter_map(|name| by_name(name)).collect();
+    let mutants = if only.is_empty() { Weakness::ALL } else { &only };
     let (next, killed) = (AtomicUsize::new(0), AtomicUsize::new(0));
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
             scope.spawn(|| {
-                while let Some((number, what)) = mutants.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    killed.fetch_add(usize::from(tried(*number, what)), Ordering::Relaxed);
+                while let Some(weakness) = mutants.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    killed.fetch_add(usize::from(tried(*weakness)), Ordering::Relaxed);
                 }
             });
         }

@@ -20,4 +20,4 @@ mod steps;
 
 pub use search::{Searched, anything_breaks, search};
 pub use small::Small;
-pub use state::{Bounds, State, Step, Weakness};
+pub use state::{Bounds, State, Step, WeakProtocol};

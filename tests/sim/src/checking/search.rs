@@ -2,7 +2,7 @@
 
 use stateright::{Checker, Model, Path};
 
-use super::{Bounds, Small, State, Step, Weakness};
+use super::{Bounds, Small, State, Step, WeakProtocol};
 
 /// What a search found.
 #[derive(Debug, Clone)]
@@ -51,6 +51,6 @@ pub fn anything_breaks() -> Option<&'static str> {
         (2, &[true, false], Bounds { expired: 1, waits: 1, ..nothing }),
     ];
     worlds.into_iter().find_map(|(controllers, jobs, bounds)| {
-        search(Small::new(controllers, jobs, bounds, Weakness::None), false).broken.map(|(what, _)| what)
+        search(Small::new(controllers, jobs, bounds, WeakProtocol::None), false).broken.map(|(what, _)| what)
     })
 }

@@ -11,7 +11,7 @@ use transcode_core::protocol::{
 use super::{
     answers::{SUPERSEDED, arn, describe, index, inspect, success},
     small::{AHEAD, Small},
-    state::{Phase, SmallTask, State, Weakness},
+    state::{Phase, SmallTask, State, WeakProtocol},
 };
 
 fn receipt(message: usize, number: u32) -> String {
@@ -103,7 +103,7 @@ impl Small {
     fn intend(&self, state: &mut State, host: Option<usize>, intent: &Arc<Intent>) -> Fact {
         let index = self.job(&intent.job);
         let mut intent = Arc::clone(intent);
-        if self.weakness == Weakness::CountsReceives {
+        if self.weakness == WeakProtocol::CountsReceives {
             Arc::make_mut(&mut intent).attempt = received(state, host, index);
         }
         let works = working(state, index);
@@ -126,7 +126,7 @@ impl Small {
         let (job, attempt) = (intent.job.clone(), intent.attempt);
         let owner = self.job(&job);
         let mut token = intent.client_token();
-        if self.weakness == Weakness::RandomToken {
+        if self.weakness == WeakProtocol::RandomToken {
             token = format!("{token}{}", state.tasks.len());
         }
         if state.jobs.get(owner).is_some_and(|job| job.refused.contains(&token)) {
@@ -147,7 +147,7 @@ impl Small {
             };
             state.tasks.push(task);
         }
-        if self.weakness == Weakness::DeleteOnAccept {
+        if self.weakness == WeakProtocol::DeleteOnAccept {
             Self::delete(state, owner);
         }
         Fact::Launched { job, attempt, task: arn(index) }
@@ -168,7 +168,7 @@ impl Small {
             job.terminal = Some(Arc::clone(terminal));
             return true;
         }
-        state.promise(self.weakness != Weakness::BlindRegister, "S2: the register was written twice");
+        state.promise(self.weakness != WeakProtocol::BlindRegister, "S2: the register was written twice");
         false
     }
 
@@ -187,7 +187,7 @@ impl Small {
         let Some(job) = state.jobs.get(task.job) else { return };
         let newest = job.intents.iter().all(|intent| intent.attempt <= task.intent.attempt);
         let late = state.now + AHEAD >= task.intent.launch_not_after_ms
-            && self.weakness != Weakness::NoLaunchDeadline;
+            && self.weakness != WeakProtocol::NoLaunchDeadline;
         let may = job.terminal.is_none() && newest && !late;
         let others = working(state, task.job);
         state.promise(!(may && others), "S6: two tasks work on one job");

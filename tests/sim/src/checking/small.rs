@@ -8,7 +8,7 @@ use transcode_core::{
     reconciler::Reconciler,
 };
 
-use super::state::{Bounds, Controller, Weakness};
+use super::state::{Bounds, Controller, WeakProtocol};
 use crate::setup::{MINUTE, SECOND, Setup};
 
 /// Longer than anything that is waited for in these worlds.
@@ -25,7 +25,7 @@ pub struct Small {
     /// How often things go wrong.
     pub bounds: Bounds,
     /// What is weaker than it should be.
-    pub weakness: Weakness,
+    pub weakness: WeakProtocol,
     pub(super) policy: Policy,
     pub(super) bodies: Vec<String>,
     rules: Rules,
@@ -34,7 +34,7 @@ pub struct Small {
 
 impl Small {
     /// A world with a message for each of `jobs`: an upload that can be transcoded (`true`), or one that is refused.
-    pub fn new(controllers: usize, jobs: &[bool], bounds: Bounds, weakness: Weakness) -> Self {
+    pub fn new(controllers: usize, jobs: &[bool], bounds: Bounds, weakness: WeakProtocol) -> Self {
         let Setup { mut policy, rules, uploads, .. } = Setup::plain();
         policy.max_tasks = 1;
         policy.launch_deadline = MINUTE;

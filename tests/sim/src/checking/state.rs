@@ -33,7 +33,7 @@ pub struct Bounds {
 
 /// A protocol that is weaker than ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Weakness {
+pub enum WeakProtocol {
     /// None.
     None,
     /// The message is deleted once RunTask has been accepted.

@@ -10,13 +10,11 @@ use transcode_core::{
         clock::Ms,
         fact::{CallError, Class, Fact, Pinned, Snapshot},
     },
+    weakness::{Weakness, weak},
 };
 
 use super::{World, event::Event, fate::Fate};
-use crate::{
-    setup::{CALL_TIMEOUT, MINUTE, SECOND},
-    weak,
-};
+use crate::setup::{CALL_TIMEOUT, MINUTE, SECOND};
 
 /// How old a reading may be that a controller gives a job up by: the core's limit, and what a turn takes.
 const READ_AGE: Ms = MINUTE;
@@ -95,7 +93,7 @@ impl World {
     fn send_out(&mut self, host: usize, boot: u32, action: Action) {
         if let Action::Launch { intent } = &action {
             // The adapter looks at the clock once more.
-            if self.host_wall(host) >= intent.launch_not_after_ms && !weak::on(weak::SENT_LATE) {
+            if self.host_wall(host) >= intent.launch_not_after_ms && !weak(Weakness::SendsRunTaskLate) {
                 let facts = vec![failure(&action, Class::Transient)];
                 return self.deliver(host, boot, facts);
             }

@@ -6,10 +6,13 @@ use transcode_config::{
     contract::{Intent, JobKey},
     prices::Size,
 };
-use transcode_core::protocol::{
-    clock::Ms,
-    fact::{Class, Hint, Refusal},
-    task_view::{Billed, Identity, TaskArn, TaskStatus, TaskView},
+use transcode_core::{
+    protocol::{
+        clock::Ms,
+        fact::{Class, Hint, Refusal},
+        task_view::{Billed, Identity, TaskArn, TaskStatus, TaskView},
+    },
+    weakness::{Weakness, weak},
 };
 
 use super::{
@@ -22,7 +25,6 @@ use crate::{
     invariants,
     setup::{HOUR, MINUTE, SECOND},
     truth::{Proc, Task},
-    weak,
 };
 
 const RUN_TASK: &str = "ecs:RunTask";
@@ -44,7 +46,7 @@ impl World {
     /// RunTask reaches ECS. `Conflict` is answered as the adapter does it: with the task that is there.
     pub(super) fn run_task(&mut self, intent: &Arc<Intent>) -> Result<TaskArn, Refusal> {
         let mut token = intent.client_token();
-        if weak::on(weak::RANDOM_TOKEN) {
+        if weak(Weakness::RandomClientToken) {
             token = format!("{token}-{}", self.tokens.len());
         }
         let now = self.now;

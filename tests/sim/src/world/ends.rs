@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use transcode_config::contract::{Failure, ObjectRef, Outcome, SCHEMA, Succeeded, TaskState, Terminal};
-use transcode_core::protocol::{clock::Ms, task_view::TaskStatus};
+use transcode_core::{
+    protocol::{clock::Ms, task_view::TaskStatus},
+    weakness::{Weakness, weak},
+};
 
 use super::{
     World,
@@ -14,7 +17,6 @@ use crate::{
     invariants::{self, Kept},
     setup::{HOUR, MINUTE, SECOND},
     truth::{JobTruth, Proc, Task},
-    weak,
 };
 
 impl World {
@@ -55,7 +57,7 @@ impl World {
         let Some(job_index) = task.job else { return };
         let (arn, attempt) = (task.view.arn.0.clone(), task.attempt());
         let Some(job) = self.jobs.get_mut(job_index) else { return };
-        if !weak::on(weak::EARLY_REGISTER) {
+        if !weak(Weakness::TaskWritesRecordEarly) {
             job.complete.insert(attempt);
         }
         let object = || ObjectRef { key: "manifest".into(), size: 1, sha256: String::new() };

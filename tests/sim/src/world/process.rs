@@ -4,7 +4,10 @@
 use std::sync::Arc;
 
 use transcode_config::contract::FailureCode;
-use transcode_core::protocol::{clock::Ms, task_view::TaskStatus};
+use transcode_core::{
+    protocol::{clock::Ms, task_view::TaskStatus},
+    weakness::{Weakness, weak},
+};
 
 use super::{
     World,
@@ -16,7 +19,6 @@ use crate::{
     rng::{Rng, mix},
     setup::{BEAT_EVERY, Episode, FENCE, HOUR, MINUTE, Nature, SECOND},
     truth::Proc,
-    weak,
 };
 
 impl World {
@@ -136,8 +138,8 @@ impl World {
         let Some(job) = self.jobs.get(job_index) else { return };
         let wall = self.wall(task.offset);
         let newest = job.intents.len() == task.attempt().number() as usize;
-        let late = wall >= task.intent.launch_not_after_ms && !weak::on(weak::NO_DEADLINE);
-        if (job.terminal.is_some() || !newest || late) && !weak::on(weak::NO_START_CHECKS) {
+        let late = wall >= task.intent.launch_not_after_ms && !weak(Weakness::TaskIgnoresLaunchDeadline);
+        if (job.terminal.is_some() || !newest || late) && !weak(Weakness::TaskSkipsStartChecks) {
             if late {
                 self.reached.reach(22);
             }
@@ -227,7 +229,7 @@ impl World {
         let from = task.beat_from.unwrap_or(now);
         let last = from + (begin.max(from) - from) / BEAT_EVERY * BEAT_EVERY;
         let fenced = last + FENCE;
-        if fenced < end && fenced < now + work && !weak::on(weak::NO_FENCE) {
+        if fenced < end && fenced < now + work && !weak(Weakness::TaskWorksOnWhenCutOff) {
             *ending = Ending::Fenced;
             return fenced - now;
         }

@@ -11,6 +11,7 @@ use transcode_core::{
         clock::Ms,
         fact::{Hint, Snapshot},
     },
+    weakness::{Weakness, weak},
 };
 
 use super::{EPOCH, World};
@@ -18,7 +19,6 @@ use crate::{
     invariants,
     setup::BEAT_EVERY,
     truth::{Proc, Task},
-    weak,
 };
 
 impl World {
@@ -123,8 +123,8 @@ impl World {
         let Some(index) = self.job_of(&terminal.job) else { return false };
         let policy = &self.setup.policy;
         let blind = match terminal.outcome {
-            Outcome::Dead(_) => weak::on(weak::BLIND_BURIAL),
-            Outcome::Succeeded(_) => weak::on(weak::BLIND_REGISTER),
+            Outcome::Dead(_) => weak(Weakness::ControllerOverwritesRecord),
+            Outcome::Succeeded(_) => weak(Weakness::TaskOverwritesRecord),
         };
         let Some(job) = self.jobs.get(index).filter(|job| job.terminal.is_none() || blind) else {
             return false;
@@ -181,7 +181,7 @@ impl World {
     pub(super) fn publish(&mut self, key: &JobKey, attempt: Attempt) {
         let Some(index) = self.job_of(key) else { return };
         let newest = self.jobs.get(index).and_then(|job| job.intents.last()).map(|intent| intent.attempt);
-        let attempt = newest.filter(|_| weak::on(weak::PUBLISHES_NEWEST)).unwrap_or(attempt);
+        let attempt = newest.filter(|_| weak(Weakness::PublishesNewestAttempt)).unwrap_or(attempt);
         self.check(invariants::s4_published_is_the_winner(self.jobs.get(index), attempt));
         if let Some(job) = self.jobs.get_mut(index) {
             job.published = Some(attempt);
