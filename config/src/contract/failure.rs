@@ -73,6 +73,8 @@ pub enum FailureCode {
     NotMedia,
     /// The file ends before its own index or declared duration says.
     SourceTruncated,
+    /// The file is several recordings in one, or its clock runs back, in a container that is not played across that.
+    SourceDiscontinuous,
     /// The source object, or the version the event named, is gone.
     SourceMissing,
     /// The source was replaced while it was read; the newer upload has its own job.
@@ -188,6 +190,7 @@ impl FailureCode {
         Self::Empty,
         Self::NotMedia,
         Self::SourceTruncated,
+        Self::SourceDiscontinuous,
         Self::SourceMissing,
         Self::SourceChanged,
         Self::SourceArchived,
@@ -259,6 +262,9 @@ impl FailureCode {
             Self::SourceTruncated => row("SOURCE_TRUNCATED", false, Uploader, E::InputRefused,
                 "the file ends before its own index or declared duration says",
                 "upload the whole file again"),
+            Self::SourceDiscontinuous => row("SOURCE_DISCONTINUOUS", false, Uploader, E::InputRefused,
+                "the file is several recordings in one, or its clock runs back, and it cannot be played to its end",
+                "upload the recordings one by one, or join them with a program that writes new times (ffmpeg's concat demuxer)"),
             Self::SourceMissing => row("SOURCE_MISSING", false, Uploader, E::InputRefused,
                 "the source object, or the version the event named, is gone",
                 "upload again; check that no lifecycle rule deletes sources before they are processed"),

@@ -95,6 +95,10 @@ pub async fn make(
     per_title::fit(&context, &mut plan).await?;
     context.reached(SAMPLED);
     loudness::correct(&context, &mut plan, (SAMPLED, LISTENED)).await?;
+    let uneven = plan.audio.iter().filter(|sound| sound.even.is_some() && sound.channels == plan::STEREO);
+    for sound in uneven {
+        source.note(format!("the format of the sound (stream {}) changes in the middle", sound.stream.index));
+    }
     let package = Folder::new(job.output, job.profile.package, events.clone());
     let encoded = encode::encode(&context, &plan, package, (LISTENED, ENCODED)).await?;
     let Encoded { tracks, mut package, event_texts } = encoded;

@@ -43,6 +43,31 @@ impl Rational {
         self.den.checked_mul(divisor).and_then(|den| Self::new(self.num, den)).unwrap_or(self)
     }
 
+    /// This fraction times a whole number; none if that does not fit.
+    pub fn times(self, factor: u32) -> Option<Self> {
+        let divisor = gcd(self.den, factor.max(1));
+        Self::new(self.num.checked_mul(factor / divisor)?, self.den / divisor)
+    }
+
+    /// The fraction with the smallest denominator within `tolerance` (relative) of `value`, by continued fractions; none
+    /// if its numerator would be larger than `most`.
+    pub fn near(value: f64, tolerance: f64, most: u32) -> Option<Self> {
+        let (mut before, mut now) = ((0_u64, 1_u64), (1_u64, 0_u64));
+        let mut rest = value;
+        for _ in 0..32 {
+            let whole = round_to_u64(rest.floor());
+            let step = |now: u64, before: u64| whole.checked_mul(now)?.checked_add(before);
+            let next = (step(now.0, before.0)?, step(now.1, before.1)?);
+            (before, now) = (now, next);
+            if (float(now.0) / float(now.1) / value - 1.0).abs() <= tolerance {
+                break;
+            }
+            rest = 1.0 / (rest - rest.floor());
+        }
+        let num = u32::try_from(now.0).ok().filter(|&num| num <= most)?;
+        Self::new(num, u32::try_from(now.1).ok()?)
+    }
+
     /// Seconds that `frames` frames last at this rate.
     pub fn seconds_of(self, frames: u64) -> f64 {
         let (num, den) = (u128::from(self.num), u128::from(self.den));
@@ -101,6 +126,23 @@ mod tests {
         for text in ["0/0", "0:1", "N/A", "", "/", "-25/1", "1/99999999999"] {
             assert_eq!(Rational::parse(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn the_simplest_fraction_that_is_near_enough() {
+        for (value, expected) in [
+            (15.3, "153/10"),
+            (10.0 / 3.0, "10/3"),
+            (0.238_095, "5/21"),
+            (7.0, "7/1"),
+            (0.016_666_667, "1/60"),
+        ] {
+            assert_eq!(Rational::near(value, 1e-5, 1_000_000).unwrap().to_string(), expected);
+        }
+        assert_eq!(Rational::near(f64::NAN, 1e-5, 10), None);
+        assert_eq!(Rational::near(1e9, 1e-5, 1_000_000), None);
+        assert_eq!(Rational { num: 1, den: 60 }.times(300).unwrap().to_string(), "5/1");
+        assert_eq!(Rational { num: u32::MAX, den: 7 }.times(3), None);
     }
 
     #[test]

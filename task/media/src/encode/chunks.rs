@@ -68,6 +68,7 @@ mod tests {
             wall: Duration::from_secs(wall),
             cpu: Duration::from_secs(cpu),
             peak_memory_bytes: gib << 30,
+            sound_set_up: 0,
         }
     }
 

@@ -75,11 +75,14 @@ pub(crate) async fn encode(
     }
 }
 
-/// Whether every rung has as many frames as the demuxer found. Damage in the middle is concealed by repeating frames;
+/// Seconds by which a sound rendition may be shorter than planned: three AAC frames.
+const SHORT_SOUND: f64 = 0.064;
+
+/// Whether every rung has as many frames as the demuxer found, and every sound its length. Damage in the middle is concealed by repeating frames;
 /// what is missing at the end is not, and ffmpeg ends with status 0 all the same.
 fn all_decoded(plan: &Plan, tracks: &Tracks) -> Result<(), Failure> {
-    let Some(video) = &plan.video else { return Ok(()) };
-    for (rung, track) in video.renditions.iter().zip(&tracks.video) {
+    let rungs = plan.video.iter().flat_map(|video| video.renditions.iter().map(move |rung| (video, rung)));
+    for ((video, rung), track) in rungs.zip(&tracks.video) {
         let fragments = track.segments.iter().flat_map(|segment| &segment.fragments);
         let (made, planned) =
             (fragments.map(|fragment| u64::from(fragment.samples)).sum::<u64>(), video.frames_of(rung));
@@ -91,6 +94,16 @@ fn all_decoded(plan: &Plan, tracks: &Tracks) -> Result<(), Failure> {
             .with("frames_decoded", made)
             .with("frames_expected", planned)
             .with("track", &track.folder));
+        }
+    }
+    for track in &tracks.audio {
+        let made = track.seconds(track.duration());
+        if made + SHORT_SOUND < plan.seconds {
+            let message = format!("only {made:.2} of {:.2} s of sound could be decoded", plan.seconds);
+            return Err(Failure::new(FailureCode::DecodeFailed, message)
+                .with("seconds_decoded", format!("{made:.3}"))
+                .with("seconds_expected", format!("{:.3}", plan.seconds))
+                .with("track", &track.folder));
         }
     }
     Ok(())

@@ -111,11 +111,13 @@ impl Runs<'_> {
 
     async fn ffmpeg(&self, number: usize, plan: &Plan, output: PathBuf) -> Result<Finished, Failure> {
         let job = self.context.job;
+        let overlay = job.overlay.iter().map(|overlay| overlay.file.to_owned());
+        let even = plan.audio.iter().filter_map(|sound| sound.even.as_ref()).map(|even| even.file.clone());
         let call = Invocation {
             tool: Tool::Ffmpeg,
             args: plan::arguments(plan, job.input),
             input: Some(job.input.to_owned()),
-            extra_inputs: job.overlay.iter().map(|overlay| overlay.file.to_owned()).collect(),
+            extra_inputs: overlay.chain(even).collect(),
             output_dir: Some(output),
             limits: limits(plan),
         };

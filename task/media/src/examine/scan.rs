@@ -9,18 +9,24 @@ use std::{
     collections::{BTreeMap, BinaryHeap},
 };
 
+use super::{
+    clock::{Clock, Jump, may_jump},
+    probe::SourceInfo,
+};
 use crate::rational::{Rational, float};
 
 /// Fields that [`Scan::line`] reads, as an argument of ffprobe.
-pub const ENTRIES: &str = "packet=stream_index,pts,dts,duration,flags";
+pub const ENTRIES: &str = "packet=stream_index,pts,dts,duration,size,pos,flags";
 /// Packets that may be out of order by presentation time: more than any codec reorders.
 const REORDER: usize = 40;
 /// Different distances between frames that are told apart. A file with more is variable in any case.
 const MAX_DELTAS: usize = 512;
+/// Distances in a block of [`Timing::blocks`]: divisible by the lengths of the patterns that films are broadcast in.
+pub const BLOCK: u32 = 12;
 /// Streams whose packets are counted.
 const MAX_STREAMS: usize = 256;
 
-/// Timing of one stream. Times in seconds on the file's own clock.
+/// Timing of one stream. Times in seconds on the file's own clock, jumps taken out.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Timing {
     /// Packets that are shown (those that an edit list discards are not counted).
@@ -33,8 +39,12 @@ pub struct Timing {
     pub last: f64,
     /// Distances between neighbours, in ticks of the stream's clock, with how often they occur.
     pub deltas: BTreeMap<i64, u64>,
+    /// The same for what [`BLOCK`] distances that follow one another are together.
+    pub blocks: BTreeMap<i64, u64>,
     /// Packets that the demuxer marks as damaged.
     pub corrupt: u64,
+    /// Packets whose time lies more than half a second before that of one already shown.
+    pub late: u64,
 }
 
 #[derive(Debug, Default)]
@@ -44,56 +54,98 @@ struct Stream {
     first: Option<i64>,
     end: Option<i64>,
     last: Option<i64>,
-    previous: Option<i64>,
-    deltas: BTreeMap<i64, u64>,
     waiting: BinaryHeap<Reverse<i64>>,
+    shown: Shown,
+}
+
+/// What was shown so far, in order.
+#[derive(Debug, Default, Clone)]
+struct Shown {
+    previous: Option<i64>,
+    latest: Option<i64>,
+    deltas: BTreeMap<i64, u64>,
+    blocks: BTreeMap<i64, u64>,
+    block: (u32, i64),
+    /// How long before the latest frame each one lies that comes after it, in ticks.
+    late: BTreeMap<i64, u64>,
 }
 
 /// Collects packets line by line; memory does not grow with the file.
 #[derive(Debug, Default)]
 pub struct Scan {
     streams: BTreeMap<u32, Stream>,
+    clock: Clock,
+    reached: u64,
 }
 
 impl Scan {
+    /// For the packets of a source of which picture and sound will be decoded.
+    pub fn of(source: &SourceInfo) -> Self {
+        let picture = source.video.iter().map(|video| (video.index, video.time_base));
+        let sound = source.audio.iter().map(|audio| (audio.index, audio.time_base));
+        let clock = Clock::new(may_jump(&source.container), picture.chain(sound));
+        Self { clock, ..Self::default() }
+    }
+
     /// Takes one line of `ffprobe -of compact=p=0:nk=1`. Lines that are not packets are ignored.
     pub fn line(&mut self, line: &str) {
         // In ffprobe's own order, whatever the order in which they are asked for. `N/A` is not a number.
         let mut fields = line.trim().split('|');
         let index = fields.next().and_then(|value| value.parse::<u32>().ok());
         let mut number = || fields.next().and_then(|value| value.parse::<i64>().ok());
-        let (pts, dts, duration) = (number(), number(), number());
+        let (pts, dts, duration) = (number(), number(), number().unwrap_or(0).max(0));
+        let (size, position) = (number(), number());
         let flags = fields.next().unwrap_or_default();
-        let (Some(index), Some(time)) = (index, pts.or(dts)) else { return };
+        let Some(index) = index else { return };
+        let bytes = position.zip(size).and_then(|(at, size)| u64::try_from(at.checked_add(size)?).ok());
+        self.reached = self.reached.max(bytes.unwrap_or(0));
+        let moved = self.clock.correction(index, dts, duration);
+        let Some(time) = pts.or(dts).map(|time| time.saturating_add(moved)) else { return };
         if flags.contains('D') || (self.streams.len() >= MAX_STREAMS && !self.streams.contains_key(&index)) {
             return;
         }
         let stream = self.streams.entry(index).or_default();
         stream.corrupt += u64::from(flags.contains('C'));
-        stream.add(time, duration.unwrap_or(0).max(0));
+        stream.add(time, duration);
+    }
+
+    /// Where the last packet ends, in bytes of the file; 0 where the container does not say.
+    pub fn reached(&self) -> u64 {
+        self.reached
+    }
+
+    /// Places at which the clock jumps, the first few of them, and how many there are.
+    pub fn jumps(&self) -> (&[Jump], usize) {
+        (&self.clock.jumps.0, self.clock.jumps.1)
+    }
+
+    /// Streams that have packets.
+    pub fn streams(&self) -> impl Iterator<Item = u32> {
+        self.streams.keys().copied()
     }
 
     /// The timing of stream `index`, whose clock ticks every `time_base` seconds. None if it has no packets.
     pub fn timing(&self, index: u32, time_base: Rational) -> Option<Timing> {
         let stream = self.streams.get(&index)?;
-        let mut deltas = stream.deltas.clone();
-        let mut previous = stream.previous;
+        let mut shown = stream.shown.clone();
         let mut rest: Vec<_> = stream.waiting.iter().map(|Reverse(time)| *time).collect();
         rest.sort_unstable();
         for time in rest {
-            note(&mut deltas, previous, time);
-            previous = Some(time);
+            shown.add(time);
         }
         let seconds = |ticks: i64| {
             let magnitude = float(ticks.unsigned_abs()) * time_base.value();
             if ticks < 0 { -magnitude } else { magnitude }
         };
+        let late = shown.late.iter().filter(|&(&ticks, _)| seconds(ticks) > 0.5);
         Some(Timing {
             packets: stream.packets,
             start: seconds(stream.first?),
             end: seconds(stream.end?),
             last: seconds(stream.last?),
-            deltas,
+            late: late.map(|(_, times)| times).sum(),
+            deltas: shown.deltas,
+            blocks: shown.blocks,
             corrupt: stream.corrupt,
         })
     }
@@ -110,19 +162,39 @@ impl Stream {
         if self.waiting.len() > REORDER
             && let Some(Reverse(time)) = self.waiting.pop()
         {
-            note(&mut self.deltas, self.previous, time);
-            self.previous = Some(time);
+            self.shown.add(time);
         }
     }
 }
 
-fn note(deltas: &mut BTreeMap<i64, u64>, previous: Option<i64>, time: i64) {
-    let Some(delta) = previous.and_then(|previous| time.checked_sub(previous)).filter(|&delta| delta > 0)
-    else {
-        return;
-    };
-    if deltas.len() < MAX_DELTAS || deltas.contains_key(&delta) {
-        *deltas.entry(delta).or_default() += 1;
+impl Shown {
+    fn add(&mut self, time: i64) {
+        let before = self.previous.replace(time);
+        let latest = *self.latest.get_or_insert(time);
+        self.latest = Some(latest.max(time));
+        if time < latest {
+            // To about two digits: only whether it is much counts.
+            let by = latest.saturating_sub(time);
+            let step = 10_i64.pow(by.ilog10().saturating_sub(1));
+            *self.late.entry(by / step * step).or_default() += 1;
+        }
+        let Some(delta) = before.and_then(|before| time.checked_sub(before)).filter(|&delta| delta > 0)
+        else {
+            return;
+        };
+        note(&mut self.deltas, delta);
+        let (number, sum) = (self.block.0 + 1, self.block.1.saturating_add(delta));
+        self.block = (number, sum);
+        if number == BLOCK {
+            note(&mut self.blocks, sum);
+            self.block = (0, 0);
+        }
+    }
+}
+
+fn note(spread: &mut BTreeMap<i64, u64>, delta: i64) {
+    if spread.len() < MAX_DELTAS || spread.contains_key(&delta) {
+        *spread.entry(delta).or_default() += 1;
     }
 }
 
@@ -138,7 +210,7 @@ mod tests {
     fn reordered_frames_are_measured_in_the_order_they_are_shown() {
         let mut scan = Scan::default();
         for pts in [0, 3, 1, 2, 6, 4, 5] {
-            scan.line(&format!("0|{pts}|N/A|1|__"));
+            scan.line(&format!("0|{pts}|N/A|1|10|N/A|__"));
         }
         let timing = scan.timing(0, TENTHS).unwrap();
         assert_eq!(timing.packets, 7);
@@ -149,12 +221,36 @@ mod tests {
     #[test]
     fn packets_outside_of_the_edit_list_do_not_count() {
         let mut scan = Scan::default();
-        scan.line("1|-5|-5|5|KD_");
-        scan.line("1|0|0|5|K__");
+        scan.line("1|-5|-5|5|10|100|KD_");
+        scan.line("1|0|0|5|10|110|K__");
         scan.line("side_data_type=x|");
         let timing = scan.timing(1, TENTHS).unwrap();
         assert_eq!((timing.packets, timing.start), (1, 0.0));
+        assert_eq!(scan.reached(), 120);
         assert!(scan.timing(0, TENTHS).is_none());
+    }
+
+    #[test]
+    fn packets_that_come_again_are_late_and_reordered_ones_are_not() {
+        let mut scan = Scan::default();
+        for pts in (0..100).map(|number| if number % 3 == 1 { number + 1 } else { number }).chain(0..100) {
+            scan.line(&format!("0|{pts}|{pts}|1|10|0|__"));
+        }
+        let late = scan.timing(0, TENTHS).unwrap().late;
+        assert!((50..95).contains(&late), "{late}");
+    }
+
+    #[test]
+    fn blocks_are_steady_where_each_distance_is_not() {
+        let mut scan = Scan::default();
+        for number in 0..121 {
+            // 2:3 at 60 fields a second.
+            let pts = number / 2 * 5 + number % 2 * 2;
+            scan.line(&format!("0|{pts}|{pts}|2|10|0|__"));
+        }
+        let timing = scan.timing(0, TENTHS).unwrap();
+        assert_eq!(timing.deltas, BTreeMap::from([(2, 60), (3, 60)]));
+        assert_eq!(timing.blocks, BTreeMap::from([(30, 10)]));
     }
 
     proptest! {
@@ -165,7 +261,7 @@ mod tests {
                 scan.line(line);
             }
             for (index, pts, duration) in &times {
-                scan.line(&format!("{}|{pts}|{pts}|{duration}|K", index % 3));
+                scan.line(&format!("{}|{pts}|{pts}|{duration}|{pts}|{duration}|K", index % 3));
             }
             scan.timing(0, TENTHS);
         }

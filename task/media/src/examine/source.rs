@@ -8,6 +8,7 @@ use transcode_config::{
 };
 
 use super::{
+    ending::Ending,
     probe::{self, SourceInfo},
     scan::{self, Scan},
     structure,
@@ -25,12 +26,12 @@ const SCAN_BYTES: usize = 1 << 30;
 /// Probes and scans. Refuses by name whatever cannot be transcoded.
 pub(crate) async fn examine(context: &Context<'_>) -> Result<(SourceInfo, Scan), Failure> {
     let input = context.job.input;
-    let size = tokio::task::spawn_blocking({
+    let (ending, size) = tokio::task::spawn_blocking({
         let input = input.to_owned();
-        move || -> io::Result<Result<u64, Failure>> {
+        move || -> io::Result<Result<(Ending, u64), Failure>> {
             let mut file = File::open(input)?;
             let size = file.metadata()?.len();
-            Ok(structure::inspect(&mut file)?.map(|()| size))
+            Ok(structure::inspect(&mut file)?.map(|ending| (ending, size)))
         }
     })
     .await
@@ -40,17 +41,20 @@ pub(crate) async fn examine(context: &Context<'_>) -> Result<(SourceInfo, Scan),
     .map_err(|error| {
         Failure::new(FailureCode::Internal, "the source cannot be read").with("error", error)
     })??;
-    let info = describe(context, size).await?;
+    let mut info = describe(context, size).await?;
+    info.ending = ending;
     let limit = context.job.profile.max_duration_seconds;
     // Early, before hours of packets are read; what the header claims may be wrong, so with room.
-    // Some containers count from 0 and not from where the media begins.
-    let claimed = info.duration.map(|duration| duration.min(duration - info.start));
+    // Some containers count from 0 and not from where the media begins; others have only ffprobe's estimate, by clocks that
+    // may jump.
+    let claimed = info.duration.filter(|_| info.declares_streams() || info.declares_file());
+    let claimed = claimed.map(|duration| duration.min(duration - info.start));
     let claimed = claimed.filter(|_| context.job.clip.is_none());
     if let Some(claimed) = claimed.filter(|&claimed| claimed > 1.5 * Duration::from_secs(limit).as_secs_f64())
     {
         return Err(too_long(claimed, context.job.profile));
     }
-    let scan = packets(context).await?;
+    let scan = packets(context, &info).await?;
     Ok((info, scan))
 }
 
@@ -125,9 +129,9 @@ pub(crate) async fn can_tone_map(context: &Context<'_>) -> Result<(), Failure> {
         .with("tonemap", tonemap))
 }
 
-async fn packets(context: &Context<'_>) -> Result<Scan, Failure> {
+async fn packets(context: &Context<'_>, info: &SourceInfo) -> Result<Scan, Failure> {
     let call = call(context, &["-show_entries", scan::ENTRIES, "-of", "compact=p=0:nk=1"], SCAN_BYTES);
-    let mut scan = Scan::default();
+    let mut scan = Scan::of(info);
     context.tools.run(call, &mut |line| scan.line(line), context.stop).await.map_err(
         |failure| match failure.code {
             FailureCode::EncodeFailed => Failure {

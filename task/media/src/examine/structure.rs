@@ -7,15 +7,18 @@ use std::io::{self, Read, Seek, SeekFrom};
 
 use transcode_config::contract::{Failure, FailureCode};
 
+use super::ending::{self, Ending, FORGOTTEN, truncated};
+
 /// Boxes that are looked at, over all levels. A file of 12 hours in fragments of half a second has 173,000.
 const MAX_BOXES: usize = 400_000;
 /// Depth of nested boxes that is followed: moov/trak/mdia/minf/dinf/dref.
 const MAX_DEPTH: usize = 8;
 
-/// Looks at the file's bytes. `Ok` means that nothing speaks against opening it with ffprobe.
+/// Looks at the file's bytes. `Ok` means that nothing speaks against opening it with ffprobe, and says whether it ends
+/// where it should.
 ///
 /// The outer error is a failed read, the inner one a refusal.
-pub fn inspect<R: Read + Seek>(file: &mut R) -> io::Result<Result<(), Failure>> {
+pub fn inspect<R: Read + Seek>(file: &mut R) -> io::Result<Result<Ending, Failure>> {
     let size = file.seek(SeekFrom::End(0))?;
     if size == 0 {
         return Ok(Err(Failure::new(FailureCode::Empty, "the file has zero bytes")));
@@ -29,7 +32,7 @@ pub fn inspect<R: Read + Seek>(file: &mut R) -> io::Result<Result<(), Failure>> 
     if is_iso(&head) {
         return inspect_iso(file, size);
     }
-    Ok(riff_or_ebml(&head, size))
+    ending::look(file, &head, size)
 }
 
 fn by_signature(head: &[u8]) -> Option<Failure> {
@@ -95,70 +98,18 @@ fn is_iso(head: &[u8]) -> bool {
     )
 }
 
-/// Sizes that RIFF (AVI, WAV) and Matroska write in front of their data.
-fn riff_or_ebml(head: &[u8], size: u64) -> Result<(), Failure> {
-    let declared = match head.get(..4) {
-        Some(b"RIFF") => head
-            .get(4..8)
-            .and_then(|bytes| bytes.try_into().ok())
-            .map(u32::from_le_bytes)
-            // 0 and all ones are what a writer leaves behind that could not seek back.
-            .filter(|&length| length != 0 && length != u32::MAX)
-            .map(|length| u64::from(length) + 8),
-        Some(b"\x1a\x45\xdf\xa3") => segment_end(head),
-        _ => None,
-    };
-    match declared {
-        Some(end) if end > size => Err(truncated(end, size, "the container's own length field")),
-        _ => Ok(()),
-    }
-}
-
-/// Where a Matroska file's Segment ends, if it says so and the Segment begins within `head`.
-fn segment_end(head: &[u8]) -> Option<u64> {
-    let mut rest = head.get(4..)?;
-    let Length::Known(header) = vint(&mut rest)? else { return None };
-    let start = u64::try_from(head.len() - rest.len()).ok()?.checked_add(header)?;
-    let mut segment = head.get(usize::try_from(start).ok()?..)?.strip_prefix(b"\x18\x53\x80\x67")?;
-    let Length::Known(length) = vint(&mut segment)? else { return None };
-    u64::try_from(head.len() - segment.len()).ok()?.checked_add(length)
-}
-
-/// An EBML length.
-enum Length {
-    Known(u64),
-    Unknown,
-}
-
-/// Reads an EBML variable-length number.
-fn vint(bytes: &mut &[u8]) -> Option<Length> {
-    let first = *bytes.first()?;
-    let width = usize::try_from(first.leading_zeros()).ok()? + 1;
-    let field = bytes.get(..width).filter(|_| width <= 8)?;
-    *bytes = bytes.get(width..)?;
-    let marker = 1_u64 << (7 * width);
-    let value = field.iter().fold(0_u64, |value, byte| value << 8 | u64::from(*byte)) & (marker - 1);
-    Some(if value == marker - 1 { Length::Unknown } else { Length::Known(value) })
-}
-
-fn truncated(needed: u64, size: u64, by: &str) -> Failure {
-    Failure::new(
-        FailureCode::SourceTruncated,
-        format!("the file ends {} bytes before its end according to {by}", needed - size),
-    )
-    .with("bytes_present", size)
-    .with("bytes_declared", needed)
-}
-
 #[derive(Default)]
 struct Seen {
     boxes: usize,
     moov: bool,
     mdat: bool,
     other: bool,
+    /// Files' beginnings.
+    beginnings: usize,
+    short: u64,
 }
 
-fn inspect_iso<R: Read + Seek>(file: &mut R, size: u64) -> io::Result<Result<(), Failure>> {
+fn inspect_iso<R: Read + Seek>(file: &mut R, size: u64) -> io::Result<Result<Ending, Failure>> {
     let mut seen = Seen::default();
     if let Err(failure) = walk(file, 0..size, 0, &mut seen)? {
         return Ok(Err(failure));
@@ -174,7 +125,13 @@ fn inspect_iso<R: Read + Seek>(file: &mut R, size: u64) -> io::Result<Result<(),
     if !seen.moov && !seen.other {
         return Ok(Err(Failure::new(FailureCode::NotMedia, "an MP4 or MOV header with nothing behind it")));
     }
-    Ok(Ok(()))
+    // Durations in the index are compared with what is there; the boxes alone do not tell.
+    Ok(Ok(if seen.short > 0 { Ending::Short { bytes: seen.short } } else { Ending::Unknown }))
+}
+
+/// Players, ffmpeg among them, show the first movie and nothing of the second.
+fn joined() -> Failure {
+    Failure::new(FailureCode::SourceDiscontinuous, "the file is two movies, one behind the other")
 }
 
 /// Walks the boxes in `range`, descending where external references and encryption are declared.
@@ -192,6 +149,12 @@ fn walk<R: Read + Seek>(
         }
         let (kind, body, end) = match header(file, at, range.end)? {
             Header::Whole { kind, body, end } => (kind, body, end),
+            Header::PastEnd { kind: [b'm', b'd', b'a', b't'], end }
+                if depth == 0 && end - range.end <= FORGOTTEN =>
+            {
+                (seen.mdat, seen.short) = (true, end - range.end);
+                return Ok(Ok(()));
+            }
             Header::PastEnd { kind, end } if depth == 0 && is_top_level(kind) => {
                 return Ok(Err(truncated(end, range.end, "its box sizes")));
             }
@@ -221,6 +184,8 @@ fn visit<R: Read + Seek>(
     };
     match &kind {
         b"mdat" => seen.mdat = true,
+        b"ftyp" => seen.beginnings += 1,
+        b"moov" if seen.moov && seen.mdat && seen.beginnings > 1 => return Ok(Err(joined())),
         b"moov" => seen.moov = true,
         b"rmra" => return Ok(Err(external())),
         b"pssh" => return Ok(Err(Failure::new(FailureCode::Encrypted, "the file carries DRM licence data"))),

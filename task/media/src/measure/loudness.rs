@@ -7,6 +7,7 @@ use std::{ffi::OsString, path::Path, time::Duration};
 
 use transcode_config::contract::Failure;
 
+use super::even;
 use crate::{
     job::Context,
     plan::{
@@ -14,7 +15,7 @@ use crate::{
         loudness::{Gain, Loudness, MOST, gain},
         mix, samples, seek,
     },
-    process::{Invocation, Limits, Tool, input_flags, local},
+    process::{Finished, Invocation, Limits, Tool, input_flags, local},
     rational::round_to_u64,
     verify::Check,
 };
@@ -22,33 +23,71 @@ use crate::{
 /// How near to the target the result must be, in LU.
 const TOLERANCE: f64 = 1.0;
 
-/// Measures every audio rendition of the plan as it will be mixed, and puts the gains into the plan.
+/// Listens to every audio rendition of the plan as it will be mixed: brings tracks to one format whose format changes, and
+/// puts the gains into the plan.
 pub(crate) async fn correct(
     context: &Context<'_>,
     plan: &mut Plan,
     share: (f32, f32),
 ) -> Result<(), Failure> {
-    let Some(target) = context.job.profile.audio.loudness_lufs else { return Ok(()) };
-    let flags: Vec<String> = input_flags().into_iter().chain(seek(plan)).collect();
-    let lead = Duration::from_secs(round_to_u64(plan.lead));
+    let target = context.job.profile.audio.loudness_lufs;
     let mut at = share.0;
     let step = (share.1 - share.0) / f32::from(u16::try_from(plan.audio.len().max(1)).unwrap_or(u16::MAX));
-    for audio in &mut plan.audio {
-        let graph = format!(
-            "[0:{}]{}{},ebur128=peak=true:framelog=verbose[o]",
-            audio.stream.index,
-            mix(audio),
-            samples(audio)
-        );
-        let measured = measure(context, (context.job.input, lead), &flags, &graph).await?;
+    for number in 0..plan.audio.len() {
+        let heard = hear(context, plan, number).await?;
+        let even = if heard.changes { even::out(context, plan, number).await? } else { None };
+        let mut measured = heard.loudness;
+        let Some(audio) = plan.audio.get_mut(number) else { break };
+        if even.is_some() {
+            audio.even = even;
+            measured = hear(context, plan, number).await?.loudness;
+        }
+        let Some(audio) = plan.audio.get_mut(number) else { break };
         audio.loudness = measured;
-        audio.gain = measured.and_then(|measured| gain(measured, target));
-        tracing::info!(track = audio.name, ?measured, gain = ?audio.gain, "loudness");
+        audio.gain = measured.zip(target).and_then(|(measured, target)| gain(measured, target));
+        tracing::info!(track = audio.name, ?measured, gain = ?audio.gain, even = ?audio.even, "loudness");
         at += step;
         context.reached(at);
     }
     Ok(())
 }
+
+/// What was heard of a track.
+struct Heard {
+    /// None where nobody wants to know, and for a track without samples.
+    loudness: Option<Loudness>,
+    /// Whether its format changes in the middle.
+    changes: bool,
+}
+
+async fn hear(context: &Context<'_>, plan: &Plan, number: usize) -> Result<Heard, Failure> {
+    let nothing = Heard { loudness: None, changes: false };
+    let Some(audio) = plan.audio.get(number) else { return Ok(nothing) };
+    let lead = Duration::from_secs(round_to_u64(plan.lead));
+    let changes = |finished: &Finished| finished.sound_set_up > 1;
+    if context.job.profile.audio.loudness_lufs.is_none() {
+        let listened = audio.even.is_some().then_some(nothing);
+        return match listened {
+            Some(nothing) => Ok(nothing),
+            None => {
+                Ok(Heard { loudness: None, changes: changes(&even::listen(context, plan, audio).await?) })
+            }
+        };
+    }
+    let flags = || input_flags().into_iter().chain(seek(plan)).map(OsString::from);
+    let (file, from, input) = if let Some(even) = &audio.even {
+        (even.file.as_path(), "0:a".to_owned(), even.input())
+    } else {
+        let source = ["-i".into(), local(context.job.input)];
+        (context.job.input, format!("0:{}", audio.stream.index), flags().chain(source).collect())
+    };
+    let graph = format!("[{from}]{}{},{METER}[o]", mix(audio), samples(audio));
+    let finished = measure(context, (file, lead), input, &graph).await?;
+    Ok(Heard { loudness: parse(&finished.stderr_tail), changes: changes(&finished) })
+}
+
+/// The meter. What it says of each tenth of a second is not passed on.
+const METER: &str = "ebur128=peak=true:framelog=verbose";
 
 /// Measures what was encoded, in the encoder's folder, and holds it against the target.
 pub(crate) async fn check(context: &Context<'_>, plan: &Plan, encoded: &Path) -> Result<Vec<Check>, Failure> {
@@ -57,8 +96,10 @@ pub(crate) async fn check(context: &Context<'_>, plan: &Plan, encoded: &Path) ->
     for (number, audio) in plan.audio.iter().enumerate() {
         let Some(gain) = audio.gain else { continue };
         let flags = ["-protocol_whitelist", "file", "-format_whitelist", "mov"].map(String::from);
-        let (file, graph) = (encoded.join(audio_file(number)), "[0:a]ebur128=peak=true:framelog=verbose[o]");
-        let Some(result) = measure(context, (&file, Duration::ZERO), &flags, graph).await? else { continue };
+        let file = encoded.join(audio_file(number));
+        let input = flags.map(OsString::from).into_iter().chain(["-i".into(), local(&file)]).collect();
+        let measured = measure(context, (&file, Duration::ZERO), input, &format!("[0:a]{METER}[o]")).await?;
+        let Some(result) = parse(&measured.stderr_tail) else { continue };
         checks.push(judge(audio, gain, result, target));
     }
     Ok(checks)
@@ -86,22 +127,21 @@ fn judge(audio: &AudioPlan, gain: Gain, result: Loudness, target: f64) -> Check 
 /// `lead` is what of the input is decoded and left out: while it is, nothing comes out.
 async fn measure(
     context: &Context<'_>,
-    (input, lead): (&Path, Duration),
-    flags: &[String],
+    (file, lead): (&Path, Duration),
+    input: Vec<OsString>,
     graph: &str,
-) -> Result<Option<Loudness>, Failure> {
-    let mut args: Vec<OsString> = "-hide_banner -nostdin -loglevel info -nostats -progress pipe:1"
+) -> Result<Finished, Failure> {
+    // Verbose: how often a graph is set up is said there.
+    let mut args: Vec<OsString> = "-hide_banner -nostdin -loglevel verbose -nostats -progress pipe:1"
         .split(' ')
         .map(OsString::from)
         .collect();
-    args.extend(flags.iter().map(OsString::from));
-    args.push("-i".into());
-    args.push(local(input));
+    args.extend(input);
     args.extend(["-filter_complex", graph, "-map", "[o]", "-f", "null", "-"].map(OsString::from));
     let call = Invocation {
         tool: Tool::Ffmpeg,
         args,
-        input: Some(input.to_owned()),
+        input: Some(file.to_owned()),
         extra_inputs: Vec::new(),
         output_dir: None,
         limits: Limits {
@@ -114,8 +154,7 @@ async fn measure(
             stdout_bytes: 16 << 10,
         },
     };
-    let finished = context.tools.run(call, &mut |_| (), context.stop).await?;
-    Ok(parse(&finished.stderr_tail))
+    context.tools.run(call, &mut |_| (), context.stop).await
 }
 
 /// Reads the summary that `ebur128` ends with. None if there is none, as for a track without samples.

@@ -115,7 +115,7 @@ pub fn summary(
         text: captions.to_vec(),
         progressive,
         per_title: plan.per_title.clone(),
-        warnings: warnings.collect(),
+        warnings: warnings.chain(source.notes.iter().cloned()).collect(),
     }
 }
 

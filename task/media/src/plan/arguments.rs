@@ -56,7 +56,7 @@ fn head(plan: &Plan, input: &Path, at: Option<f64>) -> Args {
         "-hide_banner -nostdin -y -loglevel repeat+level+warning -nostats -progress pipe:1 -stats_period 0.5",
     );
     args.0.extend(input_flags().into_iter().map(OsString::from));
-    // The graph is built once. Made anew when the picture's size changes, it would start counting frames again.
+    // The picture's graph is built once. Made anew when its size changes, it would start counting frames again.
     if plan.video.is_some() {
         args.add("-noautorotate -reinit_filter:v 0");
     }
@@ -76,8 +76,13 @@ fn head(plan: &Plan, input: &Path, at: Option<f64>) -> Args {
         args.word("-i");
         args.word(&local(&overlay.file));
     }
-    args.word("-filter_complex");
-    args.word(&filters::graph(plan));
+    for even in plan.audio.iter().filter_map(|audio| audio.even.as_ref()) {
+        args.0.extend(even.input());
+    }
+    for graph in filters::graphs(plan) {
+        args.word("-filter_complex");
+        args.word(&graph);
+    }
     args
 }
 

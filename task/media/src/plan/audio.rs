@@ -4,6 +4,7 @@ use serde::Serialize;
 use transcode_config::ladder::Profile;
 
 use super::{
+    even::Even,
     loudness::{Gain, Loudness},
     names::unique,
     timeline::Timeline,
@@ -51,6 +52,9 @@ pub struct AudioPlan {
     pub loudness: Option<Loudness>,
     /// What brings it to the wanted loudness, once measured.
     pub gain: Option<Gain>,
+    /// The track in one format, where the source's changes in the middle.
+    #[serde(skip)]
+    pub even: Option<Even>,
 }
 
 /// Plans each track's renditions: the stereo ones, then those in 5.1.
@@ -85,6 +89,7 @@ pub(super) fn plan(
             default: position == first_default,
             loudness: None,
             gain: None,
+            even: None,
         });
     }
     let surround = plans.iter().filter_map(|stereo| surround(stereo, profile)).collect::<Vec<_>>();

@@ -13,11 +13,22 @@ use super::{
 };
 use crate::examine::{overlay::Overlay, probe::VideoStream, range::Range};
 
-/// The whole graph. Its outputs are `[v0]…` for the rungs and `[a0]…` for the audio renditions.
-pub(super) fn graph(plan: &Plan) -> String {
-    let video = plan.video.iter().flat_map(video_chains);
-    let audio = plan.audio.iter().enumerate().map(|(number, audio)| audio_chain(number, audio));
-    video.chain(audio).collect::<Vec<_>>().join(";")
+/// The graphs: one for the video with outputs `[v0]…` for the rungs, and one for each audio rendition with the output
+/// `[a0]…`. ffmpeg makes a graph anew when the format of one of its inputs changes in the middle of the file; what shares it
+/// would begin to count again.
+pub(super) fn graphs(plan: &Plan) -> Vec<String> {
+    let video = plan.video.iter().map(|video| video_chains(video).join(";"));
+    // Behind the source and the overlay come tracks that were brought to one format.
+    let mut input = 1 + usize::from(plan.video.iter().any(|video| video.overlay.is_some()));
+    let audio = plan.audio.iter().enumerate().map(|(number, audio)| {
+        let from = match audio.even {
+            Some(_) => format!("{input}:a"),
+            None => format!("0:{}", audio.stream.index),
+        };
+        input += usize::from(audio.even.is_some());
+        audio_chain(number, audio, &from)
+    });
+    video.chain(audio).collect()
 }
 
 fn video_chains(plan: &VideoPlan) -> Vec<String> {
@@ -27,10 +38,11 @@ fn video_chains(plan: &VideoPlan) -> Vec<String> {
     if plan.stream.interlaced {
         trunk.push_str("bwdif=mode=send_frame:parity=auto:deint=all,");
     }
-    // `fps` starts at 0 whatever the first frame's time is; `tpad` and `trim` make the number of frames exact.
+    // `fps` starts at 0 whatever the first frame's time is, and gives the last frame however short it is; `tpad` and `trim`
+    // make the number of frames exact.
     let _ = write!(
         trunk,
-        "{}fps=fps={}:start_time=0:round=near,tpad=stop_mode=clone:stop={},{},{}",
+        "{}fps=fps={}:start_time=0:round=near:eof_action=pass,tpad=stop_mode=clone:stop={},{},{}",
         rotation.filters(),
         plan.rate,
         plan.pad_frames,
@@ -175,10 +187,9 @@ pub(super) fn primaries(plan: &VideoPlan, range: Range) -> &'static str {
     }
 }
 
-fn audio_chain(number: usize, plan: &AudioPlan) -> String {
+fn audio_chain(number: usize, plan: &AudioPlan, from: &str) -> String {
     format!(
-        "[0:{}]{}{}{},apad=pad_len={},atrim=end_sample={},aformat=sample_fmts=fltp[a{number}]",
-        plan.stream.index,
+        "[{from}]{}{}{},apad=pad_len={},atrim=end_sample={},aformat=sample_fmts=fltp[a{number}]",
         mix(plan),
         if plan.lead_samples > 0 { samples(plan) } else { String::new() },
         plan.gain.map(loudness::filters).unwrap_or_default(),
@@ -205,6 +216,7 @@ pub fn mix(plan: &AudioPlan) -> String {
     // Mono is played by both speakers at its own level; everything else is mixed by the standard coefficients,
     // scaled so that no sample can pass full scale.
     let mix = match (plan.channels, plan.stream.channels) {
+        _ if plan.even.is_some() => "anull",
         (SURROUND, _) => "aformat=channel_layouts=5.1",
         (_, 1) => "pan=stereo|c0=c0|c1=c0",
         _ => "aformat=channel_layouts=stereo",

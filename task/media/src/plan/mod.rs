@@ -3,6 +3,8 @@
 mod arguments;
 mod audio;
 mod chunks;
+mod completeness;
+mod even;
 mod filters;
 pub mod ladder;
 pub mod loudness;
@@ -28,6 +30,7 @@ use types::progressive;
 pub use arguments::{arguments, audio_file, sample_arguments, seek, video_file};
 pub use audio::{AAC_FRAME, AudioPlan, SAMPLE_RATE, STEREO, SURROUND};
 pub use chunks::Chunk;
+pub use even::Even;
 pub use filters::{mix, samples};
 pub use names::unique;
 pub use types::{Plan, Together};

@@ -2,10 +2,16 @@
 //!
 //! Groups of pictures of the same length in every rung need frames at a constant, exact rate. Declared rates cannot be
 //! trusted (variable frame rate, clocks of whole milliseconds, wrong headers), so the rate is read off the times at
-//! which frames are really shown. It is at most 60 and never above what the source has.
+//! which frames are really shown: the one that the bulk of them keeps, however long a pause is. It is at most 60, and
+//! above what the source has only where that is slower than people see as a video.
+
+use std::collections::BTreeMap;
 
 use crate::{
-    examine::{probe::VideoStream, scan::Timing},
+    examine::{
+        probe::VideoStream,
+        scan::{BLOCK, Timing},
+    },
     rational::{Rational, float, round_to_u64},
 };
 
@@ -38,52 +44,158 @@ const STANDARD: &[Rational] = &[
     Rational { num: 240, den: 1 },
 ];
 
+/// Below this a picture that comes at its own time would be seen at another: frames of irregular slow video (slides, a
+/// camera that waits for motion) are given this rate, at which none is shown more than 0.05 s off.
+const IRREGULAR: Rational = Rational { num: 10, den: 1 };
+/// Regular video that is slower than one frame a second is made at the multiple of its rate that reaches this: groups and
+/// segments have sensible lengths, and each frame has exactly its time.
+const SLOWEST: f64 = 1.0;
+const SLOW: f64 = 5.0;
+
 /// The rate for a stream, in frames a second.
 pub fn choose(video: &VideoStream, timing: &Timing) -> Rational {
-    limit(measured(video, timing).unwrap_or(Rational { num: 25, den: 1 }))
-}
-
-fn measured(video: &VideoStream, timing: &Timing) -> Option<Rational> {
-    let tick = video.time_base.value();
-    let count: u64 = timing.deltas.values().sum();
-    if count == 0 {
+    if timing.deltas.is_empty() {
         // One frame: nothing to measure.
-        return video.average_rate.or(video.base_rate);
+        let declared = video.average_rate.or(video.base_rate).filter(|rate| rate.value() >= SLOWEST);
+        return limit(declared.unwrap_or(Rational { num: 25, den: 1 }));
     }
-    let total: f64 = timing.deltas.iter().map(|(&delta, &times)| ticks(delta) * float(times)).sum();
-    let mean = total / float(count);
-    let regular: u64 = timing
-        .deltas
-        .iter()
-        .filter(|&(&delta, _)| (ticks(delta) - mean).abs() * tick <= f64::max(0.002, 1.5 * tick))
-        .map(|(_, &times)| times)
-        .sum();
-    if regular * 20 >= count * 19 {
-        // Constant within rounding: the mean is exact to about a tick over the whole length.
-        let tolerance = (1.5 / float(count) * tick / (mean * tick)).clamp(0.000_2, 0.01);
-        return nearest(1.0 / (mean * tick), tolerance, video.average_rate);
+    let Some(Measured { rate, regular }) = measured(video, timing) else {
+        return limit(video.average_rate.unwrap_or(Rational { num: 25, den: 1 }));
+    };
+    if !regular && rate.value() < IRREGULAR.value() {
+        return IRREGULAR;
     }
-    // Variable: the rate of its smoothest motion, so that nothing is dropped. That is the distance below which a
-    // fifth of the frames lie; it is averaged over like ones because clocks round to whole milliseconds.
-    let mut seen = 0;
-    let fast = timing.deltas.iter().find_map(|(&delta, &times)| {
-        seen += times;
-        (seen * 5 >= count).then_some(ticks(delta))
-    })?;
-    let alike = timing.deltas.iter().filter(|&(&delta, _)| (ticks(delta) - fast).abs() * tick <= 0.0015);
-    let (sum, number) = alike.fold((0.0, 0.0), |(sum, number), (&delta, &times)| {
-        (sum + ticks(delta) * float(times), number + float(times))
-    });
-    nearest(number / (sum * tick), 0.02, video.base_rate)
+    if rate.value() < SLOWEST {
+        let times = u32::try_from(round_to_u64((SLOW / rate.value()).ceil())).unwrap_or(1);
+        return rate.times(times).unwrap_or(IRREGULAR);
+    }
+    limit(rate)
 }
 
-fn ticks(delta: i64) -> f64 {
-    float(delta.unsigned_abs())
+/// A rate, and whether every frame lies on the grid that it makes.
+struct Measured {
+    rate: Rational,
+    regular: bool,
 }
 
-/// The declared rate if it agrees with the measured one, else the nearest standard rate, else the measured one as a
-/// fraction of thousandths.
-fn nearest(rate: f64, tolerance: f64, declared: Option<Rational>) -> Option<Rational> {
+fn measured(video: &VideoStream, timing: &Timing) -> Option<Measured> {
+    let tick = video.time_base.value();
+    let spread = Spread { deltas: &timing.deltas, tick };
+    // The distance below which a fifth of the frames lie: the smoothest motion, so that nothing of it is dropped.
+    let base = spread.alike(spread.fifth()?, spread.tolerance(spread.fifth()?));
+    let grid = spread.on_grid(base.mean);
+    if grid.share >= 0.9 {
+        // A constant rate with pauses, or with frames left out: the mean over all steps is exact to about a tick over
+        // the whole length, and no pause has a say in it.
+        let tolerance = (1.5 * tick / (grid.mean * grid.steps)).clamp(0.000_2, 0.01);
+        let rate = nearest(1.0 / grid.mean, tolerance, video.average_rate, exact(video, timing))?;
+        return Some(Measured { rate, regular: grid.share >= 1.0 });
+    }
+    // Clocks that tremble, patterns such as 2:3: what twelve frames take together is steady where each alone is not.
+    let blocks = Spread { deltas: &timing.blocks, tick: tick / f64::from(BLOCK) };
+    let rate = match blocks.fifth().filter(|_| blocks.count() >= 3.0) {
+        Some(fast) => 1.0 / blocks.settle(fast),
+        None => 1.0 / base.mean,
+    };
+    let rate = nearest(rate, 0.02, video.base_rate, None)?;
+    Some(Measured { rate, regular: false })
+}
+
+/// Where all distances are the same, the rate that they make, exactly.
+fn exact(video: &VideoStream, timing: &Timing) -> Option<Rational> {
+    let (&delta, _) = timing.deltas.first_key_value().filter(|_| timing.deltas.len() == 1)?;
+    let ticks = u32::try_from(delta).ok()?.checked_mul(video.time_base.num)?;
+    Rational::new(video.time_base.den, ticks).filter(|rate| rate.num <= LARGEST)
+}
+
+/// Distances between frames in seconds, each with how often it occurs.
+struct Spread<'a> {
+    deltas: &'a BTreeMap<i64, u64>,
+    tick: f64,
+}
+
+/// Distances that are about the same.
+struct Alike {
+    mean: f64,
+}
+
+/// How distances lie on a grid.
+struct Grid {
+    /// Step of the grid in seconds.
+    mean: f64,
+    /// Steps over all distances that fit.
+    steps: f64,
+    /// Part of the distances that fit.
+    share: f64,
+}
+
+impl Spread<'_> {
+    fn all(&self) -> impl Iterator<Item = (f64, f64)> {
+        self.deltas.iter().map(|(&delta, &times)| (float(delta.unsigned_abs()) * self.tick, float(times)))
+    }
+
+    fn count(&self) -> f64 {
+        self.all().map(|(_, times)| times).sum()
+    }
+
+    fn fifth(&self) -> Option<f64> {
+        let (count, mut seen) = (self.count(), 0.0);
+        self.all().find_map(|(delta, times)| {
+            seen += times;
+            (seen * 5.0 >= count).then_some(delta)
+        })
+    }
+
+    /// By how much a distance may differ from `delta` and be the same: clocks round, to whole milliseconds many of them.
+    fn tolerance(&self, delta: f64) -> f64 {
+        f64::max(1.5 * self.tick, (delta / 8.0).min(0.002))
+    }
+
+    /// The mean of the distances within `tolerance` of `delta`.
+    fn alike(&self, delta: f64, tolerance: f64) -> Alike {
+        let near = self.all().filter(|(other, _)| (other - delta).abs() <= tolerance);
+        let (sum, number) =
+            near.fold((0.0, 0.0), |(sum, number), (other, times)| (sum + other * times, number + times));
+        Alike { mean: if number > 0.0 { sum / number } else { delta } }
+    }
+
+    /// The mean around which distances gather, from `delta` on.
+    fn settle(&self, delta: f64) -> f64 {
+        (0..4).fold(delta, |mean, _| self.alike(mean, mean * 0.06).mean)
+    }
+
+    /// How the distances lie on a grid of about `step`.
+    fn on_grid(&self, step: f64) -> Grid {
+        let tolerance = self.tolerance(step);
+        // On a grid that is hardly wider than the clock's rounding, everything seems to lie.
+        let most = if tolerance <= step / 4.0 { f64::INFINITY } else { 1.0 };
+        let fits = |&(delta, _): &(f64, f64)| {
+            let steps = (delta / step).round().clamp(1.0, most);
+            // Over a long pause the step's own error adds up.
+            (delta - steps * step).abs() <= tolerance.max(steps * step * 0.005).min(step.max(tolerance) / 2.0)
+        };
+        let (mut span, mut steps, mut number) = (0.0, 0.0, 0.0);
+        for (delta, times) in self.all().filter(fits) {
+            span += delta * times;
+            steps += (delta / step).round().clamp(1.0, most) * times;
+            number += times;
+        }
+        let mean = if steps > 0.0 { span / steps } else { step };
+        Grid { mean, steps, share: number / self.count() }
+    }
+}
+
+/// Largest numerator of a rate: the clocks of the result are multiples of it.
+const LARGEST: u32 = 1_000_000;
+
+/// The declared rate if it agrees with the measured one, else the nearest standard rate, else the exact one where there
+/// is one, else the simplest fraction that is as near as was measured.
+fn nearest(
+    rate: f64,
+    tolerance: f64,
+    declared: Option<Rational>,
+    exact: Option<Rational>,
+) -> Option<Rational> {
     if !rate.is_finite() || rate <= 0.0 {
         return declared;
     }
@@ -99,10 +211,7 @@ fn nearest(rate: f64, tolerance: f64, declared: Option<Rational>) -> Option<Rati
     {
         return Some(declared);
     }
-    standard.or_else(|| {
-        let thousandths = u32::try_from(round_to_u64(rate * 1000.0)).ok()?;
-        Rational::new(thousandths.max(1), 1000)
-    })
+    standard.or(exact).or_else(|| Rational::near(rate, tolerance.min(0.000_2), LARGEST))
 }
 
 /// Divides by a whole number until the rate is at most 60, so that frames are left out evenly.
@@ -133,7 +242,8 @@ mod tests {
 
     fn timing(deltas: &[(i64, u64)]) -> Timing {
         let deltas = deltas.iter().copied().collect::<BTreeMap<_, _>>();
-        Timing { packets: 1, start: 0.0, end: 1.0, last: 1.0, deltas, corrupt: 0 }
+        let blocks = BTreeMap::new();
+        Timing { packets: 1, start: 0.0, end: 1.0, last: 1.0, deltas, blocks, corrupt: 0, late: 0 }
     }
 
     const MILLIS: Rational = Rational { num: 1, den: 1000 };
@@ -157,6 +267,59 @@ mod tests {
             let chosen = choose(&stream(base, declared), &timing(deltas));
             assert_eq!(chosen.to_string(), expected, "{declared} {deltas:?}");
         }
+    }
+
+    /// By what a demuxer finds: frames at these times, in milliseconds.
+    fn at(milliseconds: impl IntoIterator<Item = u64>) -> String {
+        let mut scan = crate::examine::scan::Scan::default();
+        for time in milliseconds {
+            scan.line(&format!("0|{time}|{time}|1|10|0|K_"));
+        }
+        choose(&stream(MILLIS, "0/0"), &scan.timing(0, MILLIS).unwrap()).to_string()
+    }
+
+    #[test]
+    fn pauses_and_outliers_have_no_say() {
+        // 30 frames a second with a pause of 1.5 s.
+        let pause = |number: u64| number * 1000 / 30 + if number >= 450 { 1500 } else { 0 };
+        assert_eq!(at((0..990).map(pause)), "30/1");
+        // 60 frames a second, one of which came twice.
+        assert_eq!(at((0..100).map(|number| number * 1000 / 60).chain([1651])), "60/1");
+        // A screen that is recorded at 60 wherever it moves.
+        let moves =
+            (0..900).filter(|number| number % 7 != 3 && number % 11 != 5 && !(200..350).contains(number));
+        assert_eq!(at(moves.map(|number| number * 50 / 3)), "60/1");
+        // A pause so long that it is most of the file.
+        assert_eq!(at((0..60).map(|number| number * 40 + if number >= 30 { 600_000 } else { 0 })), "25/1");
+    }
+
+    #[test]
+    fn a_trembling_clock_keeps_its_rate() {
+        // Each frame up to 12 ms off; a browser's recorder.
+        let off = |number: u64| (number * 7919 + number * number * 31) % 25;
+        assert_eq!(at((0..900).map(|number| 20 + number * 1000 / 30 + off(number) - 12)), "30/1");
+        // A film in 2:3.
+        assert_eq!(at((0..900).map(|number| (number / 2 * 5 + number % 2 * 2) * 1001 / 60)), "24000/1001");
+        // Half a minute of 60 in a minute of 30.
+        let sections =
+            (0..1800).map(|number| number * 100 / 3).chain((0..1800).map(|number| 60_000 + number * 50 / 3));
+        assert_eq!(at(sections), "60/1");
+    }
+
+    #[test]
+    fn slow_pictures_come_at_their_time() {
+        assert_eq!(at([0, 4200, 9720, 16_120, 21_920, 30_400]), "10/1");
+        assert_eq!(at((0..60).map(|number| number * 1000)), "1/1");
+        // A picture a minute, every ten seconds, twice in seven seconds.
+        assert_eq!(at((0..60).map(|number| number * 60_000)), "5/1");
+        assert_eq!(at((0..60).map(|number| number * 10_000)), "5/1");
+        assert_eq!(at((0..60).map(|number| number * 500)), "2/1");
+        assert_eq!(at((0..600).map(|number| number * 10_000 / 33)), "33/10");
+        // A second, but for one that came late.
+        assert_eq!(at((0..60).map(|number| number * 1000 + if number > 30 { 400 } else { 0 })), "10/1");
+        // Frames that are no standard's stay exact.
+        let base = Rational { num: 1, den: 90_000 };
+        assert_eq!(choose(&stream(base, "0/0"), &timing(&[(7000, 200)])).to_string(), "90/7");
     }
 
     #[test]

@@ -22,10 +22,10 @@ fn source(frames: i64, packets: i64, extra: &[serde_json::Value]) -> (SourceInfo
     let root = json!({ "streams": streams, "format": { "format_name": "mov,mp4,m4a", "duration": "4.0" } });
     let mut scan = Scan::default();
     for frame in 0..frames {
-        scan.line(&format!("0|{}|N/A|512|K_", frame * 512));
+        scan.line(&format!("0|{}|N/A|512|10|N/A|K_", frame * 512));
     }
     for packet in 0..packets {
-        scan.line(&format!("1|{}|N/A|1024|K_", packet * 1024));
+        scan.line(&format!("1|{}|N/A|1024|10|N/A|K_", packet * 1024));
     }
     (probe::parse(root.to_string().as_bytes(), 1).unwrap(), scan)
 }
@@ -101,7 +101,7 @@ fn ntsc_segments_are_whole_groups_in_every_rung() {
     let mut source = source(0, 0, &[]);
     source.0.audio.clear();
     for frame in 0_i64..240 {
-        source.1.line(&format!("0|{}|N/A|213|K_", frame * 12_800 * 1001 / 60_000));
+        source.1.line(&format!("0|{}|N/A|213|10|N/A|K_", frame * 12_800 * 1001 / 60_000));
     }
     let plan = planned(source).unwrap();
     let video = plan.video.unwrap();
@@ -116,7 +116,7 @@ fn two_tracks_of_one_language_have_different_names_and_one_is_the_default() {
     let more = json!({ "index": 2, "codec_type": "audio", "codec_name": "aac", "channels": 2,
         "sample_rate": "48000", "time_base": "1/48000" });
     let (info, mut scan) = source(100, 188, &[more]);
-    scan.line("2|0|0|192000|K_");
+    scan.line("2|0|0|192000|10|N/A|K_");
     let plan = planned((info, scan)).unwrap();
     let names: Vec<_> = plan.audio.iter().map(|audio| (audio.name.as_str(), audio.default)).collect();
     assert_eq!(names, [("main", true), ("main-2", false)]);
@@ -171,7 +171,7 @@ fn every_filter_is_built_into_the_images_ffmpeg() {
     let place = Placement::default();
     plan.video.as_mut().unwrap().lay_over(Overlay { file: "o".into(), width: 8, height: 8, place });
     plan.audio[0].gain = Some(Gain { db: 1.0, limit: true });
-    let names = filters_of(&filters::graph(&plan));
+    let names = filters_of(&filters::graphs(&plan).join(";"));
     for name in ["bwdif", "tonemap", "overlay", "alimiter"] {
         assert!(names.iter().any(|found| found == name), "{name} is not in {names:?}");
     }

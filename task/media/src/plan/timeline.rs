@@ -2,23 +2,21 @@
 
 use transcode_config::contract::{Clip, Failure, FailureCode};
 
-use super::{proportion, rate};
+use super::{
+    completeness::{self, Evidence},
+    proportion, rate,
+};
 use crate::{
-    examine::{
-        probe::{Skipped, SourceInfo},
-        scan::{Scan, Timing},
-    },
-    rational::{Rational, float},
+    examine::{clock::may_jump, probe::SourceInfo, scan::Scan},
+    rational::{Rational, float, round_to_u64},
 };
 
-/// How much of a declared duration may be missing besides two frames, in seconds. Muxers round, and the last packet's
-/// duration is often unknown; a cut upload misses more.
-const MISSING: f64 = 0.5;
 /// Sound that runs on this much longer than the picture is cut with it; beyond it, the last picture stands still.
 const OVERHANG: f64 = 0.1;
-
-/// Containers whose header says how long the media is. For others ffprobe's duration is an estimate from the size.
-const DECLARING: &[&str] = &["mov", "matroska", "avi", "flv", "asf", "wav", "w64", "mxf", "caf", "aiff"];
+/// Below this many frames a second, a frame more is better than sound that is cut.
+const COARSE: f64 = 10.0;
+/// Jumps of the clock for which frames may be missing by rounding.
+const MOST_JUMPS: u64 = 100;
 
 /// When things happen, in seconds from the beginning of the source.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,44 +36,68 @@ pub struct Timeline {
 pub struct VideoTime {
     /// Constant frame rate.
     pub rate: Rational,
-    /// Where the last frame of the source ends.
+    /// Where the last frame of the source begins.
+    pub last: f64,
+    /// Where it ends.
     pub end: f64,
+    /// Places at which the source's clock jumps.
+    pub jumps: u64,
 }
 
-/// Removes streams that turned out to be empty, refuses a source that is not all there, and lays out the timeline.
+/// Removes streams that turned out to be empty, refuses a source that is not all there or cannot be played to its end, and
+/// lays out the timeline. What is doubtful is noted.
 pub fn lay_out(source: &mut SourceInfo, scan: &Scan) -> Result<Timeline, Failure> {
-    drop_empty(source, scan)?;
+    completeness::drop_empty(source, scan)?;
+    completeness::name_late_streams(source, scan);
+    completeness::playable(source, scan)?;
+    source.start = begin(source);
     let start = source.start;
-    let mut content: f64 = 0.0;
+    let evidence = Evidence { scan, ending: source.ending };
     let mut video_time = None;
-    if let Some(video) = &source.video
+    if let Some(video) = source.video.clone()
         && let Some(timing) = scan.timing(video.index, video.time_base)
     {
-        let rate = rate::choose(video, &timing);
+        let rate = rate::choose(&video, &timing);
+        let frame = 1.0 / rate.value();
         // Where the container gives the last frame no duration, it is shown as long as the others.
-        let end = if timing.end > timing.last { timing.end } else { timing.last + 1.0 / rate.value() };
-        complete(source, &timing, end, video.duration, 2.0 / rate.value())?;
-        content = content.max(end);
+        let end = if timing.end > timing.last { timing.end } else { timing.last + frame };
+        let end = evidence.picture(source, &timing, end, (video.duration, frame))?;
+        let jumps = u64::try_from(scan.jumps().1).unwrap_or(MOST_JUMPS).min(MOST_JUMPS);
+        let last = (timing.last - start).max(0.0);
         let rate = proportion::limit(rate, end - start, timing.packets, source.size);
-        video_time = Some(VideoTime { rate, end: (end - start).max(1.0 / rate.value()) });
+        video_time = Some(VideoTime { rate, last, end: (end - start).max(1.0 / rate.value()), jumps });
     }
     let mut audio_ends = Vec::new();
-    for audio in &source.audio {
+    for audio in source.audio.clone() {
         let Some(timing) = scan.timing(audio.index, audio.time_base) else { continue };
-        complete(source, &timing, timing.end, audio.duration, 0.1)?;
-        content = content.max(timing.end);
+        evidence.sound(source, &timing, (audio.index, audio.duration))?;
         audio_ends.push((timing.end - start).max(0.0));
     }
-    whole(source, scan, content)?;
+    evidence.whole(source, video_time.map_or(0.0, |video| start + video.end))?;
     let longest = audio_ends.iter().copied().fold(0.0, f64::max);
     let end = match video_time {
         Some(video) if longest <= video.end + OVERHANG => video.end,
+        // The end of a frame, or of the sound in it.
+        Some(video) if video.rate.value() < COARSE => {
+            video.rate.seconds_of(round_to_u64((longest * video.rate.value() - 0.001).ceil()))
+        }
         _ => longest,
     };
     if !end.is_finite() || end <= 0.0 {
         return Err(Failure::new(FailureCode::NothingToPlay, "the streams of the file have no duration"));
     }
     Ok(Timeline { begin: 0.0, video: video_time, audio_ends, end })
+}
+
+/// What ffmpeg makes time zero: the beginning of the file, or, where clocks jump, that of the streams that are decoded.
+fn begin(source: &SourceInfo) -> f64 {
+    if !may_jump(&source.container) {
+        return source.start;
+    }
+    let used =
+        source.video.iter().map(|video| video.index).chain(source.audio.iter().map(|audio| audio.index));
+    let started = used.filter_map(|index| source.clocks.iter().find(|clock| clock.index == index)?.start);
+    started.reduce(f64::min).map_or(source.start, |first| first.max(source.start))
 }
 
 impl Timeline {
@@ -98,80 +120,4 @@ impl Timeline {
         }
         Ok(Self { begin, end, ..self })
     }
-}
-
-fn drop_empty(source: &mut SourceInfo, scan: &Scan) -> Result<(), Failure> {
-    const WHY: &str = "it has no packets";
-    let empty = |index, time_base| scan.timing(index, time_base).is_none();
-    if let Some(video) = source.video.take_if(|video| empty(video.index, video.time_base)) {
-        if video.duration.is_some_and(|declared| declared > MISSING) {
-            return Err(missing("video", 0.0, video.duration.unwrap_or_default()));
-        }
-        source.skipped.push(Skipped {
-            index: video.index,
-            what: format!("video ({})", video.codec),
-            why: WHY,
-        });
-    }
-    let (kept, dropped): (Vec<_>, Vec<_>) =
-        source.audio.drain(..).partition(|audio| !empty(audio.index, audio.time_base));
-    source.audio = kept;
-    for audio in dropped {
-        source.skipped.push(Skipped {
-            index: audio.index,
-            what: format!("audio ({})", audio.codec),
-            why: WHY,
-        });
-    }
-    if source.video.is_none() && source.audio.is_empty() {
-        return Err(Failure::new(FailureCode::NothingToPlay, "the streams of the file are empty"));
-    }
-    Ok(())
-}
-
-fn declares(source: &SourceInfo) -> bool {
-    source.container.split(',').any(|name| DECLARING.contains(&name))
-}
-
-/// Compares a stream with the duration in its own header.
-fn complete(
-    source: &SourceInfo,
-    timing: &Timing,
-    end: f64,
-    declared: Option<f64>,
-    slack: f64,
-) -> Result<(), Failure> {
-    let found = end - timing.start;
-    match declared {
-        Some(declared) if declares(source) && found + MISSING + slack < declared => {
-            Err(missing("stream", found, declared))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Compares all that was found with the duration in the file's header.
-fn whole(source: &SourceInfo, scan: &Scan, content: f64) -> Result<(), Failure> {
-    // A MOV's header covers tracks that are not used; there each stream's own header has been compared.
-    if !declares(source) || source.container.starts_with("mov") {
-        return Ok(());
-    }
-    let texts = source.text.iter().filter_map(|text| scan.timing(text.index, Rational { num: 1, den: 1000 }));
-    let end = texts.map(|timing| timing.end).fold(content, f64::max);
-    match source.duration {
-        // Some containers count from 0, and not from where the media begins.
-        Some(declared) if end.max(end - source.start) + MISSING + 0.1 < declared => {
-            Err(missing("file", end - source.start, declared))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn missing(what: &str, found: f64, declared: f64) -> Failure {
-    Failure::new(
-        FailureCode::SourceTruncated,
-        format!("the {what} says that it lasts {declared:.2} s, but only {found:.2} s are there"),
-    )
-    .with("seconds_present", format!("{found:.3}"))
-    .with("seconds_declared", format!("{declared:.3}"))
 }

@@ -68,7 +68,8 @@ pub(super) fn plan(
     let gop_frames = u32::try_from(round_to_u64(wanted)).unwrap_or(1).max(1) * step;
     let first = time.rate.frames_in(timeline.begin);
     let frames = time.rate.frames_in(timeline.end).saturating_sub(first).max(1);
-    let own = time.rate.frames_in(time.end).min(first + frames);
+    // The last frame stands until its end, however long that is.
+    let own = (time.rate.frames_in(time.last) + 1).min(first + frames);
     VideoPlan {
         stream: stream.clone(),
         codec: profile.codec,
@@ -77,7 +78,7 @@ pub(super) fn plan(
         rate: time.rate,
         lead_frames: time.rate.frames_in(lead),
         frames,
-        pad_frames: first + frames - own + SLACK_FRAMES,
+        pad_frames: first + frames - own + SLACK_FRAMES * (1 + time.jumps),
         gop_frames,
         segment_gops: profile.segment_gops,
         tone_map: stream.color.is_hdr(),

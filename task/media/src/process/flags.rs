@@ -45,8 +45,14 @@ pub const ACCEPTED_FORMATS: &[&str] = &[
 /// The largest picture that a decoder may open: 8192 × 8192.
 pub const MAX_PIXELS: u64 = 8192 * 8192;
 
+/// How far into a file a stream may begin and be found, in bytes. ffmpeg keeps what it has looked through in memory.
+pub const PROBE_BYTES: u64 = 100_000_000;
+/// The same in seconds.
+pub const PROBE_SECONDS: u64 = 90;
+
 /// The options that both programs get before each `-i`: local files only, accepted containers only, no picture that is
-/// too large to decode.
+/// too large to decode, and as much of the file looked through as it takes to find streams that begin late. Looking ends
+/// as soon as every stream is known, so ordinary files are opened as fast as ever.
 ///
 /// They are one layer. The sandbox is there for the day on which one of them turns out not to hold.
 pub fn input_flags() -> Vec<String> {
@@ -57,6 +63,10 @@ pub fn input_flags() -> Vec<String> {
         ACCEPTED_FORMATS.join(","),
         "-max_pixels".into(),
         MAX_PIXELS.to_string(),
+        "-probesize".into(),
+        PROBE_BYTES.to_string(),
+        "-analyzeduration".into(),
+        (PROBE_SECONDS * 1_000_000).to_string(),
     ]
 }
 

@@ -30,7 +30,10 @@ mod watch;
 
 pub use self::{
     call::{Finished, Invocation, Limits, Tool},
-    flags::{ACCEPTED_FORMATS, MAX_OVERLAY_PIXELS, MAX_PIXELS, input_flags, local, overlay_flags},
+    flags::{
+        ACCEPTED_FORMATS, MAX_OVERLAY_PIXELS, MAX_PIXELS, PROBE_BYTES, PROBE_SECONDS, input_flags, local,
+        overlay_flags,
+    },
     sandbox_check::{CheckOptions, check},
     tools::{ENV_FFMPEG, ENV_FFPROBE, Tools},
 };

@@ -32,6 +32,9 @@ const TALK_PER_SECOND: u64 = 64 * 1024;
 /// many processors, and runs of chunks begin at the same time.
 const THREADS: u64 = 2048;
 
+/// In each line that ffmpeg's `abuffer` writes of itself, and in no other.
+const SOUND_SET_UP: &[u8] = b" samplefmt:";
+
 /// See [`super::Tools::run`].
 pub(super) async fn run(
     sandbox: &Sandbox,
@@ -81,6 +84,7 @@ pub(super) async fn run(
         wall: ended.wall,
         cpu: ended.cpu,
         peak_memory_bytes: ended.peak_memory_bytes,
+        sound_set_up: watch.set_up.lines,
     })
 }
 
@@ -91,6 +95,7 @@ struct Watch<'a> {
     stderr: Stream<ChildStderr>,
     lines: Lines,
     tail: Tail,
+    set_up: Mentions,
     begin: Instant,
     last_progress: Instant,
     /// Whether the end was told: that happens once.
@@ -110,6 +115,7 @@ impl<'a> Watch<'a> {
             stderr: Stream(stderr),
             lines: Lines::new(call.limits.stdout_bytes),
             tail: Tail::default(),
+            set_up: Mentions::of(SOUND_SET_UP),
             begin,
             last_progress: begin,
             has_ended: false,
@@ -140,7 +146,11 @@ impl<'a> Watch<'a> {
                     self.has_ended = true;
                     ended = how.ok();
                 }
-                read = self.stderr.read(&mut err) => self.tail.push(err.get(..read).unwrap_or_default()),
+                read = self.stderr.read(&mut err) => {
+                    let part = err.get(..read).unwrap_or_default();
+                    self.tail.push(part);
+                    self.set_up.push(part);
+                }
                 read = self.stdout.read(&mut out) => {
                     let moved = self.lines.push(out.get(..read).unwrap_or_default(), on_line);
                     if moved {
@@ -201,6 +211,28 @@ impl<T: AsyncRead + Unpin> Stream<T> {
             self.0 = None;
         }
         read
+    }
+}
+
+/// How often some words are said, in a stream that comes in parts.
+struct Mentions {
+    words: &'static [u8],
+    rest: Vec<u8>,
+    lines: u64,
+}
+
+impl Mentions {
+    fn of(words: &'static [u8]) -> Self {
+        Self { words, rest: Vec::new(), lines: 0 }
+    }
+
+    fn push(&mut self, part: &[u8]) {
+        self.rest.extend_from_slice(part);
+        let found = self.rest.windows(self.words.len()).filter(|window| *window == self.words).count();
+        self.lines += found as u64;
+        // What may be the beginning of the words stays.
+        let surplus = self.rest.len().saturating_sub(self.words.len() - 1);
+        self.rest.drain(..surplus);
     }
 }
 
@@ -269,6 +301,17 @@ mod tests {
         assert_eq!(lines.kept, b"frame=1\r");
         assert_eq!(lines.total, 19);
         assert_eq!(seen, ["frame=1", "fps=2", "last"]);
+    }
+
+    #[test]
+    fn words_are_counted_wherever_the_stream_is_cut() {
+        for size in 1..20 {
+            let mut mentions = Mentions::of(b" ab:");
+            for part in b"x ab: ab:ab: a ab ab:\n".chunks(size) {
+                mentions.push(part);
+            }
+            assert_eq!(mentions.lines, 3, "{size}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@
 //!
 //! 1. [`harden_parent`]: the task itself is not dumpable, so `/proc/<task>/environ`, its memory and `ptrace` are closed to
 //!    processes of the same user.
-//! 2. An environment of three harmless variables, no descriptors but the three standard ones, a session and process
+//! 2. An environment of four harmless variables, no descriptors but the three standard ones, a session and process
 //!    group of its own, `SIGKILL` when the task dies, no capabilities, limits ([`Layer::Limits`]), no new privileges.
 //! 3. Landlock where the kernel has it (`files`).
 //! 4. seccomp (`seccomp`): an allow-list, everything else kills.

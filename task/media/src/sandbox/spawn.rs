@@ -134,8 +134,10 @@ impl Sandbox {
 }
 
 /// All that a child finds in its environment. Two arenas: with one for each thread, reservations alone would use up the
-/// address space.
-const ENVIRONMENT: [&std::ffi::CStr; 3] = [c"LC_ALL=C", c"HOME=/nonexistent", c"MALLOC_ARENA_MAX=2"];
+/// address space. No modules for character sets: a statically linked ffmpeg loads the host's, which belong to another C
+/// library, as soon as an MPEG-TS names its service, and dies of SIGSEGV.
+const ENVIRONMENT: [&std::ffi::CStr; 4] =
+    [c"LC_ALL=C", c"HOME=/nonexistent", c"MALLOC_ARENA_MAX=2", c"GCONV_PATH=/nonexistent"];
 
 /// The whole life of a child, on its own thread.
 fn supervise(

@@ -61,11 +61,11 @@ fn target(run: &Run, track: &str) -> String {
 async fn the_target_duration_is_the_planned_one_whatever_comes() {
     let folder = tempfile::tempdir().unwrap();
     let source = folder.path().join("x.mkv");
-    // A frame lasts 1.4985 s and so does a segment; some segments of sound last 71 AAC frames, 1.515 s.
+    // Two frames last 1.4985 s and so does a segment; some segments of sound last 71 AAC frames, 1.515 s.
     let inputs =
-        ["-f", "lavfi", "-i", "testsrc2=s=320x180:r=20000/29970", "-f", "lavfi", "-i", "sine=r=48000"];
+        ["-f", "lavfi", "-i", "testsrc2=s=320x180:r=40000/29970", "-f", "lavfi", "-i", "sine=r=48000"];
     ffmpeg(&inputs, "-t 12 -c:v libx264 -preset ultrafast -c:a pcm_s16le", &source);
-    let uneven = Profile { playable_early: true, segment_gops: 1, ..quick() };
+    let uneven = Profile { playable_early: true, segment_gops: 2, ..quick() };
     let made = run(&source, &uneven).await;
     made.package();
     for track in ["video/180p", "audio/main"] {

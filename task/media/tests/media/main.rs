@@ -17,3 +17,4 @@ mod quality;
 mod refusals;
 mod sound;
 mod support;
+mod time;

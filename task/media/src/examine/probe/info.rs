@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::rotation::Rotation;
+use super::{super::ending::Ending, rotation::Rotation};
 use crate::{examine::range::Range, rational::Rational};
 
 /// A source as ffprobe sees it, in the terms that decisions are made in. Times in seconds on the file's own clock.
@@ -24,6 +24,25 @@ pub struct SourceInfo {
     pub text: Vec<TextStream>,
     /// What is left out, and why.
     pub skipped: Vec<Skipped>,
+    /// What else is not as it should be, for people, with figures.
+    pub notes: Vec<String>,
+    /// The clock of every stream, used or not.
+    #[serde(skip)]
+    pub clocks: Vec<StreamClock>,
+    /// Whether the file ends where its bytes say.
+    #[serde(skip)]
+    pub ending: Ending,
+}
+
+/// The clock of a stream.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StreamClock {
+    /// Index in the file.
+    pub index: u32,
+    /// Ticks: seconds to a tick.
+    pub time_base: Rational,
+    /// When it starts, in seconds on the file's own clock.
+    pub start: Option<f64>,
 }
 
 /// A video stream. Sizes as coded, before rotation.
@@ -143,6 +162,26 @@ pub struct Skipped {
 }
 
 impl SourceInfo {
+    /// Whether ffprobe's name of the container is one of these.
+    pub fn is_one_of(&self, containers: &[&str]) -> bool {
+        self.container.split(',').any(|name| containers.contains(&name))
+    }
+
+    /// Whether the container's header says how long its streams are, each for itself.
+    pub fn declares_streams(&self) -> bool {
+        self.is_one_of(&["mov", "avi", "wav", "w64", "mxf", "caf", "aiff"])
+    }
+
+    /// Whether it says so of the longest one. For other containers ffprobe's duration is an estimate.
+    pub fn declares_file(&self) -> bool {
+        self.is_one_of(&["matroska", "avi", "flv", "asf", "wav", "w64", "caf", "aiff"])
+    }
+
+    /// Notes something for people that is not as it should be. With figures.
+    pub fn note(&mut self, note: impl Into<String>) {
+        self.notes.push(note.into());
+    }
+
     /// Notes that a stream is left out.
     pub fn skip(&mut self, index: u32, what: impl Into<String>, why: &'static str) {
         self.skipped.push(Skipped { index, what: what.into(), why });

@@ -13,9 +13,10 @@ use transcode_config::{
     escape::hidden,
 };
 
+use super::ending::Ending;
 use crate::{process::MAX_PIXELS, rational::Rational};
 
-pub use info::{AudioStream, Color, Skipped, SourceInfo, TextStream, VideoStream};
+pub use info::{AudioStream, Color, Skipped, SourceInfo, StreamClock, TextStream, VideoStream};
 pub use rotation::Rotation;
 
 /// Most streams that are accepted. Real files stay below 40; each stream costs a decoder context.
@@ -50,9 +51,14 @@ pub fn parse(json: &[u8], size: u64) -> Result<SourceInfo, Failure> {
         audio: Vec::new(),
         text: Vec::new(),
         skipped: Vec::new(),
+        notes: Vec::new(),
+        clocks: Vec::new(),
+        ending: Ending::Unknown,
     };
     for (position, stream) in streams.iter().enumerate() {
-        sort_in(&mut info, stream, u32::try_from(position).unwrap_or(u32::MAX))?;
+        let position = u32::try_from(position).unwrap_or(u32::MAX);
+        info.clocks.extend(clock(stream, position));
+        sort_in(&mut info, stream, position)?;
     }
     if info.video.is_none() && info.audio.is_empty() {
         return Err(nothing(&info));
@@ -73,6 +79,17 @@ fn nothing(info: &SourceInfo) -> Failure {
     Failure::new(code, "neither video nor sound that can be used").with("streams", found.join("; "))
 }
 
+fn clock(stream: &Value, position: u32) -> Option<StreamClock> {
+    let index = whole(stream, "index").and_then(|index| u32::try_from(index).ok()).unwrap_or(position);
+    let time_base = rate(stream, "time_base")?;
+    Some(StreamClock { index, time_base, start: seconds(stream, "start_time") })
+}
+
+/// Why a sound track is left out whose headers say nothing that could be decoded, or that had not begun where ffprobe
+/// stopped looking.
+pub(crate) const NO_SOUND: &str = "its channels or sample rate are not usable";
+/// Why a picture is left out that has no size, or had not begun.
+pub(crate) const NO_SIZE: &str = "it has no picture size";
 const NO_DECODER: &str = "no decoder";
 const PICTURE: &str = "a still picture";
 
@@ -96,11 +113,11 @@ fn sort_in(info: &mut SourceInfo, stream: &Value, position: u32) -> Result<(), F
         "video" if info.video.is_some() => skip("only the first video stream is used"),
         "video" => match video(stream, index, codec.clone())? {
             Some(video) => info.video = Some(video),
-            None => skip("it has no picture size"),
+            None => skip(NO_SIZE),
         },
         "audio" => match audio(stream, index, codec.clone()) {
             Some(audio) => info.audio.push(audio),
-            None => skip("its channels or sample rate are not usable"),
+            None => skip(NO_SOUND),
         },
         "subtitle" if is_text(&codec) => info.text.push(subtitle(stream, index, codec)),
         "subtitle" => skip("subtitles made of pictures cannot become text"),

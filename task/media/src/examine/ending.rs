@@ -1,0 +1,189 @@
+//! Whether a file ends where its own bytes say that it ends. Pure but for reading.
+//!
+//! An uploader is told "upload the whole file again" only where this is evidence: writers round durations, forget to take
+//! eight bytes off a length, and leave chunks empty, and their files are whole all the same.
+
+use std::io::{self, Read, Seek, SeekFrom};
+
+use transcode_config::contract::{Failure, FailureCode};
+
+/// What the bytes say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Ending {
+    /// Nothing: the container has no length, or a writer left it open.
+    #[default]
+    Unknown,
+    /// Everything is there.
+    Whole {
+        /// Frames that an AVI's index lists for its first video stream, those without bytes too: they show what was there
+        /// before.
+        listed_frames: Option<u64>,
+    },
+    /// A length field says so many bytes more than there are: too few to be missing media.
+    Short {
+        /// How many.
+        bytes: u64,
+    },
+}
+
+/// A length that is wrong by no more than this is a writer's mistake: headers of 8, 12 or 16 bytes are forgotten in sums.
+pub(super) const FORGOTTEN: u64 = 16;
+/// Chunks of a RIFF file that are looked at.
+const MAX_CHUNKS: usize = 10_000;
+/// Entries of an AVI's index that are read: 16 bytes each; two streams of 12 hours have 5 million.
+const MAX_ENTRIES: usize = 8 << 20;
+
+/// Looks at the end of what is neither MP4 nor MOV. `head` is how the file begins.
+pub(super) fn look<R: Read + Seek>(
+    file: &mut R,
+    head: &[u8],
+    size: u64,
+) -> io::Result<Result<Ending, Failure>> {
+    let judge = |end: Option<u64>| end.map_or(Ok(Ending::Unknown), |end| ends_at(end, size));
+    Ok(match head.get(..4) {
+        Some(b"RIFF") => riff(file, size)?,
+        Some(b"\x1a\x45\xdf\xa3") => judge(segment_end(head)),
+        Some(b"FLV\x01") => Ok(flv(file, size)?),
+        _ => judge(asf_size(head)),
+    })
+}
+
+/// By a length field: where the file should end, and where it does.
+pub(super) fn ends_at(end: u64, size: u64) -> Result<Ending, Failure> {
+    match end.checked_sub(size) {
+        None | Some(0) => Ok(Ending::Whole { listed_frames: None }),
+        Some(bytes @ ..=FORGOTTEN) => Ok(Ending::Short { bytes }),
+        Some(_) => Err(truncated(end, size, "the container's own length field")),
+    }
+}
+
+pub(super) fn truncated(needed: u64, size: u64, by: &str) -> Failure {
+    Failure::new(
+        FailureCode::SourceTruncated,
+        format!("the file ends {} bytes before its end according to {by}", needed - size),
+    )
+    .with("bytes_present", size)
+    .with("bytes_declared", needed)
+}
+
+/// A RIFF file (AVI, WAV): its parts one after the other, as `OpenDML` has them, and what an index in the first one lists.
+fn riff<R: Read + Seek>(file: &mut R, size: u64) -> io::Result<Result<Ending, Failure>> {
+    let (mut at, mut ending) = (0, Ending::Unknown);
+    for _ in 0..MAX_CHUNKS {
+        let Some((kind, length)) = chunk(file, at, size)? else { break };
+        // 0 and all ones are what a writer leaves behind that could not seek back.
+        if kind != *b"RIFF" || length == 0 || length == u32::MAX {
+            break;
+        }
+        let end = at + 8 + u64::from(length);
+        ending = match ends_at(end, size) {
+            Ok(ending) => ending,
+            Err(failure) => return Ok(Err(failure)),
+        };
+        if at == 0 && matches!(ending, Ending::Whole { .. }) {
+            ending = Ending::Whole { listed_frames: listed(file, end)? };
+        }
+        at = end + (end & 1);
+    }
+    Ok(Ok(ending))
+}
+
+/// Frames that the index (`idx1`) of the part that ends at `end` lists for the first video stream.
+fn listed<R: Read + Seek>(file: &mut R, end: u64) -> io::Result<Option<u64>> {
+    let mut at = 12;
+    for _ in 0..MAX_CHUNKS {
+        let Some((kind, length)) = chunk(file, at, end)? else { return Ok(None) };
+        if kind == *b"idx1" {
+            let entries = usize::try_from(length / 16).unwrap_or(MAX_ENTRIES).min(MAX_ENTRIES);
+            let mut reader = io::BufReader::with_capacity(1 << 16, file);
+            let (mut entry, mut stream, mut frames) = ([0; 16], None, 0);
+            for _ in 0..entries {
+                if reader.read_exact(&mut entry).is_err() {
+                    return Ok(None);
+                }
+                let [tens, ones, b'd', b'b' | b'c', ..] = entry else { continue };
+                frames += u64::from(*stream.get_or_insert([tens, ones]) == [tens, ones]);
+            }
+            return Ok(stream.map(|_| frames));
+        }
+        at = at + 8 + u64::from(length) + u64::from(length & 1);
+    }
+    Ok(None)
+}
+
+/// The name and length of the chunk at `at`.
+fn chunk<R: Read + Seek>(file: &mut R, at: u64, end: u64) -> io::Result<Option<([u8; 4], u32)>> {
+    if end.saturating_sub(at) < 8 {
+        return Ok(None);
+    }
+    file.seek(SeekFrom::Start(at))?;
+    let (mut kind, mut length) = ([0; 4], [0; 4]);
+    file.read_exact(&mut kind)?;
+    file.read_exact(&mut length)?;
+    Ok(Some((kind, u32::from_le_bytes(length))))
+}
+
+/// An FLV file is whole if its last four bytes are the length of a tag that begins just so far in front of them.
+fn flv<R: Read + Seek>(file: &mut R, size: u64) -> io::Result<Ending> {
+    let mut last = [0; 4];
+    if size < 13 + 4 + 11 {
+        return Ok(Ending::Unknown);
+    }
+    file.seek(SeekFrom::Start(size - 4))?;
+    file.read_exact(&mut last)?;
+    let length = u32::from_be_bytes(last);
+    let Some(at) = (size - 4).checked_sub(u64::from(length)).filter(|_| length >= 11) else {
+        return Ok(Ending::Unknown);
+    };
+    file.seek(SeekFrom::Start(at))?;
+    file.read_exact(&mut last)?;
+    let [kind, a, b, c] = last;
+    let data = u32::from_be_bytes([0, a, b, c]);
+    let whole = matches!(kind & 0x1f, 8 | 9 | 18) && data + 11 == length;
+    Ok(if whole { Ending::Whole { listed_frames: None } } else { Ending::Unknown })
+}
+
+/// The size of an ASF file, as its properties say it (ASF specification, 3.2), where they lie within `head`.
+fn asf_size(head: &[u8]) -> Option<u64> {
+    const HEADER: &[u8] = b"\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9\x00\xaa\x00\x62\xce\x6c";
+    const PROPERTIES: &[u8] = b"\xa1\xdc\xab\x8c\x47\xa9\xcf\x11\x8e\xe4\x00\xc0\x0c\x20\x53\x65";
+    // Behind the GUID and the length, the number of objects and two reserved bytes.
+    let mut rest = head.strip_prefix(HEADER)?.get(14..)?;
+    loop {
+        let (guid, behind) = rest.split_at_checked(16)?;
+        let (length, body) = behind.split_first_chunk::<8>()?;
+        if guid == PROPERTIES {
+            let size = body.get(16..24)?.first_chunk::<8>()?;
+            return Some(u64::from_le_bytes(*size)).filter(|&size| size > 0);
+        }
+        let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
+        rest = rest.get(length.max(24)..)?;
+    }
+}
+
+/// Where a Matroska file's Segment ends, if it says so and the Segment begins within `head`.
+fn segment_end(head: &[u8]) -> Option<u64> {
+    let mut rest = head.get(4..)?;
+    let Length::Known(header) = vint(&mut rest)? else { return None };
+    let start = u64::try_from(head.len() - rest.len()).ok()?.checked_add(header)?;
+    let mut segment = head.get(usize::try_from(start).ok()?..)?.strip_prefix(b"\x18\x53\x80\x67")?;
+    let Length::Known(length) = vint(&mut segment)? else { return None };
+    u64::try_from(head.len() - segment.len()).ok()?.checked_add(length)
+}
+
+/// An EBML length.
+enum Length {
+    Known(u64),
+    Unknown,
+}
+
+/// Reads an EBML variable-length number.
+fn vint(bytes: &mut &[u8]) -> Option<Length> {
+    let first = *bytes.first()?;
+    let width = usize::try_from(first.leading_zeros()).ok()? + 1;
+    let field = bytes.get(..width).filter(|_| width <= 8)?;
+    *bytes = bytes.get(width..)?;
+    let marker = 1_u64 << (7 * width);
+    let value = field.iter().fold(0_u64, |value, byte| value << 8 | u64::from(*byte)) & (marker - 1);
+    Some(if value == marker - 1 { Length::Unknown } else { Length::Known(value) })
+}

@@ -1,0 +1,126 @@
+//! Sound whose format changes in the middle of the file: 5.1 for the film, stereo for the advertisement, another sample rate
+//! behind a splice.
+//!
+//! ffmpeg makes a graph of filters anew whenever the format of its input changes, and what counts in it (silence in front of
+//! a late track, the samples of the result) begins again. So such a track is decoded once, brought to one format by filters
+//! that remember nothing, and kept with its times. Everything after that reads it in the place of the source's track.
+
+use std::{ffi::OsString, path::Path, time::Duration};
+
+use serde_json::Value;
+use transcode_config::contract::Failure;
+
+use crate::{
+    job::Context,
+    package::folder::cannot_write,
+    plan::{AudioPlan, Even, Plan, SAMPLE_RATE, SURROUND, seek},
+    process::{Finished, Invocation, Limits, Tool, input_flags, local},
+    rational::round_to_u64,
+};
+
+/// Bytes of a sample of one channel: 16 bits.
+const SAMPLE_BYTES: f64 = 2.0;
+
+/// Brings the track of a sound rendition to one format.
+pub(crate) async fn out(context: &Context<'_>, plan: &Plan, number: usize) -> Result<Option<Even>, Failure> {
+    let Some(audio) = plan.audio.get(number) else { return Ok(None) };
+    let folder = context.job.work.join("even");
+    std::fs::create_dir_all(&folder).map_err(|error| cannot_write("even", &error))?;
+    let name = format!("{number}.mkv");
+    let file = folder.join(&name);
+    let seconds = plan.lead + plan.seconds;
+    let bytes =
+        (64 << 20) + round_to_u64(seconds * f64::from(SAMPLE_RATE * audio.channels) * SAMPLE_BYTES * 1.1);
+    let call = Invocation {
+        tool: Tool::Ffmpeg,
+        args: arguments(plan, audio, context.job.input, &name),
+        input: Some(context.job.input.to_owned()),
+        extra_inputs: Vec::new(),
+        output_dir: Some(folder),
+        limits: Limits { file_bytes: bytes, output_bytes: bytes * 64, ..limits(plan.lead) },
+    };
+    context.tools.run(call, &mut |_| (), context.stop).await?;
+    let start = begins(context, &file).await?;
+    Ok(start.map(|start| Even { file, start }))
+}
+
+/// Decodes a track without looking at it, where nothing else does: how its format changes is heard all the same.
+pub(crate) async fn listen(
+    context: &Context<'_>,
+    plan: &Plan,
+    audio: &AudioPlan,
+) -> Result<Finished, Failure> {
+    let mut args = words("-hide_banner -nostdin -loglevel verbose -nostats -progress pipe:1");
+    args.extend(input_flags().into_iter().chain(seek(plan)).map(OsString::from));
+    args.push("-i".into());
+    args.push(local(context.job.input));
+    args.extend(words(&format!(
+        "-map 0:{} -t {:.3} -f null -",
+        audio.stream.index,
+        plan.lead + plan.seconds
+    )));
+    let call = Invocation {
+        tool: Tool::Ffmpeg,
+        args,
+        input: Some(context.job.input.to_owned()),
+        extra_inputs: Vec::new(),
+        output_dir: None,
+        limits: limits(plan.lead),
+    };
+    context.tools.run(call, &mut |_| (), context.stop).await
+}
+
+fn arguments(plan: &Plan, audio: &AudioPlan, input: &Path, name: &str) -> Vec<OsString> {
+    let mut args = words("-hide_banner -nostdin -y -loglevel repeat+level+warning -nostats -progress pipe:1");
+    args.extend(input_flags().into_iter().chain(seek(plan)).map(OsString::from));
+    args.push("-i".into());
+    args.push(local(input));
+    let layout = if audio.channels == SURROUND { "5.1" } else { "stereo" };
+    args.extend(words(&format!(
+        "-map 0:{} -af aresample={SAMPLE_RATE}:rematrix_maxval=1,aformat=channel_layouts={layout} -t {:.3} \
+         -c:a pcm_s16le -map_metadata -1 -map_chapters -1 -fflags +bitexact -f matroska {name}",
+        audio.stream.index,
+        plan.lead + plan.seconds,
+    )));
+    // The picture goes along and nowhere: where clocks jump, time begins with the first stream that is used.
+    if let Some(video) = &plan.video {
+        args.extend(words(&format!("-map 0:{} -c copy -f null -", video.stream.index)));
+    }
+    args
+}
+
+/// When the first packet of the file is due; none where there is none.
+async fn begins(context: &Context<'_>, file: &Path) -> Result<Option<f64>, Failure> {
+    let mut args = words("-hide_banner -loglevel error -protocol_whitelist file -format_whitelist matroska");
+    args.extend(words("-show_entries format=start_time -of json"));
+    args.push(local(file));
+    let call = Invocation {
+        tool: Tool::Ffprobe,
+        args,
+        input: Some(file.to_owned()),
+        extra_inputs: Vec::new(),
+        output_dir: None,
+        limits: limits(0.0),
+    };
+    let answer = context.tools.run(call, &mut |_| (), context.stop).await?;
+    let answer: Value = serde_json::from_slice(&answer.stdout).unwrap_or_default();
+    let start = answer.pointer("/format/start_time").and_then(Value::as_str);
+    Ok(start.and_then(|start| start.parse().ok()))
+}
+
+fn limits(lead: f64) -> Limits {
+    let silent = Duration::from_secs(round_to_u64(lead));
+    Limits {
+        wall: Duration::from_hours(3) + silent,
+        stall: Duration::from_mins(3) + silent,
+        cpu_seconds: 6 * 3600,
+        memory_bytes: 4 << 30,
+        file_bytes: 0,
+        output_bytes: 0,
+        stdout_bytes: 16 << 10,
+    }
+}
+
+fn words(text: &str) -> Vec<OsString> {
+    text.split_whitespace().map(OsString::from).collect()
+}

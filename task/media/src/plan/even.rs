@@ -1,0 +1,26 @@
+//! A sound track that was brought to one format.
+
+use std::{ffi::OsString, path::PathBuf};
+
+use crate::process::local;
+
+/// A track in one format.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Even {
+    /// Its file.
+    pub file: PathBuf,
+    /// When its first sample is heard, in seconds from where reading begins.
+    pub start: f64,
+}
+
+impl Even {
+    /// The options that open it in the place of the source's track.
+    pub fn input(&self) -> Vec<OsString> {
+        let fixed = ["-protocol_whitelist", "file", "-format_whitelist", "matroska", "-itsoffset"];
+        let mut args = fixed.map(OsString::from).to_vec();
+        args.push(format!("{:.6}", self.start).into());
+        args.push("-i".into());
+        args.push(local(&self.file));
+        args
+    }
+}
