@@ -1,7 +1,7 @@
 //! What a controller would have written for a task, for tests in which there is none.
 
 use transcode_config::{
-    contract::{Attempt, Capacity, Edit, Intent, JobKey, JobSpec, OutputTarget, SCHEMA, Source, Variant},
+    contract::{Attempt, Capacity, Claim, Edit, JobKey, JobSpec, OutputTarget, SCHEMA, Source, TaskShape},
     ladder::Profile,
 };
 
@@ -22,14 +22,14 @@ pub fn spec(job: JobKey, source: Source, profile: Profile, output: OutputTarget)
 }
 
 /// An attempt at it, which may be launched until `launch_not_after_ms`.
-pub fn intent(job: JobKey, attempt: Attempt, launch_not_after_ms: u64) -> Intent {
-    Intent {
+pub fn intent(job: JobKey, attempt: Attempt, launch_not_after_ms: u64) -> Claim {
+    Claim {
         schema: SCHEMA,
         job,
         attempt,
         task_definition: "task:1".into(),
         image_digest: None,
-        variant: Variant { capacity: Capacity::Fargate, cpu: 1024, memory_mib: 2048, ephemeral_gib: None },
+        variant: TaskShape { capacity: Capacity::Fargate, cpu: 1024, memory_mib: 2048, ephemeral_gib: None },
         launch_not_after_ms,
         created_at_ms: 1,
         nonce: "n".into(),

@@ -4,7 +4,7 @@
 use std::{os::unix::fs::PermissionsExt, time::Duration};
 
 use serde_json::Value;
-use transcode_config::contract::{Attempt, Intent, Layout};
+use transcode_config::contract::{Attempt, Claim, Layout};
 use transcode_tests::{
     Stack, StackOptions,
     deployment::IMAGE_TAG,
@@ -66,7 +66,7 @@ async fn an_image_that_does_not_fit_pauses_launches_until_it_does_and_costs_no_a
     let terminal = stack.wait_for_register("waits.mp4", LIMIT).await.unwrap();
     assert_eq!(stack.attempts(&terminal.job).await.unwrap(), [Attempt::FIRST]);
     let intent = Layout::of(&terminal.job).intent(Attempt::FIRST);
-    let intent: Intent = stack.document(&intent).await.unwrap().unwrap();
+    let intent: Claim = stack.document(&intent).await.unwrap().unwrap();
     assert_eq!(intent.image_digest.as_deref(), Some(digest.as_str()), "pinned into the attempt");
     let log = std::fs::read_to_string(stack.folder().join("logs/controller.out")).unwrap();
     for moment in ["launches pause: the task's image does not fit", "launches go on: the task's image fits"] {

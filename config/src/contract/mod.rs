@@ -10,6 +10,7 @@
 //! Every document carries `schema`. A reader that meets a newer schema than it knows leaves the object, and the
 //! message that led to it, alone (invariant S15); see [`decode`].
 
+mod claim;
 mod document;
 mod edit;
 mod env;
@@ -17,11 +18,11 @@ mod exit;
 mod failure;
 mod heartbeat;
 mod image;
-mod intent;
 mod job;
 mod layout;
 mod terminal;
 
+pub use claim::{Budget, Capacity, Claim, PastAttempt, TaskShape};
 pub use document::{Document, DocumentError, decode, encode};
 pub use edit::{Clip, Edit, Overlay, Placement, Position};
 pub use env::{ENV_ATTEMPT, ENV_ENVIRONMENT, ENV_JOB, ENV_METRICS_NAMESPACE, ENV_STATE_BUCKET};
@@ -29,7 +30,6 @@ pub use exit::ExitCode;
 pub use failure::{Failure, FailureCode, FailureInfo, Who};
 pub use heartbeat::{Heartbeat, Stage, TaskState};
 pub use image::IMAGE_CONTRACT_LABEL;
-pub use intent::{Budget, Capacity, Intent, PastAttempt, Variant};
 pub use job::{Attempt, JobKey, JobKeyError, JobSpec, OutputTarget, Source};
 pub use layout::{Layout, edited_prefix, output_prefix};
 pub use terminal::{Dead, EntryPoint, ObjectRef, Outcome, Succeeded, Terminal};

@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
+    claim::PastAttempt,
     document::Document,
     failure::Failure,
-    intent::PastAttempt,
     job::{Attempt, JobKey},
 };
 

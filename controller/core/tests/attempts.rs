@@ -9,7 +9,7 @@ fn planning_again_without_news_plans_nothing_again() {
     assert_eq!(world.turn([]), []);
     let intent = intent_of(&world.turn([inspected(&job, None, None, None)]));
     assert_eq!(world.turn([]), [], "one claim");
-    world.turn([Fact::Intended { job, intent: Box::new(intent) }]);
+    world.turn([Fact::Claimed { job, intent: Box::new(intent) }]);
     assert_eq!(world.turn([]), [], "one launch");
 }
 
@@ -18,7 +18,7 @@ fn a_launch_without_an_answer_is_sent_again_with_the_same_token_until_its_deadli
     let mut world = World::ready();
     let job = world.upload("m1", "a.mp4");
     let intent = intent_of(&world.turn([inspected(&job, None, None, None)]));
-    let launch = world.turn([Fact::Intended { job: job.clone(), intent: Box::new(intent.clone()) }]);
+    let launch = world.turn([Fact::Claimed { job: job.clone(), intent: Box::new(intent.clone()) }]);
     let lost = CallError { operation: "ecs:RunTask", class: Class::Uncertain, message: "timed out".into() };
     world.turn([Fact::LaunchRefused {
         job: job.clone(),
@@ -102,7 +102,7 @@ fn a_job_gets_its_attempts_and_a_platform_failure_costs_none_of_them() {
         let look = world.turn([seen(end)]);
         assert_eq!(look, [Action::Inspect { job: job.clone() }]);
         let next = world.until_decided(&job, &intent);
-        if let Action::Bury { terminal, .. } = next {
+        if let Action::GiveUp { terminal, .. } = next {
             let Outcome::Dead(dead) = &terminal.outcome else { panic!("{terminal:?}") };
             let spent = |budget| dead.attempts.iter().filter(|past| past.budget == budget).count();
             assert_eq!((spent(Budget::Job), spent(Budget::Platform)), (3, 2), "S9, S10");
@@ -110,7 +110,7 @@ fn a_job_gets_its_attempts_and_a_platform_failure_costs_none_of_them() {
         }
         intent = intent_of(&[next]);
         assert_eq!(intent.attempt.number(), n + 1);
-        world.turn([Fact::Intended { job: job.clone(), intent: Box::new(intent.clone()) }]);
+        world.turn([Fact::Claimed { job: job.clone(), intent: Box::new(intent.clone()) }]);
         let task = TaskArn(format!("task/{}", n + 1).into());
         world.turn([Fact::Launched { job: job.clone(), attempt: intent.attempt, task }]);
     }
@@ -153,7 +153,7 @@ fn running_tasks_found_at_start_are_adopted_and_hold_their_slots() {
     let third = world.upload("m3", "c.mp4");
     let held = world.turn([inspected(&third, None, None, None)]);
     assert!(
-        !held.iter().any(|action| matches!(action, Action::Intend { .. })),
+        !held.iter().any(|action| matches!(action, Action::Claim { .. })),
         "both slots are taken: {held:?}"
     );
 }
@@ -173,7 +173,7 @@ fn after_running_out_of_memory_the_next_attempt_asks_for_the_next_size() {
         intent = intent_of(&[world.until_decided(&job, &intent)]);
         assert_ne!(intent.client_token(), token, "the token changes with the variant");
         asked.push((intent.variant.cpu, intent.variant.memory_mib));
-        world.turn([Fact::Intended { job: job.clone(), intent: Box::new(intent.clone()) }]);
+        world.turn([Fact::Claimed { job: job.clone(), intent: Box::new(intent.clone()) }]);
         let task = TaskArn(format!("task/{}", n + 1).into());
         world.turn([Fact::Launched { job: job.clone(), attempt: intent.attempt, task }]);
     }

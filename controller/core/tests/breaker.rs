@@ -9,7 +9,7 @@ fn poison(world: &mut World, n: u32) {
     world.turn([seen(view(&arn, &job, 1, TaskStatus::Ended))]);
     let beat = Heartbeat { task_arn: Some(arn), ..heartbeat(&job, 9, failed(FailureCode::NotMedia)) };
     let bury = world.turn([inspected(&job, Some(&intent), Some(beat), None)]);
-    assert!(matches!(bury.as_slice(), [Action::Bury { .. }]), "{bury:?}");
+    assert!(matches!(bury.as_slice(), [Action::GiveUp { .. }]), "{bury:?}");
 }
 
 /// Where three jobs in a row have failed and two more are waiting.
@@ -38,7 +38,7 @@ fn when_every_job_fails_one_is_tried_now_and_then_and_a_success_lets_all_go_on()
     assert_eq!(claims(&world.pass(280_000)), []);
     let probe = claims(&world.pass(40_000));
     assert_eq!(probe.iter().map(|intent| &intent.job).collect::<Vec<_>>(), [&first], "one, the oldest");
-    world.turn([Fact::Intended { job: first.clone(), intent: Box::new(probe[0].clone()) }]);
+    world.turn([Fact::Claimed { job: first.clone(), intent: Box::new(probe[0].clone()) }]);
     let success = world.turn([inspected(&first, Some(&probe[0]), None, Some(succeeded(&first)))]);
     assert!(success.contains(&Action::Inspect { job: second.clone() }), "closed: {success:?}");
     let next = claims(&world.turn([inspected(&second, None, None, None)]));
@@ -65,7 +65,7 @@ fn one_job_that_fails_again_and_again_is_not_every_job() {
         end.exit_code = Some(16);
         world.turn([seen(end)]);
         intent = intent_of(&[world.until_decided(&job, &intent)]);
-        world.turn([Fact::Intended { job: job.clone(), intent: Box::new(intent.clone()) }]);
+        world.turn([Fact::Claimed { job: job.clone(), intent: Box::new(intent.clone()) }]);
         let task = TaskArn(format!("task/{}", n + 1).into());
         world.turn([Fact::Launched { job: job.clone(), attempt: intent.attempt, task }]);
     }
@@ -97,12 +97,12 @@ fn when_no_task_comes_up_the_breaker_opens_until_one_runs() {
 }
 
 /// The task of a job that was launched ends in this way, and the state bucket says nothing of it.
-fn ends(world: &mut World, (job, intent): &(JobKey, Intent), end: TaskView) {
+fn ends(world: &mut World, (job, intent): &(JobKey, Claim), end: TaskView) {
     world.turn([seen(end)]);
     world.turn([inspected(job, Some(intent), None, None)]);
 }
 
-fn open(world: &World) -> Option<transcode_core::state::breaker::Trouble> {
+fn open(world: &World) -> Option<transcode_core::state::breaker::FailureStage> {
     world.reconciler.ledger.breaker.open(world.reconciler.policy())
 }
 

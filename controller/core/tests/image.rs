@@ -29,7 +29,7 @@ fn an_image_that_does_not_fit_pauses_launches_says_why_and_costs_no_attempt() {
 
     let intent = intent_of(&world.turn([pinned()]));
     assert_eq!((&*intent.task_definition, intent.image_digest.as_deref()), ("t:1", Some("sha256:1")));
-    let intended = Fact::Intended { job: job.clone(), intent: Box::new(intent.clone()) };
+    let intended = Fact::Claimed { job: job.clone(), intent: Box::new(intent.clone()) };
     assert_eq!(world.turn([unfit(), intended]), [], "one that was claimed is not launched either");
     assert_eq!(world.note(&job), format!("launches pause: {WHY}"));
     let launch = world.turn([pinned()]);

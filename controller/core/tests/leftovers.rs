@@ -5,13 +5,13 @@ use transcode_config::contract::PastAttempt;
 use super::*;
 
 /// Brings a job whose first task fails to the moment at which its second attempt runs.
-fn second_attempt(world: &mut World) -> (JobKey, Intent) {
+fn second_attempt(world: &mut World) -> (JobKey, Claim) {
     let (job, intent) = world.launched("m1", "a.mp4", "task/1");
     let mut end = view("task/1", &job, 1, TaskStatus::Ended);
     end.exit_code = Some(16);
     world.turn([seen(end)]);
     let intent = intent_of(&[world.until_decided(&job, &intent)]);
-    world.turn([Fact::Intended { job: job.clone(), intent: Box::new(intent.clone()) }]);
+    world.turn([Fact::Claimed { job: job.clone(), intent: Box::new(intent.clone()) }]);
     let task = TaskArn("task/2".into());
     world.turn([Fact::Launched { job: job.clone(), attempt: intent.attempt, task }]);
     (job, intent)
@@ -27,7 +27,7 @@ fn won_by(job: &JobKey, attempt: u32) -> Terminal {
 }
 
 /// Lets the controller find a register, and publishes what it names. What is planned then.
-fn published(world: &mut World, job: &JobKey, intent: &Intent, winner: u32) -> Vec<Action> {
+fn published(world: &mut World, job: &JobKey, intent: &Claim, winner: u32) -> Vec<Action> {
     world.mono += 70_000;
     world.turn([]);
     world.turn([inspected(job, Some(intent), None, Some(won_by(job, winner)))]);
@@ -116,7 +116,7 @@ fn a_claim_whose_launch_has_no_answer_may_have_brought_a_task_up() {
     let (job, intent) = world.launched("m1", "a.mp4", "task/1");
     world.turn([seen(view("task/1", &job, 1, TaskStatus::Ended))]);
     let next = intent_of(&[world.until_decided(&job, &intent)]);
-    world.turn([Fact::Intended { job: job.clone(), intent: Box::new(next.clone()) }]);
+    world.turn([Fact::Claimed { job: job.clone(), intent: Box::new(next.clone()) }]);
     let lost = CallError { operation: "ecs:RunTask", class: Class::Uncertain, message: "timed out".into() };
     let (claimed_at, attempt, refusal) = (world.mono, next.attempt, Refusal::Failed(lost));
     world.turn([Fact::LaunchRefused { job: job.clone(), attempt, refusal }]);
@@ -135,11 +135,11 @@ fn an_attempt_that_never_had_a_task_left_nothing() {
     let mut world = World::ready();
     let job = world.upload("m1", "a.mp4");
     let intent = intent_of(&world.turn([inspected(&job, None, None, None)]));
-    world.turn([Fact::Intended { job: job.clone(), intent: Box::new(intent.clone()) }]);
+    world.turn([Fact::Claimed { job: job.clone(), intent: Box::new(intent.clone()) }]);
     let refusal = Refusal::Definitive("RESOURCE:MEMORY".into());
     world.turn([Fact::LaunchRefused { job: job.clone(), attempt: intent.attempt, refusal }]);
     let next = intent_of(&[world.until_decided(&job, &intent)]);
-    world.turn([Fact::Intended { job: job.clone(), intent: Box::new(next.clone()) }]);
+    world.turn([Fact::Claimed { job: job.clone(), intent: Box::new(next.clone()) }]);
     let task = TaskArn("task/2".into());
     world.turn([Fact::Launched { job: job.clone(), attempt: next.attempt, task }]);
     let actions = published(&mut world, &job, &next, 2);
@@ -163,7 +163,7 @@ fn what_cannot_be_collected_does_not_keep_its_message_for_ever() {
 fn in_one_turn_the_folders_of_ten_jobs_are_emptied_at_most() {
     let mut world = World::ready();
     world.reconciler.policy_mut().max_tasks = 100;
-    let jobs: Vec<(JobKey, Intent)> = (0..12)
+    let jobs: Vec<(JobKey, Claim)> = (0..12)
         .map(|n| {
             let (job, intent) = world.launched(&format!("m{n}"), &format!("{n}.mp4"), &format!("task/{n}"));
             world.mono += 1000;
@@ -172,7 +172,7 @@ fn in_one_turn_the_folders_of_ten_jobs_are_emptied_at_most() {
         })
         .collect();
     world.mono += 5000;
-    let dead = |job: &JobKey, intent: &Intent| {
+    let dead = |job: &JobKey, intent: &Claim| {
         let history = vec![];
         let failure = Failure::new(FailureCode::NotMedia, "a text");
         let dead = Dead { failure, last_task_arn: None, log_link: None, attempts: history };

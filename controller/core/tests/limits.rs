@@ -11,10 +11,10 @@ fn refused(job: &JobKey, refusal: Refusal) -> Fact {
 }
 
 /// Takes a fresh job to the moment at which its launch is asked for.
-fn asked(world: &mut World, message: &str) -> (JobKey, Intent) {
+fn asked(world: &mut World, message: &str) -> (JobKey, Claim) {
     let job = world.upload(message, &format!("{message}.mp4"));
     let intent = intent_of(&world.turn([inspected(&job, None, None, None)]));
-    world.turn([Fact::Intended { job: job.clone(), intent: Box::new(intent.clone()) }]);
+    world.turn([Fact::Claimed { job: job.clone(), intent: Box::new(intent.clone()) }]);
     (job, intent)
 }
 
@@ -39,7 +39,7 @@ fn after_a_refusal_of_spot_all_go_on_demand_for_a_while_and_then_spot_is_tried_a
     world.turn([refused(&job, Refusal::Definitive("Capacity is unavailable at this time".into()))]);
     let (_, other) = asked(&mut world, "m2");
     assert_eq!(other.variant.capacity, Capacity::Fargate, "row 19: at once, without a pause");
-    let same_but_spot = Intent { variant: spot.variant.clone(), ..other.clone() };
+    let same_but_spot = Claim { variant: spot.variant.clone(), ..other.clone() };
     assert_ne!(other.client_token(), same_but_spot.client_token(), "S7: the token changes with the variant");
     world.mono += 601_000;
     // A long poll that has found nothing ends, and another begins.
@@ -105,7 +105,7 @@ fn no_more_is_claimed_than_the_rate_lets_launch_in_time() {
     // One is launched, and nothing is heard of it; the other claims are not answered at all.
     let one = claimed.first().unwrap();
     let now = world.now();
-    let intended = Fact::Intended { job: one.job.clone(), intent: Box::new(one.clone()) };
+    let intended = Fact::Claimed { job: one.job.clone(), intent: Box::new(one.clone()) };
     let plan = world.reconciler.turn([intended], now);
     assert_eq!(claims(&plan.actions), []);
     let waits = jobs.last().unwrap();
@@ -160,7 +160,7 @@ fn an_idle_queue_has_no_claim_to_what_the_other_had_meanwhile() {
     let mut world = World::ready();
     let policy = world.reconciler.policy_mut();
     policy.queues = BTreeMap::from([("busy".into(), 1), ("idle".into(), 3)]);
-    // Room for one message: two were asked of the queue that there was before.
+    // Headroom for one message: two were asked of the queue that there was before.
     policy.max_tasks = 3;
     world.reconciler.ledger.receiving.entry("busy".into()).or_default().served = 1000;
     let (mut asked, mut facts) = (Vec::new(), Vec::new());

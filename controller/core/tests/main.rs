@@ -3,22 +3,22 @@
 
 mod attempts;
 mod breaker;
-mod doubt;
-mod horizons;
+mod clock_skew;
 mod image;
 mod leftovers;
 mod limits;
+mod long_absence;
 mod pauses;
-mod phases;
 mod rates;
 mod reload;
 mod settling;
+mod start_deadlines;
 
 use std::collections::BTreeMap;
 
 use transcode_config::{
     contract::{
-        Attempt, Budget, Dead, Failure, FailureCode, Heartbeat, Intent, JobKey, ObjectRef, Outcome, SCHEMA,
+        Attempt, Budget, Claim, Dead, Failure, FailureCode, Heartbeat, JobKey, ObjectRef, Outcome, SCHEMA,
         Stage, Succeeded, TaskState, Terminal,
     },
     ladder::Profile,
@@ -37,7 +37,7 @@ use transcode_core::{
         task_view::{Billed, Identity, TaskArn, TaskStatus, TaskView},
     },
     reconciler::Reconciler,
-    state::in_flight::Tally,
+    state::in_flight::InFlight,
 };
 
 const SETTINGS: &str = concat!(include_str!("settings.toml"), "launch.max_tasks = 2\n");
@@ -97,7 +97,7 @@ impl World {
         let ledger = &self.reconciler.ledger;
         assert_eq!(
             ledger.tally,
-            Tally::of(&ledger.jobs, &ledger.tasks, self.reconciler.policy(), now),
+            InFlight::of(&ledger.jobs, &ledger.tasks, self.reconciler.policy(), now),
             "kept, and counted"
         );
         let routine =
@@ -154,7 +154,7 @@ impl World {
     }
 
     /// Lets time pass, answering what the job asks, until it is claimed again or buried.
-    fn until_decided(&mut self, job: &JobKey, intent: &Intent) -> Action {
+    fn until_decided(&mut self, job: &JobKey, intent: &Claim) -> Action {
         let mut facts = vec![inspected(job, Some(intent), None, None)];
         for _ in 0..200 {
             let actions = self.turn(std::mem::take(&mut facts));
@@ -173,10 +173,10 @@ impl World {
     }
 
     /// Brings a fresh job to its first task.
-    fn launched(&mut self, message: &str, key: &str, arn: &str) -> (JobKey, Intent) {
+    fn launched(&mut self, message: &str, key: &str, arn: &str) -> (JobKey, Claim) {
         let job = self.upload(message, key);
         let intent = intent_of(&self.turn([inspected(&job, None, None, None)]));
-        let launch = self.turn([Fact::Intended { job: job.clone(), intent: Box::new(intent.clone()) }]);
+        let launch = self.turn([Fact::Claimed { job: job.clone(), intent: Box::new(intent.clone()) }]);
         assert!(matches!(launch.as_slice(), [Action::Launch { .. }]), "{launch:?}");
         let task = TaskArn(arn.into());
         self.turn([Fact::Launched { job: job.clone(), attempt: intent.attempt, task }]);
@@ -199,7 +199,7 @@ fn error(class: Class, message: &str) -> CallError {
 
 fn inspected(
     job: &JobKey,
-    intent: Option<&Intent>,
+    intent: Option<&Claim>,
     heartbeat: Option<Heartbeat>,
     terminal: Option<Terminal>,
 ) -> Fact {
@@ -212,17 +212,17 @@ fn inspected(
     Fact::Inspected { job: job.clone(), snapshot: Box::new(snapshot) }
 }
 
-fn intent_of(actions: &[Action]) -> Intent {
+fn intent_of(actions: &[Action]) -> Claim {
     match actions {
-        [Action::Intend { intent, .. }] => (**intent).clone(),
+        [Action::Claim { intent, .. }] => (**intent).clone(),
         other => panic!("expected a claim, got {other:?}"),
     }
 }
 
 /// The attempts that are claimed.
-fn claims(actions: &[Action]) -> Vec<Intent> {
+fn claims(actions: &[Action]) -> Vec<Claim> {
     let claim = |action: &Action| match action {
-        Action::Intend { intent, .. } => Some((**intent).clone()),
+        Action::Claim { intent, .. } => Some((**intent).clone()),
         _ => None,
     };
     actions.iter().filter_map(claim).collect()

@@ -40,7 +40,7 @@ fn a_refusal_pauses_for_its_time_and_what_was_asked_for_outranks_it() {
     let mut world = World::ready();
     let job = world.upload("m1", "a.mp4");
     let intent = intent_of(&world.turn([inspected(&job, None, None, None)]));
-    world.turn([Fact::Intended { job: job.clone(), intent: Box::new(intent) }]);
+    world.turn([Fact::Claimed { job: job.clone(), intent: Box::new(intent) }]);
     let until = world.mono + 30_000;
     world.turn([refused(&job)]);
     let cools = pause(&world).unwrap();

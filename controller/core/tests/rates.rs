@@ -1,6 +1,6 @@
 //! Rates of the calls to ECS.
 
-use transcode_core::state::limiter::Lane;
+use transcode_core::state::limiter::CallKind;
 
 use super::*;
 
@@ -12,22 +12,22 @@ fn throttled_calls_slow_down_and_are_back_within_one_backoff_cap() {
         world.reconciler.ledger.limiter.allowed_at(lane, 100, world.reconciler.policy(), now) - now
     };
     world.mono += 10_000;
-    let (reads, stops) = (hundredth(&world, Lane::Read), hundredth(&world, Lane::Stop));
-    let launches = hundredth(&world, Lane::Launch);
+    let (reads, stops) = (hundredth(&world, CallKind::Read), hundredth(&world, CallKind::Stop));
+    let launches = hundredth(&world, CallKind::Launch);
     let throttle = || Fact::DescribeFailed { tasks: vec![], error: error(Class::Throttled, "Rate exceeded") };
     // One burst of refusals is one piece of news.
     world.turn([throttle(), throttle(), throttle()]);
-    assert!((2 * reads..=3 * reads).contains(&hundredth(&world, Lane::Read)), "L6: half the rate");
-    assert_eq!(hundredth(&world, Lane::Stop), stops, "another bucket");
+    assert!((2 * reads..=3 * reads).contains(&hundredth(&world, CallKind::Read)), "L6: half the rate");
+    assert_eq!(hundredth(&world, CallKind::Stop), stops, "another bucket");
     for _ in 0..20 {
         world.mono += 1000;
         world.turn([throttle()]);
     }
-    let slow = hundredth(&world, Lane::Read);
+    let slow = hundredth(&world, CallKind::Read);
     assert!(slow > 10 * reads, "L6: {slow} under lasting throttles");
     assert!(slow < 40 * reads, "about a thirty-second is always left: what must be stopped, is: {slow}");
     world.mono += 60_000;
-    assert_eq!(hundredth(&world, Lane::Read), reads, "L6: recovered");
+    assert_eq!(hundredth(&world, CallKind::Read), reads, "L6: recovered");
 
     let (job, attempt, task) = (JobKey::of(&["1"]), Attempt::FIRST, TaskArn("task/1".into()));
     let throttle = || error(Class::Throttled, "Rate exceeded");
@@ -38,8 +38,8 @@ fn throttled_calls_slow_down_and_are_back_within_one_backoff_cap() {
         let mut world = World { reconciler: world.reconciler.clone(), mono: world.mono };
         world.turn([fact]);
         world.reconciler.ledger.cooldown_until = 0;
-        assert!(hundredth(&world, Lane::Stop) >= 2 * stops);
-        assert!(hundredth(&world, Lane::Launch) >= 2 * launches, "the same bucket");
+        assert!(hundredth(&world, CallKind::Stop) >= 2 * stops);
+        assert!(hundredth(&world, CallKind::Launch) >= 2 * launches, "the same bucket");
     }
 }
 
@@ -78,7 +78,7 @@ fn launches_that_the_rate_holds_back_go_in_the_order_of_their_claims() {
     for n in 1..=6 {
         let job = world.upload(&format!("m{n}"), &format!("{n}.mp4"));
         let intent = Box::new(intent_of(&world.turn([inspected(&job, None, None, None)])));
-        order.extend(launched(world.turn([Fact::Intended { job: job.clone(), intent }])));
+        order.extend(launched(world.turn([Fact::Claimed { job: job.clone(), intent }])));
         claimed.push(job);
         world.mono += 10;
     }
@@ -99,7 +99,7 @@ fn a_launch_that_the_rate_holds_back_wakes_the_controller_when_it_may_go_and_not
     // What was launched is described, without an answer: nothing else is due for a while.
     world.mono += 2500;
     let now = world.now();
-    let plan = world.reconciler.turn([Fact::Intended { job, intent }], now);
+    let plan = world.reconciler.turn([Fact::Claimed { job, intent }], now);
     let launches = |actions: &[Action]| actions.iter().any(|it| matches!(it, Action::Launch { .. }));
     assert!(!launches(&plan.actions), "L6");
     let ledger = &world.reconciler.ledger;
@@ -121,7 +121,7 @@ fn launches_and_stops_keep_to_their_rates_from_turn_to_turn() {
     for n in 1..=4 {
         let job = world.upload(&format!("m{n}"), &format!("{n}.mp4"));
         let intent = Box::new(intent_of(&world.turn([inspected(&job, None, None, None)])));
-        launches[0] += count(&world.turn([Fact::Intended { job, intent }]), "launch");
+        launches[0] += count(&world.turn([Fact::Claimed { job, intent }]), "launch");
     }
     launches.extend((0..3).map(|_| count(&world.after(1020), "launch")));
     assert_eq!(launches, [2, 1, 1, 0], "L6");
@@ -147,7 +147,7 @@ fn the_list_counts_with_its_pages_and_the_descriptions_of_what_is_on_them() {
     world.after(61_000);
     assert!(world.reconciler.ledger.resync.call.is_some(), "the list is due");
     let now = world.now().mono;
-    let next = world.reconciler.ledger.limiter.allowed_at(Lane::Read, 0, world.reconciler.policy(), now);
+    let next = world.reconciler.ledger.limiter.allowed_at(CallKind::Read, 0, world.reconciler.policy(), now);
     assert!((2000..=2800).contains(&(next - now)), "L6: 22 calls, of which 10 are a burst: {}", next - now);
 }
 
@@ -193,7 +193,7 @@ fn a_read_that_the_rate_holds_back_wakes_the_controller_when_it_may_go_and_not_b
         let wake = plan.wake_at.unwrap();
         if asked < 50 {
             let allowed = world.reconciler.ledger.limiter.allowed_at(
-                Lane::Read,
+                CallKind::Read,
                 0,
                 world.reconciler.policy(),
                 now.mono,
@@ -218,7 +218,7 @@ fn a_stop_that_the_rate_holds_back_makes_nothing_else_about_its_job_late() {
     world.turn([running("task/1", 1), running("task/1b", 1)]);
     world.after(70_000);
     // Somebody else went on to the second attempt: both tasks of the first are stopped, one after the other.
-    let next = Intent { attempt: intent.attempt.next(), ..intent };
+    let next = Claim { attempt: intent.attempt.next(), ..intent };
     let stop = world.turn([running("task/2", 2), inspected(&job, Some(&next), None, None)]);
     let stops = stop.iter().filter(|action| matches!(action, Action::Stop { .. })).count();
     assert_eq!(stops, 1, "L6: {stop:?}");

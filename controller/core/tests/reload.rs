@@ -28,7 +28,7 @@ fn new_numbers_hold_at_once_also_for_what_waits() {
     let mut world = World::ready();
     let jobs = ["a.mp4", "b.mp4", "c.mp4"].map(|key| world.upload(key, key));
     let claims =
-        |actions: &[Action]| actions.iter().filter(|action| matches!(action, Action::Intend { .. })).count();
+        |actions: &[Action]| actions.iter().filter(|action| matches!(action, Action::Claim { .. })).count();
     let read: Vec<Fact> = jobs.iter().map(|job| inspected(job, None, None, None)).collect();
     assert_eq!(claims(&world.turn(read)), 2, "there are two slots");
     let (policy, rules) = (world.reconciler.policy().clone(), world.reconciler.ledger.rules.clone());
@@ -42,7 +42,7 @@ fn new_numbers_hold_at_once_also_for_what_waits_for_its_time() {
     (world.reconciler.policy_mut().retry_base, world.reconciler.policy_mut().retry_cap) = (600_000, 600_000);
     let job = world.upload("m1", "a.mp4");
     let intent = intent_of(&world.turn([inspected(&job, None, None, None)]));
-    world.turn([Fact::Intended { job: job.clone(), intent: Box::new(intent.clone()) }]);
+    world.turn([Fact::Claimed { job: job.clone(), intent: Box::new(intent.clone()) }]);
     let refusal = Refusal::Definitive("RESOURCE:MEMORY".into());
     world.turn([Fact::LaunchRefused { job: job.clone(), attempt: intent.attempt, refusal }]);
     world.mono += world.reconciler.policy().cooldown + 1000;

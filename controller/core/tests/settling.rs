@@ -23,7 +23,7 @@ fn a_permanent_failure_is_buried_at_once_and_dead_lettered_before_the_delete() {
     assert_eq!(look, [Action::Inspect { job: job.clone() }], "the register is read after the end was seen");
     let beat = heartbeat(&job, 9, failed(FailureCode::NotMedia));
     let bury = world.turn([inspected(&job, Some(&intent), Some(beat), None)]);
-    let [Action::Bury { terminal, .. }] = bury.as_slice() else { panic!("{bury:?}") };
+    let [Action::GiveUp { terminal, .. }] = bury.as_slice() else { panic!("{bury:?}") };
     let Outcome::Dead(dead) = &terminal.outcome else { panic!("{terminal:?}") };
     assert_eq!((dead.failure.code, dead.attempts.len()), (FailureCode::NotMedia, 1));
     assert_eq!(dead.last_task_arn.as_deref(), Some("task/1"), "S11");
@@ -45,16 +45,16 @@ fn a_burial_that_did_not_get_through_is_not_repeated_over_an_attempt_that_somebo
     world.turn([seen(view("task/1", &job, 1, TaskStatus::Ended))]);
     let beat = heartbeat(&job, 9, failed(FailureCode::NotMedia));
     let bury = world.turn([inspected(&job, Some(&intent), Some(beat), None)]);
-    assert!(matches!(bury.as_slice(), [Action::Bury { .. }]), "{bury:?}");
+    assert!(matches!(bury.as_slice(), [Action::GiveUp { .. }]), "{bury:?}");
     world.mono += 40_000;
     let error =
         CallError { operation: "bury", class: Class::Uncertain, message: "no answer within 40 s".into() };
     world.turn([Fact::JobCallFailed { job: job.clone(), error }]);
     let look = world.after(60_000);
     assert!(look.contains(&Action::Inspect { job: job.clone() }), "S5: looked up again first, got {look:?}");
-    let next = Intent { attempt: intent.attempt.next(), ..intent };
+    let next = Claim { attempt: intent.attempt.next(), ..intent };
     let then = world.turn([inspected(&job, Some(&next), None, None)]);
-    assert!(!then.iter().any(|action| matches!(action, Action::Bury { .. })), "S5: {then:?}");
+    assert!(!then.iter().any(|action| matches!(action, Action::GiveUp { .. })), "S5: {then:?}");
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn a_pause_receives_and_launches_nothing_and_settles_what_runs() {
     let begins = |action: &Action| {
         matches!(
             action,
-            Action::Receive { .. } | Action::Intend { .. } | Action::Launch { .. } | Action::Release { .. }
+            Action::Receive { .. } | Action::Claim { .. } | Action::Launch { .. } | Action::Release { .. }
         )
     };
     assert!(!plan.actions.iter().any(begins), "{:?}", plan.actions);

@@ -16,7 +16,7 @@ pub(super) const MAX_MESSAGE: usize = 600;
 
 /// How a call failed, reduced to what its class depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Trouble<'a> {
+pub enum SdkFailure<'a> {
     /// The request could not be made, so it was not sent.
     NotSent,
     /// There were no credentials to sign it with, so it was not sent.
@@ -39,13 +39,13 @@ pub enum Trouble<'a> {
 }
 
 /// The class of a trouble.
-pub fn classify(trouble: Trouble<'_>) -> Class {
+pub fn classify(trouble: SdkFailure<'_>) -> Class {
     match trouble {
-        Trouble::NotSent => Class::Permanent,
+        SdkFailure::NotSent => Class::Permanent,
         // Credentials come and go (a metadata endpoint that is slow, an expired session): degraded, not broken.
-        Trouble::NoCredentials => Class::Transient,
-        Trouble::NoAnswer | Trouble::Garbled => Class::Uncertain,
-        Trouble::Refused { code, status, message, other_region } => {
+        SdkFailure::NoCredentials => Class::Transient,
+        SdkFailure::NoAnswer | SdkFailure::Garbled => Class::Uncertain,
+        SdkFailure::Refused { code, status, message, other_region } => {
             class_of(meaning(code, status, message, other_region))
         }
     }
@@ -81,23 +81,23 @@ where
 {
     let region = other_region(error);
     let trouble = match error {
-        SdkError::ConstructionFailure(_) => Trouble::NotSent,
+        SdkError::ConstructionFailure(_) => SdkFailure::NotSent,
         SdkError::DispatchFailure(failure) => match failure.as_connector_error() {
-            Some(source) if lacks_credentials(source) => Trouble::NoCredentials,
-            _ => Trouble::NoAnswer,
+            Some(source) if lacks_credentials(source) => SdkFailure::NoCredentials,
+            _ => SdkFailure::NoAnswer,
         },
-        SdkError::ServiceError(service) => Trouble::Refused {
+        SdkError::ServiceError(service) => SdkFailure::Refused {
             code: service.err().code(),
             status: service.raw().status().as_u16(),
             message: service.err().message().unwrap_or_default(),
             other_region: region.is_some(),
         },
-        SdkError::ResponseError(_) => Trouble::Garbled,
-        _ => Trouble::NoAnswer,
+        SdkError::ResponseError(_) => SdkFailure::Garbled,
+        _ => SdkFailure::NoAnswer,
     };
     let what = match trouble {
-        Trouble::Refused { code: Some(code), message, .. } => format!("{code}: {message}"),
-        Trouble::Refused { code: None, status, .. } => format!("HTTP {status}"),
+        SdkFailure::Refused { code: Some(code), message, .. } => format!("{code}: {message}"),
+        SdkFailure::Refused { code: None, status, .. } => format!("HTTP {status}"),
         _ => {
             status(error).map_or_else(|| causes(error), |status| format!("HTTP {status}: {}", causes(error)))
         }
@@ -147,7 +147,7 @@ where
 /// An entry of a batch that failed by itself. `ours`: SQS calls it the sender's fault.
 pub(super) fn entry_error(operation: &'static str, code: &str, message: &str, ours: bool) -> CallError {
     let status = if ours { 400 } else { 500 };
-    let class = classify(Trouble::Refused { code: Some(code), status, message, other_region: false });
+    let class = classify(SdkFailure::Refused { code: Some(code), status, message, other_region: false });
     CallError { operation, class, message: one_line(&format!("{code}: {message}"), MAX_MESSAGE) }
 }
 

@@ -14,7 +14,7 @@ use aws_sdk_ecs::{
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
-use transcode_config::{contract::Intent, settings::Settings};
+use transcode_config::{contract::Claim, settings::Settings};
 use transcode_core::{
     effects::ports::Cluster,
     protocol::{
@@ -159,7 +159,7 @@ impl Ecs {
 }
 
 impl Cluster for Ecs {
-    async fn launch(&self, intent: &Intent) -> Result<TaskArn, Refusal> {
+    async fn launch(&self, intent: &Claim) -> Result<TaskArn, Refusal> {
         let request = self
             .template
             .request(intent)

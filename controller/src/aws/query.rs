@@ -15,7 +15,7 @@ use transcode_config::{escape::one_line, settings::CallSettings};
 use transcode_core::protocol::fact::{CallError, Class};
 
 use super::{
-    class::{MAX_MESSAGE, Trouble, classify},
+    class::{MAX_MESSAGE, SdkFailure, classify},
     plain::{self, Failure, Response},
 };
 
@@ -136,7 +136,7 @@ impl Query {
         if status != 200 {
             let (code, message) = error_of(&text);
             let refused =
-                Trouble::Refused { code: code.as_deref(), status, message: &message, other_region: false };
+                SdkFailure::Refused { code: code.as_deref(), status, message: &message, other_region: false };
             let class = classify(refused);
             return Err(failed(
                 class,

@@ -13,7 +13,7 @@ use aws_sdk_ecs::{
 };
 use serde_json::{Value, json};
 use transcode_config::{
-    contract::{Capacity, ENV_ATTEMPT, ENV_JOB, Intent, Variant},
+    contract::{Capacity, Claim, ENV_ATTEMPT, ENV_JOB, TaskShape},
     settings::{ClusterSettings, Settings},
 };
 
@@ -50,7 +50,7 @@ impl LaunchTemplate {
     }
 
     /// The request for an intent.
-    pub fn request(&self, intent: &Intent) -> Result<RunTaskInputBuilder, RequestError> {
+    pub fn request(&self, intent: &Claim) -> Result<RunTaskInputBuilder, RequestError> {
         let overrides = self.overrides(intent);
         let length = json_length(&overrides);
         if length > MAX_OVERRIDES {
@@ -74,7 +74,7 @@ impl LaunchTemplate {
     }
 
     /// Length of an intent's overrides as ECS counts it.
-    pub fn overrides_length(&self, intent: &Intent) -> usize {
+    pub fn overrides_length(&self, intent: &Claim) -> usize {
         json_length(&self.overrides(intent))
     }
 
@@ -90,8 +90,8 @@ impl LaunchTemplate {
     }
 
     /// The identity is all that the task is told (S16); everything else is in `spec.json`.
-    fn overrides(&self, intent: &Intent) -> TaskOverride {
-        let Variant { cpu, memory_mib, ephemeral_gib, .. } = &intent.variant;
+    fn overrides(&self, intent: &Claim) -> TaskOverride {
+        let TaskShape { cpu, memory_mib, ephemeral_gib, .. } = &intent.variant;
         let pair = |name: &str, value: String| KeyValuePair::builder().name(name).value(value).build();
         let container = ContainerOverride::builder()
             .name(&self.cluster.container)
@@ -107,7 +107,7 @@ impl LaunchTemplate {
     }
 
     /// For cost reports and people. Identity does not depend on them.
-    fn tags(&self, intent: &Intent) -> [Tag; 3] {
+    fn tags(&self, intent: &Claim) -> [Tag; 3] {
         let tag = |key: &str, value: String| Tag::builder().key(key).value(value).build();
         [
             tag("transcode:environment", self.environment.clone()),

@@ -6,7 +6,7 @@ use aws_sdk_s3::{Client, operation::get_object::GetObjectError, primitives::Byte
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use transcode_config::{
     contract::{
-        Attempt, Document, EntryPoint, Heartbeat, Intent, JobKey, JobSpec, Layout, Succeeded, Terminal,
+        Attempt, Claim, Document, EntryPoint, Heartbeat, JobKey, JobSpec, Layout, Succeeded, Terminal,
         decode, encode,
     },
     settings::Settings,
@@ -141,9 +141,9 @@ impl S3Store {
     }
 
     /// Reads the intent of an attempt that is known to have one.
-    async fn read_intent(&self, job: &JobKey, attempt: Attempt) -> Result<Intent, InspectError> {
+    async fn read_intent(&self, job: &JobKey, attempt: Attempt) -> Result<Claim, InspectError> {
         let key = Layout::of(job).intent(attempt);
-        let intent: Intent = self.read(&key).await?.ok_or_else(|| gone(&key))?;
+        let intent: Claim = self.read(&key).await?.ok_or_else(|| gone(&key))?;
         let expected = intent.job == *job && intent.attempt == attempt;
         if expected { Ok(intent) } else { Err(strange(&key)) }
     }
@@ -195,7 +195,7 @@ impl Store for S3Store {
         Ok(snapshot)
     }
 
-    async fn intend(&self, spec: &JobSpec, intent: &Intent) -> Result<Intent, InspectError> {
+    async fn intend(&self, spec: &JobSpec, intent: &Claim) -> Result<Claim, InspectError> {
         let layout = Layout::of(&intent.job);
         // First the specification: a task may start the moment that its intent is there.
         self.create(&layout.spec(), spec).await.map_err(InspectError::Call)?;

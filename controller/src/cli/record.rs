@@ -2,9 +2,7 @@
 
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
-use transcode_config::contract::{
-    Attempt, Heartbeat, Intent, JobKey, JobSpec, Layout, PastAttempt, Terminal,
-};
+use transcode_config::contract::{Attempt, Claim, Heartbeat, JobKey, JobSpec, Layout, PastAttempt, Terminal};
 
 use super::world::unreadable;
 use crate::aws::S3Store;
@@ -30,7 +28,7 @@ pub(super) struct Record {
 /// An attempt's documents.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct AttemptRecord {
-    pub(super) intent: Intent,
+    pub(super) intent: Claim,
     pub(super) heartbeat: Option<Heartbeat>,
 }
 

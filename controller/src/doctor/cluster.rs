@@ -3,7 +3,7 @@
 use aws_sdk_ecs::types::{ContainerDefinition, CpuArchitecture, KernelCapabilities, TaskDefinition};
 use transcode_config::{
     check::fargate_size,
-    contract::{Attempt, Capacity, Intent, JobKey, SCHEMA, Variant},
+    contract::{Attempt, Capacity, Claim, JobKey, SCHEMA, TaskShape},
     prices::Prices,
     settings::CostSettings,
 };
@@ -208,13 +208,13 @@ async fn image(
 /// The longest overrides that these settings make.
 fn overrides(ward: &Ward, task_definition: &str) -> Finding {
     let launch = &ward.settings.launch;
-    let intent = Intent {
+    let intent = Claim {
         schema: SCHEMA,
         job: JobKey::of(&["doctor"]),
         attempt: Attempt::new(999_999).unwrap_or(Attempt::FIRST),
         task_definition: task_definition.to_owned(),
         image_digest: None,
-        variant: Variant {
+        variant: TaskShape {
             capacity: launch.capacity,
             cpu: launch.cpu,
             memory_mib: launch.memory_mib,

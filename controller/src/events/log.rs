@@ -1,6 +1,6 @@
 //! The log lines of moments: lower case, fields, nothing interpolated. Always the same names: `job`, `attempt`, `task`.
 
-use transcode_config::contract::{Budget, Intent, JobKey, Outcome, Terminal};
+use transcode_config::contract::{Budget, Claim, JobKey, Outcome, Terminal};
 use transcode_core::{
     effects::ports::Depth,
     protocol::{
@@ -70,7 +70,7 @@ impl Moment<'_> {
                 tracing::info!(%job, message_id = &*message.0, queue, waited_ms, "job received");
             }
             Self::AttemptClaimed { intent } => claimed(intent),
-            Self::LaunchSent { intent: Intent { job, attempt, launch_not_after_ms, .. } } => {
+            Self::LaunchSent { intent: Claim { job, attempt, launch_not_after_ms, .. } } => {
                 tracing::info!(%job, %attempt, not_after_ms = launch_not_after_ms, "launch sent");
             }
             Self::RegisterRead { terminal } => register_read(terminal),
@@ -120,8 +120,8 @@ impl Moment<'_> {
 }
 
 /// With what the audit holds claims against: who made it, and how the attempts before it were charged.
-fn claimed(intent: &Intent) {
-    let Intent { job, attempt, nonce, history, .. } = intent;
+fn claimed(intent: &Claim) {
+    let Claim { job, attempt, nonce, history, .. } = intent;
     let platform = history.iter().filter(|past| past.budget == Budget::Platform).count();
     let by_job = history.len() - platform;
     tracing::info!(%job, %attempt, nonce, over_by_job = by_job, over_by_platform = platform, "attempt claimed");

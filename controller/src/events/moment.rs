@@ -1,6 +1,6 @@
 //! Moments: what happens to jobs and to the controller, as people see it.
 
-use transcode_config::contract::{Attempt, Budget, FailureCode, Intent, JobKey, Terminal};
+use transcode_config::contract::{Attempt, Budget, Claim, FailureCode, JobKey, Terminal};
 use transcode_core::{
     effects::ports::Depth,
     judge::launch_pause::Pause,
@@ -9,7 +9,7 @@ use transcode_core::{
         fact::{CallError, Class, MessageId, Refusal},
         task_view::TaskArn,
     },
-    state::breaker::Trouble,
+    state::breaker::FailureStage,
 };
 
 use super::{Metric, registry::Registry};
@@ -58,9 +58,9 @@ pub enum Moment<'a> {
     /// Its answer came.
     ActionAnswered { action: &'a str, job: Option<&'a JobKey>, took_ms: Ms, error: Option<&'a CallError> },
     /// An attempt is claimed: by us, or, as `intent.nonce` tells, by another controller.
-    AttemptClaimed { intent: &'a Intent },
+    AttemptClaimed { intent: &'a Claim },
     /// RunTask is about to be sent.
-    LaunchSent { intent: &'a Intent },
+    LaunchSent { intent: &'a Claim },
     /// RunTask gave a task.
     Launched { job: &'a JobKey, attempt: Attempt, task: &'a TaskArn },
     /// RunTask gave none.
@@ -118,7 +118,7 @@ pub enum Moment<'a> {
     /// All launches pause.
     CooldownBegun { for_ms: Ms, reason: &'a str },
     /// One job after the other fails: only one is launched now and then.
-    BreakerOpened { trouble: Trouble, jobs: usize },
+    BreakerOpened { trouble: FailureStage, jobs: usize },
     /// A job got through: launching goes on.
     BreakerClosed,
     /// A task is to be stopped because nobody needs it any more.

@@ -30,7 +30,7 @@ use transcode_core::{
         fact::{Fact, Hint, Incoming, MessageId},
     },
     state::{
-        breaker::Trouble,
+        breaker::FailureStage,
         lease::Content,
         ledger::{Definition, Ledger},
     },
@@ -61,7 +61,7 @@ struct Memory {
     held: Held,
     paused: Option<Discriminant<Pause>>,
     cooldown_until: Ms,
-    breaker: Option<Trouble>,
+    breaker: Option<FailureStage>,
     /// When all that is known was last looked at (monotonic).
     looked_at: Option<Ms>,
 }
@@ -96,7 +96,7 @@ impl Observer for Watch {
             Fact::LaunchRefused { job, attempt, refusal } => {
                 self.events.emit(Moment::LaunchRefused { job, attempt: *attempt, refusal });
             }
-            Fact::Intended { job, intent } => {
+            Fact::Claimed { job, intent } => {
                 self.events.emit(Moment::AttemptClaimed { intent });
                 if let Some(past) = intent.history.last() {
                     self.over(job, past);

@@ -113,10 +113,10 @@ impl Watch {
 fn job_of(action: &Action) -> Option<&JobKey> {
     match action {
         Action::Inspect { job }
-        | Action::Bury { job, .. }
+        | Action::GiveUp { job, .. }
         | Action::Publish { job, .. }
         | Action::Collect { job, .. } => Some(job),
-        Action::Intend { spec, .. } => Some(&spec.job),
+        Action::Claim { spec, .. } => Some(&spec.job),
         Action::Launch { intent } => Some(&intent.job),
         Action::DeadLetter(letter) => Some(&letter.job),
         _ => None,

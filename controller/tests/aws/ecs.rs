@@ -5,7 +5,7 @@ use std::{os::unix::fs::PermissionsExt, time::Duration};
 use aws_sdk_ecs::types::{Compatibility, ContainerDefinition, NetworkMode};
 use serde_json::json;
 use tempfile::TempDir;
-use transcode_config::{Settings, contract::Intent};
+use transcode_config::{Settings, contract::Claim};
 use transcode_controller::aws::Ecs;
 use transcode_core::{
     effects::ports::Cluster,
@@ -59,12 +59,12 @@ async fn fargate(script: &str) -> Fargate {
 }
 
 impl Fargate {
-    async fn intent(&self, name: &str) -> Intent {
+    async fn intent(&self, name: &str) -> Claim {
         let Resolution::Fit(Pinned { task_definition, .. }) = self.ecs.task_definition().await.unwrap()
         else {
             panic!("the image is not in ECR, so it is not looked at");
         };
-        Intent { task_definition, ..intent(&job(name), 1) }
+        Claim { task_definition, ..intent(&job(name), 1) }
     }
 
     async fn fault(&self, fault: serde_json::Value) {

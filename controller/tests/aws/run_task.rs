@@ -1,7 +1,7 @@
 //! RunTask on the wire (S7).
 
 use serde_json::json;
-use transcode_config::contract::{Attempt, Budget, Capacity, FailureCode, Intent, PastAttempt};
+use transcode_config::contract::{Attempt, Budget, Capacity, Claim, FailureCode, PastAttempt};
 use transcode_core::{
     effects::ports::Cluster,
     protocol::fact::{Class, Refusal},
@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Bodies that launching these intents sends.
-async fn bodies(intents: &[Intent]) -> Vec<String> {
+async fn bodies(intents: &[Claim]) -> Vec<String> {
     let stub =
         Stub::start([Stub::json(&json!({"tasks": [{"taskArn": "arn:task/1"}], "failures": []}))]).await;
     let settings = settings();
@@ -52,7 +52,7 @@ async fn who_asks_and_when_and_what_came_before_change_no_byte() {
         message: "capacity".into(),
         task_arn: None,
     };
-    let second = Intent {
+    let second = Claim {
         nonce: "another controller".into(),
         created_at_ms: 99,
         launch_not_after_ms: first.launch_not_after_ms - 1,
@@ -84,7 +84,7 @@ async fn past_the_deadline_nothing_is_sent() {
     let stub = Stub::start([Stub::json(&json!({"tasks": [{"taskArn": "arn:task/1"}]}))]).await;
     let settings = settings();
     let ecs = adapter(&stub.endpoint, &settings);
-    let late = Intent { launch_not_after_ms: 1_000, ..intent(&job("x"), 1) };
+    let late = Claim { launch_not_after_ms: 1_000, ..intent(&job("x"), 1) };
     let refusal = ecs.launch(&late).await.unwrap_err();
     let Refusal::Failed(error) = refusal else { panic!("{refusal:?}") };
     assert_eq!((error.class, error.message.as_str()), (Class::Transient, "deadline passed"));

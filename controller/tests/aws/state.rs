@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use transcode_config::contract::{
-    Attempt, EntryPoint, Heartbeat, Intent, JobKey, Layout, ObjectRef, SCHEMA, Stage, Succeeded, TaskState,
+    Attempt, Claim, EntryPoint, Heartbeat, JobKey, Layout, ObjectRef, SCHEMA, Stage, Succeeded, TaskState,
     Terminal, encode,
 };
 use transcode_controller::aws::S3Store;
@@ -50,7 +50,7 @@ async fn of_many_writers_one_wins_and_all_are_told_who() {
         let writers = (0..6).map(|writer| {
             let (store, job) = (store(&world), job.clone());
             tokio::spawn(async move {
-                let own = Intent { nonce: format!("writer {writer}"), ..intent(&job, 1) };
+                let own = Claim { nonce: format!("writer {writer}"), ..intent(&job, 1) };
                 let claimed = store.intend(&spec(&job), &own).await.unwrap().nonce;
                 (claimed, store.bury(&dead(&job, &own.nonce)).await.unwrap().nonce)
             })

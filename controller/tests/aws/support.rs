@@ -6,8 +6,8 @@ use tempfile::TempDir;
 use transcode_config::{
     Settings,
     contract::{
-        Attempt, Capacity, Dead, Edit, Failure, FailureCode, Intent, JobKey, JobSpec, Outcome, OutputTarget,
-        SCHEMA, Source, Terminal, Variant,
+        Attempt, Capacity, Claim, Dead, Edit, Failure, FailureCode, JobKey, JobSpec, Outcome, OutputTarget,
+        SCHEMA, Source, TaskShape, Terminal,
     },
     ladder::Profile,
     load::from_text,
@@ -87,14 +87,14 @@ pub(crate) fn job(name: &str) -> JobKey {
     JobKey::of(&[name])
 }
 
-pub(crate) fn intent(job: &JobKey, attempt: u32) -> Intent {
-    Intent {
+pub(crate) fn intent(job: &JobKey, attempt: u32) -> Claim {
+    Claim {
         schema: SCHEMA,
         job: job.clone(),
         attempt: Attempt::new(attempt).unwrap(),
         task_definition: "arn:aws:ecs:us-east-1:123456789012:task-definition/task-family:7".into(),
         image_digest: None,
-        variant: Variant { capacity: Capacity::Fargate, cpu: 2048, memory_mib: 4096, ephemeral_gib: None },
+        variant: TaskShape { capacity: Capacity::Fargate, cpu: 2048, memory_mib: 4096, ephemeral_gib: None },
         launch_not_after_ms: NOT_AFTER,
         created_at_ms: 1,
         nonce: "me".into(),

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio_util::sync::CancellationToken;
 use transcode_config::contract::{
-    Attempt, Document, Failure, FailureCode, Intent, JobKey, JobSpec, Layout, decode,
+    Attempt, Claim, Document, Failure, FailureCode, JobKey, JobSpec, Layout, decode,
 };
 
 use super::ending::End;
@@ -28,7 +28,7 @@ pub(crate) struct Order {
     /// The job.
     pub(crate) spec: JobSpec,
     /// The claim of this attempt.
-    pub(crate) intent: Intent,
+    pub(crate) intent: Claim,
 }
 
 impl Identity {
@@ -44,7 +44,7 @@ pub(crate) async fn check(
     stop: &CancellationToken,
 ) -> Result<Order, End> {
     still_current(documents, me, stop).await?;
-    let intent: Intent = read(documents, &me.layout().intent(me.attempt), stop).await?;
+    let intent: Claim = read(documents, &me.layout().intent(me.attempt), stop).await?;
     let spec: JobSpec = read(documents, &me.layout().spec(), stop).await?;
     if intent.job != me.job || intent.attempt != me.attempt || spec.job != me.job {
         return Err(refused("the specification or the intent is of another job or attempt"));
@@ -70,7 +70,7 @@ pub(crate) async fn still_current(
 ///
 /// Asked again after the first heartbeat: the controller gives an attempt up only when this moment is past and there is
 /// no heartbeat. A heartbeat that was written before it is one that the controller sees.
-pub(crate) fn in_time(intent: &Intent) -> Result<(), End> {
+pub(crate) fn in_time(intent: &Claim) -> Result<(), End> {
     let (now, limit) = (now_ms(), intent.launch_not_after_ms);
     if now < limit {
         return Ok(());

@@ -11,7 +11,7 @@
 use std::{collections::BTreeMap, io::Cursor, sync::LazyLock};
 
 use transcode_config::{
-    contract::{Document, Heartbeat, Intent, JobSpec, Terminal, decode, encode},
+    contract::{Claim, Document, Heartbeat, JobSpec, Terminal, decode, encode},
     ladder::Profile,
     settings::{OverlaySettings, SourceSettings},
 };
@@ -78,7 +78,7 @@ pub fn message(bytes: &[u8]) {
 /// Documents of the state bucket. One that can be read is written and read again as the same.
 pub fn document(bytes: &[u8]) {
     same::<JobSpec>(bytes);
-    same::<Intent>(bytes);
+    same::<Claim>(bytes);
     same::<Heartbeat>(bytes);
     same::<Terminal>(bytes);
 }

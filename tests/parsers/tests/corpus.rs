@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use transcode_config::contract::{Document, Heartbeat, Intent, JobSpec, Terminal, decode};
+use transcode_config::contract::{Claim, Document, Heartbeat, JobSpec, Terminal, decode};
 use transcode_parsers::PARSERS;
 
 /// Up to this size every beginning of a file is tried; of a larger one, so many evenly spread.
@@ -51,7 +51,7 @@ fn the_documents_of_the_corpus_are_ones() {
         }
     }
     read::<JobSpec>(&["spec"]);
-    read::<Intent>(&["intent"]);
+    read::<Claim>(&["intent"]);
     read::<Heartbeat>(&["heartbeat_working", "heartbeat_failed"]);
     read::<Terminal>(&["terminal_succeeded", "terminal_dead"]);
 }

@@ -92,8 +92,8 @@ fn message(number: usize) -> Incoming {
 fn answer(action: Action) -> Vec<Fact> {
     match action {
         Action::Inspect { job } => vec![Fact::Inspected { job, snapshot: Box::new(Snapshot::default()) }],
-        Action::Intend { spec, intent } => {
-            vec![Fact::Intended { job: spec.job.clone(), intent: Box::new((*intent).clone()) }]
+        Action::Claim { spec, intent } => {
+            vec![Fact::Claimed { job: spec.job.clone(), intent: Box::new((*intent).clone()) }]
         }
         Action::Launch { intent } => {
             let task = TaskArn(format!("{}/{}", intent.job, intent.attempt).into());

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use transcode_config::contract::{Attempt, Intent, JobKey, TaskState, Terminal};
+use transcode_config::contract::{Attempt, Claim, JobKey, TaskState, Terminal};
 use transcode_core::{
     message::Request,
     protocol::{clock::Ms, task_view::TaskView},
@@ -18,7 +18,7 @@ pub struct JobTruth {
     /// What becomes of its attempts.
     pub nature: Nature,
     /// Its intents, by attempt.
-    pub intents: Vec<Arc<Intent>>,
+    pub intents: Vec<Arc<Claim>>,
     /// When each was claimed.
     pub claimed_at: Vec<Ms>,
     /// Its register.
@@ -103,7 +103,7 @@ pub struct Task {
     /// Index of its job; none for somebody else's task.
     pub job: Option<usize>,
     /// Its claim.
-    pub intent: Arc<Intent>,
+    pub intent: Arc<Claim>,
     /// Where its process is.
     pub proc: Proc,
     /// Outdated steps carry another number.

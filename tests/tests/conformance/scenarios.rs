@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde_json::json;
 use transcode_config::contract::{
-    Attempt, Capacity, Dead, Failure, FailureCode, Intent, JobKey, JobSpec, Outcome, SCHEMA, Terminal,
-    Variant,
+    Attempt, Capacity, Claim, Dead, Failure, FailureCode, JobKey, JobSpec, Outcome, SCHEMA, TaskShape,
+    Terminal,
 };
 use transcode_core::{
     message::{Parsed, Request, parse},
@@ -123,14 +123,14 @@ pub(crate) async fn queue(subject: &mut impl Subject) {
     );
 }
 
-fn claim(subject: &impl Subject, job: &JobKey, definition: &str, nonce: &str) -> Arc<Intent> {
-    Arc::new(Intent {
+fn claim(subject: &impl Subject, job: &JobKey, definition: &str, nonce: &str) -> Arc<Claim> {
+    Arc::new(Claim {
         schema: SCHEMA,
         job: job.clone(),
         attempt: Attempt::FIRST,
         task_definition: definition.to_owned(),
         image_digest: None,
-        variant: Variant { capacity: Capacity::Fargate, cpu: 2048, memory_mib: 4096, ephemeral_gib: None },
+        variant: TaskShape { capacity: Capacity::Fargate, cpu: 2048, memory_mib: 4096, ephemeral_gib: None },
         launch_not_after_ms: subject.wall() + 24 * HOUR,
         created_at_ms: subject.wall(),
         nonce: nonce.to_owned(),
@@ -154,8 +154,8 @@ pub(crate) async fn store(subject: &mut impl Subject) {
 
     for nonce in ["first", "second"] {
         let intent = claim(subject, &spec.job, "d", nonce);
-        match one(subject, Action::Intend { spec: Arc::clone(&spec), intent }).await {
-            Fact::Intended { intent, .. } => assert_eq!(intent.nonce, "first", "412, and read back"),
+        match one(subject, Action::Claim { spec: Arc::clone(&spec), intent }).await {
+            Fact::Claimed { intent, .. } => assert_eq!(intent.nonce, "first", "412, and read back"),
             other => panic!("{other:?}"),
         }
     }
@@ -173,7 +173,7 @@ pub(crate) async fn store(subject: &mut impl Subject) {
             written_at_ms: subject.wall(),
             outcome: Outcome::Dead(dead),
         });
-        match one(subject, Action::Bury { job: spec.job.clone(), terminal }).await {
+        match one(subject, Action::GiveUp { job: spec.job.clone(), terminal }).await {
             Fact::Decided { terminal, .. } => assert_eq!(terminal.nonce, "first", "S2"),
             other => panic!("{other:?}"),
         }
@@ -182,7 +182,7 @@ pub(crate) async fn store(subject: &mut impl Subject) {
     assert_eq!(found.terminal.as_ref().map(|terminal| &*terminal.nonce), Some("first"));
 }
 
-async fn launch(subject: &mut impl Subject, intent: &Arc<Intent>) -> TaskArn {
+async fn launch(subject: &mut impl Subject, intent: &Arc<Claim>) -> TaskArn {
     match one(subject, Action::Launch { intent: Arc::clone(intent) }).await {
         Fact::Launched { task, .. } => task,
         other => panic!("{other:?}"),
@@ -225,7 +225,7 @@ pub(crate) async fn cluster(subject: &mut impl Subject) {
     let spec = spec(&text);
     let Fact::Resolved(pinned) = one(subject, Action::Resolve).await else { panic!("no definition") };
     let intent = claim(subject, &spec.job, &pinned.task_definition, "me");
-    one(subject, Action::Intend { spec: Arc::clone(&spec), intent: Arc::clone(&intent) }).await;
+    one(subject, Action::Claim { spec: Arc::clone(&spec), intent: Arc::clone(&intent) }).await;
 
     let unknown = subject.unknown_task();
     assert_eq!(describe(subject, &unknown).await, None, "MISSING");
@@ -236,7 +236,7 @@ pub(crate) async fn cluster(subject: &mut impl Subject) {
     assert_eq!(launch(subject, &intent).await, task, "same token, same task");
     let revision = &pinned.task_definition;
     let family = revision.rsplit_once(':').map_or(revision.as_str(), |(family, _)| family);
-    let other = Arc::new(Intent { task_definition: family.to_owned(), ..(*intent).clone() });
+    let other = Arc::new(Claim { task_definition: family.to_owned(), ..(*intent).clone() });
     assert_eq!(launch(subject, &other).await, task, "ConflictException names the task that is there");
 
     let view = until(subject, &task, |view| view.status == TaskStatus::Running).await;

@@ -9,7 +9,9 @@ use crate::{
         fact::{CallError, MessageId, Refusal},
         task_view::TaskArn,
     },
-    state::{breaker::Trouble, job::Job, lease::Lease, ledger::Ledger, limiter::Lane, task::TaskRecord},
+    state::{
+        breaker::FailureStage, job::Job, lease::Lease, ledger::Ledger, limiter::CallKind, task::TaskRecord,
+    },
     weakness::{Weakness, weak},
 };
 
@@ -19,7 +21,7 @@ const STOPPED_SHOWN: Ms = 3_600_000;
 impl Ledger {
     pub(super) fn launched(&mut self, key: &JobKey, attempt: Attempt, task: &TaskArn, now: Now) {
         self.refusals = 0;
-        self.breaker.passed(Trouble::Refused);
+        self.breaker.passed(FailureStage::Refused);
         self.job_call_over(key, |job, _| {
             if let Some(state) = job.attempt.as_mut().filter(|state| state.intent.attempt == attempt) {
                 state.launch_failures = 0;
@@ -41,7 +43,7 @@ impl Ledger {
         now: Now,
     ) {
         if let Refusal::Failed(error) = &refusal {
-            self.throttled(Lane::Launch, error, policy, now);
+            self.throttled(CallKind::Launch, error, policy, now);
         }
         self.slow_down(key, attempt, &refusal, policy, now);
         self.job_call_over(key, |job, _| {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use transcode_config::contract::{Attempt, Heartbeat, Intent, Terminal};
+use transcode_config::contract::{Attempt, Claim, Heartbeat, Terminal};
 
 use crate::{
     policy::Policy,
@@ -21,7 +21,7 @@ impl Job {
     /// Takes in the newest intent and its heartbeat.
     pub(super) fn learn_intent(
         &mut self,
-        intent: Arc<Intent>,
+        intent: Arc<Claim>,
         heartbeat: Option<Heartbeat>,
         policy: &Policy,
         now: Now,

@@ -18,11 +18,11 @@ use crate::{
         task_view::{TaskArn, TaskStatus, TaskView},
     },
     state::{
-        breaker::Trouble,
+        breaker::FailureStage,
         job::{Job, Register},
         lease::{Content, Lease},
         ledger::{Definition, Ledger},
-        limiter::Lane,
+        limiter::CallKind,
     },
     weakness::{Weakness, weak},
 };
@@ -46,7 +46,7 @@ impl Ledger {
                     job.unreadable = (!weak(Weakness::ForgetsNewerDocument)).then_some(reason);
                 });
             }
-            Fact::Intended { job, intent } => {
+            Fact::Claimed { job, intent } => {
                 self.job_answered(&job, |job, _| job.learn_intent(intent.into(), None, policy, now));
             }
             Fact::Launched { job, attempt, task } => self.launched(&job, attempt, &task, now),
@@ -66,7 +66,7 @@ impl Ledger {
             }
             Fact::TaskMissing(arn) => self.missing(&arn, policy, now),
             Fact::DescribeFailed { tasks, error } => {
-                self.throttled(Lane::Read, &error, policy, now);
+                self.throttled(CallKind::Read, &error, policy, now);
                 for arn in tasks {
                     self.described(&arn, policy, now, |_| {});
                 }
@@ -84,7 +84,7 @@ impl Ledger {
             }
             // What was good stays good: an outage of ECS' or ECR's reading side must not stop launches.
             Fact::ResolveFailed { error } => {
-                self.throttled(Lane::Read, &error, policy, now);
+                self.throttled(CallKind::Read, &error, policy, now);
                 if let Definition::Unknown(why) = &mut self.definition {
                     *why = Some(error.to_string());
                 }
@@ -95,7 +95,7 @@ impl Ledger {
                 task.describe_at = now.mono;
             }),
             Fact::StopFailed { task, error } => {
-                self.throttled(Lane::Stop, &error, policy, now);
+                self.throttled(CallKind::Stop, &error, policy, now);
                 self.stop_answered(&task, |task| task.stop_retry_at = now.mono + policy.call_retry_base * 5);
             }
             Fact::Decided { job, terminal } => {
@@ -256,7 +256,7 @@ impl Ledger {
         let news = task.see(view, asked_at.unwrap_or(now.mono), now.mono);
         let ended = (news && task.ended()).then(|| task.job.clone());
         if began {
-            self.breaker.passed(Trouble::NotStarted);
+            self.breaker.passed(FailureStage::NotStarted);
         }
         if let Some(job) = ended.and_then(|key| self.jobs.get_mut(&key)) {
             job.inspect_at = now.mono;

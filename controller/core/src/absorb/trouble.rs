@@ -9,7 +9,7 @@ use crate::{
         clock::Now,
         fact::{CallError, Class, Refusal},
     },
-    state::{breaker::Trouble, job::Register, ledger::Ledger, limiter::Lane},
+    state::{breaker::FailureStage, job::Register, ledger::Ledger, limiter::CallKind},
     weakness::{Weakness, weak},
 };
 
@@ -46,11 +46,11 @@ impl Ledger {
             self.cooldown_reason.clone_from(reason);
         }
         if matches!(class, Class::Capacity | Class::Misconfigured | Class::Permanent | Class::Unknown) {
-            self.breaker.failed(Trouble::Refused, key, policy, now.mono);
+            self.breaker.failed(FailureStage::Refused, key, policy, now.mono);
         }
     }
 
-    pub(super) fn throttled(&mut self, lane: Lane, error: &CallError, policy: &Policy, now: Now) {
+    pub(super) fn throttled(&mut self, lane: CallKind, error: &CallError, policy: &Policy, now: Now) {
         if error.class == Class::Throttled {
             self.limiter.throttled(lane, policy, now.mono);
         }
@@ -65,7 +65,8 @@ impl Ledger {
         };
         let spot = attempt.intent.variant.capacity == Capacity::FargateSpot;
         // What Spot refuses goes on-demand next.
-        let trouble = Trouble::of(ended.failure.code).filter(|trouble| !spot || *trouble != Trouble::Refused);
+        let trouble =
+            FailureStage::of(ended.failure.code).filter(|trouble| !spot || *trouble != FailureStage::Refused);
         if let Some(attempt) = self.jobs.get_mut(key).and_then(|job| job.attempt.as_mut()) {
             attempt.told = true;
         }
@@ -79,9 +80,9 @@ impl Ledger {
         let Some(job) = self.jobs.get(key) else { return };
         let (Register::Absent(_), Some(attempt)) = (&job.register, &job.attempt) else { return };
         match &terminal.outcome {
-            Outcome::Succeeded(_) => self.breaker.passed(Trouble::Failed),
+            Outcome::Succeeded(_) => self.breaker.passed(FailureStage::Failed),
             Outcome::Dead(dead) if !attempt.told => {
-                if let Some(trouble) = Trouble::of(dead.failure.code) {
+                if let Some(trouble) = FailureStage::of(dead.failure.code) {
                     self.breaker.failed(trouble, key, policy, now.mono);
                 }
             }

@@ -38,8 +38,8 @@ pub async fn apply<Q: Queue, C: Cluster, S: Store>(action: Action, ports: &Ports
             Ok(snapshot) => Fact::Inspected { job, snapshot: Box::new(snapshot) },
             Err(error) => not_read(job, error),
         }],
-        Action::Intend { spec, intent } => vec![match ports.store.intend(&spec, &intent).await {
-            Ok(there) => Fact::Intended { job: spec.job.clone(), intent: Box::new(there) },
+        Action::Claim { spec, intent } => vec![match ports.store.intend(&spec, &intent).await {
+            Ok(there) => Fact::Claimed { job: spec.job.clone(), intent: Box::new(there) },
             Err(error) => not_read(spec.job.clone(), error),
         }],
         Action::Launch { intent } => {
@@ -69,7 +69,7 @@ pub async fn apply<Q: Queue, C: Cluster, S: Store>(action: Action, ports: &Ports
             Ok(()) => Fact::Stopped { task },
             Err(error) => Fact::StopFailed { task, error },
         }],
-        Action::Bury { job, terminal } => vec![match ports.store.bury(&terminal).await {
+        Action::GiveUp { job, terminal } => vec![match ports.store.bury(&terminal).await {
             Ok(there) => Fact::Decided { job, terminal: Box::new(there) },
             Err(error) => not_read(job, error),
         }],
@@ -131,10 +131,10 @@ pub fn failed(action: &Action, error: CallError) -> Fact {
     match action {
         Action::Receive { queue, .. } => Fact::ReceiveFailed { queue: queue.clone(), error },
         Action::Inspect { job }
-        | Action::Bury { job, .. }
+        | Action::GiveUp { job, .. }
         | Action::Publish { job, .. }
         | Action::Collect { job, .. } => Fact::JobCallFailed { job: job.clone(), error },
-        Action::Intend { spec, .. } => Fact::JobCallFailed { job: spec.job.clone(), error },
+        Action::Claim { spec, .. } => Fact::JobCallFailed { job: spec.job.clone(), error },
         Action::Launch { intent } => Fact::LaunchRefused {
             job: intent.job.clone(),
             attempt: intent.attempt,

@@ -5,7 +5,7 @@
 
 use std::future::Future;
 
-use transcode_config::contract::{Attempt, Intent, JobKey, JobSpec, Succeeded, Terminal};
+use transcode_config::contract::{Attempt, Claim, JobKey, JobSpec, Succeeded, Terminal};
 
 use crate::{
     effects::batch::Timeout,
@@ -74,7 +74,7 @@ pub trait Queue: Send + Sync + 'static {
 /// The cluster.
 pub trait Cluster: Send + Sync + 'static {
     /// `Ok`: a task that this token stands for. `Err`: see [`Refusal`].
-    fn launch(&self, intent: &Intent) -> impl Future<Output = Result<TaskArn, Refusal>> + Send;
+    fn launch(&self, intent: &Claim) -> impl Future<Output = Result<TaskArn, Refusal>> + Send;
     /// For each task its view, or none where ECS does not know it. At most 100.
     fn describe(
         &self,
@@ -99,8 +99,8 @@ pub trait Store: Send + Sync + 'static {
     fn intend(
         &self,
         spec: &JobSpec,
-        intent: &Intent,
-    ) -> impl Future<Output = Result<Intent, InspectError>> + Send;
+        intent: &Claim,
+    ) -> impl Future<Output = Result<Claim, InspectError>> + Send;
     /// Creates the register unless it exists, and gives back the one that is there. `Err`: it may have been written.
     fn bury(&self, terminal: &Terminal) -> impl Future<Output = Result<Terminal, InspectError>> + Send;
     /// Empties the folders of attempts that did not win, with the multipart uploads that are open below them. `Err`: a

@@ -6,7 +6,7 @@ use crate::{
     policy::Policy,
     protocol::clock::{Ms, Now},
     state::{
-        breaker::Trouble,
+        breaker::FailureStage,
         ledger::{Definition, Ledger},
     },
 };
@@ -37,7 +37,7 @@ pub enum Pause {
     /// One job after the other fails.
     Broken {
         /// How.
-        trouble: Trouble,
+        trouble: FailureStage,
         /// How many of them.
         jobs: usize,
         /// Time between the claims that are made all the same.

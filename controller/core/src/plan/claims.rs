@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use transcode_config::contract::{Attempt, Intent, JobKey, JobSpec, PastAttempt, SCHEMA, Variant};
+use transcode_config::contract::{Attempt, Claim, JobKey, JobSpec, PastAttempt, SCHEMA, TaskShape};
 
 use super::{
     output::{Plan, Scope},
@@ -12,7 +12,7 @@ use crate::{
     judge::launch_pause::Pause,
     policy::Circumstances,
     protocol::{action::Action, clock::Ms},
-    state::{agenda::Again, in_flight::Room, job::Job, ledger::Definition},
+    state::{agenda::Requeue, in_flight::Headroom, job::Job, ledger::Definition},
     weakness::{Weakness, weak},
 };
 
@@ -31,7 +31,7 @@ pub(super) struct Candidate<'a> {
     pub spec: &'a Arc<JobSpec>,
     pub history: Vec<PastAttempt>,
     /// When it is to be looked at again.
-    pub again: Again,
+    pub again: Requeue,
 }
 
 impl<'a> View<'a> {
@@ -43,7 +43,7 @@ impl<'a> View<'a> {
             return;
         }
         let pause = self.hold();
-        let mut room = if pause.is_some() { Room::NONE } else { self.ledger.room(self.policy) };
+        let mut room = if pause.is_some() { Headroom::NONE } else { self.ledger.room(self.policy) };
         if self.ledger.breaker.open(self.policy).is_some() {
             room.tasks = room.tasks.min(1);
         }
@@ -78,7 +78,7 @@ impl<'a> View<'a> {
     }
 
     /// Claims an attempt, if there is room for it.
-    fn claim_one(self, plan: &mut Plan, candidate: &Candidate<'_>, room: &mut Room) {
+    fn claim_one(self, plan: &mut Plan, candidate: &Candidate<'_>, room: &mut Headroom) {
         let variant = self.variant(candidate);
         match room.take(variant.cpu, self.policy) {
             Err(why) => plan.note(why, None),
@@ -115,7 +115,7 @@ impl<'a> View<'a> {
     }
 
     /// What the next attempt asks for.
-    fn variant(self, candidate: &Candidate<'_>) -> Variant {
+    fn variant(self, candidate: &Candidate<'_>) -> TaskShape {
         let asked = candidate
             .job
             .asked_at_ms
@@ -128,14 +128,14 @@ impl<'a> View<'a> {
         self.policy.variant_after(&candidate.history, circumstances)
     }
 
-    fn intend(self, candidate: &Candidate<'_>, variant: Variant) -> Action {
+    fn intend(self, candidate: &Candidate<'_>, variant: TaskShape) -> Action {
         let attempt =
             candidate.job.attempt.as_ref().map_or(Attempt::FIRST, |state| state.intent.attempt.next());
         let (task_definition, image_digest) = match &self.ledger.definition {
             Definition::Fit(pinned) => (pinned.task_definition.clone(), pinned.image_digest.clone()),
             Definition::Unknown(_) | Definition::Unfit(_) => Default::default(),
         };
-        let intent = Intent {
+        let intent = Claim {
             schema: SCHEMA,
             job: candidate.key.clone(),
             attempt,
@@ -148,6 +148,6 @@ impl<'a> View<'a> {
             nonce: format!("{}/{attempt}", self.ledger.instance),
             history: candidate.history.clone(),
         };
-        Action::Intend { spec: Arc::clone(candidate.spec), intent: Arc::new(intent) }
+        Action::Claim { spec: Arc::clone(candidate.spec), intent: Arc::new(intent) }
     }
 }

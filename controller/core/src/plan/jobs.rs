@@ -6,7 +6,7 @@ use transcode_config::contract::{Budget, Dead, JobKey, Outcome, PastAttempt, SCH
 
 use super::{
     claims::{Candidate, TOO_FAST, note},
-    output::{Claimed, Plan, Scope},
+    output::{PacedClaim, Plan, Scope},
     view::View,
 };
 use crate::{
@@ -23,10 +23,10 @@ use crate::{
         clock::{Ms, Now},
     },
     state::{
-        agenda::Again,
+        agenda::Requeue,
         job::{AttemptState, Job, Register},
         ledger::Ledger,
-        limiter::Lane,
+        limiter::CallKind,
     },
     weakness::{Weakness, weak},
 };
@@ -58,7 +58,7 @@ impl<'a> View<'a> {
             plan.note(format!("left alone: {reason}"), None);
         } else if job.call.is_none() {
             plan.note("waiting after a failed call", Some(job.retry_at));
-            plan.look(Again::At(job.retry_at));
+            plan.look(Requeue::At(job.retry_at));
         }
         self.tasks_of(plan, job);
         let again = plan.looked();
@@ -102,14 +102,14 @@ impl<'a> View<'a> {
             Leftovers::None => {}
             Leftovers::Later(until) => {
                 plan.note("decided; waiting for the tasks of attempts that did not win to end", until);
-                plan.look(until.map_or(Again::Changed, Again::At));
+                plan.look(until.map_or(Requeue::Changed, Requeue::At));
             }
             Leftovers::Of(losers) if plan.collects() < COLLECTS => {
                 plan.act(Action::Collect { job: key.clone(), losers: losers.into() });
             }
             Leftovers::Of(_) => {
                 plan.wake(self.now.mono + self.policy.call_retry_base);
-                plan.look(Again::NextTurn);
+                plan.look(Requeue::NextTurn);
             }
         }
     }
@@ -130,12 +130,12 @@ impl<'a> View<'a> {
                 }
                 let until = if looks { until } else { until.min(job.inspect_at) };
                 plan.note(why, Some(until));
-                plan.look(Again::At(until));
+                plan.look(Requeue::At(until));
             }
             Verdict::Inspect => plan.act(Action::Inspect { job: key.clone() }),
             Verdict::Stop { task, reason } => {
                 let view = (self.policy, self.ledger, self.now);
-                plan.act_when_allowed(Lane::Stop, Action::Stop { task, reason }, view);
+                plan.act_when_allowed(CallKind::Stop, Action::Stop { task, reason }, view);
             }
             Verdict::Launch { not_before } => self.claimed(plan, job, attempt, not_before),
             Verdict::Over { ended, at } => return self.over(plan, key, job, attempt, &ended, at),
@@ -145,7 +145,7 @@ impl<'a> View<'a> {
 
     /// The newest attempt is claimed: it is launched as soon as nothing keeps it back.
     fn claimed(self, plan: &mut Plan, job: &Job, attempt: &AttemptState, not_before: Ms) {
-        plan.look(Again::NextTurn);
+        plan.look(Requeue::NextTurn);
         let pause = self.ledger.launch_pause(self.policy, self.now);
         let held = pause.filter(Pause::holds_claimed).as_ref().map(note);
         match held.or_else(|| job.request.is_none().then(|| NO_MESSAGE.to_owned())) {
@@ -160,7 +160,7 @@ impl<'a> View<'a> {
         claims.sort_by(|a, b| {
             (a.intent.launch_not_after_ms, &a.intent.job).cmp(&(b.intent.launch_not_after_ms, &b.intent.job))
         });
-        for Claimed { intent, not_before, look } in claims {
+        for PacedClaim { intent, not_before, look } in claims {
             let allowed_at = self.ledger.launch_allowed_at(self.policy, plan.launches(), self.now);
             let at = not_before.max(allowed_at);
             if at <= self.now.mono || weak(Weakness::LaunchesBeyondRate) {
@@ -204,7 +204,7 @@ impl<'a> View<'a> {
         if self.now.mono < due && !weak(Weakness::DoesNotWaitBetweenAttempts) {
             let why = format!("attempt {number} failed ({}); next attempt after backoff", ended.failure.code);
             plan.note(why, Some(due));
-            plan.look(Again::At(due));
+            plan.look(Requeue::At(due));
             return None;
         }
         candidate(key, job, history)
@@ -229,13 +229,13 @@ impl<'a> View<'a> {
             written_at_ms: self.now.wall,
             outcome: Outcome::Dead(Dead { failure, last_task_arn, log_link, attempts: history }),
         };
-        Action::Bury { job: key.clone(), terminal: Arc::new(terminal) }
+        Action::GiveUp { job: key.clone(), terminal: Arc::new(terminal) }
     }
 }
 
 fn candidate<'a>(key: &'a JobKey, job: &'a Job, history: Vec<PastAttempt>) -> Option<Candidate<'a>> {
     match &job.request {
-        Some(Request::Run(spec)) => Some(Candidate { key, job, spec, history, again: Again::Changed }),
+        Some(Request::Run(spec)) => Some(Candidate { key, job, spec, history, again: Requeue::Changed }),
         Some(Request::Refuse { .. }) | None => None,
     }
 }

@@ -14,7 +14,7 @@ use crate::{
         fact::MessageId,
     },
     state::{
-        agenda::Again,
+        agenda::Requeue,
         lease::{Content, Lease},
         ledger::Ledger,
     },
@@ -28,12 +28,12 @@ pub(super) fn plan(plan: &mut Plan, scope: Scope, policy: &Policy, ledger: &Ledg
                 Some(action) => plan.act(action),
                 // Past the time to extend and nothing done: near the 12 h cap. All that is left to come is its end.
                 None if lease.extend_at(policy) <= now.mono && !weak(Weakness::SpinsNearTheCap) => {
-                    plan.look(Again::At(lease.deadline));
+                    plan.look(Requeue::At(lease.deadline));
                 }
-                None => plan.look(Again::At(lease.extend_at(policy))),
+                None => plan.look(Requeue::At(lease.extend_at(policy))),
             }
         } else if lease.call.is_none() {
-            plan.look(Again::At(lease.retry_at.min(lease.deadline)));
+            plan.look(Requeue::At(lease.retry_at.min(lease.deadline)));
         }
         let again = plan.looked();
         plan.seen_leases.push((message.clone(), again));

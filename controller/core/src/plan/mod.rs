@@ -4,9 +4,9 @@
 //! 1. [`Action::Inspect`]: what has been decided, what has been tried?
 //! 2. register there → settle: [`Action::Publish`] or [`Action::DeadLetter`], [`Action::Collect`] what losers left, then
 //!    [`Action::Delete`]
-//! 3. no attempt, or the last one proven over and its backoff past → [`Action::Intend`], then [`Action::Launch`]
+//! 3. no attempt, or the last one proven over and its backoff past → [`Action::Claim`], then [`Action::Launch`]
 //! 4. an attempt that may be alive → watch it ([`Action::Describe`], [`Action::Inspect`]), keep the lease
-//! 5. budgets spent, or a failure that no retry can mend → [`Action::Bury`], then as 2
+//! 5. budgets spent, or a failure that no retry can mend → [`Action::GiveUp`], then as 2
 //!
 //! # Guarantees
 //! - A message is deleted only when each of its jobs is settled (S1).

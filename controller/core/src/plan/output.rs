@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use transcode_config::contract::{Intent, JobKey};
+use transcode_config::contract::{Claim, JobKey};
 
 use crate::{
     policy::Policy,
@@ -12,9 +12,9 @@ use crate::{
         fact::MessageId,
     },
     state::{
-        agenda::{Again, Table},
+        agenda::{Agenda, Requeue},
         ledger::Ledger,
-        limiter::Lane,
+        limiter::CallKind,
         note::Note,
     },
 };
@@ -27,15 +27,15 @@ pub struct Look {
     /// Why it waits, if it does.
     pub note: Option<Note>,
     /// When it is to be looked at again.
-    pub(crate) again: Again,
+    pub(crate) again: Requeue,
     /// Since when it waits for room, if that is all it lacks.
     pub(crate) rank: Option<Ms>,
 }
 
 /// A claim that nothing keeps from being launched but the rate.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Claimed {
-    pub(super) intent: Arc<Intent>,
+pub(super) struct PacedClaim {
+    pub(super) intent: Arc<Claim>,
     /// No launch before this (monotonic).
     pub(super) not_before: Ms,
     /// The look at its job, in [`Plan::jobs`].
@@ -52,7 +52,7 @@ pub enum Scope {
 }
 
 impl Scope {
-    pub(super) fn of<K: Ord + Clone, V>(self, table: &Table<K, V>, now: Now) -> Vec<(&K, &V)> {
+    pub(super) fn of<K: Ord + Clone, V>(self, table: &Agenda<K, V>, now: Now) -> Vec<(&K, &V)> {
         let mut rows: Vec<(&K, &V)> = match self {
             Self::All => return table.iter().collect(),
             Self::Due => table.due(now.mono).collect(),
@@ -74,13 +74,13 @@ pub struct Plan {
     /// What keeps all from being claimed that could be.
     pub(crate) held: Option<String>,
     /// The messages that were looked at, and when each is to be looked at again.
-    pub(crate) seen_leases: Vec<(MessageId, Again)>,
+    pub(crate) seen_leases: Vec<(MessageId, Requeue)>,
     /// The soonest of what was said of the row that is being looked at.
-    again: Option<Again>,
+    again: Option<Requeue>,
     /// Why the job waits that is being looked at.
     note: Option<Note>,
     /// The claims that nothing keeps from being launched but the rate.
-    pub(super) claimed: Vec<Claimed>,
+    pub(super) claimed: Vec<PacedClaim>,
     /// Calls in `actions`, by lane of the limiter.
     planned: [u64; 3],
 }
@@ -88,9 +88,9 @@ pub struct Plan {
 impl Plan {
     pub(super) fn act(&mut self, action: Action) {
         let lane = match &action {
-            Action::Launch { .. } => Some(Lane::Launch),
-            Action::Stop { .. } => Some(Lane::Stop),
-            Action::Describe { .. } | Action::Resync => Some(Lane::Read),
+            Action::Launch { .. } => Some(CallKind::Launch),
+            Action::Stop { .. } => Some(CallKind::Stop),
+            Action::Describe { .. } | Action::Resync => Some(CallKind::Read),
             _ => None,
         };
         if let Some(count) = lane.and_then(|lane| self.planned.get_mut(lane as usize)) {
@@ -100,7 +100,7 @@ impl Plan {
     }
 
     /// Plans a call to ECS, or to plan again when its rate lets it through.
-    pub(super) fn act_when_allowed(&mut self, lane: Lane, action: Action, view: (&Policy, &Ledger, Now)) {
+    pub(super) fn act_when_allowed(&mut self, lane: CallKind, action: Action, view: (&Policy, &Ledger, Now)) {
         let (policy, ledger, now) = view;
         let planned = self.planned.get(lane as usize).copied().unwrap_or(0);
         let at = ledger.limiter.allowed_at(lane, planned, policy, now.mono);
@@ -108,13 +108,13 @@ impl Plan {
             self.act(action);
         } else {
             self.wake(at);
-            self.look(Again::NextTurn);
+            self.look(Requeue::NextTurn);
         }
     }
 
     /// Launches in `actions`.
     pub(super) fn launches(&self) -> u64 {
-        self.planned.get(Lane::Launch as usize).copied().unwrap_or(0)
+        self.planned.get(CallKind::Launch as usize).copied().unwrap_or(0)
     }
 
     /// Folders that are emptied by `actions`.
@@ -135,16 +135,16 @@ impl Plan {
 
     /// The row that is being looked at is to be looked at again. A time wakes even where the row is looked at in every
     /// turn besides: nothing else may bring that turn about.
-    pub(super) fn look(&mut self, again: Again) {
-        if let Again::At(at) = again {
+    pub(super) fn look(&mut self, again: Requeue) {
+        if let Requeue::At(at) = again {
             self.wake(at);
         }
         self.again = Some(self.again.map_or(again, |sooner| sooner.min(again)));
     }
 
     /// A look has ended: when the row is to be looked at again. Where nothing was said, when it changes.
-    pub(super) fn looked(&mut self) -> Again {
-        self.again.take().unwrap_or(Again::Changed)
+    pub(super) fn looked(&mut self) -> Requeue {
+        self.again.take().unwrap_or(Requeue::Changed)
     }
 
     /// Why the job waits that is being looked at.
@@ -153,8 +153,8 @@ impl Plan {
     }
 
     /// The job that is being looked at has a claim that could be launched.
-    pub(super) fn claimed(&mut self, intent: &Arc<Intent>, not_before: Ms) {
-        self.claimed.push(Claimed { intent: Arc::clone(intent), not_before, look: self.jobs.len() });
+    pub(super) fn claimed(&mut self, intent: &Arc<Claim>, not_before: Ms) {
+        self.claimed.push(PacedClaim { intent: Arc::clone(intent), not_before, look: self.jobs.len() });
     }
 
     /// A claim is not launched yet.
@@ -166,7 +166,7 @@ impl Plan {
     }
 
     /// A look at a job has ended.
-    pub(super) fn looked_at(&mut self, job: &JobKey, again: Again, rank: Option<Ms>) {
+    pub(super) fn looked_at(&mut self, job: &JobKey, again: Requeue, rank: Option<Ms>) {
         let note = self.note.take();
         self.jobs.push(Look { job: job.clone(), note, again, rank });
     }

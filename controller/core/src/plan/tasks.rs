@@ -9,7 +9,7 @@ use crate::{
         clock::{Ms, Now},
         task_view::TaskArn,
     },
-    state::{agenda::Again, job::Job, ledger::Ledger, limiter::Lane, task::TaskRecord},
+    state::{agenda::Requeue, job::Job, ledger::Ledger, limiter::CallKind, task::TaskRecord},
     weakness::{Weakness, weak},
 };
 
@@ -21,7 +21,7 @@ pub(super) fn plan(plan: &mut Plan, policy: &Policy, ledger: &Ledger, now: Now) 
     // The list comes last: how many calls it takes shows only when it begins.
     for (periodic, action) in [(&ledger.resolve, Action::Resolve), (&ledger.resync, Action::Resync)] {
         if periodic.due(now.mono) {
-            plan.act_when_allowed(Lane::Read, action, (policy, ledger, now));
+            plan.act_when_allowed(CallKind::Read, action, (policy, ledger, now));
         } else if periodic.call.is_none() {
             plan.wake(periodic.due_at);
         }
@@ -39,7 +39,11 @@ fn describe(plan: &mut Plan, policy: &Policy, ledger: &Ledger, now: Now) {
     let due: Vec<TaskArn> =
         due_by(now.mono + policy.describe_every / 2).map(|(arn, _)| arn.clone()).collect();
     for tasks in due.chunks(DESCRIBE_MAX) {
-        plan.act_when_allowed(Lane::Read, Action::Describe { tasks: tasks.to_vec() }, (policy, ledger, now));
+        plan.act_when_allowed(
+            CallKind::Read,
+            Action::Describe { tasks: tasks.to_vec() },
+            (policy, ledger, now),
+        );
     }
 }
 
@@ -58,7 +62,7 @@ impl View<'_> {
                 // Then it counts as gone, and the job may be forgotten.
                 let gone_at = stopped_at + self.policy.stop_timeout;
                 if now < gone_at {
-                    plan.look(Again::At(gone_at));
+                    plan.look(Requeue::At(gone_at));
                 }
                 continue;
             }
@@ -66,9 +70,9 @@ impl View<'_> {
             let at = (since + self.policy.orphan_grace).max(task.stop_retry_at);
             if at <= now {
                 let stop = Action::Stop { task: arn.clone(), reason: stop_reason::ORPHAN };
-                plan.act_when_allowed(Lane::Stop, stop, (self.policy, self.ledger, self.now));
+                plan.act_when_allowed(CallKind::Stop, stop, (self.policy, self.ledger, self.now));
             } else {
-                plan.look(Again::At(at));
+                plan.look(Requeue::At(at));
             }
         }
     }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use transcode_config::{
     Settings,
-    contract::{Budget, Capacity, FailureCode, JobKey, PastAttempt, Variant},
+    contract::{Budget, Capacity, FailureCode, JobKey, PastAttempt, TaskShape},
 };
 
 use self::log_link::LogStreams;
@@ -32,7 +32,7 @@ pub struct Policy {
     /// Nothing is received or launched.
     pub paused: bool,
     /// What the first attempt asks for.
-    pub variant: Variant,
+    pub variant: TaskShape,
     /// Ephemeral storage by the source's size, percent; used where the variant names none.
     pub disk_percent: u64,
     /// Sizes after running out of memory: CPU units, MiB.
@@ -124,7 +124,7 @@ impl From<&Settings> for Policy {
             queues: settings.queues.iter().map(|(name, queue)| (name.clone(), queue.weight)).collect(),
             max_tasks,
             max_cpu: if launch.max_vcpu == 0 { u64::MAX } else { u64::from(launch.max_vcpu) * 1024 },
-            variant: Variant {
+            variant: TaskShape {
                 capacity: launch.capacity,
                 cpu: launch.cpu,
                 memory_mib: launch.memory_mib,
@@ -214,7 +214,7 @@ impl Policy {
     /// What the next attempt asks for, given how the earlier attempts ended: on-demand once Spot has been refused or
     /// taken back often enough, has had no capacity for anybody, or the job has waited for long; and the next size for
     /// each time that memory ran out. The claim pins it, so whatever changes later, its launch stays the same (S7).
-    pub fn variant_after(&self, attempts: &[PastAttempt], now: Circumstances) -> Variant {
+    pub fn variant_after(&self, attempts: &[PastAttempt], now: Circumstances) -> TaskShape {
         let refused = |past: &&PastAttempt| {
             past.budget == Budget::Platform
                 && matches!(past.code, FailureCode::LaunchRefused | FailureCode::Interrupted)

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use transcode_config::contract::{Attempt, Dead, Intent, JobKey, JobSpec, Succeeded, Terminal};
+use transcode_config::contract::{Attempt, Claim, Dead, JobKey, JobSpec, Succeeded, Terminal};
 
 use crate::protocol::{
     clock::Ms,
@@ -55,16 +55,16 @@ pub enum Action {
         job: JobKey,
     },
     /// Create `spec.json` unless it exists, then the intent unless it exists; answer with the intent that is there.
-    Intend {
+    Claim {
         /// The job as accepted.
         spec: Arc<JobSpec>,
         /// The claim.
-        intent: Arc<Intent>,
+        intent: Arc<Claim>,
     },
     /// `RunTask` with everything from the intent. Not sent any more once the wall clock is past its deadline (S7).
     Launch {
         /// The claim, read back.
-        intent: Arc<Intent>,
+        intent: Arc<Claim>,
     },
     /// `DescribeTasks`, at most 100.
     Describe {
@@ -83,7 +83,7 @@ pub enum Action {
         reason: &'static str,
     },
     /// Write the register unless it exists; answer with the register that is there.
-    Bury {
+    GiveUp {
         /// The job.
         job: JobKey,
         /// What to write.
@@ -132,13 +132,13 @@ impl Action {
         match self {
             Self::Receive { .. } => "receive",
             Self::Inspect { .. } => "inspect",
-            Self::Intend { .. } => "intend",
+            Self::Claim { .. } => "intend",
             Self::Launch { .. } => "launch",
             Self::Describe { .. } => "describe",
             Self::Resync => "resync",
             Self::Resolve => "resolve",
             Self::Stop { .. } => "stop",
-            Self::Bury { .. } => "bury",
+            Self::GiveUp { .. } => "bury",
             Self::Publish { .. } => "publish",
             Self::Collect { .. } => "collect",
             Self::DeadLetter(_) => "dead_letter",

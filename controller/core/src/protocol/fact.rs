@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use transcode_config::contract::{Attempt, Heartbeat, Intent, JobKey, Terminal};
+use transcode_config::contract::{Attempt, Claim, Heartbeat, JobKey, Terminal};
 
 use crate::protocol::{
     clock::Ms,
@@ -80,7 +80,7 @@ pub struct CallError {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Snapshot {
     /// The newest attempt's intent.
-    pub intent: Option<Arc<Intent>>,
+    pub intent: Option<Arc<Claim>>,
     /// That attempt's heartbeat.
     pub heartbeat: Option<Heartbeat>,
     /// Heartbeats of earlier attempts of which ECS never said that they ended ([`crate::judge::outcome::unproven`]).
@@ -166,12 +166,12 @@ pub enum Fact {
         /// What was found.
         reason: String,
     },
-    /// Answer to `Intend`: the intent that is there now, our own or one that another controller wrote first.
-    Intended {
+    /// Answer to `Claim`: the intent that is there now, our own or one that another controller wrote first.
+    Claimed {
         /// The job.
         job: JobKey,
         /// What is there.
-        intent: Box<Intent>,
+        intent: Box<Claim>,
     },
     /// RunTask gave a task: a new one, or the one that this token gave before.
     Launched {
@@ -221,7 +221,7 @@ pub enum Fact {
         /// Why.
         error: CallError,
     },
-    /// Answer to `Bury`: the register that is there now, our own or one written before.
+    /// Answer to `GiveUp`: the register that is there now, our own or one written before.
     Decided {
         /// The job.
         job: JobKey,
@@ -267,7 +267,7 @@ pub enum Fact {
         /// Which.
         message: MessageId,
     },
-    /// A call for a job failed (`Inspect`, `Intend`, `Bury`, `Publish`, `Collect`).
+    /// A call for a job failed (`Inspect`, `Claim`, `GiveUp`, `Publish`, `Collect`).
     JobCallFailed {
         /// The job.
         job: JobKey,

@@ -17,7 +17,7 @@ use crate::{
 
 /// When a row is to be looked at again, unless it changes before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Again {
+pub enum Requeue {
     /// In the next turn, whenever that is: it depends on what is not its own, such as the rate of calls.
     NextTurn,
     /// From then on (monotonic).
@@ -28,7 +28,7 @@ pub enum Again {
 
 /// Rows by key, each with a time at which it is due.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Table<K, V> {
+pub struct Agenda<K, V> {
     rows: BTreeMap<K, Row<V>>,
     lists: Lists<K>,
 }
@@ -98,18 +98,18 @@ impl<K: Ord + Clone> Lists<K> {
         *place = new;
     }
 
-    fn looked(&mut self, key: &K, place: &mut Place, again: Again, rank: Option<Ms>) {
-        let due_at = if let Again::At(at) = again {
+    fn looked(&mut self, key: &K, place: &mut Place, again: Requeue, rank: Option<Ms>) {
+        let due_at = if let Requeue::At(at) = again {
             Some(at).filter(|_| !weak(Weakness::ForgetsWhenDue))
         } else {
             None
         };
-        let each_turn = again == Again::NextTurn;
+        let each_turn = again == Requeue::NextTurn;
         self.put(key, place, Place { touched: false, each_turn, due_at, rank });
     }
 }
 
-impl<K, V> Default for Table<K, V> {
+impl<K, V> Default for Agenda<K, V> {
     fn default() -> Self {
         let lists = Lists {
             touched: BTreeSet::new(),
@@ -121,7 +121,7 @@ impl<K, V> Default for Table<K, V> {
     }
 }
 
-impl<K, V> Table<K, V> {
+impl<K, V> Agenda<K, V> {
     /// How many rows there are.
     pub fn len(&self) -> usize {
         self.rows.len()
@@ -148,7 +148,7 @@ impl<K, V> Table<K, V> {
     }
 }
 
-impl<K: Ord + Clone, V> Table<K, V> {
+impl<K: Ord + Clone, V> Agenda<K, V> {
     /// A row.
     pub fn get(&self, key: &K) -> Option<&V> {
         self.rows.get(key).map(|row| &row.value)
@@ -259,14 +259,14 @@ impl<K: Ord + Clone, V> Table<K, V> {
 
     /// A row has been looked at. It waits for room, at this rank, or does not. Given is the row, for what the look said
     /// to be noted in it.
-    pub fn looked(&mut self, key: &K, again: Again, rank: Option<Ms>) -> Option<&mut V> {
+    pub fn looked(&mut self, key: &K, again: Requeue, rank: Option<Ms>) -> Option<&mut V> {
         let row = self.rows.get_mut(key)?;
         self.lists.looked(key, &mut row.place, again, rank);
         Some(&mut row.value)
     }
 
     /// Looks at each row that may have changed; `look` says when it is to be looked at again.
-    pub fn look_at_touched(&mut self, mut look: impl FnMut(&V) -> Again) {
+    pub fn look_at_touched(&mut self, mut look: impl FnMut(&V) -> Requeue) {
         for key in mem::take(&mut self.lists.touched) {
             if let Some(row) = self.rows.get_mut(&key) {
                 row.place.touched = false;

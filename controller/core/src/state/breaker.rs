@@ -20,7 +20,7 @@ use crate::{
 
 /// How far jobs get. In the order in which a success at one says that those before it work too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Trouble {
+pub enum FailureStage {
     /// ECS refuses their launches.
     Refused,
     /// Their tasks do not come up.
@@ -29,7 +29,7 @@ pub enum Trouble {
     Failed,
 }
 
-impl Trouble {
+impl FailureStage {
     const ALL: [Self; 3] = [Self::Refused, Self::NotStarted, Self::Failed];
 
     /// What an attempt's end says of the others to come. What merely happens to a task (Spot, a lost host, a launch
@@ -44,7 +44,7 @@ impl Trouble {
     }
 }
 
-impl fmt::Display for Trouble {
+impl fmt::Display for FailureStage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Refused => "ECS refuses every launch",
@@ -57,7 +57,7 @@ impl fmt::Display for Trouble {
 /// The breaker.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Breaker {
-    /// Jobs that failed since the last success, for each [`Trouble`]; never more than open it.
+    /// Jobs that failed since the last success, for each [`FailureStage`]; never more than open it.
     failed: [BTreeSet<JobKey>; 3],
     /// No claim before this, while it is open.
     probe_at: Ms,
@@ -65,20 +65,24 @@ pub struct Breaker {
 
 impl Breaker {
     /// Which trouble keeps it open, if one does.
-    pub fn open(&self, policy: &Policy) -> Option<Trouble> {
+    pub fn open(&self, policy: &Policy) -> Option<FailureStage> {
         let enough = |jobs: &BTreeSet<JobKey>| {
             policy.breaker_jobs > 0 && jobs.len() >= policy.breaker_jobs && !weak(Weakness::BreakerNeverOpens)
         };
-        Trouble::ALL.into_iter().zip(&self.failed).find(|(_, jobs)| enough(jobs)).map(|(trouble, _)| trouble)
+        FailureStage::ALL
+            .into_iter()
+            .zip(&self.failed)
+            .find(|(_, jobs)| enough(jobs))
+            .map(|(trouble, _)| trouble)
     }
 
     /// When the next job may be claimed (monotonic), and why not before; none while it is closed.
-    pub fn probe_at(&self, policy: &Policy) -> Option<(Trouble, Ms)> {
+    pub fn probe_at(&self, policy: &Policy) -> Option<(FailureStage, Ms)> {
         self.open(policy).map(|trouble| (trouble, self.probe_at))
     }
 
     /// A job failed in this way.
-    pub(crate) fn failed(&mut self, trouble: Trouble, job: &JobKey, policy: &Policy, now: Ms) {
+    pub(crate) fn failed(&mut self, trouble: FailureStage, job: &JobKey, policy: &Policy, now: Ms) {
         let was_open = self.open(policy).is_some();
         if let Some(jobs) = self.failed.get_mut(trouble as usize)
             && jobs.len() < policy.breaker_jobs
@@ -91,7 +95,7 @@ impl Breaker {
     }
 
     /// A job got past this, and past what comes before it.
-    pub(crate) fn passed(&mut self, stage: Trouble) {
+    pub(crate) fn passed(&mut self, stage: FailureStage) {
         for jobs in self.failed.iter_mut().take(stage as usize + 1) {
             jobs.clear();
         }

@@ -2,7 +2,7 @@
 //!
 //! Each job has a share in them, which is a function of the job and its tasks. A turn works out anew the shares of jobs
 //! that may have changed, and of those that time alone changes, and of no others. A sum moves only together with the
-//! share that it is made of, so none can leak; [`Tally::of`] is the same, counted from nothing.
+//! share that it is made of, so none can leak; [`InFlight::of`] is the same, counted from nothing.
 
 use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
@@ -14,7 +14,7 @@ use crate::{
         clock::{Ms, Now},
         task_view::TaskArn,
     },
-    state::{agenda::Table, job::Job, task::TaskRecord},
+    state::{agenda::Agenda, job::Job, task::TaskRecord},
     weakness::{Weakness, weak},
 };
 
@@ -35,9 +35,9 @@ impl Usage {
     }
 }
 
-/// Room for more.
+/// Headroom for more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Room {
+pub struct Headroom {
     /// Tasks.
     pub tasks: usize,
     /// CPU units.
@@ -46,7 +46,7 @@ pub struct Room {
 
 const NO_SLOT: &str = "waiting for a free slot";
 
-impl Room {
+impl Headroom {
     /// For nobody.
     pub(crate) const NONE: Self = Self { tasks: 0, cpu: 0 };
 
@@ -100,7 +100,7 @@ struct Share {
 }
 
 impl Share {
-    fn of(key: &JobKey, job: &Job, tasks: &Table<TaskArn, TaskRecord>, policy: &Policy, now: Now) -> Self {
+    fn of(key: &JobKey, job: &Job, tasks: &Agenda<TaskArn, TaskRecord>, policy: &Policy, now: Now) -> Self {
         let mut share = Self::default();
         let mut changes = |at: Ms| share.until = Some(share.until.map_or(at, |sooner: Ms| sooner.min(at)));
         let own = job.tasks.keys().filter_map(|arn| tasks.get(arn)).filter(|task| task.job == *key);
@@ -137,7 +137,7 @@ fn cpu_of(task: &TaskRecord, job: &Job, policy: &Policy) -> u32 {
 
 /// The sums, as of the last turn: what has been absorbed since is not in them yet.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct InFlight {
     shares: BTreeMap<JobKey, Share>,
     /// When time alone changes which of them (monotonic).
     lapses: BTreeSet<(Ms, JobKey)>,
@@ -151,11 +151,11 @@ pub struct Tally {
     launch_by: BTreeMap<Ms, usize>,
 }
 
-impl Tally {
+impl InFlight {
     /// Counts all jobs, from nothing.
     pub fn of(
-        jobs: &Table<JobKey, Job>,
-        tasks: &Table<TaskArn, TaskRecord>,
+        jobs: &Agenda<JobKey, Job>,
+        tasks: &Agenda<TaskArn, TaskRecord>,
         policy: &Policy,
         now: Now,
     ) -> Self {
@@ -191,7 +191,7 @@ impl Tally {
         &mut self,
         key: &JobKey,
         job: Option<&Job>,
-        tasks: &Table<TaskArn, TaskRecord>,
+        tasks: &Agenda<TaskArn, TaskRecord>,
         policy: &Policy,
         now: Now,
     ) {

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use transcode_config::contract::{Attempt, Heartbeat, Intent, Outcome, Terminal};
+use transcode_config::contract::{Attempt, Claim, Heartbeat, Outcome, Terminal};
 
 use crate::{
     message::Request,
@@ -33,7 +33,7 @@ pub enum Register {
 #[derive(Debug, Clone, PartialEq)]
 pub struct AttemptState {
     /// Its claim.
-    pub intent: Arc<Intent>,
+    pub intent: Arc<Claim>,
     /// When, on the monotonic clock, its launch deadline and the skew margin have passed.
     pub expires_at: Ms,
     /// RunTask was refused for good under its token, when (monotonic) and why: it is over without having begun.

@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// Room that an extension leaves below SQS' 12 h: a value above what is left is an error there, not clamped.
+/// Headroom that an extension leaves below SQS' 12 h: a value above what is left is an error there, not clamped.
 const CAP_MARGIN: Ms = 60_000;
 
 /// What the message's body asked for.

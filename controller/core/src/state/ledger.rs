@@ -18,12 +18,12 @@ use crate::{
         task_view::TaskArn,
     },
     state::{
-        agenda::{Again, Table},
+        agenda::{Agenda, Requeue},
         breaker::Breaker,
-        in_flight::{Room, Tally, Usage},
+        in_flight::{Headroom, InFlight, Usage},
         job::Job,
         lease::Lease,
-        limiter::{Lane, Limiter},
+        limiter::{CallKind, Limiter},
         sent_letters::Letters,
         task::TaskRecord,
     },
@@ -89,17 +89,17 @@ pub struct Ledger {
     /// How bodies are read.
     pub rules: Rules,
     /// Held messages.
-    pub leases: Table<MessageId, Lease>,
+    pub leases: Agenda<MessageId, Lease>,
     /// Letters of messages that were put aside.
     pub letters: Letters,
     /// Known jobs.
-    pub jobs: Table<JobKey, Job>,
+    pub jobs: Agenda<JobKey, Job>,
     /// What keeps all from being claimed that could be, as of the last turn.
     pub held: Option<String>,
     /// Known tasks of known jobs.
-    pub tasks: Table<TaskArn, TaskRecord>,
+    pub tasks: Agenda<TaskArn, TaskRecord>,
     /// Sums over them.
-    pub tally: Tally,
+    pub tally: InFlight,
     /// Tasks that carry our `startedBy` and not our overrides. Never stopped; reported.
     pub foreign: BTreeSet<TaskArn>,
     /// Receiving, by queue.
@@ -132,12 +132,12 @@ impl Ledger {
         Self {
             instance: instance.into(),
             rules,
-            leases: Table::default(),
+            leases: Agenda::default(),
             letters: Letters::default(),
-            jobs: Table::default(),
+            jobs: Agenda::default(),
             held: None,
-            tasks: Table::default(),
-            tally: Tally::default(),
+            tasks: Agenda::default(),
+            tally: InFlight::default(),
             foreign: BTreeSet::new(),
             receiving: BTreeMap::new(),
             resync: Periodic::default(),
@@ -163,14 +163,14 @@ impl Ledger {
                 self.resync.call = Some(now.mono);
                 // The list's pages, and the descriptions of what is on them.
                 let pages = 1 + self.tasks.len() as u64 / 100;
-                self.limiter.take(Lane::Read, 2 * pages, policy, now.mono);
+                self.limiter.take(CallKind::Read, 2 * pages, policy, now.mono);
             }
             Action::Resolve => self.resolve.call = Some(now.mono),
             Action::Inspect { job }
-            | Action::Bury { job, .. }
+            | Action::GiveUp { job, .. }
             | Action::Publish { job, .. }
             | Action::Collect { job, .. } => self.begin_job(job, now),
-            Action::Intend { spec, intent } => {
+            Action::Claim { spec, intent } => {
                 self.begin_job(&spec.job, now);
                 self.breaker.claimed(policy, now.mono);
                 if let Some(job) = self.jobs.begin_call(&spec.job) {
@@ -180,10 +180,10 @@ impl Ledger {
             }
             Action::Launch { intent } => {
                 self.begin_job(&intent.job, now);
-                self.limiter.take(Lane::Launch, 1, policy, now.mono);
+                self.limiter.take(CallKind::Launch, 1, policy, now.mono);
             }
             Action::Describe { tasks } => {
-                self.limiter.take(Lane::Read, 1, policy, now.mono);
+                self.limiter.take(CallKind::Read, 1, policy, now.mono);
                 for arn in tasks {
                     if let Some(record) = self.tasks.get_mut(arn) {
                         record.describe_call = Some(now.mono);
@@ -191,7 +191,7 @@ impl Ledger {
                 }
             }
             Action::Stop { task, .. } => {
-                self.limiter.take(Lane::Stop, 1, policy, now.mono);
+                self.limiter.take(CallKind::Stop, 1, policy, now.mono);
                 if let Some(record) = self.tasks.get_mut(task) {
                     record.stop_call = true;
                 }
@@ -218,7 +218,7 @@ impl Ledger {
     /// When the rate allows a launch (monotonic), with `planned` launches planned before it and not begun yet. Not
     /// later than now: it is allowed.
     pub fn launch_allowed_at(&self, policy: &Policy, planned: u64, now: Now) -> Ms {
-        self.limiter.allowed_at(Lane::Launch, planned, policy, now.mono).max(self.cooldown_until)
+        self.limiter.allowed_at(CallKind::Launch, planned, policy, now.mono).max(self.cooldown_until)
     }
 
     /// Notes a task of a job. Says whether it was unknown.
@@ -251,7 +251,7 @@ impl Ledger {
             if !weak(Weakness::SkipsJobOfChangedTask) {
                 self.jobs.touch(&task.job);
             }
-            task.describe_due().map_or(Again::Changed, Again::At)
+            task.describe_due().map_or(Requeue::Changed, Requeue::At)
         });
     }
 
@@ -297,10 +297,16 @@ impl Ledger {
     }
 
     /// What is left of the limits, as of the last turn.
-    pub(crate) fn room(&self, policy: &Policy) -> Room {
+    pub(crate) fn room(&self, policy: &Policy) -> Headroom {
         let Usage { tasks, cpu } = self.tally.usage();
-        let room =
-            Room { tasks: policy.max_tasks.saturating_sub(tasks), cpu: policy.max_cpu.saturating_sub(cpu) };
-        if weak(Weakness::ClaimsWithoutFreeSlot) { Room { tasks: usize::MAX, cpu: u64::MAX } } else { room }
+        let room = Headroom {
+            tasks: policy.max_tasks.saturating_sub(tasks),
+            cpu: policy.max_cpu.saturating_sub(cpu),
+        };
+        if weak(Weakness::ClaimsWithoutFreeSlot) {
+            Headroom { tasks: usize::MAX, cpu: u64::MAX }
+        } else {
+            room
+        }
     }
 }

@@ -19,7 +19,7 @@ const LEAST: u64 = WHOLE / 32;
 
 /// What a call is counted under.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lane {
+pub enum CallKind {
     /// `RunTask`.
     Launch,
     /// `StopTask`.
@@ -40,12 +40,12 @@ pub struct Rate {
 impl Rate {
     /// The rate of a lane. Bursts of stops and reads are two seconds' worth: describing everything after a restart
     /// must not take minutes, and the account has a hundred for all.
-    pub fn of(lane: Lane, policy: &Policy) -> Self {
+    pub fn of(lane: CallKind, policy: &Policy) -> Self {
         let of = |interval: Ms| Self { interval, burst: (2000 / interval.max(1)).max(1) };
         match lane {
-            Lane::Launch => Self { interval: policy.launch_interval, burst: policy.launch_burst },
-            Lane::Stop => of(policy.stop_interval),
-            Lane::Read => of(policy.read_interval),
+            CallKind::Launch => Self { interval: policy.launch_interval, burst: policy.launch_burst },
+            CallKind::Stop => of(policy.stop_interval),
+            CallKind::Read => of(policy.read_interval),
         }
     }
 }
@@ -97,12 +97,12 @@ impl Default for Limiter {
 impl Limiter {
     /// When a call is let through (monotonic), with `planned` calls planned before it and not begun yet. Not later than
     /// now: at once.
-    pub fn allowed_at(&self, lane: Lane, planned: u64, policy: &Policy, now: Ms) -> Ms {
+    pub fn allowed_at(&self, lane: CallKind, planned: u64, policy: &Policy, now: Ms) -> Ms {
         let rate = Rate::of(lane, policy);
         let full_at = match lane {
-            Lane::Launch => self.launch,
-            Lane::Stop => self.stop,
-            Lane::Read => self.read,
+            CallKind::Launch => self.launch,
+            CallKind::Stop => self.stop,
+            CallKind::Read => self.read,
         };
         let after =
             full_at.max(now)
@@ -113,34 +113,34 @@ impl Limiter {
     }
 
     /// Notes that `calls` are about to be made.
-    pub(crate) fn take(&mut self, lane: Lane, calls: u64, policy: &Policy, now: Ms) {
-        if (weak(Weakness::ReadsBeyondRate) && lane == Lane::Read)
-            || (weak(Weakness::StopsBeyondRate) && lane == Lane::Stop)
+    pub(crate) fn take(&mut self, lane: CallKind, calls: u64, policy: &Policy, now: Ms) {
+        if (weak(Weakness::ReadsBeyondRate) && lane == CallKind::Read)
+            || (weak(Weakness::StopsBeyondRate) && lane == CallKind::Stop)
         {
             return;
         }
         let cost = self.interval(lane, policy, now).saturating_mul(calls);
         let full_at = match lane {
-            Lane::Launch => &mut self.launch,
-            Lane::Stop => &mut self.stop,
-            Lane::Read => &mut self.read,
+            CallKind::Launch => &mut self.launch,
+            CallKind::Stop => &mut self.stop,
+            CallKind::Read => &mut self.read,
         };
         *full_at = now.max(*full_at) + cost;
     }
 
     /// ECS refused a call for its rate.
-    pub(crate) fn throttled(&mut self, lane: Lane, policy: &Policy, now: Ms) {
+    pub(crate) fn throttled(&mut self, lane: CallKind, policy: &Policy, now: Ms) {
         match lane {
-            Lane::Launch | Lane::Stop => self.writes.cut(policy, now),
-            Lane::Read => self.reads.cut(policy, now),
+            CallKind::Launch | CallKind::Stop => self.writes.cut(policy, now),
+            CallKind::Read => self.reads.cut(policy, now),
         }
     }
 
     /// Time between calls, at the share that is left.
-    fn interval(&self, lane: Lane, policy: &Policy, now: Ms) -> Ms {
+    fn interval(&self, lane: CallKind, policy: &Policy, now: Ms) -> Ms {
         let share = match lane {
-            Lane::Launch | Lane::Stop => self.writes,
-            Lane::Read => self.reads,
+            CallKind::Launch | CallKind::Stop => self.writes,
+            CallKind::Read => self.reads,
         };
         Rate::of(lane, policy).interval.saturating_mul(WHOLE) / share.at(policy, now).max(1)
     }

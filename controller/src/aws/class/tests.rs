@@ -1,7 +1,7 @@
 use super::*;
 
-fn refused<'a>(code: &'a str, status: u16, message: &'a str) -> Trouble<'a> {
-    Trouble::Refused { code: Some(code), status, message, other_region: false }
+fn refused<'a>(code: &'a str, status: u16, message: &'a str) -> SdkFailure<'a> {
+    SdkFailure::Refused { code: Some(code), status, message, other_region: false }
 }
 
 /// What AWS was seen to answer, and what must follow from it.
@@ -11,10 +11,10 @@ fn each_row_of_what_aws_answers() {
     let wrapped = "Rate exceeded (Service: AmazonECS; Status Code: 400; ErrorCode: Throttling)";
     #[rustfmt::skip]
     let rows = [
-        (Trouble::NotSent, Permanent),
-        (Trouble::NoCredentials, Transient),
-        (Trouble::NoAnswer, Uncertain),
-        (Trouble::Garbled, Uncertain),
+        (SdkFailure::NotSent, Permanent),
+        (SdkFailure::NoCredentials, Transient),
+        (SdkFailure::NoAnswer, Uncertain),
+        (SdkFailure::Garbled, Uncertain),
         (refused("ThrottlingException", 400, "Rate exceeded"), Throttled),
         (refused("Throttling", 400, "Rate exceeded"), Throttled),
         (refused("RequestThrottled", 403, ""), Throttled),
@@ -66,7 +66,7 @@ fn an_unknown_code_is_judged_by_its_status() {
     ] {
         assert_eq!(classify(refused("FromTheFuture", status, "Rate exceeded")), class, "{status}");
         assert_eq!(
-            classify(Trouble::Refused { code: None, status, message: "", other_region: false }),
+            classify(SdkFailure::Refused { code: None, status, message: "", other_region: false }),
             class,
             "{status}"
         );

@@ -1,7 +1,7 @@
 use transcode_config::{
     contract::{
-        Attempt, Capacity, Edit, FailureCode, Intent, JobSpec, ObjectRef, OutputTarget, SCHEMA, Source,
-        Stage, Terminal, Variant,
+        Attempt, Capacity, Claim, Edit, FailureCode, JobSpec, ObjectRef, OutputTarget, SCHEMA, Source, Stage,
+        TaskShape, Terminal,
     },
     ladder::Profile,
 };
@@ -51,13 +51,13 @@ fn record(heartbeat: Option<(TaskState, u64)>) -> Record {
         max_source_bytes: 1,
         accepted_at_ms: NOW - 10 * MINUTE,
     };
-    let intent = Intent {
+    let intent = Claim {
         schema: SCHEMA,
         job: job(),
         attempt: Attempt::FIRST,
         task_definition: "task:1".into(),
         image_digest: None,
-        variant: Variant { capacity: Capacity::Fargate, cpu: 2048, memory_mib: 4096, ephemeral_gib: None },
+        variant: TaskShape { capacity: Capacity::Fargate, cpu: 2048, memory_mib: 4096, ephemeral_gib: None },
         launch_not_after_ms: NOW - 5 * MINUTE,
         created_at_ms: NOW - 10 * MINUTE,
         nonce: "n".into(),

@@ -1,7 +1,7 @@
 //! What the services of a small world say.
 
 use transcode_config::contract::{
-    Attempt, Failure, FailureCode, Heartbeat, Intent, JobKey, ObjectRef, Outcome, SCHEMA, Stage, Succeeded,
+    Attempt, Claim, Failure, FailureCode, Heartbeat, JobKey, ObjectRef, Outcome, SCHEMA, Stage, Succeeded,
     TaskState, Terminal,
 };
 use transcode_core::{
@@ -113,7 +113,7 @@ fn heartbeat(state: &State, at: usize, task: &SmallTask) -> Heartbeat {
     }
 }
 
-pub(super) fn success(intent: &Intent, index: usize) -> Terminal {
+pub(super) fn success(intent: &Claim, index: usize) -> Terminal {
     Terminal {
         schema: SCHEMA,
         job: intent.job.clone(),

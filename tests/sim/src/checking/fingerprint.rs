@@ -7,7 +7,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use transcode_config::contract::{Heartbeat, Intent, Outcome, TaskState, Terminal};
+use transcode_config::contract::{Claim, Heartbeat, Outcome, TaskState, Terminal};
 use transcode_core::{
     judge::outcome::unproven,
     protocol::{
@@ -87,7 +87,7 @@ fn moments(ledger: &Ledger) -> Vec<Ms> {
     moments
 }
 
-fn intent(intent: &Intent, now: Ms) -> impl Hash {
+fn intent(intent: &Claim, now: Ms) -> impl Hash {
     let history = hash_of(
         &intent
             .history
@@ -186,12 +186,12 @@ fn action(action: &Action, now: Ms) -> u64 {
     match action {
         Action::Receive { max, .. } => hash_of(&(name, max)),
         Action::Inspect { job } | Action::Publish { job, .. } => hash_of(&(name, job)),
-        Action::Intend { intent: claim, .. } | Action::Launch { intent: claim } => {
+        Action::Claim { intent: claim, .. } | Action::Launch { intent: claim } => {
             hash_of(&(name, intent(claim, now)))
         }
         Action::Describe { tasks } => hash_of(&(name, tasks)),
         Action::Stop { task, .. } => hash_of(&(name, task)),
-        Action::Bury { job, terminal: register } => hash_of(&(name, job, terminal(register))),
+        Action::GiveUp { job, terminal: register } => hash_of(&(name, job, terminal(register))),
         Action::DeadLetter(letter) => hash_of(&(name, &letter.job, &letter.lease.receipt)),
         Action::Delete { lease } | Action::Extend { lease, .. } | Action::Release { lease, .. } => {
             hash_of(&(name, &lease.receipt))
@@ -216,7 +216,7 @@ fn fact(fact: &Fact, now: Ms) -> u64 {
                 register.as_deref().map(terminal),
             ))
         }
-        Fact::Intended { intent: claim, .. } => hash_of(&(1, intent(claim, now))),
+        Fact::Claimed { intent: claim, .. } => hash_of(&(1, intent(claim, now))),
         Fact::Decided { job, terminal: register } => hash_of(&(2, job, terminal(register))),
         Fact::TaskSeen(view) => hash_of(&(3, &view.arn, view.version, view.exit_code)),
         Fact::TaskListed(view) => hash_of(&(4, &view.arn, view.version, view.exit_code)),

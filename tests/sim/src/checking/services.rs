@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use transcode_config::contract::{Attempt, Intent, Outcome, Terminal};
+use transcode_config::contract::{Attempt, Claim, Outcome, Terminal};
 use transcode_core::protocol::{
     action::{Action, LeaseRef},
     fact::{Fact, Incoming, MessageId, Refusal},
@@ -30,7 +30,7 @@ impl Small {
                 vec![Fact::Received { queue: queue.clone(), messages: self.receive(state, *max) }]
             }
             Action::Inspect { job } => vec![inspect(state, self.job(job), job)],
-            Action::Intend { intent, .. } => vec![self.intend(state, host, intent)],
+            Action::Claim { intent, .. } => vec![self.intend(state, host, intent)],
             Action::Launch { intent } => vec![self.launch(state, intent)],
             Action::Describe { tasks } => tasks.iter().map(|arn| describe(state, arn)).collect(),
             Action::Stop { task, .. } => {
@@ -39,7 +39,7 @@ impl Small {
                 }
                 vec![Fact::Stopped { task: task.clone() }]
             }
-            Action::Bury { job, terminal } => {
+            Action::GiveUp { job, terminal } => {
                 let index = self.job(job);
                 state.promise(!working(state, index), "S5: given up while a task works");
                 self.write_register(state, index, terminal);
@@ -100,7 +100,7 @@ impl Small {
             .collect()
     }
 
-    fn intend(&self, state: &mut State, host: Option<usize>, intent: &Arc<Intent>) -> Fact {
+    fn intend(&self, state: &mut State, host: Option<usize>, intent: &Arc<Claim>) -> Fact {
         let index = self.job(&intent.job);
         let mut intent = Arc::clone(intent);
         if self.weakness == WeakProtocol::CountsReceives {
@@ -119,10 +119,10 @@ impl Small {
             }
             intent
         });
-        Fact::Intended { job: there.job.clone(), intent: Box::new((*there).clone()) }
+        Fact::Claimed { job: there.job.clone(), intent: Box::new((*there).clone()) }
     }
 
-    fn launch(&self, state: &mut State, intent: &Arc<Intent>) -> Fact {
+    fn launch(&self, state: &mut State, intent: &Arc<Claim>) -> Fact {
         let (job, attempt) = (intent.job.clone(), intent.attempt);
         let owner = self.job(&job);
         let mut token = intent.client_token();
@@ -154,7 +154,7 @@ impl Small {
     }
 
     /// `failures[]` under this token, for ever.
-    pub(super) fn refuse(&self, state: &mut State, intent: &Intent) -> Vec<Fact> {
+    pub(super) fn refuse(&self, state: &mut State, intent: &Claim) -> Vec<Fact> {
         if let Some(job) = state.jobs.get_mut(self.job(&intent.job)) {
             job.refused.push(intent.client_token());
         }

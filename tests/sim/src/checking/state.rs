@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use transcode_config::contract::{Intent, Outcome, Terminal};
+use transcode_config::contract::{Claim, Outcome, Terminal};
 use transcode_core::{
     protocol::{action::Action, clock::Ms, fact::Fact},
     reconciler::Reconciler,
@@ -62,7 +62,7 @@ pub(super) enum Phase {
 #[derive(Debug, Clone)]
 pub(super) struct SmallTask {
     pub(super) job: usize,
-    pub(super) intent: Arc<Intent>,
+    pub(super) intent: Arc<Claim>,
     pub(super) token: String,
     pub(super) phase: Phase,
     /// It has been told to stop; it may end in its own way first.
@@ -81,7 +81,7 @@ pub(super) struct SmallMessage {
 /// What bucket and dead-letter queue hold of a job.
 #[derive(Debug, Clone, Default)]
 pub(super) struct SmallJob {
-    pub(super) intents: Vec<Arc<Intent>>,
+    pub(super) intents: Vec<Arc<Claim>>,
     pub(super) terminal: Option<Arc<Terminal>>,
     pub(super) published: bool,
     pub(super) letters: bool,

@@ -127,9 +127,9 @@ impl Small {
 fn delayable(action: &Action) -> bool {
     matches!(
         action,
-        Action::Intend { .. }
+        Action::Claim { .. }
             | Action::Launch { .. }
-            | Action::Bury { .. }
+            | Action::GiveUp { .. }
             | Action::Delete { .. }
             | Action::Stop { .. }
     )
@@ -139,7 +139,7 @@ fn delayable(action: &Action) -> bool {
 fn reads(action: &Action) -> bool {
     matches!(
         action,
-        Action::Inspect { .. } | Action::Describe { .. } | Action::Intend { .. } | Action::Launch { .. }
+        Action::Inspect { .. } | Action::Describe { .. } | Action::Claim { .. } | Action::Launch { .. }
     )
 }
 

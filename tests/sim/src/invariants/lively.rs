@@ -10,7 +10,7 @@ use transcode_core::{
         fact::MessageId,
         task_view::{StartPhase, TaskArn},
     },
-    state::{ledger::Ledger, limiter::Lane},
+    state::{ledger::Ledger, limiter::CallKind},
 };
 
 use super::{FRESH, Kept, keep};
@@ -75,7 +75,7 @@ pub fn l6_within_budget(what: &str, used: u64, allowed: u64) -> Kept {
 
 /// L6: a call to ECS comes no sooner than its rate allows. Milliseconds apart are not told apart: no two turns of the
 /// core share one.
-pub fn l6_within_rate(lane: Lane, early: Ms, throttled: bool) -> Kept {
+pub fn l6_within_rate(lane: CallKind, early: Ms, throttled: bool) -> Kept {
     keep(early <= 10, "L6", || {
         format!("{lane:?} {early} ms before its rate allows it (throttled: {throttled})")
     })

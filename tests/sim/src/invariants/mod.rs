@@ -21,7 +21,7 @@ use std::{
 };
 
 use transcode_config::contract::{
-    Attempt, Budget, Dead, FailureCode, Intent, JobKey, Outcome, PastAttempt, Succeeded, Terminal,
+    Attempt, Budget, Claim, Dead, FailureCode, JobKey, Outcome, PastAttempt, Succeeded, Terminal,
 };
 use transcode_core::{
     judge::outcome::unproven,
@@ -85,7 +85,7 @@ pub fn s4_published_is_the_winner(job: Option<&JobTruth>, attempt: Attempt) -> K
 }
 
 /// S5: nothing of an earlier attempt works, when the next is claimed.
-pub fn s5_previous_is_over(job: &JobTruth, intent: &Intent, tasks: &[&Task]) -> Kept {
+pub fn s5_previous_is_over(job: &JobTruth, intent: &Claim, tasks: &[&Task]) -> Kept {
     keep(intent.attempt.number() as usize == job.intents.len() + 1, "S5", || {
         format!("{}: attempt {} was claimed after {}", job.key(), intent.attempt, job.intents.len())
     })?;
@@ -123,12 +123,12 @@ pub fn s6_one_works(job: &JobTruth) -> Kept {
 }
 
 /// S7: the same launch is asked for each time.
-pub fn s7_same_launch(first: &Intent, again: &Intent) -> Kept {
+pub fn s7_same_launch(first: &Claim, again: &Claim) -> Kept {
     keep(first == again, "S7", || format!("{}: two launches under one token", first.job))
 }
 
 /// S7: RunTask is not sent past its deadline, and only for the claim that lies in the bucket.
-pub fn s7_launch_as_claimed(job: Option<&JobTruth>, intent: &Intent, wall: Ms) -> Kept {
+pub fn s7_launch_as_claimed(job: Option<&JobTruth>, intent: &Claim, wall: Ms) -> Kept {
     let number = intent.attempt.number() as usize;
     let claimed = job.and_then(|job| job.intents.get(number - 1)).is_some_and(|there| **there == *intent);
     keep(claimed, "S7", || format!("{}: attempt {} launched without its claim", intent.job, intent.attempt))?;
@@ -162,7 +162,7 @@ fn spent(history: &[PastAttempt], budget: Budget) -> usize {
 }
 
 /// S9: attempts are within their budgets, counted from the attempts' own objects.
-pub fn s9_budgets(job: &JobTruth, intent: &Intent, policy: &Policy) -> Kept {
+pub fn s9_budgets(job: &JobTruth, intent: &Claim, policy: &Policy) -> Kept {
     let history = &intent.history;
     let holds = spent(history, Budget::Job) < policy.max_attempts
         && spent(history, Budget::Platform) < policy.max_platform_attempts
@@ -185,7 +185,7 @@ pub fn s9_dead_when_spent(job: &JobTruth, dead: &Dead, policy: &Policy) -> Kept 
 /// The next attempt waits: half of its backoff at least after the one before was really over.
 pub fn waits_between_attempts(
     job: &JobTruth,
-    intent: &Intent,
+    intent: &Claim,
     tasks: &[&Task],
     now: Ms,
     policy: &Policy,

@@ -1,7 +1,7 @@
 //! What is asked of a controller's turns, and of the limits, rates and deadlines that it keeps, beside the promises to
 //! each job.
 
-use transcode_config::contract::{Attempt, Budget, Capacity, FailureCode, Intent, Outcome, PastAttempt};
+use transcode_config::contract::{Attempt, Budget, Capacity, Claim, FailureCode, Outcome, PastAttempt};
 use transcode_core::{
     judge::outcome::unproven,
     message::Request,
@@ -9,7 +9,7 @@ use transcode_core::{
     policy::Policy,
     protocol::{action::Action, clock::Ms},
     state::{
-        in_flight::{Tally, Usage},
+        in_flight::{InFlight, Usage},
         job::Job,
         lease::Content,
         ledger::Ledger,
@@ -48,9 +48,9 @@ pub fn looks_at_enough(planned: &Plan, thorough: Option<&Plan>) -> Kept {
 }
 
 /// The sums that are kept as jobs change are those that counting all of them gives.
-pub fn tally_is_right(kept: &Tally, counted: Option<&Tally>) -> Kept {
+pub fn tally_is_right(kept: &InFlight, counted: Option<&InFlight>) -> Kept {
     keep(counted.is_none_or(|counted| kept == counted), "tally", || {
-        format!("{:?} is kept, {:?} counted", kept.usage(), counted.map(Tally::usage))
+        format!("{:?} is kept, {:?} counted", kept.usage(), counted.map(InFlight::usage))
     })
 }
 
@@ -58,12 +58,12 @@ pub fn tally_is_right(kept: &Tally, counted: Option<&Tally>) -> Kept {
 pub fn rests_on_a_fresh_reading(planned: &[Action], ledger: &Ledger, now: Ms) -> Kept {
     for action in planned {
         let key = match action {
-            Action::Intend { intent, .. } => &intent.job,
-            Action::Bury { job, .. } => job,
+            Action::Claim { intent, .. } => &intent.job,
+            Action::GiveUp { job, .. } => job,
             _ => continue,
         };
         let Some(job) = ledger.jobs.get(key) else { continue };
-        let tried = job.attempt.is_some() || matches!(action, Action::Intend { .. });
+        let tried = job.attempt.is_some() || matches!(action, Action::Claim { .. });
         let age = job.read_at().map_or(Ms::MAX, |at| now.saturating_sub(at));
         keep(!tried || age <= FRESH, "S5", || format!("{key} is decided by a reading that is {age} ms old"))?;
     }
@@ -143,7 +143,7 @@ pub fn l3_hang_is_limited(task: &Task, hung: Ms, allowed: Ms) -> Kept {
 }
 
 /// A job that Spot refused or gave up too often, or that has waited too long since `sent_at`, asks for on-demand.
-pub fn spot_gives_way(intent: &Intent, sent_at: Ms, policy: &Policy) -> Kept {
+pub fn spot_gives_way(intent: &Claim, sent_at: Ms, policy: &Policy) -> Kept {
     let lost = |past: &&PastAttempt| {
         matches!(past.code, FailureCode::LaunchRefused | FailureCode::Interrupted)
             && past.budget == Budget::Platform
@@ -157,7 +157,7 @@ pub fn spot_gives_way(intent: &Intent, sent_at: Ms, policy: &Policy) -> Kept {
 }
 
 /// Spot has just had no capacity: nobody is sent there for a while.
-pub fn spot_is_rested(intent: &Intent, rests: bool) -> Kept {
+pub fn spot_is_rested(intent: &Claim, rests: bool) -> Kept {
     let spot = intent.variant.capacity == Capacity::FargateSpot;
     keep(!(spot && rests), "Spot", || format!("{}: asks for Spot, which is given a rest", intent.job))
 }

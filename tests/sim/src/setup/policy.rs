@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 use transcode_config::{
-    contract::{Capacity, Variant},
+    contract::{Capacity, TaskShape},
     ladder::Profile,
     settings::SourceSettings,
 };
@@ -50,7 +50,7 @@ fn any(rng: &mut Rng, crowd: bool) -> Policy {
         spot_attempts: usize::try_from(rng.between(0, 3)).unwrap_or(1),
         spot_max_age: rng.spread(MINUTE, 20 * HOUR),
         spot_pause: rng.spread(MINUTE, HOUR),
-        variant: Variant {
+        variant: TaskShape {
             capacity: if spot { Capacity::FargateSpot } else { Capacity::Fargate },
             cpu: 2048,
             memory_mib: 4096,

@@ -1,7 +1,7 @@
 //! Named worlds: each is made for a promise that a drawn seed puts to the test only by chance.
 
 use serde_json::json;
-use transcode_config::contract::{Capacity, Variant};
+use transcode_config::contract::{Capacity, TaskShape};
 use transcode_core::policy::Policy;
 
 use super::{HOUR, Kind, MINUTE, SECOND, Setup, Upload, uploads::record};
@@ -68,7 +68,7 @@ fn ordinary(name: &'static str, numbers: impl FnOnce(Policy) -> Policy) -> Named
     world(name, &[], numbers, |plain| Setup { uploads: uploads(30, 200), ordinary: true, ..plain })
 }
 
-/// Room for all jobs, and hardly any launches: what is claimed too early is not launched in time.
+/// Headroom for all jobs, and hardly any launches: what is claimed too early is not launched in time.
 fn few_launches() -> Named {
     ordinary("few launches", |plain| Policy {
         max_tasks: 100,
@@ -322,7 +322,7 @@ fn all_fail() -> Named {
 /// nothing but their tasks. All have waited too long for Spot.
 fn lapsing() -> Named {
     let unseen = unseen().setup;
-    let variant = Variant { capacity: Capacity::FargateSpot, ..unseen.policy.variant.clone() };
+    let variant = TaskShape { capacity: Capacity::FargateSpot, ..unseen.policy.variant.clone() };
     let policy = Policy { variant, spot_max_age: MINUTE, spot_attempts: 100, ..unseen.policy };
     let faults = &[
         (Fault::MissingAfterLaunch, 0.9),

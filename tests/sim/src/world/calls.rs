@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use transcode_config::contract::Intent;
+use transcode_config::contract::Claim;
 use transcode_core::{
     effects::apply,
     protocol::{
@@ -84,7 +84,7 @@ impl World {
         }
     }
 
-    pub(super) fn launch_late(&mut self, host: usize, boot: u32, intent: Arc<Intent>) {
+    pub(super) fn launch_late(&mut self, host: usize, boot: u32, intent: Arc<Claim>) {
         if self.hosts.get(host).is_some_and(|it| it.boot == boot && it.core.is_some()) {
             self.send_out(host, boot, Action::Launch { intent });
         }
@@ -102,7 +102,7 @@ impl World {
             let found = crate::invariants::s7_launch_as_claimed(job, intent, wall);
             self.check(found);
         }
-        if let Action::Intend { intent, .. } = &action {
+        if let Action::Claim { intent, .. } = &action {
             self.check_spot(host, intent);
         }
         if let Action::Extend { lease, .. } = &action {
@@ -248,10 +248,10 @@ impl World {
                 Ok(fact) => fact,
                 Err(again) => return Some(again),
             },
-            Action::Inspect { job } | Action::Bury { job, .. } if self.is_newer(job) => {
+            Action::Inspect { job } | Action::GiveUp { job, .. } if self.is_newer(job) => {
                 Fact::Unreadable { job: job.clone(), reason: "schema 2".into() }
             }
-            Action::Intend { spec, .. } if self.is_newer(&spec.job) => {
+            Action::Claim { spec, .. } if self.is_newer(&spec.job) => {
                 Fact::Unreadable { job: spec.job.clone(), reason: "schema 2".into() }
             }
             Action::Inspect { job } if stage == 0 => {
@@ -264,9 +264,9 @@ impl World {
                 Fact::Inspected { job: job.clone(), snapshot }
             }
             // The specification first.
-            Action::Intend { .. } | Action::Publish { .. } if stage == 0 => return Some(soon),
-            Action::Intend { intent, .. } => match self.put_intent(intent, call.deaf) {
-                Some(there) => Fact::Intended { job: there.job.clone(), intent: Box::new((*there).clone()) },
+            Action::Claim { .. } | Action::Publish { .. } if stage == 0 => return Some(soon),
+            Action::Claim { intent, .. } => match self.put_intent(intent, call.deaf) {
+                Some(there) => Fact::Claimed { job: there.job.clone(), intent: Box::new((*there).clone()) },
                 None => failure(&call.action, Class::Transient),
             },
             Action::Publish { job, winner } => {
@@ -277,7 +277,7 @@ impl World {
                 self.collect(job, losers);
                 Fact::Collected { job: job.clone() }
             }
-            Action::Bury { job, terminal } => {
+            Action::GiveUp { job, terminal } => {
                 self.put_register(terminal, call.began.saturating_sub(READ_AGE));
                 let there = self.read_register(job).unwrap_or_else(|| Arc::clone(terminal));
                 Fact::Decided { job: job.clone(), terminal: Box::new((*there).clone()) }
@@ -333,8 +333,8 @@ impl World {
             // Carried out by the caller.
             Action::Receive { .. }
             | Action::Inspect { .. }
-            | Action::Intend { .. }
-            | Action::Bury { .. }
+            | Action::Claim { .. }
+            | Action::GiveUp { .. }
             | Action::Publish { .. }
             | Action::Collect { .. } => return None,
         };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use transcode_config::{
-    contract::{Intent, JobKey},
+    contract::{Claim, JobKey},
     prices::Size,
 };
 use transcode_core::{
@@ -32,7 +32,7 @@ const RUN_TASK: &str = "ecs:RunTask";
 /// What a client token stands for.
 #[derive(Debug, Clone)]
 pub(super) struct Token {
-    intent: Arc<Intent>,
+    intent: Arc<Claim>,
     /// Its task; none for a call that was answered with `failures[]`.
     task: Option<usize>,
     made_at: Ms,
@@ -44,7 +44,7 @@ fn number(arn: &TaskArn) -> Option<usize> {
 
 impl World {
     /// RunTask reaches ECS. `Conflict` is answered as the adapter does it: with the task that is there.
-    pub(super) fn run_task(&mut self, intent: &Arc<Intent>) -> Result<TaskArn, Refusal> {
+    pub(super) fn run_task(&mut self, intent: &Arc<Claim>) -> Result<TaskArn, Refusal> {
         let mut token = intent.client_token();
         if weak(Weakness::RandomClientToken) {
             token = format!("{token}-{}", self.tokens.len());
@@ -101,7 +101,7 @@ impl World {
         self.now < stopped.map_or(Ms::MAX, |at| at + HOUR).min(token.made_at + 24 * HOUR)
     }
 
-    fn new_task(&mut self, job: Option<usize>, intent: &Arc<Intent>, key: Option<&JobKey>) -> usize {
+    fn new_task(&mut self, job: Option<usize>, intent: &Arc<Claim>, key: Option<&JobKey>) -> usize {
         let index = self.tasks.len();
         let shows_at = self.now
             + if self.fault(Fault::MissingAfterLaunch) {
@@ -270,7 +270,7 @@ impl World {
 
     /// Remembers that the platform is to blame for the end of an attempt (S10): where the attempt had one task at
     /// most. Of two, the one that came too late says nothing of how the attempt ended.
-    pub(super) fn platform_trouble(&mut self, intent: &Intent, its_tasks: usize) {
+    pub(super) fn platform_trouble(&mut self, intent: &Claim, its_tasks: usize) {
         let attempt = intent.attempt;
         let Some(index) = self.job_of(&intent.job) else { return };
         let tasks = self.tasks_of(index, intent);
@@ -282,7 +282,7 @@ impl World {
     }
 
     /// How many tasks an attempt has had.
-    fn tasks_of(&self, job: usize, intent: &Intent) -> usize {
+    fn tasks_of(&self, job: usize, intent: &Claim) -> usize {
         let tasks = self.jobs.get(job).into_iter().flat_map(|job| job.tasks.iter());
         tasks.filter_map(|task| self.tasks.get(*task)).filter(|task| task.attempt() == intent.attempt).count()
     }

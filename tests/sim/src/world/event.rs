@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use transcode_config::contract::{FailureCode, Intent};
+use transcode_config::contract::{Claim, FailureCode};
 use transcode_core::protocol::{clock::Ms, fact::Hint};
 
 /// Something that happens at a moment.
@@ -11,7 +11,7 @@ pub(super) enum Event {
     /// A request, or its next stage, reaches its service.
     Effect(u32),
     /// A launch is sent that was planned a while ago.
-    Launch(usize, u32, Arc<Intent>),
+    Launch(usize, u32, Arc<Claim>),
     /// An answer, or the end of the patience for one, reaches its caller.
     Answer(u32),
     /// A controller plans.

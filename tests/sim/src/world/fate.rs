@@ -33,8 +33,8 @@ impl World {
         }
         match action {
             Action::Inspect { .. }
-            | Action::Intend { .. }
-            | Action::Bury { .. }
+            | Action::Claim { .. }
+            | Action::GiveUp { .. }
             | Action::Publish { .. }
             | Action::Collect { .. } => self.fate_in_s3(action),
             Action::Launch { .. } if self.fault(Fault::LaunchAnswerLost) => Fate::AnswerLost,

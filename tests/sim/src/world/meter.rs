@@ -10,7 +10,7 @@ use transcode_core::{
         clock::Ms,
         fact::{Class, Fact, Refusal},
     },
-    state::limiter::{Lane, Rate},
+    state::limiter::{CallKind, Rate},
 };
 
 use crate::invariants::{self, Kept};
@@ -31,10 +31,10 @@ impl Meter {
     pub(super) fn hears(&mut self, fact: &Fact, policy: &Policy, now: Ms) {
         let (lanes, error) = match fact {
             Fact::LaunchRefused { refusal: Refusal::Failed(error), .. } | Fact::StopFailed { error, .. } => {
-                ([Lane::Launch, Lane::Stop].as_slice(), error)
+                ([CallKind::Launch, CallKind::Stop].as_slice(), error)
             }
             Fact::DescribeFailed { error, .. } | Fact::ResolveFailed { error } => {
-                ([Lane::Read].as_slice(), error)
+                ([CallKind::Read].as_slice(), error)
             }
             _ => return,
         };
@@ -50,12 +50,12 @@ impl Meter {
 
     /// Counts a call. Half of the rate is left after a throttle, and three quarters at most after a quarter of the way
     /// back; a throttle that comes while others are being answered changes nothing: four fifths are asked for.
-    pub(super) fn counts(&mut self, lane: Lane, policy: &Policy, now: Ms) -> Kept {
+    pub(super) fn counts(&mut self, lane: CallKind, policy: &Policy, now: Ms) -> Kept {
         let rate = Rate::of(lane, policy);
         let slower = self.slower_until.get(lane as usize).is_some_and(|until| now < *until);
         let Some(empty_at) = self.empty_at.get_mut(lane as usize) else { return Ok(()) };
         let full = now + rate.interval * (rate.burst - 1);
-        let paused = if lane == Lane::Launch { self.paused_until.saturating_sub(now) } else { 0 };
+        let paused = if lane == CallKind::Launch { self.paused_until.saturating_sub(now) } else { 0 };
         let found = invariants::l6_within_rate(lane, empty_at.saturating_sub(full).max(paused), slower);
         *empty_at = now.max(*empty_at) + if slower { rate.interval * 5 / 4 } else { rate.interval };
         found

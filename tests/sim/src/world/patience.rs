@@ -73,7 +73,7 @@ impl Patience {
             | Fact::Published { job }
             | Fact::Collected { job } => self.worked(&Subject::Job(job.clone())),
             // Another attempt begins with a clean slate.
-            Fact::Intended { job, .. } | Fact::Launched { job, .. } => {
+            Fact::Claimed { job, .. } | Fact::Launched { job, .. } => {
                 self.worked(&Subject::Job(job.clone()));
                 self.worked(&Subject::Launch(job.clone()));
             }
@@ -128,10 +128,10 @@ impl Patience {
 fn subject(action: &Action) -> Option<Subject> {
     Some(match action {
         Action::Inspect { job }
-        | Action::Bury { job, .. }
+        | Action::GiveUp { job, .. }
         | Action::Publish { job, .. }
         | Action::Collect { job, .. } => Subject::Job(job.clone()),
-        Action::Intend { intent, .. } => Subject::Job(intent.job.clone()),
+        Action::Claim { intent, .. } => Subject::Job(intent.job.clone()),
         Action::Launch { intent } => Subject::Launch(intent.job.clone()),
         Action::DeadLetter(letter) => Subject::Message(letter.lease.message.clone()),
         Action::Delete { lease } | Action::Extend { lease, .. } | Action::Release { lease, .. } => {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use transcode_config::contract::{
-    Attempt, Heartbeat, Intent, JobKey, Outcome, SCHEMA, Stage, TaskState, Terminal,
+    Attempt, Claim, Heartbeat, JobKey, Outcome, SCHEMA, Stage, TaskState, Terminal,
 };
 use transcode_core::{
     judge::outcome::unproven,
@@ -91,7 +91,7 @@ impl World {
     }
 
     /// Creates the intent unless it exists; gives back the one that is there.
-    pub(super) fn put_intent(&mut self, intent: &Arc<Intent>, late: bool) -> Option<Arc<Intent>> {
+    pub(super) fn put_intent(&mut self, intent: &Arc<Claim>, late: bool) -> Option<Arc<Claim>> {
         let index = self.job_of(&intent.job)?;
         let number = intent.attempt.number() as usize;
         let job = self.jobs.get(index)?;

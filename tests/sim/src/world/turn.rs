@@ -1,11 +1,11 @@
 //! A controller's turn, and what its calls are held against.
 
-use transcode_config::contract::Intent;
+use transcode_config::contract::Claim;
 use transcode_core::{
     invariant,
     plan::{Scope, plan_of},
     protocol::{action::Action, clock::Ms, fact::MessageId},
-    state::{in_flight::Tally, limiter::Lane},
+    state::{in_flight::InFlight, limiter::CallKind},
 };
 
 use super::{EPOCH, World, slots::history};
@@ -44,16 +44,16 @@ impl World {
             Vec::new()
         };
         let seen = invariant::of_plan(&planned.actions, &core.ledger);
-        let claimed = planned.actions.iter().any(|action| matches!(action, Action::Intend { .. }));
+        let claimed = planned.actions.iter().any(|action| matches!(action, Action::Claim { .. }));
         let counted = (self.compared || (sampled && claimed))
-            .then(|| Tally::of(&core.ledger.jobs, &core.ledger.tasks, core.policy(), now));
+            .then(|| InFlight::of(&core.ledger.jobs, &core.ledger.tasks, core.policy(), now));
         let in_flight = core.ledger.tally.usage();
         let found = invariants::looks_at_enough(&planned, thorough.as_ref())
             .and_then(|()| invariants::tally_is_right(&core.ledger.tally, counted.as_ref()))
             .and_then(|()| invariants::plans_once(&planned.actions, &again))
             .and_then(|()| invariants::limit_is_kept(claimed, in_flight, core.policy()))
             .and_then(|()| invariants::nothing_is_seen(seen.first()));
-        let claims = planned.actions.iter().filter(|action| matches!(action, Action::Intend { .. })).count();
+        let claims = planned.actions.iter().filter(|action| matches!(action, Action::Claim { .. })).count();
         let found = found.and(host.witness.claims(claims, now.mono, core.policy()));
         let found = found
             .and(invariants::rests_on_a_fresh_reading(&planned.actions, &core.ledger, now.mono))
@@ -113,7 +113,7 @@ impl World {
     }
 
     /// Spot is given a rest once it had no capacity.
-    pub(super) fn check_spot(&mut self, index: usize, intent: &Intent) {
+    pub(super) fn check_spot(&mut self, index: usize, intent: &Claim) {
         let now = self.now;
         let Some(host) = self.hosts.get(index) else { return };
         let rests = now - host.booted_at < host.spot_rests_until;
@@ -121,11 +121,11 @@ impl World {
     }
 }
 
-fn lane(action: &Action) -> Option<Lane> {
+fn lane(action: &Action) -> Option<CallKind> {
     match action {
-        Action::Launch { .. } => Some(Lane::Launch),
-        Action::Stop { .. } => Some(Lane::Stop),
-        Action::Describe { .. } | Action::Resync => Some(Lane::Read),
+        Action::Launch { .. } => Some(CallKind::Launch),
+        Action::Stop { .. } => Some(CallKind::Stop),
+        Action::Describe { .. } | Action::Resync => Some(CallKind::Read),
         _ => None,
     }
 }

@@ -12,7 +12,7 @@ use transcode_core::{
         task_view::TaskStatus,
     },
     state::{
-        breaker::Trouble,
+        breaker::FailureStage,
         job::{Job, Register},
         ledger::Ledger,
     },
@@ -82,7 +82,7 @@ impl Witness {
     pub(super) fn sees(&mut self, planned: &[Action]) {
         let open = mem::take(&mut self.open);
         for action in planned {
-            if let Action::Bury { job, terminal } = action
+            if let Action::GiveUp { job, terminal } = action
                 && let (true, Outcome::Dead(dead)) = (open.contains(job), &terminal.outcome)
             {
                 self.fails(job, dead);
@@ -91,7 +91,7 @@ impl Witness {
     }
 
     fn fails(&mut self, job: &JobKey, dead: &Dead) {
-        if Trouble::of(dead.failure.code) == Some(Trouble::Failed) {
+        if FailureStage::of(dead.failure.code) == Some(FailureStage::Failed) {
             self.failed.insert(job.clone());
         }
     }

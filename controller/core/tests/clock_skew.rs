@@ -5,10 +5,10 @@ use transcode_core::judge::outcome::classify;
 use super::*;
 
 /// A job whose first attempt was never heard of and whose second has just been claimed.
-fn claimed_again(world: &mut World) -> (JobKey, Intent) {
+fn claimed_again(world: &mut World) -> (JobKey, Claim) {
     let job = world.upload("m1", "a.mp4");
     let intent = intent_of(&world.turn([inspected(&job, None, None, None)]));
-    world.turn([Fact::Intended { job: job.clone(), intent: Box::new(intent.clone()) }]);
+    world.turn([Fact::Claimed { job: job.clone(), intent: Box::new(intent.clone()) }]);
     let lost = CallError { operation: "ecs:RunTask", class: Class::Uncertain, message: "timed out".into() };
     world.turn([Fact::LaunchRefused {
         job: job.clone(),
@@ -22,7 +22,7 @@ fn claimed_again(world: &mut World) -> (JobKey, Intent) {
     (job, again)
 }
 
-fn with_earlier(job: &JobKey, intent: &Intent, earlier: Vec<Heartbeat>) -> Fact {
+fn with_earlier(job: &JobKey, intent: &Claim, earlier: Vec<Heartbeat>) -> Fact {
     let snapshot = Snapshot { intent: Some(intent.clone().into()), earlier, ..Snapshot::default() };
     Fact::Inspected { job: job.clone(), snapshot: Box::new(snapshot) }
 }
@@ -31,7 +31,7 @@ fn with_earlier(job: &JobKey, intent: &Intent, earlier: Vec<Heartbeat>) -> Fact 
 fn before_a_launch_the_attempt_that_was_never_heard_of_is_looked_for_once_more() {
     let mut world = World::ready();
     let (job, again) = claimed_again(&mut world);
-    let look = world.turn([Fact::Intended { job: job.clone(), intent: Box::new(again.clone()) }]);
+    let look = world.turn([Fact::Claimed { job: job.clone(), intent: Box::new(again.clone()) }]);
     assert_eq!(look, [Action::Inspect { job: job.clone() }], "S6: after the claim, before the launch");
     let launch = world.turn([with_earlier(&job, &again, vec![])]);
     assert!(matches!(launch.as_slice(), [Action::Launch { .. }]), "{launch:?}");
@@ -41,7 +41,7 @@ fn before_a_launch_the_attempt_that_was_never_heard_of_is_looked_for_once_more()
 fn while_an_earlier_attempt_gives_signs_of_life_the_next_is_not_launched() {
     let mut world = World::ready();
     let (job, again) = claimed_again(&mut world);
-    world.turn([Fact::Intended { job: job.clone(), intent: Box::new(again.clone()) }]);
+    world.turn([Fact::Claimed { job: job.clone(), intent: Box::new(again.clone()) }]);
     // Its clock is slow by more than the margin: it came up after its deadline and did not know.
     let mut beat = heartbeat(&job, 1, TaskState::Working);
     for seq in 1..=3 {
@@ -67,7 +67,7 @@ fn a_claim_that_was_never_heard_of_is_over_when_no_task_can_come_up_any_more() {
     let over_after = policy.launch_deadline + policy.clock_skew + policy.heartbeat_stale;
     let job = world.upload("m1", "a.mp4");
     let intent = intent_of(&world.turn([inspected(&job, None, None, None)]));
-    world.turn([Fact::Intended { job: job.clone(), intent: Box::new(intent.clone()) }]);
+    world.turn([Fact::Claimed { job: job.clone(), intent: Box::new(intent.clone()) }]);
     let (claimed_at, lost) = (world.mono, error(Class::Uncertain, "timed out"));
     let refusal = Refusal::Failed(lost);
     world.turn([Fact::LaunchRefused { job: job.clone(), attempt: intent.attempt, refusal }]);
@@ -86,7 +86,7 @@ fn an_attempt_whose_heartbeat_moves_is_alive_whatever_ecs_says() {
         let mut world = World::ready();
         let job = world.upload("m1", "a.mp4");
         let intent = intent_of(&world.turn([inspected(&job, None, None, None)]));
-        let mut facts = vec![Fact::Intended { job: job.clone(), intent: Box::new(intent.clone()) }];
+        let mut facts = vec![Fact::Claimed { job: job.clone(), intent: Box::new(intent.clone()) }];
         for seq in 0..180 {
             for action in world.turn(std::mem::take(&mut facts)) {
                 facts.push(match action {
@@ -162,7 +162,7 @@ fn a_dead_letter_links_to_the_log_of_the_last_task() {
     world.turn([seen(view(arn, &job, 1, TaskStatus::Ended))]);
     let beat = Heartbeat { task_arn: Some(arn.into()), ..heartbeat(&job, 9, failed(FailureCode::NotMedia)) };
     let bury = world.turn([inspected(&job, Some(&intent), Some(beat), None)]);
-    let [Action::Bury { terminal, .. }] = bury.as_slice() else { panic!("{bury:?}") };
+    let [Action::GiveUp { terminal, .. }] = bury.as_slice() else { panic!("{bury:?}") };
     let Outcome::Dead(dead) = &terminal.outcome else { panic!("{terminal:?}") };
     let link = dead.log_link.as_deref().unwrap_or_default();
     assert!(link.ends_with("log-events/task$252Ftask$252F0a1b"), "S11: {link}");

@@ -16,7 +16,7 @@ fn starting(job: &JobKey, pull_started: bool, pull_stopped: bool) -> TaskView {
 
 /// Keeps a task in a phase, described every 15 s with nothing else heard, and says after how long which order to stop
 /// it came.
-fn stopped_after(world: &mut World, job: &JobKey, intent: &Intent, shown: &TaskView) -> (Ms, &'static str) {
+fn stopped_after(world: &mut World, job: &JobKey, intent: &Claim, shown: &TaskView) -> (Ms, &'static str) {
     stopped_within(10_000_000, world, intent, shown).unwrap_or_else(|| panic!("never stopped: {job}"))
 }
 
@@ -24,7 +24,7 @@ fn stopped_after(world: &mut World, job: &JobKey, intent: &Intent, shown: &TaskV
 fn stopped_within(
     most: Ms,
     world: &mut World,
-    intent: &Intent,
+    intent: &Claim,
     shown: &TaskView,
 ) -> Option<(Ms, &'static str)> {
     let begun = world.mono;

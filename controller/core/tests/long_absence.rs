@@ -41,7 +41,7 @@ fn near_the_12_hours_the_message_is_let_go_and_whoever_gets_it_back_adopts_its_t
     assert!(world.mono > received + 11 * HOUR, "let go after {} ms", world.mono - received);
     poll_again(&mut world);
     let again = world.deliver("m1", &upload_of("a.mp4"));
-    let begins = |action: &Action| matches!(action, Action::Intend { .. } | Action::Launch { .. });
+    let begins = |action: &Action| matches!(action, Action::Claim { .. } | Action::Launch { .. });
     assert!(!again.iter().any(begins), "{again:?}");
     assert_eq!(world.reconciler.ledger.jobs.get(&job).unwrap().leases.len(), 1);
 }

@@ -20,7 +20,7 @@ pub enum Capacity {
 
 /// What a launch asks for beyond the task definition. The client token changes with it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Variant {
+pub struct TaskShape {
     /// On-demand or Spot.
     pub capacity: Capacity,
     /// CPU units (1024 = one vCPU).
@@ -60,7 +60,7 @@ pub struct PastAttempt {
 
 /// The intent to launch one attempt. Immutable: everything that `RunTask` is told is a pure function of it (S7).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Intent {
+pub struct Claim {
     /// Schema number.
     pub schema: u32,
     /// The job.
@@ -73,7 +73,7 @@ pub struct Intent {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_digest: Option<String>,
     /// What is asked of Fargate.
-    pub variant: Variant,
+    pub variant: TaskShape,
     /// `RunTask` is not sent, and a task that starts does no work, from this moment on (ms since 1970).
     pub launch_not_after_ms: u64,
     /// When the intent was made (ms since 1970).
@@ -85,14 +85,14 @@ pub struct Intent {
     pub history: Vec<PastAttempt>,
 }
 
-impl Document for Intent {
+impl Document for Claim {
     const NAME: &'static str = "attempt intent";
 }
 
-impl Intent {
+impl Claim {
     /// `RunTask`'s client token: at most 64 ASCII characters, the same for the same (job, attempt, variant).
     pub fn client_token(&self) -> String {
-        let Variant { capacity, cpu, memory_mib, ephemeral_gib } = &self.variant;
+        let TaskShape { capacity, cpu, memory_mib, ephemeral_gib } = &self.variant;
         let variant = format!("{capacity:?}/{cpu}/{memory_mib}/{}", ephemeral_gib.unwrap_or(0));
         let token = JobKey::of(&[self.job.as_str(), &self.attempt.to_string(), &variant]);
         format!("tc-{token}")
