@@ -1,4 +1,4 @@
-//! The command line: one job of the pipeline, one file alone, and a few questions.
+//! The command line: one job of the pipeline, one file without AWS, or a question about this host.
 
 mod alone;
 mod screen;

@@ -8,14 +8,14 @@ use std::{future::Future, time::Duration};
 use backoff::{Error, ExponentialBackoff, ExponentialBackoffBuilder, future::retry_notify};
 use tokio_util::sync::CancellationToken;
 
-use crate::aws::{AwsError, Class};
+use crate::aws::{AwsError, ErrorClass};
 
 /// How patient a call is.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
     /// The first wait; each further one is twice as long.
     pub first: Duration,
-    /// The longest wait.
+    /// The longest wait between two calls, before jitter.
     pub longest: Duration,
     /// No further try after this long.
     pub total: Duration,
@@ -53,7 +53,7 @@ impl Patience {
 
 /// Calls `operation` until it succeeds, fails for good, or patience ends; then gives its last error.
 ///
-/// A stop ends it with [`Class::Stopped`], **dropping a call under way**: what that call did is unknown.
+/// A stop ends it with [`ErrorClass::Stopped`], **dropping a call under way**: what that call did is unknown.
 pub async fn retry<T, Op, Fut>(
     patience: Patience,
     what: &'static str,
@@ -87,7 +87,7 @@ where
 
 /// Whether a failed write may have been made all the same.
 pub fn uncertain(error: &AwsError) -> bool {
-    matches!(error.class, Class::Transient | Class::Stopped)
+    matches!(error.class, ErrorClass::Transient | ErrorClass::Stopped)
 }
 
 #[cfg(test)]
@@ -102,7 +102,7 @@ mod tests {
         total: Duration::from_millis(50),
     };
 
-    fn error(class: Class) -> AwsError {
+    fn error(class: ErrorClass) -> AwsError {
         AwsError { class, status: None, code: None, message: String::new() }
     }
 
@@ -111,9 +111,9 @@ mod tests {
         let (calls, go_on) = (Cell::new(0), CancellationToken::new());
         let result = retry(QUICK, "test", &go_on, || {
             calls.set(calls.get() + 1);
-            async { Err::<(), _>(error(Class::Denied)) }
+            async { Err::<(), _>(error(ErrorClass::Denied)) }
         });
-        assert_eq!(result.await.unwrap_err().class, Class::Denied);
+        assert_eq!(result.await.unwrap_err().class, ErrorClass::Denied);
         assert_eq!(calls.get(), 1);
     }
 
@@ -122,12 +122,12 @@ mod tests {
         let (calls, go_on) = (Cell::new(0), CancellationToken::new());
         let passing = retry(QUICK, "test", &go_on, || {
             calls.set(calls.get() + 1);
-            let result = if calls.get() < 3 { Err(error(Class::Throttled)) } else { Ok(calls.get()) };
+            let result = if calls.get() < 3 { Err(error(ErrorClass::Throttled)) } else { Ok(calls.get()) };
             async { result }
         });
         assert_eq!(passing.await.unwrap(), 3);
-        let lasting = retry(QUICK, "test", &go_on, || async { Err::<(), _>(error(Class::Transient)) });
-        assert_eq!(lasting.await.unwrap_err().class, Class::Transient);
+        let lasting = retry(QUICK, "test", &go_on, || async { Err::<(), _>(error(ErrorClass::Transient)) });
+        assert_eq!(lasting.await.unwrap_err().class, ErrorClass::Transient);
     }
 
     #[tokio::test]
@@ -135,6 +135,6 @@ mod tests {
         let stop = CancellationToken::new();
         stop.cancel();
         let never = retry(QUICK, "test", &stop, std::future::pending::<Result<(), AwsError>>);
-        assert_eq!(never.await.unwrap_err().class, Class::Stopped);
+        assert_eq!(never.await.unwrap_err().class, ErrorClass::Stopped);
     }
 }

@@ -1,4 +1,4 @@
-//! What is asked of this crate, and what it tells on the way.
+//! The job that this crate is given, and the events that it sends while it works.
 
 use std::path::{Path, PathBuf};
 
@@ -11,10 +11,10 @@ use transcode_config::{
 
 use crate::process::Tools;
 
-/// What is to be made.
+/// A job: one source, one package.
 #[derive(Debug, Clone, Copy)]
 pub struct MediaJob<'a> {
-    /// The source file.
+    /// The source file. Any bytes: nothing about it has been checked.
     pub input: &'a Path,
     /// Private scratch folder. On the same file system as `output`.
     pub work: &'a Path,
@@ -22,7 +22,7 @@ pub struct MediaJob<'a> {
     pub output: &'a Path,
     /// What goes in front of addresses in the entry files: `v-abc-1/`.
     pub folder: &'a str,
-    /// The profile.
+    /// The profile: ladder, codecs and limits.
     pub profile: &'a Profile,
     /// The part of the source that is used; none uses all of it.
     pub clip: Option<Clip>,
@@ -32,7 +32,7 @@ pub struct MediaJob<'a> {
     pub source_name: &'a str,
 }
 
-/// What happens on the way.
+/// An event while the package is made, for progress and for uploads that begin before the end.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
     /// Another kind of work begins.
@@ -73,7 +73,7 @@ pub struct Playlist {
     pub segments: Vec<(String, String)>,
 }
 
-/// What every stage needs.
+/// The arguments that every stage needs.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Context<'a> {
     pub(crate) job: &'a MediaJob<'a>,

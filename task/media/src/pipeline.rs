@@ -47,7 +47,7 @@ pub struct Package {
     pub entry: Vec<EntryFile>,
     /// Duration of the result in milliseconds.
     pub duration_ms: u64,
-    /// What was made.
+    /// Renditions, rates and warnings, as in `metadata.json`.
     pub summary: Summary,
 }
 

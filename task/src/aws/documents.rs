@@ -3,7 +3,7 @@
 use aws_sdk_s3::{Client, primitives::ByteStream};
 use transcode_config::contract::{Attempt, JobKey, Layout};
 
-use super::error::{AwsError, Class};
+use super::error::{AwsError, ErrorClass};
 
 /// Largest document that is fetched, in bytes: the contract's own limit. Longer answers are cut there and then refused
 /// by the decoder.
@@ -49,7 +49,7 @@ impl Documents {
             Ok(answer) => answer,
             Err(error) => {
                 let error = AwsError::from(error);
-                return if error.class == Class::NotFound { Ok(None) } else { Err(error) };
+                return if error.class == ErrorClass::NotFound { Ok(None) } else { Err(error) };
             }
         };
         let mut body = answer.body;
@@ -72,14 +72,14 @@ impl Documents {
         Ok(())
     }
 
-    /// Writes `key` if nothing is there. On an [`Class::Transient`] error it may have been written; on any other error
+    /// Writes `key` if nothing is there. On an [`ErrorClass::Transient`] error it may have been written; on any other error
     /// it was not.
     pub async fn create(&self, key: &str, body: Vec<u8>) -> Result<Put, AwsError> {
         let put = self.client.put_object().bucket(&self.bucket).key(key).if_none_match("*");
         match put.content_type("application/json").body(ByteStream::from(body)).send().await {
             Ok(_) => Ok(Put::Created),
             Err(error) => match AwsError::from(error) {
-                error if error.class == Class::Precondition => Ok(Put::Exists),
+                error if error.class == ErrorClass::Precondition => Ok(Put::Exists),
                 error => Err(error),
             },
         }

@@ -1,5 +1,5 @@
-//! The one place that turns what an AWS call ended with into a class, and a class into a failure code. What an error
-//! answer means stands in the table that the controller has too ([`transcode_config::aws`]).
+//! Turns the error of an AWS call into a class, and a class into a failure code. The table of error answers is shared with
+//! the controller ([`transcode_config::aws`]).
 
 use std::fmt;
 
@@ -16,7 +16,7 @@ const MAX_MESSAGE: usize = 600;
 
 /// What an error means for the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Class {
+pub enum ErrorClass {
     /// The object, or the version that was asked for, is not there.
     NotFound,
     /// The bucket is not there.
@@ -47,7 +47,7 @@ pub enum Class {
     Unknown,
 }
 
-impl Class {
+impl ErrorClass {
     /// Whether the same call can succeed later.
     pub fn retryable(self) -> bool {
         matches!(self, Self::Conflict | Self::Throttled | Self::Transient)
@@ -58,7 +58,7 @@ impl Class {
 #[derive(Debug, Clone, thiserror::Error)]
 pub struct AwsError {
     /// What it means.
-    pub class: Class,
+    pub class: ErrorClass,
     /// HTTP status, where there was an answer.
     pub status: Option<u16>,
     /// AWS' own code, such as `NoSuchKey`. `HEAD` answers have none.
@@ -93,12 +93,12 @@ pub enum At {
 impl AwsError {
     /// An error that did not come from the SDK: no answer in time, or an answer that was cut off.
     pub fn transient(message: impl Into<String>) -> Self {
-        Self { class: Class::Transient, status: None, code: None, message: message.into() }
+        Self { class: ErrorClass::Transient, status: None, code: None, message: message.into() }
     }
 
     /// The task is to stop; the call was given up.
     pub fn stopped() -> Self {
-        Self { class: Class::Stopped, status: None, code: None, message: "given up: stopping".into() }
+        Self { class: ErrorClass::Stopped, status: None, code: None, message: "given up: stopping".into() }
     }
 
     /// One of several objects that one call was about was refused by itself.
@@ -111,7 +111,7 @@ impl AwsError {
     /// What S3 says of an object that is encrypted with a key that only the uploader has: to a HEAD 400 and no more.
     fn needs_a_key(&self) -> bool {
         self.status == Some(400)
-            && matches!(self.class, Class::Rejected | Class::Unknown)
+            && matches!(self.class, ErrorClass::Rejected | ErrorClass::Unknown)
             && matches!(self.code.as_deref(), None | Some("InvalidRequest"))
     }
 
@@ -119,19 +119,23 @@ impl AwsError {
     pub fn failure(&self, at: At) -> Failure {
         use FailureCode as F;
         let code = match (at, self.class) {
-            (At::Source, Class::NotFound | Class::NoBucket) => F::SourceMissing,
-            (At::Source, Class::Denied) => F::SourceDenied,
-            (At::Source, Class::Precondition | Class::Range) => F::SourceChanged,
-            (At::Source, Class::Archived) => F::SourceArchived,
+            (At::Source, ErrorClass::NotFound | ErrorClass::NoBucket) => F::SourceMissing,
+            (At::Source, ErrorClass::Denied) => F::SourceDenied,
+            (At::Source, ErrorClass::Precondition | ErrorClass::Range) => F::SourceChanged,
+            (At::Source, ErrorClass::Archived) => F::SourceArchived,
             (At::Source, _) if self.needs_a_key() => F::SourceDenied,
-            (At::Overlay, Class::NotFound | Class::NoBucket | Class::Archived) => F::OverlayMissing,
-            (At::Overlay, Class::Denied) => F::OverlayDenied,
+            (At::Overlay, ErrorClass::NotFound | ErrorClass::NoBucket | ErrorClass::Archived) => {
+                F::OverlayMissing
+            }
+            (At::Overlay, ErrorClass::Denied) => F::OverlayDenied,
             (At::Overlay, _) if self.needs_a_key() => F::OverlayDenied,
-            (At::Output | At::State, Class::Denied) => F::OutputDenied,
-            (At::Output | At::State, Class::NoBucket) | (_, Class::Misconfigured) => F::ConfigInvalid,
-            (_, Class::Stopped) => F::Interrupted,
+            (At::Output | At::State, ErrorClass::Denied) => F::OutputDenied,
+            (At::Output | At::State, ErrorClass::NoBucket) | (_, ErrorClass::Misconfigured) => {
+                F::ConfigInvalid
+            }
+            (_, ErrorClass::Stopped) => F::Interrupted,
             (_, class) if class.retryable() => F::StoreUnavailable,
-            (_, Class::Unknown) => F::StoreRefused,
+            (_, ErrorClass::Unknown) => F::StoreRefused,
             _ => F::Internal,
         };
         let failure = Failure::new(code, format!("{}: {self}", code.info().meaning));
@@ -157,9 +161,9 @@ where
                 class_of(meaning(code.as_deref(), status.unwrap_or_default(), words, region.is_some()))
             }
             // The request could not even be built: a fault of ours, or a name that AWS does not allow.
-            SdkError::ConstructionFailure(_) => Class::Rejected,
+            SdkError::ConstructionFailure(_) => ErrorClass::Rejected,
             // Timeouts, refused or broken connections, credentials that could not be fetched, answers cut short.
-            _ => Class::Transient,
+            _ => ErrorClass::Transient,
         };
         let what = error.message().map_or_else(|| causes(&error), str::to_owned);
         let headers = error.raw_response().map(Response::headers);
@@ -187,21 +191,21 @@ fn other_region<E>(error: &SdkError<E, Response>) -> Option<String> {
 }
 
 /// What the task makes of a meaning.
-const fn class_of(meaning: Meaning) -> Class {
+const fn class_of(meaning: Meaning) -> ErrorClass {
     match meaning {
-        Meaning::Throttled | Meaning::Capacity => Class::Throttled,
-        Meaning::Passing | Meaning::Uncertain | Meaning::Clock => Class::Transient,
-        Meaning::Conflict => Class::Conflict,
-        Meaning::Denied | Meaning::KeyUnusable => Class::Denied,
-        Meaning::WrongRegion | Meaning::Misconfigured => Class::Misconfigured,
-        Meaning::NoBucket => Class::NoBucket,
-        Meaning::NotFound => Class::NotFound,
-        Meaning::NoUpload => Class::NoUpload,
-        Meaning::Archived => Class::Archived,
-        Meaning::Precondition => Class::Precondition,
-        Meaning::Range => Class::Range,
-        Meaning::Rejected => Class::Rejected,
-        Meaning::Unknown => Class::Unknown,
+        Meaning::Throttled | Meaning::Capacity => ErrorClass::Throttled,
+        Meaning::Passing | Meaning::Uncertain | Meaning::Clock => ErrorClass::Transient,
+        Meaning::Conflict => ErrorClass::Conflict,
+        Meaning::Denied | Meaning::KeyUnusable => ErrorClass::Denied,
+        Meaning::WrongRegion | Meaning::Misconfigured => ErrorClass::Misconfigured,
+        Meaning::NoBucket => ErrorClass::NoBucket,
+        Meaning::NotFound => ErrorClass::NotFound,
+        Meaning::NoUpload => ErrorClass::NoUpload,
+        Meaning::Archived => ErrorClass::Archived,
+        Meaning::Precondition => ErrorClass::Precondition,
+        Meaning::Range => ErrorClass::Range,
+        Meaning::Rejected => ErrorClass::Rejected,
+        Meaning::Unknown => ErrorClass::Unknown,
     }
 }
 
@@ -233,20 +237,20 @@ mod tests {
     #[test]
     fn a_code_says_more_than_its_status() {
         let class = |code: &str, status: u16| answered(status, None, Some(code), "").class;
-        assert_eq!(class("InvalidObjectState", 403), Class::Archived);
-        assert_eq!(class("AccessDenied", 403), Class::Denied);
-        assert_eq!(class("NoSuchBucket", 404), Class::NoBucket);
-        assert_eq!(class("ConditionalRequestConflict", 409), Class::Conflict);
-        assert_eq!(class("SlowDown", 503), Class::Throttled);
-        assert_eq!(class("KMS.DisabledException", 400), Class::Denied);
-        assert_eq!(class("KMS.ThrottlingException", 400), Class::Throttled);
-        assert_eq!(class("SomethingNew", 400), Class::Unknown);
-        assert_eq!(class("SomethingNew", 500), Class::Transient);
+        assert_eq!(class("InvalidObjectState", 403), ErrorClass::Archived);
+        assert_eq!(class("AccessDenied", 403), ErrorClass::Denied);
+        assert_eq!(class("NoSuchBucket", 404), ErrorClass::NoBucket);
+        assert_eq!(class("ConditionalRequestConflict", 409), ErrorClass::Conflict);
+        assert_eq!(class("SlowDown", 503), ErrorClass::Throttled);
+        assert_eq!(class("KMS.DisabledException", 400), ErrorClass::Denied);
+        assert_eq!(class("KMS.ThrottlingException", 400), ErrorClass::Throttled);
+        assert_eq!(class("SomethingNew", 400), ErrorClass::Unknown);
+        assert_eq!(class("SomethingNew", 500), ErrorClass::Transient);
     }
 
     #[test]
     fn without_a_code_the_status_decides() {
-        use Class::{NotFound, Precondition, Range, Throttled, Transient};
+        use ErrorClass::{NotFound, Precondition, Range, Throttled, Transient};
         let class = |status: u16| answered(status, None, None, "").class;
         let classes = [404, 405, 412, 416, 429, 500].map(class);
         assert_eq!(classes, [NotFound, NotFound, Precondition, Range, Throttled, Transient]);
@@ -298,9 +302,9 @@ mod tests {
 
     #[test]
     fn one_entry_of_many_has_its_own_class() {
-        assert_eq!(AwsError::of_entry(Some("AccessDenied"), "no").class, Class::Denied);
-        assert_eq!(AwsError::of_entry(Some("InternalError"), "").class, Class::Transient);
-        assert_eq!(AwsError::of_entry(None, "").class, Class::Transient);
+        assert_eq!(AwsError::of_entry(Some("AccessDenied"), "no").class, ErrorClass::Denied);
+        assert_eq!(AwsError::of_entry(Some("InternalError"), "").class, ErrorClass::Transient);
+        assert_eq!(AwsError::of_entry(None, "").class, ErrorClass::Transient);
     }
 
     /// Whole answers do not belong into logs and registers.
@@ -313,7 +317,7 @@ mod tests {
         };
         let unexplained = GetObjectError::generic(ErrorMetadata::builder().build());
         let error = AwsError::from(SdkError::service_error(unexplained, answer(502)));
-        assert_eq!((error.class, error.status), (Class::Transient, Some(502)));
+        assert_eq!((error.class, error.status), (ErrorClass::Transient, Some(502)));
         assert!(error.message.ends_with("(request R1)"), "{error}");
         assert!(!error.message.contains("<html>") && !error.message.contains("Response"), "{error}");
 
@@ -324,12 +328,13 @@ mod tests {
 
     #[test]
     fn the_same_refusal_is_reported_to_whom_it_concerns() {
-        let denied = AwsError { class: Class::Denied, status: Some(403), code: None, message: "no".into() };
+        let denied =
+            AwsError { class: ErrorClass::Denied, status: Some(403), code: None, message: "no".into() };
         assert_eq!(denied.failure(At::Source).code, FailureCode::SourceDenied);
         assert_eq!(denied.failure(At::Overlay).code, FailureCode::OverlayDenied);
         assert_eq!(denied.failure(At::Output).code, FailureCode::OutputDenied);
         assert_eq!(denied.failure(At::State).code, FailureCode::OutputDenied);
-        let gone = AwsError { class: Class::Transient, ..denied };
+        let gone = AwsError { class: ErrorClass::Transient, ..denied };
         assert_eq!(gone.failure(At::Source).code, FailureCode::StoreUnavailable);
     }
 }

@@ -1,4 +1,4 @@
-//! The ECS task metadata endpoint: who am I?
+//! The ECS task metadata endpoint: the ARN of this task.
 
 use std::time::Duration;
 

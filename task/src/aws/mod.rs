@@ -14,7 +14,7 @@ use aws_sdk_s3::config::ResponseChecksumValidation;
 use aws_smithy_types::{retry::RetryConfig, timeout::TimeoutConfig};
 
 pub use documents::{Documents, Put, Standing};
-pub use error::{At, AwsError, Class};
+pub use error::{At, AwsError, ErrorClass};
 pub use metadata::task_arn;
 pub use metrics::{MetricName, Metrics};
 pub use multipart::Multipart;

@@ -8,7 +8,7 @@ use aws_sdk_s3::{
 };
 
 use super::{
-    error::{AwsError, Class},
+    error::{AwsError, ErrorClass},
     objects::{Meta, Objects},
 };
 
@@ -49,7 +49,7 @@ impl<'a> Multipart<'a> {
     ) -> Result<CompletedPart, AwsError> {
         let body = ByteStream::read_from().path(path).offset(offset).length(Length::Exact(length));
         let body = body.build().await.map_err(|error| AwsError {
-            class: Class::Rejected,
+            class: ErrorClass::Rejected,
             status: None,
             code: None,
             message: format!("an output cannot be read: {error}"),
@@ -74,7 +74,7 @@ impl<'a> Multipart<'a> {
     pub async fn abort(&self) -> Result<(), AwsError> {
         let abort = self.objects.small.abort_multipart_upload().bucket(self.bucket).key(self.key);
         match abort.upload_id(&self.id).send().await.map_err(AwsError::from) {
-            Err(error) if error.class != Class::NoUpload => Err(error),
+            Err(error) if error.class != ErrorClass::NoUpload => Err(error),
             _ => Ok(()),
         }
     }

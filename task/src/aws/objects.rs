@@ -13,7 +13,7 @@ use aws_smithy_checksums::ChecksumAlgorithm;
 use bytes::Bytes;
 use transcode_config::{aws::fits_xml, contract::Source};
 
-use super::error::{AwsError, Class};
+use super::error::{AwsError, ErrorClass};
 
 /// Keys that one `DeleteObjects` takes.
 const DELETE_BATCH: usize = 1000;
@@ -55,7 +55,7 @@ impl Body {
         match self {
             Self::Bytes(bytes) => Ok(ByteStream::from(bytes.clone())),
             Self::File(path) => ByteStream::from_path(path).await.map_err(|error| AwsError {
-                class: Class::Rejected,
+                class: ErrorClass::Rejected,
                 status: None,
                 code: None,
                 message: format!("an output cannot be read: {error}"),

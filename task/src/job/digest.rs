@@ -9,7 +9,7 @@ use std::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use sha2::{Digest as _, Sha256};
 
-use crate::aws::{AwsError, Class};
+use crate::aws::{AwsError, ErrorClass};
 
 /// Read at once while hashing.
 const CHUNK: usize = 256 * 1024;
@@ -17,7 +17,7 @@ const CHUNK: usize = 256 * 1024;
 /// Size and SHA-256 of some bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Digest {
-    /// How many bytes.
+    /// Size in bytes.
     pub(crate) size: u64,
     sha256: [u8; 32],
 }
@@ -43,7 +43,8 @@ impl Digest {
 pub(crate) async fn digest_of(file: &Path, offset: u64, length: Option<u64>) -> Result<Digest, AwsError> {
     let path = file.to_owned();
     let hashing = tokio::task::spawn_blocking(move || digest(&path, offset, length));
-    let broken = |message: String| AwsError { class: Class::Rejected, status: None, code: None, message };
+    let broken =
+        |message: String| AwsError { class: ErrorClass::Rejected, status: None, code: None, message };
     match hashing.await {
         Ok(Ok(digest)) => Ok(digest),
         Ok(Err(error)) => Err(broken(format!("an output cannot be read: {error}"))),

@@ -1,4 +1,4 @@
-//! How an attempt ends: what the register, the last heartbeat, the exit code and the metrics say of it.
+//! The end of an attempt, and its form in the last heartbeat, the exit code and the metrics.
 
 use transcode_config::contract::{ExitCode, Failure, FailureCode, TaskState};
 

@@ -1,5 +1,5 @@
-//! What can be played while the job is still at work: playlists in the attempt's own folder, each stored only when S3
-//! has acknowledged whatever it refers to. Stable names are none of its business: those come after the register.
+//! Uploads EVENT playlists while the job is at work. They lie in the attempt's own folder, and each is stored only when S3
+//! has acknowledged every file that it names. Stable names come later, after the register.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! The picture that is laid over the video: small enough, and brought as the source is, to a name of ours.
+//! Downloads the overlay as the source is downloaded, up to a size, to a file name of ours.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! What is left to upload, in order: segments, media playlists, the rest, the entry files, the manifest.
+//! Uploads the rest of the package in order: segments, media playlists, other files, entry files, the manifest.
 
 use std::path::Path;
 

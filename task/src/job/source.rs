@@ -1,5 +1,4 @@
-//! The source: what it is, whether it may be taken, and a ranged, parallel, resumed, checked download, which other objects
-//! of a job come by too.
+//! Checks and downloads the source. The download is ranged, parallel, resumed and checked; the overlay uses it too.
 
 use std::{
     fs::File,

@@ -16,9 +16,9 @@ use crate::{
 /// Which attempt at which job this task is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// The job.
+    /// Key of the job.
     pub job: JobKey,
-    /// The attempt.
+    /// Number of the attempt, from 1.
     pub attempt: Attempt,
 }
 

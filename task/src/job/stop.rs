@@ -1,4 +1,4 @@
-//! Why and how an attempt is stopped before it is done.
+//! Stops an attempt before its end, and keeps the reason.
 
 use std::{
     sync::{Arc, OnceLock},

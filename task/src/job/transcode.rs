@@ -1,4 +1,4 @@
-//! The transcode, with what is finished going up while the rest is still being made.
+//! Runs the transcode, and uploads finished files while the rest is still being made.
 
 use std::{path::Path, time::Duration};
 

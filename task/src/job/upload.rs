@@ -18,7 +18,7 @@ use transcode_config::contract::{Failure, FailureCode};
 
 use super::digest::{Digest, digest_of};
 use crate::{
-    aws::{AwsError, Body, Class, Meta, Multipart, Objects},
+    aws::{AwsError, Body, ErrorClass, Meta, Multipart, Objects},
     retry::{Patience, retry},
 };
 
@@ -155,7 +155,7 @@ impl Uploads {
         ended: Result<Result<(String, Stored), AwsError>, tokio::task::JoinError>,
     ) -> Result<(), AwsError> {
         let (path, stored) = ended.map_err(|error| AwsError {
-            class: Class::Rejected,
+            class: ErrorClass::Rejected,
             status: None,
             code: None,
             message: format!("an upload broke down: {error}"),
@@ -241,7 +241,7 @@ impl Target {
     async fn store_in_parts(&self, key: &str, file: &Path, size: u64, meta: Meta) -> Result<(), AwsError> {
         let again = || async {
             self.one_multipart(key, file, size, meta).await.map_err(|error| match error.class {
-                Class::NoUpload => AwsError { class: Class::Conflict, ..error },
+                ErrorClass::NoUpload => AwsError { class: ErrorClass::Conflict, ..error },
                 _ => error,
             })
         };

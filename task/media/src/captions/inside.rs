@@ -1,8 +1,8 @@
-//! Closed captions that lie in the picture's own stream (ATSC A/53 user data: H.264, HEVC, MPEG-2).
+//! Closed captions inside the video stream (ATSC A/53 user data: H.264, HEVC, MPEG-2).
 //!
 //! They belong to decoded frames, in the order in which these are shown. ffmpeg prints them nowhere, and its filter
 //! source that would (`movie=…[out+subcc]`) opens files by itself, without the list of formats that a source may have. But
-//! its H.264 encoder passes them on: the source is decoded once more, into a stream of pictures of 32 × 32 grey pixels, and
+//! its H.264 encoder passes them on: the source is decoded once more, into a stream of 32 × 32 grey frames, and
 //! the messages (SEI) in that are read here.
 
 use std::{ffi::OsString, fs::File, io, path::Path, time::Duration};

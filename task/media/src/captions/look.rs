@@ -1,6 +1,6 @@
-//! Whether there are captions in the picture's own stream, without decoding it.
+//! Looks for captions inside the video stream without decoding it.
 //!
-//! They may begin anywhere, so all of the part that is used is looked at. ffmpeg copies the units that can hold them, which
+//! Captions may begin anywhere, so the whole used part of the source is read. ffmpeg copies the units that can hold them, which
 //! costs as much as reading the file does, and what means captions is searched for in the bytes.
 
 use std::{

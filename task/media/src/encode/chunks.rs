@@ -1,4 +1,5 @@
-//! How many chunks are encoded at a time, by what the first one used. Pure but for the look at the machine.
+//! Decides how many chunks are encoded at a time from what the first one used. Pure, except that it asks the machine for its
+//! processors and memory.
 
 use std::{num::NonZero, path::Path, time::Duration};
 

@@ -22,7 +22,7 @@ pub(super) enum Tick {
 pub(super) struct Progress {
     seconds: f64,
     share: (f32, f32),
-    runs: BTreeMap<usize, Report>,
+    runs: BTreeMap<usize, ProgressReport>,
 }
 
 impl Progress {
@@ -49,14 +49,14 @@ impl Progress {
 
 /// One run's reports.
 #[derive(Debug, Default)]
-struct Report {
+struct ProgressReport {
     /// Seconds of the result that are made.
     done: f64,
     /// As a multiple of real time, while it works.
     speed: Option<f32>,
 }
 
-impl Report {
+impl ProgressReport {
     /// Takes a line and tells whether a report ends with it.
     fn line(&mut self, line: &str, seconds: f64) -> bool {
         match line.split_once('=') {

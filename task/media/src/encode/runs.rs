@@ -1,5 +1,5 @@
-//! The runs of ffmpeg that make a job's tracks: one for everything, or one for the sound and one for each chunk of the
-//! picture.
+//! The runs of ffmpeg that make a job's tracks: one for everything, or one for the audio and one for each chunk of the
+//! video.
 
 use std::{
     path::{Path, PathBuf},

@@ -1,4 +1,4 @@
-//! What the source is: its bytes, its headers, the times of its packets. And what the overlay is.
+//! Examines the source (bytes, headers, times of packets) and the overlay.
 
 pub mod clock;
 pub mod ending;

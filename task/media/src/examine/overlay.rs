@@ -1,4 +1,4 @@
-//! The picture that a job wants laid over the video: what it is, and where it goes.
+//! Examines the overlay: an image that the job lays over the video.
 
 use std::{
     ffi::OsString,
@@ -23,7 +23,7 @@ const CODECS: [&str; 3] = ["png", "mjpeg", "webp"];
 /// A picture that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Overlay {
-    /// The local file.
+    /// Path of the local file; its name is ours.
     #[serde(skip)]
     pub file: PathBuf,
     /// Width in pixels.

@@ -1,4 +1,4 @@
-//! Dynamic range of a picture, by its transfer function, and how it is told to encoders and players.
+//! Dynamic range of a video, by its transfer function, and its names for encoders and players.
 
 use serde::Serialize;
 

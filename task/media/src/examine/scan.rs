@@ -1,4 +1,4 @@
-//! What the demuxer really finds: when each stream starts and ends, and how its frames are spaced. Pure.
+//! Reads the times of every packet: when each stream starts and ends, and how its frames are spaced. Pure.
 //!
 //! Headers lie about durations and frame rates, and ffmpeg ends with status 0 when half of a file is missing. So every
 //! packet's time is read once (no decoding; about the speed of the disk) and all later decisions and proofs are made

@@ -1,4 +1,4 @@
-//! Finds out what the source is: its bytes, its headers, every packet's time.
+//! Examines the source with ffprobe: its headers, then the time of every packet.
 
 use std::{ffi::OsString, fs::File, io, time::Duration};
 

@@ -1,5 +1,5 @@
-//! What the bytes of a source say before any decoder opens it: nothing there, text, a picture, a file that ends too
-//! early, a file whose media lies elsewhere.
+//! Refuses a source by its bytes, before any decoder opens it: an empty file, text, an image, a file that ends too early, a
+//! file whose media lies elsewhere.
 //!
 //! Reads headers only and skips the media; the work is bounded by [`MAX_BOXES`], whatever the file claims.
 

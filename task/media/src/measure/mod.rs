@@ -1,4 +1,4 @@
-//! What is measured of the source before it is encoded, and of what was encoded.
+//! Measures the source before it is encoded (bits for each rung, loudness), and the loudness of the result.
 
 mod even;
 pub mod loudness;

@@ -1,6 +1,6 @@
-//! Which picture stands for the video. Pure.
+//! Chooses the frame that becomes the poster. Pure.
 //!
-//! Judged on small grey pictures: not black, not white, not flat, not blurred, and rather from the body of the video
+//! It compares small grey frames: not black, not white, not flat, not blurred, and rather from the body of the video
 //! than from its titles or credits.
 
 /// Size of the grey pictures.

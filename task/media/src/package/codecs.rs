@@ -1,4 +1,4 @@
-//! `CODECS` strings (RFC 6381) from the sample entries that are really there.
+//! `CODECS` strings (RFC 6381), made from the sample entries of the encoded tracks.
 
 use std::fmt::Write;
 

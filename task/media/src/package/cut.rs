@@ -1,8 +1,8 @@
 //! Cuts what the encoder writes into segments, while it writes.
 //!
-//! The encoder gives one growing file for each rendition, or one for each chunk of it. Here its fragments become the segments that are published:
-//! for the picture three groups of pictures, each in a `moof` of its own so that I-frame playlists can point to them
-//! (rule 6.10); for sound one `moof` with the AAC frames nearest to the same times. The header is published with the first
+//! The encoder writes one growing file for each rendition, or one for each chunk of it. Its fragments become the published
+//! segments: for video some groups of pictures, each in a `moof` of its own so that I-frame playlists can point to them
+//! (rule 6.10); for audio one `moof` with the AAC frames nearest to the same times. The header is published with the first
 //! fragment, which says how far it has to move the track so that its first frame is shown at 0.
 
 use std::{collections::VecDeque, fs::File, io, path::PathBuf};

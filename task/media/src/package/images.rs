@@ -1,4 +1,4 @@
-//! Pictures beside the video: the poster, the storyboard and thumbnails.
+//! Images beside the video: the poster, the storyboard and thumbnails.
 
 use std::{
     ffi::OsString,

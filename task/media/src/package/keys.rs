@@ -1,7 +1,7 @@
 //! The key frames of a published track, as a small file of their own.
 //!
-//! Pictures beside the video are made from the package and not from the source: no second decoding of untrusted data,
-//! and what they show is certain to be in the video.
+//! Images are made from the package and not from the source: untrusted data is not decoded a second time, and every image
+//! shows a frame of the video.
 
 use std::{
     fs::File,

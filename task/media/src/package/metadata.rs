@@ -1,4 +1,4 @@
-//! `metadata.json`: what the source is and what was made of it, in a form that stays the same across containers.
+//! `metadata.json`: technical facts about source and result, in one form for all containers.
 //!
 //! Only technical facts. Tags of the file (places, devices, names of people) are not passed on.
 
@@ -119,7 +119,7 @@ pub fn summary(
     }
 }
 
-/// The document.
+/// The bytes of `metadata.json`.
 pub fn document(source: &SourceInfo, summary: &Summary) -> Vec<u8> {
     let document = json!({ "schema": 1, "source": source, "result": summary });
     serde_json::to_vec_pretty(&document).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! From encoded tracks to a package.
+//! Makes the package from encoded tracks: segments, playlists, manifest, images, documents.
 
 pub mod captions;
 pub mod choice;

@@ -1,4 +1,4 @@
-//! One ordinary MP4 beside the streams: the samples of one rung and of the default sound, index first.
+//! One ordinary MP4 beside the streams: the samples of one rung and of the default audio rendition, index first.
 //!
 //! ffmpeg puts the encoded tracks together without encoding anew, so it costs a copy and looks like the streams do.
 

@@ -35,7 +35,7 @@ pub struct Segment {
     pub duration: u64,
     /// Size in bytes.
     pub bytes: u64,
-    /// Its fragments.
+    /// Its fragments, in order.
     pub fragments: Vec<Fragment>,
 }
 
@@ -44,9 +44,9 @@ pub struct Segment {
 pub struct Track {
     /// Folder in the package, without a slash at its end: `video/720p`.
     pub folder: String,
-    /// Its header.
+    /// Its header (`init.mp4`), parsed.
     pub init: Init,
-    /// Its segments.
+    /// Its segments, in order and back to back.
     pub segments: Vec<Segment>,
 }
 
@@ -68,7 +68,7 @@ impl Track {
 /// The published tracks, in the plan's order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tracks {
-    /// The rungs.
+    /// The video renditions, lowest rung first.
     pub video: Vec<Track>,
     /// The audio renditions.
     pub audio: Vec<Track>,

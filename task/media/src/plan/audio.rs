@@ -1,4 +1,4 @@
-//! The plan for the sound. Pure.
+//! Plans the audio renditions. Pure.
 
 use serde::Serialize;
 use transcode_config::ladder::Profile;
@@ -34,7 +34,7 @@ pub struct AudioPlan {
     pub name: String,
     /// Name for people, unique among the audio renditions: `en`, or the track's own title.
     pub label: String,
-    /// The stream.
+    /// The stream of the source that is decoded for it.
     pub stream: AudioStream,
     /// Channels of the result: [`STEREO`] or [`SURROUND`].
     pub channels: u32,

@@ -1,4 +1,4 @@
-//! The picture in chunks that are encoded apart and joined without a seam. Pure.
+//! Divides the video into chunks that are encoded separately and joined without a seam. Pure.
 //!
 //! Each chunk begins with a segment, so with a closed group, and has the frames that one run would have given these
 //! segments: the filters count frames on the source's own clock, wherever reading begins.
@@ -18,7 +18,7 @@ pub(super) const RUN_UP: f64 = 5.0;
 pub struct Chunk {
     /// The first, from 0.
     pub first: u64,
-    /// How many.
+    /// Number of frames, at least 1.
     pub frames: u64,
 }
 

@@ -1,4 +1,4 @@
-//! The filter graph: one decoded picture in, every rung out; one decoded sound in, one rendition out.
+//! The filter graph: decoded video in, every rung out; a decoded audio stream in, one rendition out.
 //!
 //! Only numbers and fixed words go in. Nothing that an uploader can choose (names, tags, paths) reaches a filter.
 

@@ -1,4 +1,4 @@
-//! The rungs that a source gets. Pure.
+//! Chooses the rungs of the ladder that a source gets. Pure.
 //!
 //! Sizes are those that a viewer sees (after rotation, with square pixels). The **short side** is compared, so a
 //! portrait video gets the same rungs as a landscape one. Nothing is scaled up, but for what is smaller than its encoder

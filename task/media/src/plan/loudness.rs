@@ -9,7 +9,7 @@ const SILENCE: f64 = -60.0;
 /// Most that quiet sound is lifted, in dB.
 pub(crate) const MOST: f64 = 24.0;
 
-/// What was measured.
+/// Measured loudness of an audio track.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Loudness {
     /// Integrated loudness in LUFS.

@@ -1,4 +1,4 @@
-//! What is made of a source: every number that the encoder, the packager and the checks need. Pure.
+//! The plan of a job: every decision, as numbers that encoder, packager and verifier use. Pure.
 
 mod arguments;
 mod audio;

@@ -1,4 +1,4 @@
-//! Names of renditions.
+//! Unique names of renditions.
 
 /// `wanted`, or `otherwise`, with a number behind it if that is taken.
 pub fn unique(wanted: Option<String>, otherwise: &str, taken: impl Fn(&str) -> bool) -> String {

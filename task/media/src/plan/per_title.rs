@@ -1,4 +1,4 @@
-//! From what the rungs need to what they get. Pure.
+//! Decides rates and rungs from the bits that each rung needs. Pure.
 
 use serde::Serialize;
 
@@ -28,12 +28,12 @@ pub struct Need {
 /// Whether a rung is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Verdict {
-    /// It is.
+pub enum RungDecision {
+    /// The rung is made.
     Made,
-    /// It is not: the next one above needs hardly more bits.
+    /// Not made: the next rung above needs hardly more bits.
     NearTheNext,
-    /// It is not: whoever can play the profile's lowest rung can play a better one.
+    /// Not made: whoever can play the profile's lowest rung can play a better one.
     WithinTheLowest,
 }
 
@@ -42,7 +42,7 @@ pub enum Verdict {
 pub struct Choice {
     /// Name: `720p`.
     pub name: String,
-    /// What was measured.
+    /// The measured need.
     pub need: Need,
     /// The average that it got, bits per second.
     pub average_bps: u64,
@@ -51,7 +51,7 @@ pub struct Choice {
     /// Its buffer, bits.
     pub buffer_bits: u64,
     /// Whether it is made.
-    pub verdict: Verdict,
+    pub verdict: RungDecision,
 }
 
 /// What was measured and decided. Goes into `metadata.json`.
@@ -91,11 +91,11 @@ pub fn choose(rungs: &[Rendition], needs: &[Need], least_step: f64) -> Vec<Choic
     for (number, choice) in choices.iter_mut().enumerate().rev() {
         let own = ends_at(number);
         choice.verdict = match above {
-            Some(above) if above < own * least_step => Verdict::NearTheNext,
-            Some(_) if number < affordable => Verdict::WithinTheLowest,
-            _ => Verdict::Made,
+            Some(above) if above < own * least_step => RungDecision::NearTheNext,
+            Some(_) if number < affordable => RungDecision::WithinTheLowest,
+            _ => RungDecision::Made,
         };
-        if choice.verdict == Verdict::Made {
+        if choice.verdict == RungDecision::Made {
             above = Some(own);
         }
     }
@@ -113,7 +113,7 @@ fn rates(rung: &Rendition, need: Need) -> Choice {
         average_bps: times(need.average_bps, MARGIN).min(rung.average_bps).min(max_bps),
         max_bps,
         buffer_bits: buffer_bits.max(max_bps / 2).min(rung.buffer_bits),
-        verdict: Verdict::Made,
+        verdict: RungDecision::Made,
     }
 }
 
@@ -125,7 +125,7 @@ pub(crate) fn apply(rungs: &mut Vec<Rendition>, choices: &[Choice]) {
         rung.average_bps = choice.average_bps;
         rung.max_bps = choice.max_bps;
         rung.buffer_bits = choice.buffer_bits;
-        choice.verdict == Verdict::Made
+        choice.verdict == RungDecision::Made
     });
 }
 

@@ -1,4 +1,4 @@
-//! What is made stays in proportion to what was sent. Pure.
+//! Keeps the size of the result in proportion to the size of the source. Pure.
 //!
 //! A file of two pictures that are hours apart is small, and the same hours at 60 frames a second are two million frames
 //! that somebody pays for. So the frames of the result are bounded by the frames that the file has and by its bytes.

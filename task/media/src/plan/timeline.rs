@@ -1,4 +1,4 @@
-//! When the result begins and ends, and whether the source is all there. Pure.
+//! Lays out the timeline: when the result begins and ends, and whether the source is complete. Pure.
 
 use transcode_config::contract::{Clip, Failure, FailureCode};
 

@@ -27,7 +27,7 @@ pub struct Plan {
     pub seconds: f64,
     /// Segment length in seconds. Sound is cut at the AAC frames nearest to its multiples.
     pub segment_seconds: f64,
-    /// The picture.
+    /// The video; none for audio alone.
     pub video: Option<VideoPlan>,
     /// Audio renditions.
     pub audio: Vec<AudioPlan>,

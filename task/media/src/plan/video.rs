@@ -1,4 +1,4 @@
-//! The plan for the picture. Pure.
+//! Plans the video renditions. Pure.
 
 use serde::Serialize;
 use transcode_config::ladder::{HdrSettings, Profile, VideoCodec};
@@ -18,7 +18,7 @@ pub(super) const SLACK_FRAMES: u64 = 2;
 /// The plan for the picture.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct VideoPlan {
-    /// The stream.
+    /// The stream of the source that is decoded.
     pub stream: VideoStream,
     /// Codec.
     pub codec: VideoCodec,

@@ -1,4 +1,4 @@
-//! A call of a program: what it may use, and what came of it.
+//! A call of a program: arguments, files, limits, and the result of a run that ended with status 0.
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
@@ -47,7 +47,7 @@ pub struct Limits {
 /// One call of a program.
 #[derive(Debug, Clone)]
 pub struct Invocation {
-    /// Which program.
+    /// The program to run.
     pub tool: Tool,
     /// Its arguments, without the program's name.
     pub args: Vec<OsString>,

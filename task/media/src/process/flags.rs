@@ -1,4 +1,4 @@
-//! The options that stand before every `-i`, whatever is done with the input.
+//! The options before every `-i`, for every kind of input.
 
 use std::{ffi::OsString, path::Path};
 

@@ -1,4 +1,4 @@
-//! One run: its streams are read, its limits are watched, its end is judged.
+//! One run of a program: reads its output, enforces its limits, and classifies its end.
 
 use std::{path::Path, time::Duration};
 

@@ -1,4 +1,4 @@
-//! `sandbox-check`: what the sandbox of this very host stops, tried out.
+//! `sandbox-check`: tries out what the sandbox of this host stops.
 
 use std::{
     collections::BTreeSet,
@@ -40,7 +40,7 @@ pub struct CheckOptions {
     pub without: Vec<Layer>,
 }
 
-/// What was seen.
+/// The result of one attempt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Seen {
@@ -69,9 +69,9 @@ struct Row {
     breach: bool,
 }
 
-/// The whole table.
+/// The result of all attempts, as a table or as JSON.
 #[derive(Debug, Clone, Serialize)]
-struct Report {
+struct CheckTable {
     /// What the kernel has.
     level: SandboxLevel,
     /// Whether the check ran as root, which a task should not.
@@ -80,7 +80,7 @@ struct Report {
     rows: Vec<Row>,
 }
 
-impl Report {
+impl CheckTable {
     /// How many attempts did not end as they should.
     fn breaches(&self) -> usize {
         self.rows.iter().filter(|row| row.breach).count()
@@ -107,7 +107,7 @@ pub async fn check(options: CheckOptions) -> ExitCode {
 /// Runs the canary in the sandbox, once for each attempt: one that is killed cannot try another.
 ///
 /// Fails if the policy is not met or the canary's files cannot be laid out; breaches are in the report.
-async fn try_out(options: &CheckOptions) -> Result<Report, Failure> {
+async fn try_out(options: &CheckOptions) -> Result<CheckTable, Failure> {
     let kernel = Sandbox::new(options.policy)?.level();
     if options.without.contains(&Layer::Dumpable) {
         enter::expose().map_err(|error| broken("the process could not be opened", &error))?;
@@ -141,7 +141,7 @@ async fn try_out(options: &CheckOptions) -> Result<Report, Failure> {
             seen,
         });
     }
-    Ok(Report { level: kernel, root, rows })
+    Ok(CheckTable { level: kernel, root, rows })
 }
 
 async fn attempt(tools: &Tools, probe: &Probe, stage: &Stage) -> Seen {
@@ -226,7 +226,7 @@ impl fmt::Display for Seen {
     }
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for CheckTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "level: {}{}\n", self.level, if self.root { ", running as root" } else { "" })?;
         writeln!(f, "{:<58}{:<10}{:<44}", "tried", "expected", "seen")?;

@@ -1,4 +1,4 @@
-//! Standard error: its end is kept, escaped, and never more than a fixed amount of it.
+//! Keeps the end of standard error, escaped, in bounded memory.
 
 /// Kept of standard error. Sized so that ffmpeg's last dozen lines fit and a log line stays readable.
 const KEEP: usize = 8 * 1024;

@@ -1,4 +1,4 @@
-//! From the way a run ended to a stable code.
+//! Maps the end of a run to a stable failure code.
 
 use std::{os::unix::process::ExitStatusExt, process::ExitStatus, time::Duration};
 

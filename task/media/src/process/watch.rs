@@ -1,4 +1,4 @@
-//! What counts as progress, and how much a folder holds.
+//! Detects progress, and adds up the size of a folder.
 
 use std::{collections::HashMap, io, path::Path};
 

@@ -1,4 +1,4 @@
-//! How much a child may use.
+//! Resource limits of a child.
 
 /// What a child's limits are made of.
 #[derive(Debug, Clone, Copy)]

@@ -1,4 +1,4 @@
-//! What the sandbox consists of, and what to do where a part is missing.
+//! The layers of the sandbox, and the policy for a host that lacks one.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What the canary tries, and what should come of it.
+//! The attempts of the canary, and the expected result of each.
 #![allow(unsafe_code, reason = "the attempts are system calls that no safe program makes")]
 
 use std::{

@@ -48,7 +48,7 @@ pub(crate) struct Running {
     pub(crate) ended: oneshot::Receiver<Ended>,
 }
 
-/// How it ended.
+/// The end of a run: status, time and memory.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ended {
     pub(crate) status: ExitStatus,

@@ -1,4 +1,4 @@
-//! Holds what players were told while the encoder worked against what they find now at the same addresses.
+//! Compares the EVENT playlists that players saw while the encoder worked with the final ones at the same addresses.
 
 use std::{collections::BTreeMap, path::Path};
 

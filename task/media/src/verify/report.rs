@@ -10,9 +10,9 @@ pub struct Check {
     pub rule: &'static str,
     /// What it was applied to, such as `video/720p`.
     pub subject: String,
-    /// What was measured.
+    /// The measured value, as text.
     pub measured: String,
-    /// What is allowed.
+    /// The allowed value or range, as text.
     pub allowed: String,
     /// Whether it holds.
     pub passed: bool,

@@ -13,7 +13,7 @@ use crate::{
 /// What a track really is. Times in ticks of its clock.
 #[derive(Debug)]
 pub struct Measured {
-    /// Its playlist.
+    /// Its media playlist, as parsed.
     pub playlist: MediaPlaylist,
     /// Sample entry.
     pub codec: Codec,

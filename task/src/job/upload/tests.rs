@@ -110,7 +110,7 @@ async fn a_refused_part_ends_the_upload_and_leaves_nothing() {
     let mut scene = Scene::new().await;
     scene.proxy.fault("PUT", "partNumber=2", 9, Fault::Answer(403, "AccessDenied"));
     scene.begin();
-    assert_eq!(scene.uploads.next().await.unwrap_err().class, Class::Denied);
+    assert_eq!(scene.uploads.next().await.unwrap_err().class, ErrorClass::Denied);
     assert_eq!(scene.left().await, (0, 0));
 }
 

@@ -36,7 +36,7 @@ fn needs(averages: [u64; 5]) -> Vec<Need> {
 fn made(choices: &[Choice]) -> Vec<&str> {
     choices
         .iter()
-        .filter(|choice| choice.verdict == Verdict::Made)
+        .filter(|choice| choice.verdict == RungDecision::Made)
         .map(|choice| choice.name.as_str())
         .collect()
 }
@@ -69,7 +69,7 @@ fn an_easy_title_has_its_rates_moved_down_with_room_for_what_was_not_sampled() {
 fn rungs_that_end_at_nearly_the_same_rate_are_made_once() {
     let choices = choose(&ladder(), &needs([140, 360, 1000, 1100, 1190]), 1.25);
     assert_eq!(made(&choices), ["234p", "360p", "1080p"], "1000 and 1100 are both near 1190");
-    assert_eq!(choices[3].verdict, Verdict::NearTheNext);
+    assert_eq!(choices[3].verdict, RungDecision::NearTheNext);
     // Each is held against the next one that is made: no gap of more than the step opens by dropping.
     let choices = choose(&ladder(), &needs([600, 650, 800, 980, 1200]), 1.25);
     assert_eq!(made(&choices), ["234p", "360p", "540p", "1080p"], "600 is capped at 180, 650 at 540");
@@ -79,7 +79,7 @@ fn rungs_that_end_at_nearly_the_same_rate_are_made_once() {
 fn below_what_everybody_can_play_there_is_nothing() {
     let choices = choose(&ladder(), &needs([8, 15, 30, 60, 110]), 1.25);
     assert_eq!(made(&choices), ["720p", "1080p"], "720p never exceeds the 180 kb/s of the lowest rung");
-    assert_eq!(choices[0].verdict, Verdict::WithinTheLowest);
+    assert_eq!(choices[0].verdict, RungDecision::WithinTheLowest);
 }
 
 #[test]
@@ -112,11 +112,11 @@ proptest! {
     ) {
         let rungs = ladder();
         let choices = choose(&rungs, &needs(averages), step);
-        prop_assert_eq!(choices.last().map(|choice| choice.verdict), Some(Verdict::Made));
+        prop_assert_eq!(choices.last().map(|choice| choice.verdict), Some(RungDecision::Made));
         let mut kept = rungs.clone();
         apply(&mut kept, &choices);
         let rates = |choice: &Choice| (choice.name.clone(), choice.average_bps, choice.max_bps, choice.buffer_bits);
-        let wanted: Vec<_> = choices.iter().filter(|choice| choice.verdict == Verdict::Made).map(rates).collect();
+        let wanted: Vec<_> = choices.iter().filter(|choice| choice.verdict == RungDecision::Made).map(rates).collect();
         let got: Vec<_> =
             kept.into_iter().map(|rung| (rung.name, rung.average_bps, rung.max_bps, rung.buffer_bits)).collect();
         prop_assert_eq!(got, wanted);
