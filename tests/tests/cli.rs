@@ -62,8 +62,10 @@ fn complained(stack: &Stack, command: &str, args: &[&str]) -> String {
     String::from_utf8(output.stderr).unwrap()
 }
 
+/// Uploads to an address, with the header that keeps it from replacing anything.
 async fn put(url: &str, body: &'static str) -> u16 {
-    reqwest::Client::new().put(url).body(body).send().await.unwrap().status().as_u16()
+    let put = reqwest::Client::new().put(url).header("if-none-match", "*").body(body);
+    put.send().await.unwrap().status().as_u16()
 }
 
 #[tokio::test]
@@ -72,8 +74,14 @@ async fn presigned_addresses_upload_and_download_by_plain_http_until_they_expire
     let options = StackOptions { without_controller: true, ..StackOptions::default() };
     let stack = Stack::with(options).await.unwrap();
     let key = "ünï code/a+b 50%.mp4";
-    let url = said(&stack, "presign", &["put", key]);
+    let url = said(&stack, "presign", &["put", key, "--bytes", "6"]);
+    // Not of another size, and not without the condition.
+    assert_eq!(put(url.trim(), "a longer film").await, 403);
+    let bare = reqwest::Client::new().put(url.trim()).body("a film").send().await.unwrap();
+    assert_eq!(bare.status(), 403);
     assert_eq!(put(url.trim(), "a film").await, 200);
+    // Whoever finds the address cannot replace what was uploaded with it.
+    assert_eq!(put(url.trim(), "others").await, 412);
     let stored = stack.read(&stack.deployment.source_bucket, key).await.unwrap();
     assert_eq!(stored.as_deref(), Some(b"a film".as_slice()));
     // One message is S3's test event, from when the notification was set.
@@ -103,11 +111,15 @@ async fn presigned_addresses_upload_and_download_by_plain_http_until_they_expire
     .unwrap();
 
     for (args, complaint) in [
-        (vec!["put", "a.mp4", "--bucket", "elsewhere"], "no entry of `sources`"),
-        (vec!["put", "folder/"], "folder"),
+        (vec!["put", "a.mp4", "--bytes", "9", "--bucket", "elsewhere"], "no entry of `sources`"),
+        (vec!["put", "folder/", "--bytes", "9"], "folder"),
+        (vec!["put", "a.mp4", "--bytes", "0"], "--bytes"),
+        (vec!["put", "a.mp4", "--bytes", "1000000000000000"], "--bytes"),
+        (vec!["put", "a.mp4", "--bytes", "9", "--expires", "43201"], "--expires"),
+        (vec!["get", "a", "--replace"], "for uploads"),
         (vec!["get", "a", "--expires", "0"], "--expires"),
         (vec!["get", "a", "--expires", "604801"], "--expires"),
-        (vec!["put", ""], "a key has"),
+        (vec!["put", "", "--bytes", "9"], "a key has"),
     ] {
         let text = complained(&stack, "presign", &args);
         assert!(text.contains(complaint), "{args:?}: {text}");

@@ -86,8 +86,9 @@ async fn a_job_that_succeeds(stack: &Stack, clip: &Path) -> JobKey {
     let roles = &stack.deployment.roles;
     let http = reqwest::Client::new();
     let bytes = std::fs::read(clip).unwrap();
-    let address = command(stack, &roles.uploader, &["presign", "put", "good.mp4"]).await;
-    let put = http.put(address).body(bytes.clone()).send().await.unwrap();
+    let size = bytes.len().to_string();
+    let address = command(stack, &roles.uploader, &["presign", "put", "good.mp4", "--bytes", &size]).await;
+    let put = http.put(address).header("if-none-match", "*").body(bytes.clone()).send().await.unwrap();
     assert!(put.status().is_success(), "{put:?}");
     let winner = succeeded(stack, "good.mp4").await;
     stack.wait_for_empty_queue(LIMIT).await.unwrap();
@@ -98,8 +99,8 @@ async fn a_job_that_succeeds(stack: &Stack, clip: &Path) -> JobKey {
     command(stack, &roles.operator, &["explain", job.as_str()]).await;
     let address = command(stack, &roles.operator, &["presign", "get", &winner.manifest.key]).await;
     assert!(http.get(address).send().await.unwrap().status().is_success());
-    let address = command(stack, &roles.operator, &["presign", "put", "more.mp4"]).await;
-    assert!(http.put(address).body(bytes).send().await.unwrap().status().is_success());
+    let address = command(stack, &roles.operator, &["presign", "put", "more.mp4", "--bytes", &size]).await;
+    assert!(http.put(address).header("if-none-match", "*").body(bytes).send().await.unwrap().status().is_success());
     succeeded(stack, "more.mp4").await;
     job
 }

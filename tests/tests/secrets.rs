@@ -17,10 +17,10 @@ const OF_THE_OBJECT: &str = "of-the-object-7d21b3c0";
 /// Everything that the pipeline has written, by where.
 type Written = BTreeMap<String, String>;
 
-async fn presign(stack: &Stack, what: &str, key: &str) -> String {
+async fn presign(stack: &Stack, what: &[&str], key: &str) -> String {
     let mut command = Command::new(paths::binary("transcode-controller").unwrap());
     command.env_clear().envs(stack.environment_as(&stack.deployment.roles.operator).unwrap());
-    command.args(["presign", what, "--config"]).arg(stack.plan.config()).arg(key);
+    command.arg("presign").args(what).arg("--config").arg(stack.plan.config()).arg(key);
     let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     // The address itself goes to standard output, for whoever asked.
@@ -116,12 +116,12 @@ async fn no_credential_is_in_logs_overrides_records_letters_or_metrics() {
     .setting("observe.describe_seconds", "1")
     .setting("metrics.period_seconds", "1");
     let stack = Stack::with(options).await.unwrap();
-    let put = presign(&stack, "put", "good.mp4").await;
     let body = std::fs::read(clip(stack.folder())).unwrap();
-    assert!(reqwest::Client::new().put(&put).body(body).send().await.unwrap().status().is_success());
+    let put = presign(&stack, &["put", "--bytes", &body.len().to_string()], "good.mp4").await;
+    assert!(reqwest::Client::new().put(&put).header("if-none-match", "*").body(body).send().await.unwrap().status().is_success());
     let good = stack.wait_for_register("good.mp4", LIMIT).await.unwrap();
     let Outcome::Succeeded(winner) = good.outcome else { panic!("{}", stack.tails(20)) };
-    let get = presign(&stack, "get", &winner.manifest.key).await;
+    let get = presign(&stack, &["get"], &winner.manifest.key).await;
     let put_bad = stack.clients().s3.put_object().bucket(&stack.deployment.source_bucket).key("bad.mp4");
     put_bad.metadata("note", OF_THE_OBJECT).body(b"no video".to_vec().into()).send().await.unwrap();
     stack.wait_for_register("bad.mp4", LIMIT).await.unwrap();

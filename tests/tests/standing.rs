@@ -65,7 +65,7 @@ fn a_standing_stack_takes_an_upload_and_goes_down_without_a_trace() {
 
     let clip = folder.path().join("work/tiny.mp4");
     fs::write(&clip, paths::tiny_clip(&folder.path().join("work")).unwrap()).unwrap();
-    let put = "curl --silent --show-error --fail --upload-file \"$CLIP\" \"$(\"$CONTROLLER\" presign put tiny.mp4 --config \"$SETTINGS\")\"";
+    let put = "curl --silent --show-error --fail --header 'If-None-Match: *' --upload-file \"$CLIP\" \"$(\"$CONTROLLER\" presign put tiny.mp4 --bytes $(stat --format %s \"$CLIP\") --config \"$SETTINGS\")\"";
     let put = shell(folder.path(), &put.replace("$CLIP", &clip.display().to_string()));
     assert!(put.status.success(), "{}", said(&put));
     let get =

@@ -1,6 +1,9 @@
 //! `presign`: an address that carries its own permission, for one object and for a while.
 
-use std::time::Duration;
+use std::{
+    io::{self, Write},
+    time::Duration,
+};
 
 use anyhow::{Context, ensure};
 use aws_sdk_s3::presigning::PresigningConfig;
@@ -13,6 +16,9 @@ use super::{
 
 /// AWS' longest validity.
 const MAX_SECONDS: u64 = 7 * 86_400;
+
+/// Longest validity for an upload. It only has to begin in that time; whoever finds the address later can do nothing.
+const MAX_PUT_SECONDS: u64 = 43_200;
 
 /// Longest object key, in bytes.
 const MAX_KEY_BYTES: usize = 1024;
@@ -29,9 +35,19 @@ pub(super) struct Presign {
     /// Source bucket, where several sources take the key.
     #[arg(long)]
     bucket: Option<String>,
-    /// Valid for so long, at most a week. Addresses signed with a role's credentials end with those at the latest.
-    #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
+    /// Valid for so long: at most 12 hours for `put`, which has to begin in that time, and a week for `get`. Addresses
+    /// signed with a role's credentials end with those at the latest.
+    #[arg(long, value_name = "SECONDS", default_value_t = 900)]
     expires: u64,
+    /// With `put`: size of the file in bytes. No other size is taken.
+    #[arg(long, required_if_eq("what", "put"))]
+    bytes: Option<u64>,
+    /// With `put`: media type of the file. No other is taken.
+    #[arg(long = "type", value_name = "MEDIA-TYPE")]
+    media_type: Option<String>,
+    /// With `put`: replace an upload of the same key. Otherwise a second upload is refused.
+    #[arg(long)]
+    replace: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -47,13 +63,21 @@ impl Presign {
         let key = &self.key;
         ensure!((1..=MAX_SECONDS).contains(&self.expires), "--expires: 1–{MAX_SECONDS}");
         ensure!(!key.is_empty() && key.len() <= MAX_KEY_BYTES, "a key has 1–{MAX_KEY_BYTES} bytes");
+        let upload = self.what == What::Put;
+        ensure!(
+            upload || (self.bytes.is_none() && self.media_type.is_none() && !self.replace),
+            "--bytes, --type and --replace are for uploads"
+        );
         let config = PresigningConfig::expires_in(Duration::from_secs(self.expires))?;
         let s3 = &world.clients.s3.read;
         let signed = match self.what {
             What::Put => {
                 ensure!(!key.ends_with('/'), "{key}: what ends with a slash is taken for a folder");
                 let bucket = source_bucket(&world.settings, self.bucket.as_deref(), key)?;
-                s3.put_object().bucket(bucket).key(key).presigned(config).await?
+                ensure!(self.expires <= MAX_PUT_SECONDS, "--expires: 1–{MAX_PUT_SECONDS} for an upload");
+                let put = s3.put_object().bucket(bucket).key(key).content_length(self.size(world)?);
+                let put = put.set_content_type(self.media_type.clone());
+                put.set_if_none_match((!self.replace).then(|| "*".into())).presigned(config).await?
             }
             What::Get => {
                 ensure!(self.bucket.is_none(), "--bucket: downloads are from the output bucket");
@@ -61,9 +85,18 @@ impl Presign {
                 s3.get_object().bucket(bucket).key(key).presigned(config).await?
             }
         };
-        // A header that had to be sent too would make the address useless to `curl -T`.
-        let more: Vec<&str> = signed.headers().map(|(name, _)| name).filter(|name| *name != "host").collect();
-        ensure!(more.is_empty(), "the address would need the headers {}", more.join(", "));
+        // S3 refuses a request without them. The length is sent by every client on its own.
+        for (name, value) in signed.headers().filter(|(name, _)| !["host", "content-length"].contains(name)) {
+            writeln!(io::stderr(), "to be sent along: {name}: {value}").ok();
+        }
         say(&format!("{}\n", signed.uri())).context("the address")
+    }
+
+    /// The size of the upload, if a job may have such a source.
+    fn size(&self, world: &World) -> anyhow::Result<i64> {
+        let most = world.settings.jobs.max_source_bytes;
+        let size = self.bytes.filter(|size| (1..=most).contains(size));
+        let size = size.with_context(|| format!("--bytes: 1–{most} (jobs.max_source_bytes)"))?;
+        Ok(i64::try_from(size)?)
     }
 }

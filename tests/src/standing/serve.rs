@@ -73,8 +73,9 @@ fn describe(files: &Files, stack: &Stack) -> Result<String> {
          \n  results      s3://{results}/{root}\n\
          \nTo try, in this shell:\n\
          \n  . {env}\
-         \n  curl --fail --upload-file .tools/media/bigbuckbunny.mp4 \\\
-         \n    \"$({program} presign put holiday.mp4 --config {settings})\"\
+         \n  clip=.tools/media/bigbuckbunny.mp4\
+         \n  curl --fail --header 'If-None-Match: *' --upload-file $clip \\\
+         \n    \"$({program} presign put holiday.mp4 --bytes $(stat --format %s $clip) --config {settings})\"\
          \n  {program} get --key holiday.mp4 --config {settings}\
          \n  {program} doctor --config {settings}\n",
         logs = quoted(&files.work()),
