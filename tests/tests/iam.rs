@@ -100,7 +100,16 @@ async fn a_job_that_succeeds(stack: &Stack, clip: &Path) -> JobKey {
     let address = command(stack, &roles.operator, &["presign", "get", &winner.manifest.key]).await;
     assert!(http.get(address).send().await.unwrap().status().is_success());
     let address = command(stack, &roles.operator, &["presign", "put", "more.mp4", "--bytes", &size]).await;
-    assert!(http.put(address).header("if-none-match", "*").body(bytes).send().await.unwrap().status().is_success());
+    assert!(
+        http.put(address)
+            .header("if-none-match", "*")
+            .body(bytes)
+            .send()
+            .await
+            .unwrap()
+            .status()
+            .is_success()
+    );
     succeeded(stack, "more.mp4").await;
     job
 }

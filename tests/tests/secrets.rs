@@ -118,7 +118,17 @@ async fn no_credential_is_in_logs_overrides_records_letters_or_metrics() {
     let stack = Stack::with(options).await.unwrap();
     let body = std::fs::read(clip(stack.folder())).unwrap();
     let put = presign(&stack, &["put", "--bytes", &body.len().to_string()], "good.mp4").await;
-    assert!(reqwest::Client::new().put(&put).header("if-none-match", "*").body(body).send().await.unwrap().status().is_success());
+    assert!(
+        reqwest::Client::new()
+            .put(&put)
+            .header("if-none-match", "*")
+            .body(body)
+            .send()
+            .await
+            .unwrap()
+            .status()
+            .is_success()
+    );
     let good = stack.wait_for_register("good.mp4", LIMIT).await.unwrap();
     let Outcome::Succeeded(winner) = good.outcome else { panic!("{}", stack.tails(20)) };
     let get = presign(&stack, &["get"], &winner.manifest.key).await;

@@ -28,6 +28,8 @@ use transcode_core::{
     state::{ledger::Ledger, note::Note},
 };
 
+use super::connections::{self, Limits};
+
 /// The loop wakes at least once a minute; twice that without a turn is a loop that hangs.
 const HEALTHY: Duration = Duration::from_mins(2);
 
@@ -111,10 +113,7 @@ pub async fn serve(listener: TcpListener, status: std::sync::Arc<Status>, stop: 
         .route("/readyz", get(readyz))
         .route("/notes", get(notes))
         .with_state(status);
-    let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;
-    if let Err(error) = served {
-        tracing::error!(%error, "health endpoints ended");
-    }
+    connections::serve(listener, router, Limits::default(), stop).await;
 }
 
 type Shared = State<std::sync::Arc<Status>>;

@@ -1,6 +1,7 @@
 //! From facts and plans to moments: what people see of the loop. It reads the ledger and changes nothing.
 
 mod bills;
+mod connections;
 mod held;
 pub mod http;
 mod missed;
