@@ -38,7 +38,7 @@ async fn world() -> World {
     World { emulator, made, ecs, _folder: folder }
 }
 
-/// Logical ids and types in the template's text.
+/// Logical ids and types in the template's text, without those that only an option makes.
 fn in_the_text() -> BTreeMap<String, String> {
     let text = std::fs::read_to_string(paths::checkout().join("deploy/template.yaml")).unwrap();
     let (mut found, mut name, mut inside) = (BTreeMap::new(), String::new(), false);
@@ -49,6 +49,8 @@ fn in_the_text() -> BTreeMap<String, String> {
             line.trim().trim_end_matches(':').clone_into(&mut name);
         } else if let Some(kind) = line.strip_prefix("    Type: ").filter(|_| inside) {
             found.insert(name.clone(), kind.to_owned());
+        } else if inside && line.starts_with("    Condition: ") {
+            found.remove(&name);
         }
     }
     found
@@ -311,9 +313,18 @@ impl World {
         assert!(xml.contains("<fromPort>443</fromPort>"), "{xml}");
     }
 
+    /// A role with its policy, in which colons and slashes come escaped.
+    async fn role(&self, name: &str) -> String {
+        let role = self.form("iam", &format!("Action=GetRole&Version=2010-05-08&RoleName={name}")).await;
+        role.replace("%3A", ":").replace("%2F", "/")
+    }
+
     async fn look_at_role(&self, Resource { name, id, .. }: &Resource) {
-        let role = self.form("iam", &format!("Action=GetRole&Version=2010-05-08&RoleName={id}")).await;
+        let role = self.role(id).await;
         assert!(role.contains("<AssumeRolePolicyDocument>"), "{name}: {role}");
+        // Whom the account's own policies let take it has signed in with a second factor.
+        let for_people = ["UploaderRole", "OperatorRole"].contains(&name.as_str());
+        assert_eq!(role.contains("aws:MultiFactorAuthPresent"), for_people, "{name}: {role}");
     }
 }
 
@@ -377,6 +388,57 @@ async fn one_parameter_makes_both_definitions_those_of_graviton() {
             "{family}"
         );
     }
+}
+
+/// Everything that an environment with stricter rules sets: each is a parameter.
+#[tokio::test]
+async fn key_boundary_principals_digests_and_endpoint_are_parameters() {
+    let folder = tempfile::tempdir().unwrap();
+    let emulator = Emulator::start(folder.path(), folder.path()).await.unwrap();
+    let digest = format!("sha256:{}", "0a".repeat(32));
+    let mut template = std::fs::read_to_string(paths::checkout().join("deploy/template.yaml")).unwrap();
+    for (parameter, value) in [
+        ("KmsKeyArn", "arn:aws:kms:us-east-1:123456789012:key/own"),
+        ("PermissionsBoundaryArn", "arn:aws:iam::123456789012:policy/edge"),
+        ("OperatorPrincipalArns", "arn:aws:iam::123456789012:role/on-call"),
+        ("UploaderPrincipalArns", "arn:aws:iam::123456789012:role/shop"),
+        ("TaskImageDigest", &digest),
+        ("ControllerImageDigest", &digest),
+    ] {
+        let (before, from) = template.split_once(&format!("\n  {parameter}:\n")).unwrap();
+        let set = from.replacen("Default: \"\"", &format!("Default: \"{value}\""), 1);
+        template = format!("{before}\n  {parameter}:\n{set}");
+    }
+    let made = Deployment::create_from(&emulator.clients, "strict", template).await.unwrap();
+    let ecs = transcode_tests::clients::ecs(&emulator.endpoint);
+    let world = World { emulator, made, ecs, _folder: folder };
+    for (role, principal) in
+        world.made.roles.all().into_iter().zip([None, None, None, Some("shop"), Some("on-call")])
+    {
+        let name = role.rsplit('/').next().unwrap();
+        let shown = world.role(name).await;
+        assert!(principal.is_none_or(|name| shown.contains(&format!("role/{name}"))), "{role}: {shown}");
+        assert!(!shown.contains("MultiFactor") && !shown.contains(":root"), "{role}: {shown}");
+    }
+    for family in [&world.made.task_family, "strict-transcode-controller"] {
+        let answer = world.ecs.describe_task_definition().task_definition(family).send().await.unwrap();
+        let image = answer.task_definition.unwrap().container_definitions()[0].image().unwrap().to_owned();
+        assert!(image.ends_with(&format!("@{digest}")), "{image}");
+    }
+    for bucket in [&world.made.source_bucket, &world.made.production_bucket, &world.made.state_bucket] {
+        let s3 = &world.emulator.clients.s3;
+        let encryption = s3.get_bucket_encryption().bucket(bucket).send().await.unwrap();
+        let encryption = format!("{encryption:?}");
+        assert!(encryption.contains("key/own") && encryption.contains("AwsKms"), "{encryption}");
+    }
+    let text = std::fs::read_to_string(paths::checkout().join("deploy/template.yaml")).unwrap();
+    // The emulator does not show a role's boundary.
+    let (roles, bounded) = (
+        text.matches("Type: AWS::IAM::Role").count(),
+        text.matches("PermissionsBoundary: !If [Bounded,").count(),
+    );
+    assert_eq!((roles, bounded), (5, 5));
+    assert_eq!(text.matches("Sid: UseTheBucketsKey").count(), 4, "each role that reads or writes a bucket");
 }
 
 #[tokio::test]
