@@ -7,6 +7,7 @@
 mod canary;
 mod corpus;
 mod encode;
+mod figures;
 mod hostile;
 mod killed;
 mod misbehave;

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// One small rung, encoded as fast as can be.
-const PROFILE: &str = r#"
+pub(crate) const PROFILE: &str = r#"
 name = "small"
 codec = "h264"
 crf = 30

@@ -224,7 +224,9 @@ pub fn allowed_calls() -> String {
         String::from("| call | allowed arguments | attempts with others |\n| --- | --- | --- |\n");
     for call in CALLS.iter().filter(|call| call.allowed != "any") {
         let tried: Vec<_> = call.tried_by.iter().map(|probe| format!("`{probe}`")).collect();
-        let _ = writeln!(table, "| `{}` | {} | {} |", call.name, call.allowed, tried.join(", "));
+        // A bar would end the cell.
+        let allowed = call.allowed.replace('|', "\\|");
+        let _ = writeln!(table, "| `{}` | {allowed} | {} |", call.name, tried.join(", "));
     }
     let any: Vec<_> =
         CALLS.iter().filter(|call| call.allowed == "any").map(|call| format!("`{}`", call.name)).collect();
