@@ -132,6 +132,16 @@ pub const ALARMS: &[Alarm] = &[
         )
     },
     Alarm {
+        statistic: Statistic::Minimum,
+        periods: 3,
+        ..at_least(
+            "ReceivingPaused",
+            Metric::ReceivingPaused,
+            1,
+            "no message has been received for fifteen minutes: as many are held as may be",
+        )
+    },
+    Alarm {
         statistic: Statistic::Maximum,
         parameter: Some("OldestMessageAlarmSeconds"),
         periods: 3,

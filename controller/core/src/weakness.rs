@@ -171,6 +171,10 @@ weaknesses! {
     LaunchesOnAfterRefusal,
     /// claims more than it can launch in time
     ClaimsMoreThanItLaunches,
+    /// counts a bad file for the breaker
+    CountsBadFiles,
+    /// holds every copy of a message
+    HoldsEveryCopy,
 }
 
 /// Whether a weakness is switched on.

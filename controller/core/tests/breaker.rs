@@ -7,7 +7,7 @@ fn poison(world: &mut World, n: u32) {
     let arn = format!("task/{n}");
     let (job, intent) = world.launched(&format!("m{n}"), &format!("{n}.mp4"), &arn);
     world.turn([seen(view(&arn, &job, 1, TaskStatus::Ended))]);
-    let beat = Heartbeat { task_arn: Some(arn), ..heartbeat(&job, 9, failed(FailureCode::NotMedia)) };
+    let beat = Heartbeat { task_arn: Some(arn), ..heartbeat(&job, 9, failed(FailureCode::OutputDenied)) };
     let bury = world.turn([inspected(&job, Some(&intent), Some(beat), None)]);
     assert!(matches!(bury.as_slice(), [Action::GiveUp { .. }]), "{bury:?}");
 }
@@ -138,4 +138,34 @@ fn an_end_counts_once_however_often_its_job_is_looked_at() {
     assert!(again.contains(&Action::Inspect { job: bad.0.clone() }), "before its next attempt: {again:?}");
     world.turn([inspected(&bad.0, Some(&bad.1), None, None)]);
     assert_eq!(open(&world), None, "that was before the success");
+}
+
+/// Ten texts of 24 bytes from one who may upload must not stop everybody.
+#[test]
+fn what_lies_in_a_file_does_not_open_the_breaker() {
+    use transcode_config::contract::Who;
+    use transcode_core::state::breaker::FailureStage;
+
+    for code in FailureCode::ALL.iter().filter(|code| code.info().who == Who::Uploader) {
+        let mut world = World::ready();
+        let policy = world.reconciler.policy_mut();
+        (policy.max_tasks, policy.breaker_jobs) = (20, 3);
+        for n in 1..=10 {
+            let arn = format!("task/{n}");
+            let (job, intent) = world.launched(&format!("m{n}"), &format!("{n}.mp4"), &arn);
+            world.turn([seen(view(&arn, &job, 1, TaskStatus::Ended))]);
+            let beat = Heartbeat { task_arn: Some(arn), ..heartbeat(&job, 9, failed(*code)) };
+            world.turn([inspected(&job, Some(&intent), Some(beat), None)]);
+        }
+        assert_eq!(open(&world), None, "{code}");
+    }
+    let of = |code, status: &str| FailureStage::of(&Failure::new(code, "x").with("http_status", status));
+    assert_eq!(of(FailureCode::SourceDenied, "400"), None, "a key that only the uploader has");
+    assert_eq!(of(FailureCode::SourceDenied, "403"), Some(FailureStage::Failed), "a role without permission");
+    for code in [FailureCode::SandboxViolation, FailureCode::OutOfMemory, FailureCode::OutputTooLarge] {
+        assert_eq!(of(code, ""), None, "{code}: a hostile file");
+    }
+    for code in [FailureCode::ConfigInvalid, FailureCode::SandboxUnavailable, FailureCode::Internal] {
+        assert_eq!(of(code, ""), Some(FailureStage::Failed), "{code}: the image, or where it runs");
+    }
 }

@@ -205,3 +205,46 @@ fn a_missing_task_of_a_newer_versions_job_does_not_hold_its_slot_for_ever() {
     world.turn([missing("task/1"), missing("task/2")]);
     assert_eq!(held(&world), 1, "of {read:?}'s own, missing proves nothing");
 }
+
+/// Somebody sends the event of a job that runs again and again.
+#[test]
+fn copies_of_a_held_job_are_put_back_and_others_are_received() {
+    let mut world = World::ready();
+    let (running, _) = world.launched("m0", "long.mp4", "task/1");
+    let mut put_back = 0;
+    for n in 1..=25 {
+        let planned = world.deliver(&format!("copy{n}"), &upload_of("long.mp4"));
+        for action in planned {
+            let Action::Release { lease, after_ms } = action else { continue };
+            assert!(after_ms >= 600_000, "not at once again: {after_ms}");
+            put_back += 1;
+            world.turn([Fact::Released { message: lease.message }]);
+        }
+    }
+    assert_eq!(put_back, 24, "one copy is held beside the first, as two ways for one event are ordinary");
+    assert_eq!(world.reconciler.ledger.jobs.get(&running).unwrap().leases.len(), 2);
+    let other = world.upload("m1", "other.mp4");
+    assert_eq!(claims(&world.turn([inspected(&other, None, None, None)])).len(), 1);
+    assert_eq!(world.reconciler.ledger.receive_pause(world.reconciler.policy()), None);
+
+    // One that comes once the job is decided is settled and not put back.
+    world.turn([inspected(&running, None, None, Some(succeeded(&running)))]);
+    world.turn([Fact::Published { job: running.clone() }]);
+    let planned = world.deliver("late", &upload_of("long.mp4"));
+    assert!(planned.iter().any(|action| matches!(action, Action::Delete { .. })), "{planned:?}");
+}
+
+#[test]
+fn that_nothing_is_received_any_more_has_a_reason() {
+    let mut world = World::ready();
+    world.reconciler.policy_mut().max_leases = 2;
+    for n in 1..=2 {
+        let job = world.upload(&format!("m{n}"), &format!("{n}.mp4"));
+        world.turn([inspected(&job, None, None, Some(succeeded(&job)))]);
+    }
+    let reason = world.reconciler.ledger.receive_pause(world.reconciler.policy()).unwrap();
+    assert!(
+        reason.contains("2 messages are held") && reason.contains("2 jobs wait to be published"),
+        "{reason}"
+    );
+}

@@ -70,7 +70,7 @@ fn the_breaker_pauses_all_but_its_probes_and_has_an_alarm_of_its_own() {
     world.reconciler.policy_mut().breaker_jobs = 1;
     let (job, intent) = world.launched("m1", "a.mp4", "task/1");
     world.turn([seen(view("task/1", &job, 1, TaskStatus::Ended))]);
-    let beat = heartbeat(&job, 9, failed(FailureCode::NotMedia));
+    let beat = heartbeat(&job, 9, failed(FailureCode::OutputDenied));
     world.turn([inspected(&job, Some(&intent), Some(beat), None)]);
     let held = "held by the breaker: every job fails (the last 1 jobs); one is tried every 300 s";
     assert_eq!(said(&world), (held.into(), false));

@@ -237,6 +237,8 @@ impl View<'_> {
         };
         let pause = notes.launches_pause.as_ref();
         let pause = pause.map(|why| format!(" It launches nothing at present: {why}.")).unwrap_or_default();
+        let full = notes.receiving_pause.as_ref();
+        let full = full.map(|why| format!(" It receives nothing at present: {why}.")).unwrap_or_default();
         let draining = if notes.draining { " It is draining and begins nothing new." } else { "" };
         let said = match notes.jobs.get(job.as_str()) {
             Some(Waiting { why, until_ms: Some(until) }) => {
@@ -252,7 +254,7 @@ impl View<'_> {
         };
         // The note of a job that waits for the same reason has said it already.
         let told = notes.launches_pause.as_ref().is_some_and(|why| said.contains(why.as_str()));
-        said + if told { "" } else { &pause } + draining
+        said + if told { "" } else { &pause } + &full + draining
     }
 
     fn backoff(&self) -> String {

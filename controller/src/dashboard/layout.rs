@@ -89,6 +89,7 @@ pub(super) const SECTIONS: &[Section] = &[
                     sum(M::Launches),
                     sum(M::LaunchesRefused),
                     high(M::LaunchesPaused),
+                    high(M::ReceivingPaused),
                     sum(M::ImagesRefused),
                     sum(M::OtherImages),
                     high(M::BreakerOpen),

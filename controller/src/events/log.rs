@@ -16,8 +16,8 @@ impl Moment<'_> {
     pub(super) fn log(&self) {
         match *self {
             Self::Turned => tracing::trace!("turned"),
-            Self::Looked { tasks, cpu, jobs, oldest_ms, paused } => {
-                tracing::trace!(tasks, cpu, jobs, oldest_ms, paused, "looked");
+            Self::Looked { tasks, cpu, jobs, oldest_ms, paused, full } => {
+                tracing::trace!(tasks, cpu, jobs, oldest_ms, paused, full, "looked");
             }
             Self::ActionStarted { action, job } => tracing::debug!(action, job = text(job), "action started"),
             Self::ActionAnswered { action, job, took_ms, error } => answered(action, job, took_ms, error),
@@ -38,6 +38,8 @@ impl Moment<'_> {
             Self::ImageFits { task_definition } => {
                 tracing::info!(task_definition, "launches go on: the task's image fits");
             }
+            Self::ReceivingPaused { reason } => tracing::warn!(reason, "receiving pauses"),
+            Self::ReceivingGoesOn => tracing::info!("receiving goes on"),
             Self::PauseEnded => tracing::info!("launches go on"),
             Self::EventMissed { what } => tracing::info!(what, "no event told of this"),
             Self::InvariantBroken { id, what } => tracing::error!(id, what, "invariant broken"),

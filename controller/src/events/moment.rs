@@ -42,7 +42,8 @@ pub enum Moment<'a> {
     Turned,
     /// All that the loop knows was looked at. `oldest_ms` is the age of the oldest message held, `cpu` the CPU units of
     /// the tasks, `paused` whether launches pause.
-    Looked { tasks: usize, cpu: u64, jobs: usize, oldest_ms: Option<Ms>, paused: bool },
+    /// `full`: receiving stands still.
+    Looked { tasks: usize, cpu: u64, jobs: usize, oldest_ms: Option<Ms>, paused: bool, full: bool },
     /// A message that was not held has been received; `jobs` is how many it asks for.
     MessageReceived { message: &'a MessageId, queue: &'a str, jobs: usize },
     /// A message that asks for a job has been received; `waited_ms` is how long after it was sent.
@@ -127,6 +128,10 @@ pub enum Moment<'a> {
     PauseBegun { pause: &'a Pause },
     /// Launches go on.
     PauseEnded,
+    /// Nothing is received any more.
+    ReceivingPaused { reason: &'a str },
+    /// Messages are received again.
+    ReceivingGoesOn,
     /// News was found by looking, and no event told of it. `what` is a task or a job.
     EventMissed { what: &'a str },
     /// A promise of the job protocol is broken: a bug, or somebody else's hand.
@@ -150,7 +155,8 @@ impl Moment<'_> {
     pub(super) fn count(&self, registry: &Registry) {
         use Metric as M;
         match self {
-            Self::Looked { tasks, cpu, jobs, oldest_ms, paused } => {
+            Self::Looked { tasks, cpu, jobs, oldest_ms, paused, full } => {
+                registry.set(M::ReceivingPaused, f64::from(u8::from(*full)));
                 registry.set(M::TasksInFlight, float(*tasks as u64));
                 registry.set(M::VcpuInFlight, float(*cpu) / 1024.0);
                 registry.set(M::JobsHeld, float(*jobs as u64));

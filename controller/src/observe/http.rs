@@ -63,6 +63,9 @@ pub struct Notes {
     /// Why nothing is launched, whatever waits, where that is not the ordinary course of things.
     #[serde(default)]
     pub launches_pause: Option<String>,
+    /// Why nothing is received, where that is not the ordinary course of things.
+    #[serde(default)]
+    pub receiving_pause: Option<String>,
     /// Jobs that wait, by key. What is neither here nor decided is being worked on at this moment.
     pub jobs: BTreeMap<String, Waiting>,
     /// Waiting jobs that are not listed, because there are too many.
@@ -88,7 +91,14 @@ impl Status {
     }
 
     /// What is shown of jobs, until the next time.
-    pub fn noted(&self, ledger: &Ledger, tasks_in_flight: usize, pause: Option<&Pause>, now: Now) {
+    pub fn noted(
+        &self,
+        ledger: &Ledger,
+        tasks_in_flight: usize,
+        pause: Option<&Pause>,
+        full: Option<&str>,
+        now: Now,
+    ) {
         // People have no monotonic clock.
         let wall = |mono: Ms| now.wall.saturating_add(mono.saturating_sub(now.mono));
         let waiting = |(job, note): (&JobKey, &Note)| {
@@ -98,7 +108,14 @@ impl Status {
         let jobs = noted().take(MAX_NOTES).map(waiting).collect();
         let left_off = noted().skip(MAX_NOTES).count();
         let (draining, launches_pause) = (ledger.draining, pause.map(Pause::to_string));
-        self.lock().notes = Notes { tasks_in_flight, draining, launches_pause, jobs, left_off };
+        self.lock().notes = Notes {
+            tasks_in_flight,
+            draining,
+            launches_pause,
+            receiving_pause: full.map(str::to_owned),
+            jobs,
+            left_off,
+        };
     }
 
     fn lock(&self) -> MutexGuard<'_, Shown> {
@@ -198,7 +215,7 @@ mod tests {
         (0..MAX_NOTES).for_each(|n| wait(JobKey::of(&[&n.to_string()]), "other", None));
         let pause = Pause::Unfit("no such image".into());
         status.turned(&ledger);
-        status.noted(&ledger, 3, Some(&pause), Now { mono: 1_000, wall: 7_000_000 });
+        status.noted(&ledger, 3, Some(&pause), None, Now { mono: 1_000, wall: 7_000_000 });
         assert!(asked(ask_health).await);
         let notes = tokio::task::spawn_blocking(move || ask_notes(address)).await.unwrap().unwrap();
         assert_eq!((notes.tasks_in_flight, notes.jobs.len(), notes.left_off), (3, MAX_NOTES, 1));

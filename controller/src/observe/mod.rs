@@ -61,6 +61,8 @@ struct Memory {
     bills: Bills,
     held: Held,
     paused: Option<Discriminant<Pause>>,
+    /// Since when nothing can be received (monotonic), and whether that has been told.
+    full: Option<(Ms, bool)>,
     cooldown_until: Ms,
     breaker: Option<FailureStage>,
     /// When all that is known was last looked at (monotonic).

@@ -23,6 +23,9 @@ use crate::events::Moment;
 /// and people do not read that fast.
 const LOOK_EVERY: Ms = 1000;
 
+/// Receiving that stands still for so long is told.
+const FULL_FOR: Ms = 10_000;
+
 impl Watch {
     /// A turn was planned. Gives when a look at everything is due, if none was taken now.
     pub(super) fn turned(&self, plan: &Plan, ledger: &Ledger, policy: &Policy, now: Now) -> Option<Ms> {
@@ -39,7 +42,8 @@ impl Watch {
         let due = self.memory().looked_at.map(|at| at + LOOK_EVERY).filter(|due| now.mono < *due);
         if due.is_none() {
             self.memory().looked_at = Some(now.mono);
-            self.look(pause.as_ref(), ledger, now);
+            let full = self.receiving(ledger, policy, now);
+            self.look(pause.as_ref(), full.as_deref(), ledger, now);
         }
         due
     }
@@ -88,12 +92,12 @@ impl Watch {
     }
 
     /// Looks at everything that is known: gauges, bills that can be closed, leases that ran out, notes.
-    fn look(&self, pause: Option<&Pause>, ledger: &Ledger, now: Now) {
+    fn look(&self, pause: Option<&Pause>, full: Option<&str>, ledger: &Ledger, now: Now) {
         let sent = ledger.leases.values().filter_map(|lease| lease.sent_at_ms).min();
         let oldest_ms = sent.map(|sent| now.wall.saturating_sub(sent));
         let Usage { tasks, cpu } = ledger.tally.usage();
         let (jobs, paused) = (ledger.jobs.len(), pause.is_some());
-        self.events.emit(Moment::Looked { tasks, cpu, jobs, oldest_ms, paused });
+        self.events.emit(Moment::Looked { tasks, cpu, jobs, oldest_ms, paused, full: full.is_some() });
         let mut memory = self.memory();
         for paid in memory.bills.close(|job| ledger.jobs.contains_key(job)) {
             self.events.emit(Moment::Paid { job: &paid.job, usd: paid.usd, minutes: paid.minutes });
@@ -106,7 +110,26 @@ impl Watch {
             self.events.emit(Moment::EventMissed { what });
         }
         memory.held.turned(ledger, &self.events);
-        self.status.noted(ledger, tasks, pause, now);
+        self.status.noted(ledger, tasks, pause, full, now);
+    }
+
+    /// Why nothing is received, once that has lasted: for a moment it is the ordinary course. Its change is told.
+    fn receiving(&self, ledger: &Ledger, policy: &Policy, now: Now) -> Option<String> {
+        let mut memory = self.memory();
+        let Some(reason) = ledger.receive_pause(policy) else {
+            if let Some((_, true)) = memory.full.take() {
+                self.events.emit(Moment::ReceivingGoesOn);
+            }
+            return None;
+        };
+        let (since, told) = memory.full.get_or_insert((now.mono, false));
+        if now.mono.saturating_sub(*since) < FULL_FOR {
+            return None;
+        }
+        if !std::mem::replace(told, true) {
+            self.events.emit(Moment::ReceivingPaused { reason: &reason });
+        }
+        Some(reason)
     }
 }
 

@@ -10,7 +10,7 @@ mod trouble;
 use transcode_config::contract::JobKey;
 
 use crate::{
-    message::{Parsed, parse},
+    message::{Parsed, Request, parse},
     policy::Policy,
     protocol::{
         clock::{Ms, Now},
@@ -20,7 +20,7 @@ use crate::{
     state::{
         breaker::FailureStage,
         job::{Job, Register},
-        lease::{Content, Lease},
+        lease::{COPIES, Content, Lease},
         ledger::{Definition, Ledger},
         limiter::CallKind,
     },
@@ -181,11 +181,16 @@ impl Ledger {
             lease.renewed = lease.call.is_some();
             return;
         }
+        let mut spare = false;
         let content = match parse(&message.body, &self.rules, now.wall) {
             Parsed::Park(reason) => Content::Parked(reason),
             Parsed::Ignore(_) => Content::Jobs([].into()),
             Parsed::Jobs(requests) => {
                 let keys = requests.iter().map(|request| request.job().clone()).collect();
+                let held = |request: &Request| {
+                    self.jobs.get(request.job()).is_some_and(|job| job.leases.len() >= COPIES)
+                };
+                spare = requests.iter().all(held) && !weak(Weakness::HoldsEveryCopy);
                 for request in requests {
                     let job = self.jobs.or_insert_with(request.job(), || Job::new(None, now.mono));
                     job.leases.insert(message.id.clone());
@@ -200,6 +205,7 @@ impl Ledger {
             body: message.body.into(),
             sent_at_ms: message.sent_at_ms,
             lettered: self.letters.back(&message.id),
+            spare,
             ..Lease::new(queue.clone(), content, asked_at, deadline)
         };
         self.leases.insert(message.id, lease);

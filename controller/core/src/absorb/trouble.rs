@@ -66,7 +66,7 @@ impl Ledger {
         let spot = attempt.intent.variant.capacity == Capacity::FargateSpot;
         // What Spot refuses goes on-demand next.
         let trouble =
-            FailureStage::of(ended.failure.code).filter(|trouble| !spot || *trouble != FailureStage::Refused);
+            FailureStage::of(&ended.failure).filter(|trouble| !spot || *trouble != FailureStage::Refused);
         if let Some(attempt) = self.jobs.get_mut(key).and_then(|job| job.attempt.as_mut()) {
             attempt.told = true;
         }
@@ -82,7 +82,7 @@ impl Ledger {
         match &terminal.outcome {
             Outcome::Succeeded(_) => self.breaker.passed(FailureStage::Failed),
             Outcome::Dead(dead) if !attempt.told => {
-                if let Some(trouble) = FailureStage::of(dead.failure.code) {
+                if let Some(trouble) = FailureStage::of(&dead.failure) {
                     self.breaker.failed(trouble, key, policy, now.mono);
                 }
             }

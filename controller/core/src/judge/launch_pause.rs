@@ -96,6 +96,26 @@ impl fmt::Display for Pause {
 }
 
 impl Ledger {
+    /// Messages that are held and kept.
+    pub(crate) fn held(&self) -> usize {
+        self.leases.values().filter(|lease| !lease.spare).count()
+    }
+
+    /// Why nothing is received although there may be room for tasks: as many messages are held as may be. None while
+    /// receiving goes on, and while it rests in the ordinary course.
+    pub fn receive_pause(&self, policy: &Policy) -> Option<String> {
+        let held = self.held();
+        if self.draining || policy.paused || held < policy.max_leases {
+            return None;
+        }
+        let settling = self.jobs.values().filter(|job| job.terminal().is_some() && !job.leases.is_empty());
+        Some(format!(
+            "{held} messages are held, as many as may be; the results of {} jobs wait to be published or their letters \
+             to be sent",
+            settling.count()
+        ))
+    }
+
     /// Why nothing is launched now; none while launches go on.
     pub fn launch_pause(&self, policy: &Policy, now: Now) -> Option<Pause> {
         if self.draining {

@@ -63,6 +63,11 @@ fn next(message: &MessageId, lease: &Lease, policy: &Policy, ledger: &Ledger, no
     if jobs.iter().all(|job| settled(lease, job, ledger) && tidied(job)) {
         return Some(Action::Delete { lease: named() });
     }
+    // A copy of what is held already: it comes back when its job may be decided.
+    let undecided = |job: &JobKey| ledger.jobs.get(job).is_none_or(|job| job.terminal().is_none());
+    if lease.spare && jobs.iter().all(undecided) && !ledger.draining {
+        return Some(Action::Release { lease: named(), after_ms: lease.put_aside(policy, now.mono) });
+    }
     // A job that only a newer version understands is put aside with its message (S15); held here, such messages would
     // in the end leave no room for others.
     let aside = |job: &JobKey| ledger.jobs.get(job).is_some_and(|job| job.unreadable.is_some());

@@ -29,7 +29,7 @@ pub(super) fn plan(plan: &mut Plan, policy: &Policy, ledger: &Ledger, now: Now) 
         .values()
         .filter_map(|receiving| receiving.call.map(|(max, _)| usize::from(max)))
         .sum();
-    let leases = policy.max_leases.saturating_sub(ledger.leases.len() + asked);
+    let leases = policy.max_leases.saturating_sub(ledger.held() + asked);
     if leases == 0 {
         return;
     }

@@ -1,7 +1,8 @@
 //! The breaker: when one job after the other fails, launching more of them mends nothing.
 //!
 //! ECS refuses every launch, no task comes up (an image that cannot be pulled, a subnet without a way out), or whatever
-//! is launched fails (a role that may not write; a flood of poison): each costs attempts, money and dead letters. So
+//! is launched fails (a role that may not write, an image that is broken): each costs attempts, money and dead letters.
+//! What speaks of one file alone does not count: whoever may upload could stop everybody with ten bad files. So
 //! the jobs that failed **without one success in between** are counted, different ones, for each of the three. At
 //! `breaker_jobs` the breaker opens: instead of all jobs, one is claimed every `breaker_probe`. A success closes it.
 //!
@@ -10,7 +11,7 @@
 
 use std::{collections::BTreeSet, fmt};
 
-use transcode_config::contract::{FailureCode, JobKey};
+use transcode_config::contract::{Failure, FailureCode, JobKey, Who};
 
 use crate::{
     policy::Policy,
@@ -33,14 +34,45 @@ impl FailureStage {
     const ALL: [Self; 3] = [Self::Refused, Self::NotStarted, Self::Failed];
 
     /// What an attempt's end says of the others to come. What merely happens to a task (Spot, a lost host, a launch
-    /// that was late) says nothing.
-    pub fn of(code: FailureCode) -> Option<Self> {
-        match code {
+    /// that was late) says nothing, and neither does what lies in one file or one request.
+    pub fn of(failure: &Failure) -> Option<Self> {
+        if speaks_of_one_file(failure) && !weak(Weakness::CountsBadFiles) {
+            return None;
+        }
+        match failure.code {
             FailureCode::LaunchRefused => Some(Self::Refused),
             FailureCode::StartFailed | FailureCode::StartTimeout => Some(Self::NotStarted),
             FailureCode::LaunchExpired | FailureCode::Interrupted | FailureCode::TaskLost => None,
             _ => Some(Self::Failed),
         }
+    }
+}
+
+/// Whether a file, or whoever sent it, can be the cause: the platform and the image may be as they should.
+fn speaks_of_one_file(failure: &Failure) -> bool {
+    use FailureCode as F;
+    if failure.code.info().who == Who::Uploader {
+        return true;
+    }
+    match failure.code {
+        // The answer for a file that only its uploader's key opens; a role without permission is told by another.
+        F::SourceDenied | F::OverlayDenied => {
+            let said = |name: &str, value: &str| failure.evidence.get(name).is_some_and(|it| it == value);
+            said("http_status", "400") || said("aws_code", "InvalidRequest")
+        }
+        F::SourceArchived
+        | F::SourceNotAllowed
+        | F::OverlayNotAllowed
+        | F::MalformedMessage
+        | F::UnknownProfile
+        | F::HdrUnsupported
+        | F::SandboxViolation
+        | F::OutputTooLarge
+        | F::RunTimeExceeded
+        | F::DiskFull
+        | F::OutOfMemory
+        | F::ResourceExhausted => true,
+        _ => false,
     }
 }
 

@@ -16,6 +16,10 @@ use crate::{
 /// Headroom that an extension leaves below SQS' 12 h: a value above what is left is an error there, not clamped.
 const CAP_MARGIN: Ms = 60_000;
 
+/// Messages of one job that are held at once. Two ways for one event (S3 and `EventBridge`, a repeated delivery) are
+/// ordinary and settled together; a flood of copies must not take the room of other jobs.
+pub const COPIES: usize = 2;
+
 /// What the message's body asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Content {
@@ -44,6 +48,8 @@ pub struct Lease {
     pub deadline: Ms,
     /// Jobs whose dead letter has been acknowledged on behalf of this message.
     pub lettered: BTreeSet<JobKey>,
+    /// When it came, each of its jobs was held by [`COPIES`] other messages already: it is put back.
+    pub spare: bool,
     /// A call for it is under way, since when.
     pub call: Option<Ms>,
     /// It was delivered again since: what that call is told concerns the handle of before.
@@ -66,6 +72,7 @@ impl Lease {
             received_at,
             deadline,
             lettered: BTreeSet::new(),
+            spare: false,
             call: None,
             renewed: false,
             retry_at: 0,

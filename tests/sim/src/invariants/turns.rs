@@ -171,6 +171,17 @@ pub fn breaker_is_open(claims: usize, since_last: Ms, probe: Ms) -> Kept {
     })
 }
 
+/// L5: where nothing goes wrong, neither a bad file keeps the others from being launched nor the copies of one message
+/// the others from being received.
+pub fn l5_one_uploader_stops_nobody(ordinary: bool, ledger: &Ledger, policy: &Policy) -> Kept {
+    let open = ledger.breaker.open(policy).filter(|_| ordinary);
+    keep(open.is_none(), "L5", || format!("nothing is wrong but files, and {open:?} keeps launches back"))?;
+    let most = ledger.jobs.values().map(|job| job.leases.len()).max().unwrap_or(0);
+    keep(!ordinary || most < policy.max_leases.max(3), "L5", || {
+        format!("one job takes {most} of {} messages that may be held", policy.max_leases)
+    })
+}
+
 /// L3: a task is ended soon after its longest run.
 pub fn l3_run_is_limited(task: &Task, ran: Ms, allowed: Ms) -> Kept {
     keep(ran <= allowed, "L3", || format!("{} worked for {ran} ms, {allowed} are allowed", task.view.arn))

@@ -59,6 +59,8 @@ pub fn named() -> Vec<Named> {
         clocks_apart(),
         slow_starts(),
         all_fail(),
+        junk(),
+        copies(),
         lapsing(),
     ]
 }
@@ -314,6 +316,34 @@ fn all_fail() -> Named {
             heal_at: 4 * HOUR,
             work: (SECOND, 10 * SECOND),
             ..plain
+        },
+    )
+}
+
+/// One uploader's flood of files that are no video, which stops nobody.
+fn junk() -> Named {
+    world(
+        "a flood of junk",
+        &[],
+        |plain| Policy { max_tasks: 5, breaker_jobs: 3, breaker_probe: 5 * MINUTE, ..plain },
+        |plain| Setup { uploads: uploads(40, SECOND), bad: 100, ordinary: true, ..plain },
+    )
+}
+
+/// The event of one upload, sent again and again, and then the others'.
+fn copies() -> Named {
+    world(
+        "copies of one event before everybody else's",
+        &[],
+        |plain| Policy { max_tasks: 3, max_leases: 8, max_run: 6 * HOUR, ..plain },
+        |plain| {
+            let first = uploads(1, SECOND).into_iter().next();
+            let again = first.into_iter().flat_map(|upload| {
+                (0..25).map(move |n| Upload { at: n * 100, body: upload.body.clone(), kind: Kind::Jobs })
+            });
+            let others = uploads(6, SECOND).into_iter().skip(1).map(|it| Upload { at: it.at + MINUTE, ..it });
+            let uploads = again.chain(others).collect();
+            Setup { uploads, work: (2 * HOUR, 3 * HOUR), ordinary: true, ..plain }
         },
     )
 }

@@ -59,6 +59,7 @@ impl World {
             .and(invariants::rests_on_a_fresh_reading(&planned.actions, &core.ledger, now.mono))
             .and(invariants::s7_planned_in_time(&planned.actions, now.wall))
             .and(invariants::earlier_was_looked_for(&planned.actions, &core.ledger))
+            .and(invariants::l5_one_uploader_stops_nobody(self.setup.ordinary, &core.ledger, core.policy()))
             .and(invariants::nothing_is_held_in_vain(&planned.actions, &core.ledger))
             .and(host.patience.allows(&planned.actions, &core.ledger, core.policy(), now.mono))
             .and(invariants::history_takes_no_slot(&history, &core.ledger));

@@ -91,7 +91,7 @@ impl Witness {
     }
 
     fn fails(&mut self, job: &JobKey, dead: &Dead) {
-        if FailureStage::of(dead.failure.code) == Some(FailureStage::Failed) {
+        if FailureStage::of(&dead.failure) == Some(FailureStage::Failed) {
             self.failed.insert(job.clone());
         }
     }
