@@ -160,7 +160,7 @@ fn an_idle_queue_has_no_claim_to_what_the_other_had_meanwhile() {
     let mut world = World::ready();
     let policy = world.reconciler.policy_mut();
     policy.queues = BTreeMap::from([("busy".into(), 1), ("idle".into(), 3)]);
-    // Headroom for one message: two were asked of the queue that there was before.
+    // Room for one message: two were asked of the queue that there was before.
     policy.max_tasks = 3;
     world.reconciler.ledger.receiving.entry("busy".into()).or_default().served = 1000;
     let (mut asked, mut facts) = (Vec::new(), Vec::new());

@@ -35,7 +35,7 @@ impl Usage {
     }
 }
 
-/// Headroom for more.
+/// Room for more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Headroom {
     /// Tasks.

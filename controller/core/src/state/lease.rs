@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// Headroom that an extension leaves below SQS' 12 h: a value above what is left is an error there, not clamped.
+/// Room that an extension leaves below SQS' 12 h: a value above what is left is an error there, not clamped.
 const CAP_MARGIN: Ms = 60_000;
 
 /// Messages of one job that are held at once. Two ways for one event (S3 and `EventBridge`, a repeated delivery) are

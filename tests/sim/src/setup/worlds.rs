@@ -70,7 +70,7 @@ fn ordinary(name: &'static str, numbers: impl FnOnce(Policy) -> Policy) -> Named
     world(name, &[], numbers, |plain| Setup { uploads: uploads(30, 200), ordinary: true, ..plain })
 }
 
-/// Headroom for all jobs, and hardly any launches: what is claimed too early is not launched in time.
+/// Room for all jobs, and hardly any launches: what is claimed too early is not launched in time.
 fn few_launches() -> Named {
     ordinary("few launches", |plain| Policy {
         max_tasks: 100,
