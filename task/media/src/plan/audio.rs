@@ -52,6 +52,9 @@ pub struct AudioPlan {
     pub loudness: Option<Loudness>,
     /// What brings it to the wanted loudness, once measured.
     pub gain: Option<Gain>,
+    /// Whether its format may change in the middle: not in MP4 and MOV, whose header describes every sample.
+    #[serde(skip)]
+    pub may_change: bool,
     /// The track in one format, where the source's changes in the middle.
     #[serde(skip)]
     pub even: Option<Even>,
@@ -89,6 +92,7 @@ pub(super) fn plan(
             default: position == first_default,
             loudness: None,
             gain: None,
+            may_change: !source.container.starts_with("mov"),
             even: None,
         });
     }
