@@ -8,3 +8,4 @@ pub mod range;
 pub mod scan;
 pub(crate) mod source;
 pub mod structure;
+pub mod transport;

@@ -47,6 +47,16 @@ impl Range {
         }
     }
 
+    /// By the number of the transfer function (ISO/IEC 23091-2, 8.2); none for those that are not made.
+    pub const fn of_cicp(number: u16) -> Option<Self> {
+        match number {
+            1 | 4 | 5 | 7 | 13 => Some(Self::Sdr),
+            16 => Some(Self::Pq),
+            18 => Some(Self::Hlg),
+            _ => None,
+        }
+    }
+
     /// `VIDEO-RANGE` in HLS (rule 9.16).
     pub const fn hls(self) -> &'static str {
         match self {

@@ -9,9 +9,10 @@ use transcode_config::{
 
 use super::{
     ending::Ending,
-    probe::{self, SourceInfo},
+    probe::{self, AudioStream, SourceInfo},
     scan::{self, Scan},
     structure,
+    transport::{self, Transport},
 };
 use crate::{
     job::Context,
@@ -41,7 +42,16 @@ pub(crate) async fn examine(context: &Context<'_>) -> Result<(SourceInfo, Scan),
     .map_err(|error| {
         Failure::new(FailureCode::Internal, "the source cannot be read").with("error", error)
     })??;
-    let mut info = describe(context, size).await?;
+    // Beside ffprobe, which reads the same bytes.
+    let headers = tokio::task::spawn_blocking({
+        let input = input.to_owned();
+        move || File::open(input).and_then(transport::read)
+    });
+    let described = describe(context, size).await;
+    if let (Err(failure), false) = (&described, context.stop.is_cancelled()) {
+        return Err(heard(headers.await)?.explain(failure.clone()));
+    }
+    let mut info = described?;
     info.ending = ending;
     let limit = context.job.profile.max_duration_seconds;
     // Early, before hours of packets are read; what the header claims may be wrong, so with room.
@@ -55,6 +65,9 @@ pub(crate) async fn examine(context: &Context<'_>) -> Result<(SourceInfo, Scan),
         return Err(too_long(claimed, context.job.profile));
     }
     let scan = packets(context, &info).await?;
+    probe::choose(&mut info, &scan);
+    heard(headers.await)?.judge(&mut info)?;
+    note(&mut info);
     Ok((info, scan))
 }
 
@@ -66,8 +79,31 @@ pub(crate) fn too_long(seconds: f64, profile: &Profile) -> Failure {
         .with("profile", &profile.name)
 }
 
+fn heard(read: Result<io::Result<Transport>, tokio::task::JoinError>) -> Result<Transport, Failure> {
+    let failed = |error: &dyn std::fmt::Display| {
+        Failure::new(FailureCode::Internal, "the source cannot be read").with("error", error)
+    };
+    read.map_err(|error| failed(&error))?.map_err(|error| failed(&error))
+}
+
+/// What a viewer should know of streams that are not made quite as they are.
+fn note(info: &mut SourceInfo) {
+    if let Some(index) = info.video.as_ref().filter(|video| video.alpha).map(|video| video.index) {
+        info.warn("alpha", format!("stream {index} can be transparent; it is shown over black"));
+    }
+    for audio in info.audio.clone().iter().filter(|audio| !audio.has_speakers()) {
+        let AudioStream { index, channels, layout, .. } = audio;
+        let layout = layout.as_deref().unwrap_or("no layout");
+        info.warn(
+            "channels",
+            format!("stream {index} has {channels} channels ({layout}); they are mixed evenly"),
+        );
+    }
+}
+
 async fn describe(context: &Context<'_>, size: u64) -> Result<SourceInfo, Failure> {
-    let call = call(context, &["-show_format", "-show_streams", "-of", "json"], PROBE_BYTES);
+    let call =
+        call(context, &["-show_format", "-show_streams", "-show_programs", "-of", "json"], PROBE_BYTES);
     match context.tools.run(call, &mut |_| (), context.stop).await {
         Ok(finished) => {
             let too_large = finished.stderr_tail.contains("exceeds specified max pixel count");

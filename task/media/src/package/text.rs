@@ -40,32 +40,88 @@ impl Cue {
 /// memory than a track may.
 pub fn read(mut text: impl BufRead, end: u64) -> io::Result<Option<Vec<Cue>>> {
     let (mut cues, mut cost) = (Vec::new(), 0);
-    while let Some(line) = next_line(&mut text)? {
-        let Some((from, to)) = line.split_once("-->") else { continue };
-        let (Some(from), Some(to)) = (time(from), time(to)) else { continue };
-        let mut body = String::new();
-        while let Some(line) = next_line(&mut text)?.filter(|line| !line.trim().is_empty()) {
-            if body.len() > MAX_TEXT * 4 {
-                continue;
-            }
-            if !body.is_empty() {
-                body.push('\n');
-            }
-            // An arrow in a text would be read as the times of a new cue.
-            body.push_str(&line.replace("-->", "->"));
+    let mut open: Option<Cue> = None;
+    loop {
+        let line = next_line(&mut text)?;
+        let times = line.as_deref().map(times);
+        if let (Some(None), Some(cue), Some(line)) = (times, &mut open, &line) {
+            // What follows an empty line belongs to the same text, up to the next times: ffmpeg writes neither notes nor
+            // names between them.
+            add(&mut cue.text, line);
+            continue;
         }
-        let body: String = body.chars().filter(|c| *c == '\n' || !c.is_control()).take(MAX_TEXT).collect();
-        if from < to.min(end) && !body.is_empty() {
-            let cue = Cue { start: from, end: to.min(end), text: body };
+        let cue = std::mem::replace(
+            &mut open,
+            times.flatten().map(|(start, to)| Cue { start, end: to.min(end), text: String::new() }),
+        );
+        if let Some(cue) = cue.filter(|cue| cue.start < cue.end).as_ref().and_then(finished) {
             cost += cue.cost();
             if cost > MAX_BYTES {
                 return Ok(None);
             }
             cues.push(cue);
         }
+        if line.is_none() {
+            break;
+        }
     }
     cues.sort_by_key(|cue| cue.start);
     Ok(Some(cues))
+}
+
+fn times(line: &str) -> Option<(u64, u64)> {
+    let (from, to) = line.split_once("-->")?;
+    Some((time(from)?, time(to)?))
+}
+
+/// Adds a line, without control characters. An empty one would end the cue; one of spaces that do not break is kept.
+fn add(text: &mut String, line: &str) {
+    if line.trim_ascii().is_empty() || text.len() > MAX_TEXT * 4 {
+        return;
+    }
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    text.extend(line.chars().filter(|letter| !letter.is_control()));
+}
+
+/// The cue with its text as `WebVTT` has it; none if there is nothing to read.
+fn finished(cue: &Cue) -> Option<Cue> {
+    let words: String = cue.text.chars().take(MAX_TEXT).collect();
+    let nothing = words.replace("&nbsp;", " ").trim().is_empty() || is_drawing(&words);
+    (!nothing).then(|| Cue { text: escaped(&words), start: cue.start, end: cue.end })
+}
+
+/// Whether it is the outline of a shape, as subtitles of ASS have them: `m 0 0 l 100 0 100 50`. ffmpeg takes it for text.
+fn is_drawing(text: &str) -> bool {
+    let mut words = text.split_whitespace();
+    let command = |word: &str| matches!(word, "m" | "n" | "l" | "b" | "s" | "p" | "c");
+    let number = |word: &str| word.parse::<f64>().is_ok();
+    words.next().is_some_and(|word| matches!(word, "m" | "n"))
+        && words.next().is_some_and(number)
+        && words.all(|word| command(word) || number(word))
+}
+
+/// What is markup to ffmpeg stays so: bold, italic, underlined. Every other `<`, `>` and `&` is text, and written as the
+/// standard wants it (`WebVTT`, 3.3); references that stand there already stay.
+fn escaped(text: &str) -> String {
+    const KEPT: [&str; 12] =
+        ["<b>", "</b>", "<i>", "</i>", "<u>", "</u>", "&amp;", "&lt;", "&gt;", "&nbsp;", "&lrm;", "&rlm;"];
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(letter) = rest.chars().next() {
+        let kept = KEPT.iter().find(|kept| rest.starts_with(**kept));
+        let taken = kept.map_or(letter.len_utf8(), |kept| kept.len());
+        match (kept, letter) {
+            (Some(kept), _) => out.push_str(kept),
+            (None, '<') => out.push_str("&lt;"),
+            (None, '>') => out.push_str("&gt;"),
+            (None, '&') => out.push_str("&amp;"),
+            (None, other) => out.push(other),
+        }
+        rest = rest.get(taken..).unwrap_or_default();
+    }
+    out
 }
 
 /// A line without its end, at most [`MAX_LINE`] bytes of it.
@@ -188,7 +244,31 @@ mod tests {
         let cues = parse(text, 5000);
         assert_eq!(cues.len(), 2);
         assert_eq!(cues[0], Cue { start: 1000, end: 2500, text: "Hello\nworld".into() });
-        assert_eq!(cues[1], Cue { start: 3000, end: 5000, text: "-> x".into() });
+        assert_eq!(cues[1], Cue { start: 3000, end: 5000, text: "--&gt; x".into() });
+    }
+
+    #[test]
+    fn texts_are_text_and_drawings_are_not() {
+        for (text, wanted) in [
+            ("Tom & Jerry: 1 < 2 <3 love", Some("Tom &amp; Jerry: 1 &lt; 2 &lt;3 love")),
+            ("<i>Spoken</i> words &amp; more", Some("<i>Spoken</i> words &amp; more")),
+            ("above\n\nbelow", Some("above\nbelow")),
+            ("above\n\u{a0}\nbelow", Some("above\n\u{a0}\nbelow")),
+            ("\u{a0}", None),
+            ("&nbsp;", None),
+            ("m 0 0 l 100 0 100 50 0 50", None),
+            ("m 0 0 b 1.5 -2 3 4 5 6\nl 7 8", None),
+            ("m 1 is a metre", Some("m 1 is a metre")),
+            ("m", Some("m")),
+        ] {
+            let cues = parse(
+                &format!("WEBVTT\n\n00:01.000 --> 00:02.000\n{text}\n\n00:03.000 --> 00:04.000\nnext\n"),
+                5000,
+            );
+            let texts: Vec<_> = cues.iter().map(|cue| cue.text.as_str()).collect();
+            let all: Vec<_> = wanted.into_iter().chain(["next"]).collect();
+            assert_eq!(texts, all, "{text:?}");
+        }
     }
 
     #[test]

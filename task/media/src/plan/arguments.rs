@@ -137,12 +137,18 @@ fn rung(args: &mut Args, plan: &VideoPlan, number: usize, rendition: &Rendition,
     if cap == Cap::None {
         args.add("-threads 4");
     }
+    // Encoders know two by other names than filters do.
+    let transfer = match filters::transfer(plan, rendition.range) {
+        "bt470m" => "gamma22",
+        "bt470bg" => "gamma28",
+        other => other,
+    };
     args.add(&format!(
         "-colorspace {} -color_primaries {} -color_trc {} -color_range tv -fps_mode passthrough \
          -video_track_timescale {}",
         rendition.range.matrix(),
         filters::primaries(plan, rendition.range),
-        rendition.range.transfer(),
+        transfer,
         plan.timescale(),
     ));
     output(args, "+frag_keyframe", &video_file(number));

@@ -105,7 +105,7 @@ pub(super) fn plan(
 /// it is the same rendition in another group (RFC 8216, 4.3.4.1.1).
 fn surround(stereo: &AudioPlan, profile: &Profile) -> Option<AudioPlan> {
     let bps = profile.audio.surround_bps?;
-    let enough = (SURROUND..=MOST_SPEAKERS).contains(&stereo.stream.channels);
+    let enough = (SURROUND..=MOST_SPEAKERS).contains(&stereo.stream.channels) && stereo.stream.has_speakers();
     let name = format!("{}-surround", stereo.name);
     enough.then(|| AudioPlan { name, channels: SURROUND, bps, ..stereo.clone() })
 }

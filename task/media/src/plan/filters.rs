@@ -35,8 +35,16 @@ fn video_chains(plan: &VideoPlan) -> Vec<String> {
     // The size that the headers tell comes first: a change of size in the middle of the file ends here.
     let VideoStream { index, width, height, rotation, .. } = &plan.stream;
     let mut trunk = format!("[0:{index}]scale=w={width}:h={height}:flags=bicubic,");
+    if plan.over_black {
+        // What is transparent is shown as players show it: over black.
+        trunk.push_str("premultiply=inplace=1,");
+    }
     if plan.stream.interlaced {
         trunk.push_str("bwdif=mode=send_frame:parity=auto:deint=all,");
+    } else if plan.stream.may_be_interlaced() {
+        // Where the header is silent or wrong, and where it changes: frames that say so of themselves. Others pass as they
+        // are.
+        trunk.push_str("bwdif=mode=send_frame:parity=auto:deint=interlaced,");
     }
     // `fps` starts at 0 whatever the first frame's time is, and gives the last frame however short it is; `tpad` and `trim`
     // make the number of frames exact.
@@ -67,7 +75,7 @@ fn video_chains(plan: &VideoPlan) -> Vec<String> {
             rung.height,
             rung.range.matrix(),
             primaries(plan, rung.range),
-            rung.range.transfer(),
+            transfer(plan, rung.range),
             overlay_on(plan, number),
         )
     });
@@ -137,34 +145,78 @@ fn branches(plan: &VideoPlan) -> String {
         format!("split={}{}", to - from, ends.collect::<String>())
     };
     if standard == all {
-        return format!("{}{}", tone_map(plan), split(0, all));
+        return format!("{}{}", to_standard(plan), split(0, all));
     }
     format!(
-        "split=2[standard][high];[standard]{}{};[high]{}",
-        tone_map(plan),
+        "split=2[standard][high];[standard]{}{};[high]{}{}",
+        to_standard(plan),
         split(0, standard),
+        to_wide(plan),
         split(standard, all)
     )
 }
 
-/// From PQ or HLG to BT.709, by way of linear light. The picture is brought down to the top rung's size first: linear
-/// light is made of floats, and slow.
-fn tone_map(plan: &VideoPlan) -> String {
-    let (true, Some(top)) = (plan.tone_map, plan.standard_range().last()) else { return String::new() };
-    let transfer = plan.stream.color.dynamic_range().transfer();
-    let range = if plan.stream.color.range.as_deref() == Some("pc") { "pc" } else { "tv" };
+/// From other colours than BT.709's to these, by way of linear light. The picture is brought down to the top rung's size
+/// first: linear light is made of floats, and slow.
+fn to_standard(plan: &VideoPlan) -> String {
+    let Some(top) = plan.standard_range().last() else { return String::new() };
+    let (width, height) = (top.width, top.height);
+    if plan.tone_map {
+        return format!(
+            "{},zscale=w={width}:h={height}:transfer=linear:npl=203,format=gbrpf32le,zscale=primaries=709,\
+             tonemap=tonemap=mobius:desat=2:peak=10,zscale=transfer=709:matrix=709:range=limited,format=yuv420p,",
+            as_high(plan),
+        );
+    }
+    if !plan.convert {
+        return String::new();
+    }
+    // One form for whatever the source is made of: RGB, full range, odd formats. The result is RGB: there, and only there,
+    // a colour that BT.709 does not have becomes the nearest that it has.
     format!(
-        "setparams=range={range}:colorspace=bt2020nc:color_primaries=bt2020:color_trc={transfer},\
-         zscale=w={}:h={}:transfer=linear:npl=203,format=gbrpf32le,zscale=primaries=709,\
-         tonemap=tonemap=mobius:desat=2:peak=10,zscale=transfer=709:matrix=709:range=limited,format=yuv420p,",
-        top.width, top.height,
+        "scale=w={width}:h={height}:flags=bicubic+accurate_rnd+full_chroma_int:in_color_matrix={}:\
+         out_color_matrix=bt709:out_range=tv,format=yuv444p12le,colorspace=ispace=bt709:iprimaries={}:itrc={}:\
+         irange=tv:space=bt709:primaries=bt709:trc={}:range=tv,scale=flags=accurate_rnd+full_chroma_int:\
+         in_color_matrix=bt709,format=gbrp10le,",
+        source_matrix(plan),
+        plan.stream.color.far_primaries().unwrap_or("bt709"),
+        plan.stream.color.far_transfer().unwrap_or_else(|| transfer(plan, Range::Sdr)),
+        transfer(plan, Range::Sdr),
     )
 }
 
-/// The source's matrix. Untagged video of standard definition is BT.601 and anything larger BT.709, as players assume.
+/// To the colours of rungs of high range, where the source has others (cinema's P3).
+fn to_wide(plan: &VideoPlan) -> String {
+    let color = &plan.stream.color;
+    let wide =
+        matches!(color.far_primaries(), None | Some("bt2020")) && color.space.as_deref() != Some("bt709");
+    if wide {
+        return String::new();
+    }
+    format!("{},zscale=primaries=2020:matrix=2020_ncl:range=limited,format=yuv420p10le,", as_high(plan))
+}
+
+/// What the source of high range says of its colours, said of its frames.
+fn as_high(plan: &VideoPlan) -> String {
+    let color = &plan.stream.color;
+    let range = if color.range.as_deref() == Some("pc") { "pc" } else { "tv" };
+    let matrix = if color.space.as_deref() == Some("bt709") { "bt709" } else { "bt2020nc" };
+    let primaries = color.far_primaries().unwrap_or("bt2020");
+    let transfer = color.dynamic_range().transfer();
+    format!("setparams=range={range}:colorspace={matrix}:color_primaries={primaries}:color_trc={transfer}")
+}
+
+/// The matrix of what reaches the rungs of standard range.
 fn matrix(plan: &VideoPlan) -> &'static str {
+    if plan.tone_map || plan.convert { "bt709" } else { source_matrix(plan) }
+}
+
+/// The source's matrix. Untagged video of standard definition is BT.601 and anything larger BT.709, as players assume. VP8
+/// and its forebears know BT.601 only, at every size (RFC 6386, 9.2).
+fn source_matrix(plan: &VideoPlan) -> &'static str {
+    const OLD: [&str; 5] = ["vp8", "vp7", "vp6", "vp6f", "vp6a"];
     match plan.stream.color.space.as_deref() {
-        _ if plan.tone_map => "bt709",
+        _ if OLD.contains(&plan.stream.codec.as_str()) => "smpte170m",
         Some("bt709") => "bt709",
         Some("smpte170m" | "bt470bg") => "smpte170m",
         Some("smpte240m") => "smpte240m",
@@ -175,16 +227,23 @@ fn matrix(plan: &VideoPlan) -> &'static str {
     }
 }
 
-/// Primaries are passed on, since they are not converted; the tag stays true.
+/// Primaries that are near to BT.709's are passed on and not converted. The tag is true in any case.
 pub(super) fn primaries(plan: &VideoPlan, range: Range) -> &'static str {
     match plan.stream.color.primaries.as_deref() {
         _ if range != Range::Sdr => "bt2020",
-        _ if plan.tone_map => "bt709",
-        Some("smpte170m") => "smpte170m",
+        _ if plan.tone_map || plan.convert => "bt709",
+        Some("smpte170m" | "smpte240m") => "smpte170m",
         Some("bt470bg") => "bt470bg",
-        Some("bt2020") => "bt2020",
-        _ => "bt709",
+        _ => plan.stream.color.far_primaries().unwrap_or("bt709"),
     }
+}
+
+/// The transfer function of a rung. Those of standard range that differ from BT.709's (sRGB, old television) are passed on,
+/// and not converted: the tag is true in any case.
+pub(super) fn transfer(plan: &VideoPlan, range: Range) -> &'static str {
+    const KEPT: [&str; 4] = ["iec61966-2-1", "bt470m", "bt470bg", "smpte240m"];
+    let own = plan.stream.color.transfer.as_deref().filter(|_| range == Range::Sdr);
+    KEPT.into_iter().find(|&name| own == Some(name)).unwrap_or(range.transfer())
 }
 
 fn audio_chain(number: usize, plan: &AudioPlan, from: &str) -> String {
@@ -216,10 +275,25 @@ pub fn mix(plan: &AudioPlan) -> String {
     // Mono is played by both speakers at its own level; everything else is mixed by the standard coefficients,
     // scaled so that no sample can pass full scale.
     let mix = match (plan.channels, plan.stream.channels) {
-        _ if plan.even.is_some() => "anull",
-        (SURROUND, _) => "aformat=channel_layouts=5.1",
-        (_, 1) => "pan=stereo|c0=c0|c1=c0",
-        _ => "aformat=channel_layouts=stereo",
+        _ if plan.even.is_some() => "anull".to_owned(),
+        (SURROUND, _) => "aformat=channel_layouts=5.1".to_owned(),
+        (_, 1) => "pan=stereo|c0=c0|c1=c0".to_owned(),
+        (_, channels) if !plan.stream.has_speakers() => evenly(channels, plan.stream.layout.as_deref()),
+        _ => "aformat=channel_layouts=stereo".to_owned(),
     };
     format!("aresample={SAMPLE_RATE}:async=1:first_pts=0:rematrix_maxval=1,{mix}")
+}
+
+/// Channels that belong to no loudspeakers, in stereo: the inputs of a recorder all alike on both sides; of a sound field
+/// (ambisonics in ACN order) what comes from the left and the right.
+fn evenly(channels: u32, layout: Option<&str>) -> String {
+    if channels == 2 {
+        return "pan=stereo|c0=c0|c1=c1".to_owned();
+    }
+    if layout.is_some_and(|layout| layout.starts_with("ambisonic")) {
+        return "pan=stereo|c0=0.5*c0+0.5*c1|c1=0.5*c0-0.5*c1".to_owned();
+    }
+    let share = 1.0 / f64::from(channels);
+    let sum: Vec<_> = (0..channels).map(|channel| format!("{share:.5}*c{channel}")).collect();
+    format!("pan=stereo|c0={sum}|c1={sum}", sum = sum.join("+"))
 }

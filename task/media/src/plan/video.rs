@@ -40,6 +40,10 @@ pub struct VideoPlan {
     pub segment_gops: u32,
     /// Whether high dynamic range must be brought to standard range.
     pub tone_map: bool,
+    /// Whether other colours of standard range must be brought to BT.709's: Display P3, BT.2020, old transfer functions.
+    pub convert: bool,
+    /// Whether it is transparent in places, and shown over black.
+    pub over_black: bool,
     /// A picture over the picture, on rungs of standard range: there are no others where there is one.
     pub overlay: Option<Overlay>,
     /// How rungs of high dynamic range are encoded; none where there are none.
@@ -82,6 +86,8 @@ pub(super) fn plan(
         gop_frames,
         segment_gops: profile.segment_gops,
         tone_map: stream.color.is_hdr(),
+        convert: stream.color.converted(),
+        over_black: stream.alpha,
         overlay: None,
         hdr: hdr.cloned(),
         renditions,

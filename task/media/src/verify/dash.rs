@@ -70,7 +70,10 @@ pub(super) fn check(
         if let Some((width, height)) = frame_size(&track.codec) {
             report.same("dash.resolution", name, &template.size, &format!("{width}x{height}"));
             let standard = u64::from(Range::Sdr.cicp());
-            let real = colour(&track.codec).map_or(standard, |(_, transfer, _)| u64::from(transfer));
+            // What need not be said of standard range is not.
+            let real = colour(&track.codec).map_or(standard, |(_, transfer, _)| {
+                u64::from(Range::of_cicp(transfer).map_or(transfer, Range::cicp))
+            });
             report.same("dash.transfer", name, &template.transfer.unwrap_or(standard), &real);
         }
         let count = u64::try_from(template.times.len()).unwrap_or_default();

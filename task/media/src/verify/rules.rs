@@ -111,8 +111,9 @@ fn range(report: &mut Report, name: &str, planned: Range, track: &Measured) {
     let told = colour.map_or(Range::Sdr.cicp(), |(_, transfer, _)| transfer);
     let bits = hevc_bits(&track.codec);
     let wide = colour == Some((9, planned.cicp(), 9)) && bits == Some(10);
-    let passed = if planned == Range::Sdr { told == planned.cicp() } else { wide };
-    let allowed = if planned == Range::Sdr { "transfer function 1" } else { "BT.2020 with 10 bits" };
+    let passed = if planned == Range::Sdr { Range::of_cicp(told) == Some(planned) } else { wide };
+    let allowed =
+        if planned == Range::Sdr { "a transfer function of standard range" } else { "BT.2020 with 10 bits" };
     report.check(
         "video.range",
         name,

@@ -215,3 +215,35 @@ async fn captions_in_a_track_of_their_own_become_webvtt() {
             .contains("TYPE=SUBTITLES,GROUP-ID=\"text\",NAME=\"en\",LANGUAGE=\"en\"")
     );
 }
+
+#[tokio::test]
+async fn texts_come_out_as_they_are_by_another_parser_and_drawings_do_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("x.ass");
+    let events = [
+        r"0:00:01.00,0:00:02.00,Default,,0,0,0,,{\an7\p1}m 0 0 l 100 0 100 50 0 50{\p0}",
+        r"0:00:01.00,0:00:02.00,Default,,0,0,0,,{\i1}Spoken{\i0} words",
+        r"0:00:02.00,0:00:03.00,Default,,0,0,0,,above\N\Nbelow",
+        r"0:00:03.00,0:00:04.00,Default,,0,0,0,,Tom & Jerry: 1 < 2 <3 love",
+    ];
+    let head = "[Script Info]\nScriptType: v4.00+\n[Events]\nFormat: Layer, Start, End, Style, Name, MarginL, MarginR, \
+                MarginV, Effect, Text\n";
+    let lines = events.map(|event| format!("Dialogue: 0,{event}\n")).concat();
+    std::fs::write(&script, format!("{head}{lines}")).unwrap();
+    let source = folder.path().join("x.mkv");
+    let clip = crate::support::clip();
+    let inputs = ["-i", clip.to_str().unwrap(), "-i", script.to_str().unwrap()];
+    ffmpeg(
+        &inputs,
+        "-map 0:v -map 1 -s 320x180 -c:v libx264 -preset ultrafast -c:s copy -metadata:s:s:0 language=eng",
+        &source,
+    );
+    let run = run(&source, &quick()).await;
+    run.package();
+    let made = run.output().join("text/en/whole.vtt");
+    let read = folder.path().join("read.srt");
+    ffmpeg(&["-f", "webvtt", "-i", made.to_str().unwrap()], "-c:s text -f srt", &read);
+    let read = std::fs::read_to_string(read).unwrap().replace('\r', "");
+    let texts: Vec<_> = read.split("\n\n").filter_map(|cue| cue.trim().splitn(3, '\n').nth(2)).collect();
+    assert_eq!(texts, ["Spoken words", "above\nbelow", "Tom & Jerry: 1 < 2 <3 love"], "{read}");
+}

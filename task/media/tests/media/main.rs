@@ -4,6 +4,7 @@
 
 mod captions;
 mod chunks;
+mod colours;
 mod corpus;
 mod edit;
 mod event_playlist;
@@ -16,5 +17,6 @@ mod proof;
 mod quality;
 mod refusals;
 mod sound;
+mod streams;
 mod support;
 mod time;

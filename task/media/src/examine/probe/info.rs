@@ -18,10 +18,16 @@ pub struct SourceInfo {
     pub duration: Option<f64>,
     /// The picture that is encoded.
     pub video: Option<VideoStream>,
+    /// Other streams that may be the picture, until [`super::choose`] has chosen one.
+    #[serde(skip)]
+    pub other_pictures: Vec<VideoStream>,
     /// Every usable sound track, in the file's order.
     pub audio: Vec<AudioStream>,
     /// Text subtitles.
     pub text: Vec<TextStream>,
+    /// The streams of each programme of a multiplex; none where the container has no programmes.
+    #[serde(skip)]
+    pub programmes: Vec<Vec<u32>>,
     /// What is left out, and why.
     pub skipped: Vec<Skipped>,
     /// What else is not as it should be, for people, with figures.
@@ -50,6 +56,10 @@ pub struct StreamClock {
 pub struct VideoStream {
     /// Index in the file.
     pub index: u32,
+    /// The container's number of it, such as a PID.
+    pub id: Option<u32>,
+    /// Whether the file marks it as the one to play.
+    pub default: bool,
     /// Codec name.
     pub codec: String,
     /// Width in coded pixels.
@@ -63,6 +73,8 @@ pub struct VideoStream {
     pub rotation: Rotation,
     /// Pixel format, such as `yuv420p10le`.
     pub pixel_format: String,
+    /// Whether its pixels can be transparent.
+    pub alpha: bool,
     /// Whether the fields are interlaced.
     pub interlaced: bool,
     /// Colour as tagged; none where untagged.
@@ -98,6 +110,22 @@ impl Color {
         Range::of(self.transfer.as_deref())
     }
 
+    /// Primaries that are far from those of BT.709: taken for these, the picture would be seen in other colours.
+    pub fn far_primaries(&self) -> Option<&'static str> {
+        const FAR: [&str; 7] = ["smpte432", "smpte431", "bt2020", "bt470m", "film", "smpte428", "ebu3213"];
+        FAR.into_iter().find(|&name| self.primaries.as_deref() == Some(name))
+    }
+
+    /// A transfer function of standard range that no player of streams knows.
+    pub fn far_transfer(&self) -> Option<&'static str> {
+        (self.transfer.as_deref() == Some("linear")).then_some("linear")
+    }
+
+    /// Whether it is standard range in other colours than BT.709's.
+    pub fn converted(&self) -> bool {
+        !self.is_hdr() && (self.far_primaries().is_some() || self.far_transfer().is_some())
+    }
+
     /// Whether it is high (PQ or HLG).
     pub fn is_hdr(&self) -> bool {
         self.dynamic_range() != Range::Sdr
@@ -109,6 +137,8 @@ impl Color {
 pub struct AudioStream {
     /// Index in the file.
     pub index: u32,
+    /// The container's number of it, such as a PID.
+    pub id: Option<u32>,
     /// Codec name.
     pub codec: String,
     /// Channels.
@@ -186,9 +216,43 @@ impl SourceInfo {
     pub fn skip(&mut self, index: u32, what: impl Into<String>, why: &'static str) {
         self.skipped.push(Skipped { index, what: what.into(), why });
     }
+
+    /// Notes something that a viewer could miss: a word that stays the same, and what it is in this file.
+    pub fn warn(&mut self, word: &str, what: impl std::fmt::Display) {
+        tracing::warn!(word, %what, "a part of the source is not made as it is");
+        self.notes.push(format!("{word}: {what}"));
+    }
+}
+
+/// Layouts of loudspeakers that can be mixed by standard coefficients, by ffmpeg's names.
+#[rustfmt::skip]
+const SPEAKERS: [&str; 29] = [
+    "mono", "stereo", "downmix", "2.1", "3.0", "3.0(back)", "4.0", "quad", "quad(side)", "3.1", "5.0", "5.0(side)",
+    "4.1", "5.1", "5.1(side)", "6.0", "6.0(front)", "hexagonal", "6.1", "6.1(back)", "6.1(front)", "7.0",
+    "7.0(front)", "7.1", "7.1(wide)", "7.1(wide-side)", "octagonal", "hexadecagonal", "22.2",
+];
+/// More channels than this without a layout are a recorder's inputs.
+const MOST_GUESSED: u32 = 8;
+
+impl AudioStream {
+    /// Whether its channels are those of loudspeakers. Others are the inputs of a recorder, or a sound field.
+    pub fn has_speakers(&self) -> bool {
+        match self.layout.as_deref() {
+            Some(layout) => SPEAKERS.contains(&layout),
+            None => self.channels <= MOST_GUESSED,
+        }
+    }
 }
 
 impl VideoStream {
+    /// Whether frames can be interlaced though the header does not say so: never those of new codecs, of portraits and of
+    /// sizes that no interlaced standard has.
+    pub fn may_be_interlaced(&self) -> bool {
+        const NEVER: [&str; 4] = ["vp8", "vp9", "av1", "gif"];
+        let size = self.width >= self.height && (self.height <= 576 || (1000..=1088).contains(&self.height));
+        size && self.pixel_format.starts_with("yuv") && !NEVER.contains(&self.codec.as_str())
+    }
+
     /// Size as a viewer sees it: square pixels, turned upright. Not rounded to even numbers.
     pub fn display_size(&self) -> (f64, f64) {
         let width = f64::from(self.width) * self.pixel_aspect.value();

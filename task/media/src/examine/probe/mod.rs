@@ -3,6 +3,7 @@
 //! Everything in that JSON may have been chosen by a hostile uploader: fields may be missing, of another type or
 //! absurd. What is unusable makes a stream be skipped with a reason; only the lack of anything to play is an error.
 
+mod choose;
 mod info;
 mod language;
 mod rotation;
@@ -16,6 +17,7 @@ use transcode_config::{
 use super::ending::Ending;
 use crate::{process::MAX_PIXELS, rational::Rational};
 
+pub use choose::choose;
 pub use info::{AudioStream, Color, Skipped, SourceInfo, StreamClock, TextStream, VideoStream};
 pub use rotation::Rotation;
 
@@ -48,8 +50,10 @@ pub fn parse(json: &[u8], size: u64) -> Result<SourceInfo, Failure> {
         start: seconds(format, "start_time").unwrap_or(0.0),
         duration: seconds(format, "duration").filter(|&duration| duration > 0.0),
         video: None,
+        other_pictures: Vec::new(),
         audio: Vec::new(),
         text: Vec::new(),
+        programmes: programmes(&root),
         skipped: Vec::new(),
         notes: Vec::new(),
         clocks: Vec::new(),
@@ -63,7 +67,19 @@ pub fn parse(json: &[u8], size: u64) -> Result<SourceInfo, Failure> {
     if info.video.is_none() && info.audio.is_empty() {
         return Err(nothing(&info));
     }
+    if info.container == "avi" {
+        // There the fourth part of a pixel is whatever its writer left in it.
+        info.video.iter_mut().chain(&mut info.other_pictures).for_each(|video| video.alpha = false);
+    }
     Ok(info)
+}
+
+/// The streams of each programme of a multiplex. Containers that have no programmes have none here.
+fn programmes(root: &Value) -> Vec<Vec<u32>> {
+    let list = |value: &Value, key| value.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
+    let index = |stream: &Value| whole(stream, "index").and_then(|index| u32::try_from(index).ok());
+    let streams = |programme: &Value| list(programme, "streams").iter().filter_map(index).collect();
+    list(root, "programs").iter().map(streams).collect()
 }
 
 fn nothing(info: &SourceInfo) -> Failure {
@@ -92,6 +108,8 @@ pub(crate) const NO_SOUND: &str = "its channels or sample rate are not usable";
 pub(crate) const NO_SIZE: &str = "it has no picture size";
 const NO_DECODER: &str = "no decoder";
 const PICTURE: &str = "a still picture";
+/// What marks a stream of pictures that are no video.
+const PICTURES: [&str; 3] = ["attached_pic", "still_image", "timed_thumbnails"];
 
 fn sort_in(info: &mut SourceInfo, stream: &Value, position: u32) -> Result<(), Failure> {
     let index = whole(stream, "index").and_then(|index| u32::try_from(index).ok()).unwrap_or(position);
@@ -108,12 +126,15 @@ fn sort_in(info: &mut SourceInfo, stream: &Value, position: u32) -> Result<(), F
         info.skipped.push(Skipped { index, what: format!("{kind} ({name})"), why });
     };
     match kind.as_str() {
-        "video" if flag(stream, "attached_pic") || flag(stream, "still_image") => skip(PICTURE),
+        "video" if PICTURES.iter().any(|kind| flag(stream, kind)) => skip(PICTURE),
         "video" | "audio" if codec.is_empty() || codec == "none" => skip(NO_DECODER),
-        "video" if info.video.is_some() => skip("only the first video stream is used"),
-        "video" => match video(stream, index, codec.clone())? {
-            Some(video) => info.video = Some(video),
-            None => skip(NO_SIZE),
+        "video" => match video(stream, index, codec.clone()) {
+            Ok(Some(video)) if info.video.is_some() => info.other_pictures.push(video),
+            Ok(Some(video)) => info.video = Some(video),
+            Ok(None) => skip(NO_SIZE),
+            // Beside another picture, what nobody marked as the one to play is no reason to refuse the file.
+            Err(_) if info.video.is_some() && !flag(stream, "default") => skip("it cannot be decoded here"),
+            Err(failure) => return Err(failure),
         },
         "audio" => match audio(stream, index, codec.clone()) {
             Some(audio) => info.audio.push(audio),
@@ -159,6 +180,8 @@ fn video(stream: &Value, index: u32, codec: String) -> Result<Option<VideoStream
     }
     Ok(Some(VideoStream {
         index,
+        id: id(stream),
+        default: flag(stream, "default"),
         codec,
         width,
         height,
@@ -168,6 +191,7 @@ fn video(stream: &Value, index: u32, codec: String) -> Result<Option<VideoStream
             .filter(|ratio| (0.1..=10.0).contains(&ratio.value()))
             .unwrap_or(Rational::ONE),
         rotation,
+        alpha: text(stream, "pix_fmt").is_some_and(|format| has_alpha(&format)),
         pixel_format: text(stream, "pix_fmt").unwrap_or_default(),
         interlaced: text(stream, "field_order")
             .is_some_and(|order| matches!(order.as_str(), "tt" | "bb" | "tb" | "bt")),
@@ -178,6 +202,12 @@ fn video(stream: &Value, index: u32, codec: String) -> Result<Option<VideoStream
         duration: seconds(stream, "duration").filter(|&duration| duration > 0.0),
         dolby_vision: dolby_vision.and_then(|profile| u32::try_from(profile).ok()),
     }))
+}
+
+/// Whether ffmpeg's pixel format has a plane or a part for transparency.
+fn has_alpha(format: &str) -> bool {
+    const KINDS: [&str; 7] = ["yuva", "gbrap", "rgba", "bgra", "argb", "abgr", "ya"];
+    KINDS.iter().any(|kind| format.starts_with(kind))
 }
 
 /// The refusal of a picture that is too large, also where only ffprobe's complaint tells of it.
@@ -192,6 +222,7 @@ fn audio(stream: &Value, index: u32, codec: String) -> Option<AudioStream> {
     let number = |key| whole(stream, key).and_then(|value| u32::try_from(value).ok());
     Some(AudioStream {
         index,
+        id: id(stream),
         codec,
         channels: number("channels").filter(|channels| (1..=MAX_CHANNELS).contains(channels))?,
         layout: text(stream, "channel_layout").filter(|layout| !layout.is_empty() && layout != "unknown"),
@@ -231,6 +262,11 @@ fn tidy(title: &str) -> Option<String> {
 
 fn tagged(stream: &Value, key: &str) -> Option<String> {
     text(stream.get("tags")?, key)
+}
+
+/// ffprobe writes it as `0x100`.
+fn id(stream: &Value) -> Option<u32> {
+    u32::from_str_radix(text(stream, "id")?.strip_prefix("0x")?, 16).ok()
 }
 
 fn flag(stream: &Value, key: &str) -> bool {

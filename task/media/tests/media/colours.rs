@@ -1,0 +1,104 @@
+//! Colours that players would get wrong: what a viewer sees is what the source's tags say.
+
+use std::path::{Path, PathBuf};
+
+use crate::support::{Run, ffmpeg, ffprobe, quick, run};
+
+/// A second of `colour` in 320x180 (or another size) after `filter`, encoded by `args`.
+fn plain(folder: &Path, name: &str, (colour, size, filter): (&str, &str, &str), args: &str) -> PathBuf {
+    let path = folder.join(name);
+    let source = format!("color={colour}:s={size}:r=25:d=1,format=rgb24,{filter}");
+    ffmpeg(&["-f", "lavfi", "-i", &source], args, &path);
+    path
+}
+
+/// Red, green and blue in the middle of both halves of the highest rung, read by the matrix of BT.709, and its tags.
+fn seen(run: &Run) -> (Vec<u8>, String) {
+    let name = &run.package().summary.video.last().unwrap().name;
+    let made = run.joined(&format!("video/{name}"));
+    let raw = run.folder.path().join("seen.rgb");
+    let halves = "-vf scale=320:180:flags=accurate_rnd+full_chroma_inp+full_chroma_int:in_color_matrix=bt709,\
+                  format=rgb24,crop=192:1:64:90,scale=2:1:flags=neighbor -frames:v 1 -f rawvideo";
+    ffmpeg(&["-ss", "0.5", "-i", made.to_str().unwrap()], halves, &raw);
+    let tags = ffprobe(&made, "-select_streams v", "stream=color_space,color_transfer,color_primaries");
+    (std::fs::read(raw).unwrap(), tags)
+}
+
+fn assert_seen(run: &Run, wanted: [u8; 6], tags: &str, what: &str) {
+    let (seen, told) = seen(run);
+    let near = seen.iter().zip(wanted).all(|(a, b)| a.abs_diff(b) <= 10);
+    assert!(near && told == tags, "{what}: {seen:?} is not {wanted:?}, or {told} not {tags}");
+}
+
+const X264: &str = "-c:v libx264 -preset ultrafast -crf 5";
+
+#[tokio::test]
+async fn primaries_that_players_do_not_convert_are_brought_to_bt709() {
+    let folder = tempfile::tempdir().unwrap();
+    let filter = "scale=out_color_matrix=bt709,format=yuv420p";
+    for (primaries, colour, wanted) in [
+        // Beyond BT.709: the nearest that it has.
+        ("smpte432", "0xff2020", [255, 0, 21]),
+        ("smpte432", "0x808080", [128, 128, 128]),
+        ("smpte432", "0x80a060", [117, 161, 92]),
+        ("bt2020", "0x80a060", [107, 164, 86]),
+        // Near enough; the tag is passed on.
+        ("smpte170m", "0x80a060", [128, 160, 96]),
+        ("bt709", "0x80a060", [128, 160, 96]),
+    ] {
+        let tags = format!("{X264} -colorspace bt709 -color_trc bt709 -color_primaries {primaries}");
+        let source = plain(folder.path(), "x.mp4", (colour, "320x180", filter), &tags);
+        let run = run(&source, &quick()).await;
+        let told = if primaries == "smpte170m" { "bt709,bt709,smpte170m" } else { "bt709,bt709,bt709" };
+        assert_seen(
+            &run,
+            [wanted, wanted].concat().try_into().unwrap(),
+            told,
+            &format!("{primaries} {colour}"),
+        );
+    }
+}
+
+#[tokio::test]
+async fn transfer_functions_of_standard_range_keep_their_values_and_their_tag() {
+    let folder = tempfile::tempdir().unwrap();
+    let filter = "scale=out_color_matrix=bt709,format=yuv420p";
+    for (name, transfer) in [("iec61966-2-1", "iec61966-2-1"), ("gamma28", "bt470bg")] {
+        let tags = format!("{X264} -colorspace bt709 -color_trc {name} -color_primaries bt709");
+        let source = plain(folder.path(), "x.mp4", ("0x406080", "320x180", filter), &tags);
+        let run = run(&source, &quick()).await;
+        let told = format!("bt709,{transfer},bt709");
+        assert_seen(&run, [64, 96, 128, 64, 96, 128], &told, transfer);
+        assert!(run.text("entry/master.m3u8").contains("VIDEO-RANGE=SDR"));
+    }
+}
+
+#[tokio::test]
+async fn vp8_is_bt601_at_every_size() {
+    let folder = tempfile::tempdir().unwrap();
+    let filter = "scale=out_color_matrix=smpte170m,format=yuv420p";
+    let args = "-c:v libvpx -deadline realtime -cpu-used 8 -b:v 2M";
+    let source = plain(folder.path(), "x.webm", ("0x20c040", "1280x720", filter), args);
+    let run = run(&source, &quick()).await;
+    assert_seen(&run, [32, 192, 64, 32, 192, 64], "bt709,bt709,bt709", "VP8");
+}
+
+#[tokio::test]
+async fn what_is_transparent_is_black_and_a_warning_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, format, args) in [
+        ("x.mov", "yuva444p10le", "-c:v prores_ks -profile:v 4444"),
+        ("png.mov", "rgba", "-c:v png"),
+        ("ffv1.mkv", "bgra", "-c:v ffv1"),
+    ] {
+        let filter = format!(
+            "format=rgba,geq=r='r(X,Y)':g='g(X,Y)':b='b(X,Y)':a='if(lt(X,160),0,255)',\
+             scale=out_color_matrix=smpte170m,format={format}"
+        );
+        let source = plain(folder.path(), name, ("0x20c040", "320x180", &filter), args);
+        let run = run(&source, &quick()).await;
+        assert_seen(&run, [0, 0, 0, 32, 192, 64], "bt709,bt709,bt709", name);
+        let warnings = &run.package().summary.warnings;
+        assert!(warnings.iter().any(|line| line.starts_with("alpha: ")), "{warnings:?}");
+    }
+}
