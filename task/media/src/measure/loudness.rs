@@ -66,13 +66,11 @@ async fn hear(context: &Context<'_>, plan: &Plan, number: usize) -> Result<Heard
     let lead = Duration::from_secs(round_to_u64(plan.lead));
     let changes = |finished: &Finished| finished.sound_set_up > 1;
     if context.job.profile.audio.loudness_lufs.is_none() {
-        let listened = audio.even.is_some().then_some(nothing);
-        return match listened {
-            Some(nothing) => Ok(nothing),
-            None => {
-                Ok(Heard { loudness: None, changes: changes(&even::listen(context, plan, audio).await?) })
-            }
-        };
+        if audio.even.is_some() || !audio.may_change {
+            return Ok(nothing);
+        }
+        let changes = changes(&even::listen(context, plan, audio).await?);
+        return Ok(Heard { loudness: None, changes });
     }
     let flags = || input_flags().into_iter().chain(seek(plan)).map(OsString::from);
     let (file, from, input) = if let Some(even) = &audio.even {
