@@ -26,6 +26,9 @@ const FEW: usize = 12;
 const LONG: usize = 450;
 const LONG_TEST: usize = 500;
 
+/// The table of failure codes, which has three lines for each code, may be longer.
+const TABLE: &str = "config/src/contract/failure.rs";
+
 /// What each entry of the core may use beside itself. `weakness` is everybody's.
 const CORE: [(&str, &[&str]); 11] = [
     ("weakness", &[]),
@@ -135,7 +138,7 @@ fn no_file_is_longer_than_can_be_read_at_one_sitting() {
         let lines = fs::read_to_string(&file).unwrap().lines().count();
         let test = path.contains("tests/") || path.ends_with("tests.rs");
         let most = if test && !path.starts_with("tests/sim/src") { LONG_TEST } else { LONG };
-        if lines > most {
+        if lines > most && path != TABLE {
             long.push(format!("{path}: {lines} lines, more than {most}"));
         }
     }
