@@ -12,6 +12,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use transcode_core::{
+    absorb::change::Change,
     effects::{
         apply::{carry_out, gave_up},
         batch::{Work, batches},
@@ -37,14 +38,12 @@ const IDLE: Ms = 60_000;
 
 /// Sees everything that happens, and changes nothing.
 pub trait Observer: Send + Sync + 'static {
-    /// A fact is about to be absorbed.
-    fn fact(&self, fact: &Fact, ledger: &Ledger, now: Now);
-    /// A turn was planned. `reason` says why it was planned; it is for logs only. Gives when it wants the next one at
-    /// the latest (monotonic), though nothing happens.
+    /// A turn was taken: its plan, and what has changed. `reason` says why it was taken; it is for logs only. Gives when
+    /// it wants the next one at the latest (monotonic), though nothing happens.
     fn turn(
         &self,
         reason: &'static str,
-        plan: &Plan,
+        turn: (&Plan, &[Change]),
         ledger: &Ledger,
         policy: &Policy,
         now: Now,
@@ -155,7 +154,7 @@ fn all_gave_up(work: &Work, after_ms: u64) -> Vec<Fact> {
     work.actions().iter().flat_map(|action| gave_up(action, after_ms)).collect()
 }
 
-/// Runs until `stop`, then drains.
+/// Runs until `stop`, then drains. Says whether every answer that was awaited has come.
 pub async fn run<Q: Queue, C: Cluster, S: Store>(
     mut reconciler: Reconciler,
     ports: Ports<Q, C, S>,
@@ -163,7 +162,7 @@ pub async fn run<Q: Queue, C: Cluster, S: Store>(
     observer: Arc<dyn Observer>,
     limits: Limits,
     stop: CancellationToken,
-) {
+) -> bool {
     let (clock, ports) = (Clock::start(), Arc::new(ports));
     let mut calls = Calls {
         set: JoinSet::new(),
@@ -174,16 +173,13 @@ pub async fn run<Q: Queue, C: Cluster, S: Store>(
     let (mut reason, mut facts, mut drain_by) = ("start", Vec::new(), None);
     loop {
         let now = clock.now();
-        for fact in &facts {
-            observer.fact(fact, &reconciler.ledger, now);
-        }
-        let plan = reconciler.turn(facts.drain(..), now);
-        let watch_at = observer.turn(reason, &plan, &reconciler.ledger, reconciler.policy(), now);
+        let (plan, told) = reconciler.turn(facts.drain(..), now);
+        let watch_at = observer.turn(reason, (&plan, &told), &reconciler.ledger, reconciler.policy(), now);
         for work in batches(&plan.actions) {
             calls.start(work, &ports);
         }
         if drain_by.is_some_and(|by| calls.set.is_empty() || Instant::now() >= by) {
-            return;
+            return calls.set.is_empty();
         }
         let wake_at = [plan.wake_at, watch_at].into_iter().flatten().fold(now.mono + IDLE, Ms::min);
         let wake = clock.until(wake_at);

@@ -47,7 +47,7 @@
 //! | L7 | what losers leave behind is collected before the message is deleted | `judge/leftovers.rs`, the controller's `aws/leftovers.rs` |
 //! | S15 | an unknown version is parked, never deleted or overwritten | `message/`, `absorb/` |
 
-/// How facts change what is known. May use [`judge`] and what is above it; not [`mod@plan`].
+/// How facts change what is known. May use [`judge`] and what is above it, and [`invariant`]; not [`mod@plan`].
 pub mod absorb;
 pub mod effects;
 /// Promises of the protocol, checked in every turn. May use [`state`] and what is above it.

@@ -8,6 +8,8 @@
 //! own clock, [`crate::runtime`] with AWS and the machine's.
 
 use crate::{
+    absorb::{change::Change, standing::Standing},
+    invariant,
     message::Rules,
     plan::{Plan, Scope, plan_of},
     policy::Policy,
@@ -25,12 +27,13 @@ pub struct Reconciler {
     /// What is known.
     pub ledger: Ledger,
     last_turn: Ms,
+    standing: Standing,
 }
 
 impl Reconciler {
     /// A controller that has seen nothing yet. `instance` must differ between any two processes.
     pub fn new(instance: impl Into<String>, policy: Policy, rules: Rules) -> Self {
-        Self { policy, ledger: Ledger::new(instance, rules), last_turn: 0 }
+        Self { policy, ledger: Ledger::new(instance, rules), last_turn: 0, standing: Standing::default() }
     }
 
     /// The numbers in force.
@@ -50,29 +53,35 @@ impl Reconciler {
         self.ledger.rules = rules;
     }
 
-    /// One turn: takes the facts in, plans, and notes the planned calls as begun. The caller carries the actions out
+    /// One turn: takes the facts in, plans, and notes the planned calls as begun. Gives the plan and what has changed. The caller carries the actions out
     /// and brings what they answer to a later turn, and comes back not later than `wake_at`.
     ///
     /// No two turns share a moment: a call that began in an earlier turn than a fact was absorbed in counts as older
     /// than it, however coarse the clock is. A reading of the register must be newer than the end it is held against.
-    pub fn turn(&mut self, facts: impl IntoIterator<Item = Fact>, now: Now) -> Plan {
+    pub fn turn(&mut self, facts: impl IntoIterator<Item = Fact>, now: Now) -> (Plan, Vec<Change>) {
         let now = Now { mono: now.mono.max(self.last_turn + 1), ..now };
         self.last_turn = now.mono;
+        let mut told = Vec::new();
         for fact in facts {
-            self.ledger.absorb(fact, &self.policy, now);
+            let broken = invariant::of_fact(&fact, &self.ledger);
+            told.extend(broken.map(|violation| Change::PromiseBroken { violation }));
+            told.extend(self.ledger.absorb(fact, &self.policy, now));
         }
-        self.ledger.drop_lapsed(now.mono);
+        self.ledger.drop_lapsed(now.mono, &mut told);
         self.ledger.spread_news();
         self.ledger.sweep(&self.policy, now);
         self.ledger.count(&self.policy, now);
         let mut plan = plan_of(Scope::Due, &self.policy, &self.ledger, now);
+        let broken = invariant::of_plan(&plan.actions, &self.ledger);
+        told.extend(broken.into_iter().map(|violation| Change::PromiseBroken { violation }));
         self.looked(&mut plan);
         for action in &plan.actions {
             self.ledger.begin(action, &self.policy, now);
         }
         self.ledger.look_at_tasks();
         plan.wake_by(self.ledger.next_at(now), now);
-        plan
+        self.standing.update(&self.ledger, &self.policy, now, &mut told);
+        (plan, told)
     }
 
     /// Notes what was looked at in a turn, before its calls begin.

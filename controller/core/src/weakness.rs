@@ -175,6 +175,12 @@ weaknesses! {
     CountsBadFiles,
     /// holds every copy of a message
     HoldsEveryCopy,
+    /// tells that a job is settled with each of its messages
+    TellsSettledWithEachMessage,
+    /// tells nobody that a lease is lost
+    TellsNobodyOfLostLease,
+    /// tells nobody that a job is settled
+    TellsNobodyOfSettledJob,
 }
 
 /// Whether a weakness is switched on.

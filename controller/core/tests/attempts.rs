@@ -82,7 +82,7 @@ fn a_task_that_ecs_shows_as_starting_is_looked_up_before_it_is_stopped_for_that(
     let look = world.turn([starting()]);
     assert!(look.contains(&Action::Inspect { job: job.clone() }), "S5: looked up first, got {look:?}");
     let stops = |actions: &[Action]| actions.iter().any(|action| matches!(action, Action::Stop { .. }));
-    let mut silent = World { reconciler: world.reconciler.clone(), mono: world.mono };
+    let mut silent = World { reconciler: world.reconciler.clone(), told: Vec::new(), mono: world.mono };
     let stop = silent.turn([inspected(&job, Some(&intent), None, None)]);
     assert!(stops(&stop), "nobody has heard of it: {stop:?}");
     let beat = heartbeat(&job, 1, TaskState::Working);

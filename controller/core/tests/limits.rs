@@ -106,7 +106,7 @@ fn no_more_is_claimed_than_the_rate_lets_launch_in_time() {
     let one = claimed.first().unwrap();
     let now = world.now();
     let intended = Fact::Claimed { job: one.job.clone(), intent: Box::new(one.clone()) };
-    let plan = world.reconciler.turn([intended], now);
+    let (plan, _) = world.reconciler.turn([intended], now);
     assert_eq!(claims(&plan.actions), []);
     let waits = jobs.last().unwrap();
     assert!(world.note(waits).contains("the rate of launches is limited"), "{}", world.note(waits));
@@ -145,6 +145,7 @@ fn queues_share_the_room_by_their_weights() {
     let asked: Vec<_> = world
         .reconciler
         .turn([], now)
+        .0
         .actions
         .into_iter()
         .filter_map(|action| match action {
@@ -167,7 +168,7 @@ fn an_idle_queue_has_no_claim_to_what_the_other_had_meanwhile() {
     for _ in 0..6 {
         world.mono += 20_000;
         let now = world.now();
-        for action in world.reconciler.turn(std::mem::take(&mut facts), now).actions {
+        for action in world.reconciler.turn(std::mem::take(&mut facts), now).0.actions {
             if let Action::Receive { queue, .. } = action {
                 asked.push(queue.clone());
                 facts.push(Fact::Received { queue, messages: Vec::new() });

@@ -13,6 +13,7 @@ mod rates;
 mod reload;
 mod settling;
 mod start_deadlines;
+mod telling;
 
 use std::collections::BTreeMap;
 
@@ -26,6 +27,7 @@ use transcode_config::{
     settings::SourceSettings,
 };
 use transcode_core::{
+    absorb::change::Change,
     judge::outcome::stop_reason,
     message::Rules,
     plan::plan,
@@ -50,6 +52,8 @@ fn pinned() -> Fact {
 /// A controller and the moment it lives in. Both clocks run together.
 struct World {
     reconciler: Reconciler,
+    /// What has changed, in all turns.
+    told: Vec<Change>,
     mono: Ms,
 }
 
@@ -73,8 +77,11 @@ impl World {
             max_run_seconds: 3600,
             max_source_bytes: 1 << 30,
         };
-        let mut world =
-            Self { reconciler: Reconciler::new("me", Policy::from(&settings), rules), mono: 3_600_000 };
+        let mut world = Self {
+            reconciler: Reconciler::new("me", Policy::from(&settings), rules),
+            told: Vec::new(),
+            mono: 3_600_000,
+        };
         world.turn([]);
         world
     }
@@ -93,7 +100,8 @@ impl World {
     /// One turn; what is planned besides the ever-recurring receive, list and look-up.
     fn turn(&mut self, facts: impl IntoIterator<Item = Fact>) -> Vec<Action> {
         let now = self.now();
-        let plan = self.reconciler.turn(facts, now);
+        let (plan, told) = self.reconciler.turn(facts, now);
+        self.told.extend(told);
         let ledger = &self.reconciler.ledger;
         assert_eq!(
             ledger.tally,

@@ -35,7 +35,7 @@ fn throttled_calls_slow_down_and_are_back_within_one_backoff_cap() {
         Fact::StopFailed { task, error: throttle() },
         Fact::LaunchRefused { job, attempt, refusal: Refusal::Failed(throttle()) },
     ] {
-        let mut world = World { reconciler: world.reconciler.clone(), mono: world.mono };
+        let mut world = World { reconciler: world.reconciler.clone(), told: Vec::new(), mono: world.mono };
         world.turn([fact]);
         world.reconciler.ledger.cooldown_until = 0;
         assert!(hundredth(&world, CallKind::Stop) >= 2 * stops);
@@ -99,7 +99,7 @@ fn a_launch_that_the_rate_holds_back_wakes_the_controller_when_it_may_go_and_not
     // What was launched is described, without an answer: nothing else is due for a while.
     world.mono += 2500;
     let now = world.now();
-    let plan = world.reconciler.turn([Fact::Claimed { job, intent }], now);
+    let (plan, _) = world.reconciler.turn([Fact::Claimed { job, intent }], now);
     let launches = |actions: &[Action]| actions.iter().any(|it| matches!(it, Action::Launch { .. }));
     assert!(!launches(&plan.actions), "L6");
     let ledger = &world.reconciler.ledger;
@@ -185,7 +185,7 @@ fn a_read_that_the_rate_holds_back_wakes_the_controller_when_it_may_go_and_not_b
     for turn in 0..41 {
         let now = world.now();
         // Nothing is heard of what was asked: the clock alone moves it.
-        let plan = world.reconciler.turn([], now);
+        let (plan, _) = world.reconciler.turn([], now);
         let reads = |action: &&Action| matches!(action, Action::Describe { .. } | Action::Resync);
         let reads = plan.actions.iter().filter(reads).count();
         assert_eq!(reads, if turn == 0 { 10 } else { 1 }, "turn {turn}, after {asked} reads");
@@ -226,7 +226,7 @@ fn a_stop_that_the_rate_holds_back_makes_nothing_else_about_its_job_late() {
     // All tasks are described meanwhile, without an answer.
     world.mono += 20_000;
     let now = world.now();
-    let plan = world.reconciler.turn([], now);
+    let (plan, _) = world.reconciler.turn([], now);
     let looked_at = world.reconciler.ledger.jobs.get(&job).map(|job| job.inspect_at);
     assert_eq!(plan.wake_at, looked_at, "the second attempt is looked at as ever");
 }

@@ -175,7 +175,7 @@ fn a_pause_receives_and_launches_nothing_and_settles_what_runs() {
     let waiting = world.upload("m2", "b.mp4");
     world.reconciler.policy_mut().paused = true;
     let now = world.now();
-    let plan = world.reconciler.turn([inspected(&waiting, None, None, None)], now);
+    let (plan, _) = world.reconciler.turn([inspected(&waiting, None, None, None)], now);
     let begins = |action: &Action| {
         matches!(
             action,

@@ -86,13 +86,14 @@ async fn serve(settings: Settings, file: &Path, losses: Losses) -> anyhow::Resul
         store: S3Store::new(clients.s3.clone(), &settings),
     };
     let watch = Arc::new(Watch::new(Arc::clone(&events), status, &settings));
-    reconcile(reconciler, ports, Inputs { hints, reloads }, watch, limits(&settings), stop).await;
+    let complete =
+        reconcile(reconciler, ports, Inputs { hints, reloads }, watch, limits(&settings), stop).await;
     reloading.abort();
     // The sender lives until here: a closed channel would be taken for a dead events queue.
     drop(hint);
     depth.abort();
     logs.abort();
-    events.emit(Moment::DrainEnded { complete: true });
+    events.emit(Moment::DrainEnded { complete });
     after.cancel();
     tokio::time::timeout(Duration::from_secs(5), sent).await.ok();
     Ok(())

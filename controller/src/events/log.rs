@@ -1,13 +1,7 @@
 //! The log lines of moments: lower case, fields, nothing interpolated. Always the same names: `job`, `attempt`, `task`.
 
 use transcode_config::contract::{Budget, Claim, JobKey, Outcome, Terminal};
-use transcode_core::{
-    effects::ports::Depth,
-    protocol::{
-        clock::Ms,
-        fact::{CallError, Refusal},
-    },
-};
+use transcode_core::{effects::ports::Depth, protocol::fact::Refusal};
 
 use super::{Ending, Moment};
 
@@ -20,7 +14,10 @@ impl Moment<'_> {
                 tracing::trace!(tasks, cpu, jobs, oldest_ms, paused, full, "looked");
             }
             Self::ActionStarted { action, job } => tracing::debug!(action, job = text(job), "action started"),
-            Self::ActionAnswered { action, job, took_ms, error } => answered(action, job, took_ms, error),
+            Self::CallFailed { job, error } => {
+                let action = error.operation;
+                tracing::warn!(action, job = text(job), %error, class = ?error.class, "action failed");
+            }
             Self::Resynced { complete, tasks } => tracing::debug!(complete, tasks, "resynced"),
             Self::DepthPolled { queue, depth: Depth { visible, in_flight, delayed } } => {
                 tracing::debug!(queue, visible, in_flight, delayed, "queue depth polled");
@@ -141,16 +138,6 @@ fn register_read(terminal: &Terminal) {
             let (code, attempts, task) =
                 (dead.failure.code, dead.attempts.len(), dead.last_task_arn.as_deref());
             tracing::info!(%job, outcome = "dead", nonce, %code, attempts, task, "register read");
-        }
-    }
-}
-
-/// A failed call is a warning only where nobody else reports it: refusals of launches have their own moment.
-fn answered(action: &str, job: Option<&JobKey>, took_ms: Ms, error: Option<&CallError>) {
-    match error {
-        None => tracing::debug!(action, job = text(job), took_ms, "action answered"),
-        Some(error) => {
-            tracing::warn!(action, job = text(job), took_ms, %error, class = ?error.class, "action failed");
         }
     }
 }

@@ -56,8 +56,8 @@ pub enum Moment<'a> {
     Parked { message: &'a MessageId, reason: &'a str },
     /// An action is carried out.
     ActionStarted { action: &'a str, job: Option<&'a JobKey> },
-    /// Its answer came.
-    ActionAnswered { action: &'a str, job: Option<&'a JobKey>, took_ms: Ms, error: Option<&'a CallError> },
+    /// A call failed; refused launches have a moment of their own.
+    CallFailed { job: Option<&'a JobKey>, error: &'a CallError },
     /// An attempt is claimed: by us, or, as `intent.nonce` tells, by another controller.
     AttemptClaimed { intent: &'a Claim },
     /// RunTask is about to be sent.
@@ -167,7 +167,7 @@ impl Moment<'_> {
                 registry.set_part(M::QueueDepth, queue, float(depth.visible + depth.delayed));
                 registry.set_part(M::QueueInFlight, queue, float(depth.in_flight));
             }
-            Self::ActionAnswered { error: Some(error), .. } => match error.class {
+            Self::CallFailed { error, .. } => match error.class {
                 Class::Throttled => registry.add(M::Throttles, 1),
                 _ => registry.add(M::ReconcileErrors, 1),
             },
@@ -280,9 +280,7 @@ mod tests {
         let events = Events::new();
         for class in [Class::Throttled, Class::Throttled, Class::Uncertain] {
             let error = CallError { operation: "ecs:RunTask", class, message: String::new() };
-            let moment =
-                Moment::ActionAnswered { action: "launch", job: None, took_ms: 1, error: Some(&error) };
-            events.emit(moment);
+            events.emit(Moment::CallFailed { job: None, error: &error });
         }
         assert_eq!(events.registry().count(Metric::Throttles), 2);
         assert_eq!(events.registry().count(Metric::ReconcileErrors), 1);

@@ -1,52 +1,103 @@
 //! What is told in each turn, and what once in a while.
 
-use transcode_config::load::from_text;
-use transcode_core::{message::Rules, state::lease::Lease};
+use std::sync::Arc;
 
-use super::*;
-use crate::events::{Metric, Value};
+use transcode_config::{
+    contract::{Dead, Failure, FailureCode, JobKey, Outcome, Terminal},
+    load::from_text,
+};
+use transcode_core::{
+    message::Rules,
+    policy::Policy,
+    protocol::{
+        clock::{Ms, Now},
+        fact::{Fact, MessageId, Pinned},
+    },
+    reconciler::Reconciler,
+    state::{
+        job::{Job, Register},
+        lease::{Content, Lease},
+    },
+};
+
+use super::Watch;
+use crate::{
+    events::{Events, Metric, Value},
+    runtime::Observer,
+};
 
 const SETTINGS: &str = include_str!("../../core/tests/settings.toml");
 
 struct World {
+    events: Arc<Events>,
     watch: Watch,
-    ledger: Ledger,
-    policy: Policy,
+    core: Reconciler,
 }
 
 impl World {
     fn new() -> Self {
         let settings = from_text(SETTINGS, figment::providers::Env::prefixed("NONE_")).unwrap();
-        let watch = Watch::new(Arc::default(), Arc::default(), &settings);
-        let mut ledger = Ledger::new("me", Rules::default());
-        ledger.resync.done = true;
-        Self { watch, ledger, policy: Policy::from(&settings) }
+        let events = Arc::new(Events::new());
+        let watch = Watch::new(Arc::clone(&events), Arc::default(), &settings);
+        let mut core = Reconciler::new("me", Policy::from(&settings), Rules::default());
+        core.ledger.resync.done = true;
+        Self { events, watch, core }
     }
 
-    fn turn(&self, mono: Ms) -> Option<Ms> {
+    fn turn(&mut self, mono: Ms) -> Option<Ms> {
+        self.told(mono, [])
+    }
+
+    fn told(&mut self, mono: Ms, facts: impl IntoIterator<Item = Fact>) -> Option<Ms> {
         let now = Now { mono, wall: 1_700_000_000_000 + mono };
-        self.watch.turn("test", &Plan::default(), &self.ledger, &self.policy, now)
+        let (plan, told) = self.core.turn(facts, now);
+        self.watch.turn("test", (&plan, &told), &self.core.ledger, self.core.policy(), now)
     }
 
     /// A gauge, as it would be sent now.
     fn gauge(&self, metric: Metric) -> Option<f64> {
-        let point = self.watch.events.registry().drain().into_iter().find(|point| point.metric == metric);
+        let point = self.events.registry().drain().into_iter().find(|point| point.metric == metric);
         point.and_then(|point| if let Value::One(value) = point.value { Some(value) } else { None })
     }
 
-    fn hold(&mut self, message: &str) {
-        let job = JobKey::of(&[message]);
-        self.ledger.jobs.or_insert_with(&job, || transcode_core::state::job::Job::new(None, 0));
-        let lease = Lease::new("q".into(), Content::Jobs([job].into()), 0, 0);
-        self.ledger.leases.insert(MessageId(message.into()), lease);
+    fn counted(&self, metric: Metric) -> u64 {
+        self.events.registry().count(metric)
     }
+
+    /// These messages are held, and ask for one job.
+    fn hold(&mut self, messages: &[&str], register: Register) {
+        let key = JobKey::of(&["x"]);
+        let mut job = Job { register, ..Job::new(None, 0) };
+        for message in messages.iter().map(|message| MessageId((*message).into())) {
+            let lease = Lease::new("q".into(), Content::Jobs([key.clone()].into()), 0, 40_000_000);
+            self.core.ledger.leases.insert(message.clone(), lease);
+            job.leases.insert(message);
+        }
+        self.core.ledger.jobs.insert(key, job);
+    }
+}
+
+fn dead() -> Register {
+    let dead = Dead {
+        failure: Failure::new(FailureCode::Empty, "x"),
+        last_task_arn: None,
+        log_link: None,
+        attempts: vec![],
+    };
+    let outcome = Outcome::Dead(dead);
+    let job = JobKey::of(&["x"]);
+    Register::Decided(Terminal { schema: 1, job, nonce: "n".into(), written_at_ms: 0, outcome }.into())
+}
+
+fn deleted(message: &str) -> Fact {
+    Fact::Deleted { message: MessageId(message.into()) }
 }
 
 #[test]
 fn all_that_is_known_is_looked_at_once_a_second_and_soon_after_the_last_turn() {
     let mut world = World::new();
     assert_eq!(world.turn(10_000), None, "looked");
-    world.hold("m1");
+    world.hold(&["m1"], Register::Unknown);
     assert_eq!(world.turn(10_100), Some(11_000), "asks to be called, though nothing happens");
     assert_eq!(world.gauge(Metric::JobsHeld), Some(0.0));
     assert_eq!(world.turn(10_999), Some(11_000));
@@ -56,38 +107,34 @@ fn all_that_is_known_is_looked_at_once_a_second_and_soon_after_the_last_turn() {
 }
 
 #[test]
-fn turns_are_counted_each_and_a_lost_lease_when_it_is_looked_for() {
+fn each_turn_and_each_lost_lease_is_counted() {
     let mut world = World::new();
-    world.hold("m1");
-    let counted = |world: &World, metric| world.watch.events.registry().count(metric);
+    world.hold(&["m1"], Register::Unknown);
     (0..4).for_each(|n| assert_eq!(world.turn(10_000 + n).is_none(), n == 0));
-    assert_eq!(counted(&world, Metric::Turns), 4);
-    world.ledger.leases.remove(&MessageId("m1".into()));
-    world.turn(10_500);
-    assert_eq!(counted(&world, Metric::LeasesLost), 0);
-    world.turn(11_000);
-    assert_eq!(counted(&world, Metric::LeasesLost), 1);
+    assert_eq!(world.counted(Metric::Turns), 4);
+    assert_eq!(world.counted(Metric::LeasesLost), 0);
+    let lost = || Fact::LeaseLost { message: MessageId("m1".into()) };
+    world.told(10_500, [lost(), lost()]);
+    assert_eq!(world.counted(Metric::LeasesLost), 1);
+}
+
+#[test]
+fn a_job_that_two_messages_asked_for_is_told_dead_once_when_both_are_deleted_in_one_batch() {
+    let mut world = World::new();
+    world.hold(&["m1", "m2"], dead());
+    world.told(10_000, [deleted("m1"), deleted("m2")]);
+    assert_eq!(world.counted(Metric::JobsDead), 1);
+    assert_eq!(world.counted(Metric::LeasesLost), 0);
 }
 
 #[test]
 fn a_pause_is_told_in_the_turn_in_which_it_begins_and_ends_and_shown_as_its_reason() {
     let mut world = World::new();
-    let paused = |world: &World| world.watch.memory().paused.is_some();
     world.turn(10_000);
-    assert!(!paused(&world), "that no definition is known yet is the ordinary course");
-    world.ledger.definition = Definition::Unfit("no such image".into());
-    world.turn(10_001);
-    assert!(paused(&world));
-    world.policy.paused = true;
-    world.turn(11_000);
+    assert_eq!(world.gauge(Metric::LaunchesPaused), Some(0.0), "that no definition is known yet is usual");
+    world.told(11_000, [Fact::Unfit { reason: "no such image".into() }]);
     assert_eq!(world.gauge(Metric::LaunchesPaused), Some(1.0));
-    world.policy.paused = false;
-    world.ledger.definition = Definition::Fit(transcode_core::protocol::fact::Pinned {
-        task_definition: "t:1".into(),
-        image_digest: None,
-    });
-    world.turn(11_001);
-    assert!(!paused(&world));
-    world.turn(12_000);
+    let pinned = Pinned { task_definition: "t:1".into(), image_digest: None };
+    world.told(12_000, [Fact::Resolved(pinned)]);
     assert_eq!(world.gauge(Metric::LaunchesPaused), Some(0.0));
 }

@@ -1,10 +1,7 @@
 //! What a turn tells, and what is looked at once in a while: states of the ledger, which no fact tells of.
 
-use std::mem;
-
 use transcode_config::contract::JobKey;
 use transcode_core::{
-    invariant,
     judge::{launch_pause::Pause, outcome::stop_reason},
     plan::Plan,
     policy::Policy,
@@ -16,7 +13,7 @@ use transcode_core::{
     state::{in_flight::Usage, lease::Content, ledger::Ledger},
 };
 
-use super::Watch;
+use super::watch::Watch;
 use crate::events::Moment;
 
 /// Time between looks at everything that is known. A controller with thousands of tasks takes a turn for every answer,
@@ -31,10 +28,6 @@ impl Watch {
     pub(super) fn turned(&self, plan: &Plan, ledger: &Ledger, policy: &Policy, now: Now) -> Option<Ms> {
         self.events.emit(Moment::Turned);
         let pause = ledger.launch_pause(policy, now).filter(Pause::is_told);
-        self.changes(pause.as_ref(), ledger, policy, now);
-        for invariant::Violation { id, what } in invariant::of_plan(&plan.actions, ledger) {
-            self.events.emit(Moment::InvariantBroken { id, what: &what });
-        }
         for action in &plan.actions {
             self.begun(action, ledger);
         }
@@ -67,31 +60,7 @@ impl Watch {
         }
     }
 
-    /// Pauses, cooldowns and the breaker: what is told is their change.
-    fn changes(&self, pause: Option<&Pause>, ledger: &Ledger, policy: &Policy, now: Now) {
-        let mut told = self.memory();
-        let kind = pause.map(mem::discriminant);
-        if told.paused != kind {
-            told.paused = kind;
-            self.events.emit(pause.map_or(Moment::PauseEnded, |pause| Moment::PauseBegun { pause }));
-        }
-        if ledger.cooldown_until > now.mono.max(told.cooldown_until) {
-            let (for_ms, reason) = (ledger.cooldown_until - now.mono, ledger.cooldown_reason.as_str());
-            self.events.emit(Moment::CooldownBegun { for_ms, reason });
-        }
-        told.cooldown_until = told.cooldown_until.max(ledger.cooldown_until);
-        let breaker = ledger.breaker.open(policy);
-        match breaker {
-            Some(trouble) if told.breaker != breaker => {
-                self.events.emit(Moment::BreakerOpened { trouble, jobs: policy.breaker_jobs });
-            }
-            None if told.breaker.is_some() => self.events.emit(Moment::BreakerClosed),
-            _ => {}
-        }
-        told.breaker = breaker;
-    }
-
-    /// Looks at everything that is known: gauges, bills that can be closed, leases that ran out, notes.
+    /// Looks at everything that is known: gauges, bills that can be closed, missed events, notes.
     fn look(&self, pause: Option<&Pause>, full: Option<&str>, ledger: &Ledger, now: Now) {
         let sent = ledger.leases.values().filter_map(|lease| lease.sent_at_ms).min();
         let oldest_ms = sent.map(|sent| now.wall.saturating_sub(sent));
@@ -109,7 +78,6 @@ impl Watch {
             };
             self.events.emit(Moment::EventMissed { what });
         }
-        memory.held.turned(ledger, &self.events);
         self.status.noted(ledger, tasks, pause, full, now);
     }
 

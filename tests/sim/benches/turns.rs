@@ -67,7 +67,7 @@ impl Fleet {
     fn settle(&mut self, mut facts: Vec<Fact>) {
         loop {
             let now = Now { mono: self.mono, wall: 1_700_000_000_000 + self.mono };
-            let plan = self.reconciler.turn(facts, now);
+            let (plan, _) = self.reconciler.turn(facts, now);
             facts = plan.actions.into_iter().flat_map(answer).collect();
             if facts.is_empty() {
                 return;

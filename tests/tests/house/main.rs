@@ -38,7 +38,7 @@ const CORE: [(&str, &[&str]); 11] = [
     ("effects", &["protocol"]),
     ("state", &["message", "policy", "protocol"]),
     ("judge", &["state", "message", "policy", "protocol"]),
-    ("absorb", &["judge", "state", "message", "policy", "protocol"]),
+    ("absorb", &["judge", "state", "message", "policy", "protocol", "invariant"]),
     ("plan", &["judge", "state", "message", "policy", "protocol"]),
     ("invariant", &["state", "message", "policy", "protocol"]),
     ("reconciler", &["absorb", "plan", "judge", "state", "message", "policy", "protocol", "invariant"]),

@@ -2,6 +2,7 @@
 
 use transcode_config::contract::{Attempt, JobKey};
 
+use super::change::Change;
 use crate::{
     policy::Policy,
     protocol::{
@@ -126,10 +127,10 @@ impl Ledger {
     }
 
     /// The handle of a call is no longer valid. If the message has been delivered here again meanwhile, its new one is.
-    pub(super) fn lease_lost(&mut self, message: &MessageId) {
+    pub(super) fn lease_lost(&mut self, message: &MessageId, told: &mut Vec<Change>) {
         match self.leases.get_mut(message) {
             Some(lease) if lease.renewed => (lease.call, lease.renewed) = (None, false),
-            _ => self.forget_lease(message),
+            _ => self.lose(message, told),
         }
     }
 

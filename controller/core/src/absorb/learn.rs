@@ -2,8 +2,9 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use transcode_config::contract::{Attempt, Claim, Heartbeat, Terminal};
+use transcode_config::contract::{Attempt, Claim, Heartbeat, Outcome, Terminal};
 
+use super::change::Change;
 use crate::{
     policy::Policy,
     protocol::clock::{Ms, Now},
@@ -11,8 +12,16 @@ use crate::{
 };
 
 impl Job {
-    pub(super) fn decide(&mut self, terminal: Arc<Terminal>, now: Ms) {
+    /// Takes the register in, once. `looked`: nobody but a reading has told of it.
+    pub(super) fn decide(&mut self, terminal: Arc<Terminal>, now: Ms, looked: bool, told: &mut Vec<Change>) {
         if self.terminal().is_none() {
+            let looked = looked && self.read_at().is_some();
+            told.push(Change::JobDecided { terminal: Arc::clone(&terminal), looked });
+            if let Outcome::Dead(dead) = &terminal.outcome
+                && let Some(past) = dead.attempts.last()
+            {
+                told.push(Change::AttemptOver { job: terminal.job.clone(), past: past.clone() });
+            }
             self.register = Register::Decided(terminal);
             self.decided_at = now;
         }

@@ -4,11 +4,17 @@
 //! task says that ECS does not know it now, a hint says to look.
 
 mod calls;
+pub mod change;
 mod learn;
+mod news;
+pub(crate) mod standing;
 mod trouble;
+
+use std::sync::Arc;
 
 use transcode_config::contract::JobKey;
 
+use self::change::Change;
 use crate::{
     message::{Parsed, Request, parse},
     policy::Policy,
@@ -28,11 +34,18 @@ use crate::{
 };
 
 impl Ledger {
-    /// Takes one fact in.
+    /// Takes one fact in, and gives what it changed.
+    pub fn absorb(&mut self, fact: Fact, policy: &Policy, now: Now) -> Vec<Change> {
+        let mut told = Vec::new();
+        self.take_in(fact, policy, now, &mut told);
+        told
+    }
+
     #[allow(clippy::too_many_lines, reason = "a table: one line for each kind of fact")]
-    pub fn absorb(&mut self, fact: Fact, policy: &Policy, now: Now) {
+    fn take_in(&mut self, fact: Fact, policy: &Policy, now: Now, told: &mut Vec<Change>) {
+        self.news_of(&fact, told);
         match fact {
-            Fact::Received { queue, messages } => self.received(&queue, messages, policy, now),
+            Fact::Received { queue, messages } => self.received(&queue, messages, policy, now, told),
             Fact::ReceiveFailed { queue, error: _ } => {
                 self.has_had_its_turn(&queue, policy);
                 let receiving = self.receiving.entry(queue).or_default();
@@ -40,14 +53,19 @@ impl Ledger {
                 receiving.failures += 1;
                 receiving.retry_at = now.mono + policy.call_backoff(receiving.failures);
             }
-            Fact::Inspected { job, snapshot } => self.inspected(&job, *snapshot, policy, now),
+            Fact::Inspected { job, snapshot } => self.inspected(&job, *snapshot, policy, now, told),
             Fact::Unreadable { job, reason } => {
                 self.job_answered(&job, |job, _| {
                     job.unreadable = (!weak(Weakness::ForgetsNewerDocument)).then_some(reason);
                 });
             }
             Fact::Claimed { job, intent } => {
-                self.job_answered(&job, |job, _| job.learn_intent(intent.into(), None, policy, now));
+                let intent = Arc::new(*intent);
+                told.push(Change::AttemptClaimed { intent: Arc::clone(&intent) });
+                if let Some(past) = intent.history.last() {
+                    told.push(Change::AttemptOver { job: job.clone(), past: past.clone() });
+                }
+                self.job_answered(&job, |job, _| job.learn_intent(intent, None, policy, now));
             }
             Fact::Launched { job, attempt, task } => self.launched(&job, attempt, &task, now),
             Fact::LaunchRefused { job, attempt, refusal } => {
@@ -55,11 +73,11 @@ impl Ledger {
             }
             Fact::TaskSeen(view) => {
                 let asked_at = self.tasks.get(&view.arn).and_then(|task| task.describe_call);
-                let arn = self.seen(*view, asked_at, now);
+                let arn = self.seen(*view, asked_at, now, told);
                 self.described(&arn, policy, now, |_| {});
             }
             Fact::TaskListed(view) => {
-                let arn = self.seen(*view, self.resync.call, now);
+                let arn = self.seen(*view, self.resync.call, now, told);
                 if let Some(task) = self.tasks.get_mut(&arn) {
                     task.describe_at = now.mono + policy.describe_every;
                 }
@@ -100,7 +118,7 @@ impl Ledger {
             }
             Fact::Decided { job, terminal } => {
                 self.tell_register(&job, &terminal, policy, now);
-                self.job_answered(&job, |job, _| job.decide(terminal.into(), now.mono));
+                self.job_answered(&job, |job, _| job.decide(Arc::new(*terminal), now.mono, false, told));
             }
             Fact::Published { job } => self.job_answered(&job, |job, _| job.published = true),
             Fact::Collected { job } => self.job_answered(&job, |job, _| job.collected = true),
@@ -118,8 +136,8 @@ impl Ledger {
                 self.letters.put_aside(&message, sent.unwrap_or_default());
                 self.forget_lease(&message);
             }
-            Fact::Deleted { message } => self.forget_lease(&message),
-            Fact::LeaseLost { message } => self.lease_lost(&message),
+            Fact::Deleted { message } => self.deleted(&message, told),
+            Fact::LeaseLost { message } => self.lease_lost(&message, told),
             Fact::JobCallFailed { job, error } => self.job_failed(&job, &error, policy, now),
             Fact::MessageCallFailed { message, error: _ } => {
                 if let Some(lease) = self.leases.get_mut(&message) {
@@ -145,7 +163,14 @@ impl Ledger {
         }
     }
 
-    fn received(&mut self, queue: &QueueName, messages: Vec<Incoming>, policy: &Policy, now: Now) {
+    fn received(
+        &mut self,
+        queue: &QueueName,
+        messages: Vec<Incoming>,
+        policy: &Policy,
+        now: Now,
+        told: &mut Vec<Change>,
+    ) {
         let receiving = self.receiving.entry(queue.clone()).or_default();
         let asked_at = receiving.call.take().map_or(now.mono, |(_, at)| at);
         receiving.failures = 0;
@@ -156,7 +181,7 @@ impl Ledger {
             self.has_had_its_turn(queue, policy);
         }
         for message in messages {
-            self.receive_one(queue, message, asked_at, policy, now);
+            self.receive_one(queue, message, asked_at, policy, now, told);
         }
     }
 
@@ -171,7 +196,15 @@ impl Ledger {
         }
     }
 
-    fn receive_one(&mut self, queue: &QueueName, message: Incoming, asked_at: Ms, policy: &Policy, now: Now) {
+    fn receive_one(
+        &mut self,
+        queue: &QueueName,
+        message: Incoming,
+        asked_at: Ms,
+        policy: &Policy,
+        now: Now,
+        told: &mut Vec<Change>,
+    ) {
         let deadline = asked_at + policy.visibility;
         if let Some(lease) = self.leases.get_mut(&message.id) {
             // Delivered again: the newest handle counts, and the clock of the 12 h begins anew.
@@ -200,6 +233,10 @@ impl Ledger {
                 Content::Jobs(keys)
             }
         };
+        let jobs =
+            if let Content::Jobs(keys) = &content { keys.iter().cloned().collect() } else { Vec::new() };
+        let (id, sent_at_ms) = (message.id.clone(), message.sent_at_ms);
+        told.push(Change::MessageReceived { message: id, queue: queue.clone(), jobs, sent_at_ms });
         let lease = Lease {
             receipt: message.receipt,
             body: message.body.into(),
@@ -211,7 +248,14 @@ impl Ledger {
         self.leases.insert(message.id, lease);
     }
 
-    fn inspected(&mut self, key: &JobKey, snapshot: Snapshot, policy: &Policy, now: Now) {
+    fn inspected(
+        &mut self,
+        key: &JobKey,
+        snapshot: Snapshot,
+        policy: &Policy,
+        now: Now,
+        told: &mut Vec<Change>,
+    ) {
         let mut task = None;
         if let Some(terminal) = &snapshot.terminal {
             self.tell_register(key, terminal, policy, now);
@@ -219,7 +263,7 @@ impl Ledger {
         self.job_answered(key, |job, asked_at| {
             job.inspect_at = now.mono + policy.heartbeat_stale / 3;
             if let Some(terminal) = snapshot.terminal {
-                job.decide(terminal, now.mono);
+                job.decide(terminal, now.mono, true, told);
             } else if job.terminal().is_none() {
                 job.register =
                     Register::Absent(if weak(Weakness::DatesReadingByAnswer) { now.mono } else { asked_at });
@@ -243,22 +287,31 @@ impl Ledger {
     }
 
     /// What ECS said of a task to a call that was begun at `asked_at`.
-    fn seen(&mut self, view: TaskView, asked_at: Option<Ms>, now: Now) -> TaskArn {
+    fn seen(&mut self, view: TaskView, asked_at: Option<Ms>, now: Now, told: &mut Vec<Change>) -> TaskArn {
         let arn = view.arn.clone();
-        if !self.tasks.contains_key(&arn) {
+        self.pulled(&view, told);
+        let known = self.tasks.contains_key(&arn);
+        if !known {
             match &view.identity {
                 None => {
-                    self.foreign.insert(arn.clone());
+                    if self.foreign.insert(arn.clone()) {
+                        told.push(Change::TaskForeign { task: arn.clone() });
+                    }
                 }
                 // An ended task of a job that nobody asks about is history.
                 Some(identity) if !view.ended() || self.jobs.contains_key(&identity.job) => {
-                    self.know_task(&arn, &identity.job.clone(), identity.attempt, now);
+                    let (job, attempt) = (identity.job.clone(), identity.attempt);
+                    self.know_task(&arn, &job, attempt, now);
+                    if !view.ended() {
+                        told.push(Change::TaskAdopted { job, attempt, task: arn.clone() });
+                    }
                 }
                 Some(_) => {}
             }
         }
         let Some(task) = self.tasks.get_mut(&arn) else { return arn };
         let began = view.status == TaskStatus::Running && task.running_at.is_none();
+        let (was_up, had_ended) = (task.running_at.is_some(), task.ended());
         let news = task.see(view, asked_at.unwrap_or(now.mono), now.mono);
         let ended = (news && task.ended()).then(|| task.job.clone());
         if began {
@@ -266,6 +319,9 @@ impl Ledger {
         }
         if let Some(job) = ended.and_then(|key| self.jobs.get_mut(&key)) {
             job.inspect_at = now.mono;
+        }
+        if known {
+            self.task_news(&arn, was_up, had_ended, told);
         }
         arn
     }
@@ -285,19 +341,18 @@ impl Ledger {
         }
     }
 
-    pub(super) fn forget_lease(&mut self, message: &MessageId) {
-        let Some(lease) = self.leases.remove(message) else { return };
-        if let Content::Jobs(keys) = &lease.content {
-            for key in keys {
-                if let Some(job) = self.jobs.get_mut(key) {
-                    job.leases.remove(message);
-                }
+    pub(super) fn forget_lease(&mut self, message: &MessageId) -> Option<Lease> {
+        let lease = self.leases.remove(message)?;
+        for key in lease.jobs() {
+            if let Some(job) = self.jobs.get_mut(key) {
+                job.leases.remove(message);
             }
         }
+        Some(lease)
     }
 
     /// Messages whose visibility timeout is over are no longer ours, whatever their handle still allows.
-    pub(crate) fn drop_lapsed(&mut self, now: Ms) {
+    pub(crate) fn drop_lapsed(&mut self, now: Ms, told: &mut Vec<Change>) {
         let lapsed: Vec<MessageId> = self
             .leases
             .due(now)
@@ -305,7 +360,7 @@ impl Ledger {
             .map(|(id, _)| id.clone())
             .collect();
         for message in lapsed {
-            self.forget_lease(&message);
+            self.lose(&message, told);
         }
     }
 }

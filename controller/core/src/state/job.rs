@@ -85,6 +85,8 @@ pub struct Job {
     pub attempt: Option<AttemptState>,
     /// Its tasks that ECS knew of, of any attempt.
     pub tasks: BTreeMap<TaskArn, Attempt>,
+    /// Its last message was deleted once it was decided, and that was told.
+    pub settled: bool,
     /// Its entry points are in place.
     pub published: bool,
     /// What its losers left behind is gone.
@@ -117,6 +119,7 @@ impl Job {
             decided_at: 0,
             attempt: None,
             tasks: BTreeMap::new(),
+            settled: false,
             published: false,
             collected: false,
             unreadable: None,

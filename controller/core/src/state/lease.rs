@@ -61,6 +61,15 @@ pub struct Lease {
 }
 
 impl Lease {
+    /// The jobs that it asks for; none of a message that is put aside.
+    pub fn jobs(&self) -> impl Iterator<Item = &JobKey> {
+        let jobs = match &self.content {
+            Content::Jobs(jobs) => Some(jobs),
+            Content::Parked(_) => None,
+        };
+        jobs.into_iter().flatten()
+    }
+
     /// A message that was asked for at `received_at` and becomes visible again at `deadline`.
     pub fn new(queue: QueueName, content: Content, received_at: Ms, deadline: Ms) -> Self {
         Self {

@@ -28,7 +28,7 @@ impl Small {
             let now = Now { mono: state.now, wall: state.now + AHEAD };
             let Some(controller) = state.controllers.get_mut(index) else { return };
             let controller = Arc::make_mut(controller);
-            let plan = controller.core.turn(std::mem::take(&mut facts), now);
+            let (plan, _) = controller.core.turn(std::mem::take(&mut facts), now);
             controller.wake = plan.wake_at.filter(|at| *at < NEVER / 2);
             for action in plan.actions {
                 match action {

@@ -68,6 +68,11 @@ pub fn age_is_known(message: &MessageId, sent_at: Option<Ms>, began: Ms) -> Kept
     keep(sent_at.is_some_and(|at| at < began), "row 9", || format!("the age of {} is lost", message.0))
 }
 
+/// Each message that goes, and each job that ends, is told once.
+pub fn told(holds: bool, what: impl FnOnce() -> String) -> Kept {
+    keep(holds, "told once", what)
+}
+
 /// L6: launches keep to their rate; everything else makes no hot loop.
 pub fn l6_within_budget(what: &str, used: u64, allowed: u64) -> Kept {
     keep(used <= allowed, "L6", || format!("{used} {what}, {allowed} are allowed"))

@@ -9,7 +9,7 @@ use transcode_core::{
     reconciler::Reconciler,
 };
 
-use super::{World, event::Event, meter::Meter, patience::Patience, witness::Witness};
+use super::{World, event::Event, meter::Meter, patience::Patience, told::Told, witness::Witness};
 use crate::{
     fault::Fault,
     setup::{Episode, HOUR, MINUTE, SECOND, Sort},
@@ -34,6 +34,7 @@ pub(super) struct Host {
     pub(super) patience: Patience,
     /// What it was told of failures.
     pub(super) witness: Witness,
+    pub(super) told: Told,
     /// Spot is given a rest until then (monotonic).
     pub(super) spot_rests_until: Ms,
 }
@@ -54,6 +55,7 @@ impl World {
                 meter: Meter::default(),
                 patience: Patience::default(),
                 witness: Witness::default(),
+                told: Told::default(),
                 spot_rests_until: 0,
             });
             let at = self.rng.below(MINUTE);
@@ -97,7 +99,7 @@ impl World {
         host.core = Some(Reconciler::new(format!("c{index}-{boot}"), policy, rules));
         host.booted_at = now;
         host.inbox.clear();
-        (host.meter, host.patience, host.witness, host.spot_rests_until) = Default::default();
+        (host.meter, host.patience, host.witness, host.told, host.spot_rests_until) = Default::default();
         self.agenda.cancel_plan(index);
         self.plan_by(index, 0);
         if self.faults.on {

@@ -18,6 +18,7 @@ mod process;
 mod slots;
 mod sqs;
 mod store;
+mod told;
 mod trace;
 mod turn;
 mod witness;

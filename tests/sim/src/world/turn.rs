@@ -32,9 +32,9 @@ impl World {
         let thorough = self.compared.then(|| {
             let mut core = core.clone();
             core.ledger.look_again_at_all();
-            core.turn(facts.clone(), now)
+            core.turn(facts.clone(), now).0
         });
-        let planned = core.turn(facts.drain(..), now);
+        let (planned, changes) = core.turn(facts.drain(..), now);
         host.inbox = facts;
         host.witness.sees(&planned.actions);
         let boot = host.boot;
@@ -54,6 +54,7 @@ impl World {
             .and_then(|()| invariants::limit_is_kept(claims > 0, in_flight, core.policy()))
             .and_then(|()| invariants::nothing_is_seen(seen.first()));
         let found = found
+            .and(host.told.hears(&changes, &core.ledger))
             .and(host.witness.claims(claims, now.mono, core.policy()))
             .and(invariants::rests_on_a_fresh_reading(&planned.actions, &core.ledger, now.mono))
             .and(invariants::s7_planned_in_time(&planned.actions, now.wall))

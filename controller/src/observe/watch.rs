@@ -1,0 +1,67 @@
+//! Who watches the loop: what was told, and what is remembered between turns.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use transcode_config::{Settings, settings::CostSettings};
+use transcode_core::{
+    absorb::change::Change,
+    plan::Plan,
+    policy::Policy,
+    protocol::clock::{Ms, Now},
+    state::ledger::Ledger,
+};
+
+use super::{bills::Bills, http::Status, missed::Missed};
+use crate::{events::Events, runtime::Observer};
+
+/// Tells [`Events`] and [`Status`] what happens.
+#[derive(Debug)]
+pub struct Watch {
+    pub(super) events: Arc<Events>,
+    pub(super) status: Arc<Status>,
+    pub(super) cost: CostSettings,
+    /// There is an events queue, so that events can be missed.
+    pub(super) hints: bool,
+    memory: Mutex<Memory>,
+}
+
+/// What is remembered between turns.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    pub(super) missed: Missed,
+    pub(super) bills: Bills,
+    /// Since when nothing can be received (monotonic), and whether that has been told.
+    pub(super) full: Option<(Ms, bool)>,
+    /// When all that is known was last looked at (monotonic).
+    pub(super) looked_at: Option<Ms>,
+}
+
+impl Observer for Watch {
+    fn turn(
+        &self,
+        reason: &'static str,
+        (plan, told): (&Plan, &[Change]),
+        ledger: &Ledger,
+        policy: &Policy,
+        now: Now,
+    ) -> Option<Ms> {
+        for change in told {
+            self.tell(change, now);
+        }
+        tracing::trace!(reason, actions = plan.actions.len(), "planned");
+        self.turned(plan, ledger, policy, now)
+    }
+}
+
+impl Watch {
+    /// With these settings.
+    pub fn new(events: Arc<Events>, status: Arc<Status>, settings: &Settings) -> Self {
+        let hints = settings.events.queue_url.is_some();
+        Self { events, status, cost: settings.cost, hints, memory: Mutex::default() }
+    }
+
+    /// A panic elsewhere must not end all watching: every state of the memory is a valid one.
+    pub(super) fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,90 @@
+//! What a controller tells of messages and jobs, held against what it holds.
+//!
+//! The told changes alone say which messages are held and which jobs are settled. So a message that goes untold, or a
+//! job that ends untold or twice, shows in the turn in which it happens.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use transcode_config::contract::JobKey;
+use transcode_core::{
+    absorb::change::Change, protocol::clock::Ms, protocol::fact::MessageId, state::ledger::Ledger,
+};
+
+use crate::invariants::{Kept, told};
+
+/// What one process has told since it began.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    /// Messages that are held, with their jobs.
+    held: BTreeMap<MessageId, Vec<JobKey>>,
+    /// How many of them ask for a job.
+    asking: BTreeMap<JobKey, usize>,
+    /// Jobs that are decided, by when they became known: one that was forgotten is another when it comes back.
+    decided: BTreeMap<JobKey, Ms>,
+    /// Those of them that are settled.
+    settled: BTreeMap<JobKey, Ms>,
+    /// Jobs that lost their last message by its delete and have yet to be told settled.
+    due: BTreeSet<JobKey>,
+}
+
+impl Told {
+    /// The changes of a turn; `ledger` is what is known after it.
+    pub(super) fn hears(&mut self, changes: &[Change], ledger: &Ledger) -> Kept {
+        for change in changes {
+            match change {
+                Change::MessageReceived { message, jobs, .. } => {
+                    for job in jobs {
+                        *self.asking.entry(job.clone()).or_default() += 1;
+                    }
+                    let before = self.held.insert(message.clone(), jobs.clone());
+                    told(before.is_none(), || format!("{} is received twice", message.0))?;
+                }
+                Change::MessageDeleted { message } => {
+                    for job in self.goes(message)? {
+                        if !self.asking.contains_key(&job) && self.decided.contains_key(&job) {
+                            self.due.insert(job);
+                        }
+                    }
+                }
+                Change::MessageReleased { message } | Change::LeaseLost { message, .. } => {
+                    self.goes(message)?;
+                }
+                Change::JobDecided { terminal, .. } => {
+                    let Some(job) = ledger.jobs.get(&terminal.job) else { continue };
+                    let before = self.decided.insert(terminal.job.clone(), job.since);
+                    told(before != Some(job.since), || format!("{} is decided twice", terminal.job))?;
+                }
+                Change::JobSettled { terminal, .. } => {
+                    let job = &terminal.job;
+                    let known = self.decided.get(job).copied().unwrap_or_default();
+                    let before = self.settled.insert(job.clone(), known);
+                    told(before != Some(known), || format!("{job} is settled twice"))?;
+                    told(self.due.remove(job), || format!("{job} is settled, and a message asks for it"))?;
+                }
+                _ => {}
+            }
+        }
+        // One that is settled already was asked for once more by a copy of its message.
+        self.due.retain(|job| self.settled.get(job) != self.decided.get(job));
+        let untold = self.due.pop_first();
+        told(untold.is_none(), || format!("nobody is told that {untold:?} is settled"))?;
+        let (held, is) = (self.held.len(), ledger.leases.len());
+        told(held == is, || format!("{is} messages are held; by what is told, {held}"))
+    }
+
+    /// A message is held no more. Gives its jobs.
+    fn goes(&mut self, message: &MessageId) -> Result<Vec<JobKey>, transcode_core::invariant::Violation> {
+        let jobs = self.held.remove(message);
+        told(jobs.is_some(), || format!("{} goes, and was not held", message.0))?;
+        let jobs = jobs.unwrap_or_default();
+        for job in &jobs {
+            if let Some(asking) = self.asking.get_mut(job) {
+                *asking -= 1;
+                if *asking == 0 {
+                    self.asking.remove(job);
+                }
+            }
+        }
+        Ok(jobs)
+    }
+}
