@@ -47,11 +47,10 @@ impl World {
         let claims = planned.actions.iter().filter(|action| matches!(action, Action::Claim { .. })).count();
         let counted = (self.compared || (sampled && claims > 0))
             .then(|| InFlight::of(&core.ledger.jobs, &core.ledger.tasks, core.policy(), now));
-        let in_flight = core.ledger.tally.usage();
         let found = invariants::looks_at_enough(&planned, thorough.as_ref())
             .and_then(|()| invariants::tally_is_right(&core.ledger.tally, counted.as_ref()))
             .and_then(|()| invariants::plans_once(&planned.actions, &again))
-            .and_then(|()| invariants::limit_is_kept(claims > 0, in_flight, core.policy()))
+            .and_then(|()| invariants::limit_is_kept(claims > 0, core.ledger.tally.usage(), core.policy()))
             .and_then(|()| invariants::nothing_is_seen(seen.first()));
         let found = found
             .and(host.told.hears(&changes, &core.ledger))
