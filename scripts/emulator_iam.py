@@ -103,9 +103,10 @@ def record(access_key, action, resource, context, allowed):
 
 
 def trusts(document, caller, ctx=None):
-    """The harness gives tasks their sessions, as ECS does for tasks of this account."""
+    """The harness gives tasks their sessions, as ECS does for tasks of this account, and is people with a second factor."""
     if ctx and ctx.principal_type == "Root":
         ctx.service_context["aws:sourceaccount"] = ctx.principal_account
+        ctx.service_context["aws:multifactorauthpresent"] = "true"
     return evaluate_trust_policy(document, caller, ctx)
 
 
