@@ -63,10 +63,11 @@ def namespace_of(body):
 
 
 def object_context_of(action, query_params, path, headers):
-    """s3:if-none-match, by which a bucket policy can demand conditional writes."""
+    """s3:if-none-match and s3:if-match, by which a bucket policy can demand conditional writes."""
     context = s3_object_context(action, query_params, path, headers)
-    if action == "s3:PutObject" and headers.get("if-none-match"):
-        context["s3:if-none-match"] = headers["if-none-match"]
+    for condition in ("if-none-match", "if-match"):
+        if action == "s3:PutObject" and headers.get(condition):
+            context[f"s3:{condition}"] = headers[condition]
     return context
 
 

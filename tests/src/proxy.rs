@@ -72,8 +72,12 @@ impl Call {
             "DELETE" => "DeleteObject",
             _ => "Post",
         };
-        let subject =
-            if operation == "ListObjectsV2" { "" } else { path.rsplit('/').next().unwrap_or_default() };
+        let subject = match path.rsplit('/').next() {
+            Some(_) if operation == "ListObjectsV2" => "",
+            // Its name is a hash of the prefix.
+            Some(_) if path.contains("/published/") => "pointer",
+            name => name.unwrap_or_default(),
+        };
         Self { id, service: "s3", operation: operation.to_owned(), subject: subject.to_owned() }
     }
 }

@@ -340,6 +340,15 @@ async fn what_is_written_once_can_be_written_only_on_condition_whatever_the_role
     assert_eq!(deployed.write(&roles.task, "jobs/j/terminal.json", true).await, None);
     let again = deployed.write(&roles.controller, "jobs/j/terminal.json", true).await;
     assert_eq!(again.as_deref(), Some("PreconditionFailed"));
+    // The pointer of a prefix moves, and only on condition.
+    let pointer = "published/p.json";
+    assert_eq!(deployed.write(&roles.controller, pointer, false).await, denied);
+    assert_eq!(deployed.write(&roles.task, pointer, true).await, denied, "no task moves it");
+    assert_eq!(deployed.write(&roles.controller, pointer, true).await, None);
+    let s3 = deployed.as_role(&roles.controller).s3;
+    let there = s3.get_object().bucket(&deployed.made.state_bucket).key(pointer).send().await.unwrap();
+    let put = s3.put_object().bucket(&deployed.made.state_bucket).key(pointer).body(b"[]".to_vec().into());
+    put.if_match(there.e_tag().unwrap()).send().await.unwrap();
     let heartbeat = "jobs/j/attempts/000001.heartbeat.json";
     for _ in 0..2 {
         assert_eq!(deployed.write(&roles.task, heartbeat, false).await, None, "it is overwritten");

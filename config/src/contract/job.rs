@@ -144,10 +144,13 @@ pub struct Source {
     /// S3's sequencer: orders events on one key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sequencer: Option<String>,
+    /// When it was uploaded, as the event says (ms since 1970).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uploaded_at_ms: Option<u64>,
 }
 
 /// Where the result goes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct OutputTarget {
     /// Production bucket.
     pub bucket: String,
@@ -179,6 +182,10 @@ pub struct JobSpec {
     pub max_source_bytes: u64,
     /// When the job was accepted, in milliseconds since 1970.
     pub accepted_at_ms: u64,
+    /// A person wants it live although its source is older than what is live: it counts as uploaded when it was
+    /// accepted (S17).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub forced: bool,
 }
 
 impl Document for JobSpec {

@@ -2,7 +2,7 @@
 
 use super::{
     edit::Edit,
-    job::{Attempt, JobKey},
+    job::{Attempt, JobKey, OutputTarget},
 };
 
 /// Longest stable prefix, in bytes: S3 allows 1024 for a key, and the longest name below the prefix takes under 200.
@@ -66,6 +66,11 @@ impl<'a> Layout<'a> {
     pub fn job_of_register(key: &str) -> Option<JobKey> {
         key.strip_prefix("jobs/")?.strip_suffix("/terminal.json")?.parse().ok()
     }
+}
+
+/// `published/<hash of bucket and prefix>.json`: the pointer of an output prefix.
+pub fn pointer_key(output: &OutputTarget) -> String {
+    format!("published/{}.json", JobKey::of(&[&output.bucket, &output.prefix]))
 }
 
 /// The stable prefix for a source key: `<root><key>/`, with dot segments and empty segments made harmless.

@@ -6,6 +6,7 @@
 //! | `jobs/<j>/attempts/<n>.json` | controller | before `RunTask` for attempt n | `If-None-Match: *` |
 //! | `jobs/<j>/attempts/<n>.heartbeat.json` | the task of attempt n | while it works, and once more when it ends | overwritten |
 //! | `jobs/<j>/terminal.json` | task (succeeded) or controller (dead) | once | `If-None-Match: *` |
+//! | `published/<p>.json` | controller | before it writes the entry points of a newer job | `If-None-Match: *`, then `If-Match` |
 //!
 //! Every document carries `schema`. A reader that meets a newer schema than it knows leaves the object, and the
 //! message that led to it, alone (invariant S15); see [`decode`].
@@ -20,6 +21,7 @@ mod heartbeat;
 mod image;
 mod job;
 mod layout;
+mod published;
 mod terminal;
 
 pub use claim::{Budget, Capacity, Claim, PastAttempt, TaskShape};
@@ -31,8 +33,9 @@ pub use failure::{Failure, FailureCode, FailureInfo, Who};
 pub use heartbeat::{Heartbeat, Stage, TaskState};
 pub use image::IMAGE_CONTRACT_LABEL;
 pub use job::{Attempt, JobKey, JobKeyError, JobSpec, OutputTarget, Source};
-pub use layout::{Layout, edited_prefix, output_prefix};
-pub use terminal::{Dead, EntryPoint, ObjectRef, Outcome, Succeeded, Terminal};
+pub use layout::{Layout, edited_prefix, output_prefix, pointer_key};
+pub use published::{Published, SourceObject, SourceOrder};
+pub use terminal::{Dead, EntryPoint, ObjectRef, Outcome, SourceRead, Succeeded, Terminal};
 
 /// The schema number that this version writes, and the newest that it reads.
 pub const SCHEMA: u32 = 1;

@@ -29,6 +29,20 @@ pub struct EntryPoint {
     pub from: ObjectRef,
 }
 
+/// The source as the winning task read it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceRead {
+    /// Version, where the bucket keeps versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version_id: Option<String>,
+    /// Entity tag without quotes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
+    /// `Last-Modified` (ms since 1970).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub modified_at_ms: Option<u64>,
+}
+
 /// The job succeeded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Succeeded {
@@ -49,6 +63,9 @@ pub struct Succeeded {
     pub bytes: u64,
     /// Duration of the result, in milliseconds.
     pub duration_ms: u64,
+    /// The source that it read. Tasks of earlier versions do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<SourceRead>,
     /// What settling publishes, in this order.
     pub entry_points: Vec<EntryPoint>,
 }

@@ -46,6 +46,7 @@
 //! | L6 | calls keep to their rates, and slow down for throttles | `state/limiter.rs` |
 //! | L7 | what losers leave behind is collected before the message is deleted | `judge/leftovers.rs`, the controller's `aws/leftovers.rs` |
 //! | S15 | an unknown version is parked, never deleted or overwritten | `message/`, `absorb/` |
+//! | S17 | stable names only move forward | `protocol/publishing.rs`, `protocol/order.rs`, the controller's `aws/publish.rs` |
 
 /// How facts change what is known. May use [`judge`] and what is above it, and [`invariant`]; not [`mod@plan`].
 pub mod absorb;

@@ -181,6 +181,16 @@ weaknesses! {
     TellsNobodyOfLostLease,
     /// tells nobody that a job is settled
     TellsNobodyOfSettledJob,
+    /// publishes without comparing with what is live
+    ComparesNothingBeforePublishing,
+    /// pads sequencers on the left
+    PadsSequencersOnTheLeft,
+    /// reads the pointer before it looks at the stable names
+    ReadsPointerBeforeLooking,
+    /// writes stable names without a condition
+    WritesStableNamesBlindly,
+    /// moves the pointer without a condition
+    MovesPointerBlindly,
 }
 
 /// Whether a weakness is switched on.

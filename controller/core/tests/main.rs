@@ -19,8 +19,8 @@ use std::collections::BTreeMap;
 
 use transcode_config::{
     contract::{
-        Attempt, Budget, Claim, Dead, Failure, FailureCode, Heartbeat, JobKey, ObjectRef, Outcome, SCHEMA,
-        Stage, Succeeded, TaskState, Terminal,
+        Attempt, Budget, Claim, Dead, Failure, FailureCode, Heartbeat, JobKey, ObjectRef, Outcome,
+        OutputTarget, Published, SCHEMA, SourceObject, SourceOrder, Stage, Succeeded, TaskState, Terminal,
     },
     ladder::Profile,
     load::from_text,
@@ -36,6 +36,7 @@ use transcode_core::{
         action::Action,
         clock::{Ms, Now},
         fact::{CallError, Class, Fact, Incoming, MessageId, Pinned, Refusal, Snapshot},
+        publishing::Publication,
         task_view::{Billed, Identity, TaskArn, TaskStatus, TaskView},
     },
     reconciler::Reconciler,
@@ -287,6 +288,7 @@ fn succeeded(job: &JobKey) -> Terminal {
         files: 1,
         bytes: 1,
         duration_ms: 1,
+        source: None,
         entry_points: vec![],
     };
     Terminal {
@@ -296,4 +298,23 @@ fn succeeded(job: &JobKey) -> Terminal {
         written_at_ms: 0,
         outcome: Outcome::Succeeded(winner),
     }
+}
+
+/// Publishing is done, and the job is live.
+fn live(job: &JobKey) -> Fact {
+    let order =
+        SourceOrder { sequencer: None, version_id: None, etag: None, uploaded_at_ms: 1, accepted_at_ms: 1 };
+    let live = Published {
+        schema: SCHEMA,
+        output: OutputTarget { bucket: "videos".into(), prefix: "videos/cat.mp4/".into() },
+        source: SourceObject { bucket: "uploads".into(), key: "cat.mp4".into() },
+        job: job.clone(),
+        attempt: Attempt::FIRST,
+        folder: String::new(),
+        order,
+        highest_sequencer: None,
+        serial: 1,
+        published_at_ms: 1,
+    };
+    Fact::Published { job: job.clone(), publication: Publication::Live(Box::new(live)) }
 }

@@ -8,7 +8,7 @@ fn a_success_is_published_and_only_then_its_message_deleted() {
     let job = world.upload("m1", "a.mp4");
     let publish = world.turn([inspected(&job, None, None, Some(succeeded(&job)))]);
     assert!(matches!(publish.as_slice(), [Action::Publish { .. }]), "S1: {publish:?}");
-    let delete = world.turn([Fact::Published { job }]);
+    let delete = world.turn([live(&job)]);
     assert!(matches!(delete.as_slice(), [Action::Delete { .. }]), "{delete:?}");
     assert_eq!(world.turn([Fact::Deleted { message: MessageId("m1".into()) }]), []);
     assert!(world.reconciler.ledger.jobs.is_empty(), "nothing is kept of a settled job");
@@ -81,7 +81,7 @@ fn a_second_message_for_the_same_upload_joins_the_job_and_both_are_deleted() {
     world.mono += 70_000;
     world.turn([]);
     world.turn([inspected(&job, None, None, Some(succeeded(&job)))]);
-    let deletes = world.turn([Fact::Published { job }]);
+    let deletes = world.turn([live(&job)]);
     assert_eq!(
         deletes.iter().filter(|action| matches!(action, Action::Delete { .. })).count(),
         2,
@@ -164,7 +164,7 @@ fn a_message_that_comes_back_for_the_sake_of_another_job_brings_its_dead_letter_
     // The newer version was here.
     let [one, two] = back_later(&mut world);
     world.turn([buried(&one), inspected(&two, None, None, Some(succeeded(&two)))]);
-    let delete = world.turn([Fact::Published { job: two }]);
+    let delete = world.turn([live(&two)]);
     assert!(matches!(delete.as_slice(), [Action::Delete { .. }]), "S1: {delete:?}");
 }
 
@@ -204,7 +204,7 @@ fn a_message_that_is_delivered_again_while_it_is_deleted_is_not_lost_with_its_ol
         })
     };
     world.turn([inspected(&job, None, None, Some(succeeded(&job)))]);
-    let first = deletes(&world.turn([Fact::Published { job }])).unwrap();
+    let first = deletes(&world.turn([live(&job)])).unwrap();
     // Its handle is outdated by the time it gets there, because the message came back here meanwhile.
     world.mono += 1000;
     world.turn([Fact::Received { queue: "default".into(), messages: vec![] }]);

@@ -29,6 +29,7 @@ pub mod hints;
 pub mod image;
 mod leftovers;
 mod plain;
+mod publish;
 pub mod query;
 pub mod run_task;
 pub mod sqs;

@@ -3,18 +3,19 @@
 use std::time::Duration;
 
 use aws_sdk_s3::{Client, operation::get_object::GetObjectError, primitives::ByteStream};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use transcode_config::{
     contract::{
-        Attempt, Claim, Document, EntryPoint, Heartbeat, JobKey, JobSpec, Layout, Succeeded, Terminal,
-        decode, encode,
+        Attempt, Claim, Document, Heartbeat, JobKey, JobSpec, Layout, Succeeded, Terminal, decode, encode,
     },
     settings::Settings,
 };
 use transcode_core::{
     effects::ports::{InspectError, Store},
     judge::outcome::unproven,
-    protocol::fact::{CallError, Class, Snapshot},
+    protocol::{
+        fact::{CallError, Class, Snapshot},
+        publishing::Publication,
+    },
 };
 
 use super::{
@@ -38,11 +39,6 @@ const MAX_BODY: usize = (1 << 20) + 1;
 const GET: &str = "s3:GetObject";
 const PUT: &str = "s3:PutObject";
 const LIST: &str = "s3:ListObjectsV2";
-const COPY: &str = "s3:CopyObject";
-
-/// What may stand unescaped in `x-amz-copy-source`.
-const COPY_SOURCE: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// What became of a conditional write.
 enum Put {
@@ -57,7 +53,7 @@ enum Put {
 #[derive(Debug, Clone)]
 pub struct S3Store {
     pub(super) clients: Pair<Client>,
-    bucket: String,
+    pub(super) bucket: String,
     body_timeout: Duration,
 }
 
@@ -76,12 +72,16 @@ impl S3Store {
         let answer = self.clients.read.get_object().bucket(&self.bucket).key(key).send().await;
         let object = unless_absent(GET, answer, GetObjectError::is_no_such_key);
         let Some(object) = object.map_err(InspectError::Call)? else { return Ok(None) };
-        // The SDK's timeouts end where the body begins.
-        let bytes = tokio::time::timeout(self.body_timeout, collect(object.body))
+        let bytes = self.body(object.body).await?;
+        decode(&bytes).map(Some).map_err(|error| InspectError::Unreadable(format!("{key}: {error}")))
+    }
+
+    /// A document's bytes. The SDK's timeouts end where the body begins.
+    pub(super) async fn body(&self, body: ByteStream) -> Result<Vec<u8>, InspectError> {
+        tokio::time::timeout(self.body_timeout, collect(body))
             .await
             .unwrap_or_else(|_| Err("time ran out within the body".into()))
-            .map_err(|message| InspectError::Call(failed(GET, Class::Transient, message)))?;
-        decode(&bytes).map(Some).map_err(|error| InspectError::Unreadable(format!("{key}: {error}")))
+            .map_err(|message| InspectError::Call(failed(GET, Class::Transient, message)))
     }
 
     /// Creates an object unless there is one. `Ok(false)`: there is one, which may be our own of a try whose answer was
@@ -169,13 +169,6 @@ impl S3Store {
         }
         Ok(terminal)
     }
-
-    async fn copy(&self, bucket: &str, entry: &EntryPoint) -> Result<(), CallError> {
-        let source = format!("{bucket}/{}", utf8_percent_encode(&entry.from.key, COPY_SOURCE));
-        let answer =
-            self.clients.write.copy_object().bucket(bucket).key(&entry.to).copy_source(source).send().await;
-        answer.map(|_| ()).map_err(|error| call_error(COPY, &error))
-    }
 }
 
 impl Store for S3Store {
@@ -228,16 +221,8 @@ impl Store for S3Store {
         Ok(())
     }
 
-    async fn publish(&self, winner: &Succeeded) -> Result<(), CallError> {
-        for entry in &winner.entry_points {
-            // The register comes from the process that decoded a stranger's file: it names its own folder or nothing.
-            if !entry.from.key.starts_with(&winner.folder) {
-                let message = format!("{} is not in the winner's folder {}", entry.from.key, winner.folder);
-                return Err(failed(COPY, Class::Permanent, message));
-            }
-            self.copy(&winner.bucket, entry).await?;
-        }
-        Ok(())
+    async fn publish(&self, job: &JobKey, winner: &Succeeded) -> Result<Publication, InspectError> {
+        self.bring_live(job, winner).await
     }
 }
 

@@ -1,6 +1,6 @@
 //! The log lines of moments: lower case, fields, nothing interpolated. Always the same names: `job`, `attempt`, `task`.
 
-use transcode_config::contract::{Budget, Claim, JobKey, Outcome, Terminal};
+use transcode_config::contract::{Budget, Claim, JobKey, Outcome, Terminal, pointer_key};
 use transcode_core::{effects::ports::Depth, protocol::fact::Refusal};
 
 use super::{Ending, Moment};
@@ -73,7 +73,14 @@ impl Moment<'_> {
                 tracing::info!(%job, %attempt, not_after_ms = launch_not_after_ms, "launch sent");
             }
             Self::RegisterRead { terminal } => register_read(terminal),
-            Self::Published { job } => tracing::info!(%job, "entry points published"),
+            Self::Published { job, live } => {
+                let (pointer, serial) = (pointer_key(&live.output), live.serial);
+                let sequencer = live.order.sequencer.as_deref();
+                tracing::info!(%job, pointer, serial, sequencer, "entry points published");
+            }
+            Self::Superseded { job, by } => {
+                tracing::info!(%job, %by, "superseded: a newer upload of the same object is published");
+            }
             Self::Collected { job } => tracing::info!(%job, "leftovers collected"),
             Self::Launched { job, attempt, task } => tracing::info!(%job, %attempt, %task, "task launched"),
             Self::LaunchRefused { job, attempt, refusal: Refusal::Definitive(reason) } => {

@@ -1,6 +1,6 @@
 //! Moments: what happens to jobs and to the controller, as people see it.
 
-use transcode_config::contract::{Attempt, Budget, Claim, FailureCode, JobKey, Terminal};
+use transcode_config::contract::{Attempt, Budget, Claim, FailureCode, JobKey, Published, Terminal};
 use transcode_core::{
     effects::ports::Depth,
     judge::launch_pause::Pause,
@@ -95,7 +95,9 @@ pub enum Moment<'a> {
     /// The register was found written.
     RegisterRead { terminal: &'a Terminal },
     /// A job's entry points are in place.
-    Published { job: &'a JobKey },
+    Published { job: &'a JobKey, live: &'a Published },
+    /// A newer job's entry points are in place; this one's stay in their folder.
+    Superseded { job: &'a JobKey, by: &'a JobKey },
     /// What attempts of a job that did not win had left behind is gone.
     Collected { job: &'a JobKey },
     /// A job is settled; `job_ms` is how long after its message was sent.

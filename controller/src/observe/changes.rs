@@ -6,6 +6,7 @@ use transcode_core::{
     protocol::{
         clock::{Ms, Now},
         fact::Hint,
+        publishing::Publication,
         task_view::{TaskStatus, TaskView},
     },
 };
@@ -44,7 +45,12 @@ impl Watch {
             Change::LaunchRefused { job, attempt, refusal } => {
                 Moment::LaunchRefused { job, attempt: *attempt, refusal }
             }
-            Change::JobPublished { job } => Moment::Published { job },
+            Change::JobPublished { job, publication: Publication::Live(live) } => {
+                Moment::Published { job, live }
+            }
+            Change::JobPublished { job, publication: Publication::Superseded(by) } => {
+                Moment::Superseded { job, by }
+            }
             Change::JobCollected { job } => Moment::Collected { job },
             Change::JobUnreadable { job, reason } => Moment::Unreadable { job, reason },
             Change::TaskForeign { task } => Moment::ForeignTask { task },

@@ -8,6 +8,7 @@ mod ecs;
 mod ecs_errors;
 mod hints;
 mod leftovers;
+mod publish;
 mod run_task;
 mod sqs;
 mod state;

@@ -2,8 +2,7 @@
 
 use serde_json::json;
 use transcode_config::contract::{
-    Attempt, Claim, EntryPoint, Heartbeat, JobKey, Layout, ObjectRef, SCHEMA, Stage, Succeeded, TaskState,
-    Terminal, encode,
+    Attempt, Claim, Heartbeat, JobKey, Layout, SCHEMA, Stage, TaskState, Terminal, encode,
 };
 use transcode_controller::aws::S3Store;
 use transcode_core::{
@@ -118,58 +117,6 @@ async fn documents_of_another_version_or_place_are_not_read() {
         };
         assert!(matches!(kept, Err(InspectError::Unreadable(_))), "{name} is not overwritten: {kept:?}");
     }
-}
-
-fn entry(folder: &str, from: &str, to: &str) -> EntryPoint {
-    let from = ObjectRef { key: format!("{folder}{from}"), size: 1, sha256: String::new() };
-    EntryPoint { to: to.to_owned(), from }
-}
-
-fn winner(folder: &str, entry_points: Vec<EntryPoint>) -> Succeeded {
-    Succeeded {
-        attempt: Attempt::FIRST,
-        task_arn: None,
-        bucket: "videos".into(),
-        folder: folder.to_owned(),
-        manifest: ObjectRef { key: format!("{folder}manifest.json"), size: 1, sha256: String::new() },
-        files: 1,
-        bytes: 1,
-        duration_ms: 1,
-        entry_points,
-    }
-}
-
-#[tokio::test]
-async fn publishing_copies_with_metadata_and_can_be_repeated() {
-    let world = world().await;
-    let store = store(&world);
-    for prefix in ["videos/cat.mp4/", "videos/a b+c%20d/ü?#&/"] {
-        let folder = format!("{prefix}v-1/");
-        put(&world, "videos", &format!("{folder}entry/master.m3u8"), "#EXTM3U").await;
-        let to = format!("{prefix}master.m3u8");
-        let winner = winner(&folder, vec![entry(&folder, "entry/master.m3u8", &to)]);
-        for _ in 0..2 {
-            store.publish(&winner).await.unwrap();
-        }
-        let published =
-            world.emulator.clients.s3.get_object().bucket("videos").key(&to).send().await.unwrap();
-        assert_eq!(published.content_type(), Some("application/vnd.apple.mpegurl"), "{to}");
-        assert_eq!(published.cache_control(), Some("max-age=2"));
-        assert_eq!(published.body.collect().await.unwrap().to_vec(), b"#EXTM3U");
-    }
-}
-
-#[tokio::test]
-async fn what_is_not_there_or_not_the_winners_own_is_never_published() {
-    let world = world().await;
-    put(&world, "videos", "videos/other/secret", "x").await;
-    let folder = "videos/cat/v-1/";
-    for from in [entry(folder, "gone", "videos/cat/a"), entry("videos/other/", "secret", "videos/cat/a")] {
-        let error = store(&world).publish(&winner(folder, vec![from])).await.unwrap_err();
-        assert_eq!(error.class, Class::Permanent, "{error}");
-    }
-    let listed = world.emulator.clients.s3.list_objects_v2().bucket("videos").send().await.unwrap();
-    assert_eq!(listed.contents().len(), 1);
 }
 
 fn listing(keys: &[String]) -> Answer {

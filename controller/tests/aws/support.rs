@@ -114,6 +114,7 @@ pub(crate) fn spec(job: &JobKey) -> JobSpec {
             etag: None,
             size: None,
             sequencer: None,
+            uploaded_at_ms: None,
         },
         profile: Profile::built_in("standard").unwrap(),
         edit: Edit::default(),
@@ -121,6 +122,7 @@ pub(crate) fn spec(job: &JobKey) -> JobSpec {
         max_run_seconds: 60,
         max_source_bytes: 1 << 30,
         accepted_at_ms: 1,
+        forced: false,
     }
 }
 

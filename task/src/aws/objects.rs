@@ -11,7 +11,10 @@ use aws_sdk_s3::{
 };
 use aws_smithy_checksums::ChecksumAlgorithm;
 use bytes::Bytes;
-use transcode_config::{aws::fits_xml, contract::Source};
+use transcode_config::{
+    aws::fits_xml,
+    contract::{Source, SourceRead},
+};
 
 use super::error::{AwsError, ErrorClass};
 
@@ -25,6 +28,8 @@ pub struct SourceHead {
     pub pinned: Pinned,
     /// Size in bytes.
     pub size: u64,
+    /// What it is, for the record.
+    pub read: SourceRead,
     /// Whether it lies in an archive and has not been restored.
     pub archived: bool,
     /// The checksum of the whole object, where S3 has one: the algorithm and the value in Base64.
@@ -90,7 +95,15 @@ impl Objects {
         let head = self.small.head_object().bucket(&source.bucket).key(&source.key);
         let head = head.set_version_id(source.version_id.clone()).checksum_mode(ChecksumMode::Enabled);
         let answer = head.set_if_match(source.etag.as_deref().map(quoted)).send().await?;
+        let bare = |etag: &str| etag.trim_matches('"').to_owned();
+        let modified = answer.last_modified().and_then(|at| at.to_millis().ok());
+        let read = SourceRead {
+            version_id: answer.version_id().filter(|id| *id != "null").map(str::to_owned),
+            etag: answer.e_tag().map(bare),
+            modified_at_ms: modified.and_then(|at| u64::try_from(at).ok()),
+        };
         Ok(SourceHead {
+            read,
             size: answer.content_length().and_then(|size| u64::try_from(size).ok()).unwrap_or(0),
             archived: archived(&answer),
             checksum: whole_checksum(&answer),

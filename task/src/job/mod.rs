@@ -22,7 +22,9 @@ use std::{path::Path, time::Duration};
 use tempfile::TempDir;
 use tokio::time::Instant;
 use tracing::Instrument;
-use transcode_config::contract::{ExitCode, JobSpec, Layout, Outcome, SCHEMA, Stage, Succeeded, Terminal};
+use transcode_config::contract::{
+    ExitCode, JobSpec, Layout, Outcome, SCHEMA, SourceRead, Stage, Succeeded, Terminal,
+};
 use transcode_media::{
     MediaJob, OverlayFile, Package,
     process::Tools,
@@ -134,7 +136,7 @@ impl Run {
         start::in_time(&order.intent)?;
         let tools = Tools::find(self.settings.sandbox)?;
         let work = self.make_work_folder()?;
-        self.download(&order.spec, &work).await?;
+        let read = self.download(&order.spec, &work).await?;
         let overlay = match &order.spec.edit.overlay {
             Some(overlay) => {
                 Some(overlay::fetch(&self.clients.objects, overlay, &work, self.stop.token()).await?)
@@ -143,7 +145,8 @@ impl Run {
         };
         let folder = format!("{}{}", order.spec.output.prefix, Layout::of(&me.job).folder(me.attempt));
         let package = self.transcode(&order.spec, &tools, &work, overlay.as_deref(), &folder).await?;
-        let succeeded = self.publish(&order.spec, &package, &work, folder, tools.level()).await?;
+        let mut succeeded = self.publish(&order.spec, &package, &work, folder, tools.level()).await?;
+        succeeded.source = Some(read);
         self.register(succeeded).await
     }
 
@@ -158,7 +161,8 @@ impl Run {
         Ok(path)
     }
 
-    async fn download(&mut self, spec: &JobSpec, work: &Path) -> Result<(), End> {
+    /// Brings the source, and says which version of it that is.
+    async fn download(&mut self, spec: &JobSpec, work: &Path) -> Result<SourceRead, End> {
         self.heart.stage(Stage::Downloading);
         let began = Instant::now();
         let (objects, stop) = (&self.clients.objects, self.stop.token());
@@ -171,7 +175,7 @@ impl Run {
         self.metrics.put(MetricName::DownloadSeconds, seconds);
         self.metrics.put(MetricName::SourceBytes, float(head.size));
         tracing::info!(bytes = head.size, seconds, "source downloaded");
-        Ok(())
+        Ok(head.read)
     }
 
     async fn transcode(

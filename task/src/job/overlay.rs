@@ -30,6 +30,7 @@ pub(crate) async fn fetch(
         etag: None,
         size: None,
         sequencer: None,
+        uploaded_at_ms: None,
     };
     let named =
         |failure: Failure| failure.with("overlay_bucket", &overlay.bucket).with("overlay_key", &overlay.key);

@@ -119,6 +119,7 @@ pub(crate) async fn publish(
         files: package.files.len() as u64,
         bytes: stored.iter().map(|stored| stored.digest.size).sum(),
         duration_ms: package.duration_ms,
+        source: None,
         entry_points: entry_points(package, uploads, to)?,
     })
 }

@@ -126,6 +126,7 @@ impl World {
             etag,
             size: Some(size),
             sequencer: None,
+            uploaded_at_ms: None,
         };
         let output = OutputTarget { bucket: outputs.clone(), prefix: "videos/in/a clip+.mp4/".into() };
         let profile = Profile::parse("tiny", TINY).unwrap();

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use transcode_config::contract::{Attempt, Claim, JobKey, TaskState, Terminal};
+use transcode_config::contract::{Attempt, Claim, JobKey, JobSpec, TaskState, Terminal};
 use transcode_core::{
     message::Request,
     protocol::{clock::Ms, task_view::TaskView},
@@ -15,6 +15,8 @@ use crate::setup::Nature;
 pub struct JobTruth {
     /// What was asked for.
     pub request: Request,
+    /// Its specification, once it is in the bucket.
+    pub spec: Option<Arc<JobSpec>>,
     /// What becomes of its attempts.
     pub nature: Nature,
     /// Its intents, by attempt.
@@ -27,7 +29,7 @@ pub struct JobTruth {
     pub decided_at: Ms,
     /// How often the register was written.
     pub registers: u32,
-    /// Whose entry points are in place.
+    /// Its winner, once its entry points are in place or something newer has taken over.
     pub published: Option<Attempt>,
     /// Letters in the dead-letter queue.
     pub letters: u32,
@@ -53,6 +55,7 @@ impl JobTruth {
     pub(crate) fn new(request: Request, nature: Nature) -> Self {
         Self {
             request,
+            spec: None,
             nature,
             intents: Vec::new(),
             claimed_at: Vec::new(),

@@ -8,7 +8,7 @@
     reason = "a test fails by panicking; the numbers are there to be read"
 )]
 
-use transcode_sim::checking::{Bounds, Small, WeakProtocol, search};
+use transcode_sim::checking::{Bounds, Prefix, Small, WeakProtocol, search, search_prefix};
 
 const NOTHING: Bounds = Bounds {
     crashes: 0,
@@ -116,4 +116,19 @@ fn weaker_protocols_are_refuted() {
     refuted(2, ONE, twice, WeakProtocol::CountsReceives, "S5");
     refuted(2, REFUSED, twice, WeakProtocol::BlindRegister, "S2");
     refuted(1, ONE, Bounds { delayed: 1, ..NOTHING }, WeakProtocol::NoLaunchDeadline, "S5");
+}
+
+/// S17: publishers of two and three versions, also two of one, that die with their writes under way.
+#[test]
+fn whoever_publishes_in_whatever_order_stable_names_never_go_back() {
+    for (publishers, deaths) in [(vec![0, 1], 2), (vec![0, 1, 1], 0), (vec![0, 0, 1], 0), (vec![0, 1, 2], 0)]
+    {
+        let (states, broken) = search_prefix(Prefix { publishers: publishers.clone(), deaths, blind: false });
+        println!("publishers of {publishers:?}, {deaths} deaths: {states} states, all seen");
+        assert_eq!(broken, None);
+    }
+    let (states, broken) = search_prefix(Prefix { publishers: vec![0, 1], deaths: 0, blind: true });
+    let (what, steps) = broken.expect("without conditional writes names go back");
+    println!("without conditions: {what} after {} steps ({states} states): {steps:?}", steps.len());
+    assert!(what.starts_with("S17"), "{what}");
 }

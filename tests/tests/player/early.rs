@@ -70,6 +70,7 @@ impl World {
             etag: None,
             size: Some(bytes.len() as u64),
             sequencer: None,
+            uploaded_at_ms: None,
         };
         let output = OutputTarget { bucket: BUCKET.into(), prefix: "out/".into() };
         let profile = Profile::parse("player", &text).unwrap();

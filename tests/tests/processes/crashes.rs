@@ -179,6 +179,7 @@ async fn killed_at_any_effect_of_a_job_that_succeeds_its_successor_publishes_it_
         "spec.json",
         "000001.json",
         "RunTask",
+        "pointer",
         "metadata.json",
         "manifest.mpd",
         "master.m3u8",

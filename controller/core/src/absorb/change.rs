@@ -10,6 +10,7 @@ use crate::{
     protocol::{
         clock::Ms,
         fact::{CallError, Hint, MessageId, Pinned, QueueName, Refusal},
+        publishing::Publication,
         task_view::{TaskArn, TaskView},
     },
     state::breaker::FailureStage,
@@ -39,8 +40,8 @@ pub enum Change {
     LaunchRefused { job: JobKey, attempt: Attempt, refusal: Refusal },
     /// The terminal register of a job was found written. `looked`: it was absent when read before.
     JobDecided { terminal: Arc<Terminal>, looked: bool },
-    /// The entry points of a job are in place.
-    JobPublished { job: JobKey },
+    /// The entry points of a job are in place, or stay those of a newer one.
+    JobPublished { job: JobKey, publication: Publication },
     /// What the losers of a job left behind is gone.
     JobCollected { job: JobKey },
     /// The last message of a decided job was deleted. `sent_at_ms` says when that message was sent.

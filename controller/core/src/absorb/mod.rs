@@ -21,6 +21,7 @@ use crate::{
     protocol::{
         clock::{Ms, Now},
         fact::{Fact, Hint, Incoming, MessageId, QueueName, Snapshot},
+        publishing::Publication,
         task_view::{TaskArn, TaskStatus, TaskView},
     },
     state::{
@@ -120,7 +121,12 @@ impl Ledger {
                 self.tell_register(&job, &terminal, policy, now);
                 self.job_answered(&job, |job, _| job.decide(Arc::new(*terminal), now.mono, false, told));
             }
-            Fact::Published { job } => self.job_answered(&job, |job, _| job.published = true),
+            Fact::Published { job, publication } => self.job_answered(&job, |job, _| {
+                job.published = true;
+                if let Publication::Superseded(by) = publication {
+                    job.superseded_by = Some(by);
+                }
+            }),
             Fact::Collected { job } => self.job_answered(&job, |job, _| job.collected = true),
             Fact::DeadLettered { message, job } => self.message_answered(&message, |lease| {
                 lease.lettered.insert(job);

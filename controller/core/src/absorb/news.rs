@@ -14,7 +14,9 @@ impl Ledger {
     /// The changes that a fact states by itself, before it is taken in.
     pub(super) fn news_of(&self, fact: &Fact, told: &mut Vec<Change>) {
         let change = match fact {
-            Fact::Published { job } => Change::JobPublished { job: job.clone() },
+            Fact::Published { job, publication } => {
+                Change::JobPublished { job: job.clone(), publication: publication.clone() }
+            }
             Fact::Collected { job } => Change::JobCollected { job: job.clone() },
             Fact::Launched { job, attempt, task } => {
                 Change::Launched { job: job.clone(), attempt: *attempt, task: task.clone() }

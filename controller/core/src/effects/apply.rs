@@ -73,9 +73,9 @@ pub async fn apply<Q: Queue, C: Cluster, S: Store>(action: Action, ports: &Ports
             Ok(there) => Fact::Decided { job, terminal: Box::new(there) },
             Err(error) => not_read(job, error),
         }],
-        Action::Publish { job, winner } => vec![match ports.store.publish(&winner).await {
-            Ok(()) => Fact::Published { job },
-            Err(error) => Fact::JobCallFailed { job, error },
+        Action::Publish { job, winner } => vec![match ports.store.publish(&job, &winner).await {
+            Ok(publication) => Fact::Published { job, publication },
+            Err(error) => not_read(job, error),
         }],
         Action::Collect { job, losers } => vec![match ports.store.collect(&job, &losers).await {
             Ok(()) => Fact::Collected { job },

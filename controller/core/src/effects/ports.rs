@@ -12,17 +12,24 @@ use crate::{
     protocol::{
         action::{DeadLetter, LeaseRef},
         fact::{CallError, Incoming, QueueName, Refusal, Resolution, Snapshot},
+        publishing::Publication,
         task_view::{TaskArn, TaskView},
     },
 };
 
-/// Why a snapshot could not be taken.
+/// Why a snapshot could not be taken, or a result not published.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InspectError {
     /// The call failed.
     Call(CallError),
     /// A document is there that this version cannot read.
     Unreadable(String),
+}
+
+impl From<CallError> for InspectError {
+    fn from(error: CallError) -> Self {
+        Self::Call(error)
+    }
 }
 
 /// Messages waiting and in flight, as SQS estimates them. For metrics, never for decisions.
@@ -107,6 +114,11 @@ pub trait Store: Send + Sync + 'static {
     /// part may be gone; repeating is harmless.
     fn collect(&self, job: &JobKey, losers: &[Attempt])
     -> impl Future<Output = Result<(), CallError>> + Send;
-    /// Copies the entry points, in order. `Err`: some may be in place; repeating is harmless.
-    fn publish(&self, winner: &Succeeded) -> impl Future<Output = Result<(), CallError>> + Send;
+    /// Brings a winner's entry points under their stable names, unless something newer is there ([`crate::protocol::publishing`]).
+    /// `Err`: some may be in place; repeating is harmless.
+    fn publish(
+        &self,
+        job: &JobKey,
+        winner: &Succeeded,
+    ) -> impl Future<Output = Result<Publication, InspectError>> + Send;
 }

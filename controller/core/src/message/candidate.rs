@@ -105,6 +105,7 @@ impl Candidate {
             max_run_seconds: rules.max_run_seconds,
             max_source_bytes: rules.max_source_bytes,
             accepted_at_ms: wall_ms,
+            forced: false,
         }))
     }
 }

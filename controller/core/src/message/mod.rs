@@ -21,6 +21,7 @@ mod request;
 mod s3_event;
 #[cfg(test)]
 mod tests;
+mod time;
 mod types;
 
 use serde_json::Value;

@@ -63,6 +63,7 @@ pub(super) fn read(value: &Value, body: &str, rules: &Rules) -> Candidate {
         );
     }
     let RequestSource { bucket, key, version_id } = source;
-    let source = Source { bucket, key, version_id, etag: None, size: None, sequencer: None };
+    let source =
+        Source { bucket, key, version_id, etag: None, size: None, sequencer: None, uploaded_at_ms: None };
     Candidate::of(Asked { source, profile, edit, idempotency_key }, rules)
 }

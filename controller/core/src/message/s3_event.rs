@@ -9,6 +9,7 @@ use transcode_config::contract::{Edit, Failure, FailureCode, JobKey, Source};
 use super::{
     candidate::{Asked, Candidate, malformed},
     content::Content,
+    time,
     types::Rules,
 };
 
@@ -24,6 +25,7 @@ struct Created {
     etag: Option<String>,
     size: Option<u64>,
     sequencer: Option<String>,
+    uploaded_at_ms: Option<u64>,
 }
 
 impl Created {
@@ -41,6 +43,7 @@ impl Created {
             etag: present(self.etag.map(|etag| etag.trim_matches('"').to_owned())),
             size: self.size,
             sequencer: present(self.sequencer),
+            uploaded_at_ms: self.uploaded_at_ms,
         };
         Some(Candidate::of(
             Asked { source, profile: None, edit: Edit::default(), idempotency_key: None },
@@ -53,6 +56,8 @@ impl Created {
 #[serde(rename_all = "camelCase")]
 struct Record {
     event_name: String,
+    #[serde(default)]
+    event_time: Option<String>,
     s3: RecordS3,
 }
 
@@ -126,7 +131,9 @@ fn created(record: &Value) -> Result<Option<Created>, String> {
     }
     let RecordObject { key, size, e_tag, version_id, sequencer } = record.s3.object;
     let key = form_decode(&key).ok_or("the key is not UTF-8 after decoding")?;
-    Ok(Some(Created { bucket: record.s3.bucket.name, key, version_id, etag: e_tag, size, sequencer }))
+    let uploaded_at_ms = record.event_time.as_deref().and_then(time::parse);
+    let bucket = record.s3.bucket.name;
+    Ok(Some(Created { bucket, key, version_id, etag: e_tag, size, sequencer, uploaded_at_ms }))
 }
 
 /// Keys in direct events are form-encoded: a plus sign is a space, a real plus sign is `%2B`.
@@ -175,6 +182,7 @@ pub(super) fn event_bridge(value: &Value, body: &str, rules: &Rules) -> Content 
         Err(error) => return bad(&format!("not an `Object Created` event: {error}")),
     };
     let DetailObject { key, size, etag, version_id, sequencer } = object;
-    let created = Created { bucket: bucket.name, key, version_id, etag, size, sequencer };
+    let uploaded_at_ms = text("time").and_then(time::parse);
+    let created = Created { bucket: bucket.name, key, version_id, etag, size, sequencer, uploaded_at_ms };
     Content::Candidates(created.candidate(rules).into_iter().collect())
 }

@@ -7,6 +7,7 @@ use transcode_config::contract::{Attempt, Claim, Heartbeat, JobKey, Terminal};
 use crate::protocol::{
     clock::Ms,
     name::Name,
+    publishing::Publication,
     task_view::{TaskArn, TaskView},
 };
 
@@ -228,10 +229,12 @@ pub enum Fact {
         /// What is there.
         terminal: Box<Terminal>,
     },
-    /// The stable entry points are in place.
+    /// The stable entry points are in place, or a newer job's are.
     Published {
         /// The job.
         job: JobKey,
+        /// Which of the two.
+        publication: Publication,
     },
     /// What losers left behind is gone.
     Collected {

@@ -6,4 +6,6 @@ pub mod action;
 pub mod clock;
 pub mod fact;
 pub mod name;
+pub mod order;
+pub mod publishing;
 pub mod task_view;

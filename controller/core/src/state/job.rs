@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use transcode_config::contract::{Attempt, Claim, Heartbeat, Outcome, Terminal};
+use transcode_config::contract::{Attempt, Claim, Heartbeat, JobKey, Outcome, Terminal};
 
 use crate::{
     message::Request,
@@ -87,8 +87,10 @@ pub struct Job {
     pub tasks: BTreeMap<TaskArn, Attempt>,
     /// Its last message was deleted once it was decided, and that was told.
     pub settled: bool,
-    /// Its entry points are in place.
+    /// Its entry points are in place, or a newer job's are.
     pub published: bool,
+    /// The newer job whose entry points are in place instead (S17).
+    pub superseded_by: Option<JobKey>,
     /// What its losers left behind is gone.
     pub collected: bool,
     /// A document of it cannot be read by this version: it is left alone (S15). Says what was found.
@@ -121,6 +123,7 @@ impl Job {
             tasks: BTreeMap::new(),
             settled: false,
             published: false,
+            superseded_by: None,
             collected: false,
             unreadable: None,
             call: None,

@@ -43,6 +43,7 @@ fn record(heartbeat: Option<(TaskState, u64)>) -> Record {
             etag: None,
             size: None,
             sequencer: None,
+            uploaded_at_ms: None,
         },
         profile: Profile::built_in("standard").unwrap(),
         edit: Edit::default(),
@@ -50,6 +51,7 @@ fn record(heartbeat: Option<(TaskState, u64)>) -> Record {
         max_run_seconds: 14_400,
         max_source_bytes: 1,
         accepted_at_ms: NOW - 10 * MINUTE,
+        forced: false,
     };
     let intent = Claim {
         schema: SCHEMA,
@@ -128,6 +130,7 @@ fn a_decided_job_waits_for_nothing_and_the_controller_is_not_quoted() {
         files: 29,
         bytes: 1,
         duration_ms: 1,
+        source: None,
         entry_points: Vec::new(),
     };
     let text = explain(Some(&decided(Outcome::Succeeded(won))), notes("nonsense", None));

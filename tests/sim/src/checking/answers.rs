@@ -128,6 +128,7 @@ pub(super) fn success(intent: &Claim, index: usize) -> Terminal {
             files: 0,
             bytes: 0,
             duration_ms: 0,
+            source: None,
             entry_points: Vec::new(),
         }),
     }

@@ -12,12 +12,14 @@
 
 mod answers;
 mod fingerprint;
+mod prefix;
 mod search;
 mod services;
 mod small;
 mod state;
 mod steps;
 
+pub use prefix::{Move, Prefix, search_prefix};
 pub use search::{Searched, anything_breaks, search};
 pub use small::Small;
 pub use state::{Bounds, State, Step, WeakProtocol};

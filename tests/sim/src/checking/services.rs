@@ -2,10 +2,14 @@
 
 use std::sync::Arc;
 
-use transcode_config::contract::{Attempt, Claim, Outcome, Terminal};
+use transcode_config::contract::{
+    Attempt, Claim, JobKey, Outcome, OutputTarget, Published, SCHEMA, SourceObject, SourceOrder, Succeeded,
+    Terminal,
+};
 use transcode_core::protocol::{
     action::{Action, LeaseRef},
     fact::{Fact, Incoming, MessageId, Refusal},
+    publishing::Publication,
 };
 
 use super::{
@@ -54,7 +58,7 @@ impl Small {
                         matches!(register, Some(Outcome::Succeeded(it)) if it.attempt == winner.attempt);
                     state.promise(named, "S4: published what the register does not name");
                 }
-                vec![Fact::Published { job: job.clone() }]
+                vec![Fact::Published { job: job.clone(), publication: publication(job, winner) }]
             }
             Action::DeadLetter(letter) => {
                 if let Some(job) = state.jobs.get_mut(self.job(&letter.job)) {
@@ -204,6 +208,24 @@ impl Small {
             task.phase = Phase::Ended(if mine { 0 } else { SUPERSEDED });
         }
     }
+}
+
+/// Each job here has an object of its own; what several do under one prefix has a model of its own ([`super::prefix`]).
+fn publication(job: &JobKey, winner: &Succeeded) -> Publication {
+    let order =
+        SourceOrder { sequencer: None, version_id: None, etag: None, uploaded_at_ms: 0, accepted_at_ms: 0 };
+    Publication::Live(Box::new(Published {
+        schema: SCHEMA,
+        output: OutputTarget { bucket: String::new(), prefix: String::new() },
+        source: SourceObject { bucket: String::new(), key: String::new() },
+        job: job.clone(),
+        attempt: winner.attempt,
+        folder: String::new(),
+        order,
+        highest_sequencer: None,
+        serial: 1,
+        published_at_ms: 0,
+    }))
 }
 
 fn working(state: &State, job: usize) -> bool {

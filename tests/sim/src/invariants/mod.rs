@@ -9,6 +9,7 @@
 //! | S6, S8 | a task begins to work |
 //! | S7 | `RunTask` is planned, is sent, and reaches ECS |
 //! | S12 | a dead letter is sent |
+//! | S17 | a pointer moves, an entry point is written, a job is told that it is superseded; after faults have stopped |
 //! | S13, S14 | all of the above with crashes, pauses and two or three controllers |
 //! | L1, L2, L3 | after faults have stopped |
 //! | L4 | `StopTask` reaches ECS |
@@ -36,9 +37,11 @@ use crate::{
 };
 
 mod lively;
+mod order;
 mod turns;
 
 pub use lively::*;
+pub use order::*;
 pub use transcode_core::invariant::Violation;
 pub use turns::*;
 

@@ -6,11 +6,21 @@ use transcode_core::protocol::clock::Ms;
 use super::{Kind, MINUTE, Sort, Upload};
 use crate::rng::Rng;
 
+/// Sequencers of the versions of an object, oldest first: of differing lengths, and only padding on the right tells
+/// their order.
+const SEQUENCERS: [&str; 5] = ["0055", "0055A", "0055AB1", "0056", "01"];
+
 pub(super) fn record(job: u64, size: u64) -> serde_json::Value {
+    version(job, size, 0)
+}
+
+/// A later upload of the same key.
+pub(super) fn version(job: u64, size: u64, number: usize) -> serde_json::Value {
+    let sequencer = SEQUENCERS.get(number).copied().unwrap_or("02");
     json!({
         "eventVersion": "2.1", "eventName": "ObjectCreated:Put",
         "s3": {"bucket": {"name": "uploads"},
-               "object": {"key": format!("{job}.mp4"), "size": size, "eTag": "e", "sequencer": "01"}}
+               "object": {"key": format!("{job}.mp4"), "size": size, "eTag": "e", "sequencer": sequencer}}
     })
 }
 
@@ -35,6 +45,12 @@ pub(super) fn uploads(rng: &mut Rng, jobs: u64, heal_at: Ms, sort: Sort) -> Vec<
             records.push(record(job + 100_000, 1000));
         }
         push(rng, event(records), Kind::Jobs);
+        // Uploaded again under the same key, as often as may be; their events come in any order.
+        let mut number = 1;
+        while number < SEQUENCERS.len() && rng.chance(odd) {
+            push(rng, event(vec![version(job, 1000, number)]), Kind::Jobs);
+            number += 1;
+        }
         if rng.chance(odd) {
             // A second producer announces the same upload.
             push(rng, event(vec![record(job, size)]), Kind::Jobs);

@@ -4,7 +4,10 @@ use serde_json::json;
 use transcode_config::contract::{Capacity, TaskShape};
 use transcode_core::policy::Policy;
 
-use super::{HOUR, Kind, MINUTE, SECOND, Setup, Upload, uploads::record};
+use super::{
+    HOUR, Kind, MINUTE, SECOND, Setup, Upload,
+    uploads::{record, version},
+};
 use crate::fault::Fault;
 
 /// A world with a name.
@@ -62,6 +65,7 @@ pub fn named() -> Vec<Named> {
         junk(),
         copies(),
         lapsing(),
+        uploaded_again(),
     ]
 }
 
@@ -295,6 +299,31 @@ fn slow_starts() -> Named {
             ..plain
         },
         |plain| Setup { uploads: uploads(40, SECOND), heal_at: HOUR, hints: false, ..plain },
+    )
+}
+
+/// Each object is uploaded again and again, faster than it is transcoded; older versions often end last. Writes arrive
+/// when nobody waits for them any more, and controllers die.
+fn uploaded_again() -> Named {
+    let body = |job, number| json!({ "Records": [version(job, 1000, number)] }).to_string();
+    let versions = (0..5).flat_map(move |number| {
+        (0..20).map(move |job| Upload {
+            at: (job * 5 + number as u64) * SECOND,
+            body: body(job, number),
+            kind: Kind::Jobs,
+        })
+    });
+    world(
+        "objects that are uploaded again",
+        &[(Fault::WriteDelayed, 0.2), (Fault::WriteAnswerLost, 0.2)],
+        |plain| Policy { max_tasks: 40, max_leases: 100, ..plain },
+        |plain| Setup {
+            controllers: 3,
+            uploads: versions.collect(),
+            heal_at: 2 * HOUR,
+            crash_at_effect: 40,
+            ..plain
+        },
     )
 }
 

@@ -1,6 +1,6 @@
 //! Calls: from an action over the wire to its effect, and back to facts; with everything that a wire can do.
 
-use std::sync::Arc;
+use std::{ops::ControlFlow, sync::Arc};
 
 use transcode_config::contract::Claim;
 use transcode_core::{
@@ -9,6 +9,7 @@ use transcode_core::{
         action::Action,
         clock::Ms,
         fact::{CallError, Class, Fact, Pinned, Snapshot},
+        publishing::Publishing,
     },
     weakness::{Weakness, weak},
 };
@@ -27,6 +28,8 @@ pub(super) struct Call {
     stage: u8,
     /// What was read in an earlier stage.
     snapshot: Option<Box<Snapshot>>,
+    /// How far publishing has got.
+    publishing: Option<Box<Publishing>>,
     answer: Vec<Fact>,
     /// The answer will not arrive; the caller gives up on its own.
     deaf: bool,
@@ -49,6 +52,7 @@ impl Call {
             action,
             stage: 0,
             snapshot: None,
+            publishing: None,
             answer: Vec::new(),
             deaf: false,
             answered: false,
@@ -125,6 +129,7 @@ impl World {
             action,
             stage: 0,
             snapshot: None,
+            publishing: None,
             answer,
             deaf,
             answered: false,
@@ -264,14 +269,29 @@ impl World {
                 Fact::Inspected { job: job.clone(), snapshot }
             }
             // The specification first.
-            Action::Claim { .. } | Action::Publish { .. } if stage == 0 => return Some(soon),
+            Action::Claim { spec, .. } if stage == 0 => {
+                self.put_spec(spec);
+                return Some(soon);
+            }
             Action::Claim { intent, .. } => match self.put_intent(intent, call.deaf) {
                 Some(there) => Fact::Claimed { job: there.job.clone(), intent: Box::new((*there).clone()) },
                 None => failure(&call.action, Class::Transient),
             },
             Action::Publish { job, winner } => {
-                self.publish(job, winner.attempt);
-                Fact::Published { job: job.clone() }
+                let begun = call.publishing.take().or_else(|| self.publishing(job, winner).map(Box::new));
+                match begun {
+                    None => failure(&call.action, Class::Transient),
+                    Some(mut publishing) => match self.publish_step(job, winner.attempt, &mut publishing) {
+                        ControlFlow::Continue(()) => {
+                            call.publishing = Some(publishing);
+                            return Some(soon);
+                        }
+                        ControlFlow::Break(Some(publication)) => {
+                            Fact::Published { job: job.clone(), publication }
+                        }
+                        ControlFlow::Break(None) => failure(&call.action, Class::Transient),
+                    },
+                }
             }
             Action::Collect { job, losers } => {
                 self.collect(job, losers);

@@ -75,6 +75,7 @@ impl World {
                 files: 1,
                 bytes: 1,
                 duration_ms: 1,
+                source: None,
                 entry_points: Vec::new(),
             }),
         };

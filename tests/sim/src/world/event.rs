@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use transcode_config::contract::{Claim, FailureCode};
-use transcode_core::protocol::{clock::Ms, fact::Hint};
+use transcode_config::contract::{Attempt, Claim, FailureCode, JobKey};
+use transcode_core::protocol::{clock::Ms, fact::Hint, publishing::Step as Publish};
 
 /// Something that happens at a moment.
 #[derive(Debug, Clone)]
@@ -37,6 +37,8 @@ pub(super) enum Event {
     Foreign,
     /// A newer version takes over some jobs.
     Newer(usize),
+    /// A write of a publisher arrives that nobody waits for.
+    Straggler(JobKey, Attempt, Box<Publish>),
 }
 
 /// A step in a task's life.

@@ -14,6 +14,7 @@ mod fate;
 mod host;
 mod meter;
 mod patience;
+mod prefix;
 mod process;
 mod slots;
 mod sqs;
@@ -34,6 +35,7 @@ use self::{
     ecs::Token,
     event::Event,
     host::Host,
+    prefix::PrefixTruth,
     sqs::{Message, Queue},
     trace::Trace,
 };
@@ -95,6 +97,9 @@ pub struct World {
     rng: Rng,
     agenda: Agenda,
     by_key: BTreeMap<JobKey, usize>,
+    prefixes: BTreeMap<String, PrefixTruth>,
+    /// Jobs that ended behind a newer one.
+    pub reached_superseded: u64,
     messages: Vec<Message>,
     queues: Vec<Queue>,
     /// Bodies in the dead-letter queue, with the job of each letter.
@@ -131,6 +136,8 @@ impl World {
             rng: Rng::new(mix(&[seed, 4])),
             agenda: Agenda::default(),
             by_key: BTreeMap::new(),
+            prefixes: BTreeMap::new(),
+            reached_superseded: 0,
             messages: Vec::new(),
             queues: setup.policy.queues.keys().map(|name| Queue::new(name)).collect(),
             letters: Vec::new(),
@@ -208,6 +215,7 @@ impl World {
 
     /// What is left behind (L7), and what has become of the jobs, once everything is at rest.
     pub fn check_leftovers(&mut self) {
+        self.check_prefixes();
         let wanted = self.wanted_jobs();
         // A message that stays for the sake of a newer version's job is settled, and tidied up after, by that version.
         let kept: BTreeSet<usize> =
@@ -242,6 +250,7 @@ impl World {
             Event::Hint(host, hint) => self.hinted(host, hint),
             Event::Task(task, epoch, step) => self.task_step(task, epoch, step),
             Event::Returns(message) => self.returns(message),
+            Event::Straggler(job, attempt, step) => self.straggles(&job, attempt, &step),
             Event::Redrive => self.redrive(),
             Event::Definition => {
                 self.definition += 1;

@@ -70,7 +70,7 @@ impl Patience {
             }
             Fact::Inspected { job, .. }
             | Fact::Decided { job, .. }
-            | Fact::Published { job }
+            | Fact::Published { job, .. }
             | Fact::Collected { job } => self.worked(&Subject::Job(job.clone())),
             // Another attempt begins with a clean slate.
             Fact::Claimed { job, .. } | Fact::Launched { job, .. } => {

@@ -176,15 +176,4 @@ impl World {
             job.uncollected += 1;
         }
     }
-
-    /// Copies the entry points.
-    pub(super) fn publish(&mut self, key: &JobKey, attempt: Attempt) {
-        let Some(index) = self.job_of(key) else { return };
-        let newest = self.jobs.get(index).and_then(|job| job.intents.last()).map(|intent| intent.attempt);
-        let attempt = newest.filter(|_| weak(Weakness::PublishesNewestAttempt)).unwrap_or(attempt);
-        self.check(invariants::s4_published_is_the_winner(self.jobs.get(index), attempt));
-        if let Some(job) = self.jobs.get_mut(index) {
-            job.published = Some(attempt);
-        }
-    }
 }

@@ -1,0 +1,37 @@
+//! S17: stable names only move forward.
+
+use transcode_core::message::Request;
+
+use super::{Kept, keep};
+use crate::truth::JobTruth;
+
+/// How new a job's source is, by S3's own rule: hexadecimal digits, padded on the right. Worked out anew here, so that
+/// the product's comparison is held against another one.
+pub fn rank(job: &JobTruth) -> u128 {
+    let Request::Run(spec) = &job.request else { return 0 };
+    let digits = spec.source.sequencer.as_deref().unwrap_or_default().bytes().chain(std::iter::repeat(b'0'));
+    digits.take(24).fold(0, |sum, digit| sum * 16 + u128::from((digit as char).to_digit(16).unwrap_or(0)))
+}
+
+/// What lies under a stable name, or what the pointer names, is never followed by an older version.
+pub fn s17_moves_forward(what: &str, before: Option<&JobTruth>, after: &JobTruth) -> Kept {
+    let back = before.is_some_and(|before| rank(before) > rank(after));
+    keep(!back, "S17", || {
+        let before = before.map(|job| job.key().to_string()).unwrap_or_default();
+        format!("{what} went back from {before} to {}", after.key())
+    })
+}
+
+/// Whoever is told that it is superseded is.
+pub fn s17_superseded_by_newer(job: &JobTruth, pointer: Option<&JobTruth>) -> Kept {
+    let newer = pointer.is_some_and(|live| rank(live) > rank(job));
+    keep(newer, "S17", || format!("{} is superseded by nothing newer", job.key()))
+}
+
+/// At rest the newest version that succeeded is live under every stable name.
+pub fn s17_newest_is_live(newest: &JobTruth, live: Option<&JobTruth>) -> Kept {
+    keep(live.is_some_and(|live| rank(live) >= rank(newest)), "S17", || {
+        let live = live.map_or_else(|| "nothing".to_owned(), |job| job.key().to_string());
+        format!("{} is the newest that succeeded, and {live} is live", newest.key())
+    })
+}

@@ -1,0 +1,210 @@
+//! S3: pointers and stable names, and the steps of a publisher over the wire.
+
+use std::{ops::ControlFlow, sync::Arc};
+
+use transcode_config::contract::{
+    Attempt, JobKey, JobSpec, Layout, Outcome, Published, SCHEMA, SourceObject, SourceOrder, Succeeded,
+};
+use transcode_core::{
+    protocol::publishing::{Answer, If, Publication, Publishing, Step, Tag},
+    weakness::{Weakness, weak},
+};
+
+use super::{EPOCH, World, event::Event};
+use crate::{
+    fault::Fault,
+    invariants,
+    setup::{HOUR, SECOND},
+};
+
+/// Stable names under each prefix.
+pub(super) const ENTRIES: usize = 2;
+
+/// What lies under one output prefix.
+#[derive(Debug, Clone, Default)]
+pub(super) struct PrefixTruth {
+    /// The pointer, the job that it names, its tag.
+    pointer: Option<(Box<Published>, usize, Tag)>,
+    /// Under each stable name: whose, and its tag.
+    entries: [Option<(usize, Tag)>; ENTRIES],
+    /// Jobs with this prefix that have a specification.
+    jobs: Vec<usize>,
+    writes: u64,
+}
+
+fn holds(tag: Option<&Tag>, condition: &If) -> bool {
+    match condition {
+        If::Absent => tag.is_none(),
+        If::Still(seen) => tag == Some(seen),
+        If::Whatever => true,
+    }
+}
+
+impl World {
+    /// Creates the specification unless it exists.
+    pub(super) fn put_spec(&mut self, spec: &Arc<JobSpec>) {
+        let Some(index) = self.job_of(&spec.job) else { return };
+        let Some(job) = self.jobs.get_mut(index).filter(|job| job.spec.is_none()) else { return };
+        job.spec = Some(Arc::clone(spec));
+        self.prefixes.entry(spec.output.prefix.clone()).or_default().jobs.push(index);
+    }
+
+    /// A publisher begins; none for a job without a specification.
+    pub(super) fn publishing(&self, key: &JobKey, winner: &Succeeded) -> Option<Publishing> {
+        let spec = self.jobs.get(self.job_of(key)?)?.spec.as_ref()?;
+        let order = SourceOrder::of(spec, Some(winner), EPOCH + self.now);
+        let next = Published {
+            schema: SCHEMA,
+            output: spec.output.clone(),
+            source: SourceObject { bucket: spec.source.bucket.clone(), key: spec.source.key.clone() },
+            job: key.clone(),
+            attempt: winner.attempt,
+            folder: Layout::of(key).folder(winner.attempt),
+            highest_sequencer: order.sequencer.clone(),
+            order,
+            serial: 1,
+            published_at_ms: EPOCH + self.now,
+        };
+        Some(Publishing::new(next, ENTRIES))
+    }
+
+    /// Carries one step of a publisher out. Breaks when it ended: with what became of it, or with nothing if it gave up.
+    pub(super) fn publish_step(
+        &mut self,
+        key: &JobKey,
+        attempt: Attempt,
+        publishing: &mut Publishing,
+    ) -> ControlFlow<Option<Publication>> {
+        let step = publishing.step();
+        let answer = match &step {
+            Step::Done(publication) => {
+                self.check_superseded(key, publication);
+                return ControlFlow::Break(Some(publication.clone()));
+            }
+            Step::Busy => return ControlFlow::Break(None),
+            Step::MovePointer(..) | Step::Write(..) if self.fault(Fault::WriteDelayed) => {
+                // It is sent, and arrives when nobody waits any more.
+                let delay = self.rng.spread(SECOND, HOUR);
+                self.after(delay, Event::Straggler(key.clone(), attempt, Box::new(step.clone())));
+                Answer::Written(false)
+            }
+            step => match self.prefix_step(key, attempt, step) {
+                Some(answer) => answer,
+                None => return ControlFlow::Continue(()),
+            },
+        };
+        publishing.answer(answer);
+        ControlFlow::Continue(())
+    }
+
+    /// A write arrives whose sender has given up.
+    pub(super) fn straggles(&mut self, key: &JobKey, attempt: Attempt, step: &Step) {
+        let _ = self.prefix_step(key, attempt, step);
+    }
+
+    fn prefix_step(&mut self, key: &JobKey, attempt: Attempt, step: &Step) -> Option<Answer> {
+        let index = self.job_of(key)?;
+        let name = self.jobs.get(index)?.spec.as_ref()?.output.prefix.clone();
+        let prefix = self.prefixes.get(&name)?;
+        match step {
+            Step::Look(entry) => {
+                Some(Answer::Seen(prefix.entries.get(*entry)?.as_ref().map(|(_, tag)| tag.clone())))
+            }
+            Step::ReadPointer => {
+                let there = prefix.pointer.clone();
+                Some(Answer::Pointer(there.map(|(pointer, _, tag)| (pointer, tag))))
+            }
+            Step::MovePointer(next, condition) => {
+                let there = prefix.pointer.as_ref();
+                let written = holds(there.map(|(.., tag)| tag), condition);
+                if written {
+                    let before = there.and_then(|(_, job, _)| self.jobs.get(*job));
+                    let found = invariants::s17_moves_forward("the pointer", before, self.jobs.get(index)?);
+                    self.check(found);
+                    let prefix = self.prefixes.get_mut(&name)?;
+                    prefix.writes += 1;
+                    prefix.pointer = Some((next.clone(), index, prefix.writes.to_string()));
+                    self.published(&name);
+                }
+                Some(Answer::Written(written))
+            }
+            Step::Write(entry, condition) => {
+                let there = prefix.entries.get(*entry)?.as_ref();
+                let written = holds(there.map(|(_, tag)| tag), condition);
+                if written {
+                    let before = there.and_then(|(job, _)| self.jobs.get(*job));
+                    let found = invariants::s17_moves_forward("a stable name", before, self.jobs.get(index)?);
+                    self.check(found);
+                    self.write_entry(&name, index, attempt, *entry);
+                }
+                Some(Answer::Written(written))
+            }
+            Step::Done(_) | Step::Busy => None,
+        }
+    }
+
+    fn write_entry(&mut self, name: &str, index: usize, attempt: Attempt, entry: usize) {
+        let newest = self.jobs.get(index).and_then(|job| job.intents.last()).map(|intent| intent.attempt);
+        let attempt = newest.filter(|_| weak(Weakness::PublishesNewestAttempt)).unwrap_or(attempt);
+        self.check(invariants::s4_published_is_the_winner(self.jobs.get(index), attempt));
+        if let Some(prefix) = self.prefixes.get_mut(name) {
+            prefix.writes += 1;
+            let tag = prefix.writes.to_string();
+            if let Some(there) = prefix.entries.get_mut(entry) {
+                *there = Some((index, tag));
+            }
+        }
+        self.published(name);
+    }
+
+    /// What of a prefix's jobs is settled now: something newer has taken over, or all stable names lead to it or to
+    /// something newer.
+    fn published(&mut self, name: &str) {
+        let Some(prefix) = self.prefixes.get(name) else { return };
+        let rank = |job: usize| self.jobs.get(job).map_or(0, invariants::rank);
+        let lowest = prefix.entries.iter().map(|entry| entry.as_ref().map_or(0, |(job, _)| rank(*job))).min();
+        let pointer = prefix.pointer.as_ref().map_or(0, |(_, job, _)| rank(*job));
+        let jobs = prefix.jobs.iter().copied();
+        let settled: Vec<usize> =
+            jobs.filter(|job| pointer > rank(*job) || lowest.unwrap_or(0) >= rank(*job)).collect();
+        for job in settled {
+            let Some(job) = self.jobs.get_mut(job) else { continue };
+            if let Some(Outcome::Succeeded(winner)) = job.terminal.as_ref().map(|terminal| &terminal.outcome)
+            {
+                job.published = Some(winner.attempt);
+            }
+        }
+    }
+
+    fn check_superseded(&mut self, key: &JobKey, publication: &Publication) {
+        let Some(job) = self.job_of(key).and_then(|job| self.jobs.get(job)) else { return };
+        let Some(name) = job.spec.as_ref().map(|spec| spec.output.prefix.clone()) else { return };
+        let Some(prefix) = self.prefixes.get(&name) else { return };
+        if let Publication::Superseded(_) = publication {
+            let live = prefix.pointer.as_ref().and_then(|(_, job, _)| self.jobs.get(*job));
+            let found = invariants::s17_superseded_by_newer(job, live);
+            self.reached_superseded += 1;
+            self.check(found);
+            // It may have been decided after the newer one had taken over.
+            self.published(&name);
+        }
+    }
+
+    /// At rest: the newest that succeeded is live.
+    pub(super) fn check_prefixes(&mut self) {
+        let mut found = Ok(());
+        for prefix in self.prefixes.values() {
+            let succeeded = prefix
+                .jobs
+                .iter()
+                .filter_map(|job| self.jobs.get(*job))
+                .filter(|job| job.published.is_some() && !job.newer);
+            let Some(newest) = succeeded.max_by_key(|job| invariants::rank(job)) else { continue };
+            for entry in &prefix.entries {
+                let live = entry.as_ref().and_then(|(job, _)| self.jobs.get(*job));
+                found = found.and_then(|()| invariants::s17_newest_is_live(newest, live));
+            }
+        }
+        self.check(found);
+    }
+}
