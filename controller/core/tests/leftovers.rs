@@ -31,7 +31,7 @@ fn published(world: &mut World, job: &JobKey, intent: &Claim, winner: u32) -> Ve
     world.mono += 70_000;
     world.turn([]);
     world.turn([inspected(job, Some(intent), None, Some(won_by(job, winner)))]);
-    world.turn([live(&job)])
+    world.turn([live(job)])
 }
 
 fn collects(actions: &[Action]) -> Vec<Vec<u32>> {

@@ -230,7 +230,7 @@ fn copies_of_a_held_job_are_put_back_and_others_are_received() {
 
     // One that comes once the job is decided is settled and not put back.
     world.turn([inspected(&running, None, None, Some(succeeded(&running)))]);
-    world.turn([Fact::Published { job: running.clone() }]);
+    world.turn([live(&running)]);
     let planned = world.deliver("late", &upload_of("long.mp4"));
     assert!(planned.iter().any(|action| matches!(action, Action::Delete { .. })), "{planned:?}");
 }

@@ -23,7 +23,7 @@ impl World {
         let job = self.upload("m1", "a.mp4");
         self.deliver("m2", &upload_of("a.mp4"));
         self.turn([inspected(&job, None, None, Some(succeeded(&job)))]);
-        self.turn([Fact::Published { job: job.clone() }]);
+        self.turn([live(&job)]);
         job
     }
 }
