@@ -138,7 +138,7 @@ pub const ALARMS: &[Alarm] = &[
             "ReceivingPaused",
             Metric::ReceivingPaused,
             1,
-            "no message has been received for fifteen minutes: as many are held as may be",
+            "no message has been received for fifteen minutes, because the largest allowed number of messages is held",
         )
     },
     Alarm {
