@@ -190,7 +190,7 @@ const ROWS: &[Row] = &[
         let inputs = ["-f", "lavfi", "-i", "color=red:s=160x90:r=25:d=2", "-f", "lavfi", "-i", "color=blue:s=80x44:r=25:d=4"];
         ffmpeg(&inputs, &format!("-map 0 -map 1 {X264}"), &to);
         to
-    }, plays("25/1", 2.0, &[(0.0, 'r')], &[], "only the first video stream is used")),
+    }, plays("25/1", 2.0, &[(0.0, 'r')], &[], "another video stream is used")),
     ("an AVI with a size off by eight", |folder| eight_too_many(part(folder, "x.avi", true, "-c:v mpeg4 -q:v 2 -bf 0 -c:a mp3")),
         plays("25/1", 2.04, &[(0.0, 'r')], &[(0.0, 440)], WHOLE)),
     ("a WAV with a size off by eight", |folder| eight_too_many(part(folder, "x.wav", true, "-vn")),
