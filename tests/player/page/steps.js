@@ -88,9 +88,20 @@ function lastOfAll(list, now) {
 async function chosen(kind, choose) {
   bufferOf(kind).given.length = 0;
   choose();
+  const begun = performance.now();
+  let nudged = false;
   // A header and at least one segment.
   const state = () => JSON.stringify({ now: video.currentTime, held: buffers.map(held), loaders: player.loaders?.() });
-  await until(() => `${kind} chosen, ${state()}`, () => bufferOf(kind).given.length > 1 && settled());
+  await until(() => `${kind} chosen, ${state()}`, () => {
+    const done = settled();
+    // A choice that meets the end of loading leaves hls.js at its end sometimes, with an emptied buffer: it loads again
+    // once somebody seeks.
+    if (!nudged && bufferOf(kind).given.length < 2 && performance.now() - begun > 5000) {
+      nudged = true;
+      video.currentTime += 0.001;
+    }
+    return bufferOf(kind).given.length > 1 && done;
+  });
   return bufferOf(kind).given;
 }
 
