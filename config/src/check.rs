@@ -28,6 +28,7 @@ pub fn check(settings: &Settings) -> Vec<Contradiction> {
     names(settings, &mut found);
     leases(settings, &mut found);
     launches(settings, &mut found);
+    tenants(settings, &mut found);
     jobs(settings, &mut found);
     calls(settings, &mut found);
     prices(settings, &mut found);
@@ -171,6 +172,40 @@ fn launches(settings: &Settings, found: &mut Findings) {
         "10–3600",
     );
     found.require((1..=86_400).contains(&launch.spot_pause_seconds), "launch.spot_pause_seconds", "1–86400");
+}
+
+/// Rules of one source. Each is held against each upload.
+const MAX_RULES: usize = 50;
+
+fn tenants(settings: &Settings, found: &mut Findings) {
+    let launch = &settings.launch;
+    let sizes = launch.oom_sizes.iter().map(|(cpu, _)| *cpu).chain([launch.cpu]);
+    let largest = sizes.max().unwrap_or(0);
+    found.require((10..=20_000).contains(&launch.look_ahead), "launch.look_ahead", "10–20000");
+    for (name, source) in &settings.sources {
+        let few = format!("source {name} has {}; at most {MAX_RULES}", source.tenants.len());
+        found.require(source.tenants.len() <= MAX_RULES, "sources.*.tenants", few);
+        for (index, rule) in source.tenants.iter().enumerate() {
+            let prefix = rule.prefix.as_str();
+            let of = |why: &str| format!("{prefix:?} of source {name}: {why}");
+            found.require(
+                rule.prefix.literal().starts_with(&source.prefix),
+                "sources.*.tenants.prefix",
+                of(&format!("must begin with the source's own prefix, {:?}", source.prefix)),
+            );
+            found.require(
+                source.tenants.iter().take(index).all(|other| other.prefix != rule.prefix),
+                "sources.*.tenants.prefix",
+                of("is there twice"),
+            );
+            found.require((1..=1000).contains(&rule.weight), "sources.*.tenants.weight", of("1–1000"));
+            found.require(
+                rule.max_vcpu == 0 || u64::from(rule.max_vcpu) * 1024 >= u64::from(largest),
+                "sources.*.tenants.max_vcpu",
+                of(&format!("must let one task of the largest size run ({largest} CPU units), or be 0")),
+            );
+        }
+    }
 }
 
 fn jobs(settings: &Settings, found: &mut Findings) {

@@ -13,6 +13,7 @@ pub mod load;
 pub mod metrics;
 pub mod prices;
 pub mod settings;
+pub mod tenants;
 
 #[cfg(feature = "load")]
 pub use load::{SettingsError, load};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::contract::Capacity;
+use crate::{contract::Capacity, tenants::TenantSettings};
 
 /// The shipped file: every key with its default and reason.
 pub const DEFAULTS: &str = include_str!("../controller.toml");
@@ -67,7 +67,7 @@ fn one() -> u32 {
 }
 
 /// A bucket and prefix that uploads may come from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SourceSettings {
     /// Bucket name.
@@ -81,6 +81,9 @@ pub struct SourceSettings {
     /// Where overlays for what lies here may come from; empty allows none.
     #[serde(default)]
     pub overlays: Vec<OverlaySettings>,
+    /// Whose uploads these are; empty: one tenant's.
+    #[serde(default)]
+    pub tenants: Vec<TenantSettings>,
 }
 
 /// A bucket and prefix that overlays may come from.
@@ -234,6 +237,8 @@ pub struct LaunchSettings {
     pub breaker_jobs: u32,
     /// Time between the launches that are made all the same.
     pub breaker_probe_seconds: u64,
+    /// Most messages that wait for a slot here; used with tenants.
+    pub look_ahead: u32,
 }
 
 /// How jobs are tried.

@@ -94,6 +94,7 @@ fn each_contradiction_is_refused_by_name() {
         ("launch.memory_mib = 3000", "launch.memory_mib"),
         ("launch.ephemeral_gib = 20", "launch.ephemeral_gib"),
         ("launch.per_second = 50.0", "launch.per_second"),
+        ("launch.look_ahead = 5", "launch.look_ahead"),
         ("launch.oom_sizes = [[2048, 2048]]", "launch.oom_sizes"),
         ("launch.oom_sizes = [[2048, 8192], [2048, 8000]]", "launch.oom_sizes"),
         ("launch.disk_percent_of_source = 50", "launch.disk_percent_of_source"),
@@ -114,6 +115,32 @@ fn each_contradiction_is_refused_by_name() {
     }
     let error = load(&LEAST.replace("\"videos\"", "\"uploads\"")).unwrap_err();
     assert!(error.contains("output.bucket:"), "{error}");
+}
+
+#[test]
+fn tenants_are_read_and_what_is_wrong_with_one_is_refused_by_name() {
+    let tenants = |rules: &str| load(&format!("{LEAST}{rules}"));
+    let rule = |rest: &str| format!("[[sources.uploads.tenants]]\n{rest}\n");
+    let settings = tenants(&rule("prefix = \"tenants/{id}/\"\npriority = \"high\"")).unwrap();
+    let read = &settings.sources["uploads"].tenants[0];
+    assert_eq!((read.prefix.as_str(), read.weight, read.max_tasks), ("tenants/{id}/", 1, 0));
+    assert!(settings.launch.look_ahead > 0);
+    let inside = "prefix = \"in/\"\n[[sources.uploads.tenants]]\nprefix = \"out/{id}/\"";
+    for (rules, key) in [
+        (rule("prefix = \"a{id}/\""), "sources.uploads.tenants.0.prefix:"),
+        (rule("prefix = \"a/\"\nweigth = 2"), "sources.uploads.tenants.0.weigth: unknown key"),
+        (rule("prefix = \"a/\"\npriority = \"urgent\""), "sources.uploads.tenants.0.priority:"),
+        (rule("prefix = \"a/\"\nweight = 0"), "sources.*.tenants.weight:"),
+        (rule("prefix = \"a/\"\nmax_vcpu = 1"), "sources.*.tenants.max_vcpu:"),
+        (rule("prefix = \"a/\"") + &rule("prefix = \"a/\""), "sources.*.tenants.prefix:"),
+        (rule("prefix = \"a/\"").repeat(51), "sources.*.tenants:"),
+    ] {
+        let error = tenants(&rules).expect_err(&rules);
+        assert!(error.contains(key), "{rules} gave {error}");
+    }
+    let outside = LEAST.replace("bucket = \"uploads\"\n", &format!("bucket = \"uploads\"\n{inside}\n"));
+    let error = load(&outside).unwrap_err();
+    assert!(error.contains("sources.*.tenants.prefix:") && error.contains("\"in/\""), "{error}");
 }
 
 #[test]

@@ -65,12 +65,7 @@ impl World {
         let profile: Profile =
             toml::from_str(include_str!("../../../config/profiles/standard.toml")).unwrap();
         let rules = Rules {
-            sources: vec![SourceSettings {
-                bucket: "uploads".into(),
-                prefix: String::new(),
-                profile: None,
-                overlays: vec![],
-            }],
+            sources: vec![SourceSettings { bucket: "uploads".into(), ..SourceSettings::default() }],
             profiles: BTreeMap::from([("standard".into(), profile)]),
             default_profile: "standard".into(),
             output_bucket: "videos".into(),

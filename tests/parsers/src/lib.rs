@@ -43,8 +43,8 @@ static RULES: LazyLock<Rules> = LazyLock::new(|| {
         sources: vec![SourceSettings {
             bucket: "uploads".into(),
             prefix: "in/".into(),
-            profile: None,
             overlays: vec![OverlaySettings { bucket: "pictures".into(), prefix: "logos/".into() }],
+            ..SourceSettings::default()
         }],
         profiles: BTreeMap::from([("standard".into(), profile)]),
         default_profile: "standard".into(),

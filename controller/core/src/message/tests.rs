@@ -26,7 +26,7 @@ fn profile(name: &str) -> Profile {
 
 fn source(bucket: &str, prefix: &str, profile: Option<&str>) -> SourceSettings {
     let (bucket, prefix, profile) = (bucket.into(), prefix.into(), profile.map(str::to_owned));
-    SourceSettings { bucket, prefix, profile, overlays: vec![] }
+    SourceSettings { bucket, prefix, profile, ..SourceSettings::default() }
 }
 
 fn rules() -> Rules {

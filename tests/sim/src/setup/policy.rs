@@ -134,12 +134,7 @@ pub(super) fn rules(policy: &Policy) -> Rules {
         "rung": [], "audio": {"bps": 128_000}, "max_duration_seconds": 3600,
     }));
     Rules {
-        sources: vec![SourceSettings {
-            bucket: "uploads".into(),
-            prefix: String::new(),
-            profile: None,
-            overlays: vec![],
-        }],
+        sources: vec![SourceSettings { bucket: "uploads".into(), ..SourceSettings::default() }],
         profiles: profile.into_iter().map(|profile| ("standard".to_owned(), profile)).collect(),
         default_profile: "standard".into(),
         output_bucket: "videos".into(),
