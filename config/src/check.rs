@@ -75,6 +75,11 @@ fn names(settings: &Settings, found: &mut Findings) {
         found.require(queue.url != queue.dead_letter_url, "queues.*.dead_letter_url", "must differ from url");
     }
     found.require(!settings.sources.is_empty(), "sources", "at least one [sources.<name>] with bucket");
+    found.require(
+        settings.sources.values().flat_map(|source| &source.suffixes).all(|suffix| !suffix.is_empty()),
+        "sources.*.suffixes",
+        "no ending may be empty; without the key every upload is taken",
+    );
     let prefix = &settings.output.prefix;
     found.require(
         prefix.is_empty() || (prefix.ends_with('/') && !prefix.starts_with('/')),

@@ -84,6 +84,20 @@ pub struct SourceSettings {
     /// Whose uploads these are; empty: one tenant's.
     #[serde(default)]
     pub tenants: Vec<TenantSettings>,
+    /// Endings of the keys that are taken from S3's events, whatever their letter case; empty takes all.
+    #[serde(default)]
+    pub suffixes: Vec<String>,
+}
+
+impl SourceSettings {
+    /// Whether an upload with this key is taken, as far as its ending goes.
+    pub fn takes(&self, key: &str) -> bool {
+        let ends = |suffix: &String| {
+            let at = key.len().checked_sub(suffix.len());
+            at.and_then(|at| key.get(at..)).is_some_and(|end| end.eq_ignore_ascii_case(suffix))
+        };
+        self.suffixes.is_empty() || self.suffixes.iter().any(ends)
+    }
 }
 
 /// A bucket and prefix that overlays may come from.

@@ -123,6 +123,8 @@ pub enum FailureCode {
     InputRefused,
     /// The message is neither an S3 event nor a job request.
     MalformedMessage,
+    /// The message is a notification from which no job can ever be read.
+    UnusableEvent,
     /// The message names a profile that is not configured.
     UnknownProfile,
     /// The task was started with a specification or environment that it cannot use.
@@ -215,6 +217,7 @@ impl FailureCode {
         Self::OverlayUnusable,
         Self::InputRefused,
         Self::MalformedMessage,
+        Self::UnusableEvent,
         Self::UnknownProfile,
         Self::ConfigInvalid,
         Self::SandboxUnavailable,
@@ -337,6 +340,9 @@ impl FailureCode {
             Self::MalformedMessage => row("MALFORMED_MESSAGE", false, Operator, E::InputRefused,
                 "the message is neither an S3 event nor a job request",
                 "fix the sender; the original body is in the dead-letter message"),
+            Self::UnusableEvent => row("UNUSABLE_EVENT", false, Operator, E::InputRefused,
+                "the message is a notification from which no job can ever be read: a queue, a topic or a rule is set up wrongly",
+                "change what sends to the queue, as the message says; then send the uploads meanwhile with `submit`"),
             Self::UnknownProfile => row("UNKNOWN_PROFILE", false, Operator, E::Misconfigured,
                 "the message names a profile that is not configured",
                 "add the profile or fix the sender, then redrive"),

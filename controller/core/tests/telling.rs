@@ -1,6 +1,9 @@
 //! What has changed is told once, with its reason.
 
-use transcode_core::judge::launch_pause::Pause;
+use transcode_core::{
+    judge::launch_pause::Pause,
+    message::{IgnoreReason, Ignored},
+};
 
 use super::*;
 
@@ -54,6 +57,21 @@ fn a_message_that_goes_is_told_once_with_its_reason() {
         |id: &str| world.times(|it| matches!(it, Change::LeaseLost { message, .. } if *message.0 == *id));
     assert_eq!((lost("m1"), lost("m2"), lost("m3")), (0, 1, 1));
     assert_eq!(world.times(|it| matches!(it, Change::MessageDeleted { .. })), 1);
+}
+
+#[test]
+fn a_message_that_asks_for_nothing_is_told_with_its_reason_and_deleted() {
+    let mut world = World::ready();
+    let removed = upload_of("a.mp4").replace("ObjectCreated:Put", "ObjectRemoved:Delete");
+    let planned = world.deliver("m1", &removed);
+    assert!(matches!(planned.as_slice(), [Action::Delete { .. }]), "{planned:?}");
+    let told = world.told.iter().find_map(|it| match it {
+        Change::MessageIgnored { message, records } => Some((&*message.0, records.as_slice())),
+        _ => None,
+    });
+    let expected =
+        Ignored { reason: IgnoreReason::NotCreated, event: "ObjectRemoved:Delete s3://uploads/a.mp4".into() };
+    assert_eq!(told, Some(("m1", &[expected][..])));
 }
 
 #[test]

@@ -95,7 +95,7 @@ async fn generations(world: &World, first: String) -> anyhow::Result<Vec<JobKey>
 /// The job that a message asks for, where it asks for one.
 pub(super) fn job_of(body: &str, rules: &Rules) -> Option<JobKey> {
     match parse(body, rules, 0) {
-        Parsed::Jobs(requests) => requests.first().map(|request| request.job().clone()),
+        Parsed::Jobs(requests, _) => requests.first().map(|request| request.job().clone()),
         Parsed::Ignore(_) | Parsed::Park(_) => None,
     }
 }

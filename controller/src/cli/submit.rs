@@ -106,7 +106,7 @@ pub(super) fn body(
 /// not sent, because its place would be the dead-letter queue.
 fn accepted(world: &World, body: &str) -> anyhow::Result<JobKey> {
     match parse(body, &world.rules, wall_ms()) {
-        Parsed::Jobs(requests) => match requests.first() {
+        Parsed::Jobs(requests, _) => match requests.first() {
             Some(Request::Run(spec)) => Ok(spec.job.clone()),
             Some(Request::Refuse { failure, .. }) => {
                 let remedy = failure.code.info().remedy;
@@ -114,7 +114,7 @@ fn accepted(world: &World, body: &str) -> anyhow::Result<JobKey> {
             }
             None => bail!("the request asks for nothing"),
         },
-        Parsed::Ignore(why) => bail!("the request asks for nothing: {why}"),
+        Parsed::Ignore(_) => bail!("the request asks for nothing"),
         Parsed::Park(why) => bail!("the request cannot be read: {why}"),
     }
 }

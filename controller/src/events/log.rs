@@ -53,6 +53,10 @@ impl Moment<'_> {
             Self::MessageReceived { message, queue, jobs } => {
                 tracing::info!(message_id = &*message.0, queue, jobs, "message received");
             }
+            Self::Ignored { message, record } => {
+                let (reason, event) = (record.reason.name(), record.event.as_str());
+                tracing::info!(message_id = &*message.0, reason, event, "message ignored");
+            }
             Self::MessageDeleted { message } => tracing::info!(message_id = &*message.0, "message deleted"),
             Self::MessageReleased { message } => tracing::info!(message_id = &*message.0, "message released"),
             Self::LeaseLost { message, job } => {

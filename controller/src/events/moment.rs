@@ -4,6 +4,7 @@ use transcode_config::contract::{Attempt, Budget, Claim, FailureCode, JobKey, Pu
 use transcode_core::{
     effects::ports::Depth,
     judge::launch_pause::Pause,
+    message::Ignored,
     protocol::{
         clock::Ms,
         fact::{CallError, Class, MessageId, Refusal},
@@ -48,6 +49,8 @@ pub enum Moment<'a> {
     MessageReceived { message: &'a MessageId, queue: &'a str, jobs: usize },
     /// A message that asks for a job has been received; `waited_ms` is how long after it was sent.
     JobReceived { job: &'a JobKey, message: &'a MessageId, queue: &'a str, waited_ms: Option<Ms> },
+    /// A message, or a record in it, asks for no job.
+    Ignored { message: &'a MessageId, record: &'a Ignored },
     /// SQS has taken the delete of a message.
     MessageDeleted { message: &'a MessageId },
     /// A message was given back.
@@ -176,6 +179,9 @@ impl Moment<'_> {
             Self::LaunchRefused { refusal, .. } => {
                 registry.add_labelled(M::LaunchesRefused, refusal.class(), 1);
             }
+            Self::Ignored { record, .. } => {
+                registry.add_labelled(M::Ignored, record.reason.name(), 1);
+            }
             Self::Started { phases, .. } => {
                 for (metric, ms) in [
                     (M::ProvisioningSeconds, phases.provisioning_ms),
@@ -247,6 +253,8 @@ fn float(count: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use transcode_core::message::IgnoreReason;
+
     use super::*;
     use crate::events::{Events, Value};
 
@@ -275,6 +283,20 @@ mod tests {
         let refused: Vec<_> = refused.map(|point| (point.label, point.value.clone())).collect();
         let expected = [(None, 2.0), (Some("Capacity"), 1.0), (Some("Definitive"), 1.0)];
         assert_eq!(refused, expected.map(|(label, count)| (label, Value::One(count))));
+    }
+
+    #[test]
+    fn what_is_ignored_counts_in_total_and_by_reason() {
+        let (events, message) = (Events::new(), MessageId("m".into()));
+        for reason in [IgnoreReason::TestEvent, IgnoreReason::OtherSuffix] {
+            let record = Ignored { reason, event: String::new() };
+            events.emit(Moment::Ignored { message: &message, record: &record });
+        }
+        let points = events.registry().drain();
+        let ignored = points.iter().filter(|point| point.metric == Metric::Ignored);
+        let ignored: Vec<_> = ignored.map(|point| (point.label, point.value.clone())).collect();
+        let expected = [(None, 2.0), (Some("OtherSuffix"), 1.0), (Some("TestEvent"), 1.0)];
+        assert_eq!(ignored, expected.map(|(label, count)| (label, Value::One(count))));
     }
 
     #[test]

@@ -25,6 +25,10 @@ impl Watch {
                 let asked = jobs.iter().map(|job| Moment::JobReceived { job, message, queue, waited_ms });
                 return asked.for_each(|moment| self.events.emit(moment));
             }
+            Change::MessageIgnored { message, records } => {
+                let ignored = records.iter().map(|record| Moment::Ignored { message, record });
+                return ignored.for_each(|moment| self.events.emit(moment));
+            }
             Change::JobDecided { terminal, looked } => {
                 if *looked {
                     self.found(Hint::Register(terminal.job.clone()), 0, now);

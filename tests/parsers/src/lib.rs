@@ -61,7 +61,7 @@ pub fn message(bytes: &[u8]) {
     let Ok(body) = std::str::from_utf8(bytes) else { return };
     let parsed = parse(body, &RULES, 1_700_000_000_000);
     assert_eq!(parsed, parse(body, &RULES, 1_700_000_000_000), "the same body asks for the same");
-    let Parsed::Jobs(requests) = parsed else { return };
+    let Parsed::Jobs(requests, _) = parsed else { return };
     for request in requests {
         let Request::Run(spec) = request else { continue };
         assert!(spec.source.bucket == "uploads" && spec.source.key.starts_with("in/"), "{spec:?}");

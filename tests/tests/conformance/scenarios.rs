@@ -32,7 +32,7 @@ fn body(key: &str) -> String {
 
 /// What a body asks for, read by the simulator's own rules.
 fn spec(body: &str) -> Arc<JobSpec> {
-    let Parsed::Jobs(requests) = parse(body, &Setup::plain().rules, 0) else { panic!("no job in {body}") };
+    let Parsed::Jobs(requests, _) = parse(body, &Setup::plain().rules, 0) else { panic!("no job in {body}") };
     let Some(Request::Run(spec)) = requests.into_iter().next() else { panic!("refused: {body}") };
     spec
 }

@@ -7,6 +7,7 @@ use transcode_config::contract::{Attempt, Claim, JobKey, PastAttempt, Terminal};
 use crate::{
     invariant::Violation,
     judge::launch_pause::Pause,
+    message::Ignored,
     protocol::{
         clock::Ms,
         fact::{CallError, Hint, MessageId, Pinned, QueueName, Refusal},
@@ -22,6 +23,8 @@ use crate::{
 pub enum Change {
     /// A message that was not held is held now, and asks for these jobs.
     MessageReceived { message: MessageId, queue: QueueName, jobs: Vec<JobKey>, sent_at_ms: Option<u64> },
+    /// A message that was received, or records in it, ask for no job.
+    MessageIgnored { message: MessageId, records: Vec<Ignored> },
     /// SQS took the delete of a message that was held.
     MessageDeleted { message: MessageId },
     /// A message was given back.

@@ -220,11 +220,15 @@ impl Ledger {
             lease.renewed = lease.call.is_some();
             return;
         }
-        let mut spare = false;
+        let (mut spare, mut ignored) = (false, Vec::new());
         let content = match parse(&message.body, &self.rules, now.wall) {
             Parsed::Park(reason) => Content::Parked(reason),
-            Parsed::Ignore(_) => Content::Jobs([].into()),
-            Parsed::Jobs(requests) => {
+            Parsed::Ignore(records) => {
+                ignored = records;
+                Content::Jobs([].into())
+            }
+            Parsed::Jobs(requests, beside) => {
+                ignored = beside;
                 let keys = requests.iter().map(|request| request.job().clone()).collect();
                 let held = |request: &Request| {
                     self.jobs.get(request.job()).is_some_and(|job| job.leases.len() >= COPIES)
@@ -242,7 +246,10 @@ impl Ledger {
         let jobs =
             if let Content::Jobs(keys) = &content { keys.iter().cloned().collect() } else { Vec::new() };
         let (id, sent_at_ms) = (message.id.clone(), message.sent_at_ms);
-        told.push(Change::MessageReceived { message: id, queue: queue.clone(), jobs, sent_at_ms });
+        told.push(Change::MessageReceived { message: id.clone(), queue: queue.clone(), jobs, sent_at_ms });
+        if !ignored.is_empty() {
+            told.push(Change::MessageIgnored { message: id, records: ignored });
+        }
         let lease = Lease {
             receipt: message.receipt,
             body: message.body.into(),

@@ -131,7 +131,7 @@ fn identity(source: &Source, profile: &str, edit: &Edit) -> Vec<String> {
 }
 
 /// The entry of the allow-list that covers `source`: the one with the longest prefix.
-fn allowed<'a>(source: &Source, rules: &'a Rules) -> Option<&'a SourceSettings> {
+pub(super) fn allowed<'a>(source: &Source, rules: &'a Rules) -> Option<&'a SourceSettings> {
     rules
         .sources
         .iter()
@@ -176,9 +176,13 @@ fn edit_refusal(edit: &Edit, allowed: Option<&SourceSettings>) -> Option<Failure
     Some(failure.with("overlay_bucket", bucket).with("overlay_key", key))
 }
 
-/// The refused job that stands for something that cannot be read. Named by all of the body: the same garbage sent
-/// twice is one job.
+/// The refused job that stands for something that cannot be read.
 pub(super) fn malformed(body: &str, why: &str) -> Candidate {
+    named_by_body(body, Failure::new(FailureCode::MalformedMessage, why))
+}
+
+/// A refused job that has no other name than all of its body: the same garbage sent twice is one job.
+pub(super) fn named_by_body(body: &str, failure: Failure) -> Candidate {
     let name = JobKey::of(&[body]);
-    Candidate::refused(&["malformed", name.as_str()], Failure::new(FailureCode::MalformedMessage, why))
+    Candidate::refused(&["malformed", name.as_str()], failure)
 }

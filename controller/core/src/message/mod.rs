@@ -9,7 +9,9 @@
 //! | our own dead letter, come back by redrive | `kind` is `transcode.dead-letter` |
 //!
 //! What cannot be read at all is a job too: one that is refused. So it takes the ordinary way to the dead-letter queue
-//! (register, letter, delete) and nothing is ever deleted without a trace. What is of a **version** that this program
+//! (register, letter, delete) and nothing is ever deleted without a trace. So is a notification from which no job can ever
+//! be read ([`foreign`]): it shows that a queue, a topic or a rule is set up wrongly. What is understood and asks for
+//! nothing is deleted, and says why ([`ignored`]). What is of a **version** that this program
 //! does not know may be perfectly good for its successor, and is parked instead (S15).
 //!
 //! May use [`crate::protocol`].
@@ -17,6 +19,8 @@
 mod candidate;
 mod content;
 mod dead_letter;
+mod foreign;
+mod ignored;
 mod request;
 mod s3_event;
 #[cfg(test)]
@@ -32,6 +36,7 @@ use self::{
 };
 pub use self::{
     dead_letter::{DEAD_LETTER_KIND, DeadLetterBody},
+    ignored::{IgnoreReason, Ignored},
     types::{Parsed, Request, Rules},
 };
 
@@ -41,19 +46,24 @@ const MAX_BODY_BYTES: usize = 1 << 20;
 /// Envelopes within each other: a dead letter, SNS, the event itself.
 const MAX_ENVELOPES: u8 = 3;
 
+/// Some programs put it before their JSON; it means nothing.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
 /// Reads a body. `wall_ms` becomes the time of acceptance.
 pub fn parse(body: &str, rules: &Rules, wall_ms: u64) -> Parsed {
-    let (candidates, generation) = match read(body, rules, MAX_ENVELOPES) {
-        Content::Ignore(why) => return Parsed::Ignore(why),
+    let (candidates, ignored, generation) = match read(body, rules, MAX_ENVELOPES) {
         Content::Park(why) => return Parsed::Park(why),
-        Content::Candidates(candidates) => (candidates, 0),
+        Content::Found(candidates, ignored) => (candidates, ignored, 0),
         Content::Redriven(letter) => {
             let generation = letter.generation.saturating_add(1);
             match read(&letter.original, rules, MAX_ENVELOPES - 1) {
                 Content::Park(why) => return Parsed::Park(why),
-                Content::Candidates(candidates) => (the_dead_one(candidates, &letter), generation),
-                Content::Ignore(_) | Content::Redriven(_) => {
-                    (vec![malformed(body, "the dead letter's original holds no job")], generation)
+                Content::Found(candidates, _) if !candidates.is_empty() => {
+                    (the_dead_one(candidates, &letter), Vec::new(), generation)
+                }
+                Content::Found(..) | Content::Redriven(_) => {
+                    let empty = malformed(body, "the dead letter's original holds no job");
+                    (vec![empty], Vec::new(), generation)
                 }
             }
         }
@@ -66,7 +76,7 @@ pub fn parse(body: &str, rules: &Rules, wall_ms: u64) -> Parsed {
             requests.push(request);
         }
     }
-    if requests.is_empty() { Parsed::Ignore("no object was created") } else { Parsed::Jobs(requests) }
+    if requests.is_empty() { Parsed::Ignore(ignored) } else { Parsed::Jobs(requests, ignored) }
 }
 
 /// Of the original's jobs the one that died; the others have had their own end.
@@ -86,7 +96,7 @@ fn the_dead_one(mut candidates: Vec<Candidate>, letter: &DeadLetterBody) -> Vec<
 }
 
 fn read(body: &str, rules: &Rules, envelopes: u8) -> Content {
-    let bad = |why: &str| Content::Candidates(vec![malformed(body, why)]);
+    let bad = |why: &str| Content::one(malformed(body, why));
     if body.len() > MAX_BODY_BYTES {
         return bad("longer than 1 MiB");
     }
@@ -94,10 +104,13 @@ fn read(body: &str, rules: &Rules, envelopes: u8) -> Content {
         return bad("too many envelopes within each other");
     }
     // serde_json itself stops at 128 levels of nesting.
-    let value: Value = match serde_json::from_str(body) {
+    let value: Value = match serde_json::from_str(body.trim_start_matches(BYTE_ORDER_MARK)) {
         Ok(value) => value,
         Err(error) => return bad(&format!("not JSON: {error}")),
     };
+    if value.as_array().and_then(|all| all.first()).is_some_and(foreign::is_message_copy) {
+        return Content::one(foreign::message_copy(body));
+    }
     let Some(object) = value.as_object() else { return bad("not a JSON object") };
     if let Some(kind) = object.get("kind") {
         let Some(kind) = kind.as_str() else { return bad("`kind` is not a string") };
@@ -110,21 +123,28 @@ fn read(body: &str, rules: &Rules, envelopes: u8) -> Content {
         return s3_event::event_bridge(&value, body, rules);
     }
     match (object.get("Type").and_then(Value::as_str), object.get("Message")) {
-        (Some("SubscriptionConfirmation" | "UnsubscribeConfirmation"), _) => {
-            return Content::Ignore("SNS subscription notice");
+        (Some(kind @ ("SubscriptionConfirmation" | "UnsubscribeConfirmation")), _) => {
+            return Content::one(foreign::sns_notice(kind, &value, body));
         }
         (Some(_), Some(Value::String(inner))) => return read(inner, rules, envelopes - 1),
         _ => {}
     }
     if object.get("Event").and_then(Value::as_str) == Some("s3:TestEvent") {
-        return Content::Ignore("s3:TestEvent");
+        let bucket = object.get("Bucket").and_then(Value::as_str).unwrap_or_default();
+        return Content::ignored(Ignored::new(
+            IgnoreReason::TestEvent,
+            format!("s3:TestEvent s3://{bucket}"),
+        ));
+    }
+    if foreign::is_message_copy(&value) {
+        return Content::one(foreign::message_copy(body));
     }
     bad("neither an S3 event nor a job request")
 }
 
 /// A message of our own kinds. Their schema is looked at before anything else in them.
 fn own(kind: &str, value: &Value, body: &str, rules: &Rules) -> Content {
-    let bad = |why: &str| Content::Candidates(vec![malformed(body, why)]);
+    let bad = |why: &str| Content::one(malformed(body, why));
     match value.get("schema").and_then(Value::as_u64) {
         None => return bad("no `schema` number"),
         Some(1) => {}
@@ -134,7 +154,7 @@ fn own(kind: &str, value: &Value, body: &str, rules: &Rules) -> Content {
         }
     }
     match kind {
-        request::KIND => Content::Candidates(vec![request::read(value, body, rules)]),
+        request::KIND => Content::one(request::read(value, body, rules)),
         DEAD_LETTER_KIND => match serde_json::from_value::<DeadLetterBody>(value.clone()) {
             Ok(letter) if letter.original_cut => {
                 bad("the dead letter holds only the beginning of its original")

@@ -7,8 +7,10 @@ use serde_json::Value;
 use transcode_config::contract::{Edit, Failure, FailureCode, JobKey, Source};
 
 use super::{
-    candidate::{Asked, Candidate, malformed},
+    candidate::{Asked, Candidate, allowed, malformed},
     content::Content,
+    foreign,
+    ignored::{IgnoreReason, Ignored},
     time,
     types::Rules,
 };
@@ -16,6 +18,9 @@ use super::{
 /// Most records in one event. S3 sends one; whoever batches them by hand stays below this, or one message would be
 /// able to occupy the whole controller (L5).
 const MAX_RECORDS: usize = 100;
+
+/// What the name of the empty object ends with that Hadoop makes for a folder.
+const HADOOP_FOLDER: &str = "_$folder$";
 
 /// What both kinds of event say of an object.
 struct Created {
@@ -29,10 +34,13 @@ struct Created {
 }
 
 impl Created {
-    /// The job; none for the empty object that consoles make for a folder.
-    fn candidate(self, rules: &Rules) -> Option<Candidate> {
-        if self.key.ends_with('/') && self.size == Some(0) {
-            return None;
+    /// The job, or why there is none.
+    fn candidate(self, rules: &Rules) -> Result<Candidate, Ignored> {
+        let ignored =
+            |reason, bucket: &str, key: &str| Err(Ignored::about(reason, "ObjectCreated", bucket, key));
+        let marker = self.key.ends_with('/') || self.key.ends_with(HADOOP_FOLDER);
+        if marker && self.size.unwrap_or(0) == 0 {
+            return ignored(IgnoreReason::FolderMarker, &self.bucket, &self.key);
         }
         let present = |text: Option<String>| text.filter(|text| !text.is_empty());
         let source = Source {
@@ -45,7 +53,10 @@ impl Created {
             sequencer: present(self.sequencer),
             uploaded_at_ms: self.uploaded_at_ms,
         };
-        Some(Candidate::of(
+        if allowed(&source, rules).is_some_and(|allowed| !allowed.takes(&source.key)) {
+            return ignored(IgnoreReason::OtherSuffix, &source.bucket, &source.key);
+        }
+        Ok(Candidate::of(
             Asked { source, profile: None, edit: Edit::default(), idempotency_key: None },
             rules,
         ))
@@ -88,7 +99,7 @@ struct RecordObject {
 
 /// `{"Records":[…]}`.
 pub(super) fn direct(value: &Value, body: &str, rules: &Rules) -> Content {
-    let bad = |why: &str| Content::Candidates(vec![malformed(body, why)]);
+    let bad = |why: &str| Content::one(malformed(body, why));
     let Some(records) = value.get("Records").and_then(Value::as_array) else {
         return bad("`Records` is not a list");
     };
@@ -97,6 +108,11 @@ pub(super) fn direct(value: &Value, body: &str, rules: &Rules) -> Content {
     }
     if records.len() > MAX_RECORDS {
         return bad(&format!("{} records, more than {MAX_RECORDS}", records.len()));
+    }
+    let mut sources = records.iter().filter_map(|record| record.get("eventSource").and_then(Value::as_str));
+    // Other stores that speak S3's protocol name themselves in front.
+    if let Some(other) = sources.find(|source| !source.ends_with(":s3")) {
+        return Content::one(foreign::records_of(other, body));
     }
     // Versions first, all of them: one record from the future and the whole message is left alone.
     for record in records {
@@ -111,15 +127,23 @@ pub(super) fn direct(value: &Value, body: &str, rules: &Rules) -> Content {
     let read = |(index, record): (usize, &Value)| match created(record) {
         Ok(created) => created.and_then(|created| created.candidate(rules)),
         // The other records of the message are not to suffer.
-        Err(why) => Some(Candidate::refused(
+        Err(why) => Ok(Candidate::refused(
             &["malformed", name.as_str(), &index.to_string()],
             Failure::new(FailureCode::MalformedMessage, why).with("record", index),
         )),
     };
-    Content::Candidates(records.iter().enumerate().filter_map(read).collect())
+    let (mut candidates, mut ignored) = (Vec::new(), Vec::new());
+    for found in records.iter().enumerate().map(read) {
+        match found {
+            Ok(candidate) => candidates.push(candidate),
+            Err(none) => ignored.push(none),
+        }
+    }
+    Content::Found(candidates, ignored)
 }
 
-fn created(record: &Value) -> Result<Option<Created>, String> {
+/// What a record says of a new object, or why it says nothing of one. `Err`: it cannot be read.
+fn created(record: &Value) -> Result<Result<Created, Ignored>, String> {
     if record.get("eventVersion").and_then(Value::as_str).is_none() {
         return Err("a record without `eventVersion`".into());
     }
@@ -127,13 +151,14 @@ fn created(record: &Value) -> Result<Option<Created>, String> {
         Record::deserialize(record).map_err(|error| format!("not a record of an S3 event: {error}"))?;
     let name = record.event_name.trim_start_matches("s3:");
     if !name.starts_with("ObjectCreated:") {
-        return Ok(None);
+        let (bucket, key) = (&record.s3.bucket.name, &record.s3.object.key);
+        return Ok(Err(Ignored::about(IgnoreReason::NotCreated, name, bucket, key)));
     }
     let RecordObject { key, size, e_tag, version_id, sequencer } = record.s3.object;
     let key = form_decode(&key).ok_or("the key is not UTF-8 after decoding")?;
     let uploaded_at_ms = record.event_time.as_deref().and_then(time::parse);
     let bucket = record.s3.bucket.name;
-    Ok(Some(Created { bucket, key, version_id, etag: e_tag, size, sequencer, uploaded_at_ms }))
+    Ok(Ok(Created { bucket, key, version_id, etag: e_tag, size, sequencer, uploaded_at_ms }))
 }
 
 /// Keys in direct events are form-encoded: a plus sign is a space, a real plus sign is `%2B`.
@@ -163,18 +188,21 @@ struct DetailObject {
 
 /// `EventBridge`'s `Object Created`. Its key is not encoded.
 pub(super) fn event_bridge(value: &Value, body: &str, rules: &Rules) -> Content {
-    let bad = |why: &str| Content::Candidates(vec![malformed(body, why)]);
+    let bad = |why: &str| Content::one(malformed(body, why));
     let text = |name: &str| value.get(name).and_then(Value::as_str);
-    if text("source") != Some("aws.s3") {
-        return bad("an EventBridge event that is not from aws.s3");
+    let (source, kind) = (text("source").unwrap_or_default(), text("detail-type").unwrap_or_default());
+    if source != "aws.s3" || !kind.starts_with("Object ") {
+        return Content::one(foreign::bridge_event(source, kind, body));
     }
     for version in [value.get("version"), value.pointer("/detail/version")].into_iter().flatten() {
         if version.as_str() != Some("0") {
             return Content::Park(format!("EventBridge event version {version}; this version knows \"0\""));
         }
     }
-    if text("detail-type") != Some("Object Created") {
-        return Content::Ignore("no object was created");
+    if kind != "Object Created" {
+        let at = |path| value.pointer(path).and_then(Value::as_str).unwrap_or_default();
+        let (bucket, key) = (at("/detail/bucket/name"), at("/detail/object/key"));
+        return Content::ignored(Ignored::about(IgnoreReason::NotCreated, kind, bucket, key));
     }
     let detail = value.get("detail").cloned().unwrap_or(Value::Null);
     let Detail { bucket, object } = match serde_json::from_value(detail) {
@@ -184,5 +212,5 @@ pub(super) fn event_bridge(value: &Value, body: &str, rules: &Rules) -> Content 
     let DetailObject { key, size, etag, version_id, sequencer } = object;
     let uploaded_at_ms = text("time").and_then(time::parse);
     let created = Created { bucket: bucket.name, key, version_id, etag, size, sequencer, uploaded_at_ms };
-    Content::Candidates(created.candidate(rules).into_iter().collect())
+    created.candidate(rules).map_or_else(Content::ignored, Content::one)
 }

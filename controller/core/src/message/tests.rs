@@ -38,6 +38,7 @@ fn rules() -> Rules {
                 ..source("uploads", "films/", Some("film"))
             },
             source("strange", "", Some("absent")),
+            SourceSettings { suffixes: vec![".mp4".into(), ".mov".into()], ..source("mixed", "", None) },
         ],
         profiles: ["standard", "film"].into_iter().map(|name| (name.into(), profile(name))).collect(),
         default_profile: "standard".into(),
@@ -97,7 +98,7 @@ fn sns(message: &str) -> String {
 
 fn requests(body: &str) -> Vec<Request> {
     match parse(body, &rules(), 7) {
-        Parsed::Jobs(requests) => requests,
+        Parsed::Jobs(requests, _) => requests,
         other => panic!("{other:?}"),
     }
 }
@@ -176,7 +177,15 @@ fn each_record_is_judged_on_its_own() {
         })
         .collect();
     assert_eq!(codes, [None, Some(FailureCode::MalformedMessage), Some(FailureCode::Empty)]);
-    assert_eq!(parse(&event(&[removed]), &rules(), 7), Parsed::Ignore("no object was created"));
+    assert_eq!(ignored(&body), ["NotCreated", "FolderMarker"]);
+}
+
+/// The reasons why a message, or records in it, ask for nothing.
+fn ignored(body: &str) -> Vec<&'static str> {
+    let (Parsed::Ignore(records) | Parsed::Jobs(_, records)) = parse(body, &rules(), 7) else {
+        return Vec::new();
+    };
+    records.iter().map(|record| record.reason.name()).collect()
 }
 
 #[test]
@@ -184,10 +193,68 @@ fn what_asks_for_nothing_is_ignored() {
     let test = json!({"Service": "Amazon S3", "Event": "s3:TestEvent", "Time": "2026-05-01T12:00:00.000Z",
                       "Bucket": "uploads", "RequestId": "5582815E1AEA5ADF", "HostId": "8cLeGAmw098X"});
     let deleted = bridge("a").replace("Object Created", "Object Deleted");
-    let confirm = sns("").replace("\"Type\":\"Notification\"", "\"Type\":\"SubscriptionConfirmation\"");
-    for body in [test.to_string(), sns(&test.to_string()), deleted, confirm, event(&[record("d/", 0)])] {
+    let mut removed = record("gone.mp4", 5);
+    removed["eventName"] = json!("ObjectRemoved:DeleteMarkerCreated");
+    let mixed = |key: &str| event(&[record(key, 5)]).replace("\"name\":\"uploads\"", "\"name\":\"mixed\"");
+    for (body, reason) in [
+        (test.to_string(), "TestEvent"),
+        (sns(&test.to_string()), "TestEvent"),
+        (deleted, "NotCreated"),
+        (event(&[removed.clone()]), "NotCreated"),
+        (event(&[record("d/", 0)]), "FolderMarker"),
+        (event(&[record("x_%24folder%24", 0)]), "FolderMarker"),
+        (mixed("notes.txt"), "OtherSuffix"),
+        (mixed("mp4"), "OtherSuffix"),
+    ] {
         assert!(matches!(parse(&body, &rules(), 7), Parsed::Ignore(_)), "{body}");
+        assert_eq!(ignored(&body), [reason], "{body}");
     }
+    let Parsed::Ignore(records) = parse(&event(&[removed]), &rules(), 7) else { panic!() };
+    assert_eq!(records[0].event, "ObjectRemoved:DeleteMarkerCreated s3://uploads/gone.mp4");
+    for taken in ["a.mp4", "b.MOV"] {
+        assert_eq!(run(&mixed(taken)).source.key, taken);
+    }
+    let asked =
+        json!({"schema": 1, "kind": "transcode.job", "source": {"bucket": "mixed", "key": "tape.bin"}});
+    assert_eq!(run(&asked.to_string()).source.key, "tape.bin", "a request says what it wants");
+    assert_eq!(run(&event(&[record("d/", 5)])).source.key, "d/", "an object with content is no marker");
+}
+
+#[test]
+fn what_a_wrong_set_up_sends_is_a_letter_that_says_what_to_change() {
+    let confirm = |kind: &str| sns("").replace("\"Type\":\"Notification\"", &format!("\"Type\":\"{kind}\""));
+    let trail = bridge("a").replace("Object Created", "AWS API Call via CloudTrail");
+    let copy = json!({"messageId": "m", "receiptHandle": "h", "body": event(&[record("a.mp4", 5)])});
+    let from = |source: &str| {
+        let mut record = record("a.mp4", 5);
+        (record["eventSource"], record["eventVersion"]) = (json!(source), json!("1.08"));
+        event(&[record])
+    };
+    for (body, says) in [
+        (confirm("SubscriptionConfirmation"), "SubscribeURL"),
+        (confirm("UnsubscribeConfirmation"), "no longer subscribed"),
+        (trail.clone(), "detail-type `Object Created`"),
+        (sns(&trail), "detail-type `Object Created`"),
+        (bridge("a").replace("aws.s3", "aws.ec2"), "source aws.s3"),
+        (copy.to_string(), "<$.body>"),
+        (json!([copy]).to_string(), "<$.body>"),
+        (
+            json!({"Records": [{"messageId": "m", "body": "", "eventSource": "aws:sqs"}]}).to_string(),
+            "<$.body>",
+        ),
+        (from("s3.amazonaws.com"), "CloudTrail"),
+        (from("aws:dynamodb"), "another service"),
+    ] {
+        let [Request::Refuse { failure, .. }] = &requests(&body)[..] else { panic!("{body}") };
+        assert_eq!(failure.code, FailureCode::UnusableEvent, "{body}");
+        assert!(failure.message.contains(says), "{failure}");
+    }
+}
+
+#[test]
+fn a_byte_order_mark_means_nothing() {
+    let direct = event(&[record("a.mp4", 5)]);
+    assert_eq!(run(&format!("\u{feff}{direct}")).job, run(&direct).job);
 }
 
 #[test]
@@ -342,7 +409,6 @@ fn what_cannot_be_read_is_one_refused_job() {
         json!({"kind": 3}).to_string(),
         json!({"Type": "Notification", "Message": {}}).to_string(),
         sns(&sns(&sns(&sns("{}")))),
-        json!({"detail-type": "Object Created", "source": "aws.ec2"}).to_string(),
     ] {
         let found = requests(&body);
         assert_eq!(found.len(), 1);
@@ -376,7 +442,7 @@ proptest! {
                 _ => bytes.insert(at, byte),
             }
         }
-        if let Parsed::Jobs(requests) = parse(&String::from_utf8_lossy(&bytes), &rules(), 7) {
+        if let Parsed::Jobs(requests, _) = parse(&String::from_utf8_lossy(&bytes), &rules(), 7) {
             prop_assert!(!requests.is_empty() && requests.len() <= 2);
         }
     }

@@ -8,6 +8,8 @@ use transcode_config::{
     settings::SourceSettings,
 };
 
+use super::ignored::Ignored;
+
 /// What messages are held against. Taken from the settings.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Rules {
@@ -64,10 +66,10 @@ impl Request {
 /// What a body turned out to be.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Parsed {
-    /// Jobs, each key once; at least one.
-    Jobs(Vec<Request>),
-    /// Understood, and nothing to do: the message may be deleted.
-    Ignore(&'static str),
+    /// Jobs, each key once, and at least one; and the records beside them that ask for none.
+    Jobs(Vec<Request>, Vec<Ignored>),
+    /// Understood, and nothing to do: the message may be deleted. At least one.
+    Ignore(Vec<Ignored>),
     /// Of a version that is not known here. Never deleted (S15).
     Park(String),
 }

@@ -53,7 +53,7 @@ impl Small {
         // Rates and progress are no part of the protocol.
         (policy.stop_interval, policy.read_interval, policy.no_progress) = (1, 1, NEVER);
         let (bad, good): (Vec<_>, Vec<_>) = uploads.into_iter().map(|upload| upload.body).partition(|body| {
-            matches!(parse(body, &rules, 0), Parsed::Jobs(requests)
+            matches!(parse(body, &rules, 0), Parsed::Jobs(requests, _)
                 if requests.iter().any(|it| matches!(it, Request::Refuse { .. })))
         });
         let bodies: Vec<String> = jobs
@@ -62,7 +62,7 @@ impl Small {
             .filter_map(|(at, runs)| if *runs { good.get(at) } else { bad.first() }.cloned())
             .collect();
         let keys = bodies.iter().filter_map(|body| match parse(body, &rules, 0) {
-            Parsed::Jobs(requests) => requests.first().map(|request| request.job().clone()),
+            Parsed::Jobs(requests, _) => requests.first().map(|request| request.job().clone()),
             Parsed::Ignore(_) | Parsed::Park(_) => None,
         });
         Self { controllers, bounds, weakness, keys: keys.collect(), bodies, policy, rules }

@@ -290,7 +290,7 @@ impl World {
     /// Sends a message: it becomes visible at `at`.
     fn send(&mut self, queue: &str, body: String, kind: Kind, at: Ms) {
         let requests = match message::parse(&body, &self.setup.rules, EPOCH) {
-            message::Parsed::Jobs(requests) => requests,
+            message::Parsed::Jobs(requests, _) => requests,
             message::Parsed::Ignore(_) | message::Parsed::Park(_) => Vec::new(),
         };
         let jobs: Vec<usize> = requests.iter().map(|request| self.job_index(request)).collect();

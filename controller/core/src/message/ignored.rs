@@ -1,0 +1,50 @@
+//! Why a message, or a record in one, asks for no job although it is understood.
+
+/// The reasons. A closed list: metrics count by them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum IgnoreReason {
+    /// S3 tries out a notification that was just set up (`s3:TestEvent`).
+    TestEvent,
+    /// An event of S3 that tells of something else than a new object: a deletion, a restore, a tag.
+    NotCreated,
+    /// The empty object that a console (`name/`) or Hadoop (`name_$folder$`) makes for a folder.
+    FolderMarker,
+    /// The key has none of the endings in `sources.*.suffixes`.
+    OtherSuffix,
+}
+
+impl IgnoreReason {
+    /// All of them, for tables and tests.
+    pub const ALL: &'static [Self] =
+        &[Self::TestEvent, Self::NotCreated, Self::FolderMarker, Self::OtherSuffix];
+
+    /// Name, as metrics and logs have it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::TestEvent => "TestEvent",
+            Self::NotCreated => "NotCreated",
+            Self::FolderMarker => "FolderMarker",
+            Self::OtherSuffix => "OtherSuffix",
+        }
+    }
+}
+
+/// A message, or a record in one, that asks for no job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ignored {
+    /// Why.
+    pub reason: IgnoreReason,
+    /// The event's name and the object that it is about, where there is one: `ObjectRemoved:Delete s3://bucket/key`.
+    pub event: String,
+}
+
+impl Ignored {
+    pub(super) fn new(reason: IgnoreReason, event: impl Into<String>) -> Self {
+        Self { reason, event: event.into() }
+    }
+
+    /// Of an event with this name, about this object.
+    pub(super) fn about(reason: IgnoreReason, name: &str, bucket: &str, key: &str) -> Self {
+        Self::new(reason, format!("{name} s3://{bucket}/{key}"))
+    }
+}
