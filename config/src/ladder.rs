@@ -25,7 +25,7 @@ pub enum VideoCodec {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rung {
-    /// Short side of the picture: 720 gives 1280x720 for 16:9 and 720x1280 for a portrait source.
+    /// Short side of the video: 720 gives 1280x720 for 16:9 and 720x1280 for a portrait source.
     pub short_side: u32,
     /// Wanted average, bits per second.
     pub average_bps: u64,
@@ -40,7 +40,7 @@ pub struct Rung {
     pub codec_profile: String,
 }
 
-/// Sound.
+/// Audio.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AudioSettings {
@@ -55,15 +55,15 @@ pub struct AudioSettings {
     pub loudness_lufs: Option<f64>,
 }
 
-/// Pictures beside the video.
+/// Images beside the video.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ImageSettings {
-    /// One picture that stands for the video, chosen by its content.
+    /// The poster: one frame that stands for the video, chosen by its content.
     pub poster: bool,
-    /// A sheet of small pictures with a `WebVTT` index, for the seek bar.
+    /// A sheet of small images with a `WebVTT` index, for the seek bar.
     pub storyboard: bool,
-    /// A picture of its own every so many seconds; none makes no thumbnails.
+    /// One thumbnail every so many seconds; none makes no thumbnails.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub thumbnail_seconds: Option<u32>,
 }
@@ -86,21 +86,21 @@ pub struct Profile {
     pub crf: u32,
     /// Encoder preset, such as `medium`.
     pub preset: String,
-    /// Group of pictures in seconds (rule 1.13: 2 s).
+    /// Length of a group of pictures in seconds (rule 1.13: 2 s).
     pub gop_seconds: u32,
     /// Segment length in groups of pictures.
     pub segment_gops: u32,
-    /// Rungs, lowest first. Without any, only sound is made.
+    /// Rungs, lowest first. Without any, only audio is made.
     #[serde(rename = "rung", default)]
     pub rungs: Vec<Rung>,
-    /// Sound.
+    /// Audio.
     pub audio: AudioSettings,
     /// Longest accepted source, seconds.
     pub max_duration_seconds: u64,
-    /// Whether players can begin while the encoder is still at work. The register still decides.
+    /// Whether players can begin while the encoder is still at work. The terminal record still decides.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub playable_early: bool,
-    /// Pictures beside the video.
+    /// Images beside the video.
     #[serde(default)]
     pub images: ImageSettings,
     /// A progressive MP4 beside the streams; none makes none.
@@ -236,7 +236,7 @@ fn check_rungs(rungs: &[Rung]) -> Result<(), String> {
         let [low, high] = pair else { continue };
         if high.short_side < low.short_side || high.average_bps <= low.average_bps {
             return Err(format!(
-                "rung {}: rungs go from lowest to highest; none may have a smaller picture than, or a bit rate \
+                "rung {}: rungs go from lowest to highest; none may have a smaller size than, or a bit rate \
                  at or below, the one before it",
                 index + 2
             ));

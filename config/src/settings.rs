@@ -237,7 +237,7 @@ pub struct LaunchSettings {
     pub spot_max_age_seconds: u64,
     /// How long all go on-demand after Spot had no capacity.
     pub spot_pause_seconds: u64,
-    /// How long after the intent RunTask may be sent.
+    /// How long after the claim RunTask may be sent.
     pub deadline_seconds: u64,
     /// Allowed difference of clocks.
     pub clock_skew_seconds: u64,

@@ -17,9 +17,9 @@ use crate::{
     model::{
         machine::Timing,
         names::Names,
+        state::{EndpointState, Settings},
         task::Phase,
         tokens::Lifetimes,
-        world::{Settings, World},
     },
     upstream::Upstream,
 };
@@ -73,7 +73,7 @@ pub async fn serve(mut config: Config) -> Result<Server, ServeError> {
         endpoint: format!("http://{address}"),
         spawner: Spawner::start().map_err(failed("starting the guard or its thread"))?,
         upstream,
-        world: World::new(settings(&config)),
+        state: EndpointState::new(settings(&config)),
         events: config.events.as_ref().map(|_| sender),
         config,
     });
@@ -141,19 +141,19 @@ impl Server {
     }
 
     fn close(&self) {
-        self.shared.update(|world, _| world.closed = true);
+        self.shared.update(|state, _| state.closed = true);
         self.shared.stop.cancel();
     }
 
     fn kill_tasks(&self) {
         let pids: Vec<u32> =
-            self.shared.update(|world, _| world.tasks().flat_map(|(_, task)| task.pids()).collect());
+            self.shared.update(|state, _| state.tasks().flat_map(|(_, task)| task.pids()).collect());
         pids.into_iter().for_each(processes::kill_all_of);
     }
 
     fn unfinished(&self) -> Vec<(String, Option<String>)> {
-        self.shared.update(|world, _| {
-            let open = world.tasks().filter(|(_, task)| task.phase != Phase::Stopped && !task.cleaned);
+        self.shared.update(|state, _| {
+            let open = state.tasks().filter(|(_, task)| task.phase != Phase::Stopped && !task.cleaned);
             open.map(|(_, task)| (task.id.clone(), task.job.clone())).collect()
         })
     }

@@ -26,9 +26,9 @@ impl Patience {
     pub const START: Self = Self::new(200, 5, 90);
     /// Moving data: long enough for a brown-out, short against the job.
     pub const TRANSFER: Self = Self::new(200, 20, 300);
-    /// The register. All the work is done by then, so waiting is cheaper than doing it again; the fence ends it sooner
+    /// The terminal record. All the work is done by then, so waiting is cheaper than doing it again; the fence ends it sooner
     /// when S3 is out of reach.
-    pub const REGISTER: Self = Self::new(200, 10, 600);
+    pub const TERMINAL: Self = Self::new(200, 10, 600);
     /// The last heartbeat and the cleaning up: worth a few tries, not a stop that comes too late.
     pub const LAST_WORDS: Self = Self::new(200, 1, 5);
 

@@ -23,7 +23,7 @@ pub fn spec(job: JobKey, source: Source, profile: Profile, output: OutputTarget)
 }
 
 /// An attempt at it, which may be launched until `launch_not_after_ms`.
-pub fn intent(job: JobKey, attempt: Attempt, launch_not_after_ms: u64) -> Claim {
+pub fn claim(job: JobKey, attempt: Attempt, launch_not_after_ms: u64) -> Claim {
     Claim {
         schema: SCHEMA,
         job,

@@ -172,7 +172,7 @@ impl Stack {
     pub async fn attempts(&self, job: &JobKey) -> Result<Vec<Attempt>> {
         let layout = Layout::of(job);
         let keys = self.objects(&self.deployment.state_bucket, &layout.attempts()).await?;
-        Ok(keys.keys().filter_map(|key| layout.attempt_of_intent(key)).collect())
+        Ok(keys.keys().filter_map(|key| layout.attempt_of_claim(key)).collect())
     }
 
     /// The latest heartbeat of the job's latest attempt that has one.

@@ -32,7 +32,7 @@ use transcode_tests::{
 
 const LIMIT: Duration = Duration::from_mins(4);
 
-/// Half a second of picture, small enough for one rung.
+/// Half a second of video, small enough for one rung.
 fn clip(folder: &Path) -> PathBuf {
     let clip = folder.join("clip.mp4");
     let made = Command::new("ffmpeg")
@@ -151,7 +151,7 @@ fn with_overlays(bucket: &str) -> String {
     text
 }
 
-/// A picture over an upload, from a bucket that keeps versions; and one that is not there, which is no matter of
+/// An image over an upload, from a bucket that keeps versions; and one that is not there, which is no matter of
 /// permissions.
 async fn a_job_with_an_overlay(stack: &Stack, bucket: &str) {
     let (roles, s3) = (&stack.deployment.roles, &stack.clients().s3);

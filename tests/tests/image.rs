@@ -65,7 +65,7 @@ async fn an_image_that_does_not_fit_pauses_launches_until_it_does_and_costs_no_a
     let digest = stack.push_image(&Image::default()).await.unwrap();
     let terminal = stack.wait_for_register("waits.mp4", LIMIT).await.unwrap();
     assert_eq!(stack.attempts(&terminal.job).await.unwrap(), [Attempt::FIRST]);
-    let intent = Layout::of(&terminal.job).intent(Attempt::FIRST);
+    let intent = Layout::of(&terminal.job).claim(Attempt::FIRST);
     let intent: Claim = stack.document(&intent).await.unwrap().unwrap();
     assert_eq!(intent.image_digest.as_deref(), Some(digest.as_str()), "pinned into the attempt");
     let log = std::fs::read_to_string(stack.folder().join("logs/controller.out")).unwrap();

@@ -79,7 +79,7 @@ fn lines(file: &Path) -> Vec<Line> {
     text.lines().map(line).collect()
 }
 
-/// Half a second of picture, small enough for one rung.
+/// Half a second of video, small enough for one rung.
 fn clip(folder: &Path) -> Vec<u8> {
     let clip = folder.join("clip.mp4");
     let made = Command::new("ffmpeg")

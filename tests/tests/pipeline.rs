@@ -265,7 +265,7 @@ async fn red_in_the_corner(stack: &Stack, result: &Succeeded) -> bool {
     seen[0] > 220 && seen[1] < 40 && seen[2] < 40
 }
 
-/// A red picture of 80x40 in a bucket of its own.
+/// A red image of 80x40 in a bucket of its own.
 async fn put_watermark(stack: &Stack, bucket: &str, key: &str) {
     let mark = stack.folder().join("mark.png");
     let mut ffmpeg = Command::new("ffmpeg");

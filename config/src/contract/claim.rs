@@ -42,7 +42,7 @@ pub enum Budget {
     Platform,
 }
 
-/// How an earlier attempt ended. Carried from intent to intent, so budgets survive a restart and ECS' short memory.
+/// How an earlier attempt ended. Each claim carries it on, so budgets survive a restart and ECS' short memory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PastAttempt {
     /// Which attempt.
@@ -58,7 +58,7 @@ pub struct PastAttempt {
     pub task_arn: Option<String>,
 }
 
-/// The intent to launch one attempt. Immutable: everything that `RunTask` is told is a pure function of it (S7).
+/// The claim to launch one attempt. Immutable: everything that `RunTask` is told is a pure function of it (S7).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claim {
     /// Schema number.
@@ -76,7 +76,7 @@ pub struct Claim {
     pub variant: TaskShape,
     /// `RunTask` is not sent, and a task that starts does no work, from this moment on (ms since 1970).
     pub launch_not_after_ms: u64,
-    /// When the intent was made (ms since 1970).
+    /// When the claim was made (ms since 1970).
     pub created_at_ms: u64,
     /// Who wrote it: tells one's own write, whose answer was lost, from somebody else's.
     pub nonce: String,
@@ -86,7 +86,7 @@ pub struct Claim {
 }
 
 impl Document for Claim {
-    const NAME: &'static str = "attempt intent";
+    const NAME: &'static str = "attempt claim";
 }
 
 impl Claim {

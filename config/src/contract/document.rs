@@ -4,7 +4,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::SCHEMA;
 
-/// Largest document that is read, in bytes. A register is a few kilobytes; a ladder of 30 rungs stays below 32 KiB.
+/// Largest document that is read, in bytes. A terminal record is a few kilobytes; a ladder of 30 rungs stays below 32 KiB.
 pub(super) const MAX_DOCUMENT_BYTES: usize = 1 << 20;
 
 /// A document of the contract. The name is used in error messages.

@@ -1,4 +1,4 @@
-//! What a job may ask for beside a plain transcode: a part of the source, and a picture laid over it.
+//! What a job may ask for beside a plain transcode: a part of the source, and an image laid over it.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +10,7 @@ pub struct Edit {
     /// The part of the source that is used; none uses all of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clip: Option<Clip>,
-    /// A picture over the picture.
+    /// An image over the video.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overlay: Option<Overlay>,
 }
@@ -27,7 +27,7 @@ pub struct Clip {
     pub end_ms: Option<u64>,
 }
 
-/// A PNG, JPEG or WebP picture and where it is shown.
+/// A PNG, JPEG or WebP image and where it is shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Overlay {
@@ -43,7 +43,7 @@ pub struct Overlay {
     pub place: Placement,
 }
 
-/// Where an overlay is shown. Percentages are of the width of the video's picture, as it is displayed.
+/// Where an overlay is shown. Percentages are of the width of the video as it is displayed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Placement {
@@ -53,7 +53,7 @@ pub struct Placement {
     pub width_percent: u32,
     /// Distance from the edges, 0–40.
     pub margin_percent: u32,
-    /// How much of the picture it covers up, 1–100.
+    /// Its opacity, 1–100.
     pub opacity_percent: u32,
 }
 
@@ -63,7 +63,7 @@ impl Default for Placement {
     }
 }
 
-/// Where in the picture.
+/// Where in the video.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Position {

@@ -1,11 +1,11 @@
 //! The task's exit codes. An exit code is a hint for people and for the case that the last heartbeat could not be
-//! written; the register and the heartbeat outrank it (S12).
+//! written; the terminal record and the heartbeat outrank it (S12).
 
 /// What the task process ends with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum ExitCode {
-    /// The register says succeeded, and this attempt wrote it.
+    /// The terminal record says succeeded, and this attempt wrote it.
     Succeeded = 0,
     /// A fault of the program itself.
     Internal = 1,
@@ -55,7 +55,7 @@ impl ExitCode {
     /// One line for the generated table.
     pub fn meaning(self) -> &'static str {
         match self {
-            Self::Succeeded => "succeeded: this attempt wrote the register",
+            Self::Succeeded => "succeeded: this attempt wrote the terminal record",
             Self::Internal => "a fault of the program itself",
             Self::Usage => "wrong command line or environment",
             Self::InputRefused => "the input is refused; a retry cannot help",

@@ -93,9 +93,9 @@ pub enum FailureCode {
     UnsupportedCodec,
     /// Neither a video nor an audio stream that can be used.
     NothingToPlay,
-    /// A still picture, not a video.
+    /// A still image, not a video.
     StillImage,
-    /// The picture is larger than the decoder may open.
+    /// The video is larger than the decoder may open.
     TooManyPixels,
     /// More streams than are accepted.
     TooManyStreams,
@@ -117,7 +117,7 @@ pub enum FailureCode {
     OverlayMissing,
     /// The task role may not read the overlay.
     OverlayDenied,
-    /// The overlay is not a picture that can be used.
+    /// The overlay is not an image that can be used.
     OverlayUnusable,
     /// The task refused the input; its own report was lost.
     InputRefused,
@@ -294,12 +294,12 @@ impl FailureCode {
                 "convert to a common codec"),
             Self::NothingToPlay => row("NOTHING_TO_PLAY", false, Uploader, E::InputRefused,
                 "neither a video nor an audio stream that can be used",
-                "upload a file with picture or sound"),
+                "upload a file with video or audio"),
             Self::StillImage => row("STILL_IMAGE", false, Uploader, E::InputRefused,
-                "a still picture, not a video",
+                "a still image, not a video",
                 "upload a video"),
             Self::TooManyPixels => row("TOO_MANY_PIXELS", false, Uploader, E::InputRefused,
-                "the picture is larger than the decoder may open",
+                "the video is larger than the decoder may open",
                 "upload at most 8192x8192"),
             Self::TooManyStreams => row("TOO_MANY_STREAMS", false, Uploader, E::InputRefused,
                 "more streams than are accepted",
@@ -327,12 +327,12 @@ impl FailureCode {
                 "add its bucket and prefix to sources.*.overlays, or stop whoever sends such requests"),
             Self::OverlayMissing => row("OVERLAY_MISSING", false, Uploader, E::InputRefused,
                 "the overlay is not there",
-                "upload the picture, or ask for another one"),
+                "upload the image, or ask for another one"),
             Self::OverlayDenied => row("OVERLAY_DENIED", false, Operator, E::Misconfigured,
                 "the task role may not read the overlay",
                 "grant s3:GetObject on the overlays' prefix, then redrive"),
             Self::OverlayUnusable => row("OVERLAY_UNUSABLE", false, Uploader, E::InputRefused,
-                "the overlay is not a picture that can be used",
+                "the overlay is not an image that can be used",
                 "use a PNG, JPEG or WebP of at most 8 MiB and 4096x4096 pixels"),
             Self::InputRefused => row("INPUT_REFUSED", false, Uploader, E::InputRefused,
                 "the task refused the input; its own report was lost",

@@ -22,7 +22,7 @@ pub enum Stage {
     Transcoding,
     /// Parsing every output again.
     Verifying,
-    /// Uploading what is left, then the register.
+    /// Uploading what is left, then the terminal record.
     Publishing,
 }
 
@@ -46,7 +46,7 @@ impl Stage {
 pub enum TaskState {
     /// Alive. The heartbeat goes stale if no newer one follows.
     Working,
-    /// Done: the register has been written by this attempt.
+    /// Done: the terminal record has been written by this attempt.
     Finished,
     /// Stopped from outside before it was done (SIGTERM, Spot). Nothing is wrong with the job.
     Interrupted,

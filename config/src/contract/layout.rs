@@ -41,7 +41,7 @@ impl<'a> Layout<'a> {
     }
 
     /// `jobs/<j>/attempts/<n>.json`. Zero-padded, so that a listing is in order.
-    pub fn intent(self, attempt: Attempt) -> String {
+    pub fn claim(self, attempt: Attempt) -> String {
         format!("jobs/{}/attempts/{:06}.json", self.job, attempt.number())
     }
 
@@ -50,8 +50,8 @@ impl<'a> Layout<'a> {
         format!("jobs/{}/attempts/{:06}.heartbeat.json", self.job, attempt.number())
     }
 
-    /// The attempt whose intent lies at `key`; none for any other key.
-    pub fn attempt_of_intent(self, key: &str) -> Option<Attempt> {
+    /// The attempt whose claim lies at `key`; none for any other key.
+    pub fn attempt_of_claim(self, key: &str) -> Option<Attempt> {
         let number = key.strip_prefix(self.attempts().as_str())?.strip_suffix(".json")?;
         Attempt::new(number.parse().ok()?)
     }
@@ -62,8 +62,8 @@ impl<'a> Layout<'a> {
         format!("v-{}-{}/", self.job.as_str().get(..12).unwrap_or_default(), attempt.number())
     }
 
-    /// The job whose register lies at `key`; none for any other key.
-    pub fn job_of_register(key: &str) -> Option<JobKey> {
+    /// The job whose terminal record lies at `key`; none for any other key.
+    pub fn job_of_terminal(key: &str) -> Option<JobKey> {
         key.strip_prefix("jobs/")?.strip_suffix("/terminal.json")?.parse().ok()
     }
 }
@@ -136,12 +136,12 @@ mod tests {
     }
 
     #[test]
-    fn the_attempt_is_read_back_from_the_intent_key_only() {
+    fn the_attempt_is_read_back_from_the_key_of_a_claim_only() {
         let job = JobKey::of(&["x"]);
         let layout = Layout::of(&job);
         let third = Attempt::new(3).unwrap();
-        assert_eq!(layout.attempt_of_intent(&layout.intent(third)), Some(third));
-        assert_eq!(layout.attempt_of_intent(&layout.heartbeat(third)), None);
-        assert_eq!(Layout::job_of_register(&layout.terminal()), Some(job));
+        assert_eq!(layout.attempt_of_claim(&layout.claim(third)), Some(third));
+        assert_eq!(layout.attempt_of_claim(&layout.heartbeat(third)), None);
+        assert_eq!(Layout::job_of_terminal(&layout.terminal()), Some(job));
     }
 }

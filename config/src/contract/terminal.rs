@@ -1,4 +1,4 @@
-//! `terminal.json`, the terminal register: result, fence and dead-letter decision in one object, written once.
+//! `terminal.json`, the terminal record: result, fence and dead-letter decision in one object, written once.
 
 use serde::{Deserialize, Serialize};
 
@@ -96,7 +96,7 @@ pub enum Outcome {
     Dead(Dead),
 }
 
-/// The terminal register.
+/// The terminal record.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Terminal {
     /// Schema number.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Rung;
 
-/// One ordinary MP4 file with picture and sound, for downloads and for players that know neither HLS nor DASH.
+/// One ordinary MP4 file with video and audio, for downloads and for players that know neither HLS nor DASH.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProgressiveSettings {

@@ -169,7 +169,7 @@ impl Metric {
             Self::Turns => count("Turns", "turns of the controller's loop; at least one a minute"),
             Self::LeasesLost => count("LeasesLost", "messages whose lease ran out or was taken"),
             Self::EventsMissed => count("EventsMissed",
-                "ends of tasks and registers that were found by looking and that no event told of, a minute later either"),
+                "ends of tasks and terminal records that were found by looking and that no event told of, a minute later either"),
             Self::Throttles => count("Throttles", "calls to AWS refused for their rate"),
             Self::ReconcileErrors => count("ReconcileErrors", "calls to AWS that failed otherwise"),
             Self::InvariantViolations => count("InvariantViolations", "broken promises of the job protocol that the controller saw; always 0"),

@@ -44,7 +44,7 @@ impl TaskMetric {
             row(name, unit, Kind::Distribution, meaning)
         }
         match self {
-            Self::TaskSucceeded => count("TaskSucceeded", "attempts that wrote the register"),
+            Self::TaskSucceeded => count("TaskSucceeded", "attempts that wrote the terminal record"),
             Self::TaskFailed => count("TaskFailed", "attempts that ended with a failure"),
             Self::TaskSuperseded => count("TaskSuperseded", "attempts that found the job decided or taken over"),
             Self::TaskInterrupted => count("TaskInterrupted", "attempts that were stopped from outside"),
@@ -54,7 +54,7 @@ impl TaskMetric {
             Self::RealTimeFactor => each("RealTimeFactor", Unit::None, "length of the result over the time to transcode it"),
             Self::DownloadSeconds => each("DownloadSeconds", Unit::Seconds, "time to fetch the source"),
             Self::TranscodeSeconds => each("TranscodeSeconds", Unit::Seconds, "time to probe, encode, package and verify"),
-            Self::UploadSeconds => each("UploadSeconds", Unit::Seconds, "time from the last encoded byte to the register"),
+            Self::UploadSeconds => each("UploadSeconds", Unit::Seconds, "time from the last encoded byte to the terminal record"),
             Self::TaskSeconds => each("TaskSeconds", Unit::Seconds, "time from the start of the process to its end"),
         }
     }

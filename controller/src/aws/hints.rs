@@ -118,7 +118,7 @@ fn read(body: &str) -> Vec<Hint> {
 
 /// The job whose register lies at a form-encoded key.
 fn register(key: &str) -> Option<JobKey> {
-    Layout::job_of_register(&percent_decode_str(key).decode_utf8().ok()?)
+    Layout::job_of_terminal(&percent_decode_str(key).decode_utf8().ok()?)
 }
 
 #[cfg(test)]

@@ -131,7 +131,7 @@ impl S3Store {
                 .await
                 .map_err(|error| call_error(LIST, &error))?;
             let keys = page.contents().iter().filter_map(|object| object.key());
-            newest = newest.max(keys.filter_map(|key| layout.attempt_of_intent(key)).max());
+            newest = newest.max(keys.filter_map(|key| layout.attempt_of_claim(key)).max());
             next = page.next_continuation_token().map(str::to_owned);
             if next.is_none() {
                 return Ok(newest);
@@ -142,7 +142,7 @@ impl S3Store {
 
     /// Reads the intent of an attempt that is known to have one.
     async fn read_intent(&self, job: &JobKey, attempt: Attempt) -> Result<Claim, InspectError> {
-        let key = Layout::of(job).intent(attempt);
+        let key = Layout::of(job).claim(attempt);
         let intent: Claim = self.read(&key).await?.ok_or_else(|| gone(&key))?;
         let expected = intent.job == *job && intent.attempt == attempt;
         if expected { Ok(intent) } else { Err(strange(&key)) }
@@ -192,7 +192,7 @@ impl Store for S3Store {
         let layout = Layout::of(&intent.job);
         // First the specification: a task may start the moment that its intent is there.
         self.create(&layout.spec(), spec).await.map_err(InspectError::Call)?;
-        let key = layout.intent(intent.attempt);
+        let key = layout.claim(intent.attempt);
         if self.create(&key, intent).await.map_err(InspectError::Call)? {
             return Ok(intent.clone());
         }

@@ -63,7 +63,7 @@ impl Record {
 
 async fn attempt(store: &S3Store, job: &JobKey, number: Attempt) -> anyhow::Result<Option<AttemptRecord>> {
     let layout = Layout::of(job);
-    let Some(intent) = store.read(&layout.intent(number)).await.map_err(unreadable)? else { return Ok(None) };
+    let Some(intent) = store.read(&layout.claim(number)).await.map_err(unreadable)? else { return Ok(None) };
     let heartbeat = store.read(&layout.heartbeat(number)).await.map_err(unreadable)?;
     Ok(Some(AttemptRecord { intent, heartbeat }))
 }

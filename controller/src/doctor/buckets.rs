@@ -137,7 +137,7 @@ async fn written_once(ward: &Ward, bucket: &str) -> Finding {
 fn overwritable(policy: &Value, bucket: &str) -> Vec<String> {
     let job = JobKey::of(&["doctor"]);
     let layout = Layout::of(&job);
-    let keys = [layout.terminal(), layout.spec(), layout.intent(transcode_config::contract::Attempt::FIRST)];
+    let keys = [layout.terminal(), layout.spec(), layout.claim(transcode_config::contract::Attempt::FIRST)];
     let denies: Vec<&Value> =
         list(&policy["Statement"]).into_iter().filter(|one| requires_condition(one)).collect();
     let covered = |key: &String| {

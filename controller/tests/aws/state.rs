@@ -106,7 +106,7 @@ async fn documents_of_another_version_or_place_are_not_read() {
     ] {
         let job = job(name);
         let layout = Layout::of(&job);
-        let key = if attempts { layout.intent(Attempt::FIRST) } else { layout.terminal() };
+        let key = if attempts { layout.claim(Attempt::FIRST) } else { layout.terminal() };
         put(&world, "state", &key, body).await;
         let result = store.inspect(&job).await;
         assert!(matches!(result, Err(InspectError::Unreadable(_))), "{name}: {result:?}");
@@ -142,7 +142,7 @@ async fn the_register_is_read_last() {
     let job = job("x");
     let layout = Layout::of(&job);
     let stub = Stub::start([
-        listing(&[layout.intent(Attempt::FIRST)]),
+        listing(&[layout.claim(Attempt::FIRST)]),
         said(encode(&intent(&job, 1))),
         said(encode(&heartbeat(&job, 1))),
         said(encode(&dead(&job, "n"))),

@@ -23,8 +23,8 @@ pub(crate) async fn drive(shared: Arc<Shared>, id: TaskId, nudge: Arc<Notify>) {
         if shared.stop.is_cancelled() {
             return;
         }
-        match shared.update(|world, now| world.advance(&id, now)) {
-            Next::Again => {}
+        match shared.update(|state, now| state.advance(&id, now)) {
+            Next::Advance => {}
             Next::Wait(until) => wait(&shared, until, &nudge).await,
             Next::Start => start(&shared, &id).await,
             Next::Terminate(pids) => pids.iter().for_each(|pid| processes::signal(*pid, Signal::TERM)),
@@ -65,7 +65,7 @@ async fn kill(pids: Vec<u32>) -> bool {
 }
 
 async fn clean(shared: &Arc<Shared>, id: &TaskId) {
-    let Some(job) = shared.update(|world, _| world.task(id).map(|task| task.job.clone())) else { return };
+    let Some(job) = shared.update(|state, _| state.task(id).map(|task| task.job.clone())) else { return };
     let (shared, id) = (Arc::clone(shared), id.clone());
     let cleaning = tokio::task::spawn_blocking(move || folder::clean(&shared, &id, job));
     if let Err(error) = cleaning.await {
@@ -75,11 +75,11 @@ async fn clean(shared: &Arc<Shared>, id: &TaskId) {
 
 /// Starts the processes of all containers, or records why they cannot start.
 async fn start(shared: &Arc<Shared>, id: &TaskId) {
-    let Some(task) = shared.update(|world, _| world.task(id).cloned()) else { return };
+    let Some(task) = shared.update(|state, _| state.task(id).cloned()) else { return };
     match launch_all(shared, &task).await {
         Ok(launched) => {
             let pids: Vec<u32> = launched.iter().map(|one| one.pid).collect();
-            if !shared.update(|world, now| world.started(id, &pids, now)) {
+            if !shared.update(|state, now| state.started(id, &pids, now)) {
                 return end(shared, launched).await;
             }
             for (index, one) in launched.into_iter().enumerate() {
@@ -88,7 +88,7 @@ async fn start(shared: &Arc<Shared>, id: &TaskId) {
         }
         Err(reason) => {
             tracing::warn!(task = %id, %reason, "task failed to start");
-            shared.update(|world, now| world.start_failed(id, reason, now));
+            shared.update(|state, now| state.start_failed(id, reason, now));
         }
     }
 }
@@ -139,5 +139,5 @@ async fn watch(shared: Arc<Shared>, id: TaskId, index: usize, mut launched: Laun
         shared.spawner.forget(launched.pid);
     }
     tracing::info!(task = %id, container = index, code, "container ended");
-    shared.update(|world, now| world.exited(&id, index, code, now));
+    shared.update(|state, now| state.exited(&id, index, code, now));
 }

@@ -52,7 +52,7 @@ pub(crate) fn clean(shared: &std::sync::Arc<Shared>, task: &str, job: Option<Str
         .collect();
     names.sort();
     tracing::warn!(task, folder = %folder.display(), ?names, "task left files behind");
-    shared.update(|world, _| world.counters.leftovers += 1);
+    shared.update(|state, _| state.counters.leftovers += 1);
     let mut leftovers = lock(&shared.leftovers);
     if leftovers.len() >= MAX_LEFTOVERS {
         leftovers.pop_front();

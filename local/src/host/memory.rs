@@ -21,14 +21,14 @@ pub(crate) async fn watch(shared: Arc<Shared>, every: Duration) {
             () = shared.stop.cancelled() => return,
         }
         let running: Vec<(String, Vec<Option<u32>>)> =
-            shared.update(|world, _| world.tasks().filter_map(|(_, task)| targets(task)).collect());
+            shared.update(|state, _| state.tasks().filter_map(|(_, task)| targets(task)).collect());
         if running.is_empty() {
             continue;
         }
         match tokio::task::spawn_blocking(move || measure(running)).await {
-            Ok(measured) => shared.update(|world, now| {
+            Ok(measured) => shared.update(|state, now| {
                 for (id, resident) in measured {
-                    world.measured(&id, &resident, now);
+                    state.measured(&id, &resident, now);
                 }
             }),
             Err(error) => tracing::error!(%error, "measuring memory failed"),

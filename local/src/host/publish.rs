@@ -38,9 +38,9 @@ pub(crate) async fn publish(shared: Arc<Shared>, target: EventsTarget, mut event
                 let error = aws_sdk_sqs::error::DisplayErrorContext(error);
                 tracing::warn!(%error, "event was not sent");
             }
-            shared.update(|world, _| match sent {
-                Ok(_) => world.counters.events_sent += 1,
-                Err(_) => world.counters.events_failed += 1,
+            shared.update(|state, _| match sent {
+                Ok(_) => state.counters.events_sent += 1,
+                Err(_) => state.counters.events_failed += 1,
             });
         }
     }
@@ -62,12 +62,12 @@ fn client(region: &str, target: &EventsTarget) -> Client {
 
 /// What is sent instead of an event when a fault hits it: nothing, it twice, or the next one first.
 fn disturbed(shared: &Arc<Shared>, event: Value, held: &mut Option<Value>) -> Vec<Value> {
-    let fault = shared.update(|world, _| {
+    let fault = shared.update(|state, _| {
         let job = event["detail"]["taskArn"]
             .as_str()
-            .and_then(|arn| world.task(crate::model::names::short(arn)))
+            .and_then(|arn| state.task(crate::model::names::short(arn)))
             .and_then(|task| task.job.clone());
-        world.take_fault("Event", job.as_deref(), |kind| {
+        state.take_fault("Event", job.as_deref(), |kind| {
             matches!(kind, FaultKind::EventLost | FaultKind::EventDuplicated | FaultKind::EventHeld)
         })
     });

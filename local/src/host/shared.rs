@@ -1,4 +1,4 @@
-//! What all parts share: the world behind its lock, and the carrying out of its effects.
+//! What all parts share: the state behind its lock, and the carrying out of its effects.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -14,8 +14,8 @@ use crate::{
     config::Config,
     model::{
         Millis, envelope,
+        state::{Effect, EndpointState},
         task::TaskId,
-        world::{Effect, World},
     },
     upstream::Upstream,
 };
@@ -32,7 +32,7 @@ pub(crate) struct Shared {
     /// The drivers, and those that wait for the processes' ends.
     pub(crate) running: TaskTracker,
     pub(crate) leftovers: Mutex<VecDeque<Leftover>>,
-    world: Mutex<World>,
+    state: Mutex<EndpointState>,
     nudges: Mutex<HashMap<TaskId, Arc<Notify>>>,
     events: Option<mpsc::Sender<Value>>,
     clock: Clock,
@@ -44,11 +44,11 @@ pub(crate) struct Parts {
     pub(crate) endpoint: String,
     pub(crate) spawner: Spawner,
     pub(crate) upstream: Option<Upstream>,
-    pub(crate) world: World,
+    pub(crate) state: EndpointState,
     pub(crate) events: Option<mpsc::Sender<Value>>,
 }
 
-/// The lock's content, also after a holder panicked: the world is consistent between any two statements that matter,
+/// The lock's content, also after a holder panicked: the state is consistent between any two statements that matter,
 /// and a test server that goes on says more than one that hangs up.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -64,7 +64,7 @@ impl Shared {
             stop: CancellationToken::new(),
             running: TaskTracker::new(),
             leftovers: Mutex::default(),
-            world: Mutex::new(parts.world),
+            state: Mutex::new(parts.state),
             nudges: Mutex::default(),
             events: parts.events,
             clock: Clock::start(),
@@ -75,18 +75,18 @@ impl Shared {
         self.clock
     }
 
-    /// Looks at the world or changes it, then carries out the effects of the change.
-    pub(crate) fn update<T>(self: &Arc<Self>, change: impl FnOnce(&mut World, Millis) -> T) -> T {
-        let mut world = lock(&self.world);
-        let result = change(&mut world, self.clock.now());
-        for effect in std::mem::take(&mut world.effects) {
-            self.carry_out(effect, &mut world);
+    /// Looks at the state or changes it, then carries out the effects of the change.
+    pub(crate) fn update<T>(self: &Arc<Self>, change: impl FnOnce(&mut EndpointState, Millis) -> T) -> T {
+        let mut state = lock(&self.state);
+        let result = change(&mut state, self.clock.now());
+        for effect in std::mem::take(&mut state.effects) {
+            self.carry_out(effect, &mut state);
         }
         result
     }
 
-    /// Under the world's lock, so that events are queued in the order of the changes.
-    fn carry_out(self: &Arc<Self>, effect: Effect, world: &mut World) {
+    /// Under the state's lock, so that events are queued in the order of the changes.
+    fn carry_out(self: &Arc<Self>, effect: Effect, state: &mut EndpointState) {
         match effect {
             Effect::Launch(id) => {
                 let nudge = Arc::new(Notify::new());
@@ -101,9 +101,9 @@ impl Shared {
             Effect::Changed(task, at) => {
                 let Some(events) = &self.events else { return };
                 let id = uuid::Uuid::new_v4().to_string();
-                let event = envelope::state_change(&world.settings.names, &task, &id, at);
+                let event = envelope::state_change(&state.settings.names, &task, &id, at);
                 if events.try_send(event).is_err() {
-                    world.counters.events_failed += 1;
+                    state.counters.events_failed += 1;
                 }
             }
         }

@@ -29,8 +29,8 @@ use crate::{
         machine::{SPOT_REASON, Timing},
         names,
         render::container_status,
+        state::EndpointState,
         task::{Stop, Task},
-        world::World,
     },
 };
 
@@ -56,21 +56,21 @@ pub(crate) async fn health() -> Answer {
 
 /// `GET /counters`.
 pub(crate) async fn counters(State(shared): Shares) -> Answer {
-    answer(shared.update(|world, _| input::write(&world.counters)))
+    answer(shared.update(|state, _| input::write(&state.counters)))
 }
 
 /// `DELETE /counters`: back to zero, but for what runs now.
 pub(crate) async fn reset_counters(State(shared): Shares) -> Answer {
-    shared.update(|world, _| {
-        let old = std::mem::take(&mut world.counters);
-        world.counters = Counters::continuing(&old);
+    shared.update(|state, _| {
+        let old = std::mem::take(&mut state.counters);
+        state.counters = Counters::continuing(&old);
     });
     answer(Ok(json!({})))
 }
 
 /// `GET /tasks`: every task known, with its processes.
 pub(crate) async fn tasks(State(shared): Shares) -> Answer {
-    let tasks: Vec<Task> = shared.update(|world, _| world.tasks().map(|(_, task)| task.clone()).collect());
+    let tasks: Vec<Task> = shared.update(|state, _| state.tasks().map(|(_, task)| task.clone()).collect());
     let listing = tokio::task::spawn_blocking(move || {
         let processes = Processes::read();
         tasks.iter().map(|task| task_json(&shared, task, &processes)).collect::<Vec<_>>()
@@ -123,18 +123,18 @@ async fn with_task<T: for<'a> Deserialize<'a>>(
     shared: &Arc<Shared>,
     id: &str,
     request: Request<Body>,
-    act: impl FnOnce(&mut World, &str, T, Millis) -> Result<Value, ApiError>,
+    act: impl FnOnce(&mut EndpointState, &str, T, Millis) -> Result<Value, ApiError>,
 ) -> Answer {
     let input = match read_json(request).await.and_then(|body| input::parse(&body)) {
         Ok(input) => input,
         Err(error) => return answer(Err(error)),
     };
-    answer(shared.update(|world, now| {
+    answer(shared.update(|state, now| {
         let id = names::short(id).to_owned();
-        if world.task(&id).is_none() {
+        if state.task(&id).is_none() {
             return Err(unknown_task());
         }
-        act(world, &id, input, now)
+        act(state, &id, input, now)
     }))
 }
 
@@ -152,13 +152,13 @@ pub(crate) async fn interrupt(
     Path(id): Path<String>,
     request: Request<Body>,
 ) -> Answer {
-    with_task(&shared, &id, request, |world, id, input: Interruption, now| {
+    with_task(&shared, &id, request, |state, id, input: Interruption, now| {
         let stop = Stop {
             code: input.stop_code.unwrap_or_else(|| "SpotInterruption".to_owned()),
             reason: input.reason.unwrap_or_else(|| SPOT_REASON.to_owned()),
             grace: input.warning_milliseconds,
         };
-        Ok(json!({"interrupted": world.stop(id, stop, now)}))
+        Ok(json!({"interrupted": state.stop(id, stop, now)}))
     })
     .await
 }
@@ -175,11 +175,11 @@ pub(crate) async fn fail_start(
     Path(id): Path<String>,
     request: Request<Body>,
 ) -> Answer {
-    with_task(&shared, &id, request, |world, id, input: StartFailure, now| {
+    with_task(&shared, &id, request, |state, id, input: StartFailure, now| {
         let reason = input
             .reason
             .unwrap_or_else(|| "Timeout waiting for network interface provisioning to complete".to_owned());
-        Ok(json!({"failed": world.start_failed(id, reason, now)}))
+        Ok(json!({"failed": state.start_failed(id, reason, now)}))
     })
     .await
 }
@@ -194,10 +194,10 @@ struct SignalInput {
 
 /// `POST /tasks/{id}/signal`: to the first process of each container, or to all processes.
 pub(crate) async fn signal(State(shared): Shares, Path(id): Path<String>, request: Request<Body>) -> Answer {
-    with_task(&shared, &id, request, |world, id, input: SignalInput, _| {
+    with_task(&shared, &id, request, |state, id, input: SignalInput, _| {
         let signal =
             Signal::from_named_raw(input.signal).ok_or_else(|| ApiError::invalid("no such signal"))?;
-        let first = world.task(id).map(Task::pids).unwrap_or_default();
+        let first = state.task(id).map(Task::pids).unwrap_or_default();
         let pids: Vec<u32> = if input.all {
             let processes = Processes::read();
             first.iter().flat_map(|pid| processes.of(*pid)).map(|process| process.pid).collect()
@@ -214,7 +214,7 @@ pub(crate) async fn signal(State(shared): Shares, Path(id): Path<String>, reques
 
 /// `GET /faults`.
 pub(crate) async fn faults(State(shared): Shares) -> Answer {
-    answer(Ok(json!({"faults": shared.update(|world, _| json!(world.faults.list()))})))
+    answer(Ok(json!({"faults": shared.update(|state, _| json!(state.faults.list()))})))
 }
 
 /// `POST /faults`: sets one; its id.
@@ -223,18 +223,18 @@ pub(crate) async fn set_fault(State(shared): Shares, request: Request<Body>) -> 
         Ok(fault) => fault,
         Err(error) => return answer(Err(error)),
     };
-    let id = shared.update(|world, _| world.faults.set(fault));
+    let id = shared.update(|state, _| state.faults.set(fault));
     answer(id.map(|id| json!({"id": id})).ok_or_else(|| ApiError::invalid("too many faults are set")))
 }
 
 /// `DELETE /faults`.
 pub(crate) async fn clear_faults(State(shared): Shares) -> Answer {
-    answer(Ok(json!({"cleared": shared.update(|world, _| world.faults.clear(None))})))
+    answer(Ok(json!({"cleared": shared.update(|state, _| state.faults.clear(None))})))
 }
 
 /// `DELETE /faults/{id}`.
 pub(crate) async fn clear_fault(State(shared): Shares, Path(id): Path<u64>) -> Answer {
-    answer(Ok(json!({"cleared": shared.update(|world, _| world.faults.clear(Some(id)))})))
+    answer(Ok(json!({"cleared": shared.update(|state, _| state.faults.clear(Some(id)))})))
 }
 
 #[derive(Deserialize)]
@@ -249,7 +249,7 @@ struct DelaysInput {
 
 /// `GET /delays`.
 pub(crate) async fn delays(State(shared): Shares) -> Answer {
-    answer(Ok(shared.update(|world, _| delays_json(&world.settings.timing))))
+    answer(Ok(shared.update(|state, _| delays_json(&state.settings.timing))))
 }
 
 fn delays_json(timing: &Timing) -> Value {
@@ -277,8 +277,8 @@ pub(crate) async fn set_delays(State(shared): Shares, request: Request<Body>) ->
         let delay = Duration::from_millis(given.unwrap_or(old).min(24 * 3600 * 1000));
         millis(delay.div_f64(speed))
     };
-    answer(Ok(shared.update(|world, _| {
-        let timing = &mut world.settings.timing;
+    answer(Ok(shared.update(|state, _| {
+        let timing = &mut state.settings.timing;
         timing.provisioning = scaled(input.provisioning_ms, timing.provisioning);
         timing.pending = scaled(input.pending_ms, timing.pending);
         timing.deprovisioning = scaled(input.deprovisioning_ms, timing.deprovisioning);
@@ -297,7 +297,7 @@ struct Advance {
 pub(crate) async fn advance(State(shared): Shares, request: Request<Body>) -> Answer {
     let input = read_json(request).await.and_then(|body| input::parse::<Advance>(&body));
     answer(input.map(|input| {
-        shared.update(|world, now| world.advance_expiry(input.seconds.saturating_mul(1000), now));
+        shared.update(|state, now| state.advance_expiry(input.seconds.saturating_mul(1000), now));
         json!({})
     }))
 }
@@ -316,11 +316,11 @@ struct Image {
 pub(crate) async fn set_digest(State(shared): Shares, request: Request<Body>) -> Answer {
     let input = read_json(request).await.and_then(|body| input::parse::<Image>(&body));
     answer(input.and_then(|Image { image, digest }| {
-        shared.update(|world, _| {
-            if world.digests.len() >= MAX_DIGESTS && !world.digests.contains_key(&image) {
+        shared.update(|state, _| {
+            if state.digests.len() >= MAX_DIGESTS && !state.digests.contains_key(&image) {
                 return Err(ApiError::invalid("Too many images."));
             }
-            world.digests.insert(image, digest);
+            state.digests.insert(image, digest);
             Ok(json!({}))
         })
     }))

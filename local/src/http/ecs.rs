@@ -22,7 +22,7 @@ use crate::{
         fault::{FaultKind, Loss},
         names,
         ops::{self, Call, launch},
-        world::World,
+        state::EndpointState,
     },
 };
 
@@ -69,7 +69,7 @@ fn respond(shared: &Arc<Shared>, result: Result<Value, ApiError>) -> Response<Bo
     let (status, body) = match result {
         Ok(body) => (200, body),
         Err(error) => {
-            shared.update(|world, _| world.counters.error(&error.code));
+            shared.update(|state, _| state.counters.error(&error.code));
             (error.status, error.body())
         }
     };
@@ -84,13 +84,13 @@ async fn wait(shared: &Shared, time: Duration) {
 }
 
 async fn call(shared: &Arc<Shared>, operation: &str, body: &Value) -> Outcome {
-    let job = shared.update(|world, _| {
-        world.counters.call(operation);
-        job(world, operation, body)
+    let job = shared.update(|state, _| {
+        state.counters.call(operation);
+        job(state, operation, body)
     });
     let job = job.as_deref();
     let take =
-        |wanted: fn(&FaultKind) -> bool| shared.update(|world, _| world.take_fault(operation, job, wanted));
+        |wanted: fn(&FaultKind) -> bool| shared.update(|state, _| state.take_fault(operation, job, wanted));
     if let Some(FaultKind::Delay { milliseconds }) = take(|kind| matches!(kind, FaultKind::Delay { .. })) {
         wait(shared, Duration::from_millis(milliseconds)).await;
     }
@@ -109,19 +109,19 @@ async fn call(shared: &Arc<Shared>, operation: &str, body: &Value) -> Outcome {
 async fn carry_out(shared: &Arc<Shared>, operation: &str, body: &Value) -> Result<Value, ApiError> {
     import(shared, operation, body).await?;
     let mut new_id = || Uuid::new_v4().simple().to_string();
-    shared.update(|world, now| {
-        world.forget_old(now);
-        ops::carry_out(&mut Call { world, now, new_id: &mut new_id }, operation, body)
+    shared.update(|state, now| {
+        state.forget_old(now);
+        ops::carry_out(&mut Call { state, now, new_id: &mut new_id }, operation, body)
     })
 }
 
 /// The job that a call is about, where it is about one.
-fn job(world: &World, operation: &str, body: &Value) -> Option<String> {
+fn job(state: &EndpointState, operation: &str, body: &Value) -> Option<String> {
     match operation {
         "RunTask" => launch::job(&body["overrides"]),
         "StopTask" => {
             let reference = definitions::text(&body["task"])?;
-            world.task(names::task(&reference).0)?.job.clone()
+            state.task(names::task(&reference).0)?.job.clone()
         }
         _ => None,
     }

@@ -62,7 +62,7 @@ async fn import_cluster(
     reference: Option<&str>,
 ) -> Result<(), ApiError> {
     let name = names::cluster(reference).to_owned();
-    if shared.update(|world, _| world.clusters.contains_key(&name)) {
+    if shared.update(|state, _| state.clusters.contains_key(&name)) {
         return Ok(());
     }
     let answer = upstream.call("DescribeClusters", &json!({"clusters": [name]})).await?.unwrap_or_default();
@@ -71,7 +71,7 @@ async fn import_cluster(
         .find(|cluster| cluster["clusterName"] == name.as_str() && cluster["clusterArn"].is_string());
     if let Some(cluster) = found {
         tracing::info!(cluster = %name, "cluster taken over from upstream");
-        shared.update(|world, _| world.clusters.insert(name, cluster.clone()));
+        shared.update(|state, _| state.clusters.insert(name, cluster.clone()));
     }
     Ok(())
 }
@@ -85,8 +85,8 @@ async fn import_definition(
     else {
         return Ok(());
     };
-    let known = shared.update(|world, now| {
-        let found = world.definitions.find(reference).filter(|_| revision.is_some());
+    let known = shared.update(|state, now| {
+        let found = state.definitions.find(reference).filter(|_| revision.is_some());
         // One registered here is this endpoint's own business; one taken over may change its status.
         found.is_some_and(|(_, one)| one.imported.is_none_or(|at| now < at.saturating_add(FRESH)))
     });
@@ -98,9 +98,9 @@ async fn import_definition(
     let Some(answer) = upstream.call("DescribeTaskDefinition", &request).await? else { return Ok(()) };
     let number = definitions::number(&answer["taskDefinition"]["revision"]);
     let Some(revision) = number.and_then(|number| u32::try_from(number).ok()) else { return Ok(()) };
-    shared.update(|world, now| {
+    shared.update(|state, now| {
         let exact = format!("{family}:{revision}");
-        if world.definitions.find(&exact).is_some_and(|(_, one)| one.imported.is_none()) {
+        if state.definitions.find(&exact).is_some_and(|(_, one)| one.imported.is_none()) {
             return Ok(());
         }
         let definition = Definition {
@@ -108,6 +108,6 @@ async fn import_definition(
             tags: answer["tags"].clone(),
             imported: Some(now),
         };
-        world.definitions.insert(family, revision, definition)
+        state.definitions.insert(family, revision, definition)
     })
 }

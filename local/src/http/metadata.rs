@@ -22,9 +22,9 @@ type Shares = State<Arc<Shared>>;
 
 /// Answers with what `make` makes of the task and the container, 404 when there is no such.
 fn answer(shared: &Arc<Shared>, name: &str, make: impl FnOnce(&Task, &Container) -> Value) -> Response<Body> {
-    let found = shared.update(|world, _| {
+    let found = shared.update(|state, _| {
         let (id, index) = name.rsplit_once('-')?;
-        let task = world.task(id)?;
+        let task = state.task(id)?;
         let container = task.containers.get(index.parse::<usize>().ok()?)?;
         Some(make(task, container))
     });

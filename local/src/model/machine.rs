@@ -23,7 +23,7 @@ pub(crate) struct Timing {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Next {
     /// Ask again at once: the phase changed.
-    Again,
+    Advance,
     /// Ask again then (or when nudged; only then if `None`).
     Wait(Option<Millis>),
     /// Start the containers' processes, then call [`started`] or [`start_failed`].
@@ -56,7 +56,7 @@ pub(crate) fn advance(task: &mut Task, timing: &Timing, now: Millis) -> Next {
             match task.script.start_failure.clone() {
                 Some(reason) => {
                     start_failed(task, reason, now);
-                    Next::Again
+                    Next::Advance
                 }
                 None => Next::Start,
             }
@@ -118,7 +118,7 @@ fn running(task: &mut Task, timing: &Timing, now: Millis) -> Next {
             Stop { code: "SpotInterruption".to_owned(), reason: SPOT_REASON.to_owned(), grace },
             now,
         );
-        return Next::Again;
+        return Next::Advance;
     };
     let grace = stop.grace.unwrap_or_else(|| {
         let longest = task.containers.iter().filter(|c| c.pid().is_some()).map(|c| c.stop_timeout).max();
@@ -152,7 +152,7 @@ fn kill_once(task: &mut Task) -> Next {
 fn enter(task: &mut Task, phase: Phase, now: Millis) -> Next {
     task.phase = phase;
     task.phase_since = now;
-    Next::Again
+    Next::Advance
 }
 
 /// The processes run, one id for each container. Says whether they may: not if the start failed meanwhile.

@@ -13,9 +13,9 @@ pub(crate) mod names;
 pub(crate) mod ops;
 pub(crate) mod render;
 pub(crate) mod sizes;
+pub(crate) mod state;
 pub(crate) mod task;
 pub(crate) mod tokens;
-pub(crate) mod world;
 
 /// Milliseconds since the Unix epoch, or a length of time in milliseconds.
 pub(crate) type Millis = u64;

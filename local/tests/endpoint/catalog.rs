@@ -2,42 +2,42 @@
 
 use aws_sdk_ecs::types::{Tag, TaskDefinitionField, TaskDefinitionStatus};
 
-use crate::support::{CLUSTER, arn, client, code, container, stop, world, world_with};
+use crate::support::{CLUSTER, arn, client, code, container, fixture, fixture_with, stop};
 
 #[tokio::test]
 async fn a_family_has_revisions() {
-    let world = world().await;
+    let fixture = fixture().await;
     let tag = Tag::builder().key("team").value("video").build();
-    let definition = || world.definition("job").container_definitions(container("exit 0"));
+    let definition = || fixture.definition("job").container_definitions(container("exit 0"));
     let first = definition().tags(tag.clone()).send().await.unwrap();
     assert_eq!(first.task_definition().unwrap().revision(), 1);
     definition().send().await.unwrap();
-    let describe = |name: &str| world.ecs.describe_task_definition().task_definition(name).send();
+    let describe = |name: &str| fixture.ecs.describe_task_definition().task_definition(name).send();
 
     let newest = describe("job").await.unwrap().task_definition.unwrap();
     assert_eq!((newest.revision(), newest.cpu(), newest.memory()), (2, Some("256"), Some("512")));
     assert_eq!(newest.status(), Some(&TaskDefinitionStatus::Active));
-    world.ecs.deregister_task_definition().task_definition("job:2").send().await.unwrap();
+    fixture.ecs.deregister_task_definition().task_definition("job:2").send().await.unwrap();
     assert_eq!(describe("job").await.unwrap().task_definition.unwrap().revision(), 1);
     let inactive = describe("job:2").await.unwrap().task_definition.unwrap();
     assert_eq!(inactive.status(), Some(&TaskDefinitionStatus::Inactive));
     assert_eq!(code(describe("nothing").await), "ClientException");
 
     let call =
-        world.ecs.describe_task_definition().task_definition("job:1").include(TaskDefinitionField::Tags);
+        fixture.ecs.describe_task_definition().task_definition("job:1").include(TaskDefinitionField::Tags);
     assert_eq!(call.send().await.unwrap().tags(), [tag]);
     assert!(describe("job:1").await.unwrap().tags().is_empty());
 }
 
 #[tokio::test]
 async fn what_fargate_cannot_run_is_not_registered() {
-    let world = world().await;
-    let definition = || world.definition("job").container_definitions(container("exit 0"));
+    let fixture = fixture().await;
+    let definition = || fixture.definition("job").container_definitions(container("exit 0"));
     let refused = [
         definition().cpu("256").memory("4096"),
         definition().network_mode("bridge".into()),
         definition().family("a b"),
-        world.definition("job"),
+        fixture.definition("job"),
     ];
     for call in refused {
         assert_eq!(code(call.send().await), "ClientException");
@@ -46,23 +46,23 @@ async fn what_fargate_cannot_run_is_not_registered() {
 
 #[tokio::test]
 async fn a_cluster_counts_its_tasks() {
-    let world = world().await;
-    let task = world.launch("sleep 600").await;
-    world.status(&task, "RUNNING").await;
-    let describe = || world.ecs.describe_clusters().clusters(CLUSTER).clusters("nowhere").send();
+    let fixture = fixture().await;
+    let task = fixture.launch("sleep 600").await;
+    fixture.status(&task, "RUNNING").await;
+    let describe = || fixture.ecs.describe_clusters().clusters(CLUSTER).clusters("nowhere").send();
     let answer = describe().await.unwrap();
     assert_eq!(
         (answer.clusters()[0].running_tasks_count(), answer.clusters()[0].status()),
         (1, Some("ACTIVE"))
     );
     assert_eq!(answer.failures()[0].reason(), Some("MISSING"));
-    stop(&world, &task).await;
+    stop(&fixture, &task).await;
     assert_eq!(describe().await.unwrap().clusters()[0].running_tasks_count(), 0);
 }
 
 #[tokio::test]
 async fn what_is_not_known_here_is_taken_over_from_upstream() {
-    let upstream = world().await;
+    let upstream = fixture().await;
     upstream.script("exit 5").await;
     let folder = tempfile::tempdir().unwrap();
     let mut config = transcode_local::Config::new(folder.path());
@@ -89,7 +89,7 @@ async fn what_is_not_known_here_is_taken_over_from_upstream() {
     assert_eq!(code(elsewhere), "ClusterNotFoundException");
 
     // One that is away is this endpoint's failure, not a refusal that a caller would take for an answer.
-    let cut_off = world_with(|config| config.upstream_ecs = Some("http://127.0.0.1:1".to_owned()));
+    let cut_off = fixture_with(|config| config.upstream_ecs = Some("http://127.0.0.1:1".to_owned()));
     let cut_off = cut_off.await;
     assert_eq!(code(cut_off.run().send().await), "ServerException");
 }

@@ -9,7 +9,7 @@ use axum::{Json, Router, extract::State, routing::post};
 use serde_json::{Value, json};
 use transcode_local::{EventsTarget, Fault, FaultKind};
 
-use crate::support::{World, arn, id, until, variable, world_with};
+use crate::support::{Fixture, arn, fixture_with, id, until, variable};
 
 /// What the queue got: the bodies of `SendMessage`, parsed.
 type Received = Arc<Mutex<Vec<Value>>>;
@@ -24,7 +24,7 @@ async fn receive(State(received): State<Received>, body: String) -> Json<Value> 
 }
 
 /// An endpoint whose events go to a minimal queue.
-async fn world() -> (World, Received) {
+async fn fixture() -> (Fixture, Received) {
     let received = Received::default();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
@@ -36,7 +36,7 @@ async fn world() -> (World, Received) {
         access_key_id: "test".to_owned(),
         secret_access_key: "test".to_owned(),
     };
-    (world_with(|config| config.events = Some(target)).await, received)
+    (fixture_with(|config| config.events = Some(target)).await, received)
 }
 
 /// The events of a task up to its last one, in the order in which they came.
@@ -55,11 +55,11 @@ fn versions(events: &[Value]) -> Vec<u64> {
 
 #[tokio::test]
 async fn every_change_is_reported_in_eventbridges_envelope() {
-    let (world, received) = world().await;
-    world.script("exit 7").await;
-    let run = world.run().started_by("me").overrides(variable("A", "1")).send().await.unwrap();
+    let (fixture, received) = fixture().await;
+    fixture.script("exit 7").await;
+    let run = fixture.run().started_by("me").overrides(variable("A", "1")).send().await.unwrap();
     let task = arn(&run.tasks()[0]);
-    let ended = world.status(&task, "STOPPED").await;
+    let ended = fixture.status(&task, "STOPPED").await;
     let events = events(&received, &task).await;
     let mut phases: Vec<&str> =
         events.iter().map(|event| event["detail"]["lastStatus"].as_str().unwrap()).collect();
@@ -90,22 +90,22 @@ async fn every_change_is_reported_in_eventbridges_envelope() {
     assert!(detail["stoppedAt"].as_str().unwrap().ends_with('Z'));
     assert!(detail["updatedAt"].as_str().unwrap().ends_with('Z'));
     until("all are counted", async || {
-        (world.counters().await["eventsSent"] == json!(events.len())).then_some(())
+        (fixture.counters().await["eventsSent"] == json!(events.len())).then_some(())
     })
     .await;
 }
 
 #[tokio::test]
 async fn events_can_be_lost_doubled_and_held_back() {
-    let (world, received) = world().await;
-    world.script("exit 0").await;
+    let (fixture, received) = fixture().await;
+    fixture.script("exit 0").await;
     for (job, kind) in [
         ("lost", FaultKind::EventLost),
         ("twice", FaultKind::EventDuplicated),
         ("late", FaultKind::EventHeld),
     ] {
-        world.fault(Fault { job: Some(job.to_owned()), count: Some(1), ..Fault::new(kind) }).await;
-        let run = world.run().overrides(variable("TRANSCODE_JOB", job)).send().await.unwrap();
+        fixture.fault(Fault { job: Some(job.to_owned()), count: Some(1), ..Fault::new(kind) }).await;
+        let run = fixture.run().overrides(variable("TRANSCODE_JOB", job)).send().await.unwrap();
         let versions = versions(&events(&received, &arn(&run.tasks()[0])).await);
         let first = &versions[..2];
         match job {
@@ -125,9 +125,9 @@ async fn a_dead_queue_holds_no_task_up() {
         access_key_id: "test".to_owned(),
         secret_access_key: "test".to_owned(),
     };
-    let world = world_with(|config| config.events = Some(target)).await;
-    let task = world.launch("exit 0").await;
-    world.status(&task, "STOPPED").await;
-    until("it is counted", async || (world.counters().await["eventsFailed"] != 0).then_some(())).await;
+    let fixture = fixture_with(|config| config.events = Some(target)).await;
+    let task = fixture.launch("exit 0").await;
+    fixture.status(&task, "STOPPED").await;
+    until("it is counted", async || (fixture.counters().await["eventsFailed"] != 0).then_some(())).await;
     assert_eq!(id(&task).len(), 32);
 }

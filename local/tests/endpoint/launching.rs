@@ -10,7 +10,7 @@ use aws_sdk_ecs::{
 };
 use serde_json::json;
 
-use crate::support::{World, arn, code, container, variable, world, world_with};
+use crate::support::{Fixture, arn, code, container, fixture, fixture_with, variable};
 
 /// Exception and text that the call is refused with.
 async fn refusal(call: RunTaskFluentBuilder) -> (String, String) {
@@ -37,13 +37,13 @@ fn disk(gib: i32) -> TaskOverride {
 
 #[tokio::test]
 async fn what_cannot_be_run_is_refused() {
-    let world = world().await;
-    world.script("exit 0").await;
-    world.script("exit 0").await;
-    world.ecs.deregister_task_definition().task_definition("job:1").send().await.unwrap();
-    let ec2 = world.ecs.register_task_definition().family("ec2");
+    let fixture = fixture().await;
+    fixture.script("exit 0").await;
+    fixture.script("exit 0").await;
+    fixture.ecs.deregister_task_definition().task_definition("job:1").send().await.unwrap();
+    let ec2 = fixture.ecs.register_task_definition().family("ec2");
     ec2.container_definitions(container("exit 0")).send().await.unwrap();
-    let run = || world.run();
+    let run = || fixture.run();
     let stranger = ContainerOverride::builder().name("stranger").build();
     let stranger = TaskOverride::builder().container_overrides(stranger).build();
     let spot = || provider("FARGATE_SPOT", 0, 1);
@@ -75,26 +75,26 @@ async fn what_cannot_be_run_is_refused() {
         (run().overrides(disk(201)), "InvalidParameterException", "ephemeralStorage"),
         (run().overrides(stranger), "InvalidParameterException", "stranger"),
     ];
-    assert_refused(&world, cases).await;
+    assert_refused(&fixture, cases).await;
 }
 
-async fn assert_refused(world: &World, cases: Vec<(RunTaskFluentBuilder, &str, &str)>) {
+async fn assert_refused(fixture: &Fixture, cases: Vec<(RunTaskFluentBuilder, &str, &str)>) {
     let count = cases.len();
     for (number, (call, code, part)) in cases.into_iter().enumerate() {
         let (found, message) = refusal(call).await;
         assert_eq!(found, code, "case {number}: {message}");
         assert!(message.contains(part), "case {number}: {message}");
     }
-    let counters = world.counters().await;
+    let counters = fixture.counters().await;
     assert_eq!((&counters["tasks"]["launched"], &counters["calls"]["RunTask"]), (&json!(0), &json!(count)));
 }
 
 #[tokio::test]
 async fn what_is_too_much_is_refused() {
     const REFUSED: &str = "InvalidParameterException";
-    let world = world().await;
-    world.script("exit 0").await;
-    let run = || world.run();
+    let fixture = fixture().await;
+    fixture.script("exit 0").await;
+    let run = || fixture.run();
     let cases = vec![
         (run().count(11), REFUSED, "Count"),
         (run().count(0), REFUSED, "Count"),
@@ -109,7 +109,7 @@ async fn what_is_too_much_is_refused() {
         (run().tags(Tag::builder().key("k").value("v".repeat(257)).build()), REFUSED, "256"),
         (run().overrides(long(8193)), REFUSED, "8192"),
     ];
-    assert_refused(&world, cases).await;
+    assert_refused(&fixture, cases).await;
     let most = run()
         .count(10)
         .started_by("s/".repeat(64))
@@ -128,15 +128,15 @@ fn long(characters: usize) -> TaskOverride {
 
 #[tokio::test]
 async fn sizes_and_disk_can_be_overridden() {
-    let world = world().await;
-    world.script("sleep 600").await;
+    let fixture = fixture().await;
+    fixture.script("sleep 600").await;
     let overrides = TaskOverride::builder()
         .cpu("1 vCPU")
         .memory("2 GB")
         .ephemeral_storage(EphemeralStorage::builder().size_in_gib(30).build())
         .build();
     let task =
-        world.run().overrides(overrides.clone()).group("g").send().await.unwrap().tasks.unwrap().remove(0);
+        fixture.run().overrides(overrides.clone()).group("g").send().await.unwrap().tasks.unwrap().remove(0);
     assert_eq!((task.cpu(), task.memory(), task.group()), (Some("1024"), Some("2048"), Some("g")));
     assert_eq!(task.ephemeral_storage().map(EphemeralStorage::size_in_gib), Some(30));
     let echoed = task.overrides().unwrap();
@@ -145,24 +145,24 @@ async fn sizes_and_disk_can_be_overridden() {
 
 #[tokio::test]
 async fn a_strategy_fills_its_bases_first() {
-    let world = world().await;
-    world.script("sleep 600").await;
-    let call = world.run().set_launch_type(None).count(3);
+    let fixture = fixture().await;
+    fixture.script("sleep 600").await;
+    let call = fixture.run().set_launch_type(None).count(3);
     let call = call.capacity_provider_strategy(provider("FARGATE", 1, 1));
     let call = call.capacity_provider_strategy(provider("FARGATE_SPOT", 0, 4));
     let answer = call.send().await.unwrap();
     let providers: Vec<_> = answer.tasks().iter().filter_map(|task| task.capacity_provider_name()).collect();
     assert_eq!(providers, ["FARGATE", "FARGATE_SPOT", "FARGATE_SPOT"]);
-    assert_eq!(world.run().send().await.unwrap().tasks()[0].capacity_provider_name(), None);
+    assert_eq!(fixture.run().send().await.unwrap().tasks()[0].capacity_provider_name(), None);
 }
 
 #[tokio::test]
 async fn tags_of_the_definition_come_along_when_asked_for() {
-    let world = world().await;
-    let definition = world.definition("job").container_definitions(container("sleep 600"));
+    let fixture = fixture().await;
+    let definition = fixture.definition("job").container_definitions(container("sleep 600"));
     definition.tags(tag("team")).tags(tag("own")).send().await.unwrap();
     let own = Tag::builder().key("own").value("task's").build();
-    let call = || world.run().tags(own.clone());
+    let call = || fixture.run().tags(own.clone());
     assert_eq!(call().send().await.unwrap().tasks()[0].tags(), [own.clone()]);
     let answer = call().propagate_tags(PropagateTags::TaskDefinition).send().await.unwrap();
     assert_eq!(answer.tasks()[0].tags(), [own.clone(), tag("team")]);
@@ -170,11 +170,11 @@ async fn tags_of_the_definition_come_along_when_asked_for() {
 
 #[tokio::test]
 async fn more_tasks_than_allowed_do_not_start() {
-    let world = world_with(|config| config.max_live_tasks = 2).await;
-    world.script("sleep 600").await;
-    assert_eq!(code(world.run().count(3).send().await), "ClientException");
-    let tasks = world.run().count(2).send().await.unwrap();
-    assert_eq!(code(world.run().send().await), "ClientException");
-    crate::support::stop(&world, &arn(&tasks.tasks()[0])).await;
-    assert_eq!(world.run().send().await.unwrap().tasks().len(), 1);
+    let fixture = fixture_with(|config| config.max_live_tasks = 2).await;
+    fixture.script("sleep 600").await;
+    assert_eq!(code(fixture.run().count(3).send().await), "ClientException");
+    let tasks = fixture.run().count(2).send().await.unwrap();
+    assert_eq!(code(fixture.run().send().await), "ClientException");
+    crate::support::stop(&fixture, &arn(&tasks.tasks()[0])).await;
+    assert_eq!(fixture.run().send().await.unwrap().tasks().len(), 1);
 }

@@ -3,12 +3,12 @@
 use serde_json::{Value, json};
 use transcode_local::ControlClient;
 
-use crate::support::{World, arn, id, until, world};
+use crate::support::{Fixture, arn, fixture, id, until};
 
 /// What one path of the container's metadata answers; `null` when it refuses.
-async fn get(world: &World, path: &str) -> Value {
-    let address = world.server.address();
-    let target = format!("{}{path}", world.server.endpoint());
+async fn get(fixture: &Fixture, path: &str) -> Value {
+    let address = fixture.server.address();
+    let target = format!("{}{path}", fixture.server.endpoint());
     let stream = tokio::net::TcpStream::connect(address).await.unwrap();
     let stream = hyper_util::rt::TokioIo::new(stream);
     let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await.unwrap();
@@ -24,50 +24,50 @@ async fn get(world: &World, path: &str) -> Value {
 
 #[tokio::test]
 async fn a_task_learns_who_it_is() {
-    let world = world().await;
-    let task = world.launch("echo \"$ECS_CONTAINER_METADATA_URI_V4\"; echo ready; sleep 600").await;
-    world.line(&task, "ready").await;
-    let log = std::fs::read_to_string(world.log(&task)).unwrap();
-    let base = log.lines().next().unwrap().strip_prefix(world.server.endpoint()).unwrap().to_owned();
+    let fixture = fixture().await;
+    let task = fixture.launch("echo \"$ECS_CONTAINER_METADATA_URI_V4\"; echo ready; sleep 600").await;
+    fixture.line(&task, "ready").await;
+    let log = std::fs::read_to_string(fixture.log(&task)).unwrap();
+    let base = log.lines().next().unwrap().strip_prefix(fixture.server.endpoint()).unwrap().to_owned();
 
-    let container = get(&world, &base).await;
+    let container = get(&fixture, &base).await;
     assert_eq!((&container["Name"], &container["Image"]), (&json!("main"), &json!("registry/shell:1")));
     assert_eq!(container["KnownStatus"], "RUNNING");
     assert_eq!(container["Labels"]["com.amazonaws.ecs.task-arn"], task.as_str());
     assert_eq!(container["Limits"], json!({"CPU": 256, "Memory": 512}));
 
-    let whole = get(&world, &format!("{base}/task")).await;
+    let whole = get(&fixture, &format!("{base}/task")).await;
     assert_eq!(whole["TaskARN"], task.as_str());
     assert_eq!((&whole["Family"], &whole["Revision"]), (&json!("job"), &json!("1")));
     assert_eq!(whole["Limits"], json!({"CPU": 0.25, "Memory": 512}));
     assert_eq!(whole["Containers"], json!([container]));
 
     let stats = until("memory was measured", async || {
-        let stats = get(&world, &format!("{base}/stats")).await;
+        let stats = get(&fixture, &format!("{base}/stats")).await;
         (stats["memory_stats"]["usage"].as_u64().unwrap() > 0).then_some(stats)
     })
     .await;
     assert_eq!(stats["memory_stats"]["limit"], 512 * 1024 * 1024);
-    let all = get(&world, &format!("{base}/task/stats")).await;
+    let all = get(&fixture, &format!("{base}/task/stats")).await;
     let name = container["DockerId"].as_str().unwrap();
     assert_eq!(all[name]["memory_stats"]["limit"], stats["memory_stats"]["limit"]);
-    assert_eq!(get(&world, &format!("/v4/{}-1", id(&task))).await, Value::Null);
-    assert_eq!(get(&world, "/v4/nobody-0/task").await, Value::Null);
+    assert_eq!(get(&fixture, &format!("/v4/{}-1", id(&task))).await, Value::Null);
+    assert_eq!(get(&fixture, "/v4/nobody-0/task").await, Value::Null);
 }
 
 #[tokio::test]
 async fn a_folder_with_something_in_it_is_reported_and_kept() {
-    let world = world().await;
-    world.script("[ -z \"$KEEP\" ] || echo hello > \"$TMPDIR/left\"").await;
-    let run = world.run().overrides(crate::support::variable("KEEP", "1")).send().await.unwrap();
+    let fixture = fixture().await;
+    fixture.script("[ -z \"$KEEP\" ] || echo hello > \"$TMPDIR/left\"").await;
+    let run = fixture.run().overrides(crate::support::variable("KEEP", "1")).send().await.unwrap();
     let dirty = arn(&run.tasks()[0]);
-    let clean = arn(&world.run().send().await.unwrap().tasks()[0]);
-    world.status(&dirty, "STOPPED").await;
-    world.status(&clean, "STOPPED").await;
-    let work = world.folder.path().join("work");
+    let clean = arn(&fixture.run().send().await.unwrap().tasks()[0]);
+    fixture.status(&dirty, "STOPPED").await;
+    fixture.status(&clean, "STOPPED").await;
+    let work = fixture.folder.path().join("work");
     assert!(!work.join(id(&clean)).exists());
     let report = until("the report", async || {
-        let report = world.control.get("leftovers").await.unwrap();
+        let report = fixture.control.get("leftovers").await.unwrap();
         (report["leftovers"] != json!([])).then_some(report)
     })
     .await;
@@ -75,9 +75,9 @@ async fn a_folder_with_something_in_it_is_reported_and_kept() {
     let one = &report["leftovers"][0];
     assert_eq!((&one["task"], &one["names"]), (&json!(id(&dirty)), &json!(["left"])));
     assert_eq!(std::fs::read_to_string(work.join(id(&dirty)).join("left")).unwrap(), "hello\n");
-    assert_eq!(world.counters().await["leftovers"], 1);
+    assert_eq!(fixture.counters().await["leftovers"], 1);
 
-    assert_eq!(world.control.delete("leftovers").await.unwrap(), json!({"discarded": 1}));
+    assert_eq!(fixture.control.delete("leftovers").await.unwrap(), json!({"discarded": 1}));
     assert!(!work.join(id(&dirty)).exists());
     assert!(ControlClient::new("http://example.com:80").is_err(), "loopback only");
 }

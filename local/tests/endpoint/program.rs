@@ -11,7 +11,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use transcode_local::{Config, ControlClient, ServeError, serve};
 
-use crate::support::{CLUSTER, client, container, is_alive, network, until, world};
+use crate::support::{CLUSTER, client, container, fixture, is_alive, network, until};
 
 /// A task of several processes that heed no SIGTERM.
 const FAMILY: &str =
@@ -99,18 +99,18 @@ async fn sigkill_of_the_program_ends_its_tasks_too() {
 #[tokio::test]
 async fn shutting_down_and_dropping_leave_no_process() {
     for orderly in [true, false] {
-        let world = world().await;
-        let task = world.launch(FAMILY).await;
-        world.line(&task, "ready").await;
-        let pids = world.processes(&task).await;
+        let fixture = fixture().await;
+        let task = fixture.launch(FAMILY).await;
+        fixture.line(&task, "ready").await;
+        let pids = fixture.processes(&task).await;
         assert!(pids.len() >= 3 && pids.iter().any(|pid| is_alive(*pid)), "{pids:?}");
-        let work = world.folder.path().join("work");
+        let work = fixture.folder.path().join("work");
         if orderly {
-            tokio::time::timeout(Duration::from_secs(20), world.server.shutdown()).await.unwrap();
+            tokio::time::timeout(Duration::from_secs(20), fixture.server.shutdown()).await.unwrap();
             assert!(!pids.into_iter().any(is_alive));
             assert_eq!(std::fs::read_dir(work).unwrap().count(), 0, "empty folders are removed");
         } else {
-            drop(world.server);
+            drop(fixture.server);
             gone(&pids).await;
         }
     }

@@ -25,7 +25,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// The cluster of every test.
 pub(crate) const CLUSTER: &str = "media";
 
-pub(crate) struct World {
+pub(crate) struct Fixture {
     pub(crate) server: Server,
     pub(crate) ecs: Client,
     pub(crate) control: ControlClient,
@@ -45,12 +45,12 @@ pub(crate) fn client(endpoint: &str) -> Client {
 }
 
 /// An endpoint without delays whose image `shell` is `/bin/sh`, with the cluster and both Fargate providers.
-pub(crate) async fn world() -> World {
-    world_with(|_| {}).await
+pub(crate) async fn fixture() -> Fixture {
+    fixture_with(|_| {}).await
 }
 
 /// The same, with other settings.
-pub(crate) async fn world_with(change: impl FnOnce(&mut Config)) -> World {
+pub(crate) async fn fixture_with(change: impl FnOnce(&mut Config)) -> Fixture {
     let folder = tempfile::tempdir().unwrap();
     let mut config = Config::new(folder.path().join("work"));
     config.log_dir = Some(folder.path().join("logs"));
@@ -63,7 +63,7 @@ pub(crate) async fn world_with(change: impl FnOnce(&mut Config)) -> World {
     let providers = ["FARGATE", "FARGATE_SPOT"].map(str::to_owned).to_vec();
     ecs.create_cluster().cluster_name(CLUSTER).set_capacity_providers(Some(providers)).send().await.unwrap();
     let control = ControlClient::new(server.endpoint()).unwrap();
-    World { server, ecs, control, folder }
+    Fixture { server, ecs, control, folder }
 }
 
 /// Polls until there is something, and panics with `what` when that takes too long.
@@ -109,7 +109,7 @@ pub(crate) fn variable(name: &str, value: &str) -> TaskOverride {
         .build()
 }
 
-impl World {
+impl Fixture {
     /// A definition of the smallest size, to be completed.
     pub(crate) fn definition(&self, family: &str) -> RegisterTaskDefinitionFluentBuilder {
         self.ecs
@@ -206,7 +206,7 @@ pub(crate) fn is_alive(pid: u32) -> bool {
 }
 
 /// Stops a task and waits until it is STOPPED.
-pub(crate) async fn stop(world: &World, arn: &str) -> Task {
-    world.ecs.stop_task().cluster(CLUSTER).task(arn).send().await.unwrap();
-    world.status(arn, "STOPPED").await
+pub(crate) async fn stop(fixture: &Fixture, arn: &str) -> Task {
+    fixture.ecs.stop_task().cluster(CLUSTER).task(arn).send().await.unwrap();
+    fixture.status(arn, "STOPPED").await
 }

@@ -26,7 +26,7 @@ pub struct MediaJob<'a> {
     pub profile: &'a Profile,
     /// The part of the source that is used; none uses all of it.
     pub clip: Option<Clip>,
-    /// A picture to lay over the video.
+    /// An image to lay over the video.
     pub overlay: Option<OverlayFile<'a>>,
     /// What the source is called. For messages only; it never becomes an argument or a path.
     pub source_name: &'a str,
@@ -50,7 +50,7 @@ pub enum Event {
     Playable(Playlist),
 }
 
-/// A picture as it was asked for.
+/// An overlay as the job asked for it.
 #[derive(Debug, Clone, Copy)]
 pub struct OverlayFile<'a> {
     /// The local file; its name is ours.
@@ -92,7 +92,7 @@ impl Context<'_> {
         self.send(Event::Progress { percent, speed: None });
     }
 
-    /// Where the encoder writes. Needed until the sound has been checked.
+    /// Where the encoder writes. Needed until the audio has been checked.
     pub(crate) fn encoder_folder(&self) -> PathBuf {
         self.job.work.join("encode")
     }

@@ -95,9 +95,9 @@ pub async fn make(
     per_title::fit(&context, &mut plan).await?;
     context.reached(SAMPLED);
     loudness::correct(&context, &mut plan, (SAMPLED, LISTENED)).await?;
-    let uneven = plan.audio.iter().filter(|sound| sound.even.is_some() && sound.channels == plan::STEREO);
-    for sound in uneven {
-        source.note(format!("the format of the sound (stream {}) changes in the middle", sound.stream.index));
+    let uneven = plan.audio.iter().filter(|audio| audio.even.is_some() && audio.channels == plan::STEREO);
+    for audio in uneven {
+        source.note(format!("the format of the audio (stream {}) changes in the middle", audio.stream.index));
     }
     let package = Folder::new(job.output, job.profile.package, events.clone());
     let encoded = encode::encode(&context, &plan, package, (LISTENED, ENCODED)).await?;
@@ -112,9 +112,9 @@ pub async fn make(
     write_texts(job, &plan, &tracks, &captions, &mut package)?;
     package.write(METADATA, &metadata::document(&source, &summary))?;
     context.send(Event::Stage(Stage::Verifying));
-    let sound = loudness::check(&context, &plan, &context.encoder_folder()).await?;
+    let audio = loudness::check(&context, &plan, &context.encoder_folder()).await?;
     std::fs::remove_dir_all(context.encoder_folder()).ok();
-    prove(job, &plan, (sound, event_texts), &mut package).await?;
+    prove(job, &plan, (audio, event_texts), &mut package).await?;
     context.reached(100.0);
     let duration_ms = rational::round_to_u64(plan.seconds * 1000.0);
     let files = package.into_files();
@@ -176,7 +176,7 @@ async fn prove(
     package.write("verification.json", &bytes)
 }
 
-/// The stable names, pictures and data before the playlists that players begin with.
+/// The stable names, images and data before the playlists that players begin with.
 fn entries(files: &[PackagedFile]) -> Vec<EntryFile> {
     const ORDER: [&str; 6] =
         ["poster.jpg", "metadata.json", "video.mp4", "audio.m4a", "manifest.mpd", "master.m3u8"];

@@ -25,9 +25,9 @@ pub enum Put {
 pub enum Standing {
     /// Not decided, and no attempt is newer.
     Current,
-    /// The terminal register exists.
+    /// The terminal record exists.
     Decided,
-    /// A newer attempt's intent exists.
+    /// A newer attempt's claim exists.
     Superseded(Attempt),
 }
 
@@ -86,11 +86,11 @@ impl Documents {
     }
 
     /// Looks whether the job is decided or a newer attempt exists: one listing that begins behind the attempt's own
-    /// intent, so what it returns is newer attempts, the specification and the register. Listings of S3 are consistent.
+    /// claim, so what it returns is newer attempts, the specification and the terminal record. Listings of S3 are consistent.
     pub async fn standing(&self, job: &JobKey, attempt: Attempt) -> Result<Standing, AwsError> {
         let layout = Layout::of(job);
         let listing = self.client.list_objects_v2().bucket(&self.bucket).prefix(layout.prefix());
-        let mut pages = listing.start_after(layout.intent(attempt)).into_paginator().send();
+        let mut pages = listing.start_after(layout.claim(attempt)).into_paginator().send();
         let (terminal, mut newest) = (layout.terminal(), None);
         for _ in 0..MAX_PAGES {
             let Some(page) = pages.next().await else { break };
@@ -98,7 +98,7 @@ impl Documents {
                 if key == terminal {
                     return Ok(Standing::Decided);
                 }
-                newest = newest.max(layout.attempt_of_intent(key).filter(|other| *other > attempt));
+                newest = newest.max(layout.attempt_of_claim(key).filter(|other| *other > attempt));
             }
         }
         Ok(newest.map_or(Standing::Current, Standing::Superseded))

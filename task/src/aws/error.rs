@@ -82,7 +82,7 @@ impl fmt::Display for AwsError {
 pub enum At {
     /// The uploaded object.
     Source,
-    /// The picture to lay over it.
+    /// The image to lay over it.
     Overlay,
     /// The production bucket.
     Output,
@@ -307,7 +307,7 @@ mod tests {
         assert_eq!(AwsError::of_entry(None, "").class, ErrorClass::Transient);
     }
 
-    /// Whole answers do not belong into logs and registers.
+    /// Whole answers do not belong into logs and terminal records.
     #[test]
     fn an_error_says_what_broke_and_which_request_and_not_the_whole_answer() {
         let answer = |status: u16| {

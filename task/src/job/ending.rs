@@ -39,7 +39,7 @@ impl End {
 /// How the attempt ended.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Ending {
-    /// The register says succeeded, and this attempt wrote it.
+    /// The terminal record says succeeded, and this attempt wrote it.
     Succeeded,
     /// Nothing to do, or nothing any more.
     Superseded(String),
@@ -52,7 +52,7 @@ pub(crate) enum Ending {
 impl Ending {
     /// The ending of an attempt whose steps ended with `result`, and of which `reason` was asked to stop.
     ///
-    /// The register outranks the stop (S12). Otherwise the stop outranks whatever a step made of being cut short.
+    /// The terminal record outranks the stop (S12). Otherwise the stop outranks whatever a step made of being cut short.
     pub(crate) fn of(result: Result<(), End>, reason: Option<&Reason>) -> Self {
         match (result, reason) {
             (Ok(()), _) => Self::Succeeded,
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn the_register_outranks_a_stop() {
+    fn the_terminal_record_outranks_a_stop() {
         assert_eq!(Ending::of(Ok(()), Some(&Reason::Signal("SIGTERM"))), Ending::Succeeded);
     }
 

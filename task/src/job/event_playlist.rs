@@ -1,5 +1,5 @@
 //! Uploads EVENT playlists while the job is at work. They lie in the attempt's own folder, and each is stored only when S3
-//! has acknowledged every file that it names. Stable names come later, after the register.
+//! has acknowledged every file that it names. Stable names come later, after the terminal record.
 
 use std::collections::BTreeMap;
 

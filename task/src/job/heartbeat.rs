@@ -7,7 +7,7 @@
 //!
 //! # The look
 //! After each write it looks whether the job was decided or a newer attempt exists, and stops if so. The look ends
-//! before this attempt's own register is written, or it would take that for somebody else's.
+//! before this attempt's own terminal record is written, or it would take that for somebody else's.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -57,7 +57,7 @@ struct Pulse {
     playable: Option<String>,
     /// When the last write that got through was begun.
     heard: Instant,
-    /// Whether the register or a newer attempt is looked for.
+    /// Whether the terminal record or a newer attempt is looked for.
     looking: bool,
 }
 
@@ -126,7 +126,7 @@ impl Heart {
         self.shared.pulse().playable = Some(key);
     }
 
-    /// Ends the look, because this attempt is about to write the register. Gives the fence's reason if the last
+    /// Ends the look, because this attempt is about to write the terminal record. Gives the fence's reason if the last
     /// heartbeat is too old for that.
     pub(crate) fn stop_looking(&self) -> Result<(), Reason> {
         let mut pulse = self.shared.pulse();
@@ -220,7 +220,7 @@ impl Shared {
             return;
         }
         let standing = timeout(patience, self.documents.standing(&self.me.job, self.me.attempt)).await;
-        // Under the lock: a look that saw this attempt's own register ends after `stop_looking`, and is dropped here.
+        // Under the lock: a look that saw this attempt's own terminal record ends after `stop_looking`, and is dropped here.
         let pulse = self.pulse();
         match standing {
             Ok(Ok(standing)) if pulse.looking => {

@@ -10,10 +10,10 @@ mod overlay;
 #[path = "../../tests/job/proxy.rs"]
 mod proxy;
 mod publish;
-mod register;
 mod source;
 mod start;
 pub(crate) mod stop;
+mod terminal;
 mod transcode;
 mod upload;
 
@@ -35,8 +35,8 @@ use self::{
     ending::{End, Ending},
     heartbeat::Heart,
     publish::Destination,
-    register::Written,
     stop::Stop,
+    terminal::Written,
     upload::Uploads,
 };
 use crate::aws::{At, Clients, MetricName, Metrics, task_arn};
@@ -133,7 +133,7 @@ impl Run {
         self.heard_of = true;
         // The heartbeat first, then the look: whoever decides without having seen it is seen by it.
         start::still_current(&self.clients.documents, &me, self.stop.token()).await?;
-        start::in_time(&order.intent)?;
+        start::in_time(&order.claim)?;
         let tools = Tools::find(self.settings.sandbox)?;
         let work = self.make_work_folder()?;
         let read = self.download(&order.spec, &work).await?;
@@ -147,7 +147,7 @@ impl Run {
         let package = self.transcode(&order.spec, &tools, &work, overlay.as_deref(), &folder).await?;
         let mut succeeded = self.publish(&order.spec, &package, &work, folder, tools.level()).await?;
         succeeded.source = Some(read);
-        self.register(succeeded).await
+        self.decide(succeeded).await
     }
 
     fn make_work_folder(&mut self) -> Result<std::path::PathBuf, End> {
@@ -234,15 +234,15 @@ impl Run {
         Ok(published)
     }
 
-    /// The last step: from the register on, the job is decided.
-    async fn register(&mut self, succeeded: Succeeded) -> Result<(), End> {
+    /// The last step: from the terminal record on, the job is decided.
+    async fn decide(&mut self, succeeded: Succeeded) -> Result<(), End> {
         let documents = &self.clients.documents;
         start::still_current(documents, &self.settings.me, self.stop.token()).await?;
         if let Err(reason) = self.heart.stop_looking() {
             self.stop.request(reason);
         }
         if self.stop.token().is_cancelled() {
-            return Err(internal("stopped before the register"));
+            return Err(internal("stopped before the terminal record"));
         }
         let terminal = Terminal {
             schema: SCHEMA,
@@ -251,7 +251,7 @@ impl Run {
             written_at_ms: start::now_ms(),
             outcome: Outcome::Succeeded(succeeded),
         };
-        match register::write(documents, &terminal, &self.stop).await {
+        match terminal::write(documents, &terminal, &self.stop).await {
             Written::Ours => {
                 self.uploads = None;
                 Ok(())
@@ -259,7 +259,7 @@ impl Run {
             Written::Theirs => Err(End::Superseded("somebody else decided the job first".into())),
             Written::Refused(error) => Err(End::Failed(error.failure(At::State))),
             Written::Unknown(error) => {
-                // The register may name the folder, now or in a moment: it must stay.
+                // The terminal record may name the folder, now or in a moment: it must stay.
                 self.uploads = None;
                 Err(End::Failed(error.failure(At::State)))
             }

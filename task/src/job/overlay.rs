@@ -11,12 +11,12 @@ use crate::{
     retry::{Patience, retry},
 };
 
-/// Largest picture.
+/// Largest image.
 const MAX_BYTES: u64 = 8 << 20;
 /// Its name in the work folder. Whatever the key was called is of no concern to any argument list.
 const NAME: &str = "overlay";
 
-/// Brings the picture. What it shows is for the media part to look at.
+/// Brings the image. What it shows is for the media part to look at.
 pub(crate) async fn fetch(
     objects: &Objects,
     overlay: &Overlay,

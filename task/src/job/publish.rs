@@ -18,7 +18,7 @@ use crate::aws::{At, Meta};
 
 /// Name of the manifest in the attempt's folder.
 const MANIFEST: &str = "files.json";
-/// An attempt's folder never changes once the register names it.
+/// An attempt's folder never changes once the terminal record names it.
 const FOR_EVER: &str = "public, max-age=31536000, immutable";
 
 /// `files.json`: every file of the folder but itself.
@@ -46,21 +46,21 @@ struct ManifestFile<'a> {
 
 /// When a file goes up. A player that finds one file must find whatever that file refers to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Turn {
+enum Phase {
     Segments,
     MediaPlaylists,
     Rest,
     Entry,
 }
 
-const TURNS: [Turn; 4] = [Turn::Segments, Turn::MediaPlaylists, Turn::Rest, Turn::Entry];
+const PHASES: [Phase; 4] = [Phase::Segments, Phase::MediaPlaylists, Phase::Rest, Phase::Entry];
 
-fn turn_of(path: &str) -> Turn {
+fn phase_of(path: &str) -> Phase {
     match path.rsplit_once('.').map(|(_, extension)| extension) {
-        _ if path.starts_with("entry/") || path == EVENT_MASTER => Turn::Entry,
-        Some("m4s" | "mp4" | "m4a" | "m4v" | "ts" | "aac") => Turn::Segments,
-        Some("m3u8") => Turn::MediaPlaylists,
-        _ => Turn::Rest,
+        _ if path.starts_with("entry/") || path == EVENT_MASTER => Phase::Entry,
+        Some("m4s" | "mp4" | "m4a" | "m4v" | "ts" | "aac") => Phase::Segments,
+        Some("m3u8") => Phase::MediaPlaylists,
+        _ => Phase::Rest,
     }
 }
 
@@ -82,7 +82,7 @@ fn meta(file: &PackagedFile) -> Meta {
     Meta { content_type: file.content_type, cache_control: file.cache_control }
 }
 
-/// Uploads whatever of the package is not up yet, then the manifest, and says what the register is to say.
+/// Uploads whatever of the package is not up yet, then the manifest, and says what the terminal record is to say.
 ///
 /// When this returns, S3 has acknowledged every file with its checksum (S3).
 pub(crate) async fn publish(
@@ -95,8 +95,8 @@ pub(crate) async fn publish(
 ) -> Result<Succeeded, End> {
     // First what was begun early: no two writes of one key may be under way.
     uploads.finish().await.map_err(End::aws(At::Output))?;
-    for turn in TURNS {
-        for file in package.files.iter().filter(|file| turn_of(&file.path) == turn) {
+    for phase in PHASES {
+        for file in package.files.iter().filter(|file| phase_of(&file.path) == phase) {
             let name = relative(Path::new(&file.path))?;
             uploads.begin(name.to_owned(), output.join(name), meta(file));
         }
@@ -201,9 +201,10 @@ mod tests {
 
     #[test]
     fn what_refers_to_a_file_goes_up_after_it() {
-        let turns = ["v/1.m4s", "v/init.mp4", "v/index.m3u8", "poster.jpg", "entry/master.m3u8"].map(turn_of);
-        assert!(turns.is_sorted());
-        assert_eq!(turn_of("entry/poster.jpg"), Turn::Entry);
+        let phases =
+            ["v/1.m4s", "v/init.mp4", "v/index.m3u8", "poster.jpg", "entry/master.m3u8"].map(phase_of);
+        assert!(phases.is_sorted());
+        assert_eq!(phase_of("entry/poster.jpg"), Phase::Entry);
     }
 
     #[test]

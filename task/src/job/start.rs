@@ -28,7 +28,7 @@ pub(crate) struct Order {
     /// The job.
     pub(crate) spec: JobSpec,
     /// The claim of this attempt.
-    pub(crate) intent: Claim,
+    pub(crate) claim: Claim,
 }
 
 impl Identity {
@@ -44,13 +44,13 @@ pub(crate) async fn check(
     stop: &CancellationToken,
 ) -> Result<Order, End> {
     still_current(documents, me, stop).await?;
-    let intent: Claim = read(documents, &me.layout().intent(me.attempt), stop).await?;
+    let claim: Claim = read(documents, &me.layout().claim(me.attempt), stop).await?;
     let spec: JobSpec = read(documents, &me.layout().spec(), stop).await?;
-    if intent.job != me.job || intent.attempt != me.attempt || spec.job != me.job {
-        return Err(refused("the specification or the intent is of another job or attempt"));
+    if claim.job != me.job || claim.attempt != me.attempt || spec.job != me.job {
+        return Err(refused("the specification or the claim is of another job or attempt"));
     }
-    let order = Order { spec, intent };
-    in_time(&order.intent)?;
+    let order = Order { spec, claim };
+    in_time(&order.claim)?;
     Ok(order)
 }
 
@@ -70,8 +70,8 @@ pub(crate) async fn still_current(
 ///
 /// Asked again after the first heartbeat: the controller gives an attempt up only when this moment is past and there is
 /// no heartbeat. A heartbeat that was written before it is one that the controller sees.
-pub(crate) fn in_time(intent: &Claim) -> Result<(), End> {
-    let (now, limit) = (now_ms(), intent.launch_not_after_ms);
+pub(crate) fn in_time(claim: &Claim) -> Result<(), End> {
+    let (now, limit) = (now_ms(), claim.launch_not_after_ms);
     if now < limit {
         return Ok(());
     }

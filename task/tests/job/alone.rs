@@ -7,7 +7,7 @@ use std::{
 
 use transcode_tests::paths;
 
-use crate::world::TINY;
+use crate::fixture::TINY;
 
 /// Runs the program with an environment that has nothing of AWS.
 fn alone(folder: &Path, input: &Path) -> Output {

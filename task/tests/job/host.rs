@@ -8,9 +8,9 @@ use tokio::{
 };
 
 use crate::{
+    fixture::{Fixture, NEVER},
     proxy::{Fault, Proxy},
     publish::succeeded,
-    world::{NEVER, World},
 };
 
 const ARN: &str = "arn:aws:ecs:us-east-1:123456789012:task/cluster/0123456789abcdef";
@@ -35,31 +35,31 @@ async fn metadata_endpoint() -> String {
 
 #[tokio::test]
 async fn reports_name_the_task() {
-    let mut world = World::new("metadata").await;
-    world.env.push(("ECS_CONTAINER_METADATA_URI_V4", metadata_endpoint().await));
-    let attempt = world.launch(1, NEVER).await;
-    let mut task = world.task(attempt);
+    let mut fixture = Fixture::new("metadata").await;
+    fixture.env.push(("ECS_CONTAINER_METADATA_URI_V4", metadata_endpoint().await));
+    let attempt = fixture.launch(1, NEVER).await;
+    let mut task = fixture.task(attempt);
     assert_eq!(task.exit().await, Some(0), "{}", task.log());
-    assert_eq!(world.heartbeat(attempt).await.unwrap().task_arn.as_deref(), Some(ARN));
-    assert_eq!(succeeded(&world).await.task_arn.as_deref(), Some(ARN));
+    assert_eq!(fixture.heartbeat(attempt).await.unwrap().task_arn.as_deref(), Some(ARN));
+    assert_eq!(succeeded(&fixture).await.task_arn.as_deref(), Some(ARN));
     assert!(task.log().contains(r#""task":"0123456789abcdef""#), "{}", task.log());
 }
 
 #[tokio::test]
 async fn silence_all_around_costs_seconds_and_no_job() {
-    let mut world = World::new("silence").await;
+    let mut fixture = Fixture::new("silence").await;
     // Nothing listens to what is accepted here: a connection, and then nothing.
-    let silent = Proxy::start(&world.proxy.upstream()).await;
+    let silent = Proxy::start(&fixture.proxy.upstream()).await;
     for method in ["GET", "POST"] {
         silent.fault(method, "/", usize::MAX, Fault::BlackHole);
     }
-    world.env.push(("ECS_CONTAINER_METADATA_URI_V4", silent.endpoint.clone()));
-    world.env.push(("AWS_ENDPOINT_URL_CLOUDWATCH", silent.endpoint.clone()));
-    let attempt = world.launch(1, NEVER).await;
+    fixture.env.push(("ECS_CONTAINER_METADATA_URI_V4", silent.endpoint.clone()));
+    fixture.env.push(("AWS_ENDPOINT_URL_CLOUDWATCH", silent.endpoint.clone()));
+    let attempt = fixture.launch(1, NEVER).await;
     let began = Instant::now();
-    let mut task = world.task(attempt);
+    let mut task = fixture.task(attempt);
     assert_eq!(task.exit().await, Some(0), "{}", task.log());
     assert!(began.elapsed().as_secs() < 40, "{:?}", began.elapsed());
     assert!(task.log().contains("metrics were not sent"), "{}", task.log());
-    succeeded(&world).await;
+    succeeded(&fixture).await;
 }

@@ -8,7 +8,7 @@
 //! | `host.rs` | what is around the task may be silent: metadata endpoint, CloudWatch |
 //! | `start.rs` | S8: when a task does no work |
 //! | `publish.rs` | S3, S4, S12, S16: what a success leaves |
-//! | `register.rs` | S2, fault rows 41, 42, 56: who decided the job |
+//! | `terminal.rs` | S2, fault rows 41, 42, 56: who decided the job |
 //! | `source.rs` | fault rows 43, 44, 60: each refusal by its code, resumed downloads |
 //! | `stop.rs` | S6, L3, L7, L8, rows 46, 57, 61: stops of every kind |
 
@@ -17,11 +17,11 @@
 mod alone;
 mod edit;
 mod event_playlist;
+mod fixture;
 mod host;
 mod proxy;
 mod publish;
-mod register;
 mod source;
 mod start;
 mod stop;
-mod world;
+mod terminal;

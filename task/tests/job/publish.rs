@@ -1,19 +1,19 @@
-//! What a success leaves: files, manifest, register, heartbeat, metrics — and nothing else.
+//! What a success leaves: files, manifest, terminal record, heartbeat, metrics — and nothing else.
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use transcode_config::contract::{Outcome, Succeeded, TaskState};
 
-use crate::world::{NEVER, SECRET, World};
+use crate::fixture::{Fixture, NEVER, SECRET};
 
 fn hex(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }
 
 /// S3: every file of the manifest is there, with its size, checksum and type, and nothing else is in the bucket.
-pub(crate) async fn assert_published(world: &World, result: &Succeeded) {
-    assert_eq!(result.bucket, world.outputs);
-    let manifest = world.bytes(&world.outputs, &result.manifest.key).await.unwrap();
+pub(crate) async fn assert_published(fixture: &Fixture, result: &Succeeded) {
+    assert_eq!(result.bucket, fixture.outputs);
+    let manifest = fixture.bytes(&fixture.outputs, &result.manifest.key).await.unwrap();
     assert_eq!(
         (manifest.len() as u64, hex(&manifest)),
         (result.manifest.size, result.manifest.sha256.clone())
@@ -25,7 +25,7 @@ pub(crate) async fn assert_published(world: &World, result: &Succeeded) {
     let mut bytes = 0;
     for file in files {
         let key = format!("{}{}", result.folder, file["path"].as_str().unwrap());
-        let got = world.clients.s3.get_object().bucket(&world.outputs).key(&key).send().await.unwrap();
+        let got = fixture.clients.s3.get_object().bucket(&fixture.outputs).key(&key).send().await.unwrap();
         assert_eq!(got.content_type(), file["content_type"].as_str(), "{key}");
         assert!(got.cache_control().is_some(), "{key}");
         let body = got.body.collect().await.unwrap().to_vec();
@@ -39,18 +39,18 @@ pub(crate) async fn assert_published(world: &World, result: &Succeeded) {
     assert_eq!(bytes, result.bytes);
     for entry in &result.entry_points {
         assert!(expected.contains(&entry.from.key), "{entry:?}");
-        assert!(entry.to.starts_with(&world.spec.output.prefix), "{entry:?}");
+        assert!(entry.to.starts_with(&fixture.spec.output.prefix), "{entry:?}");
     }
     expected.sort();
-    let mut found = world.published().await;
+    let mut found = fixture.published().await;
     found.retain(|key| key.starts_with(&result.folder));
     found.sort();
     assert_eq!(found, expected);
 }
 
-/// What the register says of a success.
-pub(crate) async fn succeeded(world: &World) -> Succeeded {
-    match world.register().await.expect("there is no register").outcome {
+/// What the terminal record says of a success.
+pub(crate) async fn succeeded(fixture: &Fixture) -> Succeeded {
+    match fixture.terminal().await.expect("there is no terminal record").outcome {
         Outcome::Succeeded(succeeded) => succeeded,
         Outcome::Dead(dead) => panic!("{dead:?}"),
     }
@@ -58,46 +58,46 @@ pub(crate) async fn succeeded(world: &World) -> Succeeded {
 
 #[tokio::test]
 async fn a_success_is_whole_and_leaves_nothing_else() {
-    let world = World::new("success").await;
-    let attempt = world.launch(1, NEVER).await;
-    let mut task = world.task(attempt);
+    let fixture = Fixture::new("success").await;
+    let attempt = fixture.launch(1, NEVER).await;
+    let mut task = fixture.task(attempt);
     assert_eq!(task.exit().await, Some(0), "{}", task.log());
 
-    let result = succeeded(&world).await;
-    assert_published(&world, &result).await;
+    let result = succeeded(&fixture).await;
+    assert_published(&fixture, &result).await;
     assert_eq!(result.attempt, attempt);
-    assert_eq!(result.folder, format!("{}{}", world.spec.output.prefix, world.layout().folder(attempt)));
+    assert_eq!(result.folder, format!("{}{}", fixture.spec.output.prefix, fixture.layout().folder(attempt)));
     let master = result.entry_points.iter().find(|entry| entry.to.ends_with("/master.m3u8")).unwrap();
-    let master = world.bytes(&world.outputs, &master.from.key).await.unwrap();
-    assert!(String::from_utf8(master).unwrap().contains(&world.layout().folder(attempt)));
+    let master = fixture.bytes(&fixture.outputs, &master.from.key).await.unwrap();
+    assert!(String::from_utf8(master).unwrap().contains(&fixture.layout().folder(attempt)));
     assert!((4_000..7_000).contains(&result.duration_ms), "{}", result.duration_ms);
     // S4: all of it is in the attempt's own folder. The stable names are the controller's to write.
-    assert!(world.published().await.iter().all(|key| key.starts_with(&result.folder)));
+    assert!(fixture.published().await.iter().all(|key| key.starts_with(&result.folder)));
 
-    let last = world.heartbeat(attempt).await.unwrap();
+    let last = fixture.heartbeat(attempt).await.unwrap();
     assert_eq!(last.state, TaskState::Finished);
     assert!(last.percent > 99.9, "{}", last.percent);
     assert!(task.leftovers().is_empty(), "{:?}", task.leftovers());
-    assert_no_secret(&world, &task.log()).await;
-    assert_order(&world.proxy.requests());
-    assert_metrics(&world).await;
+    assert_no_secret(&fixture, &task.log()).await;
+    assert_order(&fixture.proxy.requests());
+    assert_metrics(&fixture).await;
 }
 
 /// S16, and that each line is an object with the job.
-async fn assert_no_secret(world: &World, log: &str) {
+async fn assert_no_secret(fixture: &Fixture, log: &str) {
     for line in log.lines() {
         let line: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}"));
-        assert_eq!(line["span"]["job"].as_str(), Some(world.spec.job.as_str()), "{line}");
+        assert_eq!(line["span"]["job"].as_str(), Some(fixture.spec.job.as_str()), "{line}");
     }
-    let listed = world.clients.s3.list_objects_v2().bucket(&world.state).send().await.unwrap();
+    let listed = fixture.clients.s3.list_objects_v2().bucket(&fixture.state).send().await.unwrap();
     for key in listed.contents().iter().map(|object| object.key().unwrap()) {
-        let text = String::from_utf8(world.bytes(&world.state, key).await.unwrap()).unwrap();
+        let text = String::from_utf8(fixture.bytes(&fixture.state, key).await.unwrap()).unwrap();
         assert!(!text.contains(SECRET) && !text.contains("X-Amz-"), "{key}");
     }
     assert!(!log.contains(SECRET) && !log.contains("X-Amz-"), "{log}");
 }
 
-/// The first heartbeat comes before any work; what refers to a file comes after it; the register comes last of all.
+/// The first heartbeat comes before any work; what refers to a file comes after it; the terminal record comes last of all.
 fn assert_order(requests: &[String]) {
     let puts: Vec<_> = requests.iter().filter(|line| line.starts_with("PUT")).collect();
     let first = |what: &str| {
@@ -110,13 +110,13 @@ fn assert_order(requests: &[String]) {
     assert!(last(".m4s") < first("index.m3u8").min(first("/entry/")), "{puts:?}");
     assert!(last("index.m3u8") < first("/entry/"), "{puts:?}");
     assert!(last("/entry/") < first("/files.json"), "{puts:?}");
-    let register =
+    let terminal =
         requests.iter().position(|line| line.starts_with("PUT") && line.contains("terminal.json")).unwrap();
-    assert!(last("/files.json") < register && last("/outputs-") < register, "{puts:?}");
+    assert!(last("/files.json") < terminal && last("/outputs-") < terminal, "{puts:?}");
 }
 
-async fn assert_metrics(world: &World) {
-    let listed = world.clients.cloudwatch.list_metrics().namespace(&world.state).send().await.unwrap();
+async fn assert_metrics(fixture: &Fixture) {
+    let listed = fixture.clients.cloudwatch.list_metrics().namespace(&fixture.state).send().await.unwrap();
     let names: Vec<_> = listed.metrics().iter().map(|metric| metric.metric_name().unwrap()).collect();
     for name in ["TaskSucceeded", "SourceBytes", "OutputBytes", "RealTimeFactor", "TaskSeconds"] {
         assert!(names.contains(&name), "{name} is not in {names:?}");

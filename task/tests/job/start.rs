@@ -5,15 +5,15 @@ use transcode_config::contract::{
 };
 
 use crate::{
+    fixture::{Fixture, NEVER, now_ms},
     proxy::Fault,
-    world::{NEVER, World, now_ms},
 };
 
-/// A register of somebody else's.
-pub(crate) fn dead(world: &World) -> Terminal {
+/// A terminal record of somebody else's.
+pub(crate) fn dead(fixture: &Fixture) -> Terminal {
     Terminal {
         schema: SCHEMA,
-        job: world.spec.job.clone(),
+        job: fixture.spec.job.clone(),
         nonce: "the controller's".into(),
         written_at_ms: 1,
         outcome: Outcome::Dead(Dead {
@@ -30,13 +30,13 @@ fn code(exit: ExitCode) -> i32 {
 }
 
 /// The attempt ended as superseded, wrote nothing and read nothing of the source.
-async fn assert_idle(world: &World, attempt: transcode_config::contract::Attempt) {
-    let mut task = world.task(attempt);
+async fn assert_idle(fixture: &Fixture, attempt: transcode_config::contract::Attempt) {
+    let mut task = fixture.task(attempt);
     assert_eq!(task.exit().await, Some(code(ExitCode::Superseded)), "{}", task.log());
-    assert_eq!(world.heartbeat(attempt).await, None);
-    assert!(world.published().await.is_empty());
+    assert_eq!(fixture.heartbeat(attempt).await, None);
+    assert!(fixture.published().await.is_empty());
     assert!(task.leftovers().is_empty());
-    let requests = world.proxy.requests();
+    let requests = fixture.proxy.requests();
     assert!(
         !requests.iter().any(|line| line.starts_with("PUT") || line.contains("/source-")),
         "{requests:?}"
@@ -45,71 +45,71 @@ async fn assert_idle(world: &World, attempt: transcode_config::contract::Attempt
 
 #[tokio::test]
 async fn a_decided_job_is_left_alone() {
-    let world = World::new("decided").await;
-    let attempt = world.launch(1, NEVER).await;
-    world.put(&world.layout().terminal(), encode(&dead(&world))).await;
-    assert_idle(&world, attempt).await;
-    assert_eq!(world.register().await, Some(dead(&world)));
+    let fixture = Fixture::new("decided").await;
+    let attempt = fixture.launch(1, NEVER).await;
+    fixture.put(&fixture.layout().terminal(), encode(&dead(&fixture))).await;
+    assert_idle(&fixture, attempt).await;
+    assert_eq!(fixture.terminal().await, Some(dead(&fixture)));
 }
 
 #[tokio::test]
 async fn an_attempt_with_a_successor_is_over() {
-    let world = World::new("successor").await;
-    let attempt = world.launch(1, NEVER).await;
+    let fixture = Fixture::new("successor").await;
+    let attempt = fixture.launch(1, NEVER).await;
     // Not the next number only: any newer one.
-    world.intend(7, NEVER).await;
-    assert_idle(&world, attempt).await;
+    fixture.intend(7, NEVER).await;
+    assert_idle(&fixture, attempt).await;
 }
 
 #[tokio::test]
 async fn a_launch_that_comes_too_late_does_nothing() {
-    let world = World::new("late").await;
-    let attempt = world.launch(1, now_ms() - 1).await;
-    assert_idle(&world, attempt).await;
+    let fixture = Fixture::new("late").await;
+    let attempt = fixture.launch(1, now_ms() - 1).await;
+    assert_idle(&fixture, attempt).await;
 }
 
 #[tokio::test]
 async fn a_successor_that_appears_during_the_checks_is_seen_after_the_first_heartbeat() {
-    let world = World::new("during").await;
-    let attempt = world.launch(1, NEVER).await;
+    let fixture = Fixture::new("during").await;
+    let attempt = fixture.launch(1, NEVER).await;
     let release = std::sync::Arc::new(tokio::sync::Notify::new());
-    world.proxy.fault("PUT", "heartbeat", 1, Fault::Hold(release.clone()));
-    let mut task = world.task(attempt);
-    world
+    fixture.proxy.fault("PUT", "heartbeat", 1, Fault::Hold(release.clone()));
+    let mut task = fixture.task(attempt);
+    fixture
         .until("the first heartbeat is on its way", async || {
-            (world.proxy.hits("heartbeat") == 1).then_some(())
+            (fixture.proxy.hits("heartbeat") == 1).then_some(())
         })
         .await;
-    world.intend(2, NEVER).await;
+    fixture.intend(2, NEVER).await;
     release.notify_one();
     assert_eq!(task.exit().await, Some(code(ExitCode::Superseded)), "{}", task.log());
-    assert!(!world.proxy.requests().iter().any(|line| line.contains("/source-")));
+    assert!(!fixture.proxy.requests().iter().any(|line| line.contains("/source-")));
     // It had said that it was at work; now it says that it is not.
-    assert_eq!(world.heartbeat(attempt).await.unwrap().state, TaskState::Interrupted);
+    assert_eq!(fixture.heartbeat(attempt).await.unwrap().state, TaskState::Interrupted);
 }
 
 #[tokio::test]
 async fn without_an_intent_or_with_a_newer_specification_an_operator_must_act() {
-    let world = World::new("unreadable").await;
-    let attempt = world.launch(1, NEVER).await;
+    let fixture = Fixture::new("unreadable").await;
+    let attempt = fixture.launch(1, NEVER).await;
     let newer = br#"{"schema": 99, "whatever": true}"#.to_vec();
-    world.put(&world.layout().spec(), newer.clone()).await;
-    let mut task = world.task(attempt);
+    fixture.put(&fixture.layout().spec(), newer.clone()).await;
+    let mut task = fixture.task(attempt);
     assert_eq!(task.exit().await, Some(code(ExitCode::Misconfigured)), "{}", task.log());
-    let state = world.heartbeat(attempt).await.unwrap().state;
+    let state = fixture.heartbeat(attempt).await.unwrap().state;
     assert!(
         matches!(&state, TaskState::Failed { failure } if failure.code == FailureCode::ConfigInvalid && failure.message.contains("newer")),
         "{state:?}"
     );
     // S15: what it does not know it does not touch.
-    assert_eq!(world.bytes(&world.state, &world.layout().spec()).await, Some(newer));
+    assert_eq!(fixture.bytes(&fixture.state, &fixture.layout().spec()).await, Some(newer));
 
     let unclaimed = attempt.next();
-    let mut task = world.task(unclaimed);
+    let mut task = fixture.task(unclaimed);
     assert_eq!(task.exit().await, Some(code(ExitCode::Misconfigured)), "{}", task.log());
-    let state = world.heartbeat(unclaimed).await.unwrap().state;
+    let state = fixture.heartbeat(unclaimed).await.unwrap().state;
     assert!(
-        matches!(&state, TaskState::Failed { failure } if failure.message.contains("intent")),
+        matches!(&state, TaskState::Failed { failure } if failure.message.contains("claim")),
         "{state:?}"
     );
 }

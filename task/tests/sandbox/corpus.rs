@@ -61,7 +61,7 @@ pub(crate) fn ffmpeg(args: &[&str], output: &Path) {
     assert!(done.status.success(), "{command:?} {}", String::from_utf8_lossy(&done.stderr));
 }
 
-/// A second of picture and sound.
+/// A second of video and audio.
 pub(crate) fn clip(output: &Path, more: &[&str]) {
     let made = "-f lavfi -i testsrc2=s=64x64:r=25:d=1 -f lavfi -i sine=d=1 -c:v libx264 -c:a aac -shortest";
     let args: Vec<_> = made.split_whitespace().chain(more.iter().copied()).collect();

@@ -7,7 +7,7 @@ use transcode_media::process::{Invocation, Tool, input_flags};
 
 use crate::support::{Kernel, call, call_on, run, strs, tools};
 
-/// A short clip with picture and sound: the real one, where `scripts/setup` has put it, else one made here.
+/// A short clip with video and audio: the real one, where `scripts/setup` has put it, else one made here.
 async fn clip(folder: &Path) -> PathBuf {
     if let Some(path) = std::env::var_os("TRANSCODE_TEST_CLIP") {
         return PathBuf::from(path).canonicalize().unwrap();

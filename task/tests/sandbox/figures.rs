@@ -136,12 +136,12 @@ fn bombs(folder: &Path) -> Vec<(&'static str, PathBuf)> {
         srt("all.srt", 3000, 900, "00:00:00,990"),
     );
     vec![
-        ("two pictures 11 hours apart", still.clone()),
+        ("two frames 11 hours apart", still.clone()),
         ("half a second at 60 frames, and one more after 11 hours", burst),
         ("650 texts, each shown for 11 hours", with(&still, &many, 1, "texts.mkv")),
         ("one text of 100 KB", with(&short, &line, 1, "line.mkv")),
         ("20 tracks of 3 MB of text", with(&short, &all, 20, "tracks.mkv")),
-        ("a picture of 72 megapixels", large),
+        ("an image of 72 megapixels", large),
     ]
 }
 

@@ -244,7 +244,7 @@ fn an_attachment_stays_where_it_is() {
 }
 
 #[test]
-fn a_picture_that_is_too_large_takes_neither_time_nor_memory() {
+fn a_video_that_is_too_large_takes_neither_time_nor_memory() {
     let ground = ground();
     let bomb = ground.path.join("bomb.png");
     ffmpeg(&["-f", "lavfi", "-i", "color=black:s=9000x8000:d=1,format=gray", "-frames:v", "1"], &bomb);

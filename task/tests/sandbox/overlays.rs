@@ -1,4 +1,4 @@
-//! Hostile files in the place of the picture over the video: each is refused by one code, nothing is reached or read, and
+//! Hostile files in the place of the image over the video: each is refused by one code, nothing is reached or read, and
 //! the source is not blamed.
 
 use std::path::{Path, PathBuf};
@@ -64,7 +64,7 @@ fn svg(bait: &Bait) -> Vec<u8> {
     .into_bytes()
 }
 
-fn picture(folder: &Path, size: &str) -> PathBuf {
+fn image(folder: &Path, size: &str) -> PathBuf {
     let file = folder.join(format!("{size}.png"));
     let source = format!("color=gray:s={size}:d=1,format=gray");
     ffmpeg(&["-f", "lavfi", "-i", &source, "-frames:v", "1", "-update", "1"], &file);
@@ -72,24 +72,24 @@ fn picture(folder: &Path, size: &str) -> PathBuf {
 }
 
 #[test]
-fn what_is_no_small_picture_over_the_video_is_refused_by_name() {
+fn what_is_no_small_image_over_the_video_is_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let (bait, source) = (Bait::lay(folder.path()), folder.path().join("source.mp4"));
     clip(&source, &[]);
-    let good = picture(folder.path(), "64x64");
+    let good = image(folder.path(), "64x64");
     let noise = folder.path().join("noise.png");
     ffmpeg(&["-f", "lavfi", "-i", "testsrc2=s=400x400", "-frames:v", "1", "-update", "1"], &noise);
     let whole = std::fs::read(noise).unwrap();
-    let bomb = std::fs::read(picture(folder.path(), "16000x16000")).unwrap();
+    let bomb = std::fs::read(image(folder.path(), "16000x16000")).unwrap();
     assert!(bomb.len() < 2 << 20, "{} bytes for 256 megapixels", bomb.len());
     let mut hostile = texts(&bait);
     hostile.extend([
         ("svg", svg(&bait)),
         ("a bomb", bomb),
-        ("a picture cut in half", whole[..whole.len() / 2].to_vec()),
-        ("a picture without its end", whole[..whole.len() - 40].to_vec()),
+        ("an image cut in half", whole[..whole.len() / 2].to_vec()),
+        ("an image without its end", whole[..whole.len() - 40].to_vec()),
         ("a film", std::fs::read(&source).unwrap()),
-        ("nothing of a picture but its signature", whole[..8].to_vec()),
+        ("nothing of an image but its signature", whole[..8].to_vec()),
     ]);
     for kernel in Kernel::BOTH {
         kernel.run(async || {

@@ -51,7 +51,7 @@ fn the_documents_of_the_corpus_are_ones() {
         }
     }
     read::<JobSpec>(&["spec"]);
-    read::<Claim>(&["intent"]);
+    read::<Claim>(&["claim"]);
     read::<Heartbeat>(&["heartbeat_working", "heartbeat_failed"]);
     read::<Terminal>(&["terminal_succeeded", "terminal_dead"]);
 }

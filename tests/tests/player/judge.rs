@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::{FRAME, RATE, SECONDS};
 
-/// How far sound may be from its picture (design: 20 ms).
+/// How far audio may be from its video (design: 20 ms).
 pub(crate) const IN_STEP: f64 = 0.020;
 
 pub(crate) fn number(value: &Value) -> f64 {
@@ -19,7 +19,7 @@ pub(crate) fn near(what: &str, measured: f64, wanted: f64, tolerance: f64) {
     assert!((measured - wanted).abs() <= tolerance, "{what}: {measured}, not {wanted}");
 }
 
-/// What holds for every package: begins at 0, sound in step, no errors, plays to its end.
+/// What holds for every package: begins at 0, audio in step, no errors, plays to its end.
 pub(crate) fn judge(player: &str, seen: &Value, kinds: &[&str]) {
     let (start, play) = (&seen["start"], &seen["play"]);
     near(&format!("{player}: begins"), number(&start["time"]), 0.0, 0.0);
@@ -31,8 +31,8 @@ pub(crate) fn judge(player: &str, seen: &Value, kinds: &[&str]) {
         near(&format!("{player}: {kind} ends"), number(&held[0][1]), SECONDS, 0.05);
     }
     assert!(list(&start["offsets"]).iter().all(|offset| offset == 0), "{player} moves a track: {start}");
-    let sound = number(&start["buffered"]["audio"][0][0]) + number(&start["beep"]["start"]);
-    near(&format!("{player}: the beep"), sound, 1.0, IN_STEP);
+    let audio = number(&start["buffered"]["audio"][0][0]) + number(&start["beep"]["start"]);
+    near(&format!("{player}: the beep"), audio, 1.0, IN_STEP);
     for said in ["problems", "/start/errors", "/play/errors"] {
         let said = if said.starts_with('/') { seen.pointer(said).unwrap() } else { &seen[said] };
         assert!(list(said).is_empty(), "{player}: {said}");
@@ -40,8 +40,8 @@ pub(crate) fn judge(player: &str, seen: &Value, kinds: &[&str]) {
     near(&format!("{player}: ends"), number(&play["time"]), number(&play["duration"]), FRAME);
 }
 
-/// What holds where there is a picture: the right frames, in each rung, nearly all of them shown.
-pub(crate) fn judge_pictures(player: &str, seen: &Value, sizes: [(u32, u32); 2]) {
+/// What holds where there is a video: the right frames, in each rung, nearly all of them shown.
+pub(crate) fn judge_video(player: &str, seen: &Value, sizes: [(u32, u32); 2]) {
     let first = &seen["start"]["frame"];
     near(&format!("{player}: the first frame"), number(&first["time"]), 0.0, 0.001);
     assert_eq!(first["number"], 0, "{player}: {first}");

@@ -1,7 +1,7 @@
 //! Packages in real players: hls.js and shaka-player in headless Chromium, from a plain static server.
 //!
-//! Every frame of the source carries its number, and its sound beeps once a second, so that what is seen and heard can
-//! be held against what should be: the first frame at 0, the right frame after every seek and in every rung, sound in
+//! Every frame of the source carries its number, and its audio beeps once a second, so that what is seen and heard can
+//! be held against what should be: the first frame at 0, the right frame after every seek and in every rung, audio in
 //! step with it. `tests/player/` looks, `judge.rs` judges. Screenshots stay in `target/tmp/player/`.
 #![allow(
     clippy::unwrap_used,
@@ -9,7 +9,7 @@
     reason = "a test fails by panicking; JSON gives null"
 )]
 
-mod early;
+mod event_playlist;
 mod judge;
 mod source;
 
@@ -28,7 +28,7 @@ use transcode_tests::{
     wait,
 };
 
-use judge::{IN_STEP, judge, judge_file, judge_pictures, judge_storyboard, list, near, number};
+use judge::{IN_STEP, judge, judge_file, judge_storyboard, judge_video, list, near, number};
 use source::{in_high_range, in_surround, run, source, source_of, with_texts};
 
 /// Of sources. More than one segment, and no longer than needed: it is played in real time.
@@ -118,20 +118,20 @@ fn shots(name: &str) -> PathBuf {
 }
 
 #[test]
-fn a_video_with_sound_plays_as_streams_and_as_a_file() {
+fn a_video_with_audio_plays_as_streams_and_as_a_file() {
     let profile = profile("ultrafast", &LADDER) + "[progressive]\nmax_short_side = 150\n";
     let made = package("video", &profile, |folder| source(folder, false, &[1000]));
     let seen = played(&made);
     judge_file(&seen["hls"]);
     for player in ["hls", "dash"] {
         judge(player, &seen[player], &["video", "audio"]);
-        judge_pictures(player, &seen[player], [(256, 144), (384, 216)]);
+        judge_video(player, &seen[player], [(256, 144), (384, 216)]);
         judge_storyboard(player, &seen[player]);
     }
 }
 
 #[test]
-fn reordered_pictures_in_chunks_play_from_0_and_across_the_seams() {
+fn reordered_frames_in_chunks_play_from_0_and_across_the_seams() {
     let profile = profile("medium", &LADDER) + "[chunks]\nseconds = 2\nat_once = 2\n";
     let made = package("reordered", &profile, |folder| source(folder, false, &[1000]));
     let starts = begins(&made.output.join("master.m3u8"));
@@ -139,17 +139,17 @@ fn reordered_pictures_in_chunks_play_from_0_and_across_the_seams() {
     let seen = played(&made);
     for player in ["hls", "dash"] {
         judge(player, &seen[player], &["video", "audio"]);
-        judge_pictures(player, &seen[player], [(256, 144), (384, 216)]);
+        judge_video(player, &seen[player], [(256, 144), (384, 216)]);
     }
 }
 
 #[test]
-fn sound_alone_plays() {
-    let made = package("sound", &profile("medium", &[]), |folder| source(folder, false, &[1000]));
+fn audio_alone_plays() {
+    let made = package("audio", &profile("medium", &[]), |folder| source(folder, false, &[1000]));
     let seen = played(&made);
     for player in ["hls", "dash"] {
         judge(player, &seen[player], &["audio"]);
-        assert!(seen[player]["storyboard"].is_null(), "no pictures, no storyboard");
+        assert!(seen[player]["storyboard"].is_null(), "no video, no storyboard");
     }
 }
 
@@ -159,7 +159,7 @@ fn a_turned_video_plays_upright() {
     let seen = played(&made);
     for player in ["hls", "dash"] {
         judge(player, &seen[player], &["video", "audio"]);
-        judge_pictures(player, &seen[player], [(144, 256), (216, 384)]);
+        judge_video(player, &seen[player], [(144, 256), (216, 384)]);
         judge_storyboard(player, &seen[player]);
     }
 }
@@ -174,14 +174,14 @@ fn two_languages_and_texts_play() {
     for player in ["hls", "dash"] {
         let seen = &seen[player];
         judge(player, seen, &["video", "audio"]);
-        judge_pictures(player, seen, [(256, 144), (384, 216)]);
+        judge_video(player, seen, [(256, 144), (384, 216)]);
         let mut heard: Vec<_> = list(&seen["sounds"]).iter().map(|one| one["language"].as_str()).collect();
         heard.sort_unstable();
         assert_eq!(heard, [Some("de"), Some("en")], "{player}");
-        for sound in list(&seen["sounds"]) {
-            let wanted = if sound["language"] == "de" { 500.0 } else { 1000.0 };
-            near(&format!("{player}: pitch of {sound}"), number(&sound["hertz"]), wanted, 30.0);
-            near(&format!("{player}: beep of {sound}"), number(&sound["start"]), 1.0, IN_STEP);
+        for audio in list(&seen["sounds"]) {
+            let wanted = if audio["language"] == "de" { 500.0 } else { 1000.0 };
+            near(&format!("{player}: pitch of {audio}"), number(&audio["hertz"]), wanted, 30.0);
+            near(&format!("{player}: beep of {audio}"), number(&audio["start"]), 1.0, IN_STEP);
         }
         let read: Vec<_> = list(&seen["texts"]).iter().map(|one| &one["cues"][0]).collect();
         let said: Vec<_> = read.iter().map(|cue| (cue["text"].as_str(), number(&cue["start"]))).collect();
@@ -199,13 +199,13 @@ fn surround_plays_beside_stereo() {
     let seen = played(&made);
     judge("hls", &seen["hls"], &["video", "audio"]);
     judge("dash", &seen["dash"], &["video", "audio"]);
-    judge_pictures("dash", &seen["dash"], [(256, 144), (384, 216)]);
-    let sounds = list(&seen["dash"]["sounds"]);
-    let mut channels: Vec<_> = sounds.iter().map(|sound| sound["channels"].as_u64()).collect();
+    judge_video("dash", &seen["dash"], [(256, 144), (384, 216)]);
+    let tracks = list(&seen["dash"]["sounds"]);
+    let mut channels: Vec<_> = tracks.iter().map(|audio| audio["channels"].as_u64()).collect();
     channels.sort_unstable();
-    assert_eq!(channels, [Some(2), Some(6)], "{sounds:?}");
-    for sound in sounds {
-        near(&format!("beep of {sound}"), number(&sound["start"]), 1.0, IN_STEP);
+    assert_eq!(channels, [Some(2), Some(6)], "{tracks:?}");
+    for audio in tracks {
+        near(&format!("beep of {audio}"), number(&audio["start"]), 1.0, IN_STEP);
     }
 }
 
@@ -223,6 +223,6 @@ fn a_rung_of_high_range_does_not_disturb_a_player_that_cannot_show_it() {
     let seen = played(&made);
     for player in ["hls", "dash"] {
         judge(player, &seen[player], &["video", "audio"]);
-        judge_pictures(player, &seen[player], [(256, 144), (384, 216)]);
+        judge_video(player, &seen[player], [(256, 144), (384, 216)]);
     }
 }

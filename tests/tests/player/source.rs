@@ -1,4 +1,4 @@
-//! Sources in which every frame carries its number and the sound beeps once a second.
+//! Sources in which every frame carries its number and the audio beeps once a second.
 
 use std::{fmt::Write, fs, path::Path, process::Command};
 
@@ -60,7 +60,7 @@ pub(crate) fn source_of(seconds: f64, folder: &Path, portrait: bool, hertz: &[u3
     }
 }
 
-/// Sets the display matrix of the picture's header as a telephone does that is held upright. By hand: how ffmpeg is
+/// Sets the display matrix of the video's header as a telephone does that is held upright. By hand: how ffmpeg is
 /// told to do it differs between its versions.
 pub(crate) fn turn_clockwise(file: &Path) {
     let mut bytes = fs::read(file).unwrap();
@@ -88,7 +88,7 @@ pub(crate) fn with_texts(folder: &Path) {
     fs::rename(folder.join("spoken.mov"), folder.join("source.mov")).unwrap();
 }
 
-/// The sound of `source.mov` on all six channels.
+/// The audio of `source.mov` on all six channels.
 pub(crate) fn in_surround(folder: &Path) {
     let args = "-v error -y -i source.mov -map 0 -c:v copy -af pan=5.1|FL=c0|FR=c0|FC=c0|LFE=c0|BL=c0|BR=c0 \
                 -c:a pcm_s16le six.mov";

@@ -9,7 +9,7 @@ const TIMING: Timing = Timing { provisioning: 10, pending: 20, deprovisioning: 4
 fn next(task: &mut Task, now: Millis) -> Next {
     loop {
         match advance(task, &TIMING, now) {
-            Next::Again => {}
+            Next::Advance => {}
             next => return next,
         }
     }

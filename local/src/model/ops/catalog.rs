@@ -9,40 +9,40 @@ use crate::model::{
     input, names,
     render::{self, TimeStyle},
     sizes,
+    state::EndpointState,
     task::Phase,
-    world::World,
 };
 
 /// Clusters kept.
 const MAX_CLUSTERS: usize = 1000;
 
 /// `CreateCluster`: an existing one is answered as it is.
-pub(crate) fn create_cluster(world: &mut World, body: &Value) -> Result<Value, ApiError> {
+pub(crate) fn create_cluster(state: &mut EndpointState, body: &Value) -> Result<Value, ApiError> {
     let name = definitions::text(&body["clusterName"]).unwrap_or_else(|| "default".to_owned());
     if name.len() > 255 || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)) {
         return Err(ApiError::invalid(
             "Cluster names have up to 255 letters, digits, hyphens and underscores.",
         ));
     }
-    if !world.clusters.contains_key(&name) {
-        if world.clusters.len() >= MAX_CLUSTERS {
+    if !state.clusters.contains_key(&name) {
+        if state.clusters.len() >= MAX_CLUSTERS {
             return Err(ApiError::client("Too many clusters."));
         }
         let cluster = json!({
-            "clusterArn": world.settings.names.cluster(&name),
+            "clusterArn": state.settings.names.cluster(&name),
             "clusterName": name,
             "status": "ACTIVE",
             "tags": definitions::list(&body["tags"]),
             "capacityProviders": definitions::list(&body["capacityProviders"]),
             "defaultCapacityProviderStrategy": definitions::list(&body["defaultCapacityProviderStrategy"]),
         });
-        world.clusters.insert(name.clone(), cluster);
+        state.clusters.insert(name.clone(), cluster);
     }
-    Ok(json!({"cluster": counted(world, &name)}))
+    Ok(json!({"cluster": counted(state, &name)}))
 }
 
 /// `DescribeClusters`.
-pub(crate) fn describe_clusters(world: &World, body: &Value) -> Result<Value, ApiError> {
+pub(crate) fn describe_clusters(state: &EndpointState, body: &Value) -> Result<Value, ApiError> {
     let mut references = definitions::strings(&body["clusters"]);
     if references.is_empty() {
         references.push("default".to_owned());
@@ -53,20 +53,20 @@ pub(crate) fn describe_clusters(world: &World, body: &Value) -> Result<Value, Ap
     let (mut found, mut failures) = (Vec::new(), Vec::new());
     for reference in &references {
         let name = names::cluster(Some(reference));
-        if world.clusters.contains_key(name) {
-            found.push(counted(world, name));
+        if state.clusters.contains_key(name) {
+            found.push(counted(state, name));
         } else {
-            failures.push(json!({"arn": world.settings.names.cluster(name), "reason": "MISSING"}));
+            failures.push(json!({"arn": state.settings.names.cluster(name), "reason": "MISSING"}));
         }
     }
     Ok(json!({"clusters": found, "failures": failures}))
 }
 
 /// The cluster with the counts of its tasks.
-fn counted(world: &World, name: &str) -> Value {
-    let mut cluster = world.clusters.get(name).cloned().unwrap_or_else(|| json!({}));
+fn counted(state: &EndpointState, name: &str) -> Value {
+    let mut cluster = state.clusters.get(name).cloned().unwrap_or_else(|| json!({}));
     let (mut running, mut pending) = (0, 0);
-    for (_, task) in world.tasks().filter(|(_, task)| task.cluster == name) {
+    for (_, task) in state.tasks().filter(|(_, task)| task.cluster == name) {
         match task.phase {
             Phase::Running => running += 1,
             Phase::Provisioning | Phase::Pending => pending += 1,
@@ -79,7 +79,7 @@ fn counted(world: &World, name: &str) -> Value {
 }
 
 /// `RegisterTaskDefinition`: a new revision of its family.
-pub(crate) fn register(world: &mut World, body: &Value, now: Millis) -> Result<Value, ApiError> {
+pub(crate) fn register(state: &mut EndpointState, body: &Value, now: Millis) -> Result<Value, ApiError> {
     let family = definitions::text(&body["family"]).unwrap_or_default();
     let name_fits = |name: &str| {
         (1..=255).contains(&name.len())
@@ -95,14 +95,14 @@ pub(crate) fn register(world: &mut World, body: &Value, now: Millis) -> Result<V
     };
     let tags = fields.remove("tags").unwrap_or_else(|| json!([]));
     check_definition(&mut fields)?;
-    let revision = world.definitions.next_revision(&family);
-    fields.insert("taskDefinitionArn".to_owned(), json!(world.settings.names.definition(&family, revision)));
+    let revision = state.definitions.next_revision(&family);
+    fields.insert("taskDefinitionArn".to_owned(), json!(state.settings.names.definition(&family, revision)));
     fields.insert("revision".to_owned(), json!(revision));
     fields.insert("status".to_owned(), json!("ACTIVE"));
     fields.insert("registeredAt".to_owned(), render::time_value(now, TimeStyle::Epoch));
     let definition = Definition { body: Value::Object(fields), tags, imported: None };
     let answer = answer(&definition, true);
-    world.definitions.insert(&family, revision, definition)?;
+    state.definitions.insert(&family, revision, definition)?;
     Ok(answer)
 }
 
@@ -162,9 +162,9 @@ fn answer(definition: &Definition, with_tags: bool) -> Value {
 }
 
 /// `DescribeTaskDefinition`; an INACTIVE revision can still be described.
-pub(crate) fn describe(world: &World, body: &Value) -> Result<Value, ApiError> {
+pub(crate) fn describe(state: &EndpointState, body: &Value) -> Result<Value, ApiError> {
     let reference = definitions::text(&body["taskDefinition"]).unwrap_or_default();
-    let (_, definition) = world
+    let (_, definition) = state
         .definitions
         .find(&reference)
         .ok_or_else(|| ApiError::client("Unable to describe task definition."))?;
@@ -172,12 +172,12 @@ pub(crate) fn describe(world: &World, body: &Value) -> Result<Value, ApiError> {
 }
 
 /// `DeregisterTaskDefinition`: the revision becomes INACTIVE.
-pub(crate) fn deregister(world: &mut World, body: &Value, now: Millis) -> Result<Value, ApiError> {
+pub(crate) fn deregister(state: &mut EndpointState, body: &Value, now: Millis) -> Result<Value, ApiError> {
     let reference = definitions::text(&body["taskDefinition"]).unwrap_or_default();
     if matches!(names::definition(&reference), Some((_, None))) {
         return Err(ApiError::client("Revision is missing."));
     }
-    let definition = world
+    let definition = state
         .definitions
         .find_mut(&reference)
         .ok_or_else(|| ApiError::client("The specified task definition does not exist."))?;
@@ -188,14 +188,14 @@ pub(crate) fn deregister(world: &mut World, body: &Value, now: Millis) -> Result
 
 /// `ListTaskDefinitions` by `familyPrefix` (a whole family name) and `status`, newest last unless `sort` is `DESC`.
 /// All in one page: at most as many as are kept.
-pub(crate) fn list(world: &World, body: &Value) -> Result<Value, ApiError> {
+pub(crate) fn list(state: &EndpointState, body: &Value) -> Result<Value, ApiError> {
     let family = definitions::text(&body["familyPrefix"]);
     let active = match definitions::text(&body["status"]).as_deref() {
         None | Some("ACTIVE") => true,
         Some("INACTIVE") => false,
         Some(other) => return Err(ApiError::invalid(format!("status cannot be {other}."))),
     };
-    let mut arns: Vec<&str> = world
+    let mut arns: Vec<&str> = state
         .definitions
         .all()
         .filter(|(name, one)| {
@@ -210,8 +210,8 @@ pub(crate) fn list(world: &World, body: &Value) -> Result<Value, ApiError> {
 }
 
 /// `TagResource` on a task; a tag with a known key takes the old one's place.
-pub(crate) fn tag_resource(world: &mut World, body: &Value, now: Millis) -> Result<Value, ApiError> {
-    let id = tagged_task(world, body)?;
+pub(crate) fn tag_resource(state: &mut EndpointState, body: &Value, now: Millis) -> Result<Value, ApiError> {
+    let id = tagged_task(state, body)?;
     let added = definitions::list(&body["tags"]);
     input::check_tags(added)?;
     let kept = |tags: &[Value]| -> Vec<Value> {
@@ -221,22 +221,22 @@ pub(crate) fn tag_resource(world: &mut World, body: &Value, now: Millis) -> Resu
             .cloned()
             .collect()
     };
-    let tags = kept(world.task(&id).map_or(&[], |task| &task.tags));
+    let tags = kept(state.task(&id).map_or(&[], |task| &task.tags));
     input::check_tags(&tags)?;
-    world.retag(&id, now, |old| *old = tags);
+    state.retag(&id, now, |old| *old = tags);
     Ok(json!({}))
 }
 
 /// `ListTagsForResource` of a task.
-pub(crate) fn list_tags(world: &World, body: &Value) -> Result<Value, ApiError> {
-    let id = tagged_task(world, body)?;
-    Ok(json!({"tags": world.task(&id).map(|task| &task.tags)}))
+pub(crate) fn list_tags(state: &EndpointState, body: &Value) -> Result<Value, ApiError> {
+    let id = tagged_task(state, body)?;
+    Ok(json!({"tags": state.task(&id).map(|task| &task.tags)}))
 }
 
-fn tagged_task(world: &World, body: &Value) -> Result<String, ApiError> {
+fn tagged_task(state: &EndpointState, body: &Value) -> Result<String, ApiError> {
     let reference = definitions::text(&body["resourceArn"]).unwrap_or_default();
     let (id, _) = names::task(&reference);
-    world
+    state
         .task(id)
         .map(|task| task.id.clone())
         .ok_or_else(|| ApiError::invalid("The specified task was not found; only tasks can be tagged here."))

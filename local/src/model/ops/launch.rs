@@ -9,8 +9,8 @@ use crate::model::{
     fault::FaultKind,
     input::RunTask,
     names, sizes,
+    state::EndpointState,
     task::{Container, Phase, Placement, Process, Script, Task, Times},
-    world::World,
 };
 
 /// `stopTimeout` where the definition has none, in seconds.
@@ -37,10 +37,10 @@ pub(crate) struct Request {
 }
 
 /// Looks the definition up and checks everything that depends on it.
-pub(crate) fn prepare(world: &World, input: &RunTask, cluster: String) -> Result<Request, ApiError> {
+pub(crate) fn prepare(state: &EndpointState, input: &RunTask, cluster: String) -> Result<Request, ApiError> {
     let reference = input.task_definition.as_deref().unwrap_or_default();
     let not_found = || ApiError::client("TaskDefinition not found.");
-    let (revision, definition) = world.definitions.find(reference).ok_or_else(not_found)?;
+    let (revision, definition) = state.definitions.find(reference).ok_or_else(not_found)?;
     let (family, _) = names::definition(reference).ok_or_else(not_found)?;
     if !definition.is_active() {
         return Err(ApiError::client("TaskDefinition is inactive"));
@@ -54,14 +54,14 @@ pub(crate) fn prepare(world: &World, input: &RunTask, cluster: String) -> Result
     check_network(&input.network_configuration)?;
     let platform_version = platform_version(input.platform_version.as_deref())?;
     let count = usize::try_from(input.count.unwrap_or(1)).unwrap_or(1);
-    if world.closed || world.live_count() + count > world.settings.max_live {
+    if state.closed || state.live_count() + count > state.settings.max_live {
         return Err(ApiError::client(
             "You've reached the limit on the number of tasks you can run concurrently.",
         ));
     }
     let (cpu, memory) = size(definition, &input.overrides)?;
     Ok(Request {
-        cluster_arn: world.clusters[&cluster]["clusterArn"].as_str().unwrap_or_default().to_owned(),
+        cluster_arn: state.clusters[&cluster]["clusterArn"].as_str().unwrap_or_default().to_owned(),
         cluster,
         family: family.to_owned(),
         revision,
@@ -168,12 +168,12 @@ pub(crate) fn build(
 ) -> Task {
     let id = (call.new_id)();
     let spot = placement == Placement::CapacityProvider("FARGATE_SPOT".to_owned());
-    let script = draw(call.world, request.job.as_deref(), spot);
-    let names = &call.world.settings.names;
+    let script = draw(call.state, request.job.as_deref(), spot);
+    let names = &call.state.settings.names;
     let containers = request.containers.iter().map(|spec| {
         let arn = names.container(&request.cluster, &id, &(call.new_id)());
         let made = container(spec, arn, format!("{id}-{}", (call.new_id)()));
-        Container { digest: call.world.digests.get(&spec.image).cloned(), ..made }
+        Container { digest: call.state.digests.get(&spec.image).cloned(), ..made }
     });
     let mut tags = input.tags.clone().unwrap_or_default();
     if input.propagate_tags.as_deref() == Some("TASK_DEFINITION") {
@@ -244,24 +244,24 @@ fn container(spec: &ContainerSpec, arn: String, runtime_id: String) -> Container
 }
 
 /// The faults of a task's later life, one of each kind at most.
-fn draw(world: &mut World, job: Option<&str>, spot: bool) -> Script {
+fn draw(state: &mut EndpointState, job: Option<&str>, spot: bool) -> Script {
     let mut script = Script::default();
-    let start = world.take_fault("RunTask", job, |kind| matches!(kind, FaultKind::StartFailure { .. }));
+    let start = state.take_fault("RunTask", job, |kind| matches!(kind, FaultKind::StartFailure { .. }));
     if let Some(FaultKind::StartFailure { reason }) = start {
         script.start_failure = Some(reason);
     }
     let interruption =
-        world.take_fault("RunTask", job, |kind| spot && matches!(kind, FaultKind::SpotInterruption { .. }));
+        state.take_fault("RunTask", job, |kind| spot && matches!(kind, FaultKind::SpotInterruption { .. }));
     if let Some(FaultKind::SpotInterruption { after_milliseconds, warning_milliseconds }) = interruption {
         script.interruption = Some((after_milliseconds, warning_milliseconds));
     }
-    let stuck = world.take_fault("RunTask", job, |kind| matches!(kind, FaultKind::Stuck { .. }));
+    let stuck = state.take_fault("RunTask", job, |kind| matches!(kind, FaultKind::Stuck { .. }));
     if let Some(FaultKind::Stuck { phase }) = stuck {
         script.stuck = [Phase::Provisioning, Phase::Pending, Phase::Deprovisioning]
             .into_iter()
             .find(|known| known.as_str() == phase);
     }
-    let never = world.take_fault("RunTask", job, |kind| matches!(kind, FaultKind::NeverStopped));
+    let never = state.take_fault("RunTask", job, |kind| matches!(kind, FaultKind::NeverStopped));
     script.never_stopped = never.is_some();
     script
 }

@@ -9,9 +9,9 @@ use crate::model::{
     fault::FaultKind,
     input::{self, RunTask},
     render::{self, TimeStyle},
+    state::EndpointState,
     task::Placement,
     tokens::{self, Entry, Lookup},
-    world::World,
 };
 
 /// `RunTask`.
@@ -21,34 +21,34 @@ use crate::model::{
 pub(crate) fn run_task(call: &mut Call<'_>, body: &Value) -> Result<Value, ApiError> {
     let input: RunTask = input::parse(body)?;
     input::check_run_task(&input)?;
-    let cluster = call.world.active_cluster(input.cluster.as_deref())?;
-    let clock = call.world.expiry_clock(call.now);
+    let cluster = call.state.active_cluster(input.cluster.as_deref())?;
+    let clock = call.state.expiry_clock(call.now);
     let token = input.client_token.as_ref().map(|token| tokens::key(&cluster, token));
     let fingerprint = fingerprint(body);
     if let Some(token) = &token {
-        match call.world.tokens.look(token, &fingerprint, clock) {
+        match call.state.tokens.look(token, &fingerprint, clock) {
             Lookup::Fresh => {}
             Lookup::Replay(entry) => {
-                call.world.counters.replays += 1;
-                return Ok(replay(call.world, &entry));
+                call.state.counters.replays += 1;
+                return Ok(replay(call.state, &entry));
             }
             Lookup::Conflict(arns) => return Err(ApiError::conflict(arns)),
         }
     }
-    let request = launch::prepare(call.world, &input, cluster)?;
-    let failures = drawn_failures(call.world, request.job.as_deref());
+    let request = launch::prepare(call.state, &input, cluster)?;
+    let failures = drawn_failures(call.state, request.job.as_deref());
     let mut started = Vec::new();
     let mut answers = Vec::new();
     if failures.is_empty() {
-        for placement in place(call.world, &input, &request.cluster)? {
+        for placement in place(call.state, &input, &request.cluster)? {
             let task = launch::build(call, &request, &input, placement, token.clone());
             answers.push(render::task(&task, TimeStyle::Epoch, true));
             started.push((task.id.clone(), task.arn.clone()));
-            call.world.add_task(task, call.now);
+            call.state.add_task(task, call.now);
         }
     }
     if let Some(token) = token {
-        call.world.tokens.keep(token, fingerprint, started, failures.clone(), clock);
+        call.state.tokens.keep(token, fingerprint, started, failures.clone(), clock);
     }
     Ok(json!({"tasks": answers, "failures": failures}))
 }
@@ -69,11 +69,11 @@ fn fingerprint(body: &Value) -> String {
 }
 
 /// The first answer again. Of a task that has stopped only ARN and states come back.
-fn replay(world: &World, entry: &Entry) -> Value {
+fn replay(state: &EndpointState, entry: &Entry) -> Value {
     let tasks: Vec<Value> = entry
         .tasks
         .iter()
-        .map(|(id, arn)| match world.task(id) {
+        .map(|(id, arn)| match state.task(id) {
             Some(task) if task.times.stopped.is_none() => render::task(task, TimeStyle::Epoch, true),
             _ => json!({"taskArn": arn, "lastStatus": "STOPPED", "desiredStatus": "STOPPED"}),
         })
@@ -81,8 +81,8 @@ fn replay(world: &World, entry: &Entry) -> Value {
     json!({"tasks": tasks, "failures": entry.failures})
 }
 
-fn drawn_failures(world: &mut World, job: Option<&str>) -> Vec<Value> {
-    match world.take_fault("RunTask", job, |kind| matches!(kind, FaultKind::Failures { .. })) {
+fn drawn_failures(state: &mut EndpointState, job: Option<&str>) -> Vec<Value> {
+    match state.take_fault("RunTask", job, |kind| matches!(kind, FaultKind::Failures { .. })) {
         Some(FaultKind::Failures { reason, detail: Some(detail) }) => {
             vec![json!({"reason": reason, "detail": detail})]
         }
@@ -93,7 +93,7 @@ fn drawn_failures(world: &mut World, job: Option<&str>) -> Vec<Value> {
 
 /// Where each of the `count` tasks goes: the launch type, or the providers by base first and then the heaviest weight
 /// (ECS spreads by weight over many calls; for single tasks the heaviest is what most of them get).
-fn place(world: &World, input: &RunTask, cluster: &str) -> Result<Vec<Placement>, ApiError> {
+fn place(state: &EndpointState, input: &RunTask, cluster: &str) -> Result<Vec<Placement>, ApiError> {
     let count = usize::try_from(input.count.unwrap_or(1)).unwrap_or(1);
     let own = input.capacity_provider_strategy.as_deref().unwrap_or_default();
     let strategy = match (input.launch_type.as_deref(), own.is_empty()) {
@@ -105,7 +105,7 @@ fn place(world: &World, input: &RunTask, cluster: &str) -> Result<Vec<Placement>
         (Some("FARGATE"), true) => return Ok(vec![Placement::LaunchType; count]),
         (None, false) => own.to_vec(),
         (None, true) => {
-            input::parse(&world.clusters[cluster]["defaultCapacityProviderStrategy"]).unwrap_or_default()
+            input::parse(&state.clusters[cluster]["defaultCapacityProviderStrategy"]).unwrap_or_default()
         }
         (Some(_), true) => Vec::new(),
     };
@@ -113,7 +113,7 @@ fn place(world: &World, input: &RunTask, cluster: &str) -> Result<Vec<Placement>
         // Without a strategy the launch type is EC2, and there are no instances.
         return Err(ApiError::invalid("No Container Instances were found in your cluster."));
     }
-    let offered = &world.clusters[cluster]["capacityProviders"];
+    let offered = &state.clusters[cluster]["capacityProviders"];
     let is_offered = |name: &str| {
         ["FARGATE", "FARGATE_SPOT"].contains(&name)
             && offered.as_array().is_some_and(|list| list.iter().any(|one| one == name))

@@ -9,17 +9,17 @@ use crate::model::{
     input::{self, DescribeTasks, ListTasks, StopTask},
     names,
     render::{self, TimeStyle},
+    state::EndpointState,
     task::{Stop, Task},
-    world::World,
 };
 
 /// The most that one DescribeTasks may ask for, and that one page of ListTasks holds.
 const MAX_PAGE: usize = 100;
 
 /// `DescribeTasks`: those found, with their tags only when asked for, and `MISSING` for the others.
-pub(crate) fn describe(world: &mut World, body: &Value, now: Millis) -> Result<Value, ApiError> {
+pub(crate) fn describe(state: &mut EndpointState, body: &Value, now: Millis) -> Result<Value, ApiError> {
     let input: DescribeTasks = input::parse(body)?;
-    let cluster = world.active_cluster(input.cluster.as_deref())?;
+    let cluster = state.active_cluster(input.cluster.as_deref())?;
     let references = input.tasks.unwrap_or_default();
     if references.is_empty() {
         return Err(ApiError::invalid("Tasks cannot be empty."));
@@ -28,53 +28,53 @@ pub(crate) fn describe(world: &mut World, body: &Value, now: Millis) -> Result<V
         return Err(ApiError::invalid("Tasks cannot have more than 100 elements."));
     }
     let with_tags = input.include.unwrap_or_default().iter().any(|field| field == "TAGS");
-    let missing = world.take_fault("DescribeTasks", None, |kind| matches!(kind, FaultKind::Missing { .. }));
+    let missing = state.take_fault("DescribeTasks", None, |kind| matches!(kind, FaultKind::Missing { .. }));
     let hidden_age = match missing {
         Some(FaultKind::Missing { milliseconds }) => milliseconds,
         _ => 0,
     };
     let (mut found, mut failures) = (Vec::new(), Vec::new());
     for reference in &references {
-        let visible = find(world, &cluster, reference)
+        let visible = find(state, &cluster, reference)
             .filter(|task| hidden_age == 0 || now >= task.times.created.saturating_add(hidden_age));
         match visible {
             Some(task) => found.push(render::task(task, TimeStyle::Epoch, with_tags)),
-            None => failures.push(json!({"arn": task_arn(world, &cluster, reference), "reason": "MISSING"})),
+            None => failures.push(json!({"arn": task_arn(state, &cluster, reference), "reason": "MISSING"})),
         }
     }
     Ok(json!({"tasks": found, "failures": failures}))
 }
 
-fn task_arn(world: &World, cluster: &str, reference: &str) -> String {
+fn task_arn(state: &EndpointState, cluster: &str, reference: &str) -> String {
     match names::task(reference) {
         (_, Some(_)) => reference.to_owned(),
-        (id, None) => world.settings.names.task(cluster, id),
+        (id, None) => state.settings.names.task(cluster, id),
     }
 }
 
 /// The task of this cluster that a reference means.
-fn find<'a>(world: &'a World, cluster: &str, reference: &str) -> Option<&'a Task> {
+fn find<'a>(state: &'a EndpointState, cluster: &str, reference: &str) -> Option<&'a Task> {
     let (id, named) = names::task(reference);
-    world.task(id).filter(|task| task.cluster == cluster && named.is_none_or(|named| named == cluster))
+    state.task(id).filter(|task| task.cluster == cluster && named.is_none_or(|named| named == cluster))
 }
 
 /// `ListTasks`, a page at a time, in the order of creation.
-pub(crate) fn list(world: &mut World, body: &Value, now: Millis) -> Result<Value, ApiError> {
+pub(crate) fn list(state: &mut EndpointState, body: &Value, now: Millis) -> Result<Value, ApiError> {
     let input: ListTasks = input::parse(body)?;
-    let cluster = world.active_cluster(input.cluster.as_deref())?;
+    let cluster = state.active_cluster(input.cluster.as_deref())?;
     let size = check_list(&input)?;
     let after = match &input.next_token {
         Some(token) => page_token(token).ok_or_else(|| ApiError::invalid("Invalid token."))?,
         None => 0,
     };
-    let fault = world.take_fault("ListTasks", None, |kind| {
+    let fault = state.take_fault("ListTasks", None, |kind| {
         matches!(kind, FaultKind::StaleList { .. } | FaultKind::RepeatedList | FaultKind::GappedList)
     });
     let seen_at = match fault {
         Some(FaultKind::StaleList { milliseconds }) => now.saturating_sub(milliseconds),
         _ => now,
     };
-    let mut matching = world.tasks().filter(|(sequence, task)| {
+    let mut matching = state.tasks().filter(|(sequence, task)| {
         *sequence > after && task.cluster == cluster && wanted(task, &input, seen_at)
     });
     let page: Vec<_> = matching.by_ref().take(size).collect();
@@ -137,18 +137,18 @@ fn wanted(task: &Task, input: &ListTasks, seen_at: Millis) -> bool {
 }
 
 /// `StopTask`: desired status STOPPED, and the tags go.
-pub(crate) fn stop(world: &mut World, body: &Value, now: Millis) -> Result<Value, ApiError> {
+pub(crate) fn stop(state: &mut EndpointState, body: &Value, now: Millis) -> Result<Value, ApiError> {
     let input: StopTask = input::parse(body)?;
-    let cluster = world.active_cluster(input.cluster.as_deref())?;
+    let cluster = state.active_cluster(input.cluster.as_deref())?;
     let reference = input.task.ok_or_else(|| ApiError::invalid("task can not be blank."))?;
-    let id = find(world, &cluster, &reference)
+    let id = find(state, &cluster, &reference)
         .map(|task| task.id.clone())
         .ok_or_else(|| ApiError::invalid("The referenced task was not found."))?;
     let reason = input.reason.unwrap_or_else(|| "Task stopped by user".to_owned());
     // The API keeps reasons short; a longer one is cut at a character.
     let reason = reason.chars().take(255).collect();
-    world.retag(&id, now, Vec::clear);
-    world.stop(&id, Stop { code: "UserInitiated".to_owned(), reason, grace: None }, now);
-    let task = world.task(&id).map(|task| render::task(task, TimeStyle::Epoch, false));
+    state.retag(&id, now, Vec::clear);
+    state.stop(&id, Stop { code: "UserInitiated".to_owned(), reason, grace: None }, now);
+    let task = state.task(&id).map(|task| render::task(task, TimeStyle::Epoch, false));
     Ok(json!({"task": task}))
 }

@@ -18,7 +18,7 @@ const SETTLED: u64 = 500;
 /// left out.
 const MAX_CHANNEL_BYTES: usize = MAX_BYTES / 2;
 
-/// Field of an interlaced picture that a pair belongs to.
+/// Field of an interlaced frame that a pair belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Field {
     /// Has channels CC1 and CC2.

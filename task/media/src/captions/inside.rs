@@ -22,7 +22,7 @@ use crate::{
 
 /// What the encoder writes.
 const FILE: &str = "captions.mp4";
-/// Bytes of a frame: the smallest picture there is, and captions of at most 31 groups of three bytes.
+/// Bytes of a frame: the smallest frame there is, and captions of at most 31 groups of three bytes.
 const FRAME_BYTES: f64 = 512.0;
 /// Frames a second, at most.
 const FRAMES: f64 = 120.0;

@@ -35,7 +35,7 @@ pub(super) async fn look(
     work: &Path,
 ) -> Result<Option<bool>, Failure> {
     let units = match video.codec.as_str() {
-        // Supplemental enhancement information; of HEVC, what stands before the picture.
+        // Supplemental enhancement information; of HEVC, what stands before the coded picture.
         "h264" => 6,
         "hevc" => 39,
         // User data.

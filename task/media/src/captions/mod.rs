@@ -38,7 +38,7 @@ const PER_SOURCE_BYTE: u64 = 4;
 /// The language of what has one that is not known (RFC 5646).
 const UNKNOWN: &str = "und";
 
-/// Makes a rendition of each text track and of each channel of captions inside the picture's stream, of the part that is
+/// Makes a rendition of each text track and of each channel of captions inside the video's stream, of the part that is
 /// used. One that cannot be read, or that would become too large, is left out with a warning: a job does not fail for it.
 ///
 /// One track after the other: the cues of one are in memory, never those of all.
@@ -122,7 +122,7 @@ fn or_too_bad<T>(result: Result<T, Failure>) -> Result<Option<T>, Failure> {
     }
 }
 
-/// Each channel of captions inside the picture's stream, and what is said on it.
+/// Each channel of captions inside the video's stream, and what is said on it.
 async fn inside_the_video(
     context: &Context<'_>,
     source: &mut SourceInfo,
@@ -144,7 +144,7 @@ async fn inside_the_video(
     };
     // In a damaged stream there may have been none.
     if let (Some(_), Some(why)) = (found, lost) {
-        source.skip(video.index, "captions in the picture's stream (CEA-608/708)", why);
+        source.skip(video.index, "captions in the video's stream (CEA-608/708)", why);
     }
     let channels = read.unwrap_or_default().into_iter();
     let texts = channels.map(|(name, cues)| (inside_of(&video, name), text::from(cues, millis(plan.lead))));

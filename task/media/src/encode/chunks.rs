@@ -40,7 +40,7 @@ fn memory(meminfo: &str, allowed: &str) -> Option<u64> {
 }
 
 /// How many chunks keep the processors busy, by a first one that had no other beside it, if there is memory for so many.
-/// `beside` is the processor time that the sound took meanwhile.
+/// `beside` is the processor time that the audio took meanwhile.
 pub(super) fn at_once(alone: &Finished, beside: Duration, host: Host) -> usize {
     let of_wall = |cpu: Duration| cpu.as_secs_f64() / alone.wall.as_secs_f64().max(0.001);
     let processors = float(u64::try_from(host.processors).unwrap_or(1));
@@ -69,7 +69,7 @@ mod tests {
             wall: Duration::from_secs(wall),
             cpu: Duration::from_secs(cpu),
             peak_memory_bytes: gib << 30,
-            sound_set_up: 0,
+            audio_set_up: 0,
         }
     }
 
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_sound_took_was_not_idle() {
+    fn what_the_audio_took_was_not_idle() {
         let on = |processors, beside| {
             at_once(&used(13, 10, 1), Duration::from_secs(beside), Host { processors, memory_bytes: None })
         };

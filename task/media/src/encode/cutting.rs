@@ -33,7 +33,7 @@ pub(crate) struct Encoded {
 /// None if the encoder failed.
 pub(super) type Cutting = tokio::task::JoinHandle<Result<Option<Encoded>, Failure>>;
 
-/// Begins to follow the files that the encoder writes to `work`. With `in_chunks` the picture comes as it is told.
+/// Begins to follow the files that the encoder writes to `work`. With `in_chunks` the video comes as it is told.
 /// `halt` is cancelled if nothing can be cut or written.
 pub(super) fn spawn(
     plan: &Plan,

@@ -75,10 +75,10 @@ pub(crate) async fn encode(
     }
 }
 
-/// Seconds by which a sound rendition may be shorter than planned: three AAC frames.
-const SHORT_SOUND: f64 = 0.064;
+/// Seconds by which an audio rendition may be shorter than planned: three AAC frames.
+const SHORT_AUDIO: f64 = 0.064;
 
-/// Whether every rung has as many frames as the demuxer found, and every sound its length. Damage in the middle is concealed by repeating frames;
+/// Whether every rung has as many frames as the demuxer found, and every audio its length. Damage in the middle is concealed by repeating frames;
 /// what is missing at the end is not, and ffmpeg ends with status 0 all the same.
 fn all_decoded(plan: &Plan, tracks: &Tracks) -> Result<(), Failure> {
     let rungs = plan.video.iter().flat_map(|video| video.renditions.iter().map(move |rung| (video, rung)));
@@ -98,8 +98,8 @@ fn all_decoded(plan: &Plan, tracks: &Tracks) -> Result<(), Failure> {
     }
     for track in &tracks.audio {
         let made = track.seconds(track.duration());
-        if made + SHORT_SOUND < plan.seconds {
-            let message = format!("only {made:.2} of {:.2} s of sound could be decoded", plan.seconds);
+        if made + SHORT_AUDIO < plan.seconds {
+            let message = format!("only {made:.2} of {:.2} s of audio could be decoded", plan.seconds);
             return Err(Failure::new(FailureCode::DecodeFailed, message)
                 .with("seconds_decoded", format!("{made:.3}"))
                 .with("seconds_expected", format!("{:.3}", plan.seconds))

@@ -39,7 +39,7 @@ pub(super) struct Runs<'a> {
     /// Cancelled when one run, or whoever cuts, fails: the others are of no use then.
     pub(super) halt: &'a CancellationToken,
     pub(super) ticks: mpsc::Sender<Tick>,
-    /// Processor time of the sound's own run, once it has ended.
+    /// Processor time of the audio's own run, once it has ended.
     pub(super) audio: OnceLock<Duration>,
 }
 
@@ -49,7 +49,7 @@ impl Runs<'_> {
         self.run(0, self.plan, self.work.to_owned()).await.map(drop)
     }
 
-    /// The sound in one run and the picture in chunks beside it. `fixed` is how many at a time; none measures.
+    /// The audio in one run and the video in chunks beside it. `fixed` is how many at a time; none measures.
     pub(super) async fn in_chunks(&self, chunks: Vec<Chunk>, fixed: Option<u32>) -> Result<(), Failure> {
         let (audio, video) = join(self.audio(chunks.len()), self.video(chunks, fixed)).await;
         outcome([audio, video])
@@ -60,7 +60,7 @@ impl Runs<'_> {
             self.audio.set(Duration::ZERO).ok();
             return Ok(());
         }
-        // Progress is the picture's.
+        // Progress is the video's.
         let plan = self.plan.of_audio();
         let done = self.run(number, &plan, self.work.to_owned()).await?;
         self.audio.set(done.cpu).ok();
@@ -74,7 +74,7 @@ impl Runs<'_> {
         }
         let used = self.chunk(0, first).await?;
         let host = Host::here();
-        // A run of sound keeps about one processor busy until it ends.
+        // A run of audio keeps about one processor busy until it ends.
         let beside = self.audio.get().copied().unwrap_or(used.wall);
         let several = at_once(&used, beside, host);
         tracing::info!(?host, cpu = ?used.cpu, wall = ?used.wall, ?beside, several, "the first chunk was measured");
@@ -112,7 +112,7 @@ impl Runs<'_> {
     async fn ffmpeg(&self, number: usize, plan: &Plan, output: PathBuf) -> Result<Finished, Failure> {
         let job = self.context.job;
         let overlay = job.overlay.iter().map(|overlay| overlay.file.to_owned());
-        let even = plan.audio.iter().filter_map(|sound| sound.even.as_ref()).map(|even| even.file.clone());
+        let even = plan.audio.iter().filter_map(|audio| audio.even.as_ref()).map(|even| even.file.clone());
         let call = Invocation {
             tool: Tool::Ffmpeg,
             args: plan::arguments(plan, job.input),
@@ -121,7 +121,7 @@ impl Runs<'_> {
             output_dir: Some(output),
             limits: limits(plan),
         };
-        // Where there is a picture, the sound beside it does not count.
+        // Where there is a video, the audio beside it does not count.
         let counts = plan.video.is_some() || self.plan.video.is_none();
         let seconds = if counts { plan.seconds } else { 0.0 };
         let mut on_line = |line: &str| {
@@ -145,7 +145,7 @@ fn outcome(ends: impl IntoIterator<Item = Result<(), Failure>>) -> Result<(), Fa
 /// Limits in proportion to what is to be made. They stop a run that went mad, not one that is slow.
 fn limits(plan: &Plan) -> Limits {
     let video: u64 = plan.video.iter().flat_map(|video| &video.renditions).map(|rung| rung.max_bps).sum();
-    // Sound has an index of 100 bytes for each frame while it is encoded.
+    // Audio has an index of 100 bytes for each frame while it is encoded.
     let audio: u64 = plan.audio.iter().map(|audio| audio.bps + 64_000).sum();
     let expected = round_to_u64(plan.seconds * float(video + audio) / 8.0);
     let allowed = expected * 2 + (64 << 20);

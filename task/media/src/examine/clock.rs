@@ -136,7 +136,7 @@ mod tests {
             assert_eq!(clock.correction(0, Some(126_000 + frame * 3600), 3600), 0);
             assert_eq!(clock.correction(1, Some(126_000 + frame * 3600), 3600), 0);
         }
-        // Another clock begins: by the picture the file goes on at 126,000 + 50 × 3,600, and the sound moves with it.
+        // Another clock begins: by the video the file goes on at 126,000 + 50 × 3,600, and the audio moves with it.
         assert_eq!(clock.correction(0, Some(0), 3600), 306_000);
         assert_eq!(clock.correction(1, Some(-1920), 1920), 306_000);
         assert_eq!(clock.correction(0, Some(3600), 3600), 306_000);

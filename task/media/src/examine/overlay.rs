@@ -15,12 +15,12 @@ use crate::{
     process::{Invocation, Limits, MAX_OVERLAY_PIXELS, Tool, local, overlay_flags},
 };
 
-/// ffprobe's answer about one picture.
+/// ffprobe's answer about one image.
 const PROBE_BYTES: usize = 64 << 10;
 /// The kinds that are accepted, by their decoders' names.
 const CODECS: [&str; 3] = ["png", "mjpeg", "webp"];
 
-/// A picture that was looked at.
+/// An image that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Overlay {
     /// Path of the local file; its name is ours.
@@ -34,7 +34,7 @@ pub struct Overlay {
     pub place: Placement,
 }
 
-/// Looks at the picture that the job brings, if it brings one: decodes it once, away from the video, so that what is
+/// Looks at the image that the job brings, if it brings one: decodes it once, away from the video, so that what is
 /// wrong with it is not taken for a fault of the source.
 pub(crate) async fn examine(context: &Context<'_>) -> Result<Option<Overlay>, Failure> {
     let Some(OverlayFile { file, place }) = context.job.overlay else { return Ok(None) };
@@ -72,7 +72,7 @@ pub(crate) async fn examine(context: &Context<'_>) -> Result<Option<Overlay>, Fa
 fn read(json: &[u8], file: &Path, place: Placement) -> Result<Overlay, Failure> {
     let unusable = |why: &str| Failure::new(FailureCode::OverlayUnusable, why);
     let root: Value = serde_json::from_slice(json).unwrap_or_default();
-    let stream = root.pointer("/streams/0").ok_or_else(|| unusable("there is no picture in it"))?;
+    let stream = root.pointer("/streams/0").ok_or_else(|| unusable("there is no image in it"))?;
     let codec = stream.get("codec_name").and_then(Value::as_str).unwrap_or_default();
     let side = |key| stream.get(key).and_then(Value::as_u64).and_then(|side| u32::try_from(side).ok());
     let (width, height) = (side("width").unwrap_or(0), side("height").unwrap_or(0));
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_picture_is_refused() {
+    fn what_is_no_image_is_refused() {
         let good = r#"{"streams":[{"codec_name":"png","width":8,"height":4,"nb_read_frames":"1"}]}"#;
         let look = |json: &str| read(json.as_bytes(), Path::new("x"), Placement::default());
         assert_eq!(look(good).map(|overlay| (overlay.width, overlay.height)), Ok((8, 4)));

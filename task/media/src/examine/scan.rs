@@ -79,11 +79,11 @@ pub struct Scan {
 }
 
 impl Scan {
-    /// For the packets of a source of which picture and sound will be decoded.
+    /// For the packets of a source of which video and audio will be decoded.
     pub fn of(source: &SourceInfo) -> Self {
-        let picture = source.video.iter().map(|video| (video.index, video.time_base));
-        let sound = source.audio.iter().map(|audio| (audio.index, audio.time_base));
-        let clock = Clock::new(may_jump(&source.container), picture.chain(sound));
+        let video = source.video.iter().map(|video| (video.index, video.time_base));
+        let audio = source.audio.iter().map(|audio| (audio.index, audio.time_base));
+        let clock = Clock::new(may_jump(&source.container), video.chain(audio));
         Self { clock, ..Self::default() }
     }
 

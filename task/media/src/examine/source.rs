@@ -21,7 +21,7 @@ use crate::{
 
 /// ffprobe's answer about a file with the largest number of accepted streams stays far below.
 const PROBE_BYTES: usize = 4 << 20;
-/// A line for each packet: 30 bytes; 12 hours of 60 frames and 47 sound frames a second are 150 MB.
+/// A line for each packet: 30 bytes; 12 hours of 60 frames and 47 audio frames a second are 150 MB.
 const SCAN_BYTES: usize = 1 << 30;
 
 /// Probes and scans. Refuses by name whatever cannot be transcoded.
@@ -118,7 +118,7 @@ async fn describe(context: &Context<'_>, size: u64) -> Result<SourceInfo, Failur
 }
 
 fn pixels(failure: &Failure) -> Failure {
-    Failure::new(FailureCode::TooManyPixels, "the picture is larger than a decoder may open")
+    Failure::new(FailureCode::TooManyPixels, "the video is larger than a decoder may open")
         .with("allowed_pixels", crate::process::MAX_PIXELS)
         .with("ffprobe", &failure.message)
 }

@@ -55,7 +55,7 @@ fn by_signature(head: &[u8]) -> Option<Failure> {
     }
     if let Some(kind) = image_kind(head) {
         return Some(
-            Failure::new(FailureCode::StillImage, format!("the file is a {kind} picture")).with("kind", kind),
+            Failure::new(FailureCode::StillImage, format!("the file is a {kind} image")).with("kind", kind),
         );
     }
     let printable = |byte: &u8| matches!(byte, b'\t' | b'\n' | b'\r' | 0x20..=0x7e | 0x80..);

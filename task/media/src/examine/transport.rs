@@ -98,7 +98,7 @@ impl Transport {
         }
     }
 
-    /// Refuses a file whose picture or sound is scrambled, and warns of a little of it.
+    /// Refuses a file whose video or audio is scrambled, and warns of a little of it.
     pub fn judge(&self, source: &mut SourceInfo) -> Result<(), Failure> {
         let mut little = Vec::new();
         let streams = source.video.iter().map(|video| (video.index, video.id));

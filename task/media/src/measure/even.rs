@@ -1,4 +1,4 @@
-//! Sound whose format changes in the middle of the file: 5.1 for the film, stereo for the advertisement, another sample rate
+//! Audio whose format changes in the middle of the file: 5.1 for the film, stereo for the advertisement, another sample rate
 //! behind a splice.
 //!
 //! ffmpeg makes a graph of filters anew whenever the format of its input changes, and what counts in it (silence in front of
@@ -21,7 +21,7 @@ use crate::{
 /// Bytes of a sample of one channel: 16 bits.
 const SAMPLE_BYTES: f64 = 2.0;
 
-/// Brings the track of a sound rendition to one format.
+/// Brings the track of an audio rendition to one format.
 pub(crate) async fn out(context: &Context<'_>, plan: &Plan, number: usize) -> Result<Option<Even>, Failure> {
     let Some(audio) = plan.audio.get(number) else { return Ok(None) };
     let folder = context.job.work.join("even");
@@ -82,7 +82,7 @@ fn arguments(plan: &Plan, audio: &AudioPlan, input: &Path, name: &str) -> Vec<Os
         audio.stream.index,
         plan.lead + plan.seconds,
     )));
-    // The picture goes along and nowhere: where clocks jump, time begins with the first stream that is used.
+    // The video goes along and nowhere: where clocks jump, time begins with the first stream that is used.
     if let Some(video) = &plan.video {
         args.extend(words(&format!("-map 0:{} -c copy -f null -", video.stream.index)));
     }

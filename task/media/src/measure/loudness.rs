@@ -1,6 +1,6 @@
-//! Loudness by EBU R128: measured over the decoded sound, then corrected by one constant gain.
+//! Loudness by EBU R128: measured over the decoded audio, then corrected by one constant gain.
 //!
-//! A constant gain keeps the dynamics of the sound as they were made. Only where it would lift peaks above the ceiling
+//! A constant gain keeps the dynamics of the audio as they were made. Only where it would lift peaks above the ceiling
 //! does a limiter round them off. The result is measured again, on what was encoded.
 
 use std::{ffi::OsString, path::Path, time::Duration};
@@ -64,7 +64,7 @@ async fn hear(context: &Context<'_>, plan: &Plan, number: usize) -> Result<Heard
     let nothing = Heard { loudness: None, changes: false };
     let Some(audio) = plan.audio.get(number) else { return Ok(nothing) };
     let lead = Duration::from_secs(round_to_u64(plan.lead));
-    let changes = |finished: &Finished| finished.sound_set_up > 1;
+    let changes = |finished: &Finished| finished.audio_set_up > 1;
     if context.job.profile.audio.loudness_lufs.is_none() {
         if audio.even.is_some() || !audio.may_change {
             return Ok(nothing);
@@ -105,7 +105,7 @@ pub(crate) async fn check(context: &Context<'_>, plan: &Plan, encoded: &Path) ->
 
 fn judge(audio: &AudioPlan, gain: Gain, result: Loudness, target: f64) -> Check {
     let near = (result.integrated - target).abs() <= TOLERANCE;
-    // Peaks that had to be limited, and sound too quiet to be lifted all the way, may stay below.
+    // Peaks that had to be limited, and audio too quiet to be lifted all the way, may stay below.
     let excused = (gain.limit || gain.db >= MOST) && result.integrated < target;
     Check {
         rule: "audio.loudness",

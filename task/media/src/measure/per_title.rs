@@ -66,7 +66,7 @@ pub(crate) async fn fit(context: &Context<'_>, plan: &mut Plan) -> Result<(), Fa
     Ok(())
 }
 
-/// The plan of one sample: the same picture in the same rungs, for a few groups, without sound.
+/// The plan of one sample: the same video in the same rungs, for a few groups, without audio.
 fn sample_of(plan: &Plan, video: &VideoPlan, settings: &PerTitleSettings, profile: &Profile) -> Plan {
     let groups = u64::from((settings.sample_seconds / profile.gop_seconds.max(1)).max(1));
     let frames = (groups * u64::from(video.gop_frames)).min(video.frames);

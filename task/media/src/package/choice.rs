@@ -3,24 +3,24 @@
 //! It compares small grey frames: not black, not white, not flat, not blurred, and rather from the body of the video
 //! than from its titles or credits.
 
-/// Size of the grey pictures.
+/// Size of the grey images.
 pub const WIDTH: usize = 160;
-/// Size of the grey pictures.
+/// Size of the grey images.
 pub const HEIGHT: usize = 90;
 
-/// How good a picture is to stand for a video; more is better. `at` is its place in the video, 0 to 1.
+/// How good an image is to stand for a video; more is better. `at` is its place in the video, 0 to 1.
 ///
 /// `grey` holds [`WIDTH`] × [`HEIGHT`] bytes, 0 black to 255 white.
 pub fn score(grey: &[u8], at: f64) -> f64 {
     let (mean, deviation) = spread(grey);
     let detail = sharpness(grey);
-    // Fades and single-coloured pictures lose to anything else, but are ranked among each other.
+    // Fades and single-coloured images lose to anything else, but are ranked among each other.
     let usable = if (24.0..=235.0).contains(&mean) && deviation >= 10.0 { 1.0 } else { 0.01 };
     let place = if (0.04..=0.9).contains(&at) { 1.0 } else { 0.8 };
     usable * place * (1.0 + detail).ln() * deviation.min(64.0)
 }
 
-/// Index of the best of `images`, which lie one after the other. None if there is not one whole picture.
+/// Index of the best of `images`, which lie one after the other. None if there is not one whole image.
 pub fn best(images: &[u8]) -> Option<usize> {
     let all: Vec<_> = images.chunks_exact(WIDTH * HEIGHT).collect();
     let place = |index: usize| float(index) / float(all.len().saturating_sub(1).max(1));
@@ -52,7 +52,7 @@ fn sharpness(grey: &[u8]) -> f64 {
     squares / count - mean * mean
 }
 
-#[allow(clippy::cast_precision_loss, reason = "sizes of pictures and counts of them")]
+#[allow(clippy::cast_precision_loss, reason = "sizes of images and counts of them")]
 fn float(value: usize) -> f64 {
     value as f64
 }
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crisp_picture_beats_black_white_flat_and_blurred_ones() {
+    fn a_crisp_image_beats_black_white_flat_and_blurred_ones() {
         let black = image(|_, _| 16);
         let white = image(|_, _| 250);
         let flat = image(|x, _| 100 + u8::from(x % 2 == 0));

@@ -18,7 +18,7 @@ pub fn codec_string(codec: &Codec) -> Option<String> {
     }
 }
 
-/// Channels of a sound sample entry, as its decoder configuration has them; the entry's own field is always 2.
+/// Channels of an audio sample entry, as its decoder configuration has them; the entry's own field is always 2.
 pub fn channels(codec: &Codec) -> Option<u32> {
     let Codec::Mp4a(aac) = codec else { return None };
     // ISO/IEC 14496-3, 1.6.3.5: the numbers up to 6 are counts of channels.

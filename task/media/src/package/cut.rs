@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{plan::AAC_FRAME, rational::float};
 
-/// Sound seldom ends where the picture does, but a frame or two later: this many AAC frames stay with the last segment,
+/// Audio seldom ends where the video does, but a frame or two later: this many AAC frames stay with the last segment,
 /// because a player has to ask for each, and one that lasts 10 ms upsets some.
 pub const REST_FRAMES: u32 = 2;
 
@@ -26,7 +26,7 @@ pub const REST_FRAMES: u32 = 2;
 pub enum Cut {
     /// After so many groups of pictures.
     Groups(u32),
-    /// At the sound frames nearest to the multiples of so many seconds.
+    /// At the audio frames nearest to the multiples of so many seconds.
     Seconds(f64),
 }
 

@@ -1,6 +1,6 @@
 //! EVENT playlists, which players can use while the encoder still works, and a master playlist for them.
 //!
-//! They lie in the attempt's own folder under names of their own, so that nothing that the register will name is ever
+//! They lie in the attempt's own folder under names of their own, so that nothing that the terminal record will name is ever
 //! written twice. In the end the same names hold what was verified: VOD playlists with an end.
 
 use std::collections::BTreeMap;

@@ -27,7 +27,7 @@ pub struct Init {
     pub codec: Codec,
     /// Ticks by which an edit list moves the track towards its beginning; none if it does anything else.
     pub shift: Option<u64>,
-    /// Whether players are told to turn the picture.
+    /// Whether players are told to turn the video.
     pub rotated: bool,
     defaults: Trex,
 }

@@ -1,12 +1,12 @@
 //! The header of a published track: the encoder's, with three corrections.
 //!
 //! - Its brands say CMAF.
-//! - The display matrix is "as it is". ffmpeg passes the source's on although the picture has been turned already, and
+//! - The display matrix is "as it is". ffmpeg passes the source's on although the video has been turned already, and
 //!   players would turn it once more.
-//! - An edit list begins the track at its first picture. Reordered pictures are shown later than they are decoded, so
+//! - An edit list begins the track at its first frame. Reordered frames are shown later than they are decoded, so
 //!   that the first one, decoded at 0, is shown two frames after it. CMAF knows two ways to put it back to 0: this one,
 //!   and negative offsets in the fragments. Both play the same in Chromium; but libavformat (ffplay, mpv and whatever
-//!   else reads by it) makes negative offsets positive again and plays the picture 80 ms behind the sound.
+//!   else reads by it) makes negative offsets positive again and plays the video 80 ms behind the audio.
 
 use std::{io, ops::Range};
 

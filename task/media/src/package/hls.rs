@@ -50,7 +50,7 @@ pub fn measure(parts: impl Iterator<Item = (u64, f64)> + Clone, target: u64) -> 
     Bandwidth { peak, average }
 }
 
-/// The target duration of all playlists: the longest segment, rounded (rule 8.2: the same for sound and picture).
+/// The target duration of all playlists: the longest segment, rounded (rule 8.2: the same for audio and video).
 pub fn target_duration(tracks: &Tracks) -> u64 {
     let segments =
         tracks.video.iter().chain(&tracks.audio).flat_map(|track| {
@@ -60,7 +60,7 @@ pub fn target_duration(tracks: &Tracks) -> u64 {
 }
 
 /// The target duration of playlists that are begun before all segments are known, and never changed (RFC 8216, 6.2.1): a
-/// segment of sound may be longer than planned by half a frame at each end, and by the rest of the sound.
+/// segment of audio may be longer than planned by half a frame at each end, and by the rest of the audio.
 pub fn planned_target(plan: &Plan) -> u64 {
     let frames = if plan.audio.is_empty() { 0 } else { 1 + REST_FRAMES };
     let longer = f64::from(frames * AAC_FRAME) / f64::from(SAMPLE_RATE);
@@ -148,7 +148,7 @@ impl Form<'_> {
     }
 }
 
-/// The master playlist. With more than one group of sounds, every rung is listed once for each; the first variants are
+/// The master playlist. With more than one audio group, every rung is listed once for each; the first variants are
 /// those in stereo.
 pub fn master(plan: &Plan, tracks: &Tracks, captions: &[Captions], form: Form<'_>) -> String {
     let mut text = String::from("#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-INDEPENDENT-SEGMENTS\n");
@@ -245,7 +245,7 @@ fn variant(
     )
 }
 
-/// Where there is no picture, the first member of a group stands for it.
+/// Where there is no video, the first member of a group stands for it.
 fn audio_variant(group: &AudioGroup<'_>, texts: &str, form: Form<'_>) -> String {
     let Some((audio, track)) = group.members.first() else { return String::new() };
     let own = form.bandwidth(track, planned_audio(audio));

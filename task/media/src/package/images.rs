@@ -23,9 +23,9 @@ use crate::{
     rational::round_to_u64,
 };
 
-/// Pictures on a storyboard sheet. A hundred are enough for a seek bar, and the sheet stays below a megabyte.
+/// Images on a storyboard sheet. A hundred are enough for a seek bar, and the sheet stays below a megabyte.
 const MAX_TILES: usize = 100;
-/// Short side of a storyboard picture.
+/// Short side of a storyboard image.
 const TILE_SHORT: f64 = 90.0;
 /// Short side of the rung that thumbnails are taken from.
 const THUMBNAIL_SHORT: u32 = 360;
@@ -38,7 +38,7 @@ const SHEET: &str = "images/storyboard.jpg";
 /// Path of the poster.
 pub const POSTER: &str = "entry/poster.jpg";
 
-/// Makes the pictures that the profile asks for.
+/// Makes the images that the profile asks for.
 pub(crate) async fn make(
     context: &Context<'_>,
     video: &VideoPlan,
@@ -74,7 +74,7 @@ pub(crate) async fn make(
     Ok(())
 }
 
-/// A sheet of small pictures.
+/// A sheet of small images.
 struct Sheet<'a> {
     keys: Vec<Key<'a>>,
     columns: usize,
@@ -91,7 +91,7 @@ impl<'a> Sheet<'a> {
         Self { keys, columns, rows, tile: (side(width), side(height)) }
     }
 
-    /// Draws the sheet, and returns small grey pictures of every tile for choosing the poster.
+    /// Draws the sheet, and returns small grey images of every tile for choosing the poster.
     async fn draw(&self, context: &Context<'_>, track: &Track, work: &Path) -> Result<Vec<u8>, Failure> {
         let (width, height) = self.tile;
         let (columns, rows) = (self.columns, self.rows);

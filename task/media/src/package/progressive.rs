@@ -24,9 +24,9 @@ use crate::{
     process::{Invocation, Limits, Tool, local},
 };
 
-/// Its path in the package where there is a picture.
+/// Its path in the package where there is a video.
 pub const VIDEO: &str = "entry/video.mp4";
-/// Its path where there is only sound.
+/// Its path where there is only audio.
 pub const AUDIO: &str = "entry/audio.m4a";
 /// Largest file that gets a stable name of its own: S3 copies no more in one call.
 pub const LARGEST_ENTRY: u64 = 5_000_000_000;
@@ -38,7 +38,7 @@ const MAX_INDEX: u64 = 256 << 20;
 pub struct Progressive {
     /// Its path in the package.
     pub path: &'static str,
-    /// The rung that its picture is from.
+    /// The rung that its video is from.
     pub rung: Option<String>,
     /// The audio rendition that is in it.
     #[serde(rename = "sound")]

@@ -10,7 +10,7 @@ use crate::rational::float;
 pub struct Fragment {
     /// Where its `moof` begins in the segment.
     pub offset: u64,
-    /// Bytes from there to the end of its first sample: for the picture, all that the key frame needs.
+    /// Bytes from there to the end of its first sample: for the video, all that the key frame needs.
     pub key_bytes: u64,
     /// Bytes of that sample.
     pub key_size: u32,

@@ -24,7 +24,7 @@ pub fn audio_file(number: usize) -> String {
 }
 
 /// The arguments: one input, decoded once; one fragmented MP4 for each rendition, a fragment for each group of
-/// pictures and for each frame of sound. Outputs go to the working directory.
+/// pictures and for each frame of audio. Outputs go to the working directory.
 pub fn arguments(plan: &Plan, input: &Path) -> Vec<OsString> {
     let mut args = head(plan, input, None);
     if let Some(video) = &plan.video {
@@ -38,7 +38,7 @@ pub fn arguments(plan: &Plan, input: &Path) -> Vec<OsString> {
     args.0
 }
 
-/// The same for a sample of the picture that begins `at` seconds after the result does: every rung at its quality, whatever rate that needs.
+/// The same for a sample of the video that begins `at` seconds after the result does: every rung at its quality, whatever rate that needs.
 pub fn sample_arguments(plan: &Plan, input: &Path, at: f64) -> Vec<OsString> {
     let mut args = head(plan, input, Some(at));
     if let Some(video) = &plan.video {
@@ -56,7 +56,7 @@ fn head(plan: &Plan, input: &Path, at: Option<f64>) -> Args {
         "-hide_banner -nostdin -y -loglevel repeat+level+warning -nostats -progress pipe:1 -stats_period 0.5",
     );
     args.0.extend(input_flags().into_iter().map(OsString::from));
-    // The picture's graph is built once. Made anew when its size changes, it would start counting frames again.
+    // The video's graph is built once. Made anew when its size changes, it would start counting frames again.
     if plan.video.is_some() {
         args.add("-noautorotate -reinit_filter:v 0");
     }

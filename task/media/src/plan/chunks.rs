@@ -31,13 +31,13 @@ impl Chunk {
 }
 
 impl Plan {
-    /// The result's picture in chunks. The last one is the longest: whatever is left is part of it. Empty where it has to be
+    /// The result's video in chunks. The last one is the longest: whatever is left is part of it. Empty where it has to be
     /// made in one run, because it is short or nothing says where reading could begin.
     pub fn chunks(&self, settings: &ChunkSettings) -> Vec<Chunk> {
         let Some(video) = self.video.as_ref().filter(|_| self.indexed) else { return Vec::new() };
         let segment = u64::from(video.gop_frames) * u64::from(video.segment_gops);
         let length = video.rate.frames_in(f64::from(settings.seconds)).div_ceil(segment.max(1)) * segment;
-        // Where the source has no picture any more there is nothing to begin a chunk with.
+        // Where the source has no video any more there is nothing to begin a chunk with.
         let own = video.frames.saturating_sub(video.pad_frames.saturating_sub(SLACK_FRAMES));
         let count = own / length.max(1);
         if count < 2 {
@@ -49,7 +49,7 @@ impl Plan {
             .collect()
     }
 
-    /// The plan of one chunk: the same picture in the same rungs, without sound.
+    /// The plan of one chunk: the same video in the same rungs, without audio.
     #[must_use]
     pub fn of_chunk(&self, chunk: Chunk) -> Self {
         let Some(whole) = &self.video else { return self.clone() };
@@ -69,7 +69,7 @@ impl Plan {
         }
     }
 
-    /// The plan of the sound alone.
+    /// The plan of the audio alone.
     #[must_use]
     pub fn of_audio(&self) -> Self {
         Self { video: None, ..self.clone() }

@@ -8,7 +8,7 @@ use transcode_config::contract::{Failure, FailureCode};
 use crate::{
     examine::{
         ending::Ending,
-        probe::{NO_SIZE, NO_SOUND, SourceInfo},
+        probe::{NO_AUDIO, NO_SIZE, SourceInfo},
         scan::{Scan, Timing},
     },
     process::{PROBE_BYTES, PROBE_SECONDS},
@@ -25,7 +25,7 @@ const LATE: f64 = 0.01;
 const BEHIND: f64 = 0.1;
 /// At least so many bytes: indexes of short files are large.
 const BEHIND_BYTES: u64 = 64 << 10;
-/// A picture that stands still for longer than this is worth a note, in seconds.
+/// A video that stands still for longer than this is worth a note, in seconds.
 const STILL: f64 = 10.0;
 
 /// Containers that end with their last packet, or with an index that is small beside it.
@@ -42,9 +42,9 @@ impl Evidence<'_> {
         !matches!(self.ending, Ending::Unknown)
     }
 
-    /// Compares the picture that ends at `end` with the duration in its header, and returns where it ends. `frame` is the
+    /// Compares the video that ends at `end` with the duration in its header, and returns where it ends. `frame` is the
     /// length of a frame.
-    pub(super) fn picture(
+    pub(super) fn video(
         &self,
         source: &mut SourceInfo,
         timing: &Timing,
@@ -56,7 +56,7 @@ impl Evidence<'_> {
             timing.deltas.last_key_value().map_or(0.0, |(&delta, _)| float(delta.unsigned_abs()) * tick);
         if longest > STILL.max(2.0 * frame) {
             source.note(format!(
-                "the picture stands still for {longest:.1} s: there are no frames in the source"
+                "the video stands still for {longest:.1} s: there are no frames in the source"
             ));
         }
         let found = end - timing.start;
@@ -70,12 +70,12 @@ impl Evidence<'_> {
             // Frames without bytes show what was there before; the demuxer leaves them out.
             return Ok(timing.start + declared);
         }
-        self.short(source, "picture", found, declared)?;
+        self.short(source, "video", found, declared)?;
         Ok(end)
     }
 
-    /// Compares a sound track, by its index and its declared duration.
-    pub(super) fn sound(
+    /// Compares an audio track, by its index and its declared duration.
+    pub(super) fn audio(
         &self,
         source: &mut SourceInfo,
         timing: &Timing,
@@ -84,13 +84,13 @@ impl Evidence<'_> {
         let found = timing.end - timing.start;
         match declared {
             Some(declared) if source.declares_streams() && found + MISSING + 0.1 < declared => {
-                self.short(source, &format!("sound (stream {index})"), found, declared)
+                self.short(source, &format!("audio (stream {index})"), found, declared)
             }
             _ => Ok(()),
         }
     }
 
-    /// Compares the longest of all streams, used or not, with the duration in the file's header. The picture is known to last
+    /// Compares the longest of all streams, used or not, with the duration in the file's header. The video is known to last
     /// until `end`.
     pub(super) fn whole(&self, source: &mut SourceInfo, end: f64) -> Result<(), Failure> {
         if let Ending::Short { bytes } = self.ending {
@@ -127,7 +127,7 @@ pub(super) fn drop_empty(source: &mut SourceInfo, scan: &Scan) -> Result<(), Fai
         if video.duration.is_some_and(|declared| declared > MISSING) {
             Evidence { scan, ending: source.ending }.short(
                 source,
-                "picture",
+                "video",
                 0.0,
                 video.duration.unwrap_or_default(),
             )?;
@@ -153,7 +153,7 @@ pub(super) fn name_late_streams(source: &mut SourceInfo, scan: &Scan) {
     let clock = |index| source.clocks.iter().find(|clock| clock.index == index);
     let mut notes = Vec::new();
     let window = format!("the first {} MB and {PROBE_SECONDS} s", PROBE_BYTES / 1_000_000);
-    for skipped in source.skipped.iter_mut().filter(|skipped| [NO_SOUND, NO_SIZE].contains(&skipped.why)) {
+    for skipped in source.skipped.iter_mut().filter(|skipped| [NO_AUDIO, NO_SIZE].contains(&skipped.why)) {
         match clock(skipped.index).and_then(|clock| scan.timing(skipped.index, clock.time_base)) {
             None => skipped.why = EMPTY,
             Some(timing) => notes.push(format!(
@@ -179,8 +179,8 @@ pub(super) fn playable(source: &mut SourceInfo, scan: &Scan) -> Result<(), Failu
             first.at - source.start,
         ));
     }
-    let used = source.video.iter().map(|video| ("picture", video.index, video.time_base));
-    let used = used.chain(source.audio.iter().map(|audio| ("sound", audio.index, audio.time_base)));
+    let used = source.video.iter().map(|video| ("video", video.index, video.time_base));
+    let used = used.chain(source.audio.iter().map(|audio| ("audio", audio.index, audio.time_base)));
     let mut notes = Vec::new();
     for (what, index, time_base) in used {
         let Some(timing) = scan.timing(index, time_base) else { continue };

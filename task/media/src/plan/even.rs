@@ -1,4 +1,4 @@
-//! A sound track that was brought to one format.
+//! An audio track that was brought to one format.
 
 use std::{ffi::OsString, path::PathBuf};
 

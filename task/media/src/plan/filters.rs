@@ -104,7 +104,7 @@ fn overlay_on(plan: &VideoPlan, number: usize) -> String {
     let spot = plan.overlay.as_ref().zip(plan.renditions.get(number));
     match spot.map(|(overlay, rung)| overlay.spot(rung.width, rung.height)) {
         Some(Spot { x, y, .. }) => {
-            // The picture's one frame is repeated for as long as the video lasts.
+            // The video's one frame is repeated for as long as the video lasts.
             format!(
                 "[p{number}];[p{number}][w{number}]overlay=x={x}:y={y}:eof_action=repeat:format=yuv420[v{number}]"
             )
@@ -156,7 +156,7 @@ fn branches(plan: &VideoPlan) -> String {
     )
 }
 
-/// From other colours than BT.709's to these, by way of linear light. The picture is brought down to the top rung's size
+/// From other colours than BT.709's to these, by way of linear light. The video is brought down to the top rung's size
 /// first: linear light is made of floats, and slow.
 fn to_standard(plan: &VideoPlan) -> String {
     let Some(top) = plan.standard_range().last() else { return String::new() };

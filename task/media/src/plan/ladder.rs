@@ -104,7 +104,7 @@ fn name(chosen: Vec<(Rung, (u32, u32))>, rate: Rational, range: Range) -> Vec<Re
     renditions
 }
 
-/// Rates for a picture whose short side lies below that of `above`: in proportion to its area.
+/// Rates for a video whose short side lies below that of `above`: in proportion to its area.
 fn between(below: Option<&Rung>, above: &Rung, short: f64) -> Rung {
     let share = (short / f64::from(above.short_side)).powi(2);
     let least = below.map_or(MIN_AVERAGE, |rung| rung.average_bps + rung.average_bps / 10);
@@ -118,7 +118,7 @@ fn between(below: Option<&Rung>, above: &Rung, short: f64) -> Rung {
     }
 }
 
-/// A picture's display size, and the exact ratio of its sides.
+/// A video's display size, and the exact ratio of its sides.
 struct Shape {
     size: (f64, f64),
     ratio: (u64, u64),

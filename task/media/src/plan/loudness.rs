@@ -1,4 +1,4 @@
-//! The constant gain that brings measured sound to the target, and the filters for it. Pure.
+//! The constant gain that brings measured audio to the target, and the filters for it. Pure.
 
 use serde::Serialize;
 
@@ -6,7 +6,7 @@ use serde::Serialize;
 const CEILING: f64 = -1.5;
 /// Quieter than this is silence, or a hum that must not be lifted. R128 itself starts at -70.
 const SILENCE: f64 = -60.0;
-/// Most that quiet sound is lifted, in dB.
+/// Most that quiet audio is lifted, in dB.
 pub(crate) const MOST: f64 = 24.0;
 
 /// Measured loudness of an audio track.

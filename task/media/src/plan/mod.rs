@@ -55,7 +55,7 @@ pub fn make(source: &SourceInfo, timeline: &Timeline, profile: &Profile) -> Resu
     if video.is_none() && source.audio.is_empty() {
         return Err(Failure::new(
             FailureCode::NothingToPlay,
-            "the profile makes sound only, and the file has no sound",
+            "the profile makes audio only, and the file has no audio",
         ));
     }
     let target = f64::from(profile.gop_seconds * profile.segment_gops);

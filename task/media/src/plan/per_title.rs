@@ -11,7 +11,7 @@ const SHARE: f64 = 0.25;
 const HEADROOM: f64 = 1.5;
 /// Room in the average.
 const MARGIN: f64 = 1.1;
-/// No cap lies below this: the first picture alone must fit.
+/// No cap lies below this: the first frame alone must fit.
 const LEAST_MAX: u64 = 32_000;
 /// Seconds of the heaviest group that the buffer holds, so that a key frame that is most of it fits.
 const BUFFER_SECONDS: f64 = 3.0;

@@ -1,6 +1,6 @@
 //! Keeps the size of the result in proportion to the size of the source. Pure.
 //!
-//! A file of two pictures that are hours apart is small, and the same hours at 60 frames a second are two million frames
+//! A file of two frames that are hours apart is small, and the same hours at 60 frames a second are two million frames
 //! that somebody pays for. So the frames of the result are bounded by the frames that the file has and by its bytes.
 //! Nothing is refused for it: the rate falls, by a whole number, and the result lasts as long as before.
 
@@ -13,7 +13,7 @@ const FRAMES_PER_FRAME: f64 = 600.0;
 /// Bytes of the source for each frame made. An encoder that writes "as before" takes more than that for it.
 const BYTES_PER_FRAME: f64 = 4.0;
 
-/// The rate at which `seconds` of picture are made, when `rate` was measured, the source has `frames` frames of it, and
+/// The rate at which `seconds` of video are made, when `rate` was measured, the source has `frames` frames of it, and
 /// `bytes` bytes in all.
 pub fn limit(rate: Rational, seconds: f64, frames: u64, bytes: u64) -> Rational {
     let paid = (float(frames) * FRAMES_PER_FRAME).min(float(bytes) / BYTES_PER_FRAME);

@@ -44,7 +44,7 @@ const STANDARD: &[Rational] = &[
     Rational { num: 240, den: 1 },
 ];
 
-/// Below this a picture that comes at its own time would be seen at another: frames of irregular slow video (slides, a
+/// Below this a frame that comes at its own time would be seen at another: frames of irregular slow video (slides, a
 /// camera that waits for motion) are given this rate, at which none is shown more than 0.05 s off.
 const IRREGULAR: Rational = Rational { num: 10, den: 1 };
 /// Regular video that is slower than one frame a second is made at the multiple of its rate that reaches this: groups and
@@ -307,10 +307,10 @@ mod tests {
     }
 
     #[test]
-    fn slow_pictures_come_at_their_time() {
+    fn slow_frames_come_at_their_time() {
         assert_eq!(at([0, 4200, 9720, 16_120, 21_920, 30_400]), "10/1");
         assert_eq!(at((0..60).map(|number| number * 1000)), "1/1");
-        // A picture a minute, every ten seconds, twice in seven seconds.
+        // A frame a minute, every ten seconds, twice in seven seconds.
         assert_eq!(at((0..60).map(|number| number * 60_000)), "5/1");
         assert_eq!(at((0..60).map(|number| number * 10_000)), "5/1");
         assert_eq!(at((0..60).map(|number| number * 500)), "2/1");

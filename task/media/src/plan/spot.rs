@@ -21,7 +21,7 @@ pub struct Spot {
 }
 
 impl Overlay {
-    /// Where it goes on a picture of this size. Even numbers throughout: colour has half the picture's resolution.
+    /// Where it goes on an image of this size. Even numbers throughout: colour has half the image's resolution.
     pub fn spot(&self, width: u32, height: u32) -> Spot {
         let place = self.place;
         let percent = |percent: u32| f64::from(width) * f64::from(percent) / 100.0;

@@ -10,7 +10,7 @@ use super::loudness::Gain;
 use super::{video::SLACK_FRAMES, *};
 use crate::examine::{overlay::Overlay, probe, scan::Scan};
 
-/// A probed and scanned source of `frames` frames at 25 a second with 48-kHz sound of `packets` packets.
+/// A probed and scanned source of `frames` frames at 25 a second with 48-kHz audio of `packets` packets.
 fn source(frames: i64, packets: i64, extra: &[serde_json::Value]) -> (SourceInfo, Scan) {
     let mut streams = vec![
         json!({ "index": 0, "codec_type": "video", "codec_name": "h264", "width": 1280, "height": 720,
@@ -49,12 +49,12 @@ fn argv(plan: &Plan) -> String {
 }
 
 #[test]
-fn arguments_for_picture_and_sound() {
+fn arguments_for_video_and_audio() {
     insta::assert_snapshot!(argv(&planned(source(100, 188, &[])).unwrap()));
 }
 
 #[test]
-fn sound_alone_is_planned_without_a_picture() {
+fn audio_alone_is_planned_without_a_video() {
     let (mut info, scan) = source(0, 188, &[]);
     info.video = None;
     let plan = planned((info, scan)).unwrap();
@@ -64,7 +64,7 @@ fn sound_alone_is_planned_without_a_picture() {
 }
 
 #[test]
-fn a_picture_that_ends_long_before_its_header_says_is_truncated() {
+fn a_video_that_ends_long_before_its_header_says_is_truncated() {
     let failure = planned(source(50, 188, &[])).unwrap_err();
     assert_eq!(failure.code, FailureCode::SourceTruncated);
     assert_eq!(failure.evidence["seconds_present"], "2.000");
@@ -72,13 +72,13 @@ fn a_picture_that_ends_long_before_its_header_says_is_truncated() {
 }
 
 #[test]
-fn a_picture_that_never_comes_is_truncated_and_empty_sound_is_left_out() {
+fn a_video_that_never_comes_is_truncated_and_empty_audio_is_left_out() {
     assert_eq!(planned(source(0, 188, &[])).unwrap_err().code, FailureCode::SourceTruncated);
     assert!(planned(source(100, 0, &[])).unwrap().audio.is_empty());
 }
 
 #[test]
-fn sound_that_runs_on_holds_the_last_picture() {
+fn audio_that_runs_on_holds_the_last_frame() {
     let plan = planned(source(100, 281, &[])).unwrap();
     let video = plan.video.unwrap();
     assert_eq!(video.frames, 150);
@@ -196,7 +196,7 @@ fn chunks_are_whole_segments_and_leave_no_frame_out() {
     let stream = Plan { indexed: false, ..plan.clone() };
     assert_eq!(stream.chunks(&settings(7)), [], "reading cannot begin in the middle");
     assert_eq!(plan.of_audio().chunks(&settings(7)), []);
-    // The picture ends after 16 s, the sound after 40.
+    // The video ends after 16 s, the audio after 40.
     let still = planned(source(400, 1880, &[])).unwrap();
     assert_eq!(still.chunks(&settings(6)), [chunk(0, 150), chunk(150, 853)]);
 }

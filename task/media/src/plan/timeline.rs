@@ -11,9 +11,9 @@ use crate::{
     rational::{Rational, float, round_to_u64},
 };
 
-/// Sound that runs on this much longer than the picture is cut with it; beyond it, the last picture stands still.
+/// Audio that runs on this much longer than the video is cut with it; beyond it, the last frame stands still.
 const OVERHANG: f64 = 0.1;
-/// Below this many frames a second, a frame more is better than sound that is cut.
+/// Below this many frames a second, a frame more is better than audio that is cut.
 const COARSE: f64 = 10.0;
 /// Jumps of the clock for which frames may be missing by rounding.
 const MOST_JUMPS: u64 = 100;
@@ -23,15 +23,15 @@ const MOST_JUMPS: u64 = 100;
 pub struct Timeline {
     /// Where the result begins: 0 without a clip, and always the beginning of a frame.
     pub begin: f64,
-    /// Constant frame rate and where the picture ends by itself; none for sound alone.
+    /// Constant frame rate and where the video ends by itself; none for audio alone.
     pub video: Option<VideoTime>,
-    /// For each sound track of the source, where it ends by itself.
+    /// For each audio track of the source, where it ends by itself.
     pub audio_ends: Vec<f64>,
     /// Where the result ends.
     pub end: f64,
 }
 
-/// Timing of the picture.
+/// Timing of the video.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct VideoTime {
     /// Constant frame rate.
@@ -61,7 +61,7 @@ pub fn lay_out(source: &mut SourceInfo, scan: &Scan) -> Result<Timeline, Failure
         let frame = 1.0 / rate.value();
         // Where the container gives the last frame no duration, it is shown as long as the others.
         let end = if timing.end > timing.last { timing.end } else { timing.last + frame };
-        let end = evidence.picture(source, &timing, end, (video.duration, frame))?;
+        let end = evidence.video(source, &timing, end, (video.duration, frame))?;
         let jumps = u64::try_from(scan.jumps().1).unwrap_or(MOST_JUMPS).min(MOST_JUMPS);
         let last = (timing.last - start).max(0.0);
         let rate = proportion::limit(rate, end - start, timing.packets, source.size);
@@ -70,14 +70,14 @@ pub fn lay_out(source: &mut SourceInfo, scan: &Scan) -> Result<Timeline, Failure
     let mut audio_ends = Vec::new();
     for audio in source.audio.clone() {
         let Some(timing) = scan.timing(audio.index, audio.time_base) else { continue };
-        evidence.sound(source, &timing, (audio.index, audio.duration))?;
+        evidence.audio(source, &timing, (audio.index, audio.duration))?;
         audio_ends.push((timing.end - start).max(0.0));
     }
     evidence.whole(source, video_time.map_or(0.0, |video| start + video.end))?;
     let longest = audio_ends.iter().copied().fold(0.0, f64::max);
     let end = match video_time {
         Some(video) if longest <= video.end + OVERHANG => video.end,
-        // The end of a frame, or of the sound in it.
+        // The end of a frame, or of the audio in it.
         Some(video) if video.rate.value() < COARSE => {
             video.rate.seconds_of(round_to_u64((longest * video.rate.value() - 0.001).ceil()))
         }
@@ -101,7 +101,7 @@ fn begin(source: &SourceInfo) -> f64 {
 }
 
 impl Timeline {
-    /// The part of it that a clip asks for. Both ends move to the nearest frame, so that picture and sound begin and end
+    /// The part of it that a clip asks for. Both ends move to the nearest frame, so that video and audio begin and end
     /// with each other; where the source ends before the clip does, so does the result.
     pub fn clipped(self, clip: Clip) -> Result<Self, Failure> {
         let frame = |seconds: f64| match self.video {
@@ -111,7 +111,7 @@ impl Timeline {
         let seconds = |ms: u64| float(ms) / 1000.0;
         let begin = frame(seconds(clip.start_ms));
         let end = clip.end_ms.map_or(self.end, |ms| frame(seconds(ms)).min(self.end));
-        // Less than a frame, or a hundredth of a second of sound, is nothing to play.
+        // Less than a frame, or a hundredth of a second of audio, is nothing to play.
         let least = self.video.map_or(0.01, |video| 0.5 / video.rate.value());
         if end - begin < least {
             return Err(Failure::new(FailureCode::ClipOutside, FailureCode::ClipOutside.info().meaning)

@@ -23,9 +23,9 @@ pub struct Plan {
     pub indexed: bool,
     /// Whether filters see the source's own clock, also where reading begins in its middle; else theirs begins at 0 there.
     pub own_clock: bool,
-    /// Duration of the result in seconds; with picture, a whole number of frames.
+    /// Duration of the result in seconds; with video, a whole number of frames.
     pub seconds: f64,
-    /// Segment length in seconds. Sound is cut at the AAC frames nearest to its multiples.
+    /// Segment length in seconds. Audio is cut at the AAC frames nearest to its multiples.
     pub segment_seconds: f64,
     /// The video; none for audio alone.
     pub video: Option<VideoPlan>,
@@ -40,13 +40,13 @@ pub struct Plan {
 /// The tracks of a progressive MP4, by their positions in the plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Together {
-    /// The rung; none for sound alone.
+    /// The rung; none for audio alone.
     pub video: Option<usize>,
     /// The audio rendition.
     pub audio: Option<usize>,
 }
 
-/// The highest rung of at most the wanted size, else the lowest; and the sound that plays by default.
+/// The highest rung of at most the wanted size, else the lowest; and the audio that plays by default.
 pub(super) fn progressive(
     video: Option<&VideoPlan>,
     audio: &[AudioPlan],

@@ -15,7 +15,7 @@ use crate::{
 /// Frames by which rounding at the end of a variable-rate stream may differ from what was computed.
 pub(super) const SLACK_FRAMES: u64 = 2;
 
-/// The plan for the picture.
+/// The plan for the video.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct VideoPlan {
     /// The stream of the source that is decoded.
@@ -44,7 +44,7 @@ pub struct VideoPlan {
     pub convert: bool,
     /// Whether it is transparent in places, and shown over black.
     pub over_black: bool,
-    /// A picture over the picture, on rungs of standard range: there are no others where there is one.
+    /// An image over the video, on rungs of standard range: there are no others where there is one.
     pub overlay: Option<Overlay>,
     /// How rungs of high dynamic range are encoded; none where there are none.
     pub hdr: Option<HdrSettings>,
@@ -52,7 +52,7 @@ pub struct VideoPlan {
     pub renditions: Vec<Rendition>,
 }
 
-/// Plans the picture. `lead` is what is read in front of the result, in seconds.
+/// Plans the video. `lead` is what is read in front of the result, in seconds.
 pub(super) fn plan(
     stream: &VideoStream,
     time: VideoTime,
@@ -100,8 +100,8 @@ impl VideoPlan {
         self.rate.num * 10_000_u32.div_ceil(self.rate.num).max(1)
     }
 
-    /// Lays a picture over the picture. Rungs of high range are left out, and their names returned: how bright white is
-    /// in a picture made for standard range is anyone's guess there, and without it they would give away what the others
+    /// Lays an image over the video. Rungs of high range are left out, and their names returned: how bright white is
+    /// in an image made for standard range is anyone's guess there, and without it they would give away what the others
     /// are marked for.
     pub fn lay_over(&mut self, overlay: Overlay) -> Vec<String> {
         self.overlay = Some(overlay);

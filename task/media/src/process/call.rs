@@ -74,7 +74,7 @@ pub struct Finished {
     pub cpu: Duration,
     /// Largest resident memory, in bytes.
     pub peak_memory_bytes: u64,
-    /// How often the input of a graph of filters for sound was set up, as ffmpeg says at the level `verbose`: once for each
+    /// How often the input of a graph of filters for audio was set up, as ffmpeg says at the level `verbose`: once for each
     /// such graph, and again whenever the format of its input changes.
-    pub sound_set_up: u64,
+    pub audio_set_up: u64,
 }

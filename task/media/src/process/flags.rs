@@ -6,7 +6,7 @@ use std::{ffi::OsString, path::Path};
 ///
 /// Demuxers that open further files or addresses because a text says so are not on it (`hls`, `dash`, `concat`, `sdp`,
 /// `rtsp`, `image2`, `lavfi`, …), nor are those that draw text (`tty`, `xbin`, `bin`). The `*_pipe` entries and `gif` are
-/// here so that a picture is refused as a picture and not as an unknown file.
+/// here so that an image is refused as an image and not as an unknown file.
 pub const ACCEPTED_FORMATS: &[&str] = &[
     "mov",
     "matroska",
@@ -42,7 +42,7 @@ pub const ACCEPTED_FORMATS: &[&str] = &[
     "tiff_pipe",
 ];
 
-/// The largest picture that a decoder may open: 8192 × 8192.
+/// The largest frame that a decoder may open: 8192 × 8192.
 pub const MAX_PIXELS: u64 = 8192 * 8192;
 
 /// How far into a file a stream may begin and be found, in bytes. ffmpeg keeps what it has looked through in memory.
@@ -50,7 +50,7 @@ pub const PROBE_BYTES: u64 = 100_000_000;
 /// The same in seconds.
 pub const PROBE_SECONDS: u64 = 90;
 
-/// The options that both programs get before each `-i`: local files only, accepted containers only, no picture that is
+/// The options that both programs get before each `-i`: local files only, accepted containers only, no frame that is
 /// too large to decode, and as much of the file looked through as it takes to find streams that begin late. Looking ends
 /// as soon as every stream is known, so ordinary files are opened as fast as ever.
 ///
@@ -73,7 +73,7 @@ pub fn input_flags() -> Vec<String> {
 /// The largest overlay: 4096 × 4096.
 pub const MAX_OVERLAY_PIXELS: u64 = 4096 * 4096;
 
-/// The same for a picture that is laid over the video: one of three kinds, and not large.
+/// The same for an image that is laid over the video: one of three kinds, and not large.
 pub fn overlay_flags() -> Vec<String> {
     vec![
         "-protocol_whitelist".into(),

@@ -20,12 +20,12 @@
 //! | the policy requires a sandbox that is not there | `SANDBOX_UNAVAILABLE` |
 
 mod call;
+mod failure;
 mod flags;
 mod run;
 mod sandbox_check;
 mod tail;
 mod tools;
-mod verdict;
 mod watch;
 
 pub use self::{

@@ -12,8 +12,8 @@ use transcode_config::contract::{Failure, FailureCode};
 
 use super::{
     call::{Finished, Invocation, Tool},
+    failure::{self, Cause},
     tail::Tail,
-    verdict::{self, Cause},
     watch::{self, Progress},
 };
 use crate::sandbox::{Ended, Program, Rlimits, Running, Sandbox};
@@ -33,7 +33,7 @@ const TALK_PER_SECOND: u64 = 64 * 1024;
 const THREADS: u64 = 2048;
 
 /// In each line that ffmpeg's `abuffer` writes of itself, and in no other.
-const SOUND_SET_UP: &[u8] = b" samplefmt:";
+const AUDIO_SET_UP: &[u8] = b" samplefmt:";
 
 /// See [`super::Tools::run`].
 pub(super) async fn run(
@@ -44,7 +44,7 @@ pub(super) async fn run(
     stop: &CancellationToken,
 ) -> Result<Finished, Failure> {
     if stop.is_cancelled() {
-        return Err(verdict::ended_by_us(Cause::Stopped, call, ""));
+        return Err(failure::ended_by_us(Cause::Stopped, call, ""));
     }
     let limits = &call.limits;
     let program = Program {
@@ -72,19 +72,19 @@ pub(super) async fn run(
             if !watch.has_ended {
                 (&mut running.ended).await.ok();
             }
-            return Err(verdict::ended_by_us(cause, call, &stderr_tail));
+            return Err(failure::ended_by_us(cause, call, &stderr_tail));
         }
     };
     let ended =
         ended.ok_or_else(|| Failure::new(FailureCode::Internal, "the thread that waits for a child died"))?;
-    verdict::ended_by_itself(&ended, call, &stderr_tail)?;
+    failure::ended_by_itself(&ended, call, &stderr_tail)?;
     Ok(Finished {
         stdout: watch.lines.kept,
         stderr_tail,
         wall: ended.wall,
         cpu: ended.cpu,
         peak_memory_bytes: ended.peak_memory_bytes,
-        sound_set_up: watch.set_up.lines,
+        audio_set_up: watch.set_up.lines,
     })
 }
 
@@ -115,7 +115,7 @@ impl<'a> Watch<'a> {
             stderr: Stream(stderr),
             lines: Lines::new(call.limits.stdout_bytes),
             tail: Tail::default(),
-            set_up: Mentions::of(SOUND_SET_UP),
+            set_up: Mentions::of(AUDIO_SET_UP),
             begin,
             last_progress: begin,
             has_ended: false,

@@ -231,8 +231,8 @@ impl fmt::Display for CheckTable {
         writeln!(f, "level: {}{}\n", self.level, if self.root { ", running as root" } else { "" })?;
         writeln!(f, "{:<58}{:<10}{:<44}", "tried", "expected", "seen")?;
         for row in &self.rows {
-            let verdict = if row.breach { "  BREACH" } else { "" };
-            writeln!(f, "{:<58}{:<10}{}{verdict}", row.tried, row.expected, row.seen)?;
+            let mark = if row.breach { "  BREACH" } else { "" };
+            writeln!(f, "{:<58}{:<10}{}{mark}", row.tried, row.expected, row.seen)?;
         }
         write!(f, "\n{} tried, {} breaches", self.rows.len(), self.breaches())
     }

@@ -4,7 +4,7 @@ use std::{io, path::Path};
 
 use super::{
     master::{bandwidth, declared},
-    report::Report,
+    report::Verification,
     track::Measured,
 };
 use crate::{
@@ -29,13 +29,13 @@ pub struct Template {
     times: Vec<(u64, u64)>,
     /// What players are told of it before they ask for any of it.
     codecs: String,
-    /// `320x180`, where it is a picture.
+    /// `320x180`, where it is a video.
     size: String,
     /// Bits a second.
     bandwidth: Option<u64>,
-    /// Channels, where it is sound.
+    /// Channels, where it is audio.
     channels: Option<u32>,
-    /// Transfer function that players must know, where it is a picture.
+    /// Transfer function that players must know, where it is a video.
     transfer: Option<u64>,
 }
 
@@ -43,7 +43,7 @@ pub(super) fn check(
     root: &Path,
     folder: &str,
     tracks: &[(&str, &Measured)],
-    report: &mut Report,
+    report: &mut Verification,
 ) -> io::Result<()> {
     let text = std::fs::read_to_string(root.join(MANIFEST))?;
     let templates = templates(&text);

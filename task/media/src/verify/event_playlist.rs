@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use super::{
     playlist,
-    report::{Check, Report},
+    report::{Check, Verification},
 };
 use crate::package::event_playlist::EVENT_PLAYLIST;
 
@@ -13,7 +13,7 @@ const RULE: &str = "hls.early";
 /// A check for each playlist of `said`, texts by path: one of segments has only been added to, and the one of all of them
 /// led to the same renditions and declared no less than they need.
 pub fn check(root: &Path, said: &BTreeMap<String, String>) -> Vec<Check> {
-    let mut report = Report::default();
+    let mut report = Verification::default();
     for (path, growing) in said {
         let sealed = std::fs::read_to_string(root.join(path)).unwrap_or_default();
         if path == EVENT_PLAYLIST {
@@ -26,7 +26,7 @@ pub fn check(root: &Path, said: &BTreeMap<String, String>) -> Vec<Check> {
 }
 
 /// Line by line: segments, durations, header and target duration, which a client need not read again.
-fn only_added_to(path: &str, growing: &str, sealed: &str, report: &mut Report) {
+fn only_added_to(path: &str, growing: &str, sealed: &str, report: &mut Verification) {
     let growing = growing.replace(":EVENT\n", ":VOD\n");
     let common =
         growing.lines().zip(sealed.lines()).take_while(|(growing, sealed)| growing == sealed).count();
@@ -41,7 +41,7 @@ fn only_added_to(path: &str, growing: &str, sealed: &str, report: &mut Report) {
     );
 }
 
-fn led_to_the_same(path: &str, growing: &str, sealed: &str, report: &mut Report) {
+fn led_to_the_same(path: &str, growing: &str, sealed: &str, report: &mut Verification) {
     // Folder of each rendition, and its rate.
     let renditions = |text: &str| -> Vec<(String, u64)> {
         let entries = playlist::master(text).unwrap_or_default().into_iter();

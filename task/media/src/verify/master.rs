@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, io, path::Path};
 
 use super::{
     playlist::{self, Entry},
-    report::Report,
+    report::Verification,
     track::{self, Measured, bad, ticks_to_seconds},
 };
 use crate::{
@@ -44,7 +44,7 @@ pub(super) fn check(
     plan: &Plan,
     video: &[(String, Measured)],
     audio: &[(String, Measured)],
-    report: &mut Report,
+    report: &mut Verification,
 ) -> io::Result<()> {
     let text = std::fs::read_to_string(root.join(MASTER))?;
     let entries = playlist::master(&text).ok_or_else(|| bad("the master playlist cannot be read"))?;
@@ -100,8 +100,8 @@ fn members<'a>(entries: &'a [Entry], group: &'a str) -> impl Iterator<Item = &'a
     entries.iter().filter(move |entry| is(entry, "AUDIO") && text_of(entry, "GROUP-ID") == group)
 }
 
-/// The dynamic range of every variant with a picture, as its sample entry has it (rule 9.16).
-fn ranges(entries: &[Entry], tracks: &Tracks<'_>, report: &mut Report) {
+/// The dynamic range of every variant with a video, as its sample entry has it (rule 9.16).
+fn ranges(entries: &[Entry], tracks: &Tracks<'_>, report: &mut Verification) {
     for entry in entries.iter().filter(|entry| entry.tag != "MEDIA") {
         let Some((name, track)) =
             tracks.at(&entry.uri).filter(|(_, track)| frame_size(&track.codec).is_some())
@@ -117,8 +117,8 @@ fn ranges(entries: &[Entry], tracks: &Tracks<'_>, report: &mut Report) {
     }
 }
 
-/// Groups of sounds: the same members in each, and the channels that are really there.
-fn audio_renditions(entries: &[Entry], tracks: &Tracks<'_>, wanted: usize, report: &mut Report) {
+/// Audio groups: the same members in each, and the channels that are really there.
+fn audio_renditions(entries: &[Entry], tracks: &Tracks<'_>, wanted: usize, report: &mut Verification) {
     let all = entries.iter().filter(|entry| is(entry, "AUDIO"));
     for entry in all.clone() {
         let Some((name, track)) = tracks.at(&entry.uri) else { continue };
@@ -145,7 +145,7 @@ fn audio_renditions(entries: &[Entry], tracks: &Tracks<'_>, wanted: usize, repor
 }
 
 /// A text rendition: as long as the video, and every segment is `WebVTT`.
-fn texts(root: &Path, path: &str, seconds: f64, report: &mut Report) -> io::Result<()> {
+fn texts(root: &Path, path: &str, seconds: f64, report: &mut Verification) -> io::Result<()> {
     let folder = root.join(path.strip_suffix("/index.m3u8").unwrap_or(path));
     let list = playlist::media(&std::fs::read_to_string(root.join(path))?);
     let list = list.ok_or_else(|| bad("a text playlist cannot be read"))?;
@@ -168,7 +168,7 @@ pub(super) fn bandwidth(track: &Measured, target: u64) -> Bandwidth {
 
 /// Holds a declared bandwidth against the measured one.
 pub(super) fn declared(
-    report: &mut Report,
+    report: &mut Verification,
     rule: &'static str,
     name: &str,
     declared: Option<u64>,
@@ -185,7 +185,13 @@ pub(super) fn declared(
     );
 }
 
-fn description(report: &mut Report, name: &str, entry: &Entry, track: &Measured, audio: Option<&Measured>) {
+fn description(
+    report: &mut Verification,
+    name: &str,
+    entry: &Entry,
+    track: &Measured,
+    audio: Option<&Measured>,
+) {
     let codecs = std::iter::once(track).chain(audio).filter_map(|track| codec_string(&track.codec));
     let codecs = codecs.collect::<Vec<_>>().join(",");
     let attribute = |key: &str| entry.attributes.get(key).cloned().unwrap_or_default();

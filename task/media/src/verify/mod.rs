@@ -21,12 +21,12 @@ use crate::plan::Plan;
 pub use dash::MANIFEST;
 pub use event_playlist::check as check_event_playlists;
 pub use master::MASTER;
-pub use report::{Check, Report};
+pub use report::{Check, Verification};
 
 /// Checks the package at `root`, whose addresses begin with `folder`, against `plan`.
 /// `measured` are checks that have been made already.
-pub fn verify(root: &Path, folder: &str, plan: &Plan, measured: Vec<Check>) -> Result<Report, Failure> {
-    let mut report = Report { checks: measured, ..Report::default() };
+pub fn verify(root: &Path, folder: &str, plan: &Plan, measured: Vec<Check>) -> Result<Verification, Failure> {
+    let mut report = Verification { checks: measured, ..Verification::default() };
     rules::all(root, folder, plan, &mut report).map_err(|error: io::Error| {
         Failure::new(FailureCode::VerifyFailed, "an output cannot be read again")
             .with("rule", "package.readable")

@@ -4,7 +4,7 @@ use std::{fs::File, io, path::Path};
 
 use mp4_atom::{Atom, Matrix, Moov, Trak};
 
-use super::{report::Report, track::bad};
+use super::{report::Verification, track::bad};
 use crate::{
     package::{
         fragment::groups_are_few,
@@ -14,7 +14,7 @@ use crate::{
     rational::float,
 };
 
-pub(super) fn check(root: &Path, plan: &Plan, report: &mut Report) -> io::Result<()> {
+pub(super) fn check(root: &Path, plan: &Plan, report: &mut Verification) -> io::Result<()> {
     let Some(Together { video, audio }) = plan.progressive else { return Ok(()) };
     let path = if video.is_some() { VIDEO } else { AUDIO };
     let mut file = File::open(root.join(path))?;
@@ -31,22 +31,22 @@ pub(super) fn check(root: &Path, plan: &Plan, report: &mut Report) -> io::Result
     report.same("progressive.tracks", path, &movie.trak.len(), &wanted);
     let mut tracks = movie.trak.iter();
     if let (Some(plan_video), Some(number)) = (&plan.video, video) {
-        let track = tracks.next().ok_or_else(|| bad("the file has no picture"))?;
+        let track = tracks.next().ok_or_else(|| bad("the file has no video"))?;
         let rung = plan_video.renditions.get(number).ok_or_else(|| bad("no such rung"))?;
         let frame = 1.0 / rung.rate.value();
         report.same("progressive.frames", path, &samples(track).0, &plan_video.frames_of(rung));
         let tolerance = frame * f64::from(rung.frame_step.max(1));
-        each_track(report, &format!("{path} picture"), track, plan.seconds, tolerance);
+        each_track(report, &format!("{path} video"), track, plan.seconds, tolerance);
     }
     if audio.is_some() {
-        let track = tracks.next().ok_or_else(|| bad("the file has no sound"))?;
+        let track = tracks.next().ok_or_else(|| bad("the file has no audio"))?;
         let tolerance = 2.0 * f64::from(AAC_FRAME) / f64::from(SAMPLE_RATE);
-        each_track(report, &format!("{path} sound"), track, plan.seconds, tolerance);
+        each_track(report, &format!("{path} audio"), track, plan.seconds, tolerance);
     }
     Ok(())
 }
 
-fn each_track(report: &mut Report, name: &str, track: &Trak, wanted: f64, tolerance: f64) {
+fn each_track(report: &mut Verification, name: &str, track: &Trak, wanted: f64, tolerance: f64) {
     let rotated = track.tkhd.matrix != Matrix::default();
     report.check("progressive.upright", name, !rotated, rotated, false);
     let scale = f64::from(track.mdia.mdhd.timescale.max(1));

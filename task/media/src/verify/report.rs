@@ -23,14 +23,14 @@ pub struct Check {
 
 /// The report that lies beside the result as `verification.json`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Report {
+pub struct Verification {
     /// Whether every rule holds.
     pub passed: bool,
     /// Every check.
     pub checks: Vec<Check>,
 }
 
-impl Report {
+impl Verification {
     /// Records a check.
     #[allow(clippy::needless_pass_by_value, reason = "numbers and texts alike, most of them made for it")]
     pub fn check(

@@ -2,12 +2,12 @@
 //!
 //! | id | what must hold | source |
 //! |---|---|---|
-//! | `track.start` | the first picture or sound is shown at 0, and an edit list does no more than that | CMAF 7.5.13 |
+//! | `track.start` | the first frame or sample is played at 0, and an edit list does no more than that | CMAF 7.5.13 |
 //! | `track.offsets` | no sample is shown before it is decoded: players disagree about those | design |
 //! | `track.continuous` | each fragment begins where the one before ended | CMAF 6.6.8 |
 //! | `video.frames` | as many frames as planned | design |
 //! | `track.duration` | within one frame of the plan | design |
-//! | `video.upright` | the picture is not turned by the player | design |
+//! | `video.upright` | the video is not turned by the player | design |
 //! | `video.key-frames` | one key frame a group, at its start | 1.13, 6.10 |
 //! | `video.range` | the colours in the sample entry are those of the rung; high range has 10 bits | ISO/IEC 14496-12, 12.1.5 |
 //! | `hls.video-range`, `dash.transfer` | what the sample entries say | 9.16, ISO/IEC 23009-1, 5.8.5 |
@@ -24,7 +24,7 @@
 //! | `dash.addresses` | every address leads to a file of the package | design |
 //! | `dash.channels` | as many channels as the decoder configurations say | ISO/IEC 23009-1, 5.8.5.4 |
 //! | `hls.addresses` | every address leads to a file of the package | design |
-//! | `hls.variants`, `hls.entries`, `hls.renditions` | each rung once for each group of sounds; each group has every track | design |
+//! | `hls.variants`, `hls.entries`, `hls.renditions` | each rung once for each audio group; each group has every track | design |
 //! | `hls.early` | playlists for early playing were only added to, and promised no lower rates | RFC 8216, 6.2.1 |
 //! | `hls.groups` | every group has the same members by name and language, and variants name no other | RFC 8216, 4.3.4.1.1 |
 //! | `hls.channels` | what the decoder configuration says | RFC 8216, 4.3.4.1 |
@@ -40,7 +40,7 @@ use std::{
 
 use super::{
     dash, master, playlist, progressive,
-    report::Report,
+    report::Verification,
     track::{self, Measured, bad, ticks_to_seconds},
 };
 use crate::{
@@ -50,7 +50,7 @@ use crate::{
     rational::round_to_u64,
 };
 
-pub(super) fn all(root: &Path, folder: &str, plan: &Plan, report: &mut Report) -> io::Result<()> {
+pub(super) fn all(root: &Path, folder: &str, plan: &Plan, report: &mut Verification) -> io::Result<()> {
     let mut video = Vec::new();
     if let Some(planned) = &plan.video {
         for rung in &planned.renditions {
@@ -90,7 +90,14 @@ pub(super) fn all(root: &Path, folder: &str, plan: &Plan, report: &mut Report) -
     dash::check(root, folder, &tracks, report)
 }
 
-fn each_track(report: &mut Report, name: &str, track: &Measured, wanted: f64, tolerance: f64, frame: f64) {
+fn each_track(
+    report: &mut Verification,
+    name: &str,
+    track: &Measured,
+    wanted: f64,
+    tolerance: f64,
+    frame: f64,
+) {
     let start = track.seconds(track.first);
     report.check("track.start", name, track.first == 0 && track.plain_edits, format!("{start:.6}"), "0");
     report.check("track.offsets", name, track.shown_too_soon == 0, track.shown_too_soon, 0);
@@ -106,7 +113,7 @@ fn each_track(report: &mut Report, name: &str, track: &Measured, wanted: f64, to
 }
 
 /// The colours that the sample entry tells players, and for high range the bits that it needs.
-fn range(report: &mut Report, name: &str, planned: Range, track: &Measured) {
+fn range(report: &mut Verification, name: &str, planned: Range, track: &Measured) {
     let colour = colour(&track.codec);
     let told = colour.map_or(Range::Sdr.cicp(), |(_, transfer, _)| transfer);
     let bits = hevc_bits(&track.codec);
@@ -123,7 +130,7 @@ fn range(report: &mut Report, name: &str, planned: Range, track: &Measured) {
     );
 }
 
-fn alignment(video: &[(String, Measured)], report: &mut Report) {
+fn alignment(video: &[(String, Measured)], report: &mut Verification) {
     let Some((_, first)) = video.first() else { return };
     let starts = |track: &Measured| -> Vec<u64> {
         // Nanoseconds: clocks may differ between rungs.
@@ -138,7 +145,7 @@ fn alignment(video: &[(String, Measured)], report: &mut Report) {
     }
 }
 
-fn target_durations(video: &[(String, Measured)], audio: &[(String, Measured)], report: &mut Report) {
+fn target_durations(video: &[(String, Measured)], audio: &[(String, Measured)], report: &mut Verification) {
     let common = video.iter().chain(audio).find_map(|(_, track)| track.playlist.target);
     for (name, track) in video.iter().chain(audio) {
         let longest =
@@ -154,7 +161,7 @@ fn target_durations(video: &[(String, Measured)], audio: &[(String, Measured)], 
     }
 }
 
-fn key_frame_ranges(root: &Path, name: &str, track: &Measured, report: &mut Report) -> io::Result<()> {
+fn key_frame_ranges(root: &Path, name: &str, track: &Measured, report: &mut Verification) -> io::Result<()> {
     let folder = root.join(name);
     let text = std::fs::read_to_string(folder.join("iframes.m3u8"))?;
     let list = playlist::media(&text).ok_or_else(|| bad("the I-frame playlist cannot be read"))?;

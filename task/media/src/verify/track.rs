@@ -96,7 +96,7 @@ fn segment(path: &Path, init: &Init, measured: &mut Measured, clock: &mut u64) -
         measured.groups.push(fragment.start);
         let keys = fragment.samples.iter().filter(|sample| sample.is_key()).count();
         let begins = fragment.samples.first().is_some_and(|sample| sample.is_key());
-        // Every frame of sound is a key frame.
+        // Every frame of audio is a key frame.
         measured.bad_groups += u64::from(!begins || (keys != 1 && keys != fragment.samples.len()));
         let mut decode = fragment.start;
         for sample in &fragment.samples {

@@ -1,4 +1,4 @@
-//! Closed captions, in a track of their own and inside the picture's stream, become text.
+//! Closed captions, in a track of their own and inside the video's stream, become text.
 
 use std::path::{Path, PathBuf};
 
@@ -6,26 +6,26 @@ use transcode_config::contract::Clip;
 
 use crate::support::{Run, ffmpeg, ffprobe, quick, run, run_edited, run_prepared};
 
-/// How a codec is made here: without reordered pictures and with one slice each, so that a message can go in front of
-/// each picture; what the first byte of a picture's unit is; and the head of a message's unit.
+/// How a codec is made here: without reordered frames and with one slice each, so that a message can go in front of
+/// each frame; what the first byte of a frame's unit is; and the head of a message's unit.
 struct Codec {
     args: &'static str,
-    is_picture: fn(u8) -> bool,
+    is_frame: fn(u8) -> bool,
     head: &'static [u8],
 }
 
 const H264: Codec = Codec {
     args: "-c:v libx264 -preset ultrafast -bf 0 -x264-params slices=1:sliced-threads=0 -f h264",
-    is_picture: |byte| matches!(byte & 31, 1 | 5),
+    is_frame: |byte| matches!(byte & 31, 1 | 5),
     head: &[6],
 };
 const HEVC: Codec = Codec {
     args: "-c:v libx265 -preset ultrafast -x265-params bframes=0:log-level=none -f hevc",
-    is_picture: |byte| byte >> 1 < 32,
+    is_frame: |byte| byte >> 1 < 32,
     head: &[0x4e, 1],
 };
 
-/// Seconds of 25 frames with a message of user data (ATSC A/53) in front of each picture from the first list of `pairs` on:
+/// Seconds of 25 frames with a message of user data (ATSC A/53) in front of each frame from the first list of `pairs` on:
 /// caption bytes, one pair a frame from the frame on that each list is for. `kind` is the first byte of a group.
 fn with_captions(
     folder: &Path,
@@ -39,7 +39,7 @@ fn with_captions(
     ffmpeg(&["-f", "lavfi", "-i", &graph], &format!("-pix_fmt yuv420p {}", codec.args), &stream);
     let (bytes, mut out, mut frame) = (std::fs::read(&stream).unwrap(), Vec::new(), 0);
     for (at, byte) in bytes.iter().enumerate() {
-        if bytes[at..].starts_with(&[0, 0, 1]) && (codec.is_picture)(bytes[at + 3]) {
+        if bytes[at..].starts_with(&[0, 0, 1]) && (codec.is_frame)(bytes[at + 3]) {
             if let Some((from, pairs)) = pairs.iter().rfind(|(from, _)| *from <= frame) {
                 let pair = pairs.get(frame - from).copied().unwrap_or_default();
                 let [first, second] =
@@ -107,7 +107,7 @@ fn assert_cues(run: &Run, wanted: &[(f64, f64, &str)]) {
 }
 
 #[tokio::test]
-async fn captions_inside_the_picture_become_webvtt_at_their_times() {
+async fn captions_inside_the_video_become_webvtt_at_their_times() {
     let folder = tempfile::tempdir().unwrap();
     let source = with_captions(folder.path(), &H264, 4, CEA_608, &SPOKEN);
     assert_eq!(captioned(&source), "1", "the test file has none");
@@ -155,7 +155,7 @@ async fn captions_that_begin_late_are_found() {
 }
 
 #[tokio::test]
-async fn the_picture_is_decoded_once_more_only_for_captions_that_say_something() {
+async fn the_video_is_decoded_once_more_only_for_captions_that_say_something() {
     let folder = tempfile::tempdir().unwrap();
     // Something else lies where that would write.
     let in_the_way = |work: &Path| std::fs::create_dir_all(work.join("text/captions.mp4")).unwrap();
@@ -167,12 +167,12 @@ async fn the_picture_is_decoded_once_more_only_for_captions_that_say_something()
 }
 
 #[tokio::test]
-async fn captions_keep_their_times_where_the_picture_begins_late_and_in_a_clip() {
+async fn captions_keep_their_times_where_the_video_begins_late_and_in_a_clip() {
     let folder = tempfile::tempdir().unwrap();
     let source = with_captions(folder.path(), &H264, 4, CEA_608, &SPOKEN);
     let late = folder.path().join("late.mov");
-    let sound = crate::support::clip();
-    let inputs = ["-itsoffset", "0.6", "-i", source.to_str().unwrap(), "-i", sound.to_str().unwrap()];
+    let audio = crate::support::clip();
+    let inputs = ["-itsoffset", "0.6", "-i", source.to_str().unwrap(), "-i", audio.to_str().unwrap()];
     ffmpeg(&inputs, "-map 0:v -map 1:a -c copy -t 4.6", &late);
     assert_eq!(ffprobe(&late, "-select_streams v", "stream=start_time"), "0.600000");
     assert_cues(&run(&late, &quick()).await, &[(1.6, 2.8, "Hello"), (2.8, 3.8, "R&amp;B")]);

@@ -1,4 +1,4 @@
-//! A picture that was encoded in chunks: the same frames as from one run, in the same segments.
+//! A video that was encoded in chunks: the same frames as from one run, in the same segments.
 
 use std::path::{Path, PathBuf};
 
@@ -15,9 +15,9 @@ use transcode_media::package::{
 
 use crate::{
     edit::{counted, counts, one_rung},
-    pictures::frames,
     quality::ssim,
     support::{Run, ffmpeg, quick, run, run_edited, run_prepared},
+    video::frames,
 };
 
 /// Groups of a second, two to a segment: chunks of 4 s.
@@ -29,7 +29,7 @@ fn track(run: &Run, name: &str) -> Vec<u8> {
     std::fs::read(run.joined(name)).unwrap()
 }
 
-/// What a player is told, and what a viewer sees and hears, is that of one run. That the picture's bytes are others shows
+/// What a player is told, and what a viewer sees and hears, is that of one run. That the video's bytes are others shows
 /// that it was not: an encoder begins anew with each chunk.
 fn alike(whole: &Run, chunked: &Run, what: &str) {
     assert_eq!(counts(chunked), counts(whole), "{what}");
@@ -49,7 +49,7 @@ fn alike(whole: &Run, chunked: &Run, what: &str) {
     );
 }
 
-/// Frames left out at random, the others up to 4 ms late, and a picture that stands still for 7 s.
+/// Frames left out at random, the others up to 4 ms late, and a video that stands still for 7 s.
 fn irregular(source: &Path, name: &str) -> PathBuf {
     let path = source.with_file_name(name);
     ffmpeg(
@@ -117,7 +117,7 @@ async fn without_a_number_the_first_chunk_is_measured_and_all_frames_are_there()
 }
 
 #[tokio::test]
-async fn a_picture_that_ends_before_the_sound_stands_still_to_its_end() {
+async fn a_video_that_ends_before_the_audio_stands_still_to_its_end() {
     let folder = tempfile::tempdir().unwrap();
     let (long, short) = (counted(folder.path(), "long.mp4", "25", 18), folder.path().join("short.mp4"));
     let input = long.to_str().unwrap();
@@ -126,7 +126,7 @@ async fn a_picture_that_ends_before_the_sound_stands_still_to_its_end() {
     let chunked = run(&short, &in_chunks(Some(2))).await;
     let seen = counts(&chunked);
     assert!(seen.len() > 440 && seen[230..].iter().all(|&count| count == seen[230]), "{seen:?}");
-    alike(&whole, &chunked, "sound of 18 s");
+    alike(&whole, &chunked, "audio of 18 s");
 }
 
 #[tokio::test]
@@ -151,7 +151,7 @@ async fn a_chunk_that_fails_ends_the_others() {
         // The cause, and not that the others were stopped for it.
         assert_eq!(failure.code, FailureCode::EncodeFailed, "{at_once:?} {blocked}: {failure:?}");
         let encode = run.folder.path().join("work/encode");
-        assert!(!encode.join("v0.mp4").exists(), "the sound's run made a picture, too");
+        assert!(!encode.join("v0.mp4").exists(), "the audio's run made a video, too");
         if at_once == Some(1) {
             assert!(!encode.join("chunk2/v0.mp4").exists(), "the next one was begun");
         }

@@ -4,10 +4,10 @@
 //! |---|---|
 //! | zero bytes, text, random bytes, playlists under the name of a video | `refusals.rs`, `tests/sandbox/corpus.rs` |
 //! | truncated, index at the end or the beginning | `refusals.rs` |
-//! | rotation and flips, portrait, odd sizes, anamorphic, tiny, 4:4:4, 4:2:2, 10 bits, HDR, interlaced | `pictures.rs` |
-//! | 23.976, 29.97, 59.94, 120 and 1 frames a second, variable rate, one frame, change of size | `pictures.rs` |
-//! | cover art, a picture, a GIF, 16000x16000, media that lies elsewhere | `pictures.rs`, `refusals.rs` |
-//! | no sound, silent, mono, 5.1, languages, sound later, shorter and longer than the picture, gaps, `apac` | `sound.rs` |
+//! | rotation and flips, portrait, odd sizes, anamorphic, tiny, 4:4:4, 4:2:2, 10 bits, HDR, interlaced | `video.rs` |
+//! | 23.976, 29.97, 59.94, 120 and 1 frames a second, variable rate, one frame, change of size | `video.rs` |
+//! | cover art, an image, a GIF, 16000x16000, media that lies elsewhere | `video.rs`, `refusals.rs` |
+//! | no audio, silent, mono, 5.1, languages, audio later, shorter and longer than the video, gaps, `apac` | `audio.rs` |
 //! | keys in S3 | `tests/tests/pipeline.rs` |
 
 use std::{
@@ -45,10 +45,10 @@ fn make(folder: &Path, name: &str, source: &str, args: &str) -> PathBuf {
     let quarters =
         [quarter(0, 0, "red"), quarter(1, 0, "lime"), quarter(0, 1, "blue"), quarter(1, 1, "yellow")];
     let square = ",drawbox=x=iw*3/8:y=ih*3/8:w=iw/4:h=ih/4:t=fill:color=white:enable='gte(t,0.519)'";
-    let picture = format!("color=black:{source}{}{square}", quarters.concat());
+    let video = format!("color=black:{source}{}{square}", quarters.concat());
     let tone = "aevalsrc='if(gte(t,0.52),0.5*sin(6283*t),0)':s=48000:d=2";
     let default = if args.contains("-c:v") { "" } else { "-c:v libx264 -preset ultrafast -g 10 -c:a aac" };
-    ffmpeg(&["-f", "lavfi", "-i", &picture, "-f", "lavfi", "-i", tone], &format!("{default} {args}"), &path);
+    ffmpeg(&["-f", "lavfi", "-i", &video, "-f", "lavfi", "-i", tone], &format!("{default} {args}"), &path);
     path
 }
 
@@ -95,8 +95,8 @@ const ROWS: &[Row] = &[
         // The default duration of a frame, in nanoseconds.
         patched(again(folder, "x.mp4", "-c copy", "x.mkv"), &[0x23, 0xe3, 0x83, 0x84], |rest| rest[..4].copy_from_slice(&20_000_000_u32.to_be_bytes()))
     }, plays("160,90", 50, Some(0.52))),
-    // AAC's first frame lies 21 ms before the picture's there, so both are shown that much later.
-    ("sound that begins before 0", |folder| again(folder, "x.mp4", "-c copy", "x.mkv"), plays("160,90", 51, Some(0.54))),
+    // AAC's first frame lies 21 ms before the video's there, so both are shown that much later.
+    ("audio that begins before 0", |folder| again(folder, "x.mp4", "-c copy", "x.mkv"), plays("160,90", 51, Some(0.54))),
     ("a stream of data", |folder| {
         let (from, data, to) = (plain(folder, "x.mp4"), folder.join("x.bin"), folder.join("x.ts"));
         std::fs::write(&data, "of no kind that is known").unwrap();
@@ -121,7 +121,7 @@ const ROWS: &[Row] = &[
     }, plays("160,90", 100, None)),
     // 2^33 ticks are 95443.7 s.
     ("a clock that wraps", |folder| again(folder, "x.mp4", "-c:v copy -c:a mp2 -output_ts_offset 95441.5", "x.ts"), plays("160,90", 50, Some(0.52))),
-    ("a gap in the picture", |folder| {
+    ("a gap in the video", |folder| {
         let source = make(folder, "x.mp4", PLAIN, "-c:v libx264 -preset ultrafast -g 1 -crf 10 -c:a aac");
         let to = folder.join("gap.mkv");
         ffmpeg(&["-i", source.to_str().unwrap()], "-c:v copy -c:a pcm_s16le -bsf:v noise=drop='between(pts*tb,0.9,1.3)'", &to);
@@ -168,7 +168,7 @@ fn pixels(run: &Run, path: &Path, points: &[(u32, u32)]) -> Vec<Vec<[u8; 3]>> {
     );
     let bytes = std::fs::read(raw).unwrap();
     let at = |frame: &[u8], x: u32, y: u32| {
-        // In eighths of the picture.
+        // In eighths of the frame.
         let (x, y) = (width * x as usize / 8, height * y as usize / 8);
         let start = 3 * (y * width + x);
         <[u8; 3]>::try_from(&frame[start..start + 3]).unwrap()
@@ -191,7 +191,7 @@ fn onset(run: &Run) -> f64 {
 
 fn judge(what: &str, run: &Run, wanted: &Plays) {
     let package = run.package();
-    let rung = package.summary.video.last().expect("no picture");
+    let rung = package.summary.video.last().expect("no video");
     let track = format!("video/{}", rung.name);
     let path = run.joined(&track);
     assert_eq!(ffprobe(&path, "-select_streams v", "stream=width,height"), wanted.size, "{what}");
@@ -246,8 +246,8 @@ fn holds(runtime: &tokio::runtime::Runtime, (what, make, outcome): &Row) -> bool
 async fn twelve_hours_play_to_the_last_frame() {
     let folder = tempfile::tempdir().unwrap();
     let source = folder.path().join("long.mp4");
-    let picture = "color=red:s=64x36:r=1:d=43200";
-    ffmpeg(&["-f", "lavfi", "-i", picture], "-c:v libx264 -preset ultrafast -g 600", &source);
+    let video = "color=red:s=64x36:r=1:d=43200";
+    ffmpeg(&["-f", "lavfi", "-i", video], "-c:v libx264 -preset ultrafast -g 600", &source);
     let profile = Profile { max_duration_seconds: 43_200, gop_seconds: 60, segment_gops: 10, ..top() };
     let run = run(&source, &profile).await;
     assert_eq!(run.package().duration_ms, 43_200_000);

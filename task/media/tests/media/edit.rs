@@ -1,4 +1,4 @@
-//! Clips and overlays: the frames, the sound and the pixels that a viewer gets.
+//! Clips and overlays: the frames, the audio and the pixels that a viewer gets.
 
 use std::path::{Path, PathBuf};
 
@@ -8,24 +8,24 @@ use transcode_config::{
 };
 use transcode_media::OverlayFile;
 
-use crate::pictures::{high_range, with_high_range};
 use crate::support::{Run, ffmpeg, ffprobe, quick, run_edited};
+use crate::video::{high_range, with_high_range};
 
 /// `seconds` of 320x180 at `rate`: the upper half's brightness is 16 at frame 0 and four more with each frame, over and
 /// over after 50; a beep of a tenth of a second begins with each whole second.
 pub(crate) fn counted(folder: &Path, name: &str, rate: &str, seconds: u32) -> PathBuf {
     let path = folder.join(name);
-    let picture = format!("color=black:s=320x180:r={rate}:d={seconds}");
-    let sound = format!("sine=f=1000:r=48000:d={seconds}");
+    let video = format!("color=black:s=320x180:r={rate}:d={seconds}");
+    let audio = format!("sine=f=1000:r=48000:d={seconds}");
     let graph = "[0:v]geq=lum='if(lt(Y,90),16+4*mod(N,50),16)':cb=128:cr=128,setparams=range=tv[v];\
                  [1:a]asetnsamples=n=48:p=0,volume='lt(mod(t,1),0.1)':eval=frame[a]";
-    // AAC in Matroska begins 21 ms before the picture.
-    let sound_codec =
+    // AAC in Matroska begins 21 ms before the video.
+    let audio_codec =
         if path.extension().is_some_and(|kind| kind == "mkv") { "pcm_s16le" } else { "aac -b:a 192k" };
     let args = format!(
-        "-filter_complex {graph} -map [v] -map [a] -c:v libx264 -preset ultrafast -crf 5 -g 50 -bf 2 -c:a {sound_codec}"
+        "-filter_complex {graph} -map [v] -map [a] -c:v libx264 -preset ultrafast -crf 5 -g 50 -bf 2 -c:a {audio_codec}"
     );
-    ffmpeg(&["-f", "lavfi", "-i", &picture, "-f", "lavfi", "-i", &sound], &args, &path);
+    ffmpeg(&["-f", "lavfi", "-i", &video, "-f", "lavfi", "-i", &audio], &args, &path);
     path
 }
 
@@ -39,9 +39,9 @@ pub(crate) fn counts(run: &Run) -> Vec<u8> {
     luma.chunks_exact(3).map(|pixel| pixel[0].saturating_sub(14) / 4).collect()
 }
 
-/// When the sound begins to be loud, in seconds.
+/// When the audio begins to be loud, in seconds.
 fn beeps(run: &Run) -> Vec<f64> {
-    let raw = run.folder.path().join("sound.raw");
+    let raw = run.folder.path().join("audio.raw");
     let track = run.joined("audio/main");
     ffmpeg(&["-i", track.to_str().unwrap()], "-ac 1 -f s16le", &raw);
     let bytes = std::fs::read(raw).unwrap();
@@ -69,7 +69,7 @@ fn clip(start_ms: u64, end_ms: u64) -> Clip {
 }
 
 #[tokio::test]
-async fn a_clip_has_the_frames_and_the_sound_that_were_asked_for() {
+async fn a_clip_has_the_frames_and_the_audio_that_were_asked_for() {
     let folder = tempfile::tempdir().unwrap();
     let short = counted(folder.path(), "short.mp4", "25", 4);
     let ntsc = counted(folder.path(), "ntsc.mkv", "30000/1001", 4);
@@ -105,15 +105,15 @@ async fn a_clip_has_the_frames_and_the_sound_that_were_asked_for() {
         let slack = if source == &stream { 0.014 } else { 0.004 };
         assert_eq!(heard.len(), due.len(), "{what}: {heard:?} {due:?}");
         assert!(heard.iter().zip(&due).all(|(a, b)| (a - b).abs() < slack), "{what}: {heard:?} {due:?}");
-        let sound = ffprobe(&run.joined("audio/main"), "-select_streams a", "packet=duration");
+        let audio = ffprobe(&run.joined("audio/main"), "-select_streams a", "packet=duration");
         let ticks: f64 =
-            sound.lines().filter_map(|line| line.trim_end_matches(',').parse::<f64>().ok()).sum();
+            audio.lines().filter_map(|line| line.trim_end_matches(',').parse::<f64>().ok()).sum();
         assert!((ticks / 48_000.0 - seconds).abs() < 1024.0 / 48_000.0, "{what}: {ticks} samples");
     }
 }
 
 #[tokio::test]
-async fn a_clip_that_begins_while_the_picture_stands_still_shows_it() {
+async fn a_clip_that_begins_while_the_video_stands_still_shows_it() {
     let folder = tempfile::tempdir().unwrap();
     let whole = counted(folder.path(), "whole.mp4", "25", 28);
     let still = folder.path().join("still.mp4");
@@ -246,7 +246,7 @@ async fn an_overlay_is_where_it_should_be_in_every_rung_and_to_the_end() {
 }
 
 #[tokio::test]
-async fn an_overlay_that_is_no_picture_is_refused_by_name() {
+async fn an_overlay_that_is_no_image_is_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let source = counted(folder.path(), "x.mp4", "25", 1);
     let text = folder.path().join("text");

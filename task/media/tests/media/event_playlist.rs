@@ -61,7 +61,7 @@ fn target(run: &Run, track: &str) -> String {
 async fn the_target_duration_is_the_planned_one_whatever_comes() {
     let folder = tempfile::tempdir().unwrap();
     let source = folder.path().join("x.mkv");
-    // Two frames last 1.4985 s and so does a segment; some segments of sound last 71 AAC frames, 1.515 s.
+    // Two frames last 1.4985 s and so does a segment; some segments of audio last 71 AAC frames, 1.515 s.
     let inputs =
         ["-f", "lavfi", "-i", "testsrc2=s=320x180:r=40000/29970", "-f", "lavfi", "-i", "sine=r=48000"];
     ffmpeg(&inputs, "-t 12 -c:v libx264 -preset ultrafast -c:a pcm_s16le", &source);

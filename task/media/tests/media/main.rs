@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test code")]
 
+mod audio;
 mod captions;
 mod chunks;
 mod colours;
@@ -10,13 +11,12 @@ mod edit;
 mod event_playlist;
 mod package;
 mod per_title;
-mod pictures;
 mod profiles;
 mod progressive;
 mod proof;
 mod quality;
 mod refusals;
-mod sound;
 mod streams;
 mod support;
 mod time;
+mod video;

@@ -39,10 +39,10 @@ async fn ffmpeg_decodes_every_track_to_the_last_frame_from_zero() {
             );
         }
     }
-    let sound = run.joined("audio/main");
-    assert_eq!(ffprobe(&sound, "", "stream=channels,sample_rate,start_time"), "48000,2,0.000000");
-    let packets = ffprobe(&sound, "-select_streams a", "packet=pts").lines().count();
-    assert!((247..=249).contains(&packets), "{packets} sound frames for 5.28 s");
+    let audio = run.joined("audio/main");
+    assert_eq!(ffprobe(&audio, "", "stream=channels,sample_rate,start_time"), "48000,2,0.000000");
+    let packets = ffprobe(&audio, "-select_streams a", "packet=pts").lines().count();
+    assert!((247..=249).contains(&packets), "{packets} audio frames for 5.28 s");
 }
 
 #[tokio::test]
@@ -86,7 +86,7 @@ async fn nothing_is_left_in_the_scratch_folder() {
 }
 
 #[tokio::test]
-async fn sound_alone_becomes_a_sound_package() {
+async fn audio_alone_becomes_an_audio_package() {
     let profile = Profile { rungs: Vec::new(), ..quick() };
     let run = run(&clip(), &profile).await;
     assert!(run.package().summary.video.is_empty());

@@ -105,15 +105,15 @@ async fn thumbnails_come_at_their_interval() {
     let mut profile = quick();
     profile.images.thumbnail_seconds = Some(2);
     let run = run(&source, &profile).await;
-    let pictures: Vec<_> =
+    let images: Vec<_> =
         run.package().files.iter().filter(|file| file.path.starts_with("images/thumbnail-")).collect();
-    assert_eq!(pictures.len(), 3, "at 0, 2 and 4 s");
+    assert_eq!(images.len(), 3, "at 0, 2 and 4 s");
     assert!(run.text("images/thumbnails.vtt").contains("00:00:04.000 --> 00:00:04.480\nthumbnail-00003.jpg"));
-    let size = ffprobe(&run.output().join(&pictures[2].path), "", "stream=width,height");
+    let size = ffprobe(&run.output().join(&images[2].path), "", "stream=width,height");
     assert_eq!(size, "320,180");
 }
 
-/// A picture of a file, made small and grey.
+/// A frame of a file, made small and grey.
 fn grey(path: &Path, filter: &str) -> Vec<u8> {
     let raw = path.with_extension("grey");
     let args = format!("-vf {filter},scale=8:4:flags=area,format=gray -frames:v 1 -f rawvideo");
@@ -121,7 +121,7 @@ fn grey(path: &Path, filter: &str) -> Vec<u8> {
     std::fs::read(&raw).unwrap()
 }
 
-/// Each part of the sheet is the picture of its time.
+/// Each part of the sheet is the frame of its time.
 fn assert_shows_what_it_says(index: &str, sheet: &Path, video: &Path) {
     for cue in index.split("\n\n").skip(1) {
         let (times, area) = cue.split_once('\n').unwrap();

@@ -18,8 +18,8 @@ fn decoded(path: &std::path::Path, args: &str) -> String {
 }
 
 #[tokio::test]
-async fn it_shows_the_pictures_of_its_rung_in_step_with_the_sound() {
-    // Reordered pictures: there the edit list has work to do.
+async fn it_shows_the_frames_of_its_rung_in_step_with_the_audio() {
+    // Reordered frames: there the edit list has work to do.
     let mut profile = progressive(100);
     "veryfast".clone_into(&mut profile.preset);
     let run = run(&crate::support::clip(), &profile).await;
@@ -31,10 +31,10 @@ async fn it_shows_the_pictures_of_its_rung_in_step_with_the_sound() {
     let made = run.output().join(&file.path);
     assert_eq!(ffprobe(&made, "-select_streams v", "stream=width,height,start_time"), "160,90,0.000000");
     assert_eq!(ffprobe(&made, "-select_streams a", "stream=channels,start_time"), "2,0.000000");
-    let pictures = "-map 0:v -f framemd5";
-    assert_eq!(decoded(&made, pictures), decoded(&run.joined("video/90p"), pictures));
-    let sound = "-map 0:a -f framemd5";
-    assert_eq!(decoded(&made, sound), decoded(&run.joined("audio/main"), sound));
+    let frames = "-map 0:v -f framemd5";
+    assert_eq!(decoded(&made, frames), decoded(&run.joined("video/90p"), frames));
+    let audio = "-map 0:a -f framemd5";
+    assert_eq!(decoded(&made, audio), decoded(&run.joined("audio/main"), audio));
     let metadata: serde_json::Value = serde_json::from_str(&run.text("entry/metadata.json")).unwrap();
     assert_eq!(metadata["result"]["progressive"]["rung"], "90p");
     assert_eq!(metadata["result"]["progressive"]["bytes"], file.size);
@@ -47,7 +47,7 @@ async fn it_shows_the_pictures_of_its_rung_in_step_with_the_sound() {
 async fn a_turned_video_stands_upright_in_it() {
     let folder = tempfile::tempdir().unwrap();
     let source = variant(folder.path(), "x.mp4", "-t 1.5 -s 320x180 -c:v libx264 -preset ultrafast");
-    crate::pictures::turn(&source, [0, 1, -1, 0]);
+    crate::video::turn(&source, [0, 1, -1, 0]);
     let run = run(&source, &progressive(720)).await;
     run.package();
     let made = run.output().join("entry/video.mp4");
@@ -58,7 +58,7 @@ async fn a_turned_video_stands_upright_in_it() {
 }
 
 #[tokio::test]
-async fn sound_alone_is_an_m4a() {
+async fn audio_alone_is_an_m4a() {
     let run = run(&crate::support::clip(), &Profile { rungs: Vec::new(), ..progressive(720) }).await;
     let package = run.package();
     let file = package.files.iter().find(|file| file.path == "entry/audio.m4a").unwrap();

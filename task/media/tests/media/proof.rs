@@ -79,7 +79,7 @@ const SPOILERS: &[(&str, Spoiler)] = &[
     ("video.upright", |run| spoil(run, "video/90p/init.mp4", b"tkhd", |bytes| bytes[45] = 2)),
     ("progressive.index-first", |run| spoil(run, "entry/video.mp4", b"moov", |bytes| bytes[0] = b'w')),
     ("progressive.upright", |run| spoil(run, "entry/video.mp4", b"tkhd", |bytes| bytes[45] = 2)),
-    // One frame fewer at the end; the second picture of the index begins late.
+    // One frame fewer at the end; the second frame of the index begins late.
     ("progressive.frames", |run| spoil(run, "entry/video.mp4", b"stts", |bytes| bytes[15] -= 1)),
     ("package.readable", |run| {
         let path = run.output().join("audio/main/00001.m4s");
@@ -122,8 +122,8 @@ async fn each_is_found(source: &Path, profile: &Profile, spoilers: &[(&str, Spoi
 async fn each_rule_finds_what_it_is_there_for() {
     each_is_found(&clip(), &profile(), SPOILERS).await;
     let folder = tempfile::tempdir().unwrap();
-    let source = crate::pictures::high_range(folder.path(), "smpte2084");
-    each_is_found(&source, &crate::pictures::with_high_range(), HIGH_RANGE_SPOILERS).await;
+    let source = crate::video::high_range(folder.path(), "smpte2084");
+    each_is_found(&source, &crate::video::with_high_range(), HIGH_RANGE_SPOILERS).await;
 }
 
 #[tokio::test]

@@ -50,10 +50,10 @@ async fn a_truncated_source_is_found_wherever_it_was_cut_and_wherever_its_index_
 }
 
 #[tokio::test]
-async fn pictures_covers_and_empty_containers_are_refused_by_name() {
+async fn images_covers_and_empty_containers_are_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
-    let picture = variant(folder.path(), "x.png", "-frames:v 1 -update 1 -f image2");
-    assert_eq!(refused(&picture).await, FailureCode::StillImage);
+    let image = variant(folder.path(), "x.png", "-frames:v 1 -update 1 -f image2");
+    assert_eq!(refused(&image).await, FailureCode::StillImage);
     let animation = variant(folder.path(), "x.gif", "-t 0.5 -s 64x36");
     assert_eq!(refused(&animation).await, FailureCode::StillImage);
     let subtitles = folder.path().join("x.srt");
@@ -77,7 +77,7 @@ async fn limits_are_refusals_with_numbers() {
 }
 
 #[tokio::test]
-async fn a_picture_too_large_to_decode_is_refused_before_it_is_decoded() {
+async fn a_video_too_large_to_decode_is_refused_before_it_is_decoded() {
     let folder = tempfile::tempdir().unwrap();
     let bomb = folder.path().join("bomb.mkv");
     ffmpeg(&["-f", "lavfi", "-i", "color=black:size=16000x16000:rate=1"], "-frames:v 1 -c:v png", &bomb);

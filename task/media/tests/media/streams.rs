@@ -21,7 +21,7 @@ fn inputs(files: &[PathBuf]) -> Vec<&str> {
     files.iter().flat_map(|file| ["-i", file.to_str().unwrap()]).collect()
 }
 
-/// How loud `hertz` and what lies around it is in the sound, in dB.
+/// How loud `hertz` and what lies around it is in the audio, in dB.
 fn level(run: &Run, hertz: u32, from: f64) -> f64 {
     let text = run.folder.path().join("level.txt");
     let filter = format!(
@@ -81,23 +81,23 @@ async fn of_two_films_the_one_that_is_enabled_or_the_default_is_shown() {
 }
 
 #[tokio::test]
-async fn a_programmes_picture_goes_with_its_own_sound() {
+async fn a_programmes_video_goes_with_its_own_audio() {
     let folder = tempfile::tempdir().unwrap();
     let scenes = scenes(folder.path());
     let source = folder.path().join("x.ts");
-    // The other programme's sound comes first.
+    // The other programme's audio comes first.
     let args =
         "-map 1:a -map 1:v -map 0:v -map 0:a -c copy -program title=A:st=0:st=1 -program title=B:st=2:st=3";
     ffmpeg(&inputs(&scenes), args, &source);
     let run = run(&source, &quick()).await;
     let summary = &run.package().summary;
     assert_eq!((summary.audio.len(), summary.video.len()), (1, 2));
-    assert!(level(&run, 880, 0.5) > -40.0, "it is not the sound of the first programme's picture");
+    assert!(level(&run, 880, 0.5) > -40.0, "it is not the audio of the first programme's video");
     let others = summary.warnings.iter().filter(|line| line.contains("another"));
     assert_eq!(others.count(), 2, "{:?}", summary.warnings);
 }
 
-/// Marks the packets from number `from` to `to` of a transport stream's picture and sound as scrambled, and spoils them.
+/// Marks the packets from number `from` to `to` of a transport stream's video and audio as scrambled, and spoils them.
 fn scramble(path: &Path, share: std::ops::Range<usize>) {
     let mut bytes = std::fs::read(path).unwrap();
     let count = bytes.len() / 188;

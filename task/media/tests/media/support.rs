@@ -44,7 +44,7 @@ pub(crate) fn quick() -> Profile {
     Profile::parse("quick", QUICK).unwrap()
 }
 
-/// The real clip: 5.28 s of 1280x720 at 25 frames a second with 5.1 sound.
+/// The real clip: 5.28 s of 1280x720 at 25 frames a second with 5.1 audio.
 pub(crate) fn clip() -> PathBuf {
     let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../.tools/media/bigbuckbunny.mp4");
     let path = std::env::var_os("TRANSCODE_TEST_CLIP").map_or_else(|| PathBuf::from(default), PathBuf::from);

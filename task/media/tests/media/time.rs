@@ -1,4 +1,4 @@
-//! Time: when pictures are seen and sounds are heard, of sources whose clocks, rates and lengths are not as one would like.
+//! Time: when frames are seen and audio is heard, of sources whose clocks, rates and lengths are not as one would like.
 //!
 //! Each row is a kind that people upload. Asserted are the rate, the length, each change of scene to 0.1 s, the tone in each
 //! tenth of a second, and what a person is told.
@@ -15,7 +15,7 @@ use crate::support::{Run, ffmpeg, ffprobe, quick, run};
 
 /// What a viewer gets.
 struct Plays {
-    /// Frames a second; empty for sound alone.
+    /// Frames a second; empty for audio alone.
     rate: &'static str,
     seconds: f64,
     /// From when on which colour is seen, by its first letter.
@@ -26,7 +26,7 @@ struct Plays {
     told: &'static str,
 }
 
-/// Where nothing is asserted of the sound.
+/// Where nothing is asserted of the audio.
 const ANY: u32 = 1;
 
 enum Outcome {
@@ -55,11 +55,11 @@ const X264: &str = "-c:v libx264 -preset ultrafast -crf 10 -g 25";
 fn part(folder: &Path, name: &str, first: bool, args: &str) -> PathBuf {
     let (colour, tone) = if first { ("red", 440) } else { ("lime", 880) };
     let path = folder.join(name);
-    let (picture, sound) = (
+    let (video, audio) = (
         format!("color={colour}:s=160x90:r=25:d=2,noise=alls=20:allf=t"),
         format!("sine={tone}:r=48000:d=2"),
     );
-    ffmpeg(&["-f", "lavfi", "-i", &picture, "-f", "lavfi", "-i", &sound], args, &path);
+    ffmpeg(&["-f", "lavfi", "-i", &video, "-f", "lavfi", "-i", &audio], args, &path);
     path
 }
 
@@ -73,36 +73,36 @@ fn joined(folder: &Path, kind: &str, first: &str, second: &str) -> PathBuf {
 }
 
 /// Slides of different colours: each with its length in seconds.
-fn slides(folder: &Path, sound: &str, slides: &[(&str, &str)]) -> PathBuf {
+fn slides(folder: &Path, audio: &str, slides: &[(&str, &str)]) -> PathBuf {
     let mut list = String::new();
     for (number, (colour, seconds)) in slides.iter().enumerate() {
-        let picture = folder.join(format!("{number}.png"));
+        let image = folder.join(format!("{number}.png"));
         let source = format!("color={colour}:s=160x90");
-        ffmpeg(&["-f", "lavfi", "-i", &source], "-frames:v 1", &picture);
+        ffmpeg(&["-f", "lavfi", "-i", &source], "-frames:v 1", &image);
         writeln!(list, "file '{number}.png'\nduration {seconds}").unwrap();
     }
     let (text, to) = (folder.join("list.txt"), folder.join("slides.mp4"));
     std::fs::write(&text, list).unwrap();
-    let inputs = ["-f", "concat", "-i", text.to_str().unwrap(), "-f", "lavfi", "-i", sound];
+    let inputs = ["-f", "concat", "-i", text.to_str().unwrap(), "-f", "lavfi", "-i", audio];
     ffmpeg(&inputs, &format!("-vsync vfr -pix_fmt yuv420p {X264} -c:a aac"), &to);
     to
 }
 
-/// The picture of [`part`] for `seconds`, with noise that needs some bits, and a tone that begins late.
+/// The video of [`part`] for `seconds`, with noise that needs some bits, and a tone that begins late.
 fn late(folder: &Path, name: &str, seconds: u32, args: &str) -> PathBuf {
     let to = folder.join(name);
-    let picture = format!("color=red:s=160x90:r=25:d={seconds},noise=alls=6:allf=t");
+    let video = format!("color=red:s=160x90:r=25:d={seconds},noise=alls=6:allf=t");
     let late = (seconds - 2).to_string();
     let inputs =
-        ["-f", "lavfi", "-i", &picture, "-itsoffset", &late, "-f", "lavfi", "-i", "sine=440:r=48000:d=2"];
+        ["-f", "lavfi", "-i", &video, "-itsoffset", &late, "-f", "lavfi", "-i", "sine=440:r=48000:d=2"];
     ffmpeg(&inputs, &format!("-map 0:v -map 1:a {args}"), &to);
     to
 }
 
 /// An AVI whose last 25 of 50 frames have no bytes: a still screen.
 fn empty_frames(folder: &Path) -> PathBuf {
-    let pictures = folder.join("%03d.jpg");
-    ffmpeg(&["-f", "lavfi", "-i", "color=red:s=160x90:r=25:d=1"], "-q:v 3 -f image2", &pictures);
+    let images = folder.join("%03d.jpg");
+    ffmpeg(&["-f", "lavfi", "-i", "color=red:s=160x90:r=25:d=1"], "-q:v 3 -f image2", &images);
     let chunk = |kind: &[u8], body: &[u8]| {
         let length = u32::try_from(body.len()).unwrap().to_le_bytes();
         [kind, &length, body, if body.len() % 2 == 1 { b"\0" } else { b"" }].concat()
@@ -137,14 +137,14 @@ fn eight_too_many(path: PathBuf) -> PathBuf {
 }
 
 const JUMPED: &str = "the clock of the file jumps";
-const UNEVEN: &str = "the format of the sound (stream 1) changes in the middle";
+const UNEVEN: &str = "the format of the audio (stream 1) changes in the middle";
 const WHOLE: &str = "is 8 bytes larger than the file";
 
 #[rustfmt::skip]
 const ROWS: &[Row] = &[
     ("slides", |folder| slides(folder, "sine=440:r=48000:d=14", &[("red", "2.2"), ("lime", "3.52"), ("blue", "2.4"), ("white", "5.88")]),
         plays("10/1", 14.0, &[(0.0, 'r'), (2.2, 'g'), (5.72, 'b'), (8.12, 'w')], &[(0.0, 440)], "")),
-    ("a picture every seven seconds", |folder| slides(folder, "sine=440:r=48000:d=21", &[("red", "7"), ("lime", "7"), ("blue", "7")]),
+    ("a frame every seven seconds", |folder| slides(folder, "sine=440:r=48000:d=21", &[("red", "7"), ("lime", "7"), ("blue", "7")]),
         plays("5/1", 21.0, &[(0.0, 'r'), (7.0, 'g'), (14.0, 'b')], &[(0.0, 440)], "")),
     ("a pause", |folder| {
         let to = folder.join("x.mp4");
@@ -155,10 +155,10 @@ const ROWS: &[Row] = &[
         let to = folder.join("x.mp4");
         ffmpeg(&["-f", "lavfi", "-i", "color=red:s=160x90:r=30:d=16"], &format!("-vf select='not(between(t,2,14))' -vsync vfr {X264}"), &to);
         to
-    }, plays("30/1", 16.0, &[(0.0, 'r')], &[], "the picture stands still for 12.1 s")),
-    ("sound 12 s into a TS", |folder| late(folder, "x.ts", 14, &format!("{X264} -c:a aac")),
+    }, plays("30/1", 16.0, &[(0.0, 'r')], &[], "the video stands still for 12.1 s")),
+    ("audio 12 s into a TS", |folder| late(folder, "x.ts", 14, &format!("{X264} -c:a aac")),
         plays("25/1", 14.0, &[(0.0, 'r')], &[(0.0, 0), (12.0, 440)], "")),
-    ("sound behind five megabytes of a VOB", |folder| late(folder, "x.vob", 12, "-c:v mpeg2video -b:v 6M -minrate 6M -maxrate 6M -bufsize 1835k -c:a mp2"),
+    ("audio behind five megabytes of a VOB", |folder| late(folder, "x.vob", 12, "-c:v mpeg2video -b:v 6M -minrate 6M -maxrate 6M -bufsize 1835k -c:a mp2"),
         plays("25/1", 12.0, &[(0.0, 'r')], &[(0.0, 0), (10.0, 440)], "")),
     ("two recordings in a TS", |folder| joined(folder, "ts", &format!("{X264} -c:a aac"), &format!("{X264} -c:a aac")),
         plays("25/1", 4.0, TWO, TONES, JUMPED)),
@@ -174,16 +174,16 @@ const ROWS: &[Row] = &[
         Outcome::Refused(FailureCode::SourceDiscontinuous, "bytes_reached")),
     ("two recordings in an MP4", |folder| joined(folder, "mp4", X264, X264), Outcome::Refused(FailureCode::SourceDiscontinuous, "")),
     ("two recordings in a Matroska", |folder| joined(folder, "mkv", X264, X264), Outcome::Refused(FailureCode::SourceDiscontinuous, "packets_late")),
-    ("sound from 5.1 to stereo in a TS", |folder| joined(folder, "ts", &format!("{X264} -c:a ac3 -ac 6"), &format!("{X264} -c:a ac3 -ac 2 -output_ts_offset 2")),
+    ("audio from 5.1 to stereo in a TS", |folder| joined(folder, "ts", &format!("{X264} -c:a ac3 -ac 6"), &format!("{X264} -c:a ac3 -ac 2 -output_ts_offset 2")),
         plays("25/1", 4.0, TWO, TONES, UNEVEN)),
-    ("sound from 48 to 44.1 kHz in a Matroska", |folder| {
+    ("audio from 48 to 44.1 kHz in a Matroska", |folder| {
         let both = joined(folder, "ts", &format!("{X264} -c:a mp2 -ar 48000"), &format!("{X264} -c:a mp2 -ar 44100 -output_ts_offset 2"));
         let to = folder.join("both.mkv");
         ffmpeg(&["-i", both.to_str().unwrap()], "-c copy", &to);
         to
     }, plays("25/1", 4.0, TWO, TONES, UNEVEN)),
     ("frames without bytes", empty_frames, plays("25/1", 2.0, &[(0.0, 'r')], &[], "")),
-    ("a WMV whose sound ends early", |folder| part(folder, "x.wmv", true, "-c:v wmv2 -q:v 2 -c:a wmav2 -af atrim=end=1"),
+    ("a WMV whose audio ends early", |folder| part(folder, "x.wmv", true, "-c:v wmv2 -q:v 2 -c:a wmav2 -af atrim=end=1"),
         plays("25/1", 2.0, &[(0.0, 'r')], &[(0.0, 440), (1.0, ANY), (1.4, 0)], "")),
     ("a longer track that is left out", |folder| {
         let to = folder.join("x.mkv");

@@ -1,37 +1,36 @@
-//! Which picture of several is the film, and which sound and text go with it. Pure.
+//! Which video of several is the film, and which audio and text go with it. Pure.
 
 use super::{AudioStream, SourceInfo, VideoStream};
 use crate::examine::scan::Scan;
 
-/// A picture that lasts less than this part of the longest one is a preview of it.
+/// A video that lasts less than this part of the longest one is a preview of it.
 const PREVIEW: f64 = 0.1;
 
-/// Chooses the picture: one that moves before a still preview, then the one that the file marks as the default (in MP4 and
-/// MOV: an enabled track), then the first. Of a multiplex of several programmes only the chosen picture's own is kept;
-/// without a picture, the first that has sound.
+/// Chooses the video: one that moves before a still preview, then the one that the file marks as the default (in MP4 and
+/// MOV: an enabled track), then the first. Of a multiplex of several programmes only the chosen video's own is kept;
+/// without a video, the first that has audio.
 pub fn choose(source: &mut SourceInfo, scan: &Scan) {
-    let mut pictures: Vec<_> =
-        source.video.take().into_iter().chain(source.other_pictures.drain(..)).collect();
-    let best = best(&pictures, scan);
-    source.video = best.map(|best| pictures.remove(best));
-    for other in pictures {
+    let mut videos: Vec<_> = source.video.take().into_iter().chain(source.other_videos.drain(..)).collect();
+    let best = best(&videos, scan);
+    source.video = best.map(|best| videos.remove(best));
+    for other in videos {
         source.skip(other.index, format!("video ({})", other.codec), "another video stream is used");
     }
     one_programme(source, scan);
 }
 
-fn best(pictures: &[VideoStream], scan: &Scan) -> Option<usize> {
+fn best(videos: &[VideoStream], scan: &Scan) -> Option<usize> {
     let seconds = |video: &VideoStream| {
         let timing = scan.timing(video.index, video.time_base).filter(|timing| timing.packets > 1);
         timing.map(|timing| timing.end - timing.start)
     };
-    let longest = pictures.iter().filter_map(seconds).fold(0.0, f64::max);
+    let longest = videos.iter().filter_map(seconds).fold(0.0, f64::max);
     let worse = |(position, video): &(usize, &VideoStream)| {
         let moves = seconds(video).is_some_and(|seconds| seconds >= longest * PREVIEW);
         let there = scan.timing(video.index, video.time_base).is_some();
         (!moves, !there, !video.default, *position)
     };
-    pictures.iter().enumerate().min_by_key(worse).map(|(position, _)| position)
+    videos.iter().enumerate().min_by_key(worse).map(|(position, _)| position)
 }
 
 fn one_programme(source: &mut SourceInfo, scan: &Scan) {

@@ -16,12 +16,12 @@ pub struct SourceInfo {
     pub start: f64,
     /// Duration that the container declares, or that ffprobe estimates where it declares none.
     pub duration: Option<f64>,
-    /// The picture that is encoded.
+    /// The video that is encoded.
     pub video: Option<VideoStream>,
-    /// Other streams that may be the picture, until [`super::choose`] has chosen one.
+    /// Other streams that may be the video, until [`super::choose`] has chosen one.
     #[serde(skip)]
-    pub other_pictures: Vec<VideoStream>,
-    /// Every usable sound track, in the file's order.
+    pub other_videos: Vec<VideoStream>,
+    /// Every usable audio track, in the file's order.
     pub audio: Vec<AudioStream>,
     /// Text subtitles.
     pub text: Vec<TextStream>,
@@ -110,7 +110,7 @@ impl Color {
         Range::of(self.transfer.as_deref())
     }
 
-    /// Primaries that are far from those of BT.709: taken for these, the picture would be seen in other colours.
+    /// Primaries that are far from those of BT.709: taken for these, the video would be seen in other colours.
     pub fn far_primaries(&self) -> Option<&'static str> {
         const FAR: [&str; 7] = ["smpte432", "smpte431", "bt2020", "bt470m", "film", "smpte428", "ebu3213"];
         FAR.into_iter().find(|&name| self.primaries.as_deref() == Some(name))
@@ -132,7 +132,7 @@ impl Color {
     }
 }
 
-/// A sound track.
+/// An audio track.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct AudioStream {
     /// Index in the file.
@@ -157,7 +157,7 @@ pub struct AudioStream {
     pub title: Option<String>,
     /// Whether the file marks it as the one to play.
     pub default: bool,
-    /// Whether it describes the picture for people who cannot see it.
+    /// Whether it describes the video for people who cannot see it.
     pub describes_video: bool,
 }
 
@@ -174,7 +174,7 @@ pub struct TextStream {
     pub title: Option<String>,
     /// Whether the file marks it as shown by default.
     pub default: bool,
-    /// Only what must be read even by those who understand the sound.
+    /// Only what must be read even by those who understand the audio.
     pub forced: bool,
     /// For people who cannot hear.
     pub hearing_impaired: bool,

@@ -50,7 +50,7 @@ pub fn parse(json: &[u8], size: u64) -> Result<SourceInfo, Failure> {
         start: seconds(format, "start_time").unwrap_or(0.0),
         duration: seconds(format, "duration").filter(|&duration| duration > 0.0),
         video: None,
-        other_pictures: Vec::new(),
+        other_videos: Vec::new(),
         audio: Vec::new(),
         text: Vec::new(),
         programmes: programmes(&root),
@@ -69,7 +69,7 @@ pub fn parse(json: &[u8], size: u64) -> Result<SourceInfo, Failure> {
     }
     if info.container == "avi" {
         // There the fourth part of a pixel is whatever its writer left in it.
-        info.video.iter_mut().chain(&mut info.other_pictures).for_each(|video| video.alpha = false);
+        info.video.iter_mut().chain(&mut info.other_videos).for_each(|video| video.alpha = false);
     }
     Ok(info)
 }
@@ -87,12 +87,12 @@ fn nothing(info: &SourceInfo) -> Failure {
         info.skipped.iter().map(|skipped| format!("{}: {}", skipped.what, skipped.why)).collect();
     let code = if info.skipped.iter().any(|skipped| skipped.why == NO_DECODER) {
         FailureCode::UnsupportedCodec
-    } else if !info.skipped.is_empty() && info.skipped.iter().all(|skipped| skipped.why == PICTURE) {
+    } else if !info.skipped.is_empty() && info.skipped.iter().all(|skipped| skipped.why == STILL) {
         FailureCode::StillImage
     } else {
         FailureCode::NothingToPlay
     };
-    Failure::new(code, "neither video nor sound that can be used").with("streams", found.join("; "))
+    Failure::new(code, "neither video nor audio that can be used").with("streams", found.join("; "))
 }
 
 fn clock(stream: &Value, position: u32) -> Option<StreamClock> {
@@ -101,15 +101,15 @@ fn clock(stream: &Value, position: u32) -> Option<StreamClock> {
     Some(StreamClock { index, time_base, start: seconds(stream, "start_time") })
 }
 
-/// Why a sound track is left out whose headers say nothing that could be decoded, or that had not begun where ffprobe
+/// Why an audio track is left out whose headers say nothing that could be decoded, or that had not begun where ffprobe
 /// stopped looking.
-pub(crate) const NO_SOUND: &str = "its channels or sample rate are not usable";
-/// Why a picture is left out that has no size, or had not begun.
-pub(crate) const NO_SIZE: &str = "it has no picture size";
+pub(crate) const NO_AUDIO: &str = "its channels or sample rate are not usable";
+/// Why a video is left out that has no size, or had not begun.
+pub(crate) const NO_SIZE: &str = "it has no frame size";
 const NO_DECODER: &str = "no decoder";
-const PICTURE: &str = "a still picture";
-/// What marks a stream of pictures that are no video.
-const PICTURES: [&str; 3] = ["attached_pic", "still_image", "timed_thumbnails"];
+const STILL: &str = "a still image";
+/// Dispositions of a stream of still images.
+const STILLS: [&str; 3] = ["attached_pic", "still_image", "timed_thumbnails"];
 
 fn sort_in(info: &mut SourceInfo, stream: &Value, position: u32) -> Result<(), Failure> {
     let index = whole(stream, "index").and_then(|index| u32::try_from(index).ok()).unwrap_or(position);
@@ -126,23 +126,23 @@ fn sort_in(info: &mut SourceInfo, stream: &Value, position: u32) -> Result<(), F
         info.skipped.push(Skipped { index, what: format!("{kind} ({name})"), why });
     };
     match kind.as_str() {
-        "video" if PICTURES.iter().any(|kind| flag(stream, kind)) => skip(PICTURE),
+        "video" if STILLS.iter().any(|kind| flag(stream, kind)) => skip(STILL),
         "video" | "audio" if codec.is_empty() || codec == "none" => skip(NO_DECODER),
         "video" => match video(stream, index, codec.clone()) {
-            Ok(Some(video)) if info.video.is_some() => info.other_pictures.push(video),
+            Ok(Some(video)) if info.video.is_some() => info.other_videos.push(video),
             Ok(Some(video)) => info.video = Some(video),
             Ok(None) => skip(NO_SIZE),
-            // Beside another picture, what nobody marked as the one to play is no reason to refuse the file.
+            // Beside another video, what nobody marked as the one to play is no reason to refuse the file.
             Err(_) if info.video.is_some() && !flag(stream, "default") => skip("it cannot be decoded here"),
             Err(failure) => return Err(failure),
         },
         "audio" => match audio(stream, index, codec.clone()) {
             Some(audio) => info.audio.push(audio),
-            None => skip(NO_SOUND),
+            None => skip(NO_AUDIO),
         },
         "subtitle" if is_text(&codec) => info.text.push(subtitle(stream, index, codec)),
-        "subtitle" => skip("subtitles made of pictures cannot become text"),
-        _ => skip("not video, sound or text"),
+        "subtitle" => skip("subtitles made of images cannot become text"),
+        _ => skip("not video, audio or text"),
     }
     Ok(())
 }
@@ -187,7 +187,7 @@ fn video(stream: &Value, index: u32, codec: String) -> Result<Option<VideoStream
         height,
         pixel_aspect: text(stream, "sample_aspect_ratio")
             .and_then(|ratio| Rational::parse(&ratio))
-            // A shape beyond 1:10 is a damaged header, not a picture.
+            // A shape beyond 1:10 is a damaged header, not a video.
             .filter(|ratio| (0.1..=10.0).contains(&ratio.value()))
             .unwrap_or(Rational::ONE),
         rotation,
@@ -210,9 +210,9 @@ fn has_alpha(format: &str) -> bool {
     KINDS.iter().any(|kind| format.starts_with(kind))
 }
 
-/// The refusal of a picture that is too large, also where only ffprobe's complaint tells of it.
+/// The refusal of a video that is too large, also where only ffprobe's complaint tells of it.
 pub fn too_many_pixels(width: u32, height: u32) -> Failure {
-    Failure::new(FailureCode::TooManyPixels, format!("the picture is {width}x{height}"))
+    Failure::new(FailureCode::TooManyPixels, format!("the video is {width}x{height}"))
         .with("width", width)
         .with("height", height)
         .with("allowed_pixels", MAX_PIXELS)

@@ -1,4 +1,4 @@
-//! How a picture must be turned to stand upright.
+//! How a video must be turned to stand upright.
 //!
 //! ffmpeg could do this by itself, but then in front of every other filter, where a change of size in the middle of a
 //! file would reach it. The turn is therefore read here and made by the filter graph.
@@ -34,7 +34,7 @@ impl Rotation {
         matches!(self, Self::Clockwise | Self::Counterclockwise | Self::Transposed | Self::Antitransposed)
     }
 
-    /// The filters that do it, with a comma at the end; nothing for an upright picture.
+    /// The filters that do it, with a comma at the end; nothing for an upright video.
     pub fn filters(self) -> &'static str {
         match self {
             Self::Upright => "",

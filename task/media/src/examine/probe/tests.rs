@@ -49,7 +49,7 @@ fn refusals_have_their_names() {
 }
 
 #[test]
-fn a_phones_portrait_video_is_turned_and_its_spatial_sound_skipped() {
+fn a_phones_portrait_video_is_turned_and_its_spatial_audio_skipped() {
     let stream = with(video_stream(), json!({ "side_data_list": [{ "rotation": -90 }] }));
     let apac = json!({ "index": 2, "codec_type": "audio", "codec_tag_string": "apac", "channels": 4 });
     let info = probe(&[stream, apac]).unwrap();

@@ -26,7 +26,7 @@ fn movie(dref_entry: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn texts_pictures_and_nothing_are_refused_by_name() {
+fn texts_images_and_nothing_are_refused_by_name() {
     for (bytes, expected) in [
         (&b""[..], FailureCode::Empty),
         (b"just some words\n", FailureCode::NotMedia),

@@ -83,7 +83,7 @@ fn below_what_everybody_can_play_there_is_nothing() {
 }
 
 #[test]
-fn a_slide_gets_one_rung_and_a_cap_that_its_first_picture_fits_in() {
+fn a_slide_gets_one_rung_and_a_cap_that_its_first_frame_fits_in() {
     let choices = choose(&ladder(), &needs([0, 0, 0, 0, 1]), 1.25);
     assert_eq!(made(&choices), ["1080p"]);
     assert_eq!((choices[4].max_bps, choices[4].average_bps), (32_000, 1100));

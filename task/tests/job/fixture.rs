@@ -77,7 +77,7 @@ fn long_clip() -> &'static [u8] {
 }
 
 /// One job, its buckets and its proxy.
-pub(crate) struct World {
+pub(crate) struct Fixture {
     pub(crate) clients: Clients,
     pub(crate) proxy: Proxy,
     pub(crate) spec: JobSpec,
@@ -89,7 +89,7 @@ pub(crate) struct World {
     pub(crate) scratch: tempfile::TempDir,
 }
 
-impl World {
+impl Fixture {
     /// A job on the first seconds of the real clip. The name makes buckets and job its own.
     pub(crate) async fn new(name: &str) -> Self {
         let clip = std::fs::read(paths::clip().unwrap()).unwrap();
@@ -99,12 +99,12 @@ impl World {
     /// A job on a minute of video, which a slow preset encodes for far longer than any test takes. Its first segment
     /// is there after some seconds.
     pub(crate) async fn slow(name: &str) -> Self {
-        let mut world = Self::with_source(name, long_clip().to_vec()).await;
-        world.spec.profile.preset = "slower".into();
-        for rung in &mut world.spec.profile.rungs {
+        let mut fixture = Self::with_source(name, long_clip().to_vec()).await;
+        fixture.spec.profile.preset = "slower".into();
+        for rung in &mut fixture.spec.profile.rungs {
             rung.short_side = 360;
         }
-        world
+        fixture
     }
 
     /// A job on these bytes.
@@ -140,17 +140,17 @@ impl World {
         Layout::of(&self.spec.job)
     }
 
-    /// The controller's part: specification and intent of an attempt.
+    /// The controller's part: specification and claim of an attempt.
     pub(crate) async fn launch(&self, attempt: u32, launch_not_after_ms: u64) -> Attempt {
         self.put(&self.layout().spec(), encode(&self.spec)).await;
         self.intend(attempt, launch_not_after_ms).await
     }
 
-    /// The intent alone.
+    /// The claim alone.
     pub(crate) async fn intend(&self, attempt: u32, launch_not_after_ms: u64) -> Attempt {
         let attempt = Attempt::new(attempt).unwrap();
-        let intent = order::intent(self.spec.job.clone(), attempt, launch_not_after_ms);
-        self.put(&self.layout().intent(attempt), encode(&intent)).await;
+        let claim = order::claim(self.spec.job.clone(), attempt, launch_not_after_ms);
+        self.put(&self.layout().claim(attempt), encode(&claim)).await;
         attempt
     }
 
@@ -204,7 +204,7 @@ impl World {
         self.document(&self.layout().heartbeat(attempt)).await
     }
 
-    pub(crate) async fn register(&self) -> Option<Terminal> {
+    pub(crate) async fn terminal(&self) -> Option<Terminal> {
         self.document(&self.layout().terminal()).await
     }
 

@@ -1,4 +1,4 @@
-//! The terminal register: written at most once (S2), last of all (S3).
+//! The terminal record: written at most once (S2), last of all (S3).
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -15,12 +15,12 @@ use crate::{
     retry::{Patience, retry, uncertain},
 };
 
-/// A stop leaves the register this long: everything is uploaded, and the write takes milliseconds.
+/// A stop leaves the terminal record this long: everything is uploaded, and the write takes milliseconds.
 const GRACE: Duration = Duration::from_secs(5);
 /// Finding out what became of a write whose answer was lost.
 const READ_BACK: Duration = Duration::from_secs(4);
 
-/// What became of the register.
+/// What became of the terminal record.
 #[derive(Debug)]
 pub(crate) enum Written {
     /// It says what this attempt wrote.
@@ -33,9 +33,9 @@ pub(crate) enum Written {
     Unknown(AwsError),
 }
 
-/// Writes the register, if nobody has, and makes sure who did.
+/// Writes the terminal record, if nobody has, and makes sure who did.
 ///
-/// The same bytes are sent at each try. A 412 may be the answer to one's own write of an earlier try, so the register is
+/// The same bytes are sent at each try. A 412 may be the answer to one's own write of an earlier try, so the terminal record is
 /// then read back and its nonce compared.
 pub(crate) async fn write(documents: &Documents, terminal: &Terminal, stop: &Stop) -> Written {
     let (key, body) = (Layout::of(&terminal.job).terminal(), encode(terminal));
@@ -54,7 +54,7 @@ pub(crate) async fn write(documents: &Documents, terminal: &Terminal, stop: &Sto
     let never = CancellationToken::new();
     let result = tokio::select! {
         biased;
-        result = retry(Patience::REGISTER, "register", &never, try_once) => result,
+        result = retry(Patience::TERMINAL, "terminal record", &never, try_once) => result,
         () = out_of_grace(stop) => Err(AwsError::stopped()),
     };
     let error = match result {
@@ -78,11 +78,11 @@ async fn out_of_grace(stop: &Stop) {
     tokio::time::sleep(GRACE).await;
 }
 
-/// Whether the register that is there has this nonce. One that cannot be read is somebody else's: it is never
+/// Whether the terminal record that is there has this nonce. One that cannot be read is somebody else's: it is never
 /// overwritten (S15).
 async fn ours(documents: &Documents, key: &str, nonce: &str) -> Result<bool, AwsError> {
     match documents.get(key).await? {
         Some(bytes) => Ok(decode::<Terminal>(&bytes).is_ok_and(|found| found.nonce == nonce)),
-        None => Err(AwsError::transient("the register is not there")),
+        None => Err(AwsError::transient("the terminal record is not there")),
     }
 }

@@ -44,7 +44,7 @@ impl Interceptor for Gate {
     }
 }
 
-struct World {
+struct Fixture {
     folder: tempfile::TempDir,
     emulator: Emulator,
     gate: Arc<Gate>,
@@ -52,7 +52,7 @@ struct World {
     spec: JobSpec,
 }
 
-impl World {
+impl Fixture {
     /// The controller's part: a job and its first attempt.
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -75,14 +75,14 @@ impl World {
         let output = OutputTarget { bucket: BUCKET.into(), prefix: "out/".into() };
         let profile = Profile::parse("player", &text).unwrap();
         let spec = order::spec(JobKey::of(&["early"]), source, profile, output);
-        let intent = order::intent(spec.job.clone(), Attempt::FIRST, u64::MAX / 2);
+        let claim = order::claim(spec.job.clone(), Attempt::FIRST, u64::MAX / 2);
         emulator.clients.s3.create_bucket().bucket(BUCKET).send().await.unwrap();
-        let world = Self { folder, emulator, gate, proxy, spec };
-        let (spec, first) = (world.layout().spec(), world.layout().intent(Attempt::FIRST));
-        world.put(&spec, encode(&world.spec)).await;
-        world.put(&first, encode(&intent)).await;
-        world.put("in/source.mov", bytes).await;
-        world
+        let fixture = Self { folder, emulator, gate, proxy, spec };
+        let (spec, first) = (fixture.layout().spec(), fixture.layout().claim(Attempt::FIRST));
+        fixture.put(&spec, encode(&fixture.spec)).await;
+        fixture.put(&first, encode(&claim)).await;
+        fixture.put("in/source.mov", bytes).await;
+        fixture
     }
 
     fn layout(&self) -> Layout<'_> {
@@ -142,12 +142,12 @@ impl World {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_there_early_plays_from_0_and_on_to_the_end_that_comes_later() {
-    let world = World::new().await;
-    let mut task = world.task();
-    let there = wait::until("something can be played", LIMIT, async || Ok(world.playable().await)).await;
+    let fixture = Fixture::new().await;
+    let mut task = fixture.task();
+    let there = wait::until("something can be played", LIMIT, async || Ok(fixture.playable().await)).await;
     let folder = there.unwrap_or_else(|error| panic!("{error:#}: {}", task.tail(30)));
     let logs = tempfile::tempdir().unwrap();
-    let address = format!("{}/{BUCKET}/{folder}", world.emulator.endpoint);
+    let address = format!("{}/{BUCKET}/{folder}", fixture.emulator.endpoint);
     let mut node = player(&address, &shots("early"), logs.path());
     let line = |node: &Process, at: usize| node.output().lines().nth(at).map(str::to_owned);
     wait::until_blocking(LIMIT, || line(&node, 0).is_some() || node.ended().is_some());
@@ -159,9 +159,9 @@ async fn what_is_there_early_plays_from_0_and_on_to_the_end_that_comes_later() {
     assert_eq!(first["list"]["type"], "EVENT", "{first}");
     assert_eq!(first["list"]["live"], true, "{first}");
     near("listed", number(&first["list"]["edge"]), f64::from(LISTED), 0.001);
-    assert_eq!(world.get(&world.layout().terminal()).await, None, "the job is not decided");
+    assert_eq!(fixture.get(&fixture.layout().terminal()).await, None, "the job is not decided");
 
-    world.gate.open.store(true, Ordering::SeqCst);
+    fixture.gate.open.store(true, Ordering::SeqCst);
     wait::until_blocking(LIMIT, || node.ended().is_some());
     let passed = node.ended().is_some_and(|status| status.success());
     assert!(passed, "not played within {LIMIT:?}: {}", node.tail(30));
@@ -177,7 +177,8 @@ async fn what_is_there_early_plays_from_0_and_on_to_the_end_that_comes_later() {
         assert!(list(said).is_empty(), "{said}");
     }
     wait::until_blocking(LIMIT, || task.ended().is_some());
-    let terminal = world.get(&world.layout().terminal()).await.unwrap_or_else(|| panic!("{}", task.tail(30)));
+    let terminal =
+        fixture.get(&fixture.layout().terminal()).await.unwrap_or_else(|| panic!("{}", task.tail(30)));
     let outcome = decode::<Terminal>(&terminal).unwrap().outcome;
     assert!(matches!(outcome, Outcome::Succeeded(_)), "{outcome:?}");
 }

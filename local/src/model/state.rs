@@ -1,7 +1,7 @@
 //! Everything the endpoint knows: clusters, definitions, tasks, tokens, faults, counters.
 //!
 //! The operations in [`super::ops`] read and change it. What the outside has to do because of a change is put on
-//! [`World::effects`], which the shell takes after each change.
+//! [`EndpointState::effects`], which the shell takes after each change.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -49,7 +49,7 @@ pub(crate) enum Effect {
 
 /// The endpoint's whole memory.
 #[derive(Debug)]
-pub(crate) struct World {
+pub(crate) struct EndpointState {
     pub(crate) settings: Settings,
     /// By name; the cluster as `DescribeClusters` answers it, without the counts.
     pub(crate) clusters: BTreeMap<String, Value>,
@@ -71,7 +71,7 @@ pub(crate) struct World {
     pub(crate) closed: bool,
 }
 
-impl World {
+impl EndpointState {
     pub(crate) fn new(settings: Settings) -> Self {
         Self {
             tokens: Tokens::new(settings.tokens),

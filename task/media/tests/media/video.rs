@@ -1,4 +1,4 @@
-//! Pictures of every kind: what a viewer sees of them.
+//! Video of every kind: what a viewer sees of them.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use transcode_config::ladder::{HdrSettings, Profile, Rung, VideoCodec};
 use crate::edit::{counted, counts, one_rung};
 use crate::support::{Run, ffmpeg, ffprobe, quick, run, variant};
 
-/// A second and a half of the clip, small, without sound, with `filter` and `args`.
+/// A second and a half of the clip, small, without audio, with `filter` and `args`.
 fn short(folder: &Path, name: &str, filter: &str, args: &str) -> PathBuf {
     variant(folder, name, &format!("-t 1.5 -an -vf {filter} -c:v libx264 -preset ultrafast {args}"))
 }
@@ -21,7 +21,7 @@ fn size(run: &Run, track: &str) -> String {
     ffprobe(&run.joined(track), "-select_streams v", "stream=width,height,sample_aspect_ratio")
 }
 
-/// The mean red, green and blue of the picture's four quarters, of the frame in the middle of a file.
+/// The mean red, green and blue of the four quarters, of the frame in the middle of a file.
 fn quarters(path: &Path) -> Vec<u8> {
     let raw = path.with_extension("rgb");
     let filter = "-vf scale=2:2:flags=area+accurate_rnd+full_chroma_inp+full_chroma_int,format=rgb24 -frames:v 1 -f rawvideo";
@@ -185,7 +185,7 @@ async fn deep_and_fine_colour_becomes_8_bit_420_with_the_same_colours() {
 #[tokio::test]
 async fn colours_stay_by_whatever_matrix_they_were_made() {
     let folder = tempfile::tempdir().unwrap();
-    // Four strong colours. What is not tagged is taken as players take it: small pictures by BT.601.
+    // Four strong colours. What is not tagged is taken as players take it: small frames by BT.601.
     let colours = "color=black:s=320x180:r=25:d=1,format=gbrp,geq=r='if(lt(X,160),200,30)':\
                    g='if(lt(Y,90),180,40)':b='if(lt(X,160),40,200)'";
     let wanted = [200, 180, 40, 30, 180, 200, 200, 40, 40, 30, 40, 200];
@@ -343,7 +343,7 @@ async fn frames_that_are_interlaced_are_deinterlaced_whatever_the_header_says() 
 }
 
 #[tokio::test]
-async fn a_cover_picture_is_not_the_video() {
+async fn a_cover_image_is_not_the_video() {
     let folder = tempfile::tempdir().unwrap();
     let cover = variant(folder.path(), "cover.jpg", "-frames:v 1 -s 64x64 -update 1 -f image2");
     let song = folder.path().join("song.m4a");
@@ -354,7 +354,7 @@ async fn a_cover_picture_is_not_the_video() {
     let package = run.package();
     assert!(package.summary.video.is_empty());
     assert_eq!(package.summary.audio.len(), 1);
-    assert!(package.summary.warnings[0].contains("still picture"), "{:?}", package.summary.warnings);
+    assert!(package.summary.warnings[0].contains("still image"), "{:?}", package.summary.warnings);
 }
 
 #[tokio::test]

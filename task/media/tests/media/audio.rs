@@ -1,4 +1,4 @@
-//! Sound of every kind: what a listener hears of it, and when.
+//! Audio of every kind: what a listener hears of it, and when.
 
 use std::path::{Path, PathBuf};
 
@@ -6,16 +6,16 @@ use transcode_config::ladder::Profile;
 
 use crate::support::{Run, clip, ffmpeg, ffprobe, quick, run, variant};
 
-/// When the picture of [`made`] turns white, for a fifth of a second.
+/// When the video of [`made`] turns white, for a fifth of a second.
 const FLASH: f64 = 0.52;
 
-/// A second and a half of grey with a flash in it, and sound made by `graph`.
+/// A second and a half of grey with a flash in it, and audio made by `graph`.
 fn made(folder: &Path, name: &str, graph: &str, args: &str) -> PathBuf {
     let path = folder.join(name);
-    let picture =
+    let video =
         "color=gray:size=160x90:rate=25:duration=1.5,drawbox=color=white:t=fill:enable='between(n,13,17)'";
     let args = format!("-c:v libx264 -preset ultrafast {args}");
-    ffmpeg(&["-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", graph], &args, &path);
+    ffmpeg(&["-f", "lavfi", "-i", video, "-f", "lavfi", "-i", graph], &args, &path);
     path
 }
 
@@ -27,14 +27,14 @@ fn samples(path: &Path) -> Vec<f32> {
     bytes.chunks_exact(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap())).collect()
 }
 
-/// When the sound first gets louder than a tenth, in seconds.
+/// When the audio first gets louder than a tenth, in seconds.
 fn onset(path: &Path) -> f64 {
     let samples = samples(path);
     let at = samples.iter().position(|sample| sample.abs() > 0.1).expect("it is silent");
     f64::from(u32::try_from(at).unwrap()) / 48_000.0
 }
 
-/// When the picture first gets white, in seconds.
+/// When the video first gets white, in seconds.
 fn flash(path: &Path) -> f64 {
     let raw = path.with_extension("gray");
     let args = "-vf scale=1:1:flags=area,format=gray -fps_mode passthrough -f rawvideo";
@@ -51,17 +51,17 @@ fn master(run: &Run) -> String {
 }
 
 #[tokio::test]
-async fn no_sound_is_no_sound_rendition() {
+async fn no_audio_is_no_audio_rendition() {
     let folder = tempfile::tempdir().unwrap();
     let source = variant(folder.path(), "x.mp4", "-t 1.2 -an -s 160x90 -c:v libx264 -preset ultrafast");
     let master = master(&run(&source, &quick()).await);
     assert!(!master.contains("AUDIO") && !master.contains("mp4a"), "{master}");
 }
 
-/// A player asks for each segment: a last one of 10 ms, because an AAC frame seldom ends where the picture does, is worth
+/// A player asks for each segment: a last one of 10 ms, because an AAC frame seldom ends where the video does, is worth
 /// no request, and hls.js takes it for a fault when it brings nothing new.
 #[tokio::test]
-async fn what_is_left_of_the_sound_is_no_segment_of_its_own() {
+async fn what_is_left_of_the_audio_is_no_segment_of_its_own() {
     let folder = tempfile::tempdir().unwrap();
     let source = folder.path().join("x.mkv");
     let inputs = ["-f", "lavfi", "-i", "testsrc2=s=160x90:r=25", "-f", "lavfi", "-i", "sine=r=48000"];
@@ -75,11 +75,11 @@ async fn what_is_left_of_the_sound_is_no_segment_of_its_own() {
         playlist.lines().filter_map(of).collect()
     };
     assert_eq!(durations("video/90p"), [1.0; 4]);
-    let sound = durations("audio/main");
-    assert_eq!(sound.len(), 4, "{sound:?}");
+    let audio = durations("audio/main");
+    assert_eq!(audio.len(), 4, "{audio:?}");
     // All of it is there: four seconds, and less than a frame of 1024 samples.
-    let whole: f64 = sound.iter().sum();
-    assert!((4.0..4.0 + 1024.0 / 48_000.0).contains(&whole), "{sound:?}");
+    let whole: f64 = audio.iter().sum();
+    assert!((4.0..4.0 + 1024.0 / 48_000.0).contains(&whole), "{audio:?}");
 }
 
 #[tokio::test]
@@ -144,8 +144,8 @@ async fn surround_is_kept_beside_stereo_where_the_profile_asks_for_it() {
     // German in 5.1 with a tone in the right back only, by a layout whose back lies at the sides; English in stereo.
     let tone = "aevalsrc=0|0|0|0|0|0.25*sin(2764*t):c=5.1(side):s=48000:d=2.5";
     let plain = "aevalsrc=0.1*sin(2764*t)|0.1*sin(2764*t):s=48000:d=2.5";
-    let picture = "color=gray:size=160x90:rate=25:duration=2.5";
-    let inputs = ["-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", tone, "-f", "lavfi", "-i", plain];
+    let video = "color=gray:size=160x90:rate=25:duration=2.5";
+    let inputs = ["-f", "lavfi", "-i", video, "-f", "lavfi", "-i", tone, "-f", "lavfi", "-i", plain];
     let args = "-map 0 -map 1 -map 2 -c:v libx264 -preset ultrafast -c:a flac -metadata:s:a:0 language=ger \
                 -metadata:s:a:1 language=eng -disposition:a:0 default";
     ffmpeg(&inputs, args, &source);
@@ -177,12 +177,12 @@ async fn surround_is_kept_beside_stereo_where_the_profile_asks_for_it() {
 }
 
 #[tokio::test]
-async fn picture_and_sound_stay_together() {
+async fn video_and_audio_stay_together() {
     let folder = tempfile::tempdir().unwrap();
-    // A click of sound with the flash.
+    // A click of audio with the flash.
     let click = "aevalsrc='if(between(t,0.52,0.72),0.8*sin(2764*t),0)':s=48000:d=1.5";
     let plain = made(folder.path(), "plain.mkv", click, "-c:a pcm_s16le");
-    // The same, told apart in time by the container: sound 0.3 s later, picture 0.2 s later; both 1000 s later; with an
+    // The same, told apart in time by the container: audio 0.3 s later, video 0.2 s later; both 1000 s later; with an
     // edit list.
     let path = plain.to_str().unwrap();
     let apart = |name: &str, seconds: &str, maps: &str| {
@@ -191,28 +191,24 @@ async fn picture_and_sound_stay_together() {
         made
     };
     let later = apart("later.mkv", "0.3", "-map 0:v -map 1:a -c copy");
-    let picture = apart("picture.mkv", "0.2", "-map 1:v -map 0:a -c copy");
+    let video = apart("video.mkv", "0.2", "-map 1:v -map 0:a -c copy");
     let edited = apart("edited.mp4", "0.3", "-map 0:v -map 1:a -c:v copy -c:a aac");
     let offset = folder.path().join("offset.ts");
     ffmpeg(&["-i", path], "-c:v copy -c:a mp2 -output_ts_offset 1000", &offset);
-    for (source, sound, image) in [
-        (&plain, 0.0, 0.0),
-        (&later, 0.3, 0.0),
-        (&picture, 0.0, 0.2),
-        (&offset, 0.0, 0.0),
-        (&edited, 0.3, 0.0),
-    ] {
+    for (source, audio, image) in
+        [(&plain, 0.0, 0.0), (&later, 0.3, 0.0), (&video, 0.0, 0.2), (&offset, 0.0, 0.0), (&edited, 0.3, 0.0)]
+    {
         let run = run(source, &quick()).await;
         run.package();
         let heard = onset(&run.joined("audio/main"));
-        assert!((heard - FLASH - sound).abs() < 0.02, "{}: heard at {heard}", source.display());
+        assert!((heard - FLASH - audio).abs() < 0.02, "{}: heard at {heard}", source.display());
         let seen = flash(&run.joined("video/90p"));
         assert!((seen - FLASH - image).abs() < 0.02, "{}: seen at {seen}", source.display());
     }
 }
 
 #[tokio::test]
-async fn sound_that_ends_early_is_filled_and_sound_that_runs_on_is_kept() {
+async fn audio_that_ends_early_is_filled_and_audio_that_runs_on_is_kept() {
     let folder = tempfile::tempdir().unwrap();
     let short = made(folder.path(), "short.mkv", "sine=d=0.5:r=48000", "-c:a pcm_s16le");
     let long = made(folder.path(), "long.mkv", "sine=d=2.5:r=48000", "-c:a pcm_s16le");
@@ -224,7 +220,7 @@ async fn sound_that_ends_early_is_filled_and_sound_that_runs_on_is_kept() {
 }
 
 #[tokio::test]
-async fn a_gap_in_the_sound_is_silence_and_not_a_shift() {
+async fn a_gap_in_the_audio_is_silence_and_not_a_shift() {
     let folder = tempfile::tempdir().unwrap();
     let click = "aevalsrc='if(between(t,1.0,1.2),0.8*sin(2764*t),0)':s=48000:d=1.5";
     let whole = made(folder.path(), "whole.mkv", click, "-c:a pcm_s16le");
@@ -242,7 +238,7 @@ async fn unknown_streams_are_left_out_with_a_warning() {
     let folder = tempfile::tempdir().unwrap();
     let source = variant(folder.path(), "x.mp4", "-t 1.2 -map 0:v -map 0:a -map 0:a -c copy");
     let mut bytes = std::fs::read(&source).unwrap();
-    // The second sound track becomes one of a kind that no decoder knows.
+    // The second audio track becomes one of a kind that no decoder knows.
     let at = bytes.windows(4).rposition(|window| window == b"mp4a").unwrap();
     bytes[at..at + 4].copy_from_slice(b"apac");
     let configuration = at + bytes[at..].windows(4).position(|window| window == b"esds").unwrap();
