@@ -36,7 +36,7 @@ impl Stack {
     /// Waits until the job of an upload is over and its message gone, and looks at all that it left. An error says what
     /// is not as it should be. Takes the job's dead letters out of their queue.
     pub async fn aftermath(&self, key: &str, expected: Expected, limit: Duration) -> Result<Terminal> {
-        let terminal = self.wait_for_register(key, limit).await?;
+        let terminal = self.wait_for_terminal_record(key, limit).await?;
         self.wait_for_empty_queue(limit).await?;
         let job = terminal.job.to_string();
         self.wait_for("no task of the job runs", limit, async || {
@@ -54,7 +54,7 @@ impl Stack {
                 ensure!(!expected.success, "{key} is dead: {}", dead.failure);
                 ensure!(
                     dead.attempts.len() == expected.attempts,
-                    "S11: the register speaks of {} attempts",
+                    "S11: the terminal record speaks of {} attempts",
                     dead.attempts.len()
                 );
             }
@@ -82,7 +82,7 @@ impl Stack {
         Ok(terminal)
     }
 
-    /// S3, S4: every entry point is a copy of what the register names, and there is nothing but the winner's folder.
+    /// S3, S4: every entry point is a copy of what the terminal record names, and there is nothing but the winner's folder.
     async fn published_whole(&self, key: &str, winner: &Succeeded) -> Result<()> {
         let prefix = format!("{}{key}/", self.deployment.output_root);
         let found = self.published(&prefix).await?;

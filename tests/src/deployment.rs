@@ -240,7 +240,7 @@ mod tests {
         put(clients, &made.state_bucket, "jobs/j/spec.json").await;
         put(clients, &made.state_bucket, "jobs/j/terminal.json").await;
         let events = receive(clients, &made.events_queue).await;
-        assert_eq!(events.len(), 1, "only registers wake the controller: {events:?}");
+        assert_eq!(events.len(), 1, "only terminal records wake the controller: {events:?}");
         assert_eq!(events[0]["Records"][0]["s3"]["object"]["key"], "jobs/j/terminal.json");
     }
 

@@ -163,8 +163,8 @@ impl Stack {
         Ok(self.jobs().await?.into_iter().find(|job| job.source.key == source_key))
     }
 
-    /// The job's terminal register, if it has been written.
-    pub async fn register(&self, job: &JobKey) -> Result<Option<Terminal>> {
+    /// The job's terminal record, if it has been written.
+    pub async fn record(&self, job: &JobKey) -> Result<Option<Terminal>> {
         self.document(&Layout::of(job).terminal()).await
     }
 
@@ -185,11 +185,11 @@ impl Stack {
         Ok(None)
     }
 
-    /// Waits until the job of an uploaded key has its terminal register.
-    pub async fn wait_for_register(&self, source_key: &str, limit: Duration) -> Result<Terminal> {
+    /// Waits until the job of an uploaded key has its terminal record.
+    pub async fn wait_for_terminal_record(&self, source_key: &str, limit: Duration) -> Result<Terminal> {
         self.wait_for(&format!("{source_key} is decided"), limit, async || {
             match self.job_of(source_key).await? {
-                Some(job) => self.register(&job.job).await,
+                Some(job) => self.record(&job.job).await,
                 None => Ok(None),
             }
         })

@@ -130,7 +130,7 @@ async fn presigned_addresses_upload_and_download_by_plain_http_until_they_expire
 async fn decided(stack: &Stack, job: &str) -> Outcome {
     let job: JobKey = job.parse().unwrap();
     let what = format!("job {job} is decided");
-    stack.wait_for(&what, LIMIT, async || stack.register(&job).await).await.unwrap().outcome
+    stack.wait_for(&what, LIMIT, async || stack.record(&job).await).await.unwrap().outcome
 }
 
 async fn letters(stack: &Stack, count: usize) {
@@ -149,7 +149,7 @@ async fn a_request_is_submitted_shown_explained_and_redriven() {
     let folder = tempfile::tempdir().unwrap();
     let stack = stack(&folder, "exit 10").await;
     stack.put_source_body("film.mp4", b"x".to_vec()).await.unwrap();
-    stack.wait_for_register("film.mp4", LIMIT).await.unwrap();
+    stack.wait_for_terminal_record("film.mp4", LIMIT).await.unwrap();
     let upload = stack.job_of("film.mp4").await.unwrap().unwrap().job;
 
     let submitted = said(&stack, "submit", &["--key", "film.mp4"]);

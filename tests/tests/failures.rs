@@ -49,7 +49,7 @@ async fn only_letter(stack: &Stack) -> Value {
 async fn a_task_that_always_fails_uses_its_attempts_up_and_is_dead_lettered_with_all_that_is_known() {
     let (stack, _folder) = stack("exit 16").await;
     stack.put_source_body("always fails.mp4", b"x".to_vec()).await.unwrap();
-    let terminal = stack.wait_for_register("always fails.mp4", LIMIT).await.unwrap();
+    let terminal = stack.wait_for_terminal_record("always fails.mp4", LIMIT).await.unwrap();
     assert_eq!(code(&terminal), FailureCode::EncodeFailed);
     stack.wait_for_empty_queue(LIMIT).await.unwrap();
 
@@ -74,7 +74,7 @@ async fn after_a_task_that_was_killed_for_its_memory_the_next_one_has_the_next_s
         [("launch.cpu", "256"), ("launch.memory_mib", "512"), ("launch.oom_sizes", "[[512, 2048]]")];
     let (stack, _folder) = stack_with(HUNGRY, &settings).await;
     stack.put_source_body("hungry.mp4", b"x".to_vec()).await.unwrap();
-    let terminal = stack.wait_for_register("hungry.mp4", LIMIT).await.unwrap();
+    let terminal = stack.wait_for_terminal_record("hungry.mp4", LIMIT).await.unwrap();
     let Outcome::Dead(dead) = &terminal.outcome else { panic!("{terminal:?}") };
     let codes: Vec<_> = dead.attempts.iter().map(|past| past.code).collect();
     assert_eq!(codes, [FailureCode::OutOfMemory, FailureCode::InputRefused]);
@@ -98,7 +98,7 @@ async fn after_a_task_that_was_killed_for_its_memory_the_next_one_has_the_next_s
 async fn a_refused_input_is_not_tried_again() {
     let (stack, _folder) = stack("exit 10").await;
     stack.put_source_body("refused.mp4", b"x".to_vec()).await.unwrap();
-    let terminal = stack.wait_for_register("refused.mp4", LIMIT).await.unwrap();
+    let terminal = stack.wait_for_terminal_record("refused.mp4", LIMIT).await.unwrap();
     assert_eq!(code(&terminal), FailureCode::InputRefused);
     stack.wait_for_empty_queue(LIMIT).await.unwrap();
     assert_eq!(stack.attempts(&terminal.job).await.unwrap().len(), 1);

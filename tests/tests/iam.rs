@@ -75,7 +75,7 @@ async fn command(stack: &Stack, role: &str, args: &[&str]) -> String {
 }
 
 async fn succeeded(stack: &Stack, key: &str) -> Succeeded {
-    match stack.wait_for_register(key, LIMIT).await.unwrap().outcome {
+    match stack.wait_for_terminal_record(key, LIMIT).await.unwrap().outcome {
         Outcome::Succeeded(succeeded) => succeeded,
         Outcome::Dead(dead) => panic!("{key}: {}\n{}", dead.failure, stack.tails(20)),
     }
@@ -118,7 +118,7 @@ async fn a_job_that_succeeds(stack: &Stack, clip: &Path) -> JobKey {
 async fn a_job_that_fails_and_is_redriven(stack: &Stack) {
     let roles = &stack.deployment.roles;
     stack.put_source_body("bad.mp4", b"no video".to_vec()).await.unwrap();
-    let dead = stack.wait_for_register("bad.mp4", LIMIT).await.unwrap();
+    let dead = stack.wait_for_terminal_record("bad.mp4", LIMIT).await.unwrap();
     assert!(matches!(dead.outcome, Outcome::Dead(_)));
     stack.wait_for_empty_queue(LIMIT).await.unwrap();
     // One of no job: it is looked at and given back.
@@ -128,7 +128,7 @@ async fn a_job_that_fails_and_is_redriven(stack: &Stack) {
     assert!(said.contains("1 moved, 1 looked at and left"), "{said}");
     let args = ["submit", "--key", "gone.mp4", "--idempotency-key", "again"];
     let job: JobKey = command(stack, &roles.operator, &args).await.parse().unwrap();
-    let failed = stack.wait_for("what is not there has failed", LIMIT, async || stack.register(&job).await);
+    let failed = stack.wait_for("what is not there has failed", LIMIT, async || stack.record(&job).await);
     match failed.await.unwrap().outcome {
         Outcome::Dead(dead) => assert_eq!(dead.failure.code, FailureCode::SourceMissing, "{dead:?}"),
         Outcome::Succeeded(_) => panic!("of nothing"),
@@ -167,7 +167,7 @@ async fn a_job_with_an_overlay(stack: &Stack, bucket: &str) {
         let address = format!("s3://{bucket}/marks/{key}");
         let args = ["submit", "--key", "good.mp4", "--overlay", &address];
         let job: JobKey = command(stack, &roles.operator, &args).await.parse().unwrap();
-        let decided = stack.wait_for(key, LIMIT, async || stack.register(&job).await).await.unwrap();
+        let decided = stack.wait_for(key, LIMIT, async || stack.record(&job).await).await.unwrap();
         let code = match decided.outcome {
             Outcome::Dead(dead) => Some(dead.failure.code),
             Outcome::Succeeded(_) => None,
@@ -207,7 +207,7 @@ async fn a_task_that_is_stopped(stack: &Stack) {
     stack.fargate.fault(&never_starts).await.unwrap();
     stack.put_source_body("stuck.mp4", b"no video".to_vec()).await.unwrap();
     what_a_task_leaves(stack, "stuck.mp4").await;
-    stack.wait_for_register("stuck.mp4", LIMIT).await.unwrap();
+    stack.wait_for_terminal_record("stuck.mp4", LIMIT).await.unwrap();
     let counters = stack.fargate.counters().await.unwrap();
     assert!(counters["calls"]["StopTask"].as_u64() >= Some(1), "{counters}");
     stack.wait_for_empty_queue(LIMIT).await.unwrap();
@@ -489,7 +489,7 @@ async fn a_task_without_a_permission_ends_with_the_code_that_says_so() {
         .setting("observe.describe_seconds", "1");
     let stack = Stack::with(options).await.unwrap();
     stack.put_source("denied.mp4", &clip(folder.path())).await.unwrap();
-    match stack.wait_for_register("denied.mp4", LIMIT).await.unwrap().outcome {
+    match stack.wait_for_terminal_record("denied.mp4", LIMIT).await.unwrap().outcome {
         Outcome::Dead(dead) => assert_eq!(dead.failure.code, FailureCode::SourceDenied, "{dead:?}"),
         Outcome::Succeeded(_) => panic!("without reading the source"),
     }

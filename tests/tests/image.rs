@@ -63,11 +63,11 @@ async fn an_image_that_does_not_fit_pauses_launches_until_it_does_and_costs_no_a
     assert_eq!(stack.fargate.counters().await.unwrap()["tasks"]["launched"], 0);
 
     let digest = stack.push_image(&Image::default()).await.unwrap();
-    let terminal = stack.wait_for_register("waits.mp4", LIMIT).await.unwrap();
+    let terminal = stack.wait_for_terminal_record("waits.mp4", LIMIT).await.unwrap();
     assert_eq!(stack.attempts(&terminal.job).await.unwrap(), [Attempt::FIRST]);
-    let intent = Layout::of(&terminal.job).claim(Attempt::FIRST);
-    let intent: Claim = stack.document(&intent).await.unwrap().unwrap();
-    assert_eq!(intent.image_digest.as_deref(), Some(digest.as_str()), "pinned into the attempt");
+    let claim = Layout::of(&terminal.job).claim(Attempt::FIRST);
+    let claim: Claim = stack.document(&claim).await.unwrap().unwrap();
+    assert_eq!(claim.image_digest.as_deref(), Some(digest.as_str()), "pinned into the attempt");
     let log = std::fs::read_to_string(stack.folder().join("logs/controller.out")).unwrap();
     for moment in ["launches pause: the task's image does not fit", "launches go on: the task's image fits"] {
         assert!(log.contains(moment), "{log}");
@@ -79,7 +79,7 @@ async fn an_image_that_does_not_fit_pauses_launches_until_it_does_and_costs_no_a
     let name = name(&stack.deployment.task_repository, IMAGE_TAG);
     stack.fargate.pulls(&name, "sha256:another").await.unwrap();
     stack.put_source_body("other.mp4", b"x".to_vec()).await.unwrap();
-    stack.wait_for_register("other.mp4", LIMIT).await.unwrap();
+    stack.wait_for_terminal_record("other.mp4", LIMIT).await.unwrap();
     let said = async || {
         let log = std::fs::read_to_string(stack.folder().join("logs/controller.out"))?;
         Ok(log.lines().find(|line| line.contains("runs another image than was looked at")).map(str::to_owned))

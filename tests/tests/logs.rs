@@ -119,7 +119,7 @@ async fn eventful() -> Stack {
     stack.wait_for("launches pause", LIMIT, paused).await.unwrap();
     stack.push_image(&Image::default()).await.unwrap();
     for key in ["good.mp4", "bad.mp4"] {
-        stack.wait_for_register(key, LIMIT).await.unwrap();
+        stack.wait_for_terminal_record(key, LIMIT).await.unwrap();
     }
     stack.wait_for_empty_queue(LIMIT).await.unwrap();
     // The controller says so once it has heard that the message is deleted.
@@ -189,9 +189,9 @@ async fn every_line_is_one_object_and_the_documented_queries_find_what_they_name
     }
 
     for (key, end) in [("good.mp4", "job succeeded"), ("bad.mp4", "job dead")] {
-        let register = stack.register(&stack.job_of(key).await.unwrap().unwrap().job).await.unwrap().unwrap();
-        assert_eq!(matches!(register.outcome, Outcome::Succeeded(_)), key == "good.mp4");
-        let story = story(&all, register.job.as_str());
+        let record = stack.record(&stack.job_of(key).await.unwrap().unwrap().job).await.unwrap().unwrap();
+        assert_eq!(matches!(record.outcome, Outcome::Succeeded(_)), key == "good.mp4");
+        let story = story(&all, record.job.as_str());
         // "task started" is the task's own word, the others are the controller's.
         let wanted = ["job received", "attempt claimed", "task launched", "task started", "task ended", end];
         assert!(in_order(&story, &wanted), "{story:#?}");

@@ -71,7 +71,7 @@ async fn with_the_events_queue_dead_everything_still_ends() {
     let dead = "\"http://127.0.0.1:9/123456789012/no-such-queue\"";
     let stack = Stack::with(options(&folder, "exit 10").setting("events.queue_url", dead)).await.unwrap();
     stack.put_source_body("quiet.mp4", b"x".to_vec()).await.unwrap();
-    let terminal = stack.wait_for_register("quiet.mp4", LIMIT).await.unwrap();
+    let terminal = stack.wait_for_terminal_record("quiet.mp4", LIMIT).await.unwrap();
     assert!(matches!(terminal.outcome, Outcome::Dead(_)));
     stack.wait_for_empty_queue(LIMIT).await.unwrap();
 }
@@ -85,7 +85,7 @@ async fn two_controllers_share_the_work_and_run_each_upload_once() {
         stack.put_source_body(&format!("{n}.mp4"), b"x".to_vec()).await.unwrap();
     }
     for n in 0..12 {
-        stack.wait_for_register(&format!("{n}.mp4"), LIMIT).await.unwrap();
+        stack.wait_for_terminal_record(&format!("{n}.mp4"), LIMIT).await.unwrap();
     }
     stack.wait_for_empty_queue(LIMIT).await.unwrap();
     assert_eq!(stack.fargate.counters().await.unwrap()["tasks"]["launched"], 12, "S14");
@@ -140,7 +140,7 @@ async fn a_pause_by_reload_launches_nothing_and_bad_settings_change_nothing() {
     assert_eq!(stack.jobs_waiting().await.unwrap().total(), 1, "the message is kept");
 
     reload(&mut stack, &good, "\"new\":\"false\"").await;
-    stack.wait_for_register("waits.mp4", LIMIT).await.unwrap();
+    stack.wait_for_terminal_record("waits.mp4", LIMIT).await.unwrap();
     stack.wait_for_empty_queue(LIMIT).await.unwrap();
 }
 

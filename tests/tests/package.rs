@@ -27,7 +27,7 @@ async fn published() -> (Stack, PathBuf) {
     ffmpeg.args(["-t", "8", "-vf", "scale=640:360", "-preset", "ultrafast", "-y"]).arg(&source);
     assert!(ffmpeg.status().unwrap().success());
     stack.put_source(KEY, &source).await.unwrap();
-    let terminal = stack.wait_for_register(KEY, LIMIT).await.unwrap();
+    let terminal = stack.wait_for_terminal_record(KEY, LIMIT).await.unwrap();
     assert!(matches!(terminal.outcome, Outcome::Succeeded(_)), "{terminal:?}");
     stack.wait_for_empty_queue(LIMIT).await.unwrap();
 

@@ -35,7 +35,7 @@ async fn quick() -> Stack {
 }
 
 async fn succeeded(stack: &Stack, key: &str) -> Succeeded {
-    match stack.wait_for_register(key, LIMIT).await.unwrap().outcome {
+    match stack.wait_for_terminal_record(key, LIMIT).await.unwrap().outcome {
         Outcome::Succeeded(succeeded) => succeeded,
         Outcome::Dead(dead) => panic!("{key}: {}\n{}", dead.failure, stack.tails(20)),
     }
@@ -169,7 +169,7 @@ async fn bad_input_is_refused_by_name_and_never_tried_again() {
         .unwrap();
     stack.put_source_body("cut.mp4", moov_first_then_cut(stack.folder(), &clip)).await.unwrap();
     for (key, code) in [("text.mp4", FailureCode::NotMedia), ("cut.mp4", FailureCode::SourceTruncated)] {
-        let terminal = stack.wait_for_register(key, LIMIT).await.unwrap();
+        let terminal = stack.wait_for_terminal_record(key, LIMIT).await.unwrap();
         let Outcome::Dead(dead) = terminal.outcome else { panic!("{key} succeeded") };
         assert_eq!(dead.failure.code, code, "{key}: {}", dead.failure);
         assert_eq!(dead.attempts.len(), 1, "{key} was tried again");
@@ -300,7 +300,7 @@ async fn a_part_of_an_upload_with_a_watermark_is_published_beside_the_whole() {
     assert!(sent.status.success(), "{}", String::from_utf8_lossy(&sent.stderr));
     let job: JobKey = String::from_utf8(sent.stdout).unwrap().trim().parse().unwrap();
     let what = format!("job {job} is decided");
-    let outcome = stack.wait_for(&what, LIMIT, async || stack.register(&job).await).await.unwrap().outcome;
+    let outcome = stack.wait_for(&what, LIMIT, async || stack.record(&job).await).await.unwrap().outcome;
     let Outcome::Succeeded(part) = outcome else { panic!("{outcome:?}") };
     stack.wait_for_empty_queue(LIMIT).await.unwrap();
 

@@ -129,12 +129,12 @@ async fn no_credential_is_in_logs_overrides_records_letters_or_metrics() {
             .status()
             .is_success()
     );
-    let good = stack.wait_for_register("good.mp4", LIMIT).await.unwrap();
+    let good = stack.wait_for_terminal_record("good.mp4", LIMIT).await.unwrap();
     let Outcome::Succeeded(winner) = good.outcome else { panic!("{}", stack.tails(20)) };
     let get = presign(&stack, &["get"], &winner.manifest.key).await;
     let put_bad = stack.clients().s3.put_object().bucket(&stack.deployment.source_bucket).key("bad.mp4");
     put_bad.metadata("note", OF_THE_OBJECT).body(b"no video".to_vec().into()).send().await.unwrap();
-    stack.wait_for_register("bad.mp4", LIMIT).await.unwrap();
+    stack.wait_for_terminal_record("bad.mp4", LIMIT).await.unwrap();
     stack.wait_for_empty_queue(LIMIT).await.unwrap();
     stack
         .wait_for("metrics arrive", LIMIT, async || {

@@ -42,10 +42,10 @@ pub fn of_fact(fact: &Fact, ledger: &Ledger) -> Option<Violation> {
     }
 }
 
-/// S2: the register is written once. Two readings of it say the same.
+/// S2: the terminal record is written once. Two readings of it say the same.
 fn written_once(terminal: &Terminal, ledger: &Ledger) -> Option<Violation> {
     let known = ledger.jobs.get(&terminal.job)?.terminal()?;
-    let what = || format!("the register of {} was written again", terminal.job);
+    let what = || format!("the terminal record of {} was written again", terminal.job);
     broken("S2", what, known.nonce != terminal.nonce)
 }
 
@@ -69,9 +69,9 @@ fn of_action(action: &Action, ledger: &Ledger) -> Option<Violation> {
     let outcome = |job| Some(&ledger.jobs.get(job)?.terminal()?.outcome);
     match action {
         Action::Delete { lease } => deleted_when_settled(ledger.leases.get(&lease.message)?, ledger),
-        Action::Launch { intent } => {
-            let what = || format!("{} is decided and would be launched", intent.job);
-            broken("S5", what, outcome(&intent.job).is_some())
+        Action::Launch { claim } => {
+            let what = || format!("{} is decided and would be launched", claim.job);
+            broken("S5", what, outcome(&claim.job).is_some())
         }
         Action::Publish { job, winner } => {
             let named =
@@ -127,7 +127,7 @@ mod tests {
             task_view::{Billed, Identity, TaskArn, TaskStatus},
         },
         state::{
-            job::{Job, Register},
+            job::{Job, TerminalRecord},
             lease::Lease,
         },
     };
@@ -148,12 +148,12 @@ mod tests {
         }
     }
 
-    /// One message with this content, and its job with this register.
-    fn ledger(content: Content, register: Register) -> Ledger {
+    /// One message with this content, and its job with this terminal record.
+    fn ledger(content: Content, record: TerminalRecord) -> Ledger {
         let mut ledger = Ledger::new("me", Rules::default());
         let lease = Lease::new("q".into(), content, 0, 0);
         ledger.leases.insert(MessageId("m".into()), lease);
-        ledger.jobs.insert(job(), Job { register, ..Job::new(None, 0) });
+        ledger.jobs.insert(job(), Job { record, ..Job::new(None, 0) });
         ledger
     }
 
@@ -165,19 +165,19 @@ mod tests {
     #[test]
     fn a_message_may_go_when_its_job_is_settled() {
         let content = || Content::Jobs([job()].into());
-        assert_eq!(deleting(&ledger(content(), Register::Unknown)), ["S1"]);
-        let mut decided = ledger(content(), Register::Decided(dead("n").into()));
+        assert_eq!(deleting(&ledger(content(), TerminalRecord::Unknown)), ["S1"]);
+        let mut decided = ledger(content(), TerminalRecord::Decided(dead("n").into()));
         assert_eq!(deleting(&decided), ["S1"], "no letter yet");
         decided.leases.values_mut().for_each(|lease| {
             lease.lettered.insert(job());
         });
         assert!(deleting(&decided).is_empty());
-        assert_eq!(deleting(&ledger(Content::Parked("newer".into()), Register::Unknown)), ["S15"]);
+        assert_eq!(deleting(&ledger(Content::Parked("newer".into()), TerminalRecord::Unknown)), ["S15"]);
     }
 
     #[test]
-    fn a_register_that_changes_is_noticed() {
-        let decided = ledger(Content::Jobs([job()].into()), Register::Decided(dead("one").into()));
+    fn a_terminal_record_that_changes_is_noticed() {
+        let decided = ledger(Content::Jobs([job()].into()), TerminalRecord::Decided(dead("one").into()));
         let read = |nonce| {
             let snapshot = Snapshot { terminal: Some(dead(nonce).into()), ..Snapshot::default() };
             of_fact(&Fact::Inspected { job: job(), snapshot: Box::new(snapshot) }, &decided)
@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn a_second_task_for_one_claim_is_noticed_once() {
-        let mut known = ledger(Content::Jobs([job()].into()), Register::Unknown);
+        let mut known = ledger(Content::Jobs([job()].into()), TerminalRecord::Unknown);
         known.jobs.values_mut().for_each(|job| {
             job.tasks.insert(TaskArn("a".into()), Attempt::FIRST);
         });

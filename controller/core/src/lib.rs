@@ -36,13 +36,13 @@
 //! # Invariants
 //! | id | promise | kept in |
 //! |---|---|---|
-//! | S1 | a message is deleted only after its jobs' registers were read, and dead ones were acknowledged by the DLQ | `plan/leases.rs` |
-//! | S2 | the register is written at most once | `effects::ports::Store::bury`, the task |
-//! | S5 | attempt n+1 starts only when n is proven over and the register is absent | `judge/attempt.rs`, `plan/jobs.rs` |
+//! | S1 | a message is deleted only after its jobs' terminal records were read, and dead ones were acknowledged by the DLQ | `plan/leases.rs` |
+//! | S2 | the terminal record is written at most once | `effects::ports::Store::bury`, the task |
+//! | S5 | attempt n+1 starts only when n is proven over and the terminal record is absent | `judge/attempt.rs`, `plan/jobs.rs` |
 //! | S7 | `RunTask` for (j, n, variant) is byte-identical each time and never sent after its deadline | the controller's `aws/run_task.rs` |
-//! | S9, S10 | budgets are counted from the attempt objects, the platform's apart | `policy/`, the intent's history |
+//! | S9, S10 | budgets are counted from the attempt objects, the platform's apart | `policy/`, the claim's history |
 //! | S6 | one task works on a job, however far clocks are apart | `judge/attempt.rs` |
-//! | S12 | the register outranks ECS | `plan/jobs.rs` |
+//! | S12 | the terminal record outranks ECS | `plan/jobs.rs` |
 //! | L6 | calls keep to their rates, and slow down for throttles | `state/limiter.rs` |
 //! | L7 | what losers leave behind is collected before the message is deleted | `judge/leftovers.rs`, the controller's `aws/leftovers.rs` |
 //! | S15 | an unknown version is parked, never deleted or overwritten | `message/`, `absorb/` |

@@ -43,7 +43,7 @@ impl Reconciler {
 
     /// The numbers in force, to be changed.
     pub fn policy_mut(&mut self) -> &mut Policy {
-        self.ledger.look_again_at_all();
+        self.ledger.requeue_all();
         &mut self.policy
     }
 
@@ -57,7 +57,7 @@ impl Reconciler {
     /// and brings what they answer to a later turn, and comes back not later than `wake_at`.
     ///
     /// No two turns share a moment: a call that began in an earlier turn than a fact was absorbed in counts as older
-    /// than it, however coarse the clock is. A reading of the register must be newer than the end it is held against.
+    /// than it, however coarse the clock is. A reading of the terminal record must be newer than the end it is held against.
     pub fn turn(&mut self, facts: impl IntoIterator<Item = Fact>, now: Now) -> (Plan, Vec<Change>) {
         let now = Now { mono: now.mono.max(self.last_turn + 1), ..now };
         self.last_turn = now.mono;
@@ -74,25 +74,31 @@ impl Reconciler {
         let mut plan = plan_of(Scope::Due, &self.policy, &self.ledger, now);
         let broken = invariant::of_plan(&plan.actions, &self.ledger);
         told.extend(broken.into_iter().map(|violation| Change::PromiseBroken { violation }));
-        self.looked(&mut plan);
+        self.note_visits(&mut plan, now);
         for action in &plan.actions {
             self.ledger.begin(action, &self.policy, now);
         }
-        self.ledger.look_at_tasks();
+        self.ledger.requeue_tasks();
         plan.wake_by(self.ledger.next_at(now), now);
         self.standing.update(&self.ledger, &self.policy, now, &mut told);
         (plan, told)
     }
 
-    /// Notes what was looked at in a turn, before its calls begin.
-    fn looked(&mut self, plan: &mut Plan) {
-        for (message, again) in plan.seen_leases.drain(..) {
-            self.ledger.leases.looked(&message, again, None);
+    /// Notes what the visits of a turn say, before its calls begin. The breaker learns here how attempts ended: the
+    /// planner has judged them.
+    fn note_visits(&mut self, plan: &mut Plan, now: Now) {
+        for (message, requeue) in plan.leases.drain(..) {
+            self.ledger.leases.requeue(&message, requeue, None);
         }
         self.ledger.held = plan.held.take();
-        for look in &plan.jobs {
-            if let Some(job) = self.ledger.jobs.looked(&look.job, look.again, look.rank) {
-                job.note.clone_from(&look.note);
+        for visit in &plan.jobs {
+            let Some(job) = self.ledger.jobs.requeue(&visit.job, visit.requeue, visit.rank) else { continue };
+            job.note.clone_from(&visit.note);
+            if let (Some(over), Some(attempt)) = (visit.over, &mut job.attempt) {
+                attempt.told = true;
+                if let Some(stage) = over.stage {
+                    self.ledger.breaker.failed(stage, &visit.job, &self.policy, now.mono);
+                }
             }
         }
     }

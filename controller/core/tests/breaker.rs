@@ -3,18 +3,18 @@
 use super::*;
 
 /// A job whose task runs and fails for good.
-fn poison(world: &mut World, n: u32) {
+fn poison(world: &mut Bench, n: u32) {
     let arn = format!("task/{n}");
-    let (job, intent) = world.launched(&format!("m{n}"), &format!("{n}.mp4"), &arn);
+    let (job, claim) = world.launched(&format!("m{n}"), &format!("{n}.mp4"), &arn);
     world.turn([seen(view(&arn, &job, 1, TaskStatus::Ended))]);
     let beat = Heartbeat { task_arn: Some(arn), ..heartbeat(&job, 9, failed(FailureCode::OutputDenied)) };
-    let bury = world.turn([inspected(&job, Some(&intent), Some(beat), None)]);
+    let bury = world.turn([inspected(&job, Some(&claim), Some(beat), None)]);
     assert!(matches!(bury.as_slice(), [Action::GiveUp { .. }]), "{bury:?}");
 }
 
 /// Where three jobs in a row have failed and two more are waiting.
-fn broken() -> (World, JobKey, JobKey) {
-    let mut world = World::ready();
+fn broken() -> (Bench, JobKey, JobKey) {
+    let mut world = Bench::ready();
     world.reconciler.policy_mut().max_tasks = 10;
     world.reconciler.policy_mut().breaker_jobs = 3;
     (1..=3).for_each(|n| poison(&mut world, n));
@@ -37,12 +37,12 @@ fn when_every_job_fails_one_is_tried_now_and_then_and_a_success_lets_all_go_on()
 
     assert_eq!(claims(&world.pass(280_000)), []);
     let probe = claims(&world.pass(40_000));
-    assert_eq!(probe.iter().map(|intent| &intent.job).collect::<Vec<_>>(), [&first], "one, the oldest");
-    world.turn([Fact::Claimed { job: first.clone(), intent: Box::new(probe[0].clone()) }]);
+    assert_eq!(probe.iter().map(|claim| &claim.job).collect::<Vec<_>>(), [&first], "one, the oldest");
+    world.turn([Fact::Claimed { job: first.clone(), claim: Box::new(probe[0].clone()) }]);
     let success = world.turn([inspected(&first, Some(&probe[0]), None, Some(succeeded(&first)))]);
     assert!(success.contains(&Action::Inspect { job: second.clone() }), "closed: {success:?}");
     let next = claims(&world.turn([inspected(&second, None, None, None)]));
-    assert_eq!(next.iter().map(|intent| &intent.job).collect::<Vec<_>>(), [&second], "closed");
+    assert_eq!(next.iter().map(|claim| &claim.job).collect::<Vec<_>>(), [&second], "closed");
 }
 
 #[test]
@@ -52,40 +52,40 @@ fn a_probe_that_is_not_heard_of_keeps_nobody_from_the_next() {
     assert_eq!(probe[0].job, first);
     // Its claim is never answered.
     let next = claims(&world.pass(300_000));
-    assert_eq!(next.iter().map(|intent| &intent.job).collect::<Vec<_>>(), [&second]);
+    assert_eq!(next.iter().map(|claim| &claim.job).collect::<Vec<_>>(), [&second]);
 }
 
 #[test]
 fn one_job_that_fails_again_and_again_is_not_every_job() {
-    let mut world = World::ready();
+    let mut world = Bench::ready();
     world.reconciler.policy_mut().breaker_jobs = 3;
-    let (job, mut intent) = world.launched("m1", "a.mp4", "task/1");
+    let (job, mut claim) = world.launched("m1", "a.mp4", "task/1");
     for n in 1..=2 {
         let mut end = view(&format!("task/{n}"), &job, n, TaskStatus::Ended);
         end.exit_code = Some(16);
         world.turn([seen(end)]);
-        intent = intent_of(&[world.until_decided(&job, &intent)]);
-        world.turn([Fact::Claimed { job: job.clone(), intent: Box::new(intent.clone()) }]);
+        claim = claim_of(&[world.until_decided(&job, &claim)]);
+        world.turn([Fact::Claimed { job: job.clone(), claim: Box::new(claim.clone()) }]);
         let task = TaskArn(format!("task/{}", n + 1).into());
-        world.turn([Fact::Launched { job: job.clone(), attempt: intent.attempt, task }]);
+        world.turn([Fact::Launched { job: job.clone(), attempt: claim.attempt, task }]);
     }
     assert_eq!(world.reconciler.ledger.breaker.open(world.reconciler.policy()), None);
 }
 
 #[test]
 fn when_no_task_comes_up_the_breaker_opens_until_one_runs() {
-    let mut world = World::ready();
+    let mut world = Bench::ready();
     world.reconciler.policy_mut().max_tasks = 10;
     world.reconciler.policy_mut().breaker_jobs = 3;
     let mut jobs = Vec::new();
     for n in 1..=3 {
         let arn = format!("task/{n}");
-        let (job, intent) = world.launched(&format!("m{n}"), &format!("{n}.mp4"), &arn);
+        let (job, claim) = world.launched(&format!("m{n}"), &format!("{n}.mp4"), &arn);
         let mut end = view(&arn, &job, 1, TaskStatus::Ended);
         (end.started, end.stop_code) = (false, Some("TaskFailedToStart".into()));
         end.stopped_reason = Some("CannotPullContainerError".into());
         world.turn([seen(end)]);
-        world.turn([inspected(&job, Some(&intent), None, None)]);
+        world.turn([inspected(&job, Some(&claim), None, None)]);
         jobs.push(job);
     }
     let waiting = world.upload("m4", "4.mp4");
@@ -97,18 +97,18 @@ fn when_no_task_comes_up_the_breaker_opens_until_one_runs() {
 }
 
 /// The task of a job that was launched ends in this way, and the state bucket says nothing of it.
-fn ends(world: &mut World, (job, intent): &(JobKey, Claim), end: TaskView) {
+fn ends(world: &mut Bench, (job, claim): &(JobKey, Claim), end: TaskView) {
     world.turn([seen(end)]);
-    world.turn([inspected(job, Some(intent), None, None)]);
+    world.turn([inspected(job, Some(claim), None, None)]);
 }
 
-fn open(world: &World) -> Option<transcode_core::state::breaker::FailureStage> {
+fn open(world: &Bench) -> Option<transcode_core::state::breaker::FailureStage> {
     world.reconciler.ledger.breaker.open(world.reconciler.policy())
 }
 
 #[test]
 fn a_job_that_succeeds_says_that_all_that_comes_before_works_too() {
-    let mut world = World::ready();
+    let mut world = Bench::ready();
     let policy = world.reconciler.policy_mut();
     (policy.max_tasks, policy.breaker_jobs) = (10, 2);
     for n in [1, 3] {
@@ -117,23 +117,23 @@ fn a_job_that_succeeds_says_that_all_that_comes_before_works_too() {
         let mut end = view(&arn, &launched.0, 1, TaskStatus::Ended);
         (end.started, end.stop_code) = (false, Some("TaskFailedToStart".into()));
         ends(&mut world, &launched, end);
-        let (job, intent) = world.launched(&format!("s{n}"), &format!("s{n}.mp4"), &format!("task/s{n}"));
-        world.turn([inspected(&job, Some(&intent), None, Some(succeeded(&job)))]);
+        let (job, claim) = world.launched(&format!("s{n}"), &format!("s{n}.mp4"), &format!("task/s{n}"));
+        world.turn([inspected(&job, Some(&claim), None, Some(succeeded(&job)))]);
     }
     assert_eq!(open(&world), None, "there was a success between the two");
 }
 
 #[test]
 fn an_end_counts_once_however_often_its_job_is_looked_at() {
-    let mut world = World::ready();
+    let mut world = Bench::ready();
     world.reconciler.policy_mut().breaker_jobs = 1;
     let bad = world.launched("m1", "a.mp4", "task/1");
-    let (good, intent) = world.launched("m2", "b.mp4", "task/2");
+    let (good, claim) = world.launched("m2", "b.mp4", "task/2");
     let mut end = view("task/1", &bad.0, 1, TaskStatus::Ended);
     end.exit_code = Some(16);
     ends(&mut world, &bad, end);
     assert!(open(&world).is_some());
-    world.turn([inspected(&good, Some(&intent), None, Some(succeeded(&good)))]);
+    world.turn([inspected(&good, Some(&claim), None, Some(succeeded(&good)))]);
     let again = world.after(60_000);
     assert!(again.contains(&Action::Inspect { job: bad.0.clone() }), "before its next attempt: {again:?}");
     world.turn([inspected(&bad.0, Some(&bad.1), None, None)]);
@@ -147,15 +147,15 @@ fn what_lies_in_a_file_does_not_open_the_breaker() {
     use transcode_core::state::breaker::FailureStage;
 
     for code in FailureCode::ALL.iter().filter(|code| code.info().who == Who::Uploader) {
-        let mut world = World::ready();
+        let mut world = Bench::ready();
         let policy = world.reconciler.policy_mut();
         (policy.max_tasks, policy.breaker_jobs) = (20, 3);
         for n in 1..=10 {
             let arn = format!("task/{n}");
-            let (job, intent) = world.launched(&format!("m{n}"), &format!("{n}.mp4"), &arn);
+            let (job, claim) = world.launched(&format!("m{n}"), &format!("{n}.mp4"), &arn);
             world.turn([seen(view(&arn, &job, 1, TaskStatus::Ended))]);
             let beat = Heartbeat { task_arn: Some(arn), ..heartbeat(&job, 9, failed(*code)) };
-            world.turn([inspected(&job, Some(&intent), Some(beat), None)]);
+            world.turn([inspected(&job, Some(&claim), Some(beat), None)]);
         }
         assert_eq!(open(&world), None, "{code}");
     }

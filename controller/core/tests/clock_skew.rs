@@ -5,33 +5,34 @@ use transcode_core::judge::outcome::classify;
 use super::*;
 
 /// A job whose first attempt was never heard of and whose second has just been claimed.
-fn claimed_again(world: &mut World) -> (JobKey, Claim) {
+fn claimed_again(world: &mut Bench) -> (JobKey, Claim) {
     let job = world.upload("m1", "a.mp4");
-    let intent = intent_of(&world.turn([inspected(&job, None, None, None)]));
-    world.turn([Fact::Claimed { job: job.clone(), intent: Box::new(intent.clone()) }]);
-    let lost = CallError { operation: "ecs:RunTask", class: Class::Uncertain, message: "timed out".into() };
+    let claim = claim_of(&world.turn([inspected(&job, None, None, None)]));
+    world.turn([Fact::Claimed { job: job.clone(), claim: Box::new(claim.clone()) }]);
+    let lost =
+        CallError { operation: "ecs:RunTask", class: ErrorClass::Uncertain, message: "timed out".into() };
     world.turn([Fact::LaunchRefused {
         job: job.clone(),
-        attempt: intent.attempt,
+        attempt: claim.attempt,
         refusal: Refusal::Failed(lost),
     }]);
     world.mono += 300_000;
     world.reconciler.policy_mut().launch_deadline = 900_000;
-    let again = intent_of(&[world.until_decided(&job, &intent)]);
+    let again = claim_of(&[world.until_decided(&job, &claim)]);
     assert_eq!(again.history[0].code, FailureCode::LaunchExpired);
     (job, again)
 }
 
-fn with_earlier(job: &JobKey, intent: &Claim, earlier: Vec<Heartbeat>) -> Fact {
-    let snapshot = Snapshot { intent: Some(intent.clone().into()), earlier, ..Snapshot::default() };
+fn with_earlier(job: &JobKey, claim: &Claim, earlier: Vec<Heartbeat>) -> Fact {
+    let snapshot = Snapshot { claim: Some(claim.clone().into()), earlier, ..Snapshot::default() };
     Fact::Inspected { job: job.clone(), snapshot: Box::new(snapshot) }
 }
 
 #[test]
 fn before_a_launch_the_attempt_that_was_never_heard_of_is_looked_for_once_more() {
-    let mut world = World::ready();
+    let mut world = Bench::ready();
     let (job, again) = claimed_again(&mut world);
-    let look = world.turn([Fact::Claimed { job: job.clone(), intent: Box::new(again.clone()) }]);
+    let look = world.turn([Fact::Claimed { job: job.clone(), claim: Box::new(again.clone()) }]);
     assert_eq!(look, [Action::Inspect { job: job.clone() }], "S6: after the claim, before the launch");
     let launch = world.turn([with_earlier(&job, &again, vec![])]);
     assert!(matches!(launch.as_slice(), [Action::Launch { .. }]), "{launch:?}");
@@ -39,9 +40,9 @@ fn before_a_launch_the_attempt_that_was_never_heard_of_is_looked_for_once_more()
 
 #[test]
 fn while_an_earlier_attempt_gives_signs_of_life_the_next_is_not_launched() {
-    let mut world = World::ready();
+    let mut world = Bench::ready();
     let (job, again) = claimed_again(&mut world);
-    world.turn([Fact::Claimed { job: job.clone(), intent: Box::new(again.clone()) }]);
+    world.turn([Fact::Claimed { job: job.clone(), claim: Box::new(again.clone()) }]);
     // Its clock is slow by more than the margin: it came up after its deadline and did not know.
     let mut beat = heartbeat(&job, 1, TaskState::Working);
     for seq in 1..=3 {
@@ -61,20 +62,20 @@ fn while_an_earlier_attempt_gives_signs_of_life_the_next_is_not_launched() {
 /// Its deadline and the skew margin are past; and should its clock be slower than that, it has as long as silence lasts.
 #[test]
 fn a_claim_that_was_never_heard_of_is_over_when_no_task_can_come_up_any_more() {
-    let mut world = World::ready();
+    let mut world = Bench::ready();
     let policy = world.reconciler.policy_mut();
     policy.retry_base = 0;
     let over_after = policy.launch_deadline + policy.clock_skew + policy.heartbeat_stale;
     let job = world.upload("m1", "a.mp4");
-    let intent = intent_of(&world.turn([inspected(&job, None, None, None)]));
-    world.turn([Fact::Claimed { job: job.clone(), intent: Box::new(intent.clone()) }]);
-    let (claimed_at, lost) = (world.mono, error(Class::Uncertain, "timed out"));
+    let claim = claim_of(&world.turn([inspected(&job, None, None, None)]));
+    world.turn([Fact::Claimed { job: job.clone(), claim: Box::new(claim.clone()) }]);
+    let (claimed_at, lost) = (world.mono, error(ErrorClass::Uncertain, "timed out"));
     let refusal = Refusal::Failed(lost);
-    world.turn([Fact::LaunchRefused { job: job.clone(), attempt: intent.attempt, refusal }]);
+    world.turn([Fact::LaunchRefused { job: job.clone(), attempt: claim.attempt, refusal }]);
     world.mono += over_after - 20_000;
     world.turn([]);
-    assert_eq!(world.reconciler.ledger.tally.usage().tasks, 1, "it holds its slot");
-    let next = intent_of(&[world.until_decided(&job, &intent)]);
+    assert_eq!(world.reconciler.ledger.in_flight.usage().tasks, 1, "it holds its slot");
+    let next = claim_of(&[world.until_decided(&job, &claim)]);
     assert_eq!(next.history[0].code, FailureCode::LaunchExpired);
     let after = world.mono - claimed_at;
     assert!((over_after..over_after + 15_000).contains(&after), "S5: {after} ms, not {over_after}");
@@ -83,22 +84,22 @@ fn a_claim_that_was_never_heard_of_is_over_when_no_task_can_come_up_any_more() {
 #[test]
 fn an_attempt_whose_heartbeat_moves_is_alive_whatever_ecs_says() {
     for arn in [None, Some("task/1")] {
-        let mut world = World::ready();
+        let mut world = Bench::ready();
         let job = world.upload("m1", "a.mp4");
-        let intent = intent_of(&world.turn([inspected(&job, None, None, None)]));
-        let mut facts = vec![Fact::Claimed { job: job.clone(), intent: Box::new(intent.clone()) }];
+        let claim = claim_of(&world.turn([inspected(&job, None, None, None)]));
+        let mut facts = vec![Fact::Claimed { job: job.clone(), claim: Box::new(claim.clone()) }];
         for seq in 0..180 {
             for action in world.turn(std::mem::take(&mut facts)) {
                 facts.push(match action {
-                    Action::Launch { intent } => Fact::LaunchRefused {
-                        job: intent.job.clone(),
-                        attempt: intent.attempt,
-                        refusal: Refusal::Failed(error(Class::Uncertain, "timed out")),
+                    Action::Launch { claim } => Fact::LaunchRefused {
+                        job: claim.job.clone(),
+                        attempt: claim.attempt,
+                        refusal: Refusal::Failed(error(ErrorClass::Uncertain, "timed out")),
                     },
                     Action::Inspect { job } => {
                         let beat = heartbeat(&job, seq, TaskState::Working);
                         let beat = Heartbeat { task_arn: arn.map(str::to_owned), ..beat };
-                        inspected(&job, Some(&intent), Some(beat), None)
+                        inspected(&job, Some(&claim), Some(beat), None)
                     }
                     Action::Describe { tasks } => Fact::TaskMissing(tasks[0].clone()),
                     Action::Extend { lease, for_ms } => Fact::Extended { message: lease.message, for_ms },
@@ -113,8 +114,8 @@ fn an_attempt_whose_heartbeat_moves_is_alive_whatever_ecs_says() {
 
 #[test]
 fn a_task_that_is_alive_and_gets_nowhere_is_stopped_and_the_job_pays() {
-    let mut world = World::ready();
-    let (job, intent) = world.launched("m1", "a.mp4", "task/1");
+    let mut world = Bench::ready();
+    let (job, claim) = world.launched("m1", "a.mp4", "task/1");
     let mut stop = None;
     for seq in 1..=200_u64 {
         world.mono += 30_000;
@@ -123,7 +124,7 @@ fn a_task_that_is_alive_and_gets_nowhere_is_stopped_and_the_job_pays() {
         beat.percent = f32::from(u8::try_from(seq.min(60)).unwrap());
         let facts = [
             seen(view("task/1", &job, 1, TaskStatus::Running)),
-            inspected(&job, Some(&intent), Some(beat), None),
+            inspected(&job, Some(&claim), Some(beat), None),
         ];
         let actions = world.turn(facts);
         for action in actions {
@@ -152,16 +153,16 @@ fn a_task_that_is_alive_and_gets_nowhere_is_stopped_and_the_job_pays() {
 
 #[test]
 fn a_dead_letter_links_to_the_log_of_the_last_task() {
-    let mut world = World::ready();
+    let mut world = Bench::ready();
     world.reconciler.policy_mut().logs = Some(transcode_core::policy::log_link::LogStreams {
         group: "/transcode/test/task".into(),
         prefix: "task/task".into(),
     });
     let arn = "arn:aws:ecs:eu-west-1:123456789012:task/c/0a1b";
-    let (job, intent) = world.launched("m1", "a.mp4", arn);
+    let (job, claim) = world.launched("m1", "a.mp4", arn);
     world.turn([seen(view(arn, &job, 1, TaskStatus::Ended))]);
     let beat = Heartbeat { task_arn: Some(arn.into()), ..heartbeat(&job, 9, failed(FailureCode::NotMedia)) };
-    let bury = world.turn([inspected(&job, Some(&intent), Some(beat), None)]);
+    let bury = world.turn([inspected(&job, Some(&claim), Some(beat), None)]);
     let [Action::GiveUp { terminal, .. }] = bury.as_slice() else { panic!("{bury:?}") };
     let Outcome::Dead(dead) = &terminal.outcome else { panic!("{terminal:?}") };
     let link = dead.log_link.as_deref().unwrap_or_default();

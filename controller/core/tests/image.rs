@@ -9,13 +9,14 @@ fn unfit() -> Fact {
 }
 
 fn unread() -> Fact {
-    let error = CallError { operation: "ecr:BatchGetImage", class: Class::Throttled, message: "slow".into() };
+    let error =
+        CallError { operation: "ecr:BatchGetImage", class: ErrorClass::Throttled, message: "slow".into() };
     Fact::ResolveFailed { error }
 }
 
 #[test]
 fn an_image_that_does_not_fit_pauses_launches_says_why_and_costs_no_attempt() {
-    let mut world = World::new();
+    let mut world = Bench::new();
     world.turn([Fact::Resynced { complete: true }, unread()]);
     let job = world.upload("m1", "a.mp4");
     assert_eq!(world.turn([inspected(&job, None, None, None)]), []);
@@ -27,19 +28,19 @@ fn an_image_that_does_not_fit_pauses_launches_says_why_and_costs_no_attempt() {
     assert_eq!(world.note(&job), format!("launches pause: {WHY}"));
     assert_eq!(world.turn([unread()]), [], "what could not be read is no verdict");
 
-    let intent = intent_of(&world.turn([pinned()]));
-    assert_eq!((&*intent.task_definition, intent.image_digest.as_deref()), ("t:1", Some("sha256:1")));
-    let intended = Fact::Claimed { job: job.clone(), intent: Box::new(intent.clone()) };
-    assert_eq!(world.turn([unfit(), intended]), [], "one that was claimed is not launched either");
+    let claim = claim_of(&world.turn([pinned()]));
+    assert_eq!((&*claim.task_definition, claim.image_digest.as_deref()), ("t:1", Some("sha256:1")));
+    let claimed = Fact::Claimed { job: job.clone(), claim: Box::new(claim.clone()) };
+    assert_eq!(world.turn([unfit(), claimed]), [], "one that was claimed is not launched either");
     assert_eq!(world.note(&job), format!("launches pause: {WHY}"));
     let launch = world.turn([pinned()]);
-    assert_eq!(launch, [Action::Launch { intent: intent.into() }], "the same attempt");
+    assert_eq!(launch, [Action::Launch { claim: claim.into() }], "the same attempt");
 }
 
 #[test]
 fn an_image_that_fitted_goes_on_to_fit_while_it_cannot_be_read() {
-    let mut world = World::ready();
+    let mut world = Bench::ready();
     world.turn([unread()]);
     let job = world.upload("m1", "a.mp4");
-    intent_of(&world.turn([inspected(&job, None, None, None)]));
+    claim_of(&world.turn([inspected(&job, None, None, None)]));
 }

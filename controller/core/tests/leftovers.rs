@@ -5,19 +5,19 @@ use transcode_config::contract::PastAttempt;
 use super::*;
 
 /// Brings a job whose first task fails to the moment at which its second attempt runs.
-fn second_attempt(world: &mut World) -> (JobKey, Claim) {
-    let (job, intent) = world.launched("m1", "a.mp4", "task/1");
+fn second_attempt(world: &mut Bench) -> (JobKey, Claim) {
+    let (job, claim) = world.launched("m1", "a.mp4", "task/1");
     let mut end = view("task/1", &job, 1, TaskStatus::Ended);
     end.exit_code = Some(16);
     world.turn([seen(end)]);
-    let intent = intent_of(&[world.until_decided(&job, &intent)]);
-    world.turn([Fact::Claimed { job: job.clone(), intent: Box::new(intent.clone()) }]);
+    let claim = claim_of(&[world.until_decided(&job, &claim)]);
+    world.turn([Fact::Claimed { job: job.clone(), claim: Box::new(claim.clone()) }]);
     let task = TaskArn("task/2".into());
-    world.turn([Fact::Launched { job: job.clone(), attempt: intent.attempt, task }]);
-    (job, intent)
+    world.turn([Fact::Launched { job: job.clone(), attempt: claim.attempt, task }]);
+    (job, claim)
 }
 
-/// The register of a success of this attempt.
+/// The terminal record of a success of this attempt.
 fn won_by(job: &JobKey, attempt: u32) -> Terminal {
     let mut terminal = succeeded(job);
     if let Outcome::Succeeded(winner) = &mut terminal.outcome {
@@ -26,11 +26,11 @@ fn won_by(job: &JobKey, attempt: u32) -> Terminal {
     terminal
 }
 
-/// Lets the controller find a register, and publishes what it names. What is planned then.
-fn published(world: &mut World, job: &JobKey, intent: &Claim, winner: u32) -> Vec<Action> {
+/// Lets the controller find a terminal record, and publishes what it names. What is planned then.
+fn published(world: &mut Bench, job: &JobKey, claim: &Claim, winner: u32) -> Vec<Action> {
     world.mono += 70_000;
     world.turn([]);
-    world.turn([inspected(job, Some(intent), None, Some(won_by(job, winner)))]);
+    world.turn([inspected(job, Some(claim), None, Some(won_by(job, winner)))]);
     world.turn([live(job)])
 }
 
@@ -47,15 +47,15 @@ fn deletes(actions: &[Action]) -> bool {
 }
 
 fn no_answer(job: &JobKey) -> Fact {
-    let error = CallError { operation: "collect", class: Class::Uncertain, message: "no answer".into() };
+    let error = CallError { operation: "collect", class: ErrorClass::Uncertain, message: "no answer".into() };
     Fact::JobCallFailed { job: job.clone(), error }
 }
 
 #[test]
 fn the_losers_folder_is_emptied_before_the_message_is_deleted_and_the_winners_never() {
-    let mut world = World::ready();
-    let (job, intent) = second_attempt(&mut world);
-    let actions = published(&mut world, &job, &intent, 2);
+    let mut world = Bench::ready();
+    let (job, claim) = second_attempt(&mut world);
+    let actions = published(&mut world, &job, &claim, 2);
     assert_eq!((collects(&actions), deletes(&actions)), (vec![vec![1]], false), "{actions:?}");
     assert!(collects(&world.turn([])).is_empty(), "one call at a time");
     // It may have been carried out: once more does no harm.
@@ -67,13 +67,13 @@ fn the_losers_folder_is_emptied_before_the_message_is_deleted_and_the_winners_ne
 
 #[test]
 fn a_loser_that_may_still_be_at_work_is_waited_for_and_not_beyond_a_drain() {
-    let mut world = World::ready();
-    let (job, intent) = second_attempt(&mut world);
+    let mut world = Bench::ready();
+    let (job, claim) = second_attempt(&mut world);
     world.turn([seen(view("task/2", &job, 2, TaskStatus::Running))]);
     // The first attempt had been cut off, and won after all.
-    let actions = published(&mut world, &job, &intent, 1);
+    let actions = published(&mut world, &job, &claim, 1);
     assert_eq!((collects(&actions), deletes(&actions)), (vec![], false), "{actions:?}");
-    let mut draining = World { reconciler: world.reconciler.clone(), told: Vec::new(), mono: world.mono };
+    let mut draining = Bench { reconciler: world.reconciler.clone(), told: Vec::new(), mono: world.mono };
     let released = draining.turn([Fact::DrainRequested]);
     assert!(released.iter().any(|action| matches!(action, Action::Release { .. })), "L8: {released:?}");
 
@@ -89,11 +89,11 @@ fn a_loser_that_may_still_be_at_work_is_waited_for_and_not_beyond_a_drain() {
 
 #[test]
 fn losers_that_were_told_to_stop_are_over_when_no_container_survives_it() {
-    let mut world = World::ready();
-    let (job, intent) = second_attempt(&mut world);
+    let mut world = Bench::ready();
+    let (job, claim) = second_attempt(&mut world);
     let stop_timeout = world.reconciler.policy().stop_timeout;
     world.turn(["task/2", "task/2b"].map(|arn| seen(view(arn, &job, 2, TaskStatus::Running))));
-    published(&mut world, &job, &intent, 1);
+    published(&mut world, &job, &claim, 1);
     world.pass(world.reconciler.policy().orphan_grace + 5000);
     for arn in ["task/2", "task/2b"] {
         world.mono += 30_000;
@@ -112,12 +112,13 @@ fn losers_that_were_told_to_stop_are_over_when_no_container_survives_it() {
 
 #[test]
 fn a_claim_whose_launch_has_no_answer_may_have_brought_a_task_up() {
-    let mut world = World::ready();
-    let (job, intent) = world.launched("m1", "a.mp4", "task/1");
+    let mut world = Bench::ready();
+    let (job, claim) = world.launched("m1", "a.mp4", "task/1");
     world.turn([seen(view("task/1", &job, 1, TaskStatus::Ended))]);
-    let next = intent_of(&[world.until_decided(&job, &intent)]);
-    world.turn([Fact::Claimed { job: job.clone(), intent: Box::new(next.clone()) }]);
-    let lost = CallError { operation: "ecs:RunTask", class: Class::Uncertain, message: "timed out".into() };
+    let next = claim_of(&[world.until_decided(&job, &claim)]);
+    world.turn([Fact::Claimed { job: job.clone(), claim: Box::new(next.clone()) }]);
+    let lost =
+        CallError { operation: "ecs:RunTask", class: ErrorClass::Uncertain, message: "timed out".into() };
     let (claimed_at, attempt, refusal) = (world.mono, next.attempt, Refusal::Failed(lost));
     world.turn([Fact::LaunchRefused { job: job.clone(), attempt, refusal }]);
     let actions = published(&mut world, &job, &next, 1);
@@ -132,14 +133,14 @@ fn a_claim_whose_launch_has_no_answer_may_have_brought_a_task_up() {
 
 #[test]
 fn an_attempt_that_never_had_a_task_left_nothing() {
-    let mut world = World::ready();
+    let mut world = Bench::ready();
     let job = world.upload("m1", "a.mp4");
-    let intent = intent_of(&world.turn([inspected(&job, None, None, None)]));
-    world.turn([Fact::Claimed { job: job.clone(), intent: Box::new(intent.clone()) }]);
+    let claim = claim_of(&world.turn([inspected(&job, None, None, None)]));
+    world.turn([Fact::Claimed { job: job.clone(), claim: Box::new(claim.clone()) }]);
     let refusal = Refusal::Definitive("RESOURCE:MEMORY".into());
-    world.turn([Fact::LaunchRefused { job: job.clone(), attempt: intent.attempt, refusal }]);
-    let next = intent_of(&[world.until_decided(&job, &intent)]);
-    world.turn([Fact::Claimed { job: job.clone(), intent: Box::new(next.clone()) }]);
+    world.turn([Fact::LaunchRefused { job: job.clone(), attempt: claim.attempt, refusal }]);
+    let next = claim_of(&[world.until_decided(&job, &claim)]);
+    world.turn([Fact::Claimed { job: job.clone(), claim: Box::new(next.clone()) }]);
     let task = TaskArn("task/2".into());
     world.turn([Fact::Launched { job: job.clone(), attempt: next.attempt, task }]);
     let actions = published(&mut world, &job, &next, 2);
@@ -148,9 +149,9 @@ fn an_attempt_that_never_had_a_task_left_nothing() {
 
 #[test]
 fn what_cannot_be_collected_does_not_keep_its_message_for_ever() {
-    let mut world = World::ready();
-    let (job, intent) = second_attempt(&mut world);
-    let mut actions = published(&mut world, &job, &intent, 2);
+    let mut world = Bench::ready();
+    let (job, claim) = second_attempt(&mut world);
+    let mut actions = published(&mut world, &job, &claim, 2);
     for tries in 1..=8 {
         assert_eq!((collects(&actions), deletes(&actions)), (vec![vec![1]], false), "try {tries}");
         let failed = world.turn([no_answer(&job)]);
@@ -161,35 +162,35 @@ fn what_cannot_be_collected_does_not_keep_its_message_for_ever() {
 
 #[test]
 fn in_one_turn_the_folders_of_ten_jobs_are_emptied_at_most() {
-    let mut world = World::ready();
+    let mut world = Bench::ready();
     world.reconciler.policy_mut().max_tasks = 100;
     let jobs: Vec<(JobKey, Claim)> = (0..12)
         .map(|n| {
-            let (job, intent) = world.launched(&format!("m{n}"), &format!("{n}.mp4"), &format!("task/{n}"));
+            let (job, claim) = world.launched(&format!("m{n}"), &format!("{n}.mp4"), &format!("task/{n}"));
             world.mono += 1000;
             world.turn([seen(view(&format!("task/{n}"), &job, 1, TaskStatus::Ended))]);
-            (job, intent)
+            (job, claim)
         })
         .collect();
     world.mono += 5000;
-    let dead = |job: &JobKey, intent: &Claim| {
+    let dead = |job: &JobKey, claim: &Claim| {
         let history = vec![];
         let failure = Failure::new(FailureCode::NotMedia, "a text");
         let dead = Dead { failure, last_task_arn: None, log_link: None, attempts: history };
         let terminal = Terminal { outcome: Outcome::Dead(dead), ..succeeded(job) };
-        inspected(job, Some(intent), None, Some(terminal))
+        inspected(job, Some(claim), None, Some(terminal))
     };
-    let facts: Vec<Fact> = jobs.iter().map(|(job, intent)| dead(job, intent)).collect();
+    let facts: Vec<Fact> = jobs.iter().map(|(job, claim)| dead(job, claim)).collect();
     let first = collects(&world.turn(facts)).len();
     let later = collects(&world.after(1000)).len();
     assert_eq!((first, later), (10, 2));
 }
 
 #[test]
-fn a_later_controller_takes_the_registers_word_that_an_attempt_was_over() {
-    let (job, intent) = World::ready().launched("m1", "a.mp4", "task/1");
+fn a_later_controller_takes_the_terminal_records_word_that_an_attempt_was_over() {
+    let (job, claim) = Bench::ready().launched("m1", "a.mp4", "task/1");
     for (code, collected) in [(FailureCode::EncodeFailed, vec![vec![1]]), (FailureCode::TaskLost, vec![])] {
-        let mut world = World::ready();
+        let mut world = Bench::ready();
         assert_eq!(world.upload("m1", "a.mp4"), job);
         let past = PastAttempt {
             attempt: Attempt::FIRST,
@@ -201,7 +202,7 @@ fn a_later_controller_takes_the_registers_word_that_an_attempt_was_over() {
         let failure = Failure::new(code, "over");
         let dead = Dead { failure, last_task_arn: None, log_link: None, attempts: vec![past] };
         let terminal = Terminal { outcome: Outcome::Dead(dead), ..succeeded(&job) };
-        let actions = world.turn([inspected(&job, Some(&intent), None, Some(terminal))]);
+        let actions = world.turn([inspected(&job, Some(&claim), None, Some(terminal))]);
         assert_eq!(collects(&actions), collected, "{code:?}: {actions:?}");
     }
 }

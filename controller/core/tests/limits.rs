@@ -11,19 +11,19 @@ fn refused(job: &JobKey, refusal: Refusal) -> Fact {
 }
 
 /// Takes a fresh job to the moment at which its launch is asked for.
-fn asked(world: &mut World, message: &str) -> (JobKey, Claim) {
+fn asked(world: &mut Bench, message: &str) -> (JobKey, Claim) {
     let job = world.upload(message, &format!("{message}.mp4"));
-    let intent = intent_of(&world.turn([inspected(&job, None, None, None)]));
-    world.turn([Fact::Claimed { job: job.clone(), intent: Box::new(intent.clone()) }]);
-    (job, intent)
+    let claim = claim_of(&world.turn([inspected(&job, None, None, None)]));
+    world.turn([Fact::Claimed { job: job.clone(), claim: Box::new(claim.clone()) }]);
+    (job, claim)
 }
 
 #[test]
 fn what_ecs_refuses_for_quota_is_said_to_whoever_waits() {
-    let mut world = World::ready();
+    let mut world = Bench::ready();
     let (job, _) = asked(&mut world, "m1");
     let quota = "You've reached the limit on the number of vCPUs you can run concurrently";
-    world.turn([refused(&job, Refusal::Failed(error(Class::Capacity, quota)))]);
+    world.turn([refused(&job, Refusal::Failed(error(ErrorClass::Capacity, quota)))]);
     let second = world.upload("m2", "2.mp4");
     assert_eq!(world.turn([inspected(&second, None, None, None)]), [], "row 20: launches are gated");
     assert!(world.note(&second).contains(quota), "{}", world.note(&second));
@@ -31,7 +31,7 @@ fn what_ecs_refuses_for_quota_is_said_to_whoever_waits() {
 
 #[test]
 fn after_a_refusal_of_spot_all_go_on_demand_for_a_while_and_then_spot_is_tried_again() {
-    let mut world = World::ready();
+    let mut world = Bench::ready();
     let policy = world.reconciler.policy_mut();
     (policy.variant.capacity, policy.max_tasks) = (Capacity::FargateSpot, 10);
     let (job, spot) = asked(&mut world, "m1");
@@ -55,7 +55,7 @@ fn after_a_refusal_of_spot_all_go_on_demand_for_a_while_and_then_spot_is_tried_a
 
 #[test]
 fn a_job_that_waited_for_long_or_was_unlucky_goes_on_demand() {
-    let mut policy = World::ready().reconciler.policy().clone();
+    let mut policy = Bench::ready().reconciler.policy().clone();
     (policy.variant.capacity, policy.spot_attempts, policy.spot_max_age) = (Capacity::FargateSpot, 2, 1000);
     let past = |code| PastAttempt {
         attempt: Attempt::FIRST,
@@ -76,13 +76,13 @@ fn a_job_that_waited_for_long_or_was_unlucky_goes_on_demand() {
 
 #[test]
 fn tasks_are_limited_by_their_vcpu_too() {
-    let mut world = World::ready();
+    let mut world = Bench::ready();
     world.reconciler.policy_mut().max_tasks = 10;
     world.reconciler.policy_mut().max_cpu = 5 * 1024;
     let (_, second) = (asked(&mut world, "m1"), asked(&mut world, "m2"));
     assert_eq!(second.1.variant.cpu, 2048);
     let ledger = &world.reconciler.ledger;
-    assert_eq!(ledger.tally.usage().cpu, 4096);
+    assert_eq!(ledger.in_flight.usage().cpu, 4096);
     assert_eq!(ledger.receiving["default"].call, None, "there is no room for a third");
     let third = world.upload("m3", "3.mp4");
     assert_eq!(world.turn([inspected(&third, None, None, None)]), []);
@@ -94,7 +94,7 @@ fn tasks_are_limited_by_their_vcpu_too() {
 /// Five may wait for their launch within a quarter of the deadline; a sixth is told to wait.
 #[test]
 fn no_more_is_claimed_than_the_rate_lets_launch_in_time() {
-    let mut world = World::ready();
+    let mut world = Bench::ready();
     let policy = world.reconciler.policy_mut();
     (policy.max_tasks, policy.max_leases) = (100, 100);
     (policy.launch_deadline, policy.launch_interval, policy.launch_burst) = (200_000, 10_000, 1);
@@ -105,8 +105,8 @@ fn no_more_is_claimed_than_the_rate_lets_launch_in_time() {
     // One is launched, and nothing is heard of it; the other claims are not answered at all.
     let one = claimed.first().unwrap();
     let now = world.now();
-    let intended = Fact::Claimed { job: one.job.clone(), intent: Box::new(one.clone()) };
-    let (plan, _) = world.reconciler.turn([intended], now);
+    let claimed = Fact::Claimed { job: one.job.clone(), claim: Box::new(one.clone()) };
+    let (plan, _) = world.reconciler.turn([claimed], now);
     assert_eq!(claims(&plan.actions), []);
     let waits = jobs.last().unwrap();
     assert!(world.note(waits).contains("the rate of launches is limited"), "{}", world.note(waits));
@@ -115,17 +115,17 @@ fn no_more_is_claimed_than_the_rate_lets_launch_in_time() {
 
 #[test]
 fn a_claim_holds_its_slot_before_it_is_answered() {
-    let mut world = World::ready();
+    let mut world = Bench::ready();
     let job = world.upload("m1", "a.mp4");
-    intent_of(&world.turn([inspected(&job, None, None, None)]));
-    let used = world.reconciler.ledger.tally.usage();
+    claim_of(&world.turn([inspected(&job, None, None, None)]));
+    let used = world.reconciler.ledger.in_flight.usage();
     assert_eq!((used.tasks, used.cpu), (1, 2048));
 }
 
 #[test]
 fn a_task_that_is_found_counts_with_the_size_that_ecs_says_it_has() {
-    let mut world = World::ready();
-    let used = |world: &World| world.reconciler.ledger.tally.usage().cpu;
+    let mut world = Bench::ready();
+    let used = |world: &Bench| world.reconciler.ledger.in_flight.usage().cpu;
     let mut large = view("task/1", &JobKey::of(&["1"]), 1, TaskStatus::Running);
     large.billed.size.cpu = 8192;
     world.turn([seen(large)]);
@@ -136,7 +136,7 @@ fn a_task_that_is_found_counts_with_the_size_that_ecs_says_it_has() {
 
 #[test]
 fn queues_share_the_room_by_their_weights() {
-    let mut world = World::ready();
+    let mut world = Bench::ready();
     let policy = world.reconciler.policy_mut();
     policy.queues = BTreeMap::from([("high".into(), 3), ("low".into(), 1)]);
     // Two of them were asked of the queue that there was before.
@@ -158,7 +158,7 @@ fn queues_share_the_room_by_their_weights() {
 
 #[test]
 fn an_idle_queue_has_no_claim_to_what_the_other_had_meanwhile() {
-    let mut world = World::ready();
+    let mut world = Bench::ready();
     let policy = world.reconciler.policy_mut();
     policy.queues = BTreeMap::from([("busy".into(), 1), ("idle".into(), 3)]);
     // Room for one message: two were asked of the queue that there was before.
@@ -180,23 +180,23 @@ fn an_idle_queue_has_no_claim_to_what_the_other_had_meanwhile() {
 
 #[test]
 fn what_worked_on_a_decided_job_takes_no_slot() {
-    let (job, intent) = World::ready().launched("m1", "a.mp4", "task/1");
+    let (job, claim) = Bench::ready().launched("m1", "a.mp4", "task/1");
     // ECS has long forgotten the task; the message is still there, for the sake of another job that it asks for.
-    let mut world = World::ready();
+    let mut world = Bench::ready();
     assert_eq!(world.upload("m1", "a.mp4"), job);
     let beat = heartbeat(&job, 9, TaskState::Working);
-    world.turn([inspected(&job, Some(&intent), Some(beat), Some(succeeded(&job)))]);
-    assert_eq!(world.reconciler.ledger.tally.usage().tasks, 0);
+    world.turn([inspected(&job, Some(&claim), Some(beat), Some(succeeded(&job)))]);
+    assert_eq!(world.reconciler.ledger.in_flight.usage().tasks, 0);
 }
 
 #[test]
 fn a_missing_task_of_a_newer_versions_job_does_not_hold_its_slot_for_ever() {
-    let mut world = World::ready();
+    let mut world = Bench::ready();
     let (job, _) = world.launched("m1", "a.mp4", "task/1");
     let read = world.launched("m2", "b.mp4", "task/2").0;
     world.turn([Fact::Unreadable { job: job.clone(), reason: "schema 2".into() }]);
     let missing = |task: &str| Fact::TaskMissing(TaskArn(task.into()));
-    let held = |world: &World| world.reconciler.ledger.tally.usage().tasks;
+    let held = |world: &Bench| world.reconciler.ledger.in_flight.usage().tasks;
     for minutes in [0, 59] {
         world.mono += minutes * 60_000;
         world.turn([missing("task/1"), missing("task/2")]);
@@ -210,7 +210,7 @@ fn a_missing_task_of_a_newer_versions_job_does_not_hold_its_slot_for_ever() {
 /// Somebody sends the event of a job that runs again and again.
 #[test]
 fn copies_of_a_held_job_are_put_back_and_others_are_received() {
-    let mut world = World::ready();
+    let mut world = Bench::ready();
     let (running, _) = world.launched("m0", "long.mp4", "task/1");
     let mut put_back = 0;
     for n in 1..=25 {
@@ -237,7 +237,7 @@ fn copies_of_a_held_job_are_put_back_and_others_are_received() {
 
 #[test]
 fn that_nothing_is_received_any_more_has_a_reason() {
-    let mut world = World::ready();
+    let mut world = Bench::ready();
     world.reconciler.policy_mut().max_leases = 2;
     for n in 1..=2 {
         let job = world.upload(&format!("m{n}"), &format!("{n}.mp4"));

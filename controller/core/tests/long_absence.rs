@@ -5,17 +5,17 @@ use super::*;
 const HOUR: Ms = 3_600_000;
 
 /// Ends the long poll that is under way, so that the next one begins now: leases count from when they were asked for.
-fn poll_again(world: &mut World) {
+fn poll_again(world: &mut Bench) {
     world.turn([Fact::Received { queue: "default".into(), messages: Vec::new() }]);
 }
 
 /// Row 6 of the fault catalogue.
 #[test]
 fn near_the_12_hours_the_message_is_let_go_and_whoever_gets_it_back_adopts_its_task() {
-    let mut world = World::ready();
+    let mut world = Bench::ready();
     let policy = world.reconciler.policy_mut();
     (policy.max_run, policy.no_progress) = (20 * HOUR, 24 * HOUR);
-    let (job, intent) = world.launched("m1", "a.mp4", "task/1");
+    let (job, claim) = world.launched("m1", "a.mp4", "task/1");
     let received = world.mono;
     let (mut facts, mut seq) = (Vec::new(), 0);
     while !world.reconciler.ledger.leases.is_empty() {
@@ -27,7 +27,7 @@ fn near_the_12_hours_the_message_is_let_go_and_whoever_gets_it_back_adopts_its_t
                 Action::Inspect { job } => {
                     seq += 1;
                     let beat = heartbeat(&job, seq, TaskState::Working);
-                    facts.push(inspected(&job, Some(&intent), Some(beat), None));
+                    facts.push(inspected(&job, Some(&claim), Some(beat), None));
                 }
                 Action::Extend { lease, for_ms } => {
                     assert!(world.mono + for_ms < received + 12 * HOUR, "SQS refuses what is above 12 h");
@@ -49,12 +49,12 @@ fn near_the_12_hours_the_message_is_let_go_and_whoever_gets_it_back_adopts_its_t
 /// Row 24: ECS forgets a stopped task after an hour.
 #[test]
 fn after_three_hours_away_a_task_that_ecs_has_forgotten_is_decided_by_its_heartbeat() {
-    let (job, intent) = World::ready().launched("m1", "a.mp4", "task/1");
-    let mut world = World::ready();
+    let (job, claim) = Bench::ready().launched("m1", "a.mp4", "task/1");
+    let mut world = Bench::ready();
     world.mono += 3 * HOUR;
     poll_again(&mut world);
     assert_eq!(world.upload("m1", "a.mp4"), job);
-    let there = || inspected(&job, Some(&intent), Some(heartbeat(&job, 9, TaskState::Working)), None);
+    let there = || inspected(&job, Some(&claim), Some(heartbeat(&job, 9, TaskState::Working)), None);
     let (mut facts, back, mut stops) = (vec![there()], world.mono, 0);
     let next = loop {
         assert!(world.mono < back + HOUR, "never followed by another attempt");
@@ -74,7 +74,7 @@ fn after_three_hours_away_a_task_that_ecs_has_forgotten_is_decided_by_its_heartb
             }
         }
         if let Some(next) = next {
-            break intent_of(&[next]);
+            break claim_of(&[next]);
         }
         world.mono += 5000;
     };

@@ -35,7 +35,7 @@ use transcode_core::{
     protocol::{
         action::Action,
         clock::{Ms, Now},
-        fact::{CallError, Class, Fact, Incoming, MessageId, Pinned, Refusal, Snapshot},
+        fact::{CallError, ErrorClass, Fact, Incoming, MessageId, Pinned, Refusal, Snapshot},
         publishing::Publication,
         task_view::{Billed, Identity, TaskArn, TaskStatus, TaskView},
     },
@@ -51,14 +51,14 @@ fn pinned() -> Fact {
 }
 
 /// A controller and the moment it lives in. Both clocks run together.
-struct World {
+struct Bench {
     reconciler: Reconciler,
     /// What has changed, in all turns.
     told: Vec<Change>,
     mono: Ms,
 }
 
-impl World {
+impl Bench {
     /// At its start: it is looking round.
     fn new() -> Self {
         let settings = from_text(SETTINGS, figment::providers::Env::prefixed("NONE_")).unwrap();
@@ -100,7 +100,7 @@ impl World {
         self.told.extend(told);
         let ledger = &self.reconciler.ledger;
         assert_eq!(
-            ledger.tally,
+            ledger.in_flight,
             InFlight::of(&ledger.jobs, &ledger.tasks, self.reconciler.policy(), now),
             "kept, and counted"
         );
@@ -158,13 +158,13 @@ impl World {
     }
 
     /// Lets time pass, answering what the job asks, until it is claimed again or buried.
-    fn until_decided(&mut self, job: &JobKey, intent: &Claim) -> Action {
-        let mut facts = vec![inspected(job, Some(intent), None, None)];
+    fn until_decided(&mut self, job: &JobKey, claim: &Claim) -> Action {
+        let mut facts = vec![inspected(job, Some(claim), None, None)];
         for _ in 0..200 {
             let actions = self.turn(std::mem::take(&mut facts));
             for action in actions {
                 match action {
-                    Action::Inspect { .. } => facts.push(inspected(job, Some(intent), None, None)),
+                    Action::Inspect { .. } => facts.push(inspected(job, Some(claim), None, None)),
                     Action::Extend { lease, for_ms } => {
                         facts.push(Fact::Extended { message: lease.message, for_ms });
                     }
@@ -179,12 +179,12 @@ impl World {
     /// Brings a fresh job to its first task.
     fn launched(&mut self, message: &str, key: &str, arn: &str) -> (JobKey, Claim) {
         let job = self.upload(message, key);
-        let intent = intent_of(&self.turn([inspected(&job, None, None, None)]));
-        let launch = self.turn([Fact::Claimed { job: job.clone(), intent: Box::new(intent.clone()) }]);
+        let claim = claim_of(&self.turn([inspected(&job, None, None, None)]));
+        let launch = self.turn([Fact::Claimed { job: job.clone(), claim: Box::new(claim.clone()) }]);
         assert!(matches!(launch.as_slice(), [Action::Launch { .. }]), "{launch:?}");
         let task = TaskArn(arn.into());
-        self.turn([Fact::Launched { job: job.clone(), attempt: intent.attempt, task }]);
-        (job, intent)
+        self.turn([Fact::Launched { job: job.clone(), attempt: claim.attempt, task }]);
+        (job, claim)
     }
 }
 
@@ -197,18 +197,18 @@ fn upload_of(key: &str) -> String {
 }
 
 /// A failed call.
-fn error(class: Class, message: &str) -> CallError {
+fn error(class: ErrorClass, message: &str) -> CallError {
     CallError { operation: "ecs:RunTask", class, message: message.into() }
 }
 
 fn inspected(
     job: &JobKey,
-    intent: Option<&Claim>,
+    claim: Option<&Claim>,
     heartbeat: Option<Heartbeat>,
     terminal: Option<Terminal>,
 ) -> Fact {
     let snapshot = Snapshot {
-        intent: intent.cloned().map(Into::into),
+        claim: claim.cloned().map(Into::into),
         heartbeat,
         terminal: terminal.map(Into::into),
         earlier: vec![],
@@ -216,9 +216,9 @@ fn inspected(
     Fact::Inspected { job: job.clone(), snapshot: Box::new(snapshot) }
 }
 
-fn intent_of(actions: &[Action]) -> Claim {
+fn claim_of(actions: &[Action]) -> Claim {
     match actions {
-        [Action::Claim { intent, .. }] => (**intent).clone(),
+        [Action::Claim { claim, .. }] => (**claim).clone(),
         other => panic!("expected a claim, got {other:?}"),
     }
 }
@@ -226,7 +226,7 @@ fn intent_of(actions: &[Action]) -> Claim {
 /// The attempts that are claimed.
 fn claims(actions: &[Action]) -> Vec<Claim> {
     let claim = |action: &Action| match action {
-        Action::Claim { intent, .. } => Some((**intent).clone()),
+        Action::Claim { claim, .. } => Some((**claim).clone()),
         _ => None,
     };
     actions.iter().filter_map(claim).collect()

@@ -6,15 +6,16 @@ use super::*;
 
 #[test]
 fn throttled_calls_slow_down_and_are_back_within_one_backoff_cap() {
-    let mut world = World::ready();
-    let hundredth = |world: &World, lane| {
+    let mut world = Bench::ready();
+    let hundredth = |world: &Bench, lane| {
         let now = world.now().mono;
         world.reconciler.ledger.limiter.allowed_at(lane, 100, world.reconciler.policy(), now) - now
     };
     world.mono += 10_000;
     let (reads, stops) = (hundredth(&world, CallKind::Read), hundredth(&world, CallKind::Stop));
     let launches = hundredth(&world, CallKind::Launch);
-    let throttle = || Fact::DescribeFailed { tasks: vec![], error: error(Class::Throttled, "Rate exceeded") };
+    let throttle =
+        || Fact::DescribeFailed { tasks: vec![], error: error(ErrorClass::Throttled, "Rate exceeded") };
     // One burst of refusals is one piece of news.
     world.turn([throttle(), throttle(), throttle()]);
     assert!((2 * reads..=3 * reads).contains(&hundredth(&world, CallKind::Read)), "L6: half the rate");
@@ -30,12 +31,12 @@ fn throttled_calls_slow_down_and_are_back_within_one_backoff_cap() {
     assert_eq!(hundredth(&world, CallKind::Read), reads, "L6: recovered");
 
     let (job, attempt, task) = (JobKey::of(&["1"]), Attempt::FIRST, TaskArn("task/1".into()));
-    let throttle = || error(Class::Throttled, "Rate exceeded");
+    let throttle = || error(ErrorClass::Throttled, "Rate exceeded");
     for fact in [
         Fact::StopFailed { task, error: throttle() },
         Fact::LaunchRefused { job, attempt, refusal: Refusal::Failed(throttle()) },
     ] {
-        let mut world = World { reconciler: world.reconciler.clone(), told: Vec::new(), mono: world.mono };
+        let mut world = Bench { reconciler: world.reconciler.clone(), told: Vec::new(), mono: world.mono };
         world.turn([fact]);
         world.reconciler.ledger.cooldown_until = 0;
         assert!(hundredth(&world, CallKind::Stop) >= 2 * stops);
@@ -45,10 +46,10 @@ fn throttled_calls_slow_down_and_are_back_within_one_backoff_cap() {
 
 #[test]
 fn after_a_throttle_the_calls_themselves_are_further_apart() {
-    let mut world = World::ready();
+    let mut world = Bench::ready();
     let policy = world.reconciler.policy_mut();
     (policy.stop_interval, policy.orphan_grace, policy.call_retry_cap) = (1000, 0, 10_000_000);
-    let throttled = error(Class::Throttled, "Rate exceeded");
+    let throttled = error(ErrorClass::Throttled, "Rate exceeded");
     world.turn([Fact::StopFailed { task: TaskArn("task/0".into()), error: throttled }]);
     let decided = (1..=30).flat_map(|n| {
         let job = JobKey::of(&[&n.to_string()]);
@@ -65,20 +66,20 @@ fn after_a_throttle_the_calls_themselves_are_further_apart() {
 
 #[test]
 fn launches_that_the_rate_holds_back_go_in_the_order_of_their_claims() {
-    let mut world = World::ready();
+    let mut world = Bench::ready();
     let policy = world.reconciler.policy_mut();
     (policy.max_tasks, policy.launch_interval, policy.launch_burst) = (10, 3000, 1);
     let launched = |actions: Vec<Action>| {
         actions.into_iter().filter_map(|action| match action {
-            Action::Launch { intent } => Some(intent.job.clone()),
+            Action::Launch { claim } => Some(claim.job.clone()),
             _ => None,
         })
     };
     let (mut claimed, mut order) = (Vec::new(), Vec::new());
     for n in 1..=6 {
         let job = world.upload(&format!("m{n}"), &format!("{n}.mp4"));
-        let intent = Box::new(intent_of(&world.turn([inspected(&job, None, None, None)])));
-        order.extend(launched(world.turn([Fact::Claimed { job: job.clone(), intent }])));
+        let claim = Box::new(claim_of(&world.turn([inspected(&job, None, None, None)])));
+        order.extend(launched(world.turn([Fact::Claimed { job: job.clone(), claim }])));
         claimed.push(job);
         world.mono += 10;
     }
@@ -90,16 +91,16 @@ fn launches_that_the_rate_holds_back_go_in_the_order_of_their_claims() {
 
 #[test]
 fn a_launch_that_the_rate_holds_back_wakes_the_controller_when_it_may_go_and_not_before() {
-    let mut world = World::ready();
+    let mut world = Bench::ready();
     let policy = world.reconciler.policy_mut();
     (policy.launch_interval, policy.launch_burst) = (3000, 1);
     world.launched("m1", "a.mp4", "task/1");
     let job = world.upload("m2", "b.mp4");
-    let intent = Box::new(intent_of(&world.turn([inspected(&job, None, None, None)])));
+    let claim = Box::new(claim_of(&world.turn([inspected(&job, None, None, None)])));
     // What was launched is described, without an answer: nothing else is due for a while.
     world.mono += 2500;
     let now = world.now();
-    let (plan, _) = world.reconciler.turn([Fact::Claimed { job, intent }], now);
+    let (plan, _) = world.reconciler.turn([Fact::Claimed { job, claim }], now);
     let launches = |actions: &[Action]| actions.iter().any(|it| matches!(it, Action::Launch { .. }));
     assert!(!launches(&plan.actions), "L6");
     let ledger = &world.reconciler.ledger;
@@ -112,7 +113,7 @@ fn a_launch_that_the_rate_holds_back_wakes_the_controller_when_it_may_go_and_not
 
 #[test]
 fn launches_and_stops_keep_to_their_rates_from_turn_to_turn() {
-    let mut world = World::ready();
+    let mut world = Bench::ready();
     let policy = world.reconciler.policy_mut();
     (policy.max_tasks, policy.launch_burst, policy.launch_interval) = (10, 2, 1000);
     (policy.stop_interval, policy.orphan_grace) = (1000, 0);
@@ -120,8 +121,8 @@ fn launches_and_stops_keep_to_their_rates_from_turn_to_turn() {
     let mut launches = vec![0];
     for n in 1..=4 {
         let job = world.upload(&format!("m{n}"), &format!("{n}.mp4"));
-        let intent = Box::new(intent_of(&world.turn([inspected(&job, None, None, None)])));
-        launches[0] += count(&world.turn([Fact::Claimed { job, intent }]), "launch");
+        let claim = Box::new(claim_of(&world.turn([inspected(&job, None, None, None)])));
+        launches[0] += count(&world.turn([Fact::Claimed { job, claim }]), "launch");
     }
     launches.extend((0..3).map(|_| count(&world.after(1020), "launch")));
     assert_eq!(launches, [2, 1, 1, 0], "L6");
@@ -138,7 +139,7 @@ fn launches_and_stops_keep_to_their_rates_from_turn_to_turn() {
 
 #[test]
 fn the_list_counts_with_its_pages_and_the_descriptions_of_what_is_on_them() {
-    let mut world = World::ready();
+    let mut world = Bench::ready();
     let policy = world.reconciler.policy_mut();
     (policy.read_interval, policy.describe_every) = (200, 10_000_000);
     let of =
@@ -153,7 +154,7 @@ fn the_list_counts_with_its_pages_and_the_descriptions_of_what_is_on_them() {
 
 #[test]
 fn the_rate_of_reads_is_kept_when_thousands_are_due() {
-    let mut world = World::ready();
+    let mut world = Bench::ready();
     let tasks = (0..5000).map(|n| {
         let job = JobKey::of(&[&n.to_string()]);
         seen(view(&format!("task/{n}"), &job, 1, TaskStatus::Running))
@@ -175,7 +176,7 @@ fn the_rate_of_reads_is_kept_when_thousands_are_due() {
 
 #[test]
 fn a_read_that_the_rate_holds_back_wakes_the_controller_when_it_may_go_and_not_before() {
-    let mut world = World::ready();
+    let mut world = Bench::ready();
     world.reconciler.policy_mut().read_interval = 200;
     let of =
         |n: u32| seen(view(&format!("task/{n}"), &JobKey::of(&[&n.to_string()]), 1, TaskStatus::Running));
@@ -210,15 +211,15 @@ fn a_read_that_the_rate_holds_back_wakes_the_controller_when_it_may_go_and_not_b
 
 #[test]
 fn a_stop_that_the_rate_holds_back_makes_nothing_else_about_its_job_late() {
-    let mut world = World::ready();
+    let mut world = Bench::ready();
     let policy = world.reconciler.policy_mut();
     (policy.orphan_grace, policy.stop_interval) = (0, 300_000);
-    let (job, intent) = world.launched("m1", "a.mp4", "task/1");
+    let (job, claim) = world.launched("m1", "a.mp4", "task/1");
     let running = |arn, attempt| seen(view(arn, &job, attempt, TaskStatus::Running));
     world.turn([running("task/1", 1), running("task/1b", 1)]);
     world.after(70_000);
     // Somebody else went on to the second attempt: both tasks of the first are stopped, one after the other.
-    let next = Claim { attempt: intent.attempt.next(), ..intent };
+    let next = Claim { attempt: claim.attempt.next(), ..claim };
     let stop = world.turn([running("task/2", 2), inspected(&job, Some(&next), None, None)]);
     let stops = stop.iter().filter(|action| matches!(action, Action::Stop { .. })).count();
     assert_eq!(stops, 1, "L6: {stop:?}");

@@ -4,7 +4,7 @@ use transcode_core::message::Request;
 
 use super::*;
 
-fn output_of(world: &World, job: &JobKey) -> String {
+fn output_of(world: &Bench, job: &JobKey) -> String {
     match &world.reconciler.ledger.jobs.get(job).unwrap().request {
         Some(Request::Run(spec)) => spec.output.prefix.clone(),
         other => panic!("no job to run: {other:?}"),
@@ -13,7 +13,7 @@ fn output_of(world: &World, job: &JobKey) -> String {
 
 #[test]
 fn new_rules_hold_for_what_comes_and_not_for_what_was_accepted() {
-    let mut world = World::ready();
+    let mut world = Bench::ready();
     let before = world.upload("m1", "a.mp4");
     let rules = Rules { output_root: "elsewhere/".into(), ..world.reconciler.ledger.rules.clone() };
     world.reconciler.reload(world.reconciler.policy().clone(), rules);
@@ -25,7 +25,7 @@ fn new_rules_hold_for_what_comes_and_not_for_what_was_accepted() {
 
 #[test]
 fn new_numbers_hold_at_once_also_for_what_waits() {
-    let mut world = World::ready();
+    let mut world = Bench::ready();
     let jobs = ["a.mp4", "b.mp4", "c.mp4"].map(|key| world.upload(key, key));
     let claims =
         |actions: &[Action]| actions.iter().filter(|action| matches!(action, Action::Claim { .. })).count();
@@ -38,19 +38,19 @@ fn new_numbers_hold_at_once_also_for_what_waits() {
 
 #[test]
 fn new_numbers_hold_at_once_also_for_what_waits_for_its_time() {
-    let mut world = World::ready();
+    let mut world = Bench::ready();
     (world.reconciler.policy_mut().retry_base, world.reconciler.policy_mut().retry_cap) = (600_000, 600_000);
     let job = world.upload("m1", "a.mp4");
-    let intent = intent_of(&world.turn([inspected(&job, None, None, None)]));
-    world.turn([Fact::Claimed { job: job.clone(), intent: Box::new(intent.clone()) }]);
+    let claim = claim_of(&world.turn([inspected(&job, None, None, None)]));
+    world.turn([Fact::Claimed { job: job.clone(), claim: Box::new(claim.clone()) }]);
     let refusal = Refusal::Definitive("RESOURCE:MEMORY".into());
-    world.turn([Fact::LaunchRefused { job: job.clone(), attempt: intent.attempt, refusal }]);
+    world.turn([Fact::LaunchRefused { job: job.clone(), attempt: claim.attempt, refusal }]);
     world.mono += world.reconciler.policy().cooldown + 1000;
-    let waits = world.turn([inspected(&job, Some(&intent), None, None)]);
+    let waits = world.turn([inspected(&job, Some(&claim), None, None)]);
     assert_eq!((waits, world.note(&job).contains("next attempt after backoff")), (vec![], true));
     let (policy, rules) = (world.reconciler.policy().clone(), world.reconciler.ledger.rules.clone());
     world.reconciler.reload(Policy { retry_base: 0, ..policy }, rules);
     let look = world.turn([]);
     assert_eq!(look, [Action::Inspect { job: job.clone() }], "before the next attempt is claimed");
-    assert_eq!(intent_of(&world.turn([inspected(&job, Some(&intent), None, None)])).attempt.number(), 2);
+    assert_eq!(claim_of(&world.turn([inspected(&job, Some(&claim), None, None)])).attempt.number(), 2);
 }

@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn a_success_is_published_and_only_then_its_message_deleted() {
-    let mut world = World::ready();
+    let mut world = Bench::ready();
     let job = world.upload("m1", "a.mp4");
     let publish = world.turn([inspected(&job, None, None, Some(succeeded(&job)))]);
     assert!(matches!(publish.as_slice(), [Action::Publish { .. }]), "S1: {publish:?}");
@@ -16,13 +16,17 @@ fn a_success_is_published_and_only_then_its_message_deleted() {
 
 #[test]
 fn a_permanent_failure_is_buried_at_once_and_dead_lettered_before_the_delete() {
-    let mut world = World::ready();
-    let (job, intent) = world.launched("m1", "a.mp4", "task/1");
+    let mut world = Bench::ready();
+    let (job, claim) = world.launched("m1", "a.mp4", "task/1");
     world.mono += 10_000;
     let look = world.turn([seen(view("task/1", &job, 1, TaskStatus::Ended))]);
-    assert_eq!(look, [Action::Inspect { job: job.clone() }], "the register is read after the end was seen");
+    assert_eq!(
+        look,
+        [Action::Inspect { job: job.clone() }],
+        "the terminal record is read after the end was seen"
+    );
     let beat = heartbeat(&job, 9, failed(FailureCode::NotMedia));
-    let bury = world.turn([inspected(&job, Some(&intent), Some(beat), None)]);
+    let bury = world.turn([inspected(&job, Some(&claim), Some(beat), None)]);
     let [Action::GiveUp { terminal, .. }] = bury.as_slice() else { panic!("{bury:?}") };
     let Outcome::Dead(dead) = &terminal.outcome else { panic!("{terminal:?}") };
     assert_eq!((dead.failure.code, dead.attempts.len()), (FailureCode::NotMedia, 1));
@@ -40,27 +44,30 @@ fn a_permanent_failure_is_buried_at_once_and_dead_lettered_before_the_delete() {
 
 #[test]
 fn a_burial_that_did_not_get_through_is_not_repeated_over_an_attempt_that_somebody_else_began() {
-    let mut world = World::ready();
-    let (job, intent) = world.launched("m1", "a.mp4", "task/1");
+    let mut world = Bench::ready();
+    let (job, claim) = world.launched("m1", "a.mp4", "task/1");
     world.turn([seen(view("task/1", &job, 1, TaskStatus::Ended))]);
     let beat = heartbeat(&job, 9, failed(FailureCode::NotMedia));
-    let bury = world.turn([inspected(&job, Some(&intent), Some(beat), None)]);
+    let bury = world.turn([inspected(&job, Some(&claim), Some(beat), None)]);
     assert!(matches!(bury.as_slice(), [Action::GiveUp { .. }]), "{bury:?}");
     world.mono += 40_000;
-    let error =
-        CallError { operation: "bury", class: Class::Uncertain, message: "no answer within 40 s".into() };
+    let error = CallError {
+        operation: "bury",
+        class: ErrorClass::Uncertain,
+        message: "no answer within 40 s".into(),
+    };
     world.turn([Fact::JobCallFailed { job: job.clone(), error }]);
     let look = world.after(60_000);
     assert!(look.contains(&Action::Inspect { job: job.clone() }), "S5: looked up again first, got {look:?}");
-    let next = Claim { attempt: intent.attempt.next(), ..intent };
+    let next = Claim { attempt: claim.attempt.next(), ..claim };
     let then = world.turn([inspected(&job, Some(&next), None, None)]);
     assert!(!then.iter().any(|action| matches!(action, Action::GiveUp { .. })), "S5: {then:?}");
 }
 
 #[test]
-fn a_register_read_before_the_end_was_seen_does_not_count() {
-    let mut world = World::ready();
-    let (job, intent) = world.launched("m1", "a.mp4", "task/1");
+fn a_terminal_record_read_before_the_end_was_seen_does_not_count() {
+    let mut world = Bench::ready();
+    let (job, claim) = world.launched("m1", "a.mp4", "task/1");
     world.mono += 70_000;
     let look = world.turn([]);
     assert!(look.contains(&Action::Inspect { job: job.clone() }), "{look:?}");
@@ -69,13 +76,13 @@ fn a_register_read_before_the_end_was_seen_does_not_count() {
     let beat = heartbeat(&job, 1, TaskState::Working);
     let again = world.after(1);
     assert_eq!(again, [], "a reading is under way");
-    let again = world.turn([inspected(&job, Some(&intent), Some(beat), None)]);
+    let again = world.turn([inspected(&job, Some(&claim), Some(beat), None)]);
     assert!(again.contains(&Action::Inspect { job }), "S5: {again:?}");
 }
 
 #[test]
 fn a_second_message_for_the_same_upload_joins_the_job_and_both_are_deleted() {
-    let mut world = World::ready();
+    let mut world = Bench::ready();
     let (job, _) = world.launched("m1", "a.mp4", "task/1");
     assert_eq!(world.deliver("m2", &upload_of("a.mp4")), [], "no second launch");
     world.mono += 70_000;
@@ -91,7 +98,7 @@ fn a_second_message_for_the_same_upload_joins_the_job_and_both_are_deleted() {
 
 #[test]
 fn draining_hands_back_what_is_not_settled_and_stops_nothing() {
-    let mut world = World::ready();
+    let mut world = Bench::ready();
     world.launched("m1", "a.mp4", "task/1");
     let waiting = world.upload("m2", "b.mp4");
     world.turn([inspected(&waiting, None, None, None)]);
@@ -104,14 +111,14 @@ fn draining_hands_back_what_is_not_settled_and_stops_nothing() {
 
 #[test]
 fn an_unknown_version_is_put_aside_and_never_deleted() {
-    let mut world = World::ready();
+    let mut world = Bench::ready();
     let actions = world.deliver("m1", r#"{"schema": 99, "kind": "transcode.job", "source": {}}"#);
     assert!(matches!(actions.as_slice(), [Action::Release { after_ms: 3_600_000, .. }]), "S15: {actions:?}");
 }
 
 #[test]
 fn a_document_of_a_newer_schema_is_left_alone_and_its_message_put_aside() {
-    let mut world = World::ready();
+    let mut world = Bench::ready();
     let job = world.upload("m1", "a.mp4");
     let aside = world.turn([Fact::Unreadable { job, reason: "schema 2".into() }]);
     assert!(matches!(aside.as_slice(), [Action::Release { after_ms: 3_600_000, .. }]), "S15: {aside:?}");
@@ -121,7 +128,7 @@ fn a_document_of_a_newer_schema_is_left_alone_and_its_message_put_aside() {
 }
 
 /// Delivers one message for two uploads, and gives the jobs.
-fn for_two(world: &mut World) -> [JobKey; 2] {
+fn for_two(world: &mut Bench) -> [JobKey; 2] {
     let record =
         |key: &str| serde_json::from_str::<serde_json::Value>(&upload_of(key)).unwrap()["Records"][0].take();
     let both = serde_json::json!({"Records": [record("a.mp4"), record("b.mp4")]});
@@ -132,7 +139,7 @@ fn for_two(world: &mut World) -> [JobKey; 2] {
 }
 
 /// The message comes back, later, to a controller whose long poll has found nothing else meanwhile.
-fn back_later(world: &mut World) -> [JobKey; 2] {
+fn back_later(world: &mut Bench) -> [JobKey; 2] {
     world.turn([Fact::Released { message: MessageId("m1".into()) }]);
     assert!(world.reconciler.ledger.jobs.is_empty(), "it takes nobody's place");
     world.mono += 3_600_000;
@@ -140,7 +147,7 @@ fn back_later(world: &mut World) -> [JobKey; 2] {
     for_two(world)
 }
 
-/// A dead job's register.
+/// A dead job's terminal record.
 fn buried(job: &JobKey) -> Fact {
     let failure = Failure::new(FailureCode::NotMedia, "because");
     let dead = Dead { failure, last_task_arn: None, log_link: None, attempts: vec![] };
@@ -149,7 +156,7 @@ fn buried(job: &JobKey) -> Fact {
 
 #[test]
 fn a_message_that_comes_back_for_the_sake_of_another_job_brings_its_dead_letter_once() {
-    let mut world = World::ready();
+    let mut world = Bench::ready();
     let newer = |job: &JobKey| Fact::Unreadable { job: job.clone(), reason: "schema 2".into() };
     let [one, two] = for_two(&mut world);
     let letter = world.turn([buried(&one), newer(&two)]);
@@ -170,7 +177,7 @@ fn a_message_that_comes_back_for_the_sake_of_another_job_brings_its_dead_letter_
 
 #[test]
 fn a_pause_receives_and_launches_nothing_and_settles_what_runs() {
-    let mut world = World::ready();
+    let mut world = Bench::ready();
     let (running, _) = world.launched("m1", "a.mp4", "task/1");
     let waiting = world.upload("m2", "b.mp4");
     world.reconciler.policy_mut().paused = true;
@@ -195,7 +202,7 @@ fn a_pause_receives_and_launches_nothing_and_settles_what_runs() {
 
 #[test]
 fn a_message_that_is_delivered_again_while_it_is_deleted_is_not_lost_with_its_old_handle() {
-    let mut world = World::ready();
+    let mut world = Bench::ready();
     let job = world.upload("m1", "a.mp4");
     let deletes = |actions: &[Action]| {
         actions.iter().find_map(|action| match action {

@@ -11,7 +11,7 @@ fn deleted(message: &str) -> Fact {
     Fact::Deleted { message: MessageId(message.into()) }
 }
 
-impl World {
+impl Bench {
     /// How often what `is` says was told.
     fn times(&self, is: impl Fn(&Change) -> bool) -> usize {
         self.told.iter().filter(|change| is(change)).count()
@@ -33,12 +33,12 @@ impl World {
 
 #[test]
 fn a_job_is_settled_once_with_the_last_of_its_messages_also_when_all_go_in_one_batch() {
-    let mut world = World::ready();
+    let mut world = Bench::ready();
     world.decided_for_two();
     world.turn([deleted("m1"), deleted("m2")]);
     assert_eq!(world.settled(), 1);
 
-    let mut world = World::ready();
+    let mut world = Bench::ready();
     world.decided_for_two();
     world.turn([deleted("m1")]);
     assert_eq!(world.settled(), 0, "another message still asks for it");
@@ -48,7 +48,7 @@ fn a_job_is_settled_once_with_the_last_of_its_messages_also_when_all_go_in_one_b
 
 #[test]
 fn a_message_that_goes_is_told_once_with_its_reason() {
-    let mut world = World::ready();
+    let mut world = Bench::ready();
     world.decided_for_two();
     world.upload("m3", "b.mp4");
     world.turn([deleted("m1"), Fact::LeaseLost { message: MessageId("m2".into()) }]);
@@ -61,7 +61,7 @@ fn a_message_that_goes_is_told_once_with_its_reason() {
 
 #[test]
 fn a_message_that_asks_for_nothing_is_told_with_its_reason_and_deleted() {
-    let mut world = World::ready();
+    let mut world = Bench::ready();
     let removed = upload_of("a.mp4").replace("ObjectCreated:Put", "ObjectRemoved:Delete");
     let planned = world.deliver("m1", &removed);
     assert!(matches!(planned.as_slice(), [Action::Delete { .. }]), "{planned:?}");
@@ -75,8 +75,8 @@ fn a_message_that_asks_for_nothing_is_told_with_its_reason_and_deleted() {
 }
 
 #[test]
-fn a_register_is_told_once_however_often_it_is_read() {
-    let mut world = World::ready();
+fn a_terminal_record_is_told_once_however_often_it_is_read() {
+    let mut world = Bench::ready();
     let job = world.upload("m1", "a.mp4");
     let read = || inspected(&job, None, None, Some(succeeded(&job)));
     world.turn([read(), read()]);
@@ -86,7 +86,7 @@ fn a_register_is_told_once_however_often_it_is_read() {
 
 #[test]
 fn a_pause_is_told_when_it_begins_and_when_it_ends() {
-    let mut world = World::ready();
+    let mut world = Bench::ready();
     let unfit = || Fact::Unfit { reason: "no such image".into() };
     world.turn([unfit()]);
     world.turn([unfit()]);

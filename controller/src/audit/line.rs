@@ -5,7 +5,7 @@ use serde_json::Value;
 
 /// What a line says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Said {
+pub(super) enum LogEvent {
     /// A process has begun, with these limits.
     Started {
         attempts: Option<u64>,
@@ -61,9 +61,9 @@ pub(super) enum Said {
         attempt: u64,
         task: String,
     },
-    Register {
+    RecordRead {
         job: String,
-        register: Register,
+        record: RecordRead,
     },
     Published {
         job: String,
@@ -75,9 +75,9 @@ pub(super) enum Said {
     },
 }
 
-/// The register as it was read.
+/// The terminal record as it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Register {
+pub(super) struct RecordRead {
     pub(super) success: bool,
     pub(super) nonce: String,
     pub(super) code: Option<String>,
@@ -89,7 +89,7 @@ pub(super) struct Register {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Line {
     /// Understood, with its time (ms since 1970), where it has one.
-    Said(Option<u64>, Said),
+    Event(Option<u64>, LogEvent),
     /// Of no concern here, or of another version.
     Other,
     /// No JSON object: torn, cut off, or of another program.
@@ -101,7 +101,7 @@ pub(super) fn parse(bytes: &[u8]) -> Line {
     let Ok(Value::Object(fields)) = serde_json::from_slice::<Value>(bytes) else { return Line::Torn };
     let fields = Fields(&fields);
     match fields.said() {
-        Some(said) => Line::Said(fields.time(), said),
+        Some(said) => Line::Event(fields.time(), said),
         None => Line::Other,
     }
 }
@@ -126,13 +126,13 @@ impl Fields<'_> {
     }
 
     /// None where a field is missing: a line of another version proves nothing.
-    fn said(&self) -> Option<Said> {
+    fn said(&self) -> Option<LogEvent> {
         let (job, message) = (|| self.text("job"), || self.text("message_id"));
         Some(match self.text("message")?.as_str() {
             "controller started" => {
                 let (attempts, platform) =
                     (self.number("max_attempts"), self.number("max_platform_attempts"));
-                Said::Started { attempts, platform }
+                LogEvent::Started { attempts, platform }
             }
             "setting changed" => {
                 let platform = match self.text("key")?.as_str() {
@@ -140,45 +140,45 @@ impl Fields<'_> {
                     "jobs.max_platform_attempts" => true,
                     _ => return None,
                 };
-                Said::Limit { platform, to: self.number("new")? }
+                LogEvent::Limit { platform, to: self.number("new")? }
             }
-            "message received" => Said::Received { message: message()?, jobs: self.number("jobs")? },
-            "job received" => Said::Asked { message: message()?, job: job()? },
-            "message parked" => Said::Parked { message: message()? },
-            "message released" => Said::Released { message: message()? },
-            "lease lost" => Said::Lost { message: message()? },
-            "message deleted" => Said::Deleted { message: message()? },
-            "message dead-lettered" => Said::Lettered { message: message()?, job: job()? },
-            "attempt claimed" => Said::Claimed {
+            "message received" => LogEvent::Received { message: message()?, jobs: self.number("jobs")? },
+            "job received" => LogEvent::Asked { message: message()?, job: job()? },
+            "message parked" => LogEvent::Parked { message: message()? },
+            "message released" => LogEvent::Released { message: message()? },
+            "lease lost" => LogEvent::Lost { message: message()? },
+            "message deleted" => LogEvent::Deleted { message: message()? },
+            "message dead-lettered" => LogEvent::Lettered { message: message()?, job: job()? },
+            "attempt claimed" => LogEvent::Claimed {
                 job: job()?,
                 attempt: self.number("attempt")?,
                 nonce: self.text("nonce")?,
                 by_job: self.number("over_by_job")?,
                 by_platform: self.number("over_by_platform")?,
             },
-            "launch sent" => Said::Sent {
+            "launch sent" => LogEvent::Sent {
                 job: job()?,
                 attempt: self.number("attempt")?,
                 not_after_ms: self.number("not_after_ms")?,
             },
             "task launched" => {
-                Said::Launched { job: job()?, attempt: self.number("attempt")?, task: self.text("task")? }
+                LogEvent::Launched { job: job()?, attempt: self.number("attempt")?, task: self.text("task")? }
             }
-            "register read" => Said::Register { job: job()?, register: self.register()? },
-            "entry points published" => Said::Published { job: job()? },
-            "job succeeded" => Said::Settled { job: job()?, success: true },
-            "job dead" => Said::Settled { job: job()?, success: false },
+            "register read" => LogEvent::RecordRead { job: job()?, record: self.record()? },
+            "entry points published" => LogEvent::Published { job: job()? },
+            "job succeeded" => LogEvent::Settled { job: job()?, success: true },
+            "job dead" => LogEvent::Settled { job: job()?, success: false },
             _ => return None,
         })
     }
 
-    fn register(&self) -> Option<Register> {
+    fn record(&self) -> Option<RecordRead> {
         let success = match self.text("outcome")?.as_str() {
             "succeeded" => true,
             "dead" => false,
             _ => return None,
         };
-        Some(Register {
+        Some(RecordRead {
             success,
             nonce: self.text("nonce")?,
             code: self.text("code"),

@@ -9,20 +9,20 @@
 //!
 //! | id | what the logs must not show |
 //! |---|---|
-//! | S1 | a delete before that process read the register of each job, published a success, or had a dead letter acknowledged |
-//! | S2 | two registers of one job |
+//! | S1 | a delete before that process read the terminal record of each job, published a success, or had a dead letter acknowledged |
+//! | S2 | two terminal records of one job |
 //! | S5 | a claim while an attempt before it is not said to be over |
 //! | S6 | two claims of one attempt number |
 //! | S7 | a launch after its deadline, or two tasks for one attempt |
 //! | S9, S10 | a claim beyond the job's, or the platform's, budget |
-//! | S11 | a dead register without code, attempts, or the task that there was |
-//! | S12 | a claim or a launch after the register was read; an ending that is not the register's |
+//! | S11 | a dead terminal record without code, attempts, or the task that there was |
+//! | S12 | a claim or a launch after the terminal record was read; an ending that is not the terminal record's |
 //! | S15 | a delete of a message that was put aside |
 //!
 //! Memory is bounded: 200,000 jobs and as many messages; what is settled is forgotten first. No line, however
 //! torn, is an error; it is counted.
 
-mod book;
+mod history;
 mod line;
 mod message;
 mod report;
@@ -33,16 +33,16 @@ mod totals;
 use std::io::{self, BufRead, Read};
 
 pub use self::{
-    book::Book,
+    history::History,
     message::End,
-    report::{MessageReport, Report, Violation},
+    report::{AuditReport, MessageReport, Violation},
     totals::Totals,
 };
 
 /// Longest line that is looked at. Ours are far shorter; a longer one counts as torn.
 const MAX_LINE: u64 = 1 << 20;
 
-impl Book {
+impl History {
     /// Reads the log of one controller to its end. `source` names it in violations.
     pub fn read(&mut self, source: &str, mut log: impl BufRead) -> io::Result<()> {
         self.begin(source);

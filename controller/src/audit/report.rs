@@ -33,7 +33,7 @@ pub struct Violation {
 
 /// The outcome of an audit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Report {
+pub struct AuditReport {
     /// Every message that is remembered.
     pub messages: Vec<MessageReport>,
     /// What was violated; the first thousand.
@@ -42,7 +42,7 @@ pub struct Report {
     pub totals: Totals,
 }
 
-impl Report {
+impl AuditReport {
     /// For people: a line for each message, a line for each violation, and the counts.
     pub fn text(&self) -> String {
         let shown = |words: &str| escaped(words, Place::Line).into_owned();

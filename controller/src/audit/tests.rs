@@ -1,6 +1,6 @@
 use std::fmt::Write;
 
-use super::{Book, End, Report};
+use super::{AuditReport, End, History};
 
 /// A log of these events, a second apart.
 fn log(events: &[&str]) -> String {
@@ -12,15 +12,15 @@ fn log(events: &[&str]) -> String {
     text
 }
 
-fn audit(logs: &[&str]) -> Report {
-    let mut book = Book::default();
+fn audit(logs: &[&str]) -> AuditReport {
+    let mut history = History::default();
     for (number, log) in logs.iter().enumerate() {
-        book.read(&format!("log-{number}"), log.as_bytes()).unwrap();
+        history.read(&format!("log-{number}"), log.as_bytes()).unwrap();
     }
-    book.report()
+    history.report()
 }
 
-fn broken(report: &Report) -> Vec<&'static str> {
+fn broken(report: &AuditReport) -> Vec<&'static str> {
     report.violations.iter().map(|violation| violation.invariant).collect()
 }
 
@@ -67,7 +67,7 @@ fn an_ordinary_path_breaks_nothing_and_its_message_is_settled() {
 fn each_broken_promise_is_named() {
     let other_claim = CLAIMED.replace("a/1", "b/1");
     let other_task = LAUNCHED.replace("t1", "t2");
-    let other_register = WON.replace("\"n\"", "\"o\"");
+    let other_terminal_record = WON.replace("\"n\"", "\"o\"");
     let late = SENT.replace("1767225900000", "1767225600000");
     let skipped = AGAIN.replace("\"over_by_job\":1", "\"over_by_job\":0");
     let spent = AGAIN.replace("\"attempt\":\"2\"", "\"attempt\":\"3\"").replace("_job\":1", "_job\":2");
@@ -91,7 +91,7 @@ fn each_broken_promise_is_named() {
         ("S1", log(&without(GOOD, WON))),
         ("S1", log(&without(GOOD, PUBLISHED))),
         ("S1", log(&without(LOST, LETTERED))),
-        ("S2", insert(GOOD, WON, &other_register)),
+        ("S2", insert(GOOD, WON, &other_terminal_record)),
         ("S5", insert(GOOD, LAUNCHED, &skipped)),
         ("S6", insert(GOOD, CLAIMED, &other_claim)),
         ("S7", insert(GOOD, LAUNCHED, &other_task)),
@@ -177,10 +177,10 @@ fn torn_lines_strange_fields_and_bytes_that_are_no_text_are_counted_and_harm_not
     );
     let mut long = vec![b'x'; 3 << 20];
     long.push(b'\n');
-    let mut book = Book::default();
-    book.read("a", long.as_slice()).unwrap();
-    book.read("b", bytes.as_slice()).unwrap();
-    let report = book.report();
+    let mut history = History::default();
+    history.read("a", long.as_slice()).unwrap();
+    history.read("b", bytes.as_slice()).unwrap();
+    let report = history.report();
     assert_eq!((report.totals.torn, report.totals.other, report.totals.lines), (4, 1, GOOD.len() as u64 + 5));
     assert_eq!((broken(&report), report.totals.succeeded), (vec![], 1));
 }

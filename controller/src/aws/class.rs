@@ -9,7 +9,7 @@ use transcode_config::{
     aws::{Meaning, meaning, region_named},
     escape::one_line,
 };
-use transcode_core::protocol::fact::{CallError, Class};
+use transcode_core::protocol::fact::{CallError, ErrorClass};
 
 /// Longest error message that is kept, in characters. Enough for AWS' own texts; a page of HTML is cut.
 pub(super) const MAX_MESSAGE: usize = 600;
@@ -39,12 +39,12 @@ pub enum SdkFailure<'a> {
 }
 
 /// The class of a trouble.
-pub fn classify(trouble: SdkFailure<'_>) -> Class {
+pub fn classify(trouble: SdkFailure<'_>) -> ErrorClass {
     match trouble {
-        SdkFailure::NotSent => Class::Permanent,
+        SdkFailure::NotSent => ErrorClass::Permanent,
         // Credentials come and go (a metadata endpoint that is slow, an expired session): degraded, not broken.
-        SdkFailure::NoCredentials => Class::Transient,
-        SdkFailure::NoAnswer | SdkFailure::Garbled => Class::Uncertain,
+        SdkFailure::NoCredentials => ErrorClass::Transient,
+        SdkFailure::NoAnswer | SdkFailure::Garbled => ErrorClass::Uncertain,
         SdkFailure::Refused { code, status, message, other_region } => {
             class_of(meaning(code, status, message, other_region))
         }
@@ -52,25 +52,25 @@ pub fn classify(trouble: SdkFailure<'_>) -> Class {
 }
 
 /// What the controller makes of a meaning.
-const fn class_of(meaning: Meaning) -> Class {
+const fn class_of(meaning: Meaning) -> ErrorClass {
     match meaning {
-        Meaning::Throttled => Class::Throttled,
-        Meaning::Capacity => Class::Capacity,
-        Meaning::Passing | Meaning::Conflict => Class::Transient,
-        Meaning::Uncertain => Class::Uncertain,
+        Meaning::Throttled => ErrorClass::Throttled,
+        Meaning::Capacity => ErrorClass::Capacity,
+        Meaning::Passing | Meaning::Conflict => ErrorClass::Transient,
+        Meaning::Uncertain => ErrorClass::Uncertain,
         Meaning::Denied
         | Meaning::Clock
         | Meaning::KeyUnusable
         | Meaning::WrongRegion
         | Meaning::NoBucket
-        | Meaning::Misconfigured => Class::Misconfigured,
+        | Meaning::Misconfigured => ErrorClass::Misconfigured,
         Meaning::NotFound
         | Meaning::NoUpload
         | Meaning::Archived
         | Meaning::Precondition
         | Meaning::Range
-        | Meaning::Rejected => Class::Permanent,
-        Meaning::Unknown => Class::Unknown,
+        | Meaning::Rejected => ErrorClass::Permanent,
+        Meaning::Unknown => ErrorClass::Unknown,
     }
 }
 

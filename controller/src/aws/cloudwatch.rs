@@ -10,10 +10,10 @@ use aws_smithy_types::DateTime;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use transcode_config::settings::Settings;
-use transcode_core::protocol::fact::{CallError, Class};
+use transcode_core::protocol::fact::{CallError, ErrorClass};
 
 use super::{class::call_error, wall_ms};
-use crate::events::{Events, Moment, Point, Value};
+use crate::events::{Event, Events, Point, Value};
 
 /// `CloudWatch`' limits for one call and one datum.
 const MAX_DATUMS: usize = 1000;
@@ -71,9 +71,9 @@ impl CloudWatch {
             match self.send(period).await {
                 Ok(()) => {}
                 // It will be refused again, and would stand in the way of all that follow.
-                Err(error) if error.class == Class::Permanent => {
+                Err(error) if error.class == ErrorClass::Permanent => {
                     tracing::error!(%error, "metrics refused");
-                    events.emit(Moment::MetricsDropped { periods: 1 });
+                    events.emit(Event::MetricsDropped { periods: 1 });
                 }
                 Err(error) => {
                     tracing::warn!(%error, class = ?error.class, waiting = self.waiting.len(), "metrics not sent");
@@ -90,7 +90,7 @@ impl CloudWatch {
         self.waiting.push_back(points.iter().flat_map(|point| self.datums(point, now)).collect());
         if self.waiting.len() > MAX_PERIODS {
             self.waiting.pop_front();
-            events.emit(Moment::MetricsDropped { periods: 1 });
+            events.emit(Event::MetricsDropped { periods: 1 });
         }
     }
 

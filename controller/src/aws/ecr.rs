@@ -24,7 +24,7 @@ use transcode_config::{
     Settings,
     settings::{CallSettings, ImageSettings, OtherRegistries, Severity},
 };
-use transcode_core::protocol::fact::{CallError, Class};
+use transcode_core::protocol::fact::{CallError, ErrorClass};
 
 use super::{
     class::unless_absent,
@@ -54,7 +54,7 @@ pub struct Named<'a> {
 }
 
 /// The digest of an image that may be launched (none: it was not looked at), or why it may not.
-pub type Verdict = Result<Option<String>, Unfit>;
+pub type ImageCheck = Result<Option<String>, Unfit>;
 
 /// Looks at images.
 #[derive(Debug)]
@@ -81,7 +81,7 @@ impl Images {
     }
 
     /// Whether the image may be launched. `Err`: that could not be read.
-    pub async fn check(&self, named: Named<'_>) -> Result<Verdict, CallError> {
+    pub async fn check(&self, named: Named<'_>) -> Result<ImageCheck, CallError> {
         if let Some(good) = self.known_good(named) {
             return Ok(good);
         }
@@ -94,14 +94,14 @@ impl Images {
         Ok(verdict)
     }
 
-    fn known_good(&self, named: Named<'_>) -> Option<Verdict> {
+    fn known_good(&self, named: Named<'_>) -> Option<ImageCheck> {
         let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
         let age = Duration::from_secs(self.settings.recheck_seconds);
         let (at, revision, digest) = memory.good.as_ref()?;
         (at.elapsed() < age && revision == named.task_definition).then(|| Ok(digest.clone()))
     }
 
-    async fn look(&self, named: Named<'_>) -> Result<Verdict, CallError> {
+    async fn look(&self, named: Named<'_>) -> Result<ImageCheck, CallError> {
         if !self.settings.check {
             return Ok(Ok(None));
         }
@@ -128,7 +128,7 @@ impl Images {
         }
     }
 
-    async fn look_in_ecr(&self, named: Named<'_>, place: Place<'_>) -> Result<Verdict, CallError> {
+    async fn look_in_ecr(&self, named: Named<'_>, place: Place<'_>) -> Result<ImageCheck, CallError> {
         let ImageIdentity { tag, digest } = ImageIdentity::of(place.reference);
         let Some(top) = self.manifest(place, tag, digest).await? else {
             return Ok(Err(Unfit::Absent(place.reference.short())));
@@ -160,7 +160,7 @@ impl Images {
         digest: &str,
         image: &str,
         config: &str,
-    ) -> Result<Verdict, CallError> {
+    ) -> Result<ImageCheck, CallError> {
         let text = match self.configuration(place, config).await? {
             Ok(text) => text,
             Err(unfit) => return Ok(Err(unfit)),
@@ -181,7 +181,7 @@ impl Images {
     }
 
     /// What a tag meant when its revision was first found fit is what it has to mean.
-    fn remember(&self, named: Named<'_>, digest: Option<String>) -> Verdict {
+    fn remember(&self, named: Named<'_>, digest: Option<String>) -> ImageCheck {
         let by_tag = Reference::parse(named.image).filter(|reference| reference.digest.is_none());
         let (Some(tag), Some(now), false) =
             (by_tag.and_then(|reference| reference.tag), &digest, self.settings.allow_moved_tags)
@@ -342,5 +342,5 @@ struct Document {
 }
 
 fn failed(operation: &'static str, message: &str) -> CallError {
-    CallError { operation, class: Class::Transient, message: message.to_owned() }
+    CallError { operation, class: ErrorClass::Transient, message: message.to_owned() }
 }

@@ -18,7 +18,7 @@ use transcode_config::{contract::Claim, settings::Settings};
 use transcode_core::{
     effects::ports::Cluster,
     protocol::{
-        fact::{CallError, Class, Pinned, Refusal, Resolution},
+        fact::{CallError, ErrorClass, Pinned, Refusal, Resolution},
         task_view::{TaskArn, TaskView},
     },
 };
@@ -126,7 +126,7 @@ impl Ecs {
                 return Ok(found);
             }
         }
-        Err(failed(LIST_TASKS, Class::Transient, format!("no end after {MAX_PAGES} pages")))
+        Err(failed(LIST_TASKS, ErrorClass::Transient, format!("no end after {MAX_PAGES} pages")))
     }
 
     fn cached_definition(&self) -> Option<Defined> {
@@ -159,14 +159,14 @@ impl Ecs {
 }
 
 impl Cluster for Ecs {
-    async fn launch(&self, intent: &Claim) -> Result<TaskArn, Refusal> {
+    async fn launch(&self, claim: &Claim) -> Result<TaskArn, Refusal> {
         let request = self
             .template
-            .request(intent)
-            .map_err(|error| Refusal::Failed(failed(RUN_TASK, Class::Permanent, error.to_string())))?;
+            .request(claim)
+            .map_err(|error| Refusal::Failed(failed(RUN_TASK, ErrorClass::Permanent, error.to_string())))?;
         // The last moment before the request leaves: the planner's decision may be old by now (S7).
-        if wall_ms() >= intent.launch_not_after_ms {
-            return Err(Refusal::Failed(failed(RUN_TASK, Class::Transient, "deadline passed".into())));
+        if wall_ms() >= claim.launch_not_after_ms {
+            return Err(Refusal::Failed(failed(RUN_TASK, ErrorClass::Transient, "deadline passed".into())));
         }
         launched(request.send_with(&self.clients.write).await)
     }
@@ -244,7 +244,7 @@ fn refused(failures: &[Failure]) -> Refusal {
         })
         .collect();
     if reasons.is_empty() {
-        return Refusal::Failed(failed(RUN_TASK, Class::Uncertain, "neither tasks nor failures".into()));
+        return Refusal::Failed(failed(RUN_TASK, ErrorClass::Uncertain, "neither tasks nor failures".into()));
     }
     Refusal::Definitive(reasons.join("; "))
 }
@@ -267,7 +267,7 @@ struct Defined {
 
 /// A task definition that can run our tasks.
 fn checked(definition: Option<&TaskDefinition>, container: &str) -> Result<Defined, CallError> {
-    let misconfigured = |message: String| failed(DESCRIBE_DEFINITION, Class::Misconfigured, message);
+    let misconfigured = |message: String| failed(DESCRIBE_DEFINITION, ErrorClass::Misconfigured, message);
     let definition = definition.ok_or_else(|| misconfigured("no task definition in the answer".into()))?;
     let arn = definition
         .task_definition_arn()
@@ -289,9 +289,9 @@ fn checked(definition: Option<&TaskDefinition>, container: &str) -> Result<Defin
 fn unexplained(failures: &[Failure]) -> CallError {
     let reasons: Vec<&str> = failures.iter().filter_map(Failure::reason).collect();
     let message = format!("a task is neither described nor missing; failures: {}", reasons.join("; "));
-    failed(DESCRIBE_TASKS, Class::Transient, message)
+    failed(DESCRIBE_TASKS, ErrorClass::Transient, message)
 }
 
-fn failed(operation: &'static str, class: Class, message: String) -> CallError {
+fn failed(operation: &'static str, class: ErrorClass, message: String) -> CallError {
     CallError { operation, class, message }
 }

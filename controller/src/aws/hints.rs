@@ -1,4 +1,4 @@
-//! The events queue: S3 notifications on registers and ECS state changes.
+//! The events queue: S3 notifications on terminal records and ECS state changes.
 //!
 //! What comes from it wakes and never decides: events are lost, repeated, late, out of order and can be forged. So
 //! they are deleted as soon as they are read, whatever they say; and with the queue dead everything still ends, at the
@@ -112,12 +112,12 @@ fn read(body: &str) -> Vec<Hint> {
         return arn.map(|arn| Hint::Task(TaskArn(arn.into()))).into_iter().collect();
     }
     let records = event.get("Records").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let key = |record: &Value| register(record.pointer("/s3/object/key")?.as_str()?);
-    records.iter().filter_map(key).map(Hint::Register).collect()
+    let key = |record: &Value| job_of(record.pointer("/s3/object/key")?.as_str()?);
+    records.iter().filter_map(key).map(Hint::TerminalRecord).collect()
 }
 
-/// The job whose register lies at a form-encoded key.
-fn register(key: &str) -> Option<JobKey> {
+/// The job whose terminal record lies at a form-encoded key.
+fn job_of(key: &str) -> Option<JobKey> {
     Layout::job_of_terminal(&percent_decode_str(key).decode_utf8().ok()?)
 }
 
@@ -128,12 +128,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_register_hints_at_its_job() {
+    fn a_terminal_record_hints_at_its_job() {
         let job = JobKey::of(&["x"]);
         let key = Layout::of(&job).terminal();
         for key in [key.clone(), key.replace('/', "%2F")] {
             let body = json!({"Records": [{"s3": {"bucket": {"name": "b"}, "object": {"key": key}}}]});
-            assert_eq!(read(&body.to_string()), [Hint::Register(job.clone())]);
+            assert_eq!(read(&body.to_string()), [Hint::TerminalRecord(job.clone())]);
         }
     }
 

@@ -8,7 +8,7 @@
 //! for it. Registering a revision of our own by digest would pin more, but a controller that may register definitions
 //! and pass roles may run any image with them. So a revision by digest is the operator's to deploy (`image.require_digest`
 //! insists on it), a tag must not come to mean another image under one revision, and the digest that a tag meant is
-//! kept in the intent. `RunTask` stays a function of the intent alone (S7): none of this is in it.
+//! kept in the claim. `RunTask` stays a function of the claim alone (S7): none of this is in it.
 
 use std::collections::BTreeMap;
 

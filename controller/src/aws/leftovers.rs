@@ -6,7 +6,7 @@ use aws_sdk_s3::{
     types::{Delete, EncodingType, ObjectIdentifier},
 };
 use transcode_config::aws::{fits_xml, url_decoded};
-use transcode_core::protocol::fact::{CallError, Class};
+use transcode_core::protocol::fact::{CallError, ErrorClass};
 
 use super::{
     class::{call_error, entry_error, unless_absent},
@@ -32,7 +32,7 @@ impl S3Store {
                 return self.delete_files(bucket, folder).await;
             }
         }
-        Err(failed(ABORT, Class::Transient, format!("{folder}: more uploads than one go takes")))
+        Err(failed(ABORT, ErrorClass::Transient, format!("{folder}: more uploads than one go takes")))
     }
 
     async fn delete_files(&self, bucket: &str, folder: &str) -> Result<(), CallError> {
@@ -57,7 +57,7 @@ impl S3Store {
                 return Ok(());
             }
         }
-        Err(failed(DELETE, Class::Transient, format!("{folder}: more files than one go takes")))
+        Err(failed(DELETE, ErrorClass::Transient, format!("{folder}: more files than one go takes")))
     }
 
     async fn delete_together(&self, bucket: &str, keys: &[String]) -> Result<(), CallError> {
@@ -67,7 +67,7 @@ impl S3Store {
             return Ok(());
         }
         let delete = Delete::builder().set_objects(Some(objects)).quiet(true).build();
-        let delete = delete.map_err(|error| failed(DELETE, Class::Permanent, error.to_string()))?;
+        let delete = delete.map_err(|error| failed(DELETE, ErrorClass::Permanent, error.to_string()))?;
         let answer = self.clients.write.delete_objects().bucket(bucket).delete(delete).send().await;
         let answer = answer.map_err(|error| call_error(DELETE, &error))?;
         let Some(error) = answer.errors().first() else { return Ok(()) };
@@ -100,5 +100,5 @@ pub(crate) fn written(
     if encoding != Some(&EncodingType::Url) {
         return Ok(key.to_owned());
     }
-    url_decoded(key).ok_or_else(|| failed(operation, Class::Unknown, format!("{key}: no key of UTF-8")))
+    url_decoded(key).ok_or_else(|| failed(operation, ErrorClass::Unknown, format!("{key}: no key of UTF-8")))
 }

@@ -11,7 +11,7 @@
 //! | `sqs`, `ecs`, `state` | the ports |
 //! | `sqs_batch` | deletes and visibility timeouts, ten at a time, each with its own answer |
 //! | `leftovers` | empties the folders of attempts that did not win |
-//! | `run_task`, `describe` | pure: intent to RunTask, DescribeTasks' answer to views |
+//! | `run_task`, `describe` | pure: claim to RunTask, DescribeTasks' answer to views |
 //! | `ecr` | whether the task's image may be launched |
 //! | `image` | the judgement on it; no call |
 //! | `hints` | the events queue, which wakes and never decides |

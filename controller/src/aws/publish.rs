@@ -1,5 +1,5 @@
 //! Carries the steps of [`transcode_core::protocol::publishing`] out. What is published, and where, follows from the job's specification
-//! and the attempt's number: the register comes from the process that decoded a stranger's file, and is only believed
+//! and the attempt's number: the terminal record comes from the process that decoded a stranger's file, and is only believed
 //! where it says the same.
 
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -17,7 +17,7 @@ use transcode_config::contract::{
 use transcode_core::{
     effects::ports::InspectError,
     protocol::{
-        fact::{CallError, Class},
+        fact::{CallError, ErrorClass},
         publishing::{Answer, If, Publication, Publishing, Step, Tag},
     },
 };
@@ -69,7 +69,7 @@ impl S3Store {
                 Step::Done(publication) => return Ok(publication),
                 Step::Busy => {
                     let message = "somebody else always writes the same entry points".into();
-                    return Err(InspectError::Call(failed(COPY, Class::Transient, message)));
+                    return Err(InspectError::Call(failed(COPY, ErrorClass::Transient, message)));
                 }
             };
             publishing.answer(answer);
@@ -128,7 +128,7 @@ impl S3Store {
 }
 
 fn entry_of(winner: &Succeeded, entry: usize) -> Result<&EntryPoint, CallError> {
-    let missing = || failed(COPY, Class::Permanent, format!("there is no entry point {entry}"));
+    let missing = || failed(COPY, ErrorClass::Permanent, format!("there is no entry point {entry}"));
     winner.entry_points.get(entry).ok_or_else(missing)
 }
 
@@ -148,7 +148,7 @@ fn pointer(spec: &JobSpec, winner: &Succeeded, now_ms: u64) -> Published {
     }
 }
 
-/// What a register says that does not follow from the specification and the attempt, if anything.
+/// What a terminal record says that does not follow from the specification and the attempt, if anything.
 fn stranger(job: &JobKey, spec: &JobSpec, winner: &Succeeded) -> Option<String> {
     let output = &spec.output;
     if spec.job != *job {

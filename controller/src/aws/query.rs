@@ -12,7 +12,7 @@ use aws_sigv4::{
     sign::v4,
 };
 use transcode_config::{escape::one_line, settings::CallSettings};
-use transcode_core::protocol::fact::{CallError, Class};
+use transcode_core::protocol::fact::{CallError, ErrorClass};
 
 use super::{
     class::{MAX_MESSAGE, SdkFailure, classify},
@@ -118,7 +118,7 @@ impl Query {
         let signed = self
             .signed(service, &url, headers, body.as_bytes())
             .await
-            .map_err(|why| failed(Class::Misconfigured, why))?;
+            .map_err(|why| failed(ErrorClass::Misconfigured, why))?;
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let request = |client: reqwest::Client| {
             let request = client.post(&url).body(body);
@@ -127,8 +127,8 @@ impl Query {
         let answer = plain::ask(&self.calls, MAX_ANSWER, request).await;
         let Response { status, date, bytes } = answer.map_err(|failure| {
             let class = match failure {
-                Failure::Broken(_) => Class::Uncertain,
-                Failure::TooLong(_) => Class::Permanent,
+                Failure::Broken(_) => ErrorClass::Uncertain,
+                Failure::TooLong(_) => ErrorClass::Permanent,
             };
             failed(class, failure.to_string())
         })?;

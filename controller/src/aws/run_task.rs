@@ -1,6 +1,6 @@
-//! RunTask, built from the intent alone.
+//! RunTask, built from the claim alone.
 //!
-//! **Promise (S7):** the same intent gives the same bytes. Under one client token ECS answers another request with
+//! **Promise (S7):** the same claim gives the same bytes. Under one client token ECS answers another request with
 //! `ConflictException`, so nothing in here may depend on time, receive count, receipt handle or on who asks.
 
 use aws_sdk_ecs::{
@@ -27,7 +27,7 @@ pub struct LaunchTemplate {
     cluster: ClusterSettings,
 }
 
-/// Why no request can be made of an intent.
+/// Why no request can be made of a claim.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
     /// ECS would refuse it.
@@ -49,33 +49,33 @@ impl LaunchTemplate {
         format!("transcode-{}", self.environment)
     }
 
-    /// The request for an intent.
-    pub fn request(&self, intent: &Claim) -> Result<RunTaskInputBuilder, RequestError> {
-        let overrides = self.overrides(intent);
+    /// The request for a claim.
+    pub fn request(&self, claim: &Claim) -> Result<RunTaskInputBuilder, RequestError> {
+        let overrides = self.overrides(claim);
         let length = json_length(&overrides);
         if length > MAX_OVERRIDES {
             return Err(RequestError::OverridesTooLong(length));
         }
         let request = RunTaskInputBuilder::default()
             .cluster(&self.cluster.name)
-            .task_definition(&intent.task_definition)
-            .client_token(intent.client_token())
+            .task_definition(&claim.task_definition)
+            .client_token(claim.client_token())
             .started_by(self.started_by())
             .count(1)
             // Instead of a launch type: with one, ECS refuses Spot.
-            .capacity_provider_strategy(provider(intent.variant.capacity)?)
+            .capacity_provider_strategy(provider(claim.variant.capacity)?)
             .platform_version(&self.cluster.platform_version)
             .network_configuration(self.network()?)
             .overrides(overrides)
             // A shell in a container that decodes untrusted files is not offered.
             .enable_execute_command(false)
             .propagate_tags(PropagateTags::TaskDefinition);
-        Ok(self.tags(intent).into_iter().fold(request, RunTaskInputBuilder::tags))
+        Ok(self.tags(claim).into_iter().fold(request, RunTaskInputBuilder::tags))
     }
 
-    /// Length of an intent's overrides as ECS counts it.
-    pub fn overrides_length(&self, intent: &Claim) -> usize {
-        json_length(&self.overrides(intent))
+    /// Length of a claim's overrides as ECS counts it.
+    pub fn overrides_length(&self, claim: &Claim) -> usize {
+        json_length(&self.overrides(claim))
     }
 
     fn network(&self) -> Result<NetworkConfiguration, BuildError> {
@@ -90,13 +90,13 @@ impl LaunchTemplate {
     }
 
     /// The identity is all that the task is told (S16); everything else is in `spec.json`.
-    fn overrides(&self, intent: &Claim) -> TaskOverride {
-        let TaskShape { cpu, memory_mib, ephemeral_gib, .. } = &intent.variant;
+    fn overrides(&self, claim: &Claim) -> TaskOverride {
+        let TaskShape { cpu, memory_mib, ephemeral_gib, .. } = &claim.variant;
         let pair = |name: &str, value: String| KeyValuePair::builder().name(name).value(value).build();
         let container = ContainerOverride::builder()
             .name(&self.cluster.container)
-            .environment(pair(ENV_JOB, intent.job.to_string()))
-            .environment(pair(ENV_ATTEMPT, intent.attempt.to_string()))
+            .environment(pair(ENV_JOB, claim.job.to_string()))
+            .environment(pair(ENV_ATTEMPT, claim.attempt.to_string()))
             .build();
         TaskOverride::builder()
             .container_overrides(container)
@@ -107,12 +107,12 @@ impl LaunchTemplate {
     }
 
     /// For cost reports and people. Identity does not depend on them.
-    fn tags(&self, intent: &Claim) -> [Tag; 3] {
+    fn tags(&self, claim: &Claim) -> [Tag; 3] {
         let tag = |key: &str, value: String| Tag::builder().key(key).value(value).build();
         [
             tag("transcode:environment", self.environment.clone()),
-            tag("transcode:job", intent.job.to_string()),
-            tag("transcode:attempt", intent.attempt.to_string()),
+            tag("transcode:job", claim.job.to_string()),
+            tag("transcode:attempt", claim.attempt.to_string()),
         ]
     }
 }

@@ -16,7 +16,7 @@ use transcode_core::{
     protocol::{
         action::{DeadLetter, LeaseRef},
         clock::Ms,
-        fact::{CallError, Class, Incoming, MessageId, QueueName},
+        fact::{CallError, ErrorClass, Incoming, MessageId, QueueName},
     },
 };
 
@@ -53,7 +53,7 @@ impl Sqs {
     fn queue(&self, operation: &'static str, name: &QueueName) -> Result<&QueueSettings, CallError> {
         self.queues.get(name).ok_or_else(|| CallError {
             operation,
-            class: Class::Permanent,
+            class: ErrorClass::Permanent,
             message: format!("no queue named {name} in the settings"),
         })
     }
@@ -66,7 +66,7 @@ impl Sqs {
     ) -> Result<&str, CallError> {
         let first = first.ok_or_else(|| CallError {
             operation,
-            class: Class::Permanent,
+            class: ErrorClass::Permanent,
             message: "a batch without entries".into(),
         })?;
         Ok(&self.queue(operation, &first.queue)?.url)

@@ -14,7 +14,7 @@ use transcode_core::{
     effects::batch::Timeout,
     protocol::{
         action::LeaseRef,
-        fact::{CallError, Class},
+        fact::{CallError, ErrorClass},
     },
 };
 
@@ -81,7 +81,7 @@ where
     entries.extend(failed.into_iter().map(|entry| (entry.id.clone(), refused(operation, &entry))));
     let left_out = || CallError {
         operation,
-        class: Class::Uncertain,
+        class: ErrorClass::Uncertain,
         message: "the answer does not name this entry".to_owned(),
     };
     (0..count).map(|index| entries.remove(&index.to_string()).unwrap_or_else(|| Err(left_out()))).collect()
@@ -153,11 +153,11 @@ mod tests {
         let expected = [
             Ok(&true),
             Ok(&false),
-            Err(Class::Uncertain),
-            Err(Class::Throttled),
+            Err(ErrorClass::Uncertain),
+            Err(ErrorClass::Throttled),
             Ok(&true),
-            Err(Class::Uncertain),
-            Err(Class::Unknown),
+            Err(ErrorClass::Uncertain),
+            Err(ErrorClass::Unknown),
         ];
         assert_eq!(classes, expected);
         assert_eq!(entries[3].as_ref().unwrap_err().message, "RequestThrottled: why");

@@ -13,7 +13,7 @@ use transcode_core::{
     effects::ports::{InspectError, Store},
     judge::outcome::unproven,
     protocol::{
-        fact::{CallError, Class, Snapshot},
+        fact::{CallError, ErrorClass, Snapshot},
         publishing::Publication,
     },
 };
@@ -81,7 +81,7 @@ impl S3Store {
         tokio::time::timeout(self.body_timeout, collect(body))
             .await
             .unwrap_or_else(|_| Err("time ran out within the body".into()))
-            .map_err(|message| InspectError::Call(failed(GET, Class::Transient, message)))
+            .map_err(|message| InspectError::Call(failed(GET, ErrorClass::Transient, message)))
     }
 
     /// Creates an object unless there is one. `Ok(false)`: there is one, which may be our own of a try whose answer was
@@ -97,7 +97,7 @@ impl S3Store {
             }
             wait *= 2;
         }
-        Err(failed(PUT, Class::Transient, format!("{key}: always another conditional write under way")))
+        Err(failed(PUT, ErrorClass::Transient, format!("{key}: always another conditional write under way")))
     }
 
     /// One conditional write.
@@ -114,7 +114,7 @@ impl S3Store {
         }
     }
 
-    /// The newest attempt that has an intent.
+    /// The newest attempt that has a claim.
     pub async fn newest(&self, job: &JobKey) -> Result<Option<Attempt>, CallError> {
         let layout = Layout::of(job);
         let mut newest = None;
@@ -137,15 +137,19 @@ impl S3Store {
                 return Ok(newest);
             }
         }
-        Err(failed(LIST, Class::Permanent, format!("more than {MAX_PAGES} pages of attempts of job {job}")))
+        Err(failed(
+            LIST,
+            ErrorClass::Permanent,
+            format!("more than {MAX_PAGES} pages of attempts of job {job}"),
+        ))
     }
 
-    /// Reads the intent of an attempt that is known to have one.
-    async fn read_intent(&self, job: &JobKey, attempt: Attempt) -> Result<Claim, InspectError> {
+    /// Reads the claim of an attempt that is known to have one.
+    async fn read_claim(&self, job: &JobKey, attempt: Attempt) -> Result<Claim, InspectError> {
         let key = Layout::of(job).claim(attempt);
-        let intent: Claim = self.read(&key).await?.ok_or_else(|| gone(&key))?;
-        let expected = intent.job == *job && intent.attempt == attempt;
-        if expected { Ok(intent) } else { Err(strange(&key)) }
+        let claim: Claim = self.read(&key).await?.ok_or_else(|| gone(&key))?;
+        let expected = claim.job == *job && claim.attempt == attempt;
+        if expected { Ok(claim) } else { Err(strange(&key)) }
     }
 
     async fn read_heartbeat(
@@ -161,7 +165,7 @@ impl S3Store {
         Ok(heartbeat)
     }
 
-    async fn read_register(&self, job: &JobKey) -> Result<Option<Terminal>, InspectError> {
+    async fn read_terminal_record(&self, job: &JobKey) -> Result<Option<Terminal>, InspectError> {
         let key = Layout::of(job).terminal();
         let terminal: Option<Terminal> = self.read(&key).await?;
         if terminal.as_ref().is_some_and(|terminal| terminal.job != *job) {
@@ -175,28 +179,28 @@ impl Store for S3Store {
     async fn inspect(&self, job: &JobKey) -> Result<Snapshot, InspectError> {
         let mut snapshot = Snapshot::default();
         if let Some(attempt) = self.newest(job).await.map_err(InspectError::Call)? {
-            let intent = self.read_intent(job, attempt).await?;
+            let claim = self.read_claim(job, attempt).await?;
             snapshot.heartbeat = self.read_heartbeat(job, attempt).await?;
-            for past in intent.history.iter().filter(|past| unproven(past)) {
+            for past in claim.history.iter().filter(|past| unproven(past)) {
                 snapshot.earlier.extend(self.read_heartbeat(job, past.attempt).await?);
             }
-            snapshot.intent = Some(intent.into());
+            snapshot.claim = Some(claim.into());
         }
         // Last, so that "absent" is true of a moment after everything above: an attempt that was over by then has
         // not won.
-        snapshot.terminal = self.read_register(job).await?.map(Into::into);
+        snapshot.terminal = self.read_terminal_record(job).await?.map(Into::into);
         Ok(snapshot)
     }
 
-    async fn intend(&self, spec: &JobSpec, intent: &Claim) -> Result<Claim, InspectError> {
-        let layout = Layout::of(&intent.job);
-        // First the specification: a task may start the moment that its intent is there.
+    async fn claim(&self, spec: &JobSpec, claim: &Claim) -> Result<Claim, InspectError> {
+        let layout = Layout::of(&claim.job);
+        // First the specification: a task may start the moment that its claim is there.
         self.create(&layout.spec(), spec).await.map_err(InspectError::Call)?;
-        let key = layout.claim(intent.attempt);
-        if self.create(&key, intent).await.map_err(InspectError::Call)? {
-            return Ok(intent.clone());
+        let key = layout.claim(claim.attempt);
+        if self.create(&key, claim).await.map_err(InspectError::Call)? {
+            return Ok(claim.clone());
         }
-        self.read_intent(&intent.job, intent.attempt).await
+        self.read_claim(&claim.job, claim.attempt).await
     }
 
     async fn bury(&self, terminal: &Terminal) -> Result<Terminal, InspectError> {
@@ -204,7 +208,7 @@ impl Store for S3Store {
         if self.create(&key, terminal).await.map_err(InspectError::Call)? {
             return Ok(terminal.clone());
         }
-        self.read_register(&terminal.job).await?.ok_or_else(|| gone(&key))
+        self.read_terminal_record(&terminal.job).await?.ok_or_else(|| gone(&key))
     }
 
     async fn collect(&self, job: &JobKey, losers: &[Attempt]) -> Result<(), CallError> {
@@ -212,7 +216,7 @@ impl Store for S3Store {
         // As it was accepted: where uploads go may have changed since.
         let spec = self.read::<JobSpec>(&layout.spec()).await.map_err(|error| match error {
             InspectError::Call(error) => error,
-            InspectError::Unreadable(why) => failed(GET, Class::Permanent, why),
+            InspectError::Unreadable(why) => failed(GET, ErrorClass::Permanent, why),
         })?;
         let Some(JobSpec { output, .. }) = spec else { return Ok(()) };
         for attempt in losers {
@@ -241,7 +245,7 @@ async fn collect(mut body: ByteStream) -> Result<Vec<u8>, String> {
 
 /// It was there a moment ago. Lifecycle rules remove what is old; looking again tells.
 fn gone(key: &str) -> InspectError {
-    InspectError::Call(failed(GET, Class::Transient, format!("{key}: gone meanwhile")))
+    InspectError::Call(failed(GET, ErrorClass::Transient, format!("{key}: gone meanwhile")))
 }
 
 /// A document that says of itself that it belongs elsewhere must not decide here (S15).
@@ -249,6 +253,6 @@ fn strange(key: &str) -> InspectError {
     InspectError::Unreadable(format!("{key}: names another job or attempt than its key"))
 }
 
-pub(super) fn failed(operation: &'static str, class: Class, message: String) -> CallError {
+pub(super) fn failed(operation: &'static str, class: ErrorClass, message: String) -> CallError {
     CallError { operation, class, message }
 }

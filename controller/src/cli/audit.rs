@@ -8,8 +8,8 @@ use std::{
 
 use anyhow::Context;
 
-use super::world::say;
-use crate::audit::Book;
+use super::session::say;
+use crate::audit::History;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Audit {
@@ -23,7 +23,7 @@ pub(super) struct Audit {
 
 impl Audit {
     pub(super) fn run(&self) -> anyhow::Result<()> {
-        let mut book = Book::default();
+        let mut book = History::default();
         for log in &self.logs {
             if log == Path::new("-") {
                 book.read("-", stdin().lock()).context("standard input")?;

@@ -3,7 +3,7 @@
 use anyhow::{Context, ensure};
 use clap::{Args, ValueEnum};
 
-use super::world::{World, say};
+use super::session::{Session, say};
 use crate::{
     aws::query::partition,
     dashboard::{Names, body},
@@ -30,20 +30,20 @@ enum What {
 }
 
 impl Dashboard {
-    pub(super) async fn run(&self, world: &World) -> anyhow::Result<()> {
-        let body = body(&names(world, &self.runbook)?);
+    pub(super) async fn run(&self, session: &Session) -> anyhow::Result<()> {
+        let body = body(&names(session, &self.runbook)?);
         match self.what {
             What::Print => {
                 ensure!(self.name.is_none(), "--name: what is printed has none; it is for `put`");
                 say(&body)
             }
-            What::Put => self.put(world, body).await,
+            What::Put => self.put(session, body).await,
         }
     }
 
-    async fn put(&self, world: &World, body: String) -> anyhow::Result<()> {
-        let name = self.name.clone().unwrap_or_else(|| format!("{}-transcode", world.settings.environment));
-        let put = world.clients.cloudwatch.put_dashboard().dashboard_name(&name).dashboard_body(body);
+    async fn put(&self, session: &Session, body: String) -> anyhow::Result<()> {
+        let name = self.name.clone().unwrap_or_else(|| format!("{}-transcode", session.settings.environment));
+        let put = session.clients.cloudwatch.put_dashboard().dashboard_name(&name).dashboard_body(body);
         let answer = put
             .send()
             .await
@@ -58,11 +58,12 @@ impl Dashboard {
 
 /// The names of this environment. Region, account and the queues' names are read from the queue's address:
 /// `https://sqs.<region>.amazonaws.com/<account>/<name>`.
-fn names(world: &World, runbook: &str) -> anyhow::Result<Names> {
-    let settings = &world.settings;
+fn names(session: &Session, runbook: &str) -> anyhow::Result<Names> {
+    let settings = &session.settings;
     let queue = settings.queues.values().next().context("no queue in the settings")?;
     let dead_letters = path(&queue.dead_letter_url)?;
-    let region = world.clients.cloudwatch.config().region().context("no region: set AWS_REGION")?.to_string();
+    let region =
+        session.clients.cloudwatch.config().region().context("no region: set AWS_REGION")?.to_string();
     // The template's name; the settings know the events queue and not where its dead letters go.
     let events = settings.events.queue_url.as_deref().map(path).transpose()?.unwrap_or(("", "events"));
     Ok(Names {

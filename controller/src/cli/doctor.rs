@@ -5,7 +5,7 @@ use std::{process::ExitCode, time::Duration};
 use aws_config::BehaviorVersion;
 use transcode_config::Settings;
 
-use super::world::{World, say};
+use super::session::{Session, say};
 use crate::{
     aws::query::Query,
     doctor::{Status, Ward, examine, render, worst},
@@ -29,8 +29,8 @@ pub(super) struct Doctor {
 }
 
 impl Doctor {
-    pub(super) async fn run(self, world: World) -> anyhow::Result<ExitCode> {
-        let World { settings, clients, .. } = world;
+    pub(super) async fn run(self, session: Session) -> anyhow::Result<ExitCode> {
+        let Session { settings, clients, .. } = session;
         let settings = patient(settings, self.timeout);
         let sdk = aws_config::defaults(BehaviorVersion::latest()).load().await;
         let ward = Ward { query: Query::new(sdk, &settings.calls), settings, clients, role: self.role };

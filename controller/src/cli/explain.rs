@@ -11,20 +11,20 @@ use transcode_config::{
 
 use super::{
     record::{AttemptRecord, Record},
-    world::{World, address, say, shown, span, time},
+    session::{Session, address, say, shown, span, time},
 };
 use crate::{
     observe::http::{Notes, Waiting, ask_notes},
     runtime::wall_ms,
 };
 
-pub(super) async fn run(world: &World, job: &JobKey) -> anyhow::Result<()> {
-    let record = Record::read(&world.store, job).await?;
-    let listen = world.settings.http.listen.clone();
+pub(super) async fn run(session: &Session, job: &JobKey) -> anyhow::Result<()> {
+    let record = Record::read(&session.store, job).await?;
+    let listen = session.settings.http.listen.clone();
     let address: SocketAddr = listen.parse()?;
     let asked = tokio::task::spawn_blocking(move || ask_notes(address)).await?;
     let heard = asked.map_err(|error| format!("{listen}: {error}"));
-    say(&format!("{}\n", paragraph(job, record.as_ref(), &heard, &world.settings, wall_ms())))
+    say(&format!("{}\n", paragraph(job, record.as_ref(), &heard, &session.settings, wall_ms())))
 }
 
 /// The whole explanation. `heard` is what the controller says, or why it says nothing.
@@ -36,8 +36,8 @@ fn paragraph(
     now: u64,
 ) -> String {
     let view = View { heard, settings, now };
-    let decided = record.and_then(|record| record.register.as_ref());
-    let said = match (record, decided.map(|register| (&register.outcome, register.written_at_ms))) {
+    let decided = record.and_then(|record| record.terminal.as_ref());
+    let said = match (record, decided.map(|terminal| (&terminal.outcome, terminal.written_at_ms))) {
         (None, _) => vec![
             format!("The state bucket {} has no record of job {job}.", settings.state.bucket),
             view.controller(job),
@@ -127,18 +127,18 @@ impl View<'_> {
             let claim = "Its first attempt has not been claimed.".to_owned();
             return vec![claim, self.controller(&record.job)];
         };
-        vec![self.attempt(newest), self.budgets(&newest.intent.history), self.controller(&record.job)]
+        vec![self.attempt(newest), self.budgets(&newest.claim.history), self.controller(&record.job)]
     }
 
     fn attempt(&self, newest: &AttemptRecord) -> String {
-        let intent = &newest.intent;
-        let (number, deadline) = (intent.attempt, intent.launch_not_after_ms);
+        let claim = &newest.claim;
+        let (number, deadline) = (claim.attempt, claim.launch_not_after_ms);
         match &newest.heartbeat {
             Some(heartbeat) => self.heartbeat(newest, heartbeat),
             None if self.now < deadline => format!(
                 "Attempt {number} was claimed {} ago and its task has not reported yet: it waits for ECS to start one, \
                  until {}. Nobody has to act before that.",
-                self.ago(intent.created_at_ms),
+                self.ago(claim.created_at_ms),
                 self.until(deadline),
             ),
             None => {
@@ -148,7 +148,7 @@ impl View<'_> {
                      is given up and followed by another at about {}, once it is certain that no task came up. If that \
                      repeats, you can act: look at the reasons of the stopped tasks in cluster {} (image, subnets, \
                      quota).",
-                    self.ago(intent.created_at_ms),
+                    self.ago(claim.created_at_ms),
                     time(deadline),
                     self.until(sure),
                     self.settings.cluster.name,
@@ -158,12 +158,12 @@ impl View<'_> {
     }
 
     fn heartbeat(&self, newest: &AttemptRecord, heartbeat: &Heartbeat) -> String {
-        let (number, stage) = (newest.intent.attempt, heartbeat.stage.name());
+        let (number, stage) = (newest.claim.attempt, heartbeat.stage.name());
         let heard = self.ago(heartbeat.written_at_ms);
         let silence = self.settings.observe.heartbeat_stale_seconds * 1000;
         match &heartbeat.state {
             TaskState::Working if self.now <= heartbeat.written_at_ms + silence => {
-                let longest = newest.intent.launch_not_after_ms + self.margin() + self.run_time();
+                let longest = newest.claim.launch_not_after_ms + self.margin() + self.run_time();
                 let playable = heartbeat
                     .playable
                     .as_ref()
@@ -186,7 +186,7 @@ impl View<'_> {
                 )
             }
             TaskState::Finished => format!(
-                "Attempt {number} said {heard} ago that it had finished, and yet the register is missing: you can act; \
+                "Attempt {number} said {heard} ago that it had finished, and yet the terminal record is missing: you can act; \
                  somebody has deleted it, or the state bucket answers with old data."
             ),
             TaskState::Interrupted => format!(

@@ -9,7 +9,7 @@ use transcode_config::contract::{Heartbeat, JobKey, JobSpec, Outcome, PastAttemp
 use super::{
     jobs,
     record::Record,
-    world::{World, address, say, shown, time},
+    session::{Session, address, say, shown, time},
 };
 
 /// Which jobs to show.
@@ -31,21 +31,21 @@ pub(super) struct Get {
 }
 
 impl Get {
-    pub(super) async fn run(&self, world: &World) -> anyhow::Result<()> {
+    pub(super) async fn run(&self, session: &Session) -> anyhow::Result<()> {
         let (wanted, what) = match (&self.job, &self.key) {
             (Some(job), _) => (vec![job.clone()], format!("job {job}")),
             (None, Some(key)) => (
-                jobs::of_object(world, self.bucket.as_deref(), key).await?,
+                jobs::of_object(session, self.bucket.as_deref(), key).await?,
                 format!("a job of {}", shown(key)),
             ),
             (None, None) => bail!("--job or --key"),
         };
         let mut records = Vec::new();
         for job in &wanted {
-            records.extend(Record::read(&world.store, job).await?);
+            records.extend(Record::read(&session.store, job).await?);
         }
         if records.is_empty() {
-            bail!("the state bucket {} has no record of {what}", world.settings.state.bucket);
+            bail!("the state bucket {} has no record of {what}", session.settings.state.bucket);
         }
         records.sort_by_key(|record| std::cmp::Reverse(since(record)));
         if self.json {
@@ -58,7 +58,7 @@ impl Get {
 /// Since when there is a record. Of a refused job only the end is known.
 fn since(record: &Record) -> u64 {
     let accepted = record.spec.as_ref().map(|spec| spec.accepted_at_ms);
-    accepted.or(record.register.as_ref().map(|register| register.written_at_ms)).unwrap_or_default()
+    accepted.or(record.terminal.as_ref().map(|terminal| terminal.written_at_ms)).unwrap_or_default()
 }
 
 /// The record for a person: one fact a line.
@@ -73,31 +73,31 @@ pub(super) fn text(record: &Record) -> String {
         Some(spec) => specification(&mut line, spec),
         None => line("source", "not accepted: there is no specification"),
     }
-    // Of a dead job the register knows every attempt's end, of any other the newest intent all but its own.
-    let past = match record.register.as_ref().map(|register| &register.outcome) {
+    // Of a dead job the terminal record knows every attempt's end, of any other the newest claim all but its own.
+    let past = match record.terminal.as_ref().map(|terminal| &terminal.outcome) {
         Some(Outcome::Dead(dead)) => dead.attempts.as_slice(),
         _ => record.history(),
     };
     for attempt in &record.attempts {
-        let intent = &attempt.intent;
-        let size = format!("{} CPU units, {} MiB", intent.variant.cpu, intent.variant.memory_mib);
-        let claimed = time(intent.created_at_ms);
-        let capacity = match intent.variant.capacity {
+        let claim = &attempt.claim;
+        let size = format!("{} CPU units, {} MiB", claim.variant.cpu, claim.variant.memory_mib);
+        let claimed = time(claim.created_at_ms);
+        let capacity = match claim.variant.capacity {
             transcode_config::contract::Capacity::Fargate => "on demand",
             transcode_config::contract::Capacity::FargateSpot => "Spot",
         };
-        line("attempt", &format!("{} claimed {claimed}, {capacity}, {size}", intent.attempt));
-        line("", &intent.task_definition);
+        line("attempt", &format!("{} claimed {claimed}, {capacity}, {size}", claim.attempt));
+        line("", &claim.task_definition);
         if let Some(heartbeat) = &attempt.heartbeat {
             beat(&mut line, heartbeat);
         }
-        if let Some(past) = past.iter().find(|past| past.attempt == intent.attempt) {
+        if let Some(past) = past.iter().find(|past| past.attempt == claim.attempt) {
             ended(&mut line, past);
         }
     }
-    match &record.register {
-        Some(register) => decided(&mut line, register),
-        None => line("register", "none: the job is not decided"),
+    match &record.terminal {
+        Some(terminal) => decided(&mut line, terminal),
+        None => line("terminal record", "none: the job is not decided"),
     }
     text
 }
@@ -141,12 +141,12 @@ fn ended(line: &mut impl FnMut(&str, &str), past: &PastAttempt) {
     line("", &format!("over, charged to {budget}: {}: {}", past.code, past.message));
 }
 
-fn decided(line: &mut impl FnMut(&str, &str), register: &Terminal) {
-    let at = time(register.written_at_ms);
-    match &register.outcome {
+fn decided(line: &mut impl FnMut(&str, &str), terminal: &Terminal) {
+    let at = time(terminal.written_at_ms);
+    match &terminal.outcome {
         Outcome::Succeeded(won) => {
             let seconds = won.duration_ms / 1000;
-            line("register", &format!("succeeded {at}, attempt {}", won.attempt));
+            line("terminal record", &format!("succeeded {at}, attempt {}", won.attempt));
             line("", &format!("{} files, {} bytes, {seconds} s of video", won.files, won.bytes));
             line("", &address(&won.bucket, &won.folder));
             for entry in &won.entry_points {
@@ -154,7 +154,7 @@ fn decided(line: &mut impl FnMut(&str, &str), register: &Terminal) {
             }
         }
         Outcome::Dead(dead) => {
-            line("register", &format!("dead {at}: {}", dead.failure));
+            line("terminal record", &format!("dead {at}: {}", dead.failure));
             line("", &format!("what to do: {}", dead.failure.code.info().remedy));
             for (name, value) in &dead.failure.evidence {
                 line("", &format!("{name}: {value}"));

@@ -12,8 +12,8 @@ use transcode_config::contract::{
 use transcode_core::message::{DEAD_LETTER_KIND, DeadLetterBody, Parsed, Rules, parse};
 
 use super::{
+    session::{Session, unreadable},
     submit,
-    world::{World, unreadable},
 };
 use crate::aws::written;
 
@@ -31,29 +31,33 @@ const CONCURRENCY: usize = 16;
 
 /// The jobs of an object, in every generation. Jobs under a caller's own idempotency key are found only where there is
 /// no other.
-pub(super) async fn of_object(world: &World, bucket: Option<&str>, key: &str) -> anyhow::Result<Vec<JobKey>> {
+pub(super) async fn of_object(
+    session: &Session,
+    bucket: Option<&str>,
+    key: &str,
+) -> anyhow::Result<Vec<JobKey>> {
     let mut buckets: Vec<&str> = match bucket {
         Some(bucket) => vec![bucket],
-        None => world.settings.sources.values().map(|source| source.bucket.as_str()).collect(),
+        None => session.settings.sources.values().map(|source| source.bucket.as_str()).collect(),
     };
     buckets.sort_unstable();
     buckets.dedup();
     let mut found = Vec::new();
     for bucket in &buckets {
-        for body in bodies(&world.rules, bucket, key, &versions(world, bucket, key).await) {
-            for job in generations(world, body).await? {
+        for body in bodies(&session.rules, bucket, key, &versions(session, bucket, key).await) {
+            for job in generations(session, body).await? {
                 if !found.contains(&job) {
                     found.push(job);
                 }
             }
         }
     }
-    if found.is_empty() { search(world, &buckets, key).await } else { Ok(found) }
+    if found.is_empty() { search(session, &buckets, key).await } else { Ok(found) }
 }
 
 /// Newest first. Without permission to list them, or after the object is gone, the search finds what there is.
-async fn versions(world: &World, bucket: &str, key: &str) -> Vec<String> {
-    let list = world.clients.s3.read.list_object_versions().bucket(bucket).prefix(key);
+async fn versions(session: &Session, bucket: &str, key: &str) -> Vec<String> {
+    let list = session.clients.s3.read.list_object_versions().bucket(bucket).prefix(key);
     let Ok(page) = list.encoding_type(EncodingType::Url).send().await else { return Vec::new() };
     // The key itself comes before all keys that begin with it.
     let is_own = |listed: &str| {
@@ -78,12 +82,12 @@ fn bodies(rules: &Rules, bucket: &str, key: &str, versions: &[String]) -> Vec<St
 }
 
 /// The job that a message asks for, and what redrives made of it, as far as they are on record.
-async fn generations(world: &World, first: String) -> anyhow::Result<Vec<JobKey>> {
+async fn generations(session: &Session, first: String) -> anyhow::Result<Vec<JobKey>> {
     let mut found = Vec::new();
     let mut body = first.clone();
     for generation in 0..MAX_GENERATIONS {
-        let Some(job) = job_of(&body, &world.rules) else { break };
-        if !exists(world, &job).await? {
+        let Some(job) = job_of(&body, &session.rules) else { break };
+        if !exists(session, &job).await? {
             break;
         }
         body = letter(&job, generation, &first);
@@ -121,22 +125,22 @@ fn letter(job: &JobKey, generation: u32, original: &str) -> String {
     letter.encode()
 }
 
-/// A job that was accepted has a specification, one that was refused a register.
-async fn exists(world: &World, job: &JobKey) -> anyhow::Result<bool> {
+/// A job that was accepted has a specification, one that was refused a terminal record.
+async fn exists(session: &Session, job: &JobKey) -> anyhow::Result<bool> {
     let layout = Layout::of(job);
-    let spec: Option<JobSpec> = world.store.read(&layout.spec()).await.map_err(unreadable)?;
+    let spec: Option<JobSpec> = session.store.read(&layout.spec()).await.map_err(unreadable)?;
     if spec.is_some() {
         return Ok(true);
     }
-    let register: Option<Terminal> = world.store.read(&layout.terminal()).await.map_err(unreadable)?;
-    Ok(register.is_some())
+    let terminal: Option<Terminal> = session.store.read(&layout.terminal()).await.map_err(unreadable)?;
+    Ok(terminal.is_some())
 }
 
 /// Reads specifications until all are read or there are too many.
-async fn search(world: &World, buckets: &[&str], key: &str) -> anyhow::Result<Vec<JobKey>> {
+async fn search(session: &Session, buckets: &[&str], key: &str) -> anyhow::Result<Vec<JobKey>> {
     let (mut jobs, mut next) = (Vec::new(), None);
     loop {
-        let list = world.clients.s3.read.list_objects_v2().bucket(&world.settings.state.bucket);
+        let list = session.clients.s3.read.list_objects_v2().bucket(&session.settings.state.bucket);
         let page = list.prefix("jobs/").delimiter("/").set_continuation_token(next).send().await?;
         let prefixes = page.common_prefixes().iter().filter_map(|prefix| prefix.prefix());
         jobs.extend(
@@ -154,7 +158,7 @@ async fn search(world: &World, buckets: &[&str], key: &str) -> anyhow::Result<Ve
         );
     }
     let read = |job: JobKey| async move {
-        let spec: Option<JobSpec> = world.store.read(&Layout::of(&job).spec()).await.map_err(unreadable)?;
+        let spec: Option<JobSpec> = session.store.read(&Layout::of(&job).spec()).await.map_err(unreadable)?;
         let ours =
             spec.is_some_and(|spec| spec.source.key == key && buckets.contains(&spec.source.bucket.as_str()));
         anyhow::Ok(ours.then_some(job))

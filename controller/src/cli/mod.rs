@@ -30,8 +30,8 @@ mod redrive;
 mod reload;
 mod rules;
 mod run;
+mod session;
 mod submit;
-mod world;
 
 use std::{
     io::Write,
@@ -42,7 +42,7 @@ use std::{
 use clap::{Parser, Subcommand};
 use transcode_config::{Settings, contract::JobKey, escape::net};
 
-use self::world::{say, within};
+use self::session::{say, within};
 
 /// Wrong command line or settings.
 const EXIT_USAGE: u8 = 2;
@@ -86,7 +86,7 @@ enum Command {
         #[command(flatten)]
         what: submit::Submit,
     },
-    /// Show what is on record of a job: specification, attempts, heartbeats, register.
+    /// Show what is on record of a job: specification, attempts, heartbeats, terminal record.
     Get {
         #[command(flatten)]
         config: Config,
@@ -144,25 +144,25 @@ pub fn main() -> ExitCode {
             Ok(())
         }),
         Command::Presign { config, what } => {
-            with(&config.file, |settings| within(settings, async |world| what.run(&world).await))
+            with(&config.file, |settings| within(settings, async |session| what.run(&session).await))
         }
         Command::Submit { config, what } => {
-            with(&config.file, |settings| within(settings, async |world| what.run(&world).await))
+            with(&config.file, |settings| within(settings, async |session| what.run(&session).await))
         }
         Command::Get { config, what } => {
-            with(&config.file, |settings| within(settings, async |world| what.run(&world).await))
+            with(&config.file, |settings| within(settings, async |session| what.run(&session).await))
         }
-        Command::Explain { config, job } => {
-            with(&config.file, |settings| within(settings, async |world| explain::run(&world, &job).await))
-        }
+        Command::Explain { config, job } => with(&config.file, |settings| {
+            within(settings, async |session| explain::run(&session, &job).await)
+        }),
         Command::Doctor { config, what } => {
-            with_status(&config.file, |settings| within(settings, async |world| what.run(world).await))
+            with_status(&config.file, |settings| within(settings, async |session| what.run(session).await))
         }
         Command::Redrive { config, what } => {
-            with(&config.file, |settings| within(settings, async |world| what.run(&world).await))
+            with(&config.file, |settings| within(settings, async |session| what.run(&session).await))
         }
         Command::Dashboard { config, what } => {
-            with(&config.file, |settings| within(settings, async |world| what.run(&world).await))
+            with(&config.file, |settings| within(settings, async |session| what.run(&session).await))
         }
     }
 }

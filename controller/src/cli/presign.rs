@@ -11,7 +11,7 @@ use clap::{Args, ValueEnum};
 
 use super::{
     rules::source_bucket,
-    world::{World, say},
+    session::{Session, say},
 };
 
 /// AWS' longest validity.
@@ -59,7 +59,7 @@ enum What {
 }
 
 impl Presign {
-    pub(super) async fn run(&self, world: &World) -> anyhow::Result<()> {
+    pub(super) async fn run(&self, session: &Session) -> anyhow::Result<()> {
         let key = &self.key;
         ensure!((1..=MAX_SECONDS).contains(&self.expires), "--expires: 1–{MAX_SECONDS}");
         ensure!(!key.is_empty() && key.len() <= MAX_KEY_BYTES, "a key has 1–{MAX_KEY_BYTES} bytes");
@@ -69,19 +69,19 @@ impl Presign {
             "--bytes, --type and --replace are for uploads"
         );
         let config = PresigningConfig::expires_in(Duration::from_secs(self.expires))?;
-        let s3 = &world.clients.s3.read;
+        let s3 = &session.clients.s3.read;
         let signed = match self.what {
             What::Put => {
                 ensure!(!key.ends_with('/'), "{key}: what ends with a slash is taken for a folder");
-                let bucket = source_bucket(&world.settings, self.bucket.as_deref(), key)?;
+                let bucket = source_bucket(&session.settings, self.bucket.as_deref(), key)?;
                 ensure!(self.expires <= MAX_PUT_SECONDS, "--expires: 1–{MAX_PUT_SECONDS} for an upload");
-                let put = s3.put_object().bucket(bucket).key(key).content_length(self.size(world)?);
+                let put = s3.put_object().bucket(bucket).key(key).content_length(self.size(session)?);
                 let put = put.set_content_type(self.media_type.clone());
                 put.set_if_none_match((!self.replace).then(|| "*".into())).presigned(config).await?
             }
             What::Get => {
                 ensure!(self.bucket.is_none(), "--bucket: downloads are from the output bucket");
-                let bucket = &world.settings.output.bucket;
+                let bucket = &session.settings.output.bucket;
                 s3.get_object().bucket(bucket).key(key).presigned(config).await?
             }
         };
@@ -93,8 +93,8 @@ impl Presign {
     }
 
     /// The size of the upload, if a job may have such a source.
-    fn size(&self, world: &World) -> anyhow::Result<i64> {
-        let most = world.settings.jobs.max_source_bytes;
+    fn size(&self, session: &Session) -> anyhow::Result<i64> {
+        let most = session.settings.jobs.max_source_bytes;
         let size = self.bytes.filter(|size| (1..=most).contains(size));
         let size = size.with_context(|| format!("--bytes: 1–{most} (jobs.max_source_bytes)"))?;
         Ok(i64::try_from(size)?)

@@ -4,7 +4,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 use transcode_config::contract::{Attempt, Claim, Heartbeat, JobKey, JobSpec, Layout, PastAttempt, Terminal};
 
-use super::world::unreadable;
+use super::session::unreadable;
 use crate::aws::S3Store;
 
 /// Attempts that are read, from the newest. The newest one's history tells how those before ended.
@@ -13,7 +13,7 @@ const MAX_ATTEMPTS: u32 = 50;
 /// Documents read at once.
 const CONCURRENCY: usize = 16;
 
-/// All documents of a job. The register is read last, as the controller does: what is absent here was absent after
+/// All documents of a job. The terminal record is read last, as the controller does: what is absent here was absent after
 /// all the rest was read.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Record {
@@ -22,13 +22,13 @@ pub(super) struct Record {
     pub(super) spec: Option<JobSpec>,
     /// Oldest first.
     pub(super) attempts: Vec<AttemptRecord>,
-    pub(super) register: Option<Terminal>,
+    pub(super) terminal: Option<Terminal>,
 }
 
 /// An attempt's documents.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct AttemptRecord {
-    pub(super) intent: Claim,
+    pub(super) claim: Claim,
     pub(super) heartbeat: Option<Heartbeat>,
 }
 
@@ -45,9 +45,9 @@ impl Record {
             .try_collect()
             .await?;
         let attempts: Vec<AttemptRecord> = attempts.into_iter().flatten().collect();
-        let register: Option<Terminal> = store.read(&layout.terminal()).await.map_err(unreadable)?;
-        let anything = spec.is_some() || !attempts.is_empty() || register.is_some();
-        Ok(anything.then(|| Self { job: job.clone(), spec, attempts, register }))
+        let terminal: Option<Terminal> = store.read(&layout.terminal()).await.map_err(unreadable)?;
+        let anything = spec.is_some() || !attempts.is_empty() || terminal.is_some();
+        Ok(anything.then(|| Self { job: job.clone(), spec, attempts, terminal }))
     }
 
     /// The newest attempt.
@@ -57,13 +57,13 @@ impl Record {
 
     /// How the attempts before the newest ended.
     pub(super) fn history(&self) -> &[PastAttempt] {
-        self.newest().map(|attempt| attempt.intent.history.as_slice()).unwrap_or_default()
+        self.newest().map(|attempt| attempt.claim.history.as_slice()).unwrap_or_default()
     }
 }
 
 async fn attempt(store: &S3Store, job: &JobKey, number: Attempt) -> anyhow::Result<Option<AttemptRecord>> {
     let layout = Layout::of(job);
-    let Some(intent) = store.read(&layout.claim(number)).await.map_err(unreadable)? else { return Ok(None) };
+    let Some(claim) = store.read(&layout.claim(number)).await.map_err(unreadable)? else { return Ok(None) };
     let heartbeat = store.read(&layout.heartbeat(number)).await.map_err(unreadable)?;
-    Ok(Some(AttemptRecord { intent, heartbeat }))
+    Ok(Some(AttemptRecord { claim, heartbeat }))
 }

@@ -18,7 +18,7 @@ use transcode_core::message::{DEAD_LETTER_KIND, DeadLetterBody, Rules};
 
 use super::{
     jobs::job_of,
-    world::{World, say, shown},
+    session::{Session, say, shown},
 };
 
 /// Letters that are looked at in one run, so that it ends.
@@ -67,14 +67,14 @@ enum Fate {
 }
 
 impl Redrive {
-    pub(super) async fn run(&self, world: &World) -> anyhow::Result<()> {
+    pub(super) async fn run(&self, session: &Session) -> anyhow::Result<()> {
         let (mut moved, mut left) = (0, 0);
-        for (name, queue) in &world.settings.queues {
+        for (name, queue) in &session.settings.queues {
             let mut tally = Tally::default();
             let room = self.max.unwrap_or(usize::MAX).saturating_sub(moved);
-            let result = self.queue(world, queue, room, &mut tally).await;
+            let result = self.queue(session, queue, room, &mut tally).await;
             // Whatever happened: what was only looked at is not hidden from others any longer than needed.
-            give_back(&world.clients.sqs.write, &queue.dead_letter_url, &tally.held).await;
+            give_back(&session.clients.sqs.write, &queue.dead_letter_url, &tally.held).await;
             result.with_context(|| format!("queue {name}"))?;
             moved += tally.moved;
             left += tally.left;
@@ -85,7 +85,7 @@ impl Redrive {
     /// Goes through one dead-letter queue.
     async fn queue(
         &self,
-        world: &World,
+        session: &Session,
         queue: &QueueSettings,
         room: usize,
         tally: &mut Tally,
@@ -93,7 +93,7 @@ impl Redrive {
         let mut empty = 0;
         while tally.moved < room && tally.seen.len() < MAX_LOOKED_AT && empty < EMPTY_RECEIVES {
             let wanted = i32::try_from(room - tally.moved).unwrap_or(BATCH).min(BATCH);
-            let receive = world.clients.sqs.write.receive_message().queue_url(&queue.dead_letter_url);
+            let receive = session.clients.sqs.write.receive_message().queue_url(&queue.dead_letter_url);
             let receive = receive.max_number_of_messages(wanted).visibility_timeout(VISIBILITY);
             let answer = receive.wait_time_seconds(1).send().await.context("receiving dead letters")?;
             let messages = answer.messages.unwrap_or_default();
@@ -104,7 +104,7 @@ impl Redrive {
                 if !tally.seen.insert(message.message_id.clone().unwrap_or_default()) {
                     return Ok(());
                 }
-                match self.letter(world, queue, &message, tally).await? {
+                match self.letter(session, queue, &message, tally).await? {
                     Fate::Moved => tally.held.retain(|held| Some(held) != message.receipt_handle.as_ref()),
                     Fate::Left => tally.left += 1,
                     Fate::New => {}
@@ -117,7 +117,7 @@ impl Redrive {
     /// Moves one letter, if it is to be moved.
     async fn letter(
         &self,
-        world: &World,
+        session: &Session,
         queue: &QueueSettings,
         message: &Message,
         tally: &mut Tally,
@@ -125,7 +125,7 @@ impl Redrive {
         let (Some(body), Some(receipt)) = (message.body(), message.receipt_handle()) else {
             return Ok(Fate::Left);
         };
-        let (letter, next) = match readable(body, &world.rules) {
+        let (letter, next) = match readable(body, &session.rules) {
             Ok(found) => found,
             Err(why) => {
                 let why = shown(&why);
@@ -140,7 +140,7 @@ impl Redrive {
             return Ok(Fate::Left);
         }
         let job = &letter.job;
-        let sqs = &world.clients.sqs.write;
+        let sqs = &session.clients.sqs.write;
         // Before it is sent: its next letter can be here as soon as that.
         tally.begun.insert(next.clone());
         let send = sqs.send_message().queue_url(&queue.url).message_body(body);

@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     aws::{Clients, CloudWatch, Ecs, Hints, Images, S3Store, Sqs},
-    events::{Events, Moment},
+    events::{Event, Events},
     observe::{
         Watch,
         http::{self, Status},
@@ -93,7 +93,7 @@ async fn serve(settings: Settings, file: &Path, losses: Losses) -> anyhow::Resul
     drop(hint);
     depth.abort();
     logs.abort();
-    events.emit(Moment::DrainEnded { complete });
+    events.emit(Event::DrainEnded { complete });
     after.cancel();
     tokio::time::timeout(Duration::from_secs(5), sent).await.ok();
     Ok(())
@@ -115,7 +115,7 @@ async fn watch_depth(queue: Sqs, settings: Settings, events: Arc<Events>) {
         every.tick().await;
         for name in settings.queues.keys() {
             match queue.depth(name).await {
-                Ok(depth) => events.emit(Moment::DepthPolled { queue: name, depth }),
+                Ok(depth) => events.emit(Event::DepthPolled { queue: name, depth }),
                 Err(error) => tracing::warn!(%error, queue = name, "queue depth cannot be read"),
             }
         }
@@ -129,7 +129,7 @@ async fn watch_logs(mut losses: Losses, period_seconds: u64, events: Arc<Events>
         every.tick().await;
         match losses.news() {
             0 => {}
-            lines => events.emit(Moment::LogLinesDropped { lines }),
+            lines => events.emit(Event::LogLinesDropped { lines }),
         }
     }
 }

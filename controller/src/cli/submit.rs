@@ -16,7 +16,7 @@ use transcode_core::{
 use super::{
     edit::EditArgs,
     rules::source_bucket,
-    world::{World, say, time, unreadable},
+    session::{Session, say, time, unreadable},
 };
 use crate::runtime::wall_ms;
 
@@ -47,23 +47,23 @@ pub(super) struct Submit {
 }
 
 impl Submit {
-    pub(super) async fn run(&self, world: &World) -> anyhow::Result<()> {
-        let bucket = source_bucket(&world.settings, self.bucket.as_deref(), &self.key)?;
+    pub(super) async fn run(&self, session: &Session) -> anyhow::Result<()> {
+        let bucket = source_bucket(&session.settings, self.bucket.as_deref(), &self.key)?;
         let edit = self.edit.edit()?;
         let body = body(bucket, &self.key, self.profile.as_deref(), &edit, self.idempotency_key.as_deref());
-        let job = accepted(world, &body)?;
-        let decided = world.store.inspect(&job).await.map_err(unreadable)?.terminal;
+        let job = accepted(session, &body)?;
+        let decided = session.store.inspect(&job).await.map_err(unreadable)?.terminal;
         if let Some(terminal) = decided {
             bail!("{}", already(&job, &terminal));
         }
-        let (name, queue) = self.queue(world)?;
-        let send = world.clients.sqs.write.send_message().queue_url(&queue.url).message_body(body);
+        let (name, queue) = self.queue(session)?;
+        let send = session.clients.sqs.write.send_message().queue_url(&queue.url).message_body(body);
         send.send().await.with_context(|| format!("the message could not be put into queue {name}"))?;
         say(&format!("{job}\n"))
     }
 
-    fn queue<'a>(&'a self, world: &'a World) -> anyhow::Result<(&'a str, &'a QueueSettings)> {
-        let queues = &world.settings.queues;
+    fn queue<'a>(&'a self, session: &'a Session) -> anyhow::Result<(&'a str, &'a QueueSettings)> {
+        let queues = &session.settings.queues;
         let names = || queues.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
         let wanted = self.queue.as_deref().unwrap_or(DEFAULT_QUEUE);
         match (queues.get_key_value(wanted), queues.first_key_value()) {
@@ -104,8 +104,8 @@ pub(super) fn body(
 
 /// What the controller will make of the request: it is the same code that reads it. A request that would be refused is
 /// not sent, because its place would be the dead-letter queue.
-fn accepted(world: &World, body: &str) -> anyhow::Result<JobKey> {
-    match parse(body, &world.rules, wall_ms()) {
+fn accepted(session: &Session, body: &str) -> anyhow::Result<JobKey> {
+    match parse(body, &session.rules, wall_ms()) {
         Parsed::Jobs(requests, _) => match requests.first() {
             Some(Request::Run(spec)) => Ok(spec.job.clone()),
             Some(Request::Refuse { failure, .. }) => {

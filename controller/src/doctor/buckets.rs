@@ -1,4 +1,4 @@
-//! Buckets: do uploads and registers send messages, and may nobody overwrite what is written once?
+//! Buckets: do uploads and terminal records send messages, and may nobody overwrite what is written once?
 
 use aws_sdk_s3::{
     operation::get_bucket_notification_configuration::GetBucketNotificationConfigurationOutput as Wired,
@@ -26,8 +26,8 @@ pub(super) async fn buckets(ward: &Ward) -> Vec<Finding> {
     let state = &ward.settings.state.bucket;
     if let Some(url) = &ward.settings.events.queue_url {
         let events: Vec<String> = arn(ward, url).await.into_iter().collect();
-        let register = Layout::of(&JobKey::of(&["doctor"])).terminal();
-        findings.push(wired(ward, "buckets.registers", state, &register, &events).await);
+        let record = Layout::of(&JobKey::of(&["doctor"])).terminal();
+        findings.push(wired(ward, "buckets.registers", state, &record, &events).await);
     }
     findings.push(written_once(ward, state).await);
     findings.push(reached(ward, &ward.settings.output.bucket).await);
@@ -124,7 +124,7 @@ async fn written_once(ward: &Ward, bucket: &str) -> Finding {
             let policy = serde_json::from_str(answer.policy().unwrap_or_default()).unwrap_or_default();
             let open = overwritable(&policy, bucket);
             let seen = match open.len() {
-                0 => "registers, specifications and intents need a conditional write".to_owned(),
+                0 => "terminal records, specifications and claims need a conditional write".to_owned(),
                 _ => format!("may be overwritten: {}", open.join(", ")),
             };
             Finding::when(CHECK, open.is_empty(), Status::Fail, seen, todo)

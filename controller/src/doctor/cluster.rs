@@ -95,7 +95,7 @@ fn size(definition: &TaskDefinition) -> Finding {
     let (cpu, memory) = (definition.cpu().unwrap_or("none"), definition.memory().unwrap_or("none"));
     let number = |text: &str| text.parse::<u32>().unwrap_or(0);
     let seen = format!("{cpu} CPU units with {memory} MiB (each launch overrides them)");
-    let todo = "register the definition with a pair that Fargate offers";
+    let todo = "terminal record the definition with a pair that Fargate offers";
     Finding::when("definition.size", fargate_size(number(cpu), number(memory)), Status::Fail, seen, todo)
 }
 
@@ -208,7 +208,7 @@ async fn image(
 /// The longest overrides that these settings make.
 fn overrides(ward: &Ward, task_definition: &str) -> Finding {
     let launch = &ward.settings.launch;
-    let intent = Claim {
+    let claim = Claim {
         schema: SCHEMA,
         job: JobKey::of(&["doctor"]),
         attempt: Attempt::new(999_999).unwrap_or(Attempt::FIRST),
@@ -225,7 +225,7 @@ fn overrides(ward: &Ward, task_definition: &str) -> Finding {
         nonce: String::new(),
         history: Vec::new(),
     };
-    let length = LaunchTemplate::new(&ward.settings).overrides_length(&intent);
+    let length = LaunchTemplate::new(&ward.settings).overrides_length(&claim);
     let seen = format!("{length} of {MAX_OVERRIDES} characters");
     let todo = "shorten cluster.container";
     Finding::when("definition.overrides", length <= MAX_OVERRIDES, Status::Fail, seen, todo)

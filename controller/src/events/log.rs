@@ -3,14 +3,14 @@
 use transcode_config::contract::{Budget, Claim, JobKey, Outcome, Terminal, pointer_key};
 use transcode_core::{effects::ports::Depth, protocol::fact::Refusal};
 
-use super::{Ending, Moment};
+use super::{Ending, Event};
 
-impl Moment<'_> {
+impl Event<'_> {
     /// Writes its line.
     pub(super) fn log(&self) {
         match *self {
             Self::Turned => tracing::trace!("turned"),
-            Self::Looked { tasks, cpu, jobs, oldest_ms, paused, full } => {
+            Self::Sampled { tasks, cpu, jobs, oldest_ms, paused, full } => {
                 tracing::trace!(tasks, cpu, jobs, oldest_ms, paused, full, "looked");
             }
             Self::ActionStarted { action, job } => tracing::debug!(action, job = text(job), "action started"),
@@ -38,7 +38,7 @@ impl Moment<'_> {
             Self::ReceivingPaused { reason } => tracing::warn!(reason, "receiving pauses"),
             Self::ReceivingGoesOn => tracing::info!("receiving goes on"),
             Self::PauseEnded => tracing::info!("launches go on"),
-            Self::EventMissed { what } => tracing::info!(what, "no event told of this"),
+            Self::NotificationMissed { what } => tracing::info!(what, "no event told of this"),
             Self::InvariantBroken { id, what } => tracing::error!(id, what, "invariant broken"),
             Self::OrphanFound { task, job } => tracing::warn!(%task, job = text(job), "orphan found"),
             Self::MetricsDropped { periods } => tracing::warn!(periods, "metrics dropped"),
@@ -72,11 +72,11 @@ impl Moment<'_> {
             Self::JobReceived { job, message, queue, waited_ms } => {
                 tracing::info!(%job, message_id = &*message.0, queue, waited_ms, "job received");
             }
-            Self::AttemptClaimed { intent } => claimed(intent),
-            Self::LaunchSent { intent: Claim { job, attempt, launch_not_after_ms, .. } } => {
+            Self::AttemptClaimed { claim } => claimed(claim),
+            Self::LaunchSent { claim: Claim { job, attempt, launch_not_after_ms, .. } } => {
                 tracing::info!(%job, %attempt, not_after_ms = launch_not_after_ms, "launch sent");
             }
-            Self::RegisterRead { terminal } => register_read(terminal),
+            Self::RecordRead { terminal } => terminal_record_read(terminal),
             Self::Published { job, live } => {
                 let (pointer, serial) = (pointer_key(&live.output), live.serial);
                 let sequencer = live.order.sequencer.as_deref();
@@ -108,7 +108,7 @@ impl Moment<'_> {
             Self::Ended { job, attempt, task, exit_code, stop_code, usd } => {
                 tracing::info!(%job, %attempt, %task, exit_code, stop_code, usd, "task ended");
             }
-            Self::Paid { job, usd, minutes } => tracing::info!(%job, usd, minutes, "job paid for"),
+            Self::JobCost { job, usd, minutes } => tracing::info!(%job, usd, minutes, "job paid for"),
             Self::Adopted { job, attempt, task } => tracing::info!(%job, %attempt, %task, "task adopted"),
             Self::AttemptOver { job, attempt, task, budget, code, message } => {
                 // Not `message`: the line has that name already.
@@ -130,15 +130,15 @@ impl Moment<'_> {
 }
 
 /// With what the audit holds claims against: who made it, and how the attempts before it were charged.
-fn claimed(intent: &Claim) {
-    let Claim { job, attempt, nonce, history, .. } = intent;
+fn claimed(claim: &Claim) {
+    let Claim { job, attempt, nonce, history, .. } = claim;
     let platform = history.iter().filter(|past| past.budget == Budget::Platform).count();
     let by_job = history.len() - platform;
     tracing::info!(%job, %attempt, nonce, over_by_job = by_job, over_by_platform = platform, "attempt claimed");
 }
 
-/// With what the audit holds registers against: who wrote it, and what a dead one says of its attempts.
-fn register_read(terminal: &Terminal) {
+/// With what the audit holds terminal records against: who wrote it, and what a dead one says of its attempts.
+fn terminal_record_read(terminal: &Terminal) {
     let Terminal { job, nonce, outcome, .. } = terminal;
     match outcome {
         Outcome::Succeeded(winner) => {

@@ -1,16 +1,16 @@
 //! Each observable moment once: its log line and its metric leave together.
 //!
-//! Code that does something says [`Events::emit`] with a [`Moment`]; what is logged and what is counted is decided
+//! Code that does something says [`Events::emit`] with a [`Event`]; what is logged and what is counted is decided
 //! here. Nothing in here needs a runtime, a network or a clock: the simulator counts with the same code.
 
+mod event;
 mod log;
-mod moment;
 mod registry;
 
 pub use transcode_config::metrics::{Kind, Metric, MetricInfo, Unit};
 
 pub use self::{
-    moment::{Ending, Moment, Phases},
+    event::{Ending, Event, Phases},
     registry::{Point, Registry, Value},
 };
 
@@ -27,9 +27,9 @@ impl Events {
     }
 
     /// Logs and counts a moment.
-    pub fn emit(&self, moment: Moment<'_>) {
-        moment.log();
-        moment.count(&self.registry);
+    pub fn emit(&self, event: Event<'_>) {
+        event.log();
+        event.count(&self.registry);
     }
 
     /// What has been counted.

@@ -11,8 +11,8 @@ use transcode_core::{
     },
 };
 
-use super::{bills, watch::Watch};
-use crate::events::{Ending, Moment, Phases};
+use super::{job_costs, watch::Watch};
+use crate::events::{Ending, Event, Phases};
 
 impl Watch {
     /// Tells one change.
@@ -20,67 +20,67 @@ impl Watch {
     pub(super) fn tell(&self, change: &Change, now: Now) {
         self.events.emit(match change {
             Change::MessageReceived { message, queue, jobs, sent_at_ms } => {
-                self.events.emit(Moment::MessageReceived { message, queue, jobs: jobs.len() });
+                self.events.emit(Event::MessageReceived { message, queue, jobs: jobs.len() });
                 let waited_ms = age(*sent_at_ms, now.wall);
-                let asked = jobs.iter().map(|job| Moment::JobReceived { job, message, queue, waited_ms });
-                return asked.for_each(|moment| self.events.emit(moment));
+                let asked = jobs.iter().map(|job| Event::JobReceived { job, message, queue, waited_ms });
+                return asked.for_each(|event| self.events.emit(event));
             }
             Change::MessageIgnored { message, records } => {
-                let ignored = records.iter().map(|record| Moment::Ignored { message, record });
-                return ignored.for_each(|moment| self.events.emit(moment));
+                let ignored = records.iter().map(|record| Event::Ignored { message, record });
+                return ignored.for_each(|event| self.events.emit(event));
             }
-            Change::JobDecided { terminal, looked } => {
-                if *looked {
-                    self.found(Hint::Register(terminal.job.clone()), 0, now);
+            Change::JobDecided { terminal, witnessed } => {
+                if *witnessed {
+                    self.found(Hint::TerminalRecord(terminal.job.clone()), 0, now);
                 }
-                Moment::RegisterRead { terminal }
+                Event::RecordRead { terminal }
             }
             Change::JobSettled { terminal, sent_at_ms } => self.settled(terminal, age(*sent_at_ms, now.wall)),
             Change::TaskUp { view, asked_at_ms } => return self.up(view, age(*asked_at_ms, now.wall)),
             Change::TaskEnded { view, ours } => return self.ended(view, *ours, now),
             Change::Hinted { hint } => return self.memory().missed.hinted(hint, now.wall),
-            Change::MessageDeleted { message } => Moment::MessageDeleted { message },
-            Change::MessageReleased { message } => Moment::MessageReleased { message },
-            Change::LeaseLost { message, job } => Moment::LeaseLost { message, job: job.as_ref() },
-            Change::DeadLettered { job, message } => Moment::DeadLettered { job, message },
-            Change::AttemptClaimed { intent } => Moment::AttemptClaimed { intent },
+            Change::MessageDeleted { message } => Event::MessageDeleted { message },
+            Change::MessageReleased { message } => Event::MessageReleased { message },
+            Change::LeaseLost { message, job } => Event::LeaseLost { message, job: job.as_ref() },
+            Change::DeadLettered { job, message } => Event::DeadLettered { job, message },
+            Change::AttemptClaimed { claim } => Event::AttemptClaimed { claim },
             Change::AttemptOver { job, past } => over(job, past),
-            Change::Launched { job, attempt, task } => Moment::Launched { job, attempt: *attempt, task },
+            Change::Launched { job, attempt, task } => Event::Launched { job, attempt: *attempt, task },
             Change::LaunchRefused { job, attempt, refusal } => {
-                Moment::LaunchRefused { job, attempt: *attempt, refusal }
+                Event::LaunchRefused { job, attempt: *attempt, refusal }
             }
             Change::JobPublished { job, publication: Publication::Live(live) } => {
-                Moment::Published { job, live }
+                Event::Published { job, live }
             }
             Change::JobPublished { job, publication: Publication::Superseded(by) } => {
-                Moment::Superseded { job, by }
+                Event::Superseded { job, by }
             }
-            Change::JobCollected { job } => Moment::Collected { job },
-            Change::JobUnreadable { job, reason } => Moment::Unreadable { job, reason },
-            Change::TaskForeign { task } => Moment::ForeignTask { task },
-            Change::TaskAdopted { job, attempt, task } => Moment::Adopted { job, attempt: *attempt, task },
+            Change::JobCollected { job } => Event::Collected { job },
+            Change::JobUnreadable { job, reason } => Event::Unreadable { job, reason },
+            Change::TaskForeign { task } => Event::ForeignTask { task },
+            Change::TaskAdopted { job, attempt, task } => Event::Adopted { job, attempt: *attempt, task },
             Change::TaskOfOtherImage { job, attempt, task, pinned, ran } => {
-                Moment::OtherImage { job, attempt: *attempt, task, pinned, ran }
+                Event::OtherImage { job, attempt: *attempt, task, pinned, ran }
             }
             Change::TaskStopped { task, job } => {
-                Moment::Stopped { task, job: job.as_ref(), reason: "asked to" }
+                Event::Stopped { task, job: job.as_ref(), reason: "asked to" }
             }
-            Change::Resynced { complete, tasks } => Moment::Resynced { complete: *complete, tasks: *tasks },
-            Change::DefinitionRefused { reason, news } => Moment::ImageRefused { reason, news: *news },
+            Change::Resynced { complete, tasks } => Event::Resynced { complete: *complete, tasks: *tasks },
+            Change::DefinitionRefused { reason, news } => Event::ImageRefused { reason, news: *news },
             Change::DefinitionFits { pinned } => {
-                Moment::ImageFits { task_definition: &pinned.task_definition }
+                Event::ImageFits { task_definition: &pinned.task_definition }
             }
-            Change::CooldownBegun { for_ms, reason } => Moment::CooldownBegun { for_ms: *for_ms, reason },
+            Change::CooldownBegun { for_ms, reason } => Event::CooldownBegun { for_ms: *for_ms, reason },
             Change::BreakerOpened { trouble, jobs } => {
-                Moment::BreakerOpened { trouble: *trouble, jobs: *jobs }
+                Event::BreakerOpened { trouble: *trouble, jobs: *jobs }
             }
-            Change::BreakerClosed => Moment::BreakerClosed,
-            Change::PauseBegun { pause } => Moment::PauseBegun { pause },
-            Change::PauseEnded => Moment::PauseEnded,
-            Change::CallFailed { job, error } => Moment::CallFailed { job: job.as_ref(), error },
-            Change::DrainBegun { leases, tasks } => Moment::DrainBegun { leases: *leases, tasks: *tasks },
+            Change::BreakerClosed => Event::BreakerClosed,
+            Change::PauseBegun { pause } => Event::PauseBegun { pause },
+            Change::PauseEnded => Event::PauseEnded,
+            Change::CallFailed { job, error } => Event::CallFailed { job: job.as_ref(), error },
+            Change::DrainBegun { leases, tasks } => Event::DrainBegun { leases: *leases, tasks: *tasks },
             Change::PromiseBroken { violation } => {
-                Moment::InvariantBroken { id: violation.id, what: &violation.what }
+                Event::InvariantBroken { id: violation.id, what: &violation.what }
             }
         });
     }
@@ -92,42 +92,42 @@ impl Watch {
         }
     }
 
-    fn settled<'a>(&self, terminal: &'a Terminal, job_ms: Option<Ms>) -> Moment<'a> {
+    fn settled<'a>(&self, terminal: &'a Terminal, job_ms: Option<Ms>) -> Event<'a> {
         let (ending, minutes) = match &terminal.outcome {
             #[allow(clippy::cast_precision_loss, reason = "videos end after hours")]
             Outcome::Succeeded(winner) => (Ending::Succeeded, Some(winner.duration_ms as f64 / 60_000.0)),
             Outcome::Dead(dead) => (Ending::Dead(dead.failure.code), None),
         };
         self.memory().bills.settled(&terminal.job, minutes);
-        Moment::Settled { job: &terminal.job, ending, job_ms }
+        Event::Settled { job: &terminal.job, ending, job_ms }
     }
 
     fn up(&self, view: &TaskView, queued_ms: Option<Ms>) {
         let Some(identity) = &view.identity else { return };
         let (job, attempt, task) = (&identity.job, identity.attempt, &view.arn);
         if view.status == TaskStatus::Running {
-            self.events.emit(Moment::Running { job, attempt, task, queued_ms });
+            self.events.emit(Event::Running { job, attempt, task, queued_ms });
         }
-        self.events.emit(Moment::Started { job, attempt, task, phases: phases(view) });
+        self.events.emit(Event::Started { job, attempt, task, phases: phases(view) });
     }
 
     /// Billed to whoever holds the job's message, or has settled it: of several controllers, to one.
     fn ended(&self, view: &TaskView, ours: bool, now: Now) {
         let Some(identity) = &view.identity else { return };
         let (job, attempt, task) = (&identity.job, identity.attempt, &view.arn);
-        let usd = bills::usd(task, &view.billed, &self.cost);
+        let usd = job_costs::usd(task, &view.billed, &self.cost);
         let usd = usd.filter(|_| ours || self.memory().bills.is_settled(job));
         if let Some(usd) = usd {
             self.memory().bills.task(job, usd);
         }
         let (exit_code, stop_code) = (view.exit_code, view.stop_code.as_deref());
-        self.events.emit(Moment::Ended { job, attempt, task, exit_code, stop_code, usd });
+        self.events.emit(Event::Ended { job, attempt, task, exit_code, stop_code, usd });
         self.found(Hint::Task(task.clone()), view.billed.stopped_at.unwrap_or(0), now);
     }
 }
 
-fn over<'a>(job: &'a JobKey, past: &'a PastAttempt) -> Moment<'a> {
-    Moment::AttemptOver {
+fn over<'a>(job: &'a JobKey, past: &'a PastAttempt) -> Event<'a> {
+    Event::AttemptOver {
         job,
         attempt: past.attempt,
         task: past.task_arn.as_deref(),

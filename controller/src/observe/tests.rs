@@ -15,7 +15,7 @@ use transcode_core::{
     },
     reconciler::Reconciler,
     state::{
-        job::{Job, Register},
+        job::{Job, TerminalRecord},
         lease::{Content, Lease},
     },
 };
@@ -28,13 +28,13 @@ use crate::{
 
 const SETTINGS: &str = include_str!("../../core/tests/settings.toml");
 
-struct World {
+struct Watched {
     events: Arc<Events>,
     watch: Watch,
     core: Reconciler,
 }
 
-impl World {
+impl Watched {
     fn new() -> Self {
         let settings = from_text(SETTINGS, figment::providers::Env::prefixed("NONE_")).unwrap();
         let events = Arc::new(Events::new());
@@ -65,9 +65,9 @@ impl World {
     }
 
     /// These messages are held, and ask for one job.
-    fn hold(&mut self, messages: &[&str], register: Register) {
+    fn hold(&mut self, messages: &[&str], record: TerminalRecord) {
         let key = JobKey::of(&["x"]);
-        let mut job = Job { register, ..Job::new(None, 0) };
+        let mut job = Job { record, ..Job::new(None, 0) };
         for message in messages.iter().map(|message| MessageId((*message).into())) {
             let lease = Lease::new("q".into(), Content::Jobs([key.clone()].into()), 0, 40_000_000);
             self.core.ledger.leases.insert(message.clone(), lease);
@@ -77,7 +77,7 @@ impl World {
     }
 }
 
-fn dead() -> Register {
+fn dead() -> TerminalRecord {
     let dead = Dead {
         failure: Failure::new(FailureCode::Empty, "x"),
         last_task_arn: None,
@@ -86,7 +86,7 @@ fn dead() -> Register {
     };
     let outcome = Outcome::Dead(dead);
     let job = JobKey::of(&["x"]);
-    Register::Decided(Terminal { schema: 1, job, nonce: "n".into(), written_at_ms: 0, outcome }.into())
+    TerminalRecord::Decided(Terminal { schema: 1, job, nonce: "n".into(), written_at_ms: 0, outcome }.into())
 }
 
 fn deleted(message: &str) -> Fact {
@@ -95,9 +95,9 @@ fn deleted(message: &str) -> Fact {
 
 #[test]
 fn all_that_is_known_is_looked_at_once_a_second_and_soon_after_the_last_turn() {
-    let mut world = World::new();
+    let mut world = Watched::new();
     assert_eq!(world.turn(10_000), None, "looked");
-    world.hold(&["m1"], Register::Unknown);
+    world.hold(&["m1"], TerminalRecord::Unknown);
     assert_eq!(world.turn(10_100), Some(11_000), "asks to be called, though nothing happens");
     assert_eq!(world.gauge(Metric::JobsHeld), Some(0.0));
     assert_eq!(world.turn(10_999), Some(11_000));
@@ -108,8 +108,8 @@ fn all_that_is_known_is_looked_at_once_a_second_and_soon_after_the_last_turn() {
 
 #[test]
 fn each_turn_and_each_lost_lease_is_counted() {
-    let mut world = World::new();
-    world.hold(&["m1"], Register::Unknown);
+    let mut world = Watched::new();
+    world.hold(&["m1"], TerminalRecord::Unknown);
     (0..4).for_each(|n| assert_eq!(world.turn(10_000 + n).is_none(), n == 0));
     assert_eq!(world.counted(Metric::Turns), 4);
     assert_eq!(world.counted(Metric::LeasesLost), 0);
@@ -120,7 +120,7 @@ fn each_turn_and_each_lost_lease_is_counted() {
 
 #[test]
 fn a_job_that_two_messages_asked_for_is_told_dead_once_when_both_are_deleted_in_one_batch() {
-    let mut world = World::new();
+    let mut world = Watched::new();
     world.hold(&["m1", "m2"], dead());
     world.told(10_000, [deleted("m1"), deleted("m2")]);
     assert_eq!(world.counted(Metric::JobsDead), 1);
@@ -129,7 +129,7 @@ fn a_job_that_two_messages_asked_for_is_told_dead_once_when_both_are_deleted_in_
 
 #[test]
 fn a_pause_is_told_in_the_turn_in_which_it_begins_and_ends_and_shown_as_its_reason() {
-    let mut world = World::new();
+    let mut world = Watched::new();
     world.turn(10_000);
     assert_eq!(world.gauge(Metric::LaunchesPaused), Some(0.0), "that no definition is known yet is usual");
     world.told(11_000, [Fact::Unfit { reason: "no such image".into() }]);

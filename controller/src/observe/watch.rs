@@ -11,7 +11,7 @@ use transcode_core::{
     state::ledger::Ledger,
 };
 
-use super::{bills::Bills, http::Status, missed::Missed};
+use super::{http::Status, job_costs::Bills, missed_events::Missed};
 use crate::{events::Events, runtime::Observer};
 
 /// Tells [`Events`] and [`Status`] what happens.
@@ -33,7 +33,7 @@ pub(super) struct Memory {
     /// Since when nothing can be received (monotonic), and whether that has been told.
     pub(super) full: Option<(Ms, bool)>,
     /// When all that is known was last looked at (monotonic).
-    pub(super) looked_at: Option<Ms>,
+    pub(super) sampled_at: Option<Ms>,
 }
 
 impl Observer for Watch {

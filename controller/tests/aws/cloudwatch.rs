@@ -9,16 +9,16 @@ use aws_sdk_cloudwatch::{
 use transcode_config::contract::FailureCode;
 use transcode_controller::{
     aws::CloudWatch,
-    events::{Ending, Events, Metric, Moment},
+    events::{Ending, Event, Events, Metric},
 };
 
 use crate::{
     stub::{Answer, Stub},
-    support::{World, clients, job, settings, world},
+    support::{Account, clients, job, settings, world},
 };
 
 /// Sum and number of samples of a metric.
-async fn statistics(world: &World, name: &str, code: Option<&str>) -> (f64, f64) {
+async fn statistics(world: &Account, name: &str, code: Option<&str>) -> (f64, f64) {
     let dimension = |name: &str, value: &str| Dimension::builder().name(name).value(value).build();
     let now = SystemTime::now();
     let mut dimensions = vec![dimension("Environment", "test")];
@@ -48,7 +48,7 @@ async fn counters_gauges_and_distributions_arrive() {
     let world = world().await;
     let events = Events::new();
     let ending = Ending::Dead(FailureCode::Empty);
-    events.emit(Moment::Settled { job: &job("x"), ending, job_ms: Some(2000) });
+    events.emit(Event::Settled { job: &job("x"), ending, job_ms: Some(2000) });
     events.registry().set(Metric::TasksInFlight, 3.0);
     // More different values than one datum may hold.
     for seconds in 1..=300 {

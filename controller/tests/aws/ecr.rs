@@ -6,21 +6,21 @@ use sha2::{Digest, Sha256};
 use transcode_config::settings::{OtherRegistries, Severity};
 use transcode_controller::aws::{
     Images,
-    ecr::{Named, Verdict},
+    ecr::{ImageCheck, Named},
     image::Unfit,
 };
-use transcode_core::protocol::fact::Class;
+use transcode_core::protocol::fact::ErrorClass;
 use transcode_tests::images::{self, Image};
 
 use crate::{
     stub::{Answer, Stub},
-    support::{World, clients, settings, world},
+    support::{Account, clients, settings, world},
 };
 
 const HOST: &str = "123456789012.dkr.ecr.us-east-1.amazonaws.com";
 
 /// An emulator with the repository `task`.
-async fn registry() -> World {
+async fn registry() -> Account {
     let world = world().await;
     let encryption =
         EncryptionConfiguration::builder().encryption_type(EncryptionType::Aes256).build().unwrap();
@@ -29,7 +29,7 @@ async fn registry() -> World {
     world
 }
 
-async fn push(world: &World, tag: &str, architecture: &str, contract: Option<&str>) -> String {
+async fn push(world: &Account, tag: &str, architecture: &str, contract: Option<&str>) -> String {
     let image = Image { architecture: architecture.into(), contract: contract.map(str::to_owned) };
     images::push(&world.emulator, "task", tag, &image).await.unwrap()
 }
@@ -38,7 +38,7 @@ fn named<'a>(image: &'a str, architecture: &'static str) -> Named<'a> {
     Named { task_definition: "arn:td:1", image, architecture }
 }
 
-async fn check(images: &Images, image: &str, architecture: &'static str) -> Verdict {
+async fn check(images: &Images, image: &str, architecture: &'static str) -> ImageCheck {
     images.check(named(&format!("{HOST}/{image}"), architecture)).await.unwrap()
 }
 
@@ -145,7 +145,7 @@ async fn look(
     stub: &Stub,
     severity: Severity,
     required: bool,
-) -> Result<Verdict, transcode_core::protocol::fact::CallError> {
+) -> Result<ImageCheck, transcode_core::protocol::fact::CallError> {
     let mut settings = settings();
     (settings.image.refuse_findings, settings.image.require_scan) = (severity, required);
     let images = Images::new(clients(&stub.endpoint, &settings).ecr, &settings);
@@ -207,7 +207,7 @@ async fn what_cannot_be_read_is_an_error_and_no_verdict_and_names_no_signed_addr
     .to_string();
     let stub = answers(&config, &config, scan()).await;
     let error = look(&stub, Severity::Critical, false).await.unwrap_err();
-    assert_eq!((error.operation, error.class), ("ecr:DescribeImageScanFindings", Class::Misconfigured));
+    assert_eq!((error.operation, error.class), ("ecr:DescribeImageScanFindings", ErrorClass::Misconfigured));
 
     let forged = answers(&config, "another", scan()).await;
     let verdict = look(&forged, Severity::Critical, false).await.unwrap();
@@ -229,7 +229,7 @@ async fn what_cannot_be_read_is_an_error_and_no_verdict_and_names_no_signed_addr
     for layer in layers {
         let away = Stub::start([Stub::json(&image), Stub::json(&layer)]).await;
         let error = look(&away, Severity::Critical, false).await.unwrap_err();
-        assert_eq!((error.operation, error.class), ("ecr:GetDownloadUrlForLayer", Class::Transient));
+        assert_eq!((error.operation, error.class), ("ecr:GetDownloadUrlForLayer", ErrorClass::Transient));
         let said = format!("{error} {error:?}");
         assert!(!said.contains("secret") && said.contains("download"), "{said}");
     }

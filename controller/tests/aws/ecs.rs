@@ -10,14 +10,14 @@ use transcode_controller::aws::Ecs;
 use transcode_core::{
     effects::ports::Cluster,
     protocol::{
-        fact::{Class, Pinned, Refusal, Resolution},
+        fact::{ErrorClass, Pinned, Refusal, Resolution},
         task_view::{Identity, TaskArn, TaskStatus, TaskView},
     },
 };
 use transcode_local::{Config, ControlClient, Program, Server};
 use transcode_tests::wait;
 
-use crate::support::{adapter, clients, intent, job, settings};
+use crate::support::{adapter, claim, clients, job, settings};
 
 struct Fargate {
     ecs: Ecs,
@@ -59,12 +59,12 @@ async fn fargate(script: &str) -> Fargate {
 }
 
 impl Fargate {
-    async fn intent(&self, name: &str) -> Claim {
+    async fn claim(&self, name: &str) -> Claim {
         let Resolution::Fit(Pinned { task_definition, .. }) = self.ecs.task_definition().await.unwrap()
         else {
             panic!("the image is not in ECR, so it is not looked at");
         };
-        Claim { task_definition, ..intent(&job(name), 1) }
+        Claim { task_definition, ..claim(&job(name), 1) }
     }
 
     async fn fault(&self, fault: serde_json::Value) {
@@ -93,11 +93,11 @@ impl Fargate {
 #[tokio::test]
 async fn a_task_from_launch_to_end() {
     let fargate = fargate("sleep 600").await;
-    let intent = fargate.intent("x").await;
-    assert!(intent.task_definition.ends_with("task-definition/task-family:1"), "{}", intent.task_definition);
-    let task = fargate.ecs.launch(&intent).await.unwrap();
+    let claim = fargate.claim("x").await;
+    assert!(claim.task_definition.ends_with("task-definition/task-family:1"), "{}", claim.task_definition);
+    let task = fargate.ecs.launch(&claim).await.unwrap();
     let running = fargate.wait_for(&task, TaskStatus::Running).await;
-    let identity = Identity { job: intent.job.clone(), attempt: intent.attempt };
+    let identity = Identity { job: claim.job.clone(), attempt: claim.attempt };
     assert_eq!((running.identity.clone(), running.started, running.stopping), (Some(identity), true, false));
 
     let listed = fargate.ecs.list().await.unwrap();
@@ -117,12 +117,12 @@ async fn a_task_from_launch_to_end() {
 #[tokio::test]
 async fn an_answer_that_was_lost_is_found_again_by_its_token() {
     let fargate = fargate("sleep 600").await;
-    let intent = fargate.intent("x").await;
+    let claim = fargate.claim("x").await;
     fargate.fault(json!({"kind": "lost_answer", "operation": "RunTask", "count": 1})).await;
-    let Err(Refusal::Failed(lost)) = fargate.ecs.launch(&intent).await else { panic!("not lost") };
-    assert_eq!(lost.class, Class::Uncertain);
-    let first = fargate.ecs.launch(&intent).await.unwrap();
-    let second = fargate.ecs.launch(&intent).await.unwrap();
+    let Err(Refusal::Failed(lost)) = fargate.ecs.launch(&claim).await else { panic!("not lost") };
+    assert_eq!(lost.class, ErrorClass::Uncertain);
+    let first = fargate.ecs.launch(&claim).await.unwrap();
+    let second = fargate.ecs.launch(&claim).await.unwrap();
     assert_eq!(first, second);
     assert_eq!(fargate.launched().await, 1);
     fargate.server.shutdown().await;
@@ -131,12 +131,12 @@ async fn an_answer_that_was_lost_is_found_again_by_its_token() {
 #[tokio::test]
 async fn after_a_change_of_settings_the_token_still_leads_to_the_task() {
     let fargate = fargate("sleep 600").await;
-    let intent = fargate.intent("x").await;
-    let task = fargate.ecs.launch(&intent).await.unwrap();
+    let claim = fargate.claim("x").await;
+    let task = fargate.ecs.launch(&claim).await.unwrap();
     let mut changed = fargate.settings.clone();
     changed.cluster.assign_public_ip = true;
     let other = adapter(fargate.server.endpoint(), &changed);
-    assert_eq!(other.launch(&intent).await, Ok(task));
+    assert_eq!(other.launch(&claim).await, Ok(task));
     assert_eq!(fargate.launched().await, 1);
     fargate.server.shutdown().await;
 }
@@ -145,21 +145,21 @@ async fn after_a_change_of_settings_the_token_still_leads_to_the_task() {
 async fn refusals_launch_nothing_and_say_what_they_are() {
     let fargate = fargate("sleep 600").await;
     for (fault, class) in [
-        (json!({"kind": "throttle", "operation": "RunTask", "count": 1}), Class::Throttled),
-        (json!({"kind": "throttle_wrapped", "operation": "RunTask", "count": 1}), Class::Throttled),
-        (json!({"kind": "lost_request", "operation": "RunTask", "count": 1}), Class::Uncertain),
+        (json!({"kind": "throttle", "operation": "RunTask", "count": 1}), ErrorClass::Throttled),
+        (json!({"kind": "throttle_wrapped", "operation": "RunTask", "count": 1}), ErrorClass::Throttled),
+        (json!({"kind": "lost_request", "operation": "RunTask", "count": 1}), ErrorClass::Uncertain),
     ] {
         fargate.fault(fault).await;
-        let Err(Refusal::Failed(error)) = fargate.ecs.launch(&fargate.intent("x").await).await else {
+        let Err(Refusal::Failed(error)) = fargate.ecs.launch(&fargate.claim("x").await).await else {
             panic!("no failure")
         };
         assert_eq!(error.class, class, "{error}");
     }
     fargate.fault(json!({"kind": "failures", "count": 1})).await;
-    let refusal = fargate.ecs.launch(&fargate.intent("x").await).await.unwrap_err();
+    let refusal = fargate.ecs.launch(&fargate.claim("x").await).await.unwrap_err();
     let Refusal::Definitive(reason) = &refusal else { panic!("{refusal:?}") };
     assert!(reason.contains("Capacity is unavailable"), "{reason}");
-    let again = fargate.ecs.launch(&fargate.intent("x").await).await.unwrap_err();
+    let again = fargate.ecs.launch(&fargate.claim("x").await).await.unwrap_err();
     assert_eq!(again, refusal, "the same token is answered the same");
     assert_eq!(fargate.launched().await, 0);
     fargate.server.shutdown().await;
@@ -169,14 +169,14 @@ async fn refusals_launch_nothing_and_say_what_they_are() {
 async fn a_task_that_failed_to_start_and_one_that_is_missing_for_a_while() {
     let fargate = fargate("sleep 600").await;
     fargate.fault(json!({"kind": "start_failure", "count": 1})).await;
-    let task = fargate.ecs.launch(&fargate.intent("x").await).await.unwrap();
+    let task = fargate.ecs.launch(&fargate.claim("x").await).await.unwrap();
     let ended = fargate.wait_for(&task, TaskStatus::Ended).await;
     assert_eq!(ended.stop_code.as_deref(), Some("TaskFailedToStart"));
     assert_eq!((ended.exit_code, ended.container_reason, ended.started), (None, None, false));
     assert!(ended.identity.is_some());
 
     fargate.fault(json!({"kind": "missing", "milliseconds": 600_000})).await;
-    let task = fargate.ecs.launch(&fargate.intent("y").await).await.unwrap();
+    let task = fargate.ecs.launch(&fargate.claim("y").await).await.unwrap();
     assert_eq!(fargate.view(&task).await, None);
     fargate.control.delete("faults").await.unwrap();
     assert!(fargate.view(&task).await.is_some());

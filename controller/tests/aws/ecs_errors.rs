@@ -7,14 +7,14 @@ use transcode_controller::aws::Ecs;
 use transcode_core::{
     effects::ports::Cluster,
     protocol::{
-        fact::{Class, Pinned, Refusal, Resolution},
+        fact::{ErrorClass, Pinned, Refusal, Resolution},
         task_view::{TaskArn, TaskStatus},
     },
 };
 
 use crate::{
     stub::{Answer, REQUEST_ID, Stub},
-    support::{adapter, intent, job, settings},
+    support::{adapter, claim, job, settings},
 };
 
 async fn ecs(answers: impl IntoIterator<Item = Answer>) -> (Ecs, Stub) {
@@ -26,11 +26,11 @@ async fn ecs(answers: impl IntoIterator<Item = Answer>) -> (Ecs, Stub) {
 /// What launching gives under this answer, and how many requests it took.
 async fn launch(answer: Answer) -> (Result<TaskArn, Refusal>, usize) {
     let (ecs, stub) = ecs([answer]).await;
-    let result = ecs.launch(&intent(&job("x"), 1)).await;
+    let result = ecs.launch(&claim(&job("x"), 1)).await;
     (result, stub.sent().len())
 }
 
-fn class(result: Result<TaskArn, Refusal>) -> Class {
+fn class(result: Result<TaskArn, Refusal>) -> ErrorClass {
     match result.unwrap_err() {
         Refusal::Failed(error) => error.class,
         Refusal::Definitive(reason) => panic!("definitive: {reason}"),
@@ -41,19 +41,19 @@ fn class(result: Result<TaskArn, Refusal>) -> Class {
 async fn a_refused_launch_has_its_class_and_is_sent_once() {
     let wrapped = "Rate exceeded (Service: AmazonECS; Status Code: 400; ErrorCode: Throttling)";
     for (answer, expected) in [
-        (Stub::error(400, "ThrottlingException", "Rate exceeded"), Class::Throttled),
-        (Stub::error(400, "InvalidParameterException", wrapped), Class::Throttled),
-        (Stub::error(500, "ServerException", "Internal Error"), Class::Uncertain),
-        (Stub::error(503, "FromTheFuture", ""), Class::Uncertain),
-        (Stub::error(400, "AccessDeniedException", "not authorized"), Class::Misconfigured),
-        (Stub::error(400, "ClusterNotFoundException", "Cluster not found."), Class::Misconfigured),
-        (Stub::error(400, "ClientException", "limit on the number of vCPUs"), Class::Capacity),
-        (Answer::Say(502, "<html>bad gateway</html>".into()), Class::Uncertain),
-        (Answer::Say(200, "not json".into()), Class::Uncertain),
-        (Stub::json(&json!({"tasks": [], "failures": []})), Class::Uncertain),
-        (Stub::json(&json!({"tasks": [], "failures": [{"reason": "MISSING"}]})), Class::Uncertain),
-        (Stub::json(&json!({"__type": "x"})), Class::Uncertain),
-        (Answer::BlackHole, Class::Uncertain),
+        (Stub::error(400, "ThrottlingException", "Rate exceeded"), ErrorClass::Throttled),
+        (Stub::error(400, "InvalidParameterException", wrapped), ErrorClass::Throttled),
+        (Stub::error(500, "ServerException", "Internal Error"), ErrorClass::Uncertain),
+        (Stub::error(503, "FromTheFuture", ""), ErrorClass::Uncertain),
+        (Stub::error(400, "AccessDeniedException", "not authorized"), ErrorClass::Misconfigured),
+        (Stub::error(400, "ClusterNotFoundException", "Cluster not found."), ErrorClass::Misconfigured),
+        (Stub::error(400, "ClientException", "limit on the number of vCPUs"), ErrorClass::Capacity),
+        (Answer::Say(502, "<html>bad gateway</html>".into()), ErrorClass::Uncertain),
+        (Answer::Say(200, "not json".into()), ErrorClass::Uncertain),
+        (Stub::json(&json!({"tasks": [], "failures": []})), ErrorClass::Uncertain),
+        (Stub::json(&json!({"tasks": [], "failures": [{"reason": "MISSING"}]})), ErrorClass::Uncertain),
+        (Stub::json(&json!({"__type": "x"})), ErrorClass::Uncertain),
+        (Answer::BlackHole, ErrorClass::Uncertain),
     ] {
         let (result, sent) = launch(answer.clone()).await;
         assert_eq!(class(result), expected, "{answer:?}");
@@ -66,7 +66,7 @@ async fn nobody_listening_may_have_happened() {
     let settings = settings();
     let port = transcode_tests::emulator::free_port().unwrap();
     let ecs = adapter(&format!("http://127.0.0.1:{port}"), &settings);
-    assert_eq!(class(ecs.launch(&intent(&job("x"), 1)).await), Class::Uncertain);
+    assert_eq!(class(ecs.launch(&claim(&job("x"), 1)).await), ErrorClass::Uncertain);
 }
 
 #[tokio::test]
@@ -85,7 +85,7 @@ async fn a_conflict_names_the_task_that_is_there() {
     let (result, _) = launch(conflict(json!(["arn:task/there"]))).await;
     assert_eq!(result, Ok(TaskArn("arn:task/there".into())));
     let (result, _) = launch(conflict(json!([]))).await;
-    assert_eq!(class(result), Class::Permanent);
+    assert_eq!(class(result), ErrorClass::Permanent);
 }
 
 #[tokio::test]
@@ -104,7 +104,7 @@ async fn reads_are_retried_and_stops_are_not() {
     assert_eq!(stub.sent().len(), 2);
 
     let (stops, stub) = ecs([broken]).await;
-    assert_eq!(stops.stop(&TaskArn("a".into()), "why").await.unwrap_err().class, Class::Uncertain);
+    assert_eq!(stops.stop(&TaskArn("a".into()), "why").await.unwrap_err().class, ErrorClass::Uncertain);
     assert_eq!(stub.sent().len(), 1);
 }
 
@@ -130,7 +130,7 @@ async fn missing_is_an_answer_and_silence_is_none() {
     let views = missing.describe(&ask).await.unwrap();
     assert!(views[0].1.is_some() && views[1] == (TaskArn("b".into()), None), "{views:?}");
     let (odd, _) = ecs([one("SOMETHING_ELSE")]).await;
-    assert_eq!(odd.describe(&ask).await.unwrap_err().class, Class::Transient);
+    assert_eq!(odd.describe(&ask).await.unwrap_err().class, ErrorClass::Transient);
     let (silent, _) = ecs([Stub::json(&json!({"tasks": [], "failures": []}))]).await;
     assert!(silent.describe(&ask).await.is_err());
 }
@@ -168,7 +168,7 @@ async fn pages_are_merged_as_a_set_and_started_by_is_the_only_filter() {
 #[tokio::test]
 async fn a_listing_that_never_ends_is_given_up() {
     let (ecs, stub) = ecs([Stub::json(&json!({"taskArns": ["a"], "nextToken": "again"}))]).await;
-    assert_eq!(ecs.list().await.unwrap_err().class, Class::Transient);
+    assert_eq!(ecs.list().await.unwrap_err().class, ErrorClass::Transient);
     assert_eq!(stub.sent().len(), 200);
 }
 
@@ -187,13 +187,13 @@ async fn a_task_definition_is_looked_up_once_a_minute_and_must_have_our_containe
     let (bad, stub) = ecs([definition("other")]).await;
     for _ in 0..2 {
         let error = bad.task_definition().await.unwrap_err();
-        assert_eq!(error.class, Class::Misconfigured);
+        assert_eq!(error.class, ErrorClass::Misconfigured);
         assert!(error.message.contains("no container named task"), "{error}");
     }
     assert_eq!(stub.sent().len(), 2, "a bad definition is not remembered");
 }
 
-/// Whole answers, with headers and bodies of anybody's, do not belong into logs, notes and registers.
+/// Whole answers, with headers and bodies of anybody's, do not belong into logs, notes and terminal records.
 #[tokio::test]
 async fn an_error_says_what_broke_and_which_request_and_not_the_whole_answer() {
     let page = "<html>".repeat(100);

@@ -2,11 +2,11 @@
 
 use transcode_config::contract::{Attempt, JobKey, Layout};
 use transcode_controller::aws::S3Store;
-use transcode_core::{effects::ports::Store, protocol::fact::Class};
+use transcode_core::{effects::ports::Store, protocol::fact::ErrorClass};
 
 use crate::{
     stub::{Answer, Stub},
-    support::{World, clients, intent, job, settings, spec, world},
+    support::{Account, claim, clients, job, settings, spec, world},
 };
 
 fn attempt(number: u32) -> Attempt {
@@ -18,12 +18,12 @@ fn folder(job: &JobKey, number: u32) -> String {
     format!("{}{}", spec(job).output.prefix, Layout::of(job).folder(attempt(number)))
 }
 
-async fn put(world: &World, key: &str) {
+async fn put(world: &Account, key: &str) {
     let put = world.emulator.clients.s3.put_object().bucket("videos").key(key);
     put.body(b"x".to_vec().into()).send().await.unwrap();
 }
 
-async fn open_upload(world: &World, key: &str) {
+async fn open_upload(world: &Account, key: &str) {
     let s3 = &world.emulator.clients.s3;
     let upload = s3.create_multipart_upload().bucket("videos").key(key).send().await.unwrap();
     let part = s3.upload_part().bucket("videos").key(key).set_upload_id(upload.upload_id).part_number(1);
@@ -31,7 +31,7 @@ async fn open_upload(world: &World, key: &str) {
 }
 
 /// Keys of what lies in the output bucket, and of the uploads that are open there.
-async fn left(world: &World) -> (Vec<String>, Vec<String>) {
+async fn left(world: &Account) -> (Vec<String>, Vec<String>) {
     let s3 = &world.emulator.clients.s3;
     let objects = s3.list_objects_v2().bucket("videos").send().await.unwrap();
     let uploads = s3.list_multipart_uploads().bucket("videos").send().await.unwrap();
@@ -45,7 +45,7 @@ async fn losers_folders_are_emptied_with_their_open_uploads_and_nothing_else_is_
     let world = world().await;
     let store = S3Store::new(world.clients.s3.clone(), &world.settings);
     let job = job("x");
-    store.intend(&spec(&job), &intent(&job, 1)).await.unwrap();
+    store.claim(&spec(&job), &claim(&job, 1)).await.unwrap();
     let prefix = spec(&job).output.prefix;
     // The winner's number begins with a loser's.
     let kept = [format!("{prefix}master.m3u8"), format!("{}video/1.m4s", folder(&job, 12))];
@@ -71,7 +71,7 @@ async fn names_of_any_characters_are_emptied_too() {
     let world = world().await;
     let store = S3Store::new(world.clients.s3.clone(), &world.settings);
     let job = job("x");
-    store.intend(&spec(&job), &intent(&job, 1)).await.unwrap();
+    store.claim(&spec(&job), &claim(&job, 1)).await.unwrap();
     for name in [
         "\u{1b}]0;x\u{7}",
         "a\nb\r\tc",
@@ -174,7 +174,7 @@ async fn a_file_that_cannot_be_deleted_is_a_failure_of_its_own_class() {
                   <Message>no</Message></Error></DeleteResult>";
     let (store, _stub) = on(vec![page(false), answered(denied)]).await;
     let error = store.collect(&job("x"), &[attempt(1)]).await.unwrap_err();
-    assert_eq!((error.class, error.message.as_str()), (Class::Misconfigured, "AccessDenied: no"));
+    assert_eq!((error.class, error.message.as_str()), (ErrorClass::Misconfigured, "AccessDenied: no"));
 }
 
 /// Both give up after ten pages, and what is left goes with the next try.
@@ -186,7 +186,7 @@ async fn what_never_ends_is_left_for_the_next_try() {
     for (before, answers, most) in [(vec![], aborts, 21), (none, deletes, 22)] {
         let (store, stub) = store_on([before, vec![answers; 20].concat()].concat()).await;
         let error = store.collect(&job("x"), &[attempt(1)]).await.unwrap_err();
-        assert_eq!((error.class, stub.sent().len()), (Class::Transient, most), "{}", error.message);
+        assert_eq!((error.class, stub.sent().len()), (ErrorClass::Transient, most), "{}", error.message);
     }
 }
 
@@ -211,6 +211,6 @@ async fn what_cannot_be_listed_or_aborted_is_a_failure_of_its_own_class() {
         let asked = 1 + answers.len();
         let (store, stub) = store_on(answers).await;
         let error = store.collect(&job("x"), &[attempt(1)]).await.unwrap_err();
-        assert_eq!((error.class, stub.sent().len()), (Class::Misconfigured, asked), "{}", error.message);
+        assert_eq!((error.class, stub.sent().len()), (ErrorClass::Misconfigured, asked), "{}", error.message);
     }
 }

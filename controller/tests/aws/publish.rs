@@ -1,4 +1,4 @@
-//! Publishing on the emulator: conditional copies, the pointer, and registers that name what is not theirs.
+//! Publishing on the emulator: conditional copies, the pointer, and terminal records that name what is not theirs.
 
 use transcode_config::contract::{
     Attempt, EntryPoint, JobKey, JobSpec, Layout, ObjectRef, Published, Succeeded, encode, pointer_key,
@@ -6,23 +6,23 @@ use transcode_config::contract::{
 use transcode_controller::aws::S3Store;
 use transcode_core::{
     effects::ports::{InspectError, Store},
-    protocol::{fact::Class, publishing::Publication},
+    protocol::{fact::ErrorClass, publishing::Publication},
 };
 
-use crate::support::{World, job, spec, world};
+use crate::support::{Account, job, spec, world};
 
 const BUCKET: &str = "videos";
 
-fn store(world: &World) -> S3Store {
+fn store(world: &Account) -> S3Store {
     S3Store::new(world.clients.s3.clone(), &world.settings)
 }
 
-async fn put(world: &World, bucket: &str, key: &str, body: impl Into<Vec<u8>>) {
+async fn put(world: &Account, bucket: &str, key: &str, body: impl Into<Vec<u8>>) {
     let put = world.emulator.clients.s3.put_object().bucket(bucket).key(key).body(body.into().into());
     put.content_type("application/vnd.apple.mpegurl").cache_control("max-age=2").send().await.unwrap();
 }
 
-async fn text(world: &World, key: &str) -> Option<String> {
+async fn text(world: &Account, key: &str) -> Option<String> {
     let got = world.emulator.clients.s3.get_object().bucket(BUCKET).key(key).send().await.ok()?;
     Some(String::from_utf8(got.body.collect().await.unwrap().to_vec()).unwrap())
 }
@@ -35,7 +35,7 @@ fn accepted(name: &str, sequencer: Option<&str>, prefix: &str) -> JobSpec {
     spec
 }
 
-/// The register of its first attempt, with these entry points (name and what the entry file is called).
+/// The terminal record of its first attempt, with these entry points (name and what the entry file is called).
 fn winner(spec: &JobSpec, entries: &[(&str, &str)]) -> Succeeded {
     let folder = format!("{}{}", spec.output.prefix, Layout::of(&spec.job).folder(Attempt::FIRST));
     let object = |name: &str| ObjectRef { key: format!("{folder}{name}"), size: 1, sha256: String::new() };
@@ -58,14 +58,14 @@ fn winner(spec: &JobSpec, entries: &[(&str, &str)]) -> Succeeded {
 }
 
 /// A job that has succeeded: its specification and one entry file that says whose it is.
-async fn succeeded(world: &World, spec: &JobSpec) -> Succeeded {
+async fn succeeded(world: &Account, spec: &JobSpec) -> Succeeded {
     put(world, "state", &Layout::of(&spec.job).spec(), encode(spec)).await;
     let winner = winner(spec, &[("master.m3u8", "entry/master.m3u8")]);
     put(world, BUCKET, &winner.entry_points[0].from.key, spec.job.as_str()).await;
     winner
 }
 
-async fn pointer(world: &World, spec: &JobSpec) -> Published {
+async fn pointer(world: &Account, spec: &JobSpec) -> Published {
     store(world).read(&pointer_key(&spec.output)).await.unwrap().unwrap()
 }
 
@@ -117,7 +117,7 @@ async fn of_many_that_publish_at_once_the_newest_stays() {
                 // Others in the way each time: as the planner does, again.
                 loop {
                     match store.publish(&job, &won).await {
-                        Err(InspectError::Call(error)) if error.class == Class::Transient => {}
+                        Err(InspectError::Call(error)) if error.class == ErrorClass::Transient => {}
                         done => break done.unwrap(),
                     }
                 }
@@ -153,7 +153,7 @@ async fn s3s_conditions_hold_for_a_copys_destination_and_for_the_pointer() {
 }
 
 #[tokio::test]
-async fn a_register_that_names_what_is_not_its_own_publishes_nothing() {
+async fn a_terminal_record_that_names_what_is_not_its_own_publishes_nothing() {
     let world = world().await;
     let spec = accepted("mallory", None, "videos/mallory/");
     put(&world, "state", &Layout::of(&spec.job).spec(), encode(&spec)).await;
@@ -175,9 +175,9 @@ async fn a_register_that_names_what_is_not_its_own_publishes_nothing() {
         Succeeded { folder: "videos/victim/v-aaaaaaaaaaaa-1/".into(), ..honest.clone() },
         Succeeded { bucket: "other".into(), ..honest.clone() },
     ];
-    for register in forged {
-        let error = store(&world).publish(&spec.job, &register).await.unwrap_err();
-        assert!(matches!(error, InspectError::Unreadable(_)), "{register:?}: {error:?}");
+    for record in forged {
+        let error = store(&world).publish(&spec.job, &record).await.unwrap_err();
+        assert!(matches!(error, InspectError::Unreadable(_)), "{record:?}: {error:?}");
     }
     let without = JobKey::of(&["no specification"]);
     let error = store(&world).publish(&without, &honest).await.unwrap_err();
@@ -194,5 +194,5 @@ async fn an_entry_file_that_is_missing_fails_for_good() {
     let spec = accepted("gone", None, "videos/gone/");
     put(&world, "state", &Layout::of(&spec.job).spec(), encode(&spec)).await;
     let error = store(&world).publish(&spec.job, &winner(&spec, &[("a", "entry/a")])).await.unwrap_err();
-    assert!(matches!(&error, InspectError::Call(call) if call.class == Class::Permanent), "{error:?}");
+    assert!(matches!(&error, InspectError::Call(call) if call.class == ErrorClass::Permanent), "{error:?}");
 }

@@ -4,22 +4,22 @@ use serde_json::json;
 use transcode_config::contract::{Attempt, Budget, Capacity, Claim, FailureCode, PastAttempt};
 use transcode_core::{
     effects::ports::Cluster,
-    protocol::fact::{Class, Refusal},
+    protocol::fact::{ErrorClass, Refusal},
 };
 
 use crate::{
     stub::Stub,
-    support::{adapter, intent, job, settings},
+    support::{adapter, claim, job, settings},
 };
 
-/// Bodies that launching these intents sends.
-async fn bodies(intents: &[Claim]) -> Vec<String> {
+/// Bodies that launching these claims sends.
+async fn bodies(claims: &[Claim]) -> Vec<String> {
     let stub =
         Stub::start([Stub::json(&json!({"tasks": [{"taskArn": "arn:task/1"}], "failures": []}))]).await;
     let settings = settings();
     let ecs = adapter(&stub.endpoint, &settings);
-    for intent in intents {
-        ecs.launch(intent).await.unwrap();
+    for claim in claims {
+        ecs.launch(claim).await.unwrap();
     }
     stub.sent().into_iter().map(|sent| sent.body).collect()
 }
@@ -37,14 +37,14 @@ const ON_DEMAND: &str = concat!(
 
 #[tokio::test]
 async fn the_request_is_these_bytes() {
-    let intent = intent(&job("x"), 2);
-    let expected = ON_DEMAND.replace("<job>", intent.job.as_str()).replace("<token>", &intent.client_token());
-    assert_eq!(bodies(&[intent]).await, [expected]);
+    let claim = claim(&job("x"), 2);
+    let expected = ON_DEMAND.replace("<job>", claim.job.as_str()).replace("<token>", &claim.client_token());
+    assert_eq!(bodies(&[claim]).await, [expected]);
 }
 
 #[tokio::test]
 async fn who_asks_and_when_and_what_came_before_change_no_byte() {
-    let first = intent(&job("x"), 2);
+    let first = claim(&job("x"), 2);
     let past = PastAttempt {
         attempt: Attempt::FIRST,
         budget: Budget::Platform,
@@ -66,7 +66,7 @@ async fn who_asks_and_when_and_what_came_before_change_no_byte() {
 
 #[tokio::test]
 async fn another_variant_is_another_request_under_another_token() {
-    let plain = intent(&job("x"), 2);
+    let plain = claim(&job("x"), 2);
     let mut spot = plain.clone();
     spot.variant.capacity = Capacity::FargateSpot;
     spot.variant.ephemeral_gib = Some(60);
@@ -84,10 +84,10 @@ async fn past_the_deadline_nothing_is_sent() {
     let stub = Stub::start([Stub::json(&json!({"tasks": [{"taskArn": "arn:task/1"}]}))]).await;
     let settings = settings();
     let ecs = adapter(&stub.endpoint, &settings);
-    let late = Claim { launch_not_after_ms: 1_000, ..intent(&job("x"), 1) };
+    let late = Claim { launch_not_after_ms: 1_000, ..claim(&job("x"), 1) };
     let refusal = ecs.launch(&late).await.unwrap_err();
     let Refusal::Failed(error) = refusal else { panic!("{refusal:?}") };
-    assert_eq!((error.class, error.message.as_str()), (Class::Transient, "deadline passed"));
+    assert_eq!((error.class, error.message.as_str()), (ErrorClass::Transient, "deadline passed"));
     assert_eq!(stub.sent().len(), 0);
 }
 
@@ -98,8 +98,8 @@ async fn overrides_that_ecs_would_refuse_are_not_sent() {
     // The only part of the overrides that has no bound of its own.
     settings.cluster.container = "c".repeat(8192);
     let ecs = adapter(&stub.endpoint, &settings);
-    let refusal = ecs.launch(&intent(&job("x"), 1)).await.unwrap_err();
+    let refusal = ecs.launch(&claim(&job("x"), 1)).await.unwrap_err();
     let Refusal::Failed(error) = refusal else { panic!("{refusal:?}") };
-    assert_eq!(error.class, Class::Permanent);
+    assert_eq!(error.class, ErrorClass::Permanent);
     assert_eq!(stub.sent().len(), 0);
 }

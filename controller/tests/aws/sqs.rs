@@ -12,16 +12,16 @@ use transcode_core::{
     message::DeadLetterBody,
     protocol::{
         action::{DeadLetter, LeaseRef},
-        fact::{CallError, Class, Incoming, MessageId},
+        fact::{CallError, ErrorClass, Incoming, MessageId},
     },
 };
 
 use crate::{
     stub::Stub,
-    support::{World, clients, dead, job, settings, world},
+    support::{Account, clients, dead, job, settings, world},
 };
 
-async fn send(world: &World, body: &str) {
+async fn send(world: &Account, body: &str) {
     let url = &world.settings.queues["jobs"].url;
     world.emulator.clients.sqs.send_message().queue_url(url).message_body(body).send().await.unwrap();
 }
@@ -112,7 +112,7 @@ async fn a_batch_that_gets_no_answer_is_in_doubt_entry_by_entry() {
         |id: &str| LeaseRef { queue: "jobs".into(), message: MessageId(id.into()), receipt: "r".into() };
     let answers = queue.delete(&[lease("a"), lease("b")]).await;
     let classes: Vec<_> = answers.iter().map(|answer| answer.as_ref().map_err(|error| error.class)).collect();
-    assert_eq!(classes, [Err(Class::Uncertain), Err(Class::Uncertain)]);
+    assert_eq!(classes, [Err(ErrorClass::Uncertain), Err(ErrorClass::Uncertain)]);
     assert_eq!(stub.sent().len(), 1, "what changes the world is not sent again by itself");
 }
 
@@ -123,9 +123,9 @@ async fn a_queue_that_is_not_there_is_a_wrong_deployment() {
     settings.queues.get_mut("jobs").unwrap().url.push_str("-gone");
     let queue = Sqs::new(world.clients.sqs.clone(), &settings);
     let error = queue.receive(&"jobs".to_owned(), 1).await.unwrap_err();
-    assert_eq!(error.class, Class::Misconfigured, "{error}");
+    assert_eq!(error.class, ErrorClass::Misconfigured, "{error}");
     let unknown = queue.receive(&"another".to_owned(), 1).await.unwrap_err();
-    assert_eq!(unknown.class, Class::Permanent, "{unknown}");
+    assert_eq!(unknown.class, ErrorClass::Permanent, "{unknown}");
 }
 
 #[tokio::test]

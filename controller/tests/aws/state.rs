@@ -7,19 +7,19 @@ use transcode_config::contract::{
 use transcode_controller::aws::S3Store;
 use transcode_core::{
     effects::ports::{InspectError, Store},
-    protocol::fact::{Class, Snapshot},
+    protocol::fact::{ErrorClass, Snapshot},
 };
 
 use crate::{
     stub::{Answer, Stub},
-    support::{World, clients, dead, intent, job, settings, spec, world},
+    support::{Account, claim, clients, dead, job, settings, spec, world},
 };
 
-fn store(world: &World) -> S3Store {
+fn store(world: &Account) -> S3Store {
     S3Store::new(world.clients.s3.clone(), &world.settings)
 }
 
-async fn put(world: &World, bucket: &str, key: &str, body: impl Into<Vec<u8>>) {
+async fn put(world: &Account, bucket: &str, key: &str, body: impl Into<Vec<u8>>) {
     let request = world.emulator.clients.s3.put_object().bucket(bucket).key(key);
     let request = request.content_type("application/vnd.apple.mpegurl").cache_control("max-age=2");
     request.body(body.into().into()).send().await.unwrap();
@@ -49,18 +49,18 @@ async fn of_many_writers_one_wins_and_all_are_told_who() {
         let writers = (0..6).map(|writer| {
             let (store, job) = (store(&world), job.clone());
             tokio::spawn(async move {
-                let own = Claim { nonce: format!("writer {writer}"), ..intent(&job, 1) };
-                let claimed = store.intend(&spec(&job), &own).await.unwrap().nonce;
+                let own = Claim { nonce: format!("writer {writer}"), ..claim(&job, 1) };
+                let claimed = store.claim(&spec(&job), &own).await.unwrap().nonce;
                 (claimed, store.bury(&dead(&job, &own.nonce)).await.unwrap().nonce)
             })
         });
         let told = futures::future::join_all(writers).await.into_iter().map(Result::unwrap);
-        let (claims, registers): (Vec<_>, Vec<_>) = told.unzip();
+        let (claims, records): (Vec<_>, Vec<_>) = told.unzip();
         assert!(claims.iter().all(|nonce| *nonce == claims[0]), "{claims:?}");
-        assert!(registers.iter().all(|nonce| *nonce == registers[0]), "{registers:?}");
+        assert!(records.iter().all(|nonce| *nonce == records[0]), "{records:?}");
         let snapshot = store(&world).inspect(&job).await.unwrap();
-        assert_eq!(snapshot.intent.unwrap().nonce, claims[0]);
-        assert_eq!(snapshot.terminal.unwrap().nonce, registers[0]);
+        assert_eq!(snapshot.claim.unwrap().nonce, claims[0]);
+        assert_eq!(snapshot.terminal.unwrap().nonce, records[0]);
     }
 }
 
@@ -70,13 +70,13 @@ async fn inspecting_finds_the_newest_attempt_with_its_own_heartbeat() {
     let (store, job) = (store(&world), job("x"));
     assert_eq!(store.inspect(&job).await, Ok(Snapshot::default()));
     for attempt in [1, 2, 10] {
-        store.intend(&spec(&job), &intent(&job, attempt)).await.unwrap();
+        store.claim(&spec(&job), &claim(&job, attempt)).await.unwrap();
     }
     let layout = Layout::of(&job);
     let old = layout.heartbeat(Attempt::new(2).unwrap());
     put(&world, "state", &old, encode(&heartbeat(&job, 2))).await;
     let snapshot = store.inspect(&job).await.unwrap();
-    assert_eq!(snapshot.intent, Some(intent(&job, 10).into()));
+    assert_eq!(snapshot.claim, Some(claim(&job, 10).into()));
     assert_eq!(snapshot.heartbeat, None, "the older attempt's heartbeat is not this one's");
     let new = layout.heartbeat(Attempt::new(10).unwrap());
     put(&world, "state", &new, encode(&heartbeat(&job, 10))).await;
@@ -96,13 +96,13 @@ async fn documents_of_another_version_or_place_are_not_read() {
     };
     let other = job("another");
     for (name, body, attempts) in [
-        ("newer register", newer(encode(&dead(&job("newer register"), "n"))), false),
-        ("broken register", b"{".to_vec(), false),
-        ("empty register", Vec::new(), false),
-        ("huge register", vec![b' '; 2 << 20], false),
-        ("strange register", encode(&dead(&other, "n")), false),
-        ("newer intent", newer(encode(&intent(&job("newer intent"), 1))), true),
-        ("strange intent", encode(&intent(&other, 1)), true),
+        ("newer terminal record", newer(encode(&dead(&job("newer terminal record"), "n"))), false),
+        ("broken terminal record", b"{".to_vec(), false),
+        ("empty terminal record", Vec::new(), false),
+        ("huge terminal record", vec![b' '; 2 << 20], false),
+        ("strange terminal record", encode(&dead(&other, "n")), false),
+        ("newer claim", newer(encode(&claim(&job("newer claim"), 1))), true),
+        ("strange claim", encode(&claim(&other, 1)), true),
     ] {
         let job = job(name);
         let layout = Layout::of(&job);
@@ -111,7 +111,7 @@ async fn documents_of_another_version_or_place_are_not_read() {
         let result = store.inspect(&job).await;
         assert!(matches!(result, Err(InspectError::Unreadable(_))), "{name}: {result:?}");
         let kept = if attempts {
-            store.intend(&spec(&job), &intent(&job, 1)).await.map(drop)
+            store.claim(&spec(&job), &claim(&job, 1)).await.map(drop)
         } else {
             store.bury(&dead(&job, "me")).await.map(drop)
         };
@@ -138,12 +138,12 @@ fn said(document: Vec<u8>) -> Answer {
 }
 
 #[tokio::test]
-async fn the_register_is_read_last() {
+async fn the_terminal_record_is_read_last() {
     let job = job("x");
     let layout = Layout::of(&job);
     let stub = Stub::start([
         listing(&[layout.claim(Attempt::FIRST)]),
-        said(encode(&intent(&job, 1))),
+        said(encode(&claim(&job, 1))),
         said(encode(&heartbeat(&job, 1))),
         said(encode(&dead(&job, "n"))),
     ])
@@ -168,7 +168,7 @@ async fn a_write_that_met_another_is_tried_again_and_one_whose_answer_was_lost_i
 
     let stub = Stub::start([conflict()]).await;
     let Err(InspectError::Call(error)) = on(&stub).bury(&dead(&job, "me")).await else { panic!("no error") };
-    assert_eq!((error.class, stub.sent().len()), (Class::Transient, 4));
+    assert_eq!((error.class, stub.sent().len()), (ErrorClass::Transient, 4));
 }
 
 #[tokio::test]
@@ -178,17 +178,17 @@ async fn a_write_that_fails_is_sent_once_and_may_have_happened() {
         let Err(InspectError::Call(error)) = on(&stub).bury(&dead(&job("x"), "me")).await else {
             panic!("no error")
         };
-        assert_eq!((error.class, stub.sent().len()), (Class::Uncertain, 1));
+        assert_eq!((error.class, stub.sent().len()), (ErrorClass::Uncertain, 1));
     }
 }
 
 #[tokio::test]
-async fn a_forbidden_register_is_no_absent_register() {
+async fn a_forbidden_terminal_record_is_no_absent_terminal_record() {
     let job = job("x");
     let denied = Answer::Say(403, "<Error><Code>AccessDenied</Code></Error>".into());
     let stub = Stub::start([listing(&[]), denied]).await;
     let Err(InspectError::Call(error)) = on(&stub).inspect(&job).await else { panic!("no error") };
-    assert_eq!(error.class, Class::Misconfigured);
+    assert_eq!(error.class, ErrorClass::Misconfigured);
     let no_bucket = Answer::Say(404, "<Error><Code>NoSuchBucket</Code></Error>".into());
     let stub = Stub::start([listing(&[]), no_bucket]).await;
     assert!(on(&stub).inspect(&job).await.is_err());

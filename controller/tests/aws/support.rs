@@ -59,14 +59,14 @@ pub(crate) fn adapter(endpoint: &str, settings: &Settings) -> Ecs {
 }
 
 /// An emulator of one's own, with what the settings name. The folder goes with it.
-pub(crate) struct World {
+pub(crate) struct Account {
     pub(crate) settings: Settings,
     pub(crate) clients: Clients,
     pub(crate) emulator: Emulator,
     _folder: TempDir,
 }
 
-pub(crate) async fn world() -> World {
+pub(crate) async fn world() -> Account {
     let folder = tempfile::tempdir().unwrap();
     let emulator = Emulator::start(folder.path(), folder.path()).await.unwrap();
     let mut settings = settings();
@@ -80,14 +80,14 @@ pub(crate) async fn world() -> World {
         emulator.clients.s3.create_bucket().bucket(bucket).send().await.unwrap();
     }
     let clients = clients(&emulator.endpoint, &settings);
-    World { settings, clients, emulator, _folder: folder }
+    Account { settings, clients, emulator, _folder: folder }
 }
 
 pub(crate) fn job(name: &str) -> JobKey {
     JobKey::of(&[name])
 }
 
-pub(crate) fn intent(job: &JobKey, attempt: u32) -> Claim {
+pub(crate) fn claim(job: &JobKey, attempt: u32) -> Claim {
     Claim {
         schema: SCHEMA,
         job: job.clone(),

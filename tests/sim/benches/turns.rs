@@ -92,14 +92,14 @@ fn message(number: usize) -> Incoming {
 fn answer(action: Action) -> Vec<Fact> {
     match action {
         Action::Inspect { job } => vec![Fact::Inspected { job, snapshot: Box::new(Snapshot::default()) }],
-        Action::Claim { spec, intent } => {
-            vec![Fact::Claimed { job: spec.job.clone(), intent: Box::new((*intent).clone()) }]
+        Action::Claim { spec, claim } => {
+            vec![Fact::Claimed { job: spec.job.clone(), claim: Box::new((*claim).clone()) }]
         }
-        Action::Launch { intent } => {
-            let task = TaskArn(format!("{}/{}", intent.job, intent.attempt).into());
-            let identity = Some(Identity { job: intent.job.clone(), attempt: intent.attempt });
+        Action::Launch { claim } => {
+            let task = TaskArn(format!("{}/{}", claim.job, claim.attempt).into());
+            let identity = Some(Identity { job: claim.job.clone(), attempt: claim.attempt });
             let view = view(task.clone(), identity);
-            let launched = Fact::Launched { job: intent.job.clone(), attempt: intent.attempt, task };
+            let launched = Fact::Launched { job: claim.job.clone(), attempt: claim.attempt, task };
             vec![launched, Fact::TaskSeen(Box::new(view))]
         }
         Action::Describe { tasks } => {

@@ -92,7 +92,7 @@ faults! {
     WriteDelayed => [],
     /// The source cannot be used: missing, replaced, archived, denied.
     SourceGone => [44],
-    /// The task dies between its last output and the register.
+    /// The task dies between its last output and the terminal record.
     DiesBeforeRegister => [46],
     /// A call gets no answer until it times out.
     BlackHole => [54],

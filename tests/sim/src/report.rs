@@ -2,7 +2,7 @@
 
 use crate::{
     rows::{ELSEWHERE, ROWS, Reached},
-    run::Report,
+    run::RunReport,
     setup::HOUR,
     shrink::shrink,
 };
@@ -28,7 +28,7 @@ pub struct Totals {
 
 impl Totals {
     /// Adds a seed.
-    pub fn add(&mut self, report: &Report) {
+    pub fn add(&mut self, report: &RunReport) {
         self.seeds += 1;
         self.violations += u64::from(report.violation.is_some());
         self.jobs += report.jobs;
@@ -81,7 +81,7 @@ impl Totals {
 }
 
 /// What there is to say of a seed that broke a promise.
-pub fn failure_text(report: &Report) -> String {
+pub fn failure_text(report: &RunReport) -> String {
     let Some((step, violation)) = &report.violation else { return String::new() };
     let (left, last) = shrink(report);
     let shrunk =

@@ -17,7 +17,7 @@ const MOST_STEPS: u64 = 1_500_000;
 
 /// What came of a seed.
 #[derive(Debug, Clone)]
-pub struct Report {
+pub struct RunReport {
     /// The seed.
     pub seed: u64,
     /// The first broken promise, with the number of the event at which it broke.
@@ -43,20 +43,20 @@ pub struct Report {
 }
 
 /// Runs a seed without some of its faults.
-pub fn run(seed: u64, without: &[Fault], keep_text: bool) -> Report {
+pub fn run(seed: u64, without: &[Fault], keep_text: bool) -> RunReport {
     let setup = Setup::draw(seed, Sort::of(seed));
     run_world(World::new(setup, without, keep_text)).0
 }
 
 /// Runs a named world.
-pub fn run_named(named: Named, keep_text: bool) -> Report {
+pub fn run_named(named: Named, keep_text: bool) -> RunReport {
     let mut world = World::new(named.setup, &[], keep_text);
     world.faults = Faults::only(world.setup.seed, named.faults);
     run_world(world).0
 }
 
 /// Runs the plain scenario, in which nothing goes wrong but one kill; also says how many effects there were.
-pub fn run_plain(kill: Option<Kill>) -> (Report, u64) {
+pub fn run_plain(kill: Option<Kill>) -> (RunReport, u64) {
     let mut world = World::new(Setup::plain(), Fault::ALL, kill.is_some());
     world.kill_at = kill;
     run_world(world)
@@ -64,13 +64,13 @@ pub fn run_plain(kill: Option<Kill>) -> (Report, u64) {
 
 /// Runs a seed in which each turn is held against one that looks at everything. Without jumping clocks: a wall clock
 /// that goes back changes what nobody has looked at.
-pub fn run_compared(seed: u64) -> Report {
+pub fn run_compared(seed: u64) -> RunReport {
     let mut world = World::new(Setup { jumps: false, ..Setup::draw(seed, Sort::of(seed)) }, &[], false);
     world.compared = true;
     run_world(world).0
 }
 
-fn run_world(mut world: World) -> (Report, u64) {
+fn run_world(mut world: World) -> (RunReport, u64) {
     let (seed, heal_at) = (world.setup.seed, world.setup.heal_at);
     advance(&mut world, heal_at);
     let mut settled_in = 0;
@@ -82,7 +82,7 @@ fn run_world(mut world: World) -> (Report, u64) {
     let struck = world.faults.struck().map(|(fault, _)| fault).collect();
     world.trace.number(world.worked);
     world.trace.number(world.began);
-    let report = Report {
+    let report = RunReport {
         seed,
         violation: world.violation.clone().map(|violation| (world.steps, violation)),
         jobs: world.jobs.len() as u64,

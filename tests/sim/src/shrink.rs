@@ -2,14 +2,14 @@
 
 use crate::{
     fault::Fault,
-    run::{Report, run},
+    run::{RunReport, run},
 };
 
 /// Events that shrinking may take in all: a run that goes round in circles takes as many as it may each time.
 const MOST_STEPS: u64 = 10_000_000;
 
 /// Takes faults away one by one as long as the run still fails, and gives what is left with the last failing run.
-pub fn shrink(report: &Report) -> (Vec<Fault>, Report) {
+pub fn shrink(report: &RunReport) -> (Vec<Fault>, RunReport) {
     let mut without: Vec<Fault> = Vec::new();
     let mut last = report.clone();
     let mut steps = 0;

@@ -19,16 +19,16 @@ pub struct JobTruth {
     pub spec: Option<Arc<JobSpec>>,
     /// What becomes of its attempts.
     pub nature: Nature,
-    /// Its intents, by attempt.
-    pub intents: Vec<Arc<Claim>>,
+    /// Its claims, by attempt.
+    pub claims: Vec<Arc<Claim>>,
     /// When each was claimed.
     pub claimed_at: Vec<Ms>,
-    /// Its register.
+    /// Its terminal record.
     pub terminal: Option<Arc<Terminal>>,
-    /// When the register was written.
+    /// When the terminal record was written.
     pub decided_at: Ms,
-    /// How often the register was written.
-    pub registers: u32,
+    /// How often the terminal record was written.
+    pub records: u32,
     /// Its winner, once its entry points are in place or something newer has taken over.
     pub published: Option<Attempt>,
     /// Letters in the dead-letter queue.
@@ -57,11 +57,11 @@ impl JobTruth {
             request,
             spec: None,
             nature,
-            intents: Vec::new(),
+            claims: Vec::new(),
             claimed_at: Vec::new(),
             terminal: None,
             decided_at: 0,
-            registers: 0,
+            records: 0,
             published: None,
             letters: 0,
             messages: 0,
@@ -106,7 +106,7 @@ pub struct Task {
     /// Index of its job; none for somebody else's task.
     pub job: Option<usize>,
     /// Its claim.
-    pub intent: Arc<Claim>,
+    pub claim: Arc<Claim>,
     /// Where its process is.
     pub proc: Proc,
     /// Outdated steps carry another number.
@@ -146,6 +146,6 @@ impl Task {
 
     /// The attempt it belongs to.
     pub fn attempt(&self) -> Attempt {
-        self.intent.attempt
+        self.claim.attempt
     }
 }

@@ -114,7 +114,7 @@ fn weaker_protocols_are_refuted() {
     refuted(1, ONE, killed, WeakProtocol::DeleteOnAccept, "S1");
     refuted(1, ONE, killed, WeakProtocol::RandomToken, "S6");
     refuted(2, ONE, twice, WeakProtocol::CountsReceives, "S5");
-    refuted(2, REFUSED, twice, WeakProtocol::BlindRegister, "S2");
+    refuted(2, REFUSED, twice, WeakProtocol::BlindTerminalRecord, "S2");
     refuted(1, ONE, Bounds { delayed: 1, ..NOTHING }, WeakProtocol::NoLaunchDeadline, "S5");
 }
 

@@ -14,7 +14,7 @@ const STEP: f32 = 10.0;
 
 /// A moment of the job.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Moment {
+pub(super) struct Event {
     /// What is going on, in one or two words.
     pub(super) stage: String,
     /// 0–100.
@@ -28,7 +28,7 @@ pub(super) struct Moment {
 pub(super) struct Console {
     bar: Option<ProgressBar>,
     start: Instant,
-    last: Option<Moment>,
+    last: Option<Event>,
 }
 
 impl Console {
@@ -50,7 +50,7 @@ impl Console {
     }
 
     /// Shows how far the job is.
-    pub(super) fn show(&mut self, moment: Moment) -> Result<()> {
+    pub(super) fn show(&mut self, moment: Event) -> Result<()> {
         if self.last.as_ref() == Some(&moment) {
             return Ok(());
         }
@@ -67,7 +67,7 @@ impl Console {
             }
             None => {
                 if self.is_news(&moment) {
-                    let Moment { stage, percent, note } = &moment;
+                    let Event { stage, percent, note } = &moment;
                     let seconds = self.start.elapsed().as_secs_f32();
                     let line = format!("{seconds:>7.1} s  {stage:<12} {percent:>3.0} %  {note}");
                     writeln!(io::stdout(), "{}", line.trim_end())?;
@@ -88,7 +88,7 @@ impl Console {
     }
 
     /// A plain line is worth it for another stage, and every few percent.
-    fn is_news(&self, moment: &Moment) -> bool {
+    fn is_news(&self, moment: &Event) -> bool {
         self.last.as_ref().is_none_or(|last| {
             last.stage != moment.stage || (last.percent / STEP).floor() < (moment.percent / STEP).floor()
         })

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use transcode_config::contract::{Dead, Heartbeat, Outcome, Stage, Succeeded};
 
-use super::console::{Console, Moment};
+use super::console::{Console, Event};
 use crate::{Stack, wait};
 
 /// Longer than a job may take by the shipped settings, all attempts together.
@@ -14,7 +14,7 @@ const LONGEST: Duration = Duration::from_hours(24);
 /// Settling copies a few small objects and deletes a message.
 const SETTLING: Duration = Duration::from_mins(2);
 
-/// Shows the job's progress until its register is there. A dead job is an error with its code and message.
+/// Shows the job's progress until its terminal record is there. A dead job is an error with its code and message.
 pub(super) async fn until_decided(stack: &mut Stack, key: &str, console: &mut Console) -> Result<Succeeded> {
     let outcome = wait::until("the job ends", LONGEST, async || {
         stack.ensure_alive()?;
@@ -26,8 +26,8 @@ pub(super) async fn until_decided(stack: &mut Stack, key: &str, console: &mut Co
             console.show(moment("waiting", 0.0, "for the controller"))?;
             return Ok(None);
         };
-        if let Some(register) = stack.register(&job.job).await? {
-            return Ok(Some(register.outcome));
+        if let Some(record) = stack.record(&job.job).await? {
+            return Ok(Some(record.outcome));
         }
         console.show(match stack.heartbeat(&job.job).await? {
             Some(heartbeat) => of_heartbeat(&heartbeat),
@@ -60,11 +60,11 @@ pub(super) async fn until_published(stack: &Stack, succeeded: &Succeeded) -> Res
     stack.wait_for_empty_queue(SETTLING).await
 }
 
-fn moment(stage: &str, percent: f32, note: &str) -> Moment {
-    Moment { stage: stage.to_owned(), percent, note: note.to_owned() }
+fn moment(stage: &str, percent: f32, note: &str) -> Event {
+    Event { stage: stage.to_owned(), percent, note: note.to_owned() }
 }
 
-fn of_heartbeat(heartbeat: &Heartbeat) -> Moment {
+fn of_heartbeat(heartbeat: &Heartbeat) -> Event {
     let mut note = Vec::new();
     if let (Stage::Transcoding, Some(speed)) = (heartbeat.stage, heartbeat.speed) {
         note.push(format!("{speed:.2}x real time"));
@@ -89,7 +89,7 @@ fn death(dead: &Dead) -> String {
     lines.join("\n")
 }
 
-/// How a job died that never got a record of its own: the controller's letter says it in the register's words.
+/// How a job died that never got a record of its own: the controller's letter says it in the terminal record's words.
 fn dead_letter(body: &str) -> Result<Dead> {
     let mut letter: Value = serde_json::from_str(body).with_context(|| format!("dead letter {body:?}"))?;
     serde_json::from_value(letter["dead"].take()).with_context(|| format!("dead letter {body:?}"))

@@ -49,7 +49,7 @@ pub async fn run(options: &Options, say: impl Fn(&str)) -> Result<()> {
         stack.ensure_alive()?;
         let mut decided = 0;
         for job in stack.jobs().await? {
-            decided += usize::from(stack.register(&job.job).await?.is_some());
+            decided += usize::from(stack.record(&job.job).await?.is_some());
         }
         let waiting = stack.jobs_waiting().await?.total();
         Ok((decided == expected && waiting == 0).then_some(()))

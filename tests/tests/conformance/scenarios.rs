@@ -153,14 +153,14 @@ pub(crate) async fn store(subject: &mut impl Subject) {
     assert_eq!(inspect(subject, &spec.job).await, Snapshot::default(), "nothing yet");
 
     for nonce in ["first", "second"] {
-        let intent = claim(subject, &spec.job, "d", nonce);
-        match one(subject, Action::Claim { spec: Arc::clone(&spec), intent }).await {
-            Fact::Claimed { intent, .. } => assert_eq!(intent.nonce, "first", "412, and read back"),
+        let claim = claim(subject, &spec.job, "d", nonce);
+        match one(subject, Action::Claim { spec: Arc::clone(&spec), claim }).await {
+            Fact::Claimed { claim, .. } => assert_eq!(claim.nonce, "first", "412, and read back"),
             other => panic!("{other:?}"),
         }
     }
     let found = inspect(subject, &spec.job).await;
-    assert_eq!(found.intent.as_ref().map(|intent| &*intent.nonce), Some("first"));
+    assert_eq!(found.claim.as_ref().map(|claim| &*claim.nonce), Some("first"));
     assert_eq!(found.terminal, None);
 
     for nonce in ["first", "second"] {
@@ -182,8 +182,8 @@ pub(crate) async fn store(subject: &mut impl Subject) {
     assert_eq!(found.terminal.as_ref().map(|terminal| &*terminal.nonce), Some("first"));
 }
 
-async fn launch(subject: &mut impl Subject, intent: &Arc<Claim>) -> TaskArn {
-    match one(subject, Action::Launch { intent: Arc::clone(intent) }).await {
+async fn launch(subject: &mut impl Subject, claim: &Arc<Claim>) -> TaskArn {
+    match one(subject, Action::Launch { claim: Arc::clone(claim) }).await {
         Fact::Launched { task, .. } => task,
         other => panic!("{other:?}"),
     }
@@ -224,19 +224,19 @@ pub(crate) async fn cluster(subject: &mut impl Subject) {
     subject.post(&text).await;
     let spec = spec(&text);
     let Fact::Resolved(pinned) = one(subject, Action::Resolve).await else { panic!("no definition") };
-    let intent = claim(subject, &spec.job, &pinned.task_definition, "me");
-    one(subject, Action::Claim { spec: Arc::clone(&spec), intent: Arc::clone(&intent) }).await;
+    let claim = claim(subject, &spec.job, &pinned.task_definition, "me");
+    one(subject, Action::Claim { spec: Arc::clone(&spec), claim: Arc::clone(&claim) }).await;
 
     let unknown = subject.unknown_task();
     assert_eq!(describe(subject, &unknown).await, None, "MISSING");
     let stop = Action::Stop { task: unknown, reason: "conformance" };
     assert!(matches!(one(subject, stop).await, Fact::Stopped { .. }), "what ECS does not know is stopped");
 
-    let task = launch(subject, &intent).await;
-    assert_eq!(launch(subject, &intent).await, task, "same token, same task");
+    let task = launch(subject, &claim).await;
+    assert_eq!(launch(subject, &claim).await, task, "same token, same task");
     let revision = &pinned.task_definition;
     let family = revision.rsplit_once(':').map_or(revision.as_str(), |(family, _)| family);
-    let other = Arc::new(Claim { task_definition: family.to_owned(), ..(*intent).clone() });
+    let other = Arc::new(Claim { task_definition: family.to_owned(), ..(*claim).clone() });
     assert_eq!(launch(subject, &other).await, task, "ConflictException names the task that is there");
 
     let view = until(subject, &task, |view| view.status == TaskStatus::Running).await;
@@ -254,11 +254,11 @@ pub(crate) async fn cluster(subject: &mut impl Subject) {
         Some(spec.job.clone()),
         "outlives the stop, as tags do not"
     );
-    assert_eq!(launch(subject, &intent).await, task, "the token outlives its task by an hour");
+    assert_eq!(launch(subject, &claim).await, task, "the token outlives its task by an hour");
 
     // From DEPROVISIONING, where its process has ended, to STOPPED, from which the record ages.
     subject.pass(LAPSE).await;
     subject.age(3).await;
     assert_eq!(describe(subject, &task).await, None, "records of STOPPED tasks expire");
-    assert_ne!(launch(subject, &intent).await, task, "and so does the token");
+    assert_ne!(launch(subject, &claim).await, task, "and so does the token");
 }

@@ -159,7 +159,7 @@ fn metric_row(info: &MetricInfo) -> String {
 fn exit_codes() {
     let mut text = String::from(
         "# Exit codes\n\n## Task\n\nAn exit code is a hint for people, and for the case that the last heartbeat could not \
-         be written; register and heartbeat outrank it. Other codes are not the task's own: 137 is SIGKILL (often \
+         be written; terminal record and heartbeat outrank it. Other codes are not the task's own: 137 is SIGKILL (often \
          memory), 139 a crash, 143 SIGTERM.\n\n",
     );
     text += &head(&["code", "name", "meaning", "taken for, where it is all there is"]);
@@ -191,7 +191,7 @@ fn link(name: &str) -> String {
 #[test]
 fn errors() {
     let mut text = String::from(
-        "# Failure codes\n\nA job that failed has one of these in its register, its dead letter, its heartbeat and the \
+        "# Failure codes\n\nA job that failed has one of these in its terminal record, its dead letter, its heartbeat and the \
          logs; `JobsDead` counts them in its dimension `Code`. A code never changes its meaning. One that this version \
          does not know is read as `INTERNAL`.\n\n",
     );

@@ -148,8 +148,8 @@ async fn two_controllers_that_are_handed_the_same_messages_over_and_over_run_eac
             for receipt in newest {
                 taken_away.fetch_add(stack.end_visibility(&receipt).await.into(), Ordering::Relaxed);
             }
-            let registers = stack.objects(&stack.deployment.state_bucket, "jobs/").await?;
-            let decided = registers.keys().filter(|key| key.ends_with("/terminal.json")).count();
+            let records = stack.objects(&stack.deployment.state_bucket, "jobs/").await?;
+            let decided = records.keys().filter(|key| key.ends_with("/terminal.json")).count();
             Ok((decided == uploads.len()).then_some(()))
         })
         .await

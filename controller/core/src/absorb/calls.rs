@@ -24,7 +24,7 @@ impl Ledger {
         self.refusals = 0;
         self.breaker.passed(FailureStage::Refused);
         self.job_call_over(key, |job, _| {
-            if let Some(state) = job.attempt.as_mut().filter(|state| state.intent.attempt == attempt) {
+            if let Some(state) = job.attempt.as_mut().filter(|state| state.claim.attempt == attempt) {
                 state.launch_failures = 0;
             }
         });
@@ -48,7 +48,7 @@ impl Ledger {
         }
         self.slow_down(key, attempt, &refusal, policy, now);
         self.job_call_over(key, |job, _| {
-            let Some(state) = job.attempt.as_mut().filter(|state| state.intent.attempt == attempt) else {
+            let Some(state) = job.attempt.as_mut().filter(|state| state.claim.attempt == attempt) else {
                 return;
             };
             state.launch_failures += 1;

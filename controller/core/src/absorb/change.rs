@@ -34,15 +34,15 @@ pub enum Change {
     /// The dead-letter queue acknowledged the letter of a job, for the sake of a message.
     DeadLettered { job: JobKey, message: MessageId },
     /// An attempt is claimed: by this controller, or, as the nonce tells, by another.
-    AttemptClaimed { intent: Arc<Claim> },
+    AttemptClaimed { claim: Arc<Claim> },
     /// An attempt ended without winning.
     AttemptOver { job: JobKey, past: PastAttempt },
     /// RunTask gave a task.
     Launched { job: JobKey, attempt: Attempt, task: TaskArn },
     /// RunTask gave none.
     LaunchRefused { job: JobKey, attempt: Attempt, refusal: Refusal },
-    /// The terminal register of a job was found written. `looked`: it was absent when read before.
-    JobDecided { terminal: Arc<Terminal>, looked: bool },
+    /// The terminal record of a job was found written. `looked`: it was absent when read before.
+    JobDecided { terminal: Arc<Terminal>, witnessed: bool },
     /// The entry points of a job are in place, or stay those of a newer one.
     JobPublished { job: JobKey, publication: Publication },
     /// What the losers of a job left behind is gone.

@@ -8,42 +8,48 @@ use super::change::Change;
 use crate::{
     policy::Policy,
     protocol::clock::{Ms, Now},
-    state::job::{AttemptState, Earlier, Job, Register},
+    state::job::{AttemptState, Earlier, Job, TerminalRecord},
 };
 
 impl Job {
-    /// Takes the register in, once. `looked`: nobody but a reading has told of it.
-    pub(super) fn decide(&mut self, terminal: Arc<Terminal>, now: Ms, looked: bool, told: &mut Vec<Change>) {
+    /// Takes the terminal record in, once. `looked`: nobody but a reading has told of it.
+    pub(super) fn decide(
+        &mut self,
+        terminal: Arc<Terminal>,
+        now: Ms,
+        witnessed: bool,
+        told: &mut Vec<Change>,
+    ) {
         if self.terminal().is_none() {
-            let looked = looked && self.read_at().is_some();
-            told.push(Change::JobDecided { terminal: Arc::clone(&terminal), looked });
+            let witnessed = witnessed && self.read_at().is_some();
+            told.push(Change::JobDecided { terminal: Arc::clone(&terminal), witnessed });
             if let Outcome::Dead(dead) = &terminal.outcome
                 && let Some(past) = dead.attempts.last()
             {
                 told.push(Change::AttemptOver { job: terminal.job.clone(), past: past.clone() });
             }
-            self.register = Register::Decided(terminal);
+            self.record = TerminalRecord::Decided(terminal);
             self.decided_at = now;
         }
     }
 
-    /// Takes in the newest intent and its heartbeat.
-    pub(super) fn learn_intent(
+    /// Takes in the newest claim and its heartbeat.
+    pub(super) fn learn_claim(
         &mut self,
-        intent: Arc<Claim>,
+        claim: Arc<Claim>,
         heartbeat: Option<Heartbeat>,
         policy: &Policy,
         now: Now,
     ) {
-        let known = self.attempt.as_ref().map(|state| state.intent.attempt);
-        if known.is_some_and(|known| known > intent.attempt) {
+        let known = self.attempt.as_ref().map(|state| state.claim.attempt);
+        if known.is_some_and(|known| known > claim.attempt) {
             return;
         }
-        if known != Some(intent.attempt) {
-            let left = (intent.launch_not_after_ms + policy.clock_skew).saturating_sub(now.wall);
+        if known != Some(claim.attempt) {
+            let left = (claim.launch_not_after_ms + policy.clock_skew).saturating_sub(now.wall);
             let earlier = self.take_earlier();
             self.attempt = Some(AttemptState {
-                intent,
+                claim,
                 expires_at: now.mono + left,
                 refused: None,
                 launch_retry_at: 0,
@@ -76,7 +82,7 @@ impl Job {
         let Some(last) = self.attempt.take() else { return BTreeMap::new() };
         let mut earlier = last.earlier;
         if let Some(heartbeat) = last.heartbeat {
-            earlier.insert(last.intent.attempt, Earlier { heartbeat, seen_at: last.heartbeat_at });
+            earlier.insert(last.claim.attempt, Earlier { heartbeat, seen_at: last.heartbeat_at });
         }
         earlier
     }

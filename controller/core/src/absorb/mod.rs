@@ -26,7 +26,7 @@ use crate::{
     },
     state::{
         breaker::FailureStage,
-        job::{Job, Register},
+        job::{Job, TerminalRecord},
         lease::{COPIES, Content, Lease},
         ledger::{Definition, Ledger},
         limiter::CallKind,
@@ -60,13 +60,13 @@ impl Ledger {
                     job.unreadable = (!weak(Weakness::ForgetsNewerDocument)).then_some(reason);
                 });
             }
-            Fact::Claimed { job, intent } => {
-                let intent = Arc::new(*intent);
-                told.push(Change::AttemptClaimed { intent: Arc::clone(&intent) });
-                if let Some(past) = intent.history.last() {
+            Fact::Claimed { job, claim } => {
+                let claim = Arc::new(*claim);
+                told.push(Change::AttemptClaimed { claim: Arc::clone(&claim) });
+                if let Some(past) = claim.history.last() {
                     told.push(Change::AttemptOver { job: job.clone(), past: past.clone() });
                 }
-                self.job_answered(&job, |job, _| job.learn_intent(intent, None, policy, now));
+                self.job_answered(&job, |job, _| job.learn_claim(claim, None, policy, now));
             }
             Fact::Launched { job, attempt, task } => self.launched(&job, attempt, &task, now),
             Fact::LaunchRefused { job, attempt, refusal } => {
@@ -118,7 +118,7 @@ impl Ledger {
                 self.stop_answered(&task, |task| task.stop_retry_at = now.mono + policy.call_retry_base * 5);
             }
             Fact::Decided { job, terminal } => {
-                self.tell_register(&job, &terminal, policy, now);
+                self.tell_terminal_record(&job, &terminal, policy, now);
                 self.job_answered(&job, |job, _| job.decide(Arc::new(*terminal), now.mono, false, told));
             }
             Fact::Published { job, publication } => self.job_answered(&job, |job, _| {
@@ -164,7 +164,7 @@ impl Ledger {
             Fact::Hinted(hint) => self.hinted(&hint, now),
             Fact::DrainRequested => {
                 self.draining = true;
-                self.look_again_at_all();
+                self.requeue_all();
             }
         }
     }
@@ -271,17 +271,20 @@ impl Ledger {
     ) {
         let mut task = None;
         if let Some(terminal) = &snapshot.terminal {
-            self.tell_register(key, terminal, policy, now);
+            self.tell_terminal_record(key, terminal, policy, now);
         }
         self.job_answered(key, |job, asked_at| {
             job.inspect_at = now.mono + policy.heartbeat_stale / 3;
             if let Some(terminal) = snapshot.terminal {
                 job.decide(terminal, now.mono, true, told);
             } else if job.terminal().is_none() {
-                job.register =
-                    Register::Absent(if weak(Weakness::DatesReadingByAnswer) { now.mono } else { asked_at });
+                job.record = TerminalRecord::Absent(if weak(Weakness::DatesReadingByAnswer) {
+                    now.mono
+                } else {
+                    asked_at
+                });
             }
-            if let Some(intent) = snapshot.intent {
+            if let Some(claim) = snapshot.claim {
                 // What is known to be over holds no slot; should it run on all the same, the list names it.
                 let working = snapshot
                     .heartbeat
@@ -289,14 +292,13 @@ impl Ledger {
                     .filter(|beat| !job.is_over(beat.attempt) || weak(Weakness::CountsDecidedAsRunning));
                 task =
                     working.and_then(|beat| Some((TaskArn(beat.task_arn.as_deref()?.into()), beat.attempt)));
-                job.learn_intent(intent, snapshot.heartbeat, policy, now);
+                job.learn_claim(claim, snapshot.heartbeat, policy, now);
                 job.learn_earlier(snapshot.earlier, now.mono);
             }
         });
         if let Some((arn, attempt)) = task {
             self.know_task(&arn, key, attempt, now);
         }
-        self.tell_end(key, policy, now);
     }
 
     /// What ECS said of a task to a call that was begun at `asked_at`.
@@ -341,7 +343,7 @@ impl Ledger {
 
     fn hinted(&mut self, hint: &Hint, now: Now) {
         match hint {
-            Hint::Register(key) => {
+            Hint::TerminalRecord(key) => {
                 if let Some(job) = self.jobs.get_mut(key) {
                     job.inspect_at = now.mono;
                 }

@@ -101,8 +101,8 @@ impl Ledger {
         let (Some(identity), Some(ran)) = (&view.identity, &view.billed.image_digest) else { return };
         let known = self.tasks.get(&view.arn).and_then(|record| record.view.as_ref());
         let claim = self.jobs.get(&identity.job).and_then(|job| job.attempt.as_ref());
-        let claim = claim.map(|attempt| &attempt.intent).filter(|intent| intent.attempt == identity.attempt);
-        if let Some(pinned) = claim.and_then(|intent| intent.image_digest.as_ref())
+        let claim = claim.map(|attempt| &attempt.claim).filter(|claim| claim.attempt == identity.attempt);
+        if let Some(pinned) = claim.and_then(|claim| claim.image_digest.as_ref())
             && pinned != ran
             && known.is_none_or(|known| known.billed.image_digest.is_none())
         {

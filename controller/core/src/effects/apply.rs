@@ -13,7 +13,7 @@ use crate::{
     protocol::{
         action::{Action, LeaseRef},
         clock::Ms,
-        fact::{CallError, Class, Fact, MessageId, Refusal, Resolution},
+        fact::{CallError, ErrorClass, Fact, MessageId, Refusal, Resolution},
         task_view::TaskArn,
     },
 };
@@ -38,13 +38,13 @@ pub async fn apply<Q: Queue, C: Cluster, S: Store>(action: Action, ports: &Ports
             Ok(snapshot) => Fact::Inspected { job, snapshot: Box::new(snapshot) },
             Err(error) => not_read(job, error),
         }],
-        Action::Claim { spec, intent } => vec![match ports.store.intend(&spec, &intent).await {
-            Ok(there) => Fact::Claimed { job: spec.job.clone(), intent: Box::new(there) },
+        Action::Claim { spec, claim } => vec![match ports.store.claim(&spec, &claim).await {
+            Ok(there) => Fact::Claimed { job: spec.job.clone(), claim: Box::new(there) },
             Err(error) => not_read(spec.job.clone(), error),
         }],
-        Action::Launch { intent } => {
-            let (job, attempt) = (intent.job.clone(), intent.attempt);
-            vec![match ports.cluster.launch(&intent).await {
+        Action::Launch { claim } => {
+            let (job, attempt) = (claim.job.clone(), claim.attempt);
+            vec![match ports.cluster.launch(&claim).await {
                 Ok(task) => Fact::Launched { job, attempt, task },
                 Err(refusal) => Fact::LaunchRefused { job, attempt, refusal },
             }]
@@ -120,7 +120,7 @@ async fn timeouts<Q: Queue>(timeouts: &[Timeout], queue: &Q) -> Vec<Fact> {
 pub fn gave_up(action: &Action, after_ms: Ms) -> Vec<Fact> {
     let error = CallError {
         operation: action.name(),
-        class: Class::Uncertain,
+        class: ErrorClass::Uncertain,
         message: format!("no answer within {} s", after_ms / 1000),
     };
     vec![failed(action, error)]
@@ -135,9 +135,9 @@ pub fn failed(action: &Action, error: CallError) -> Fact {
         | Action::Publish { job, .. }
         | Action::Collect { job, .. } => Fact::JobCallFailed { job: job.clone(), error },
         Action::Claim { spec, .. } => Fact::JobCallFailed { job: spec.job.clone(), error },
-        Action::Launch { intent } => Fact::LaunchRefused {
-            job: intent.job.clone(),
-            attempt: intent.attempt,
+        Action::Launch { claim } => Fact::LaunchRefused {
+            job: claim.job.clone(),
+            attempt: claim.attempt,
             refusal: Refusal::Failed(error),
         },
         Action::Describe { tasks } => Fact::DescribeFailed { tasks: tasks.clone(), error },

@@ -81,7 +81,7 @@ pub trait Queue: Send + Sync + 'static {
 /// The cluster.
 pub trait Cluster: Send + Sync + 'static {
     /// `Ok`: a task that this token stands for. `Err`: see [`Refusal`].
-    fn launch(&self, intent: &Claim) -> impl Future<Output = Result<TaskArn, Refusal>> + Send;
+    fn launch(&self, claim: &Claim) -> impl Future<Output = Result<TaskArn, Refusal>> + Send;
     /// For each task its view, or none where ECS does not know it. At most 100.
     fn describe(
         &self,
@@ -98,17 +98,17 @@ pub trait Cluster: Send + Sync + 'static {
 
 /// The state bucket and, for settling, the output bucket.
 pub trait Store: Send + Sync + 'static {
-    /// Newest intent, its heartbeat, those of earlier attempts that ended without ECS' word, and, read last, the
-    /// register.
+    /// Newest claim, its heartbeat, those of earlier attempts that ended without ECS' word, and, read last, the
+    /// terminal record.
     fn inspect(&self, job: &JobKey) -> impl Future<Output = Result<Snapshot, InspectError>> + Send;
-    /// Creates the specification and then the intent, each unless it exists, and gives back the intent that is there.
+    /// Creates the specification and then the claim, each unless it exists, and gives back the claim that is there.
     /// `Err`: either may have been written.
-    fn intend(
+    fn claim(
         &self,
         spec: &JobSpec,
-        intent: &Claim,
+        claim: &Claim,
     ) -> impl Future<Output = Result<Claim, InspectError>> + Send;
-    /// Creates the register unless it exists, and gives back the one that is there. `Err`: it may have been written.
+    /// Creates the terminal record unless it exists, and gives back the one that is there. `Err`: it may have been written.
     fn bury(&self, terminal: &Terminal) -> impl Future<Output = Result<Terminal, InspectError>> + Send;
     /// Empties the folders of attempts that did not win, with the multipart uploads that are open below them. `Err`: a
     /// part may be gone; repeating is harmless.

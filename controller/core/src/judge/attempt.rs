@@ -1,11 +1,11 @@
 //! Judging an attempt: is it alive, is it proven over, what would tell?
 //!
 //! This is invariant S5. An attempt is over only when
-//! - every task of it that is known was seen ended by ARN, and the register was read after that; or
+//! - every task of it that is known was seen ended by ARN, and the terminal record was read after that; or
 //! - its launch was refused for good under its token; or
 //! - its heartbeat has stood still for `heartbeat_stale`, its launch deadline and the skew margin are past, ECS does
 //!   not know its tasks (or has had the order to stop them for longer than any container survives it), StopTask was
-//!   acknowledged for each, and the register was read after all of that.
+//!   acknowledged for each, and the terminal record was read after all of that.
 //!
 //! The last case leans on two promises of the task: it writes its first heartbeat *before* it looks at its launch
 //! deadline and for a newer attempt, and it stops working when it could not write a heartbeat for 120 s.
@@ -68,7 +68,7 @@ struct Case<'a> {
     now: Now,
 }
 
-/// Judges the newest attempt of a job whose register was absent when last read.
+/// Judges the newest attempt of a job whose terminal record was absent when last read.
 pub fn judge<'a>(
     job: &'a Job,
     attempt: &'a AttemptState,
@@ -76,7 +76,7 @@ pub fn judge<'a>(
     policy: &'a Policy,
     now: Now,
 ) -> Verdict {
-    let number = attempt.intent.attempt;
+    let number = attempt.claim.attempt;
     let own = job.tasks.iter().filter(|(_, of)| **of == number);
     let tasks = own.filter_map(|(arn, _)| tasks(arn).map(|record| (arn, record))).collect();
     let case = Case { attempt, tasks, job, policy, now };
@@ -105,7 +105,7 @@ impl Case<'_> {
             );
             return self.over_if_read_after(*at, ended);
         }
-        if self.now.wall < self.attempt.intent.launch_not_after_ms || weak(Weakness::LaunchesPastDeadline) {
+        if self.now.wall < self.attempt.claim.launch_not_after_ms || weak(Weakness::LaunchesPastDeadline) {
             return self
                 .earlier_alive()
                 .unwrap_or(Verdict::Launch { not_before: self.attempt.launch_retry_at });
@@ -130,7 +130,7 @@ impl Case<'_> {
     /// claim and ends, or its heartbeat lay there before the claim did: it is looked for once more, now that the claim
     /// is there. While one is heard of, nothing is launched.
     fn earlier_alive(&self) -> Option<Verdict> {
-        let mut doubtful = self.attempt.intent.history.iter().filter(|past| unproven(past)).peekable();
+        let mut doubtful = self.attempt.claim.history.iter().filter(|past| unproven(past)).peekable();
         doubtful.peek().filter(|_| !weak(Weakness::LaunchesWithoutSecondLook))?;
         if !self.read_since(self.attempt.known_at) {
             return Some(Verdict::Inspect);

@@ -48,9 +48,9 @@ impl Ledger {
             let stopped = working.filter_map(|task| Some(task.stopped_at? + policy.stop_timeout));
             return Leftovers::Later(stopped.max());
         }
-        match job.attempt.as_ref().filter(|newest| losers.contains(&newest.intent.attempt)) {
+        match job.attempt.as_ref().filter(|newest| losers.contains(&newest.claim.attempt)) {
             Some(newest)
-                if job.may_have_come_up(policy, now.mono) && !proven_over(job, newest.intent.attempt) =>
+                if job.may_have_come_up(policy, now.mono) && !proven_over(job, newest.claim.attempt) =>
             {
                 Leftovers::Later(Some(newest.expires_at + policy.heartbeat_stale))
             }
@@ -59,7 +59,7 @@ impl Ledger {
     }
 }
 
-/// Whether the register says that an attempt was over, by ECS' word or its own: a controller that comes later and has
+/// Whether the terminal record says that an attempt was over, by ECS' word or its own: a controller that comes later and has
 /// never heard of its task need not wait for it.
 fn proven_over(job: &Job, attempt: Attempt) -> bool {
     match job.terminal().map(|terminal| &terminal.outcome) {
@@ -73,13 +73,13 @@ fn proven_over(job: &Job, attempt: Attempt) -> bool {
 /// Attempts of a decided job that may have written something and did not win.
 fn losers(job: &Job) -> Vec<Attempt> {
     let Some(terminal) = job.terminal() else { return Vec::new() };
-    let newest = job.attempt.as_ref().map(|newest| &newest.intent);
+    let newest = job.attempt.as_ref().map(|newest| &newest.claim);
     let (winner, told) = match &terminal.outcome {
         Outcome::Succeeded(won) => (Some(won.attempt), [].as_slice()),
         Outcome::Dead(dead) => (None, dead.attempts.as_slice()),
     };
-    let history = newest.map(|intent| intent.history.as_slice()).unwrap_or_default();
-    let numbers = [winner, told.last().map(|past| past.attempt), newest.map(|intent| intent.attempt)];
+    let history = newest.map(|claim| claim.history.as_slice()).unwrap_or_default();
+    let numbers = [winner, told.last().map(|past| past.attempt), newest.map(|claim| claim.attempt)];
     let last = numbers.into_iter().flatten().max().map_or(0, Attempt::number);
     let began = |attempt: &Attempt| {
         !told.iter().chain(history).any(|past| past.attempt == *attempt && never_began(past))

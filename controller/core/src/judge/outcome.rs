@@ -1,6 +1,6 @@
 //! How an attempt ended: from what the task said, what ECS said, and, last, the exit code, to a code and a budget.
 //!
-//! The register outranks all of this (S12); it has been read, and was absent, before anything here is asked.
+//! The terminal record outranks all of this (S12); it has been read, and was absent, before anything here is asked.
 
 use transcode_config::contract::{
     Budget, ExitCode, Failure, FailureCode, Heartbeat, PastAttempt, TaskState, Who,
@@ -44,7 +44,7 @@ pub struct Ended {
 }
 
 impl Ended {
-    /// As the next intent, or the register, remembers it.
+    /// As the next claim, or the terminal record, remembers it.
     pub fn past(&self, attempt: transcode_config::contract::Attempt) -> PastAttempt {
         PastAttempt {
             attempt,
@@ -72,7 +72,7 @@ pub fn never_began(past: &PastAttempt) -> bool {
     past.code == FailureCode::LaunchRefused && past.task_arn.is_none()
 }
 
-/// Sorts the end of a task whose process has ended while the register is absent.
+/// Sorts the end of a task whose process has ended while the terminal record is absent.
 pub fn classify(view: &TaskView, heartbeat: Option<&Heartbeat>) -> Ended {
     let failure = own_word(heartbeat, view)
         .or_else(|| before_start(view))
@@ -103,7 +103,7 @@ fn own_word(heartbeat: Option<&Heartbeat>, view: &TaskView) -> Option<Failure> {
             .or_else(|| Some(Failure::new(FailureCode::Interrupted, "the task was stopped from outside"))),
         TaskState::Finished => Some(Failure::new(
             FailureCode::Internal,
-            "the task says that it finished, and there is no register",
+            "the task says that it finished, and there is no terminal record",
         )),
         TaskState::Working => None,
     }
@@ -159,9 +159,10 @@ fn container(view: &TaskView) -> Option<Failure> {
         Some(Failure::new(FailureCode::TaskKilled, format!("the task was killed by {signal}")))
     };
     match (ExitCode::from_code(code), code) {
-        (Some(ExitCode::Succeeded), _) => {
-            Some(Failure::new(FailureCode::Internal, "the task ended with 0, and there is no register"))
-        }
+        (Some(ExitCode::Succeeded), _) => Some(Failure::new(
+            FailureCode::Internal,
+            "the task ended with 0, and there is no terminal record",
+        )),
         (Some(ExitCode::Superseded), _) => {
             Some(Failure::new(FailureCode::LaunchExpired, "the task came up too late to begin"))
         }

@@ -9,7 +9,7 @@
 //! | our own dead letter, come back by redrive | `kind` is `transcode.dead-letter` |
 //!
 //! What cannot be read at all is a job too: one that is refused. So it takes the ordinary way to the dead-letter queue
-//! (register, letter, delete) and nothing is ever deleted without a trace. So is a notification from which no job can ever
+//! (terminal record, letter, delete) and nothing is ever deleted without a trace. So is a notification from which no job can ever
 //! be read ([`foreign`]): it shows that a queue, a topic or a rule is set up wrongly. What is understood and asks for
 //! nothing is deleted, and says why ([`ignored`]). What is of a **version** that this program
 //! does not know may be perfectly good for its successor, and is parked instead (S15).

@@ -34,7 +34,7 @@ pub struct Rules {
 pub enum Request {
     /// Run it.
     Run(Arc<JobSpec>),
-    /// Refused before any attempt. It takes the ordinary way: register, dead letter, delete.
+    /// Refused before any attempt. It takes the ordinary way: terminal record, dead letter, delete.
     Refuse {
         /// The job.
         job: JobKey,

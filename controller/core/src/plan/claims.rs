@@ -5,7 +5,7 @@ use std::sync::Arc;
 use transcode_config::contract::{Attempt, Claim, JobKey, JobSpec, PastAttempt, SCHEMA, TaskShape};
 
 use super::{
-    output::{Plan, Scope},
+    output::{Planner, Scope},
     view::View,
 };
 use crate::{
@@ -31,13 +31,13 @@ pub(super) struct Candidate<'a> {
     pub spec: &'a Arc<JobSpec>,
     pub history: Vec<PastAttempt>,
     /// When it is to be looked at again.
-    pub again: Requeue,
+    pub requeue: Requeue,
 }
 
 impl<'a> View<'a> {
     /// Claims attempts for as many candidates as there is room for, oldest first. To those that are looked at anyway come
     /// as many from the line as could be claimed: for the rest nothing has changed.
-    pub(super) fn claim(self, plan: &mut Plan, scope: Scope, mut candidates: Vec<Candidate<'a>>) {
+    pub(super) fn claim(self, plan: &mut Planner, scope: Scope, mut candidates: Vec<Candidate<'a>>) {
         let line = scope == Scope::Due && self.ledger.jobs.anyone_waits();
         if candidates.is_empty() && !line {
             return;
@@ -49,19 +49,19 @@ impl<'a> View<'a> {
         }
         let (claimed, most) = self.to_be_launched();
         room.tasks = room.tasks.min(most.saturating_sub(claimed));
-        plan.held = match &pause {
+        plan.hold(match &pause {
             Some((why, _)) => Some(why.clone()),
             None => room.full(),
-        };
+        });
         if line {
-            let most = match &plan.held {
+            let most = match plan.held() {
                 // Each of them waits for another reason than it did.
-                why if *why != self.ledger.held => usize::MAX,
+                why if why != self.ledger.held.as_ref() => usize::MAX,
                 Some(_) => 0,
                 None => room.at_most(self.policy),
             };
             for (key, job) in self.ledger.jobs.in_line(self.now.mono).take(most) {
-                candidates.extend(self.look_at(plan, key, job));
+                candidates.extend(self.visit(plan, key, job));
             }
         }
         if let Some((_, Some(at))) = &pause {
@@ -73,16 +73,16 @@ impl<'a> View<'a> {
                 Some((why, until)) => plan.note(why.clone(), *until),
                 None => self.claim_one(plan, &candidate, &mut room),
             }
-            plan.looked_at(candidate.key, candidate.again, Some(candidate.job.since));
+            plan.visited(candidate.key, candidate.requeue, Some(candidate.job.since));
         }
     }
 
     /// Claims an attempt, if there is room for it.
-    fn claim_one(self, plan: &mut Plan, candidate: &Candidate<'_>, room: &mut Headroom) {
+    fn claim_one(self, plan: &mut Planner, candidate: &Candidate<'_>, room: &mut Headroom) {
         let variant = self.variant(candidate);
         match room.take(variant.cpu, self.policy) {
             Err(why) => plan.note(why, None),
-            Ok(()) if self.fresh(candidate.job) => plan.act(self.intend(candidate, variant)),
+            Ok(()) if self.fresh(candidate.job) => plan.act(self.new_claim(candidate, variant)),
             Ok(()) => plan.act(Action::Inspect { job: candidate.key.clone() }),
         }
     }
@@ -111,7 +111,7 @@ impl<'a> View<'a> {
         let lasts =
             if weak(Weakness::ClaimsMoreThanItLaunches) { Ms::MAX } else { self.policy.launch_deadline / 4 };
         let most = (lasts / self.policy.launch_interval.max(1)).saturating_add(1);
-        (self.ledger.tally.to_be_launched(self.now.wall), usize::try_from(most).unwrap_or(usize::MAX))
+        (self.ledger.in_flight.to_be_launched(self.now.wall), usize::try_from(most).unwrap_or(usize::MAX))
     }
 
     /// What the next attempt asks for.
@@ -128,14 +128,14 @@ impl<'a> View<'a> {
         self.policy.variant_after(&candidate.history, circumstances)
     }
 
-    fn intend(self, candidate: &Candidate<'_>, variant: TaskShape) -> Action {
+    fn new_claim(self, candidate: &Candidate<'_>, variant: TaskShape) -> Action {
         let attempt =
-            candidate.job.attempt.as_ref().map_or(Attempt::FIRST, |state| state.intent.attempt.next());
+            candidate.job.attempt.as_ref().map_or(Attempt::FIRST, |state| state.claim.attempt.next());
         let (task_definition, image_digest) = match &self.ledger.definition {
             Definition::Fit(pinned) => (pinned.task_definition.clone(), pinned.image_digest.clone()),
             Definition::Unknown(_) | Definition::Unfit(_) => Default::default(),
         };
-        let intent = Claim {
+        let claim = Claim {
             schema: SCHEMA,
             job: candidate.key.clone(),
             attempt,
@@ -148,6 +148,6 @@ impl<'a> View<'a> {
             nonce: format!("{}/{attempt}", self.ledger.instance),
             history: candidate.history.clone(),
         };
-        Action::Claim { spec: Arc::clone(candidate.spec), intent: Arc::new(intent) }
+        Action::Claim { spec: Arc::clone(candidate.spec), claim: Arc::new(claim) }
     }
 }

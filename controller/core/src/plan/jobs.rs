@@ -1,12 +1,12 @@
-//! Jobs: look, try, try again, give up, publish.
+//! Jobs: read, claim, launch, try again, give up, publish.
 
-use std::{mem, sync::Arc};
+use std::sync::Arc;
 
-use transcode_config::contract::{Budget, Dead, JobKey, Outcome, PastAttempt, SCHEMA, Terminal};
+use transcode_config::contract::{Budget, Capacity, Dead, JobKey, Outcome, PastAttempt, SCHEMA, Terminal};
 
 use super::{
     claims::{Candidate, TOO_FAST, note},
-    output::{PacedClaim, Plan, Scope},
+    output::{Planner, Scope},
     view::View,
 };
 use crate::{
@@ -17,15 +17,11 @@ use crate::{
         outcome::Ended,
     },
     message::Request,
-    policy::Policy,
-    protocol::{
-        action::Action,
-        clock::{Ms, Now},
-    },
+    protocol::{action::Action, clock::Ms},
     state::{
         agenda::Requeue,
-        job::{AttemptState, Job, Register},
-        ledger::Ledger,
+        breaker::FailureStage,
+        job::{AttemptState, Job, TerminalRecord},
         limiter::CallKind,
     },
     weakness::{Weakness, weak},
@@ -37,20 +33,19 @@ const COLLECTS: usize = 10;
 /// Another controller holds its message, and launches it.
 const NO_MESSAGE: &str = "claimed; not launched from here";
 
-pub(super) fn plan(plan: &mut Plan, scope: Scope, policy: &Policy, ledger: &Ledger, now: Now) {
-    let view = View { policy, ledger, now };
+pub(super) fn plan(plan: &mut Planner, scope: Scope, view: View<'_>) {
     let mut candidates = Vec::new();
-    for (key, job) in scope.of(&ledger.jobs, now) {
-        candidates.extend(view.look_at(plan, key, job));
+    for (key, job) in scope.of(&view.ledger.jobs, view.now) {
+        candidates.extend(view.visit(plan, key, job));
     }
     view.launch(plan);
     view.claim(plan, scope, candidates);
 }
 
 impl<'a> View<'a> {
-    /// Plans one job and what is to become of its tasks, and notes when to look at it again. Gives it back when all it
-    /// lacks is room: then it waits in line, and the look at it ends with the claims.
-    pub(super) fn look_at(self, plan: &mut Plan, key: &'a JobKey, job: &'a Job) -> Option<Candidate<'a>> {
+    /// Plans one job and the end of its unwanted tasks, and says when the job is visited next. Returns the job when it
+    /// lacks nothing but a free slot: then it waits in line, and its visit ends with the claims.
+    pub(super) fn visit(self, plan: &mut Planner, key: &'a JobKey, job: &'a Job) -> Option<Candidate<'a>> {
         let mut candidate = None;
         if job.free(self.now.mono) {
             candidate = self.one(plan, key, job);
@@ -58,32 +53,32 @@ impl<'a> View<'a> {
             plan.note(format!("left alone: {reason}"), None);
         } else if job.call.is_none() {
             plan.note("waiting after a failed call", Some(job.retry_at));
-            plan.look(Requeue::At(job.retry_at));
+            plan.requeue(Requeue::At(job.retry_at));
         }
         self.tasks_of(plan, job);
-        let again = plan.looked();
+        let requeue = plan.take_requeue();
         match &mut candidate {
-            Some(candidate) => candidate.again = again,
-            None => plan.looked_at(key, again, None),
+            Some(candidate) => candidate.requeue = requeue,
+            None => plan.visited(key, requeue, None),
         }
         candidate
     }
 
-    /// Plans one job. Gives it back when all it lacks is room.
-    fn one(self, plan: &mut Plan, key: &'a JobKey, job: &'a Job) -> Option<Candidate<'a>> {
+    /// Plans one job. Returns it when it lacks nothing but a free slot.
+    fn one(self, plan: &mut Planner, key: &'a JobKey, job: &'a Job) -> Option<Candidate<'a>> {
         if let Some(terminal) = job.terminal() {
             if !job.leases.is_empty() {
                 self.settle(plan, key, job, &terminal.outcome);
             }
             return None;
         }
-        if job.register == Register::Unknown {
+        if job.record == TerminalRecord::Unknown {
             plan.act(Action::Inspect { job: key.clone() });
             return None;
         }
         if let (Some(Request::Refuse { failure, .. }), None) = (&job.request, &job.attempt) {
             let ended = Ended { budget: Budget::Job, failure: failure.clone(), task: None };
-            plan.act(self.bury(key, &ended, Vec::new()));
+            plan.act(self.give_up(key, &ended, Vec::new()));
             return None;
         }
         match &job.attempt {
@@ -93,7 +88,7 @@ impl<'a> View<'a> {
     }
 
     /// Plans what a decided job needs before its messages may be deleted, dead letters apart.
-    fn settle(self, plan: &mut Plan, key: &JobKey, job: &Job, outcome: &Outcome) {
+    fn settle(self, plan: &mut Planner, key: &JobKey, job: &Job, outcome: &Outcome) {
         if let (Outcome::Succeeded(winner), false) = (outcome, job.published) {
             plan.act(Action::Publish { job: key.clone(), winner: Arc::new(winner.clone()) });
             return;
@@ -102,21 +97,21 @@ impl<'a> View<'a> {
             Leftovers::None => {}
             Leftovers::Later(until) => {
                 plan.note("decided; waiting for the tasks of attempts that did not win to end", until);
-                plan.look(until.map_or(Requeue::Changed, Requeue::At));
+                plan.requeue(until.map_or(Requeue::OnChange, Requeue::At));
             }
             Leftovers::Of(losers) if plan.collects() < COLLECTS => {
                 plan.act(Action::Collect { job: key.clone(), losers: losers.into() });
             }
             Leftovers::Of(_) => {
                 plan.wake(self.now.mono + self.policy.call_retry_base);
-                plan.look(Requeue::NextTurn);
+                plan.requeue(Requeue::EachTurn);
             }
         }
     }
 
     fn attempted(
         self,
-        plan: &mut Plan,
+        plan: &mut Planner,
         key: &'a JobKey,
         job: &'a Job,
         attempt: &AttemptState,
@@ -130,53 +125,53 @@ impl<'a> View<'a> {
                 }
                 let until = if looks { until } else { until.min(job.inspect_at) };
                 plan.note(why, Some(until));
-                plan.look(Requeue::At(until));
+                plan.requeue(Requeue::At(until));
             }
             Verdict::Inspect => plan.act(Action::Inspect { job: key.clone() }),
             Verdict::Stop { task, reason } => {
-                let view = (self.policy, self.ledger, self.now);
-                plan.act_when_allowed(CallKind::Stop, Action::Stop { task, reason }, view);
+                plan.act_when_allowed(CallKind::Stop, Action::Stop { task, reason }, self);
             }
             Verdict::Launch { not_before } => self.claimed(plan, job, attempt, not_before),
-            Verdict::Over { ended, at } => return self.over(plan, key, job, attempt, &ended, at),
+            Verdict::Over { ended, at } => {
+                if !attempt.told {
+                    plan.attempt_over(breaker_stage(attempt, &ended));
+                }
+                return self.over(plan, key, job, attempt, &ended, at);
+            }
         }
         None
     }
 
     /// The newest attempt is claimed: it is launched as soon as nothing keeps it back.
-    fn claimed(self, plan: &mut Plan, job: &Job, attempt: &AttemptState, not_before: Ms) {
-        plan.look(Requeue::NextTurn);
+    fn claimed(self, plan: &mut Planner, job: &Job, attempt: &AttemptState, not_before: Ms) {
+        plan.requeue(Requeue::EachTurn);
         let pause = self.ledger.launch_pause(self.policy, self.now);
         let held = pause.filter(Pause::holds_claimed).as_ref().map(note);
         match held.or_else(|| job.request.is_none().then(|| NO_MESSAGE.to_owned())) {
             Some(why) => plan.note(why, None),
-            None => plan.claimed(&attempt.intent, not_before),
+            None => plan.ready(&attempt.claim, not_before),
         }
     }
 
     /// Launches what the rate allows, the soonest deadline first: nobody overtakes a claim until that is too late.
-    fn launch(self, plan: &mut Plan) {
-        let mut claims = mem::take(&mut plan.claimed);
-        claims.sort_by(|a, b| {
-            (a.intent.launch_not_after_ms, &a.intent.job).cmp(&(b.intent.launch_not_after_ms, &b.intent.job))
-        });
-        for PacedClaim { intent, not_before, look } in claims {
+    fn launch(self, plan: &mut Planner) {
+        for ready in plan.take_ready() {
             let allowed_at = self.ledger.launch_allowed_at(self.policy, plan.launches(), self.now);
-            let at = not_before.max(allowed_at);
+            let at = ready.not_before.max(allowed_at);
             if at <= self.now.mono || weak(Weakness::LaunchesBeyondRate) {
-                plan.act(Action::Launch { intent });
+                plan.act(Action::Launch { claim: ready.claim });
                 continue;
             }
             let pause = self.ledger.launch_pause(self.policy, self.now);
             let cools = pause.filter(|pause| matches!(pause, Pause::CoolingDown { .. }));
-            plan.claim_waits(look, cools.map_or_else(|| TOO_FAST.to_owned(), |pause| note(&pause)), at);
+            plan.not_ready(&ready, cools.map_or_else(|| TOO_FAST.to_owned(), |pause| note(&pause)), at);
         }
     }
 
     /// The newest attempt is proven over, since `at`: another one, or dead.
     fn over(
         self,
-        plan: &mut Plan,
+        plan: &mut Planner,
         key: &'a JobKey,
         job: &'a Job,
         attempt: &AttemptState,
@@ -186,8 +181,8 @@ impl<'a> View<'a> {
         // What never had a message here is decided by whoever holds it. One that was held and lost still counts: a proof may
         // take longer than the 12 h for which SQS lets one controller hold it, and nobody would ever come to its end.
         job.request.as_ref()?;
-        let number = attempt.intent.attempt;
-        let mut history = attempt.intent.history.clone();
+        let number = attempt.claim.attempt;
+        let mut history = attempt.claim.history.clone();
         if weak(Weakness::ForgetsEarlierAttempts) {
             history.clear();
         }
@@ -196,21 +191,21 @@ impl<'a> View<'a> {
             || !self.policy.allows_another(&history)
         {
             // Another controller may have judged otherwise meanwhile, and gone on: then this is not the newest attempt.
-            let bury = || self.bury(key, ended, history);
-            plan.act(if self.fresh(job) { bury() } else { Action::Inspect { job: key.clone() } });
+            let give_up = || self.give_up(key, ended, history);
+            plan.act(if self.fresh(job) { give_up() } else { Action::Inspect { job: key.clone() } });
             return None;
         }
         let due = at + self.policy.attempt_backoff(key, &history);
         if self.now.mono < due && !weak(Weakness::DoesNotWaitBetweenAttempts) {
             let why = format!("attempt {number} failed ({}); next attempt after backoff", ended.failure.code);
             plan.note(why, Some(due));
-            plan.look(Requeue::At(due));
+            plan.requeue(Requeue::At(due));
             return None;
         }
         candidate(key, job, history)
     }
 
-    fn bury(self, key: &JobKey, ended: &Ended, history: Vec<PastAttempt>) -> Action {
+    fn give_up(self, key: &JobKey, ended: &Ended, history: Vec<PastAttempt>) -> Action {
         let mut failure = ended.failure.clone();
         if failure.code.info().retryable {
             failure = failure.with("attempts_spent", history.len());
@@ -233,9 +228,15 @@ impl<'a> View<'a> {
     }
 }
 
+/// What the end of an attempt means for other jobs. A refusal by Spot means nothing: the next attempt asks on-demand.
+fn breaker_stage(attempt: &AttemptState, ended: &Ended) -> Option<FailureStage> {
+    let spot = attempt.claim.variant.capacity == Capacity::FargateSpot;
+    FailureStage::of(&ended.failure).filter(|stage| !spot || *stage != FailureStage::Refused)
+}
+
 fn candidate<'a>(key: &'a JobKey, job: &'a Job, history: Vec<PastAttempt>) -> Option<Candidate<'a>> {
     match &job.request {
-        Some(Request::Run(spec)) => Some(Candidate { key, job, spec, history, again: Requeue::Changed }),
+        Some(Request::Run(spec)) => Some(Candidate { key, job, spec, history, requeue: Requeue::OnChange }),
         Some(Request::Refuse { .. }) | None => None,
     }
 }

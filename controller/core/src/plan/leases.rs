@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use transcode_config::contract::{JobKey, Outcome};
 
-use super::output::{Plan, Scope};
+use super::output::{Planner, Scope};
 use crate::{
     judge::leftovers::Leftovers,
     policy::Policy,
@@ -21,22 +21,21 @@ use crate::{
     weakness::{Weakness, weak},
 };
 
-pub(super) fn plan(plan: &mut Plan, scope: Scope, policy: &Policy, ledger: &Ledger, now: Now) {
+pub(super) fn plan(plan: &mut Planner, scope: Scope, policy: &Policy, ledger: &Ledger, now: Now) {
     for (message, lease) in scope.of(&ledger.leases, now) {
         if lease.free(now.mono) {
             match next(message, lease, policy, ledger, now) {
                 Some(action) => plan.act(action),
-                // Past the time to extend and nothing done: near the 12 h cap. All that is left to come is its end.
+                // Due for extension but too close to the 12 h cap to extend: wait for the lease to expire.
                 None if lease.extend_at(policy) <= now.mono && !weak(Weakness::SpinsNearTheCap) => {
-                    plan.look(Requeue::At(lease.deadline));
+                    plan.requeue(Requeue::At(lease.deadline));
                 }
-                None => plan.look(Requeue::At(lease.extend_at(policy))),
+                None => plan.requeue(Requeue::At(lease.extend_at(policy))),
             }
         } else if lease.call.is_none() {
-            plan.look(Requeue::At(lease.retry_at.min(lease.deadline)));
+            plan.requeue(Requeue::At(lease.retry_at.min(lease.deadline)));
         }
-        let again = plan.looked();
-        plan.seen_leases.push((message.clone(), again));
+        plan.visited_lease(message);
     }
 }
 

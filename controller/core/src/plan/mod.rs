@@ -2,7 +2,7 @@
 //!
 //! # Expected flow of a job
 //! 1. [`Action::Inspect`]: what has been decided, what has been tried?
-//! 2. register there → settle: [`Action::Publish`] or [`Action::DeadLetter`], [`Action::Collect`] what losers left, then
+//! 2. terminal record there → settle: [`Action::Publish`] or [`Action::DeadLetter`], [`Action::Collect`] what losers left, then
 //!    [`Action::Delete`]
 //! 3. no attempt, or the last one proven over and its backoff past → [`Action::Claim`], then [`Action::Launch`]
 //! 4. an attempt that may be alive → watch it ([`Action::Describe`], [`Action::Inspect`]), keep the lease
@@ -25,7 +25,8 @@ mod receive;
 mod tasks;
 mod view;
 
-pub use self::output::{Look, Plan, Scope};
+pub use self::output::{Plan, Scope, Visit};
+use self::{output::Planner, view::View};
 use crate::{policy::Policy, protocol::clock::Now, state::ledger::Ledger};
 
 /// Plans, looking at everything. See the module.
@@ -35,11 +36,10 @@ pub fn plan(policy: &Policy, ledger: &Ledger, now: Now) -> Plan {
 
 /// Plans. What is due is all that an action could follow from: the same actions as if everything were looked at.
 pub fn plan_of(scope: Scope, policy: &Policy, ledger: &Ledger, now: Now) -> Plan {
-    let mut plan = Plan::default();
+    let (mut plan, view) = (Planner::default(), View { policy, ledger, now });
     leases::plan(&mut plan, scope, policy, ledger, now);
-    jobs::plan(&mut plan, scope, policy, ledger, now);
-    tasks::plan(&mut plan, policy, ledger, now);
+    jobs::plan(&mut plan, scope, view);
+    tasks::plan(&mut plan, view);
     receive::plan(&mut plan, policy, ledger, now);
-    plan.wake_at = plan.wake_at.map(|at| at.max(now.mono + 1));
-    plan
+    plan.finish(now)
 }

@@ -1,11 +1,11 @@
 //! A plan, and how it is put together.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, mem, sync::Arc};
 
 use transcode_config::contract::{Claim, JobKey};
 
+use super::view::View;
 use crate::{
-    policy::Policy,
     protocol::{
         action::Action,
         clock::{Ms, Now},
@@ -13,166 +13,227 @@ use crate::{
     },
     state::{
         agenda::{Agenda, Requeue},
-        ledger::Ledger,
+        breaker::FailureStage,
         limiter::CallKind,
         note::Note,
     },
 };
 
-/// What a look at a job said.
+/// One job that a turn visited.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Look {
+pub struct Visit {
     /// The job.
     pub job: JobKey,
     /// Why it waits, if it does.
     pub note: Option<Note>,
-    /// When it is to be looked at again.
-    pub(crate) again: Requeue,
-    /// Since when it waits for room, if that is all it lacks.
+    /// When the job is visited next.
+    pub(crate) requeue: Requeue,
+    /// Since when (monotonic) the job waits for a free slot, if it lacks nothing else.
     pub(crate) rank: Option<Ms>,
+    /// The newest attempt is proven over.
+    pub(crate) over: Option<AttemptOver>,
 }
 
-/// A claim that nothing keeps from being launched but the rate.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct PacedClaim {
-    pub(super) intent: Arc<Claim>,
-    /// No launch before this (monotonic).
-    pub(super) not_before: Ms,
-    /// The look at its job, in [`Plan::jobs`].
-    pub(super) look: usize,
+/// An attempt that is proven over, for the breaker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct AttemptOver {
+    /// The stage at which it failed, where other jobs may fail there as well.
+    pub(crate) stage: Option<FailureStage>,
 }
 
-/// How much is looked at.
+/// How many rows a turn visits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// Everything.
+    /// Every row.
     All,
-    /// What is due: what has changed, and what time alone makes a difference to.
+    /// Rows that have changed, and rows whose time has come.
     Due,
 }
 
 impl Scope {
-    pub(super) fn of<K: Ord + Clone, V>(self, table: &Agenda<K, V>, now: Now) -> Vec<(&K, &V)> {
+    pub(super) fn of<K: Ord + Clone, V>(self, agenda: &Agenda<K, V>, now: Now) -> Vec<(&K, &V)> {
         let mut rows: Vec<(&K, &V)> = match self {
-            Self::All => return table.iter().collect(),
-            Self::Due => table.due(now.mono).collect(),
+            Self::All => return agenda.iter().collect(),
+            Self::Due => agenda.due(now.mono).collect(),
         };
         rows.sort_unstable_by_key(|(key, _)| *key);
         rows
     }
 }
 
-/// What is to be done now, and when to plan again at the latest.
+/// The actions of one turn, and the time of the next.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Plan {
     /// In order of importance; all of them can be carried out at once.
     pub actions: Vec<Action>,
-    /// Something becomes due then (monotonic).
+    /// Latest time of the next turn (monotonic).
     pub wake_at: Option<Ms>,
-    /// The jobs that were looked at.
-    pub jobs: Vec<Look>,
-    /// What keeps all from being claimed that could be.
+    /// The jobs that were visited.
+    pub jobs: Vec<Visit>,
+    /// Why no job is being claimed; `None` while claiming is open.
     pub(crate) held: Option<String>,
-    /// The messages that were looked at, and when each is to be looked at again.
-    pub(crate) seen_leases: Vec<(MessageId, Requeue)>,
-    /// The soonest of what was said of the row that is being looked at.
-    again: Option<Requeue>,
-    /// Why the job waits that is being looked at.
-    note: Option<Note>,
-    /// The claims that nothing keeps from being launched but the rate.
-    pub(super) claimed: Vec<PacedClaim>,
-    /// Calls in `actions`, by lane of the limiter.
-    planned: [u64; 3],
+    /// The messages that were visited, and when each is visited next.
+    pub(crate) leases: Vec<(MessageId, Requeue)>,
 }
 
 impl Plan {
-    pub(super) fn act(&mut self, action: Action) {
-        let lane = match &action {
-            Action::Launch { .. } => Some(CallKind::Launch),
-            Action::Stop { .. } => Some(CallKind::Stop),
-            Action::Describe { .. } | Action::Resync => Some(CallKind::Read),
-            _ => None,
-        };
-        if let Some(count) = lane.and_then(|lane| self.planned.get_mut(lane as usize)) {
-            *count += 1;
-        }
-        self.actions.push(action);
-    }
-
-    /// Plans a call to ECS, or to plan again when its rate lets it through.
-    pub(super) fn act_when_allowed(&mut self, lane: CallKind, action: Action, view: (&Policy, &Ledger, Now)) {
-        let (policy, ledger, now) = view;
-        let planned = self.planned.get(lane as usize).copied().unwrap_or(0);
-        let at = ledger.limiter.allowed_at(lane, planned, policy, now.mono);
-        if at <= now.mono {
-            self.act(action);
-        } else {
-            self.wake(at);
-            self.look(Requeue::NextTurn);
-        }
-    }
-
-    /// Launches in `actions`.
-    pub(super) fn launches(&self) -> u64 {
-        self.planned.get(CallKind::Launch as usize).copied().unwrap_or(0)
-    }
-
-    /// Folders that are emptied by `actions`.
-    pub(super) fn collects(&self) -> usize {
-        self.actions.iter().filter(|action| matches!(action, Action::Collect { .. })).count()
-    }
-
-    pub(super) fn wake(&mut self, at: Ms) {
-        self.wake_at = Some(self.wake_at.map_or(at, |sooner| sooner.min(at)));
-    }
-
-    /// Something else is due then.
+    /// The next turn comes at `at` at the latest, and never in the same millisecond as this one.
     pub(crate) fn wake_by(&mut self, at: Option<Ms>, now: Now) {
         if let Some(at) = at {
             self.wake(at.max(now.mono + 1));
         }
     }
 
-    /// The row that is being looked at is to be looked at again. A time wakes even where the row is looked at in every
-    /// turn besides: nothing else may bring that turn about.
-    pub(super) fn look(&mut self, again: Requeue) {
-        if let Requeue::At(at) = again {
+    fn wake(&mut self, at: Ms) {
+        self.wake_at = Some(self.wake_at.map_or(at, |sooner| sooner.min(at)));
+    }
+
+    /// Why a visited job waits, if it does.
+    pub fn note_of(&self, job: &JobKey) -> Option<&Note> {
+        self.jobs.iter().find(|visit| visit.job == *job)?.note.as_ref()
+    }
+}
+
+/// A claim held back only by the launch rate.
+#[derive(Debug)]
+pub(super) struct ReadyClaim {
+    pub(super) claim: Arc<Claim>,
+    /// No launch before this (monotonic).
+    pub(super) not_before: Ms,
+    /// The visit to its job, an index of [`Plan::jobs`].
+    visit: usize,
+}
+
+/// Puts a plan together: the plan so far, and what is said of the row that is being visited.
+#[derive(Debug, Default)]
+pub(super) struct Planner {
+    plan: Plan,
+    /// The soonest next visit that was asked for.
+    requeue: Option<Requeue>,
+    /// Why the job waits.
+    note: Option<Note>,
+    /// The job's newest attempt is proven over.
+    over: Option<AttemptOver>,
+    /// Claims that are launched as soon as the rate allows it.
+    ready: Vec<ReadyClaim>,
+    /// Calls in `plan.actions`, by [`CallKind`].
+    calls: [u64; 3],
+}
+
+impl Planner {
+    pub(super) fn act(&mut self, action: Action) {
+        let kind = match &action {
+            Action::Launch { .. } => Some(CallKind::Launch),
+            Action::Stop { .. } => Some(CallKind::Stop),
+            Action::Describe { .. } | Action::Resync => Some(CallKind::Read),
+            _ => None,
+        };
+        if let Some(count) = kind.and_then(|kind| self.calls.get_mut(kind as usize)) {
+            *count += 1;
+        }
+        self.plan.actions.push(action);
+    }
+
+    /// Plans a call to ECS now, or a turn at the time when its rate allows the call.
+    pub(super) fn act_when_allowed(&mut self, kind: CallKind, action: Action, view: View<'_>) {
+        let at = view.ledger.limiter.allowed_at(kind, self.calls(kind), view.policy, view.now.mono);
+        if at <= view.now.mono {
+            self.act(action);
+        } else {
+            self.wake(at);
+            self.requeue(Requeue::EachTurn);
+        }
+    }
+
+    fn calls(&self, kind: CallKind) -> u64 {
+        self.calls.get(kind as usize).copied().unwrap_or(0)
+    }
+
+    /// Launches that are planned so far.
+    pub(super) fn launches(&self) -> u64 {
+        self.calls(CallKind::Launch)
+    }
+
+    /// Folders that the plan empties so far.
+    pub(super) fn collects(&self) -> usize {
+        self.plan.actions.iter().filter(|action| matches!(action, Action::Collect { .. })).count()
+    }
+
+    pub(super) fn wake(&mut self, at: Ms) {
+        self.plan.wake(at);
+    }
+
+    /// Asks for the next visit to this row. A time also wakes the controller, even where the row is visited in each
+    /// turn: nothing else may bring that turn about.
+    pub(super) fn requeue(&mut self, requeue: Requeue) {
+        if let Requeue::At(at) = requeue {
             self.wake(at);
         }
-        self.again = Some(self.again.map_or(again, |sooner| sooner.min(again)));
+        self.requeue = Some(self.requeue.map_or(requeue, |sooner| sooner.min(requeue)));
     }
 
-    /// A look has ended: when the row is to be looked at again. Where nothing was said, when it changes.
-    pub(super) fn looked(&mut self) -> Requeue {
-        self.again.take().unwrap_or(Requeue::Changed)
+    /// Ends what was said about the next visit to this row. By default that is when the row changes.
+    pub(super) fn take_requeue(&mut self) -> Requeue {
+        self.requeue.take().unwrap_or(Requeue::OnChange)
     }
 
-    /// Why the job waits that is being looked at.
+    /// Notes why the visited job waits.
     pub(super) fn note(&mut self, why: impl Into<Cow<'static, str>>, until: Option<Ms>) {
         self.note = Some(Note { why: why.into(), until });
     }
 
-    /// The job that is being looked at has a claim that could be launched.
-    pub(super) fn claimed(&mut self, intent: &Arc<Claim>, not_before: Ms) {
-        self.claimed.push(PacedClaim { intent: Arc::clone(intent), not_before, look: self.jobs.len() });
+    /// The visited job's newest attempt is proven over.
+    pub(super) fn attempt_over(&mut self, stage: Option<FailureStage>) {
+        self.over = Some(AttemptOver { stage });
     }
 
-    /// A claim is not launched yet.
-    pub(super) fn claim_waits(&mut self, look: usize, why: String, until: Ms) {
-        if let Some(look) = self.jobs.get_mut(look) {
-            look.note = Some(Note { why: why.into(), until: Some(until) });
+    /// The visited job has a claim that only the launch rate may hold back.
+    pub(super) fn ready(&mut self, claim: &Arc<Claim>, not_before: Ms) {
+        self.ready.push(ReadyClaim { claim: Arc::clone(claim), not_before, visit: self.plan.jobs.len() });
+    }
+
+    /// The ready claims, the soonest launch deadline first.
+    pub(super) fn take_ready(&mut self) -> Vec<ReadyClaim> {
+        let mut ready = mem::take(&mut self.ready);
+        ready.sort_by(|a, b| {
+            (a.claim.launch_not_after_ms, &a.claim.job).cmp(&(b.claim.launch_not_after_ms, &b.claim.job))
+        });
+        ready
+    }
+
+    /// The launch rate holds a ready claim back.
+    pub(super) fn not_ready(&mut self, claim: &ReadyClaim, why: String, until: Ms) {
+        if let Some(visit) = self.plan.jobs.get_mut(claim.visit) {
+            visit.note = Some(Note { why: why.into(), until: Some(until) });
         }
         self.wake(until);
     }
 
-    /// A look at a job has ended.
-    pub(super) fn looked_at(&mut self, job: &JobKey, again: Requeue, rank: Option<Ms>) {
-        let note = self.note.take();
-        self.jobs.push(Look { job: job.clone(), note, again, rank });
+    /// Ends the visit to a job.
+    pub(super) fn visited(&mut self, job: &JobKey, requeue: Requeue, rank: Option<Ms>) {
+        let (note, over) = (self.note.take(), self.over.take());
+        self.plan.jobs.push(Visit { job: job.clone(), note, requeue, rank, over });
     }
 
-    /// Why a job waits that was looked at, if it does.
-    pub fn note_of(&self, job: &JobKey) -> Option<&Note> {
-        self.jobs.iter().find(|look| look.job == *job)?.note.as_ref()
+    /// Ends the visit to a message.
+    pub(super) fn visited_lease(&mut self, message: &MessageId) {
+        let requeue = self.take_requeue();
+        self.plan.leases.push((message.clone(), requeue));
+    }
+
+    /// Notes why no job is being claimed.
+    pub(super) fn hold(&mut self, why: Option<String>) {
+        self.plan.held = why;
+    }
+
+    /// Why no job is being claimed.
+    pub(super) fn held(&self) -> Option<&String> {
+        self.plan.held.as_ref()
+    }
+
+    /// The plan. The next turn never comes in the same millisecond as this one.
+    pub(super) fn finish(mut self, now: Now) -> Plan {
+        self.plan.wake_at = self.plan.wake_at.map(|at| at.max(now.mono + 1));
+        self.plan
     }
 }

@@ -1,6 +1,6 @@
 //! Receiving is a decision: no more than can be launched.
 
-use super::output::Plan;
+use super::output::Planner;
 use crate::{
     policy::Policy,
     protocol::{action::Action, clock::Now, fact::QueueName},
@@ -11,7 +11,7 @@ use crate::{
 /// SQS hands out no more at once.
 const RECEIVE_MAX: usize = 10;
 
-pub(super) fn plan(plan: &mut Plan, policy: &Policy, ledger: &Ledger, now: Now) {
+pub(super) fn plan(plan: &mut Planner, policy: &Policy, ledger: &Ledger, now: Now) {
     // After a restart the tasks are found before their messages come back: the first list comes first.
     if ledger.draining || policy.paused || !ledger.resync.done {
         return;
@@ -77,5 +77,5 @@ fn room(policy: &Policy, ledger: &Ledger) -> usize {
     if ledger.breaker.open(policy).is_some() {
         free.tasks = free.tasks.min(1);
     }
-    free.tasks.saturating_add(ledger.tally.adopted()).saturating_sub(ledger.tally.waiting())
+    free.tasks.saturating_add(ledger.in_flight.adopted()).saturating_sub(ledger.in_flight.waiting())
 }

@@ -1,27 +1,23 @@
 //! Tasks: describe, list, stop what nobody needs.
 
-use super::{output::Plan, view::View};
+use super::{output::Planner, view::View};
 use crate::{
     judge::outcome::stop_reason,
-    policy::Policy,
-    protocol::{
-        action::Action,
-        clock::{Ms, Now},
-        task_view::TaskArn,
-    },
-    state::{agenda::Requeue, job::Job, ledger::Ledger, limiter::CallKind, task::TaskRecord},
+    protocol::{action::Action, clock::Ms, task_view::TaskArn},
+    state::{agenda::Requeue, job::Job, limiter::CallKind, task::TaskRecord},
     weakness::{Weakness, weak},
 };
 
 /// DescribeTasks takes no more.
 const DESCRIBE_MAX: usize = 100;
 
-pub(super) fn plan(plan: &mut Plan, policy: &Policy, ledger: &Ledger, now: Now) {
-    describe(plan, policy, ledger, now);
+pub(super) fn plan(plan: &mut Planner, view: View<'_>) {
+    let View { ledger, now, .. } = view;
+    describe(plan, view);
     // The list comes last: how many calls it takes shows only when it begins.
     for (periodic, action) in [(&ledger.resolve, Action::Resolve), (&ledger.resync, Action::Resync)] {
         if periodic.due(now.mono) {
-            plan.act_when_allowed(CallKind::Read, action, (policy, ledger, now));
+            plan.act_when_allowed(CallKind::Read, action, view);
         } else if periodic.call.is_none() {
             plan.wake(periodic.due_at);
         }
@@ -29,7 +25,8 @@ pub(super) fn plan(plan: &mut Plan, policy: &Policy, ledger: &Ledger, now: Now) 
 }
 
 /// Describes everything as soon as anything is due, so that calls are full.
-fn describe(plan: &mut Plan, policy: &Policy, ledger: &Ledger, now: Now) {
+fn describe(plan: &mut Planner, view: View<'_>) {
+    let View { policy, ledger, now } = view;
     let due_by =
         |at| ledger.tasks.timed(at).filter(move |(_, task)| task.describe_due().is_some_and(|due| due <= at));
     if due_by(now.mono).next().is_none() {
@@ -39,11 +36,7 @@ fn describe(plan: &mut Plan, policy: &Policy, ledger: &Ledger, now: Now) {
     let due: Vec<TaskArn> =
         due_by(now.mono + policy.describe_every / 2).map(|(arn, _)| arn.clone()).collect();
     for tasks in due.chunks(DESCRIBE_MAX) {
-        plan.act_when_allowed(
-            CallKind::Read,
-            Action::Describe { tasks: tasks.to_vec() },
-            (policy, ledger, now),
-        );
+        plan.act_when_allowed(CallKind::Read, Action::Describe { tasks: tasks.to_vec() }, view);
     }
 }
 
@@ -52,7 +45,7 @@ impl View<'_> {
     ///
     /// A task without a message is left to work: the message may be with another controller, and what it writes counts.
     /// Its run time is limited all the same.
-    pub(super) fn tasks_of(self, plan: &mut Plan, job: &Job) {
+    pub(super) fn tasks_of(self, plan: &mut Planner, job: &Job) {
         let now = self.now.mono;
         for (arn, task) in job.tasks.keys().filter_map(|arn| self.ledger.tasks.get_key_value(arn)) {
             if task.ended() || task.stop_call {
@@ -62,7 +55,7 @@ impl View<'_> {
                 // Then it counts as gone, and the job may be forgotten.
                 let gone_at = stopped_at + self.policy.stop_timeout;
                 if now < gone_at {
-                    plan.look(Requeue::At(gone_at));
+                    plan.requeue(Requeue::At(gone_at));
                 }
                 continue;
             }
@@ -70,16 +63,16 @@ impl View<'_> {
             let at = (since + self.policy.orphan_grace).max(task.stop_retry_at);
             if at <= now {
                 let stop = Action::Stop { task: arn.clone(), reason: stop_reason::ORPHAN };
-                plan.act_when_allowed(CallKind::Stop, stop, (self.policy, self.ledger, self.now));
+                plan.act_when_allowed(CallKind::Stop, stop, self);
             } else {
-                plan.look(Requeue::At(at));
+                plan.requeue(Requeue::At(at));
             }
         }
     }
 }
 
 fn unwanted_since(job: &Job, task: &TaskRecord) -> Option<Ms> {
-    let newest = job.attempt.as_ref().map(|state| state.intent.attempt);
+    let newest = job.attempt.as_ref().map(|state| state.claim.attempt);
     match (job.terminal(), newest) {
         (Some(_), _) if !weak(Weakness::LeavesTasksOfDecidedJobs) => Some(job.decided_at),
         (None, _) if weak(Weakness::StopsTasksWithoutMessage) && job.leases.is_empty() => Some(task.known_at),

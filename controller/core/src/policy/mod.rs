@@ -43,7 +43,7 @@ pub struct Policy {
     pub spot_max_age: Ms,
     /// How long all claims ask for on-demand after Spot had no capacity.
     pub spot_pause: Ms,
-    /// How long after the intent RunTask may be sent.
+    /// How long after the claim RunTask may be sent.
     pub launch_deadline: Ms,
     /// Allowed difference of clocks.
     pub clock_skew: Ms,

@@ -24,7 +24,7 @@ pub struct LeaseRef {
     pub receipt: String,
 }
 
-/// What the dead-letter queue is told, beside the register's [`Dead`].
+/// What the dead-letter queue is told, beside the terminal record's [`Dead`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct DeadLetter {
     /// On behalf of which message.
@@ -49,22 +49,22 @@ pub enum Action {
         /// At most.
         max: u8,
     },
-    /// Read newest intent, its heartbeat and, last, the register.
+    /// Read newest claim, its heartbeat and, last, the terminal record.
     Inspect {
         /// The job.
         job: JobKey,
     },
-    /// Create `spec.json` unless it exists, then the intent unless it exists; answer with the intent that is there.
+    /// Create `spec.json` unless it exists, then the claim unless it exists; answer with the claim that is there.
     Claim {
         /// The job as accepted.
         spec: Arc<JobSpec>,
         /// The claim.
-        intent: Arc<Claim>,
+        claim: Arc<Claim>,
     },
-    /// `RunTask` with everything from the intent. Not sent any more once the wall clock is past its deadline (S7).
+    /// `RunTask` with everything from the claim. Not sent any more once the wall clock is past its deadline (S7).
     Launch {
         /// The claim, read back.
-        intent: Arc<Claim>,
+        claim: Arc<Claim>,
     },
     /// `DescribeTasks`, at most 100.
     Describe {
@@ -82,7 +82,7 @@ pub enum Action {
         /// Why: shown as `stoppedReason`.
         reason: &'static str,
     },
-    /// Write the register unless it exists; answer with the register that is there.
+    /// Write the terminal record unless it exists; answer with the terminal record that is there.
     GiveUp {
         /// The job.
         job: JobKey,

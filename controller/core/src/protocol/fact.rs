@@ -33,7 +33,7 @@ pub struct Incoming {
 
 /// What kind of trouble a failed call met. One table in `aws/class.rs` turns SDK errors into these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Class {
+pub enum ErrorClass {
     /// Refused for its rate. Nothing happened.
     Throttled,
     /// Refused for capacity or quota. Nothing happened.
@@ -50,7 +50,7 @@ pub enum Class {
     Unknown,
 }
 
-impl Class {
+impl ErrorClass {
     /// Name, as metrics have it.
     pub const fn name(self) -> &'static str {
         match self {
@@ -72,21 +72,21 @@ pub struct CallError {
     /// Such as `ecs:RunTask`.
     pub operation: &'static str,
     /// What kind of trouble.
-    pub class: Class,
+    pub class: ErrorClass,
     /// AWS' error code and message, or what broke, and the request's id where there was an answer; in one line.
     pub message: String,
 }
 
-/// What the state bucket says of a job. The register is read **last**: it is at least as new as the rest.
+/// What the state bucket says of a job. The terminal record is read **last**: it is at least as new as the rest.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Snapshot {
-    /// The newest attempt's intent.
-    pub intent: Option<Arc<Claim>>,
+    /// The newest attempt's claim.
+    pub claim: Option<Arc<Claim>>,
     /// That attempt's heartbeat.
     pub heartbeat: Option<Heartbeat>,
     /// Heartbeats of earlier attempts of which ECS never said that they ended ([`crate::judge::outcome::unproven`]).
     pub earlier: Vec<Heartbeat>,
-    /// The register.
+    /// The terminal record.
     pub terminal: Option<Arc<Terminal>>,
 }
 
@@ -130,8 +130,8 @@ pub enum Resolution {
 /// Something that hints at news. It wakes, it never decides.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Hint {
-    /// A register was written.
-    Register(JobKey),
+    /// A terminal record was written.
+    TerminalRecord(JobKey),
     /// A task changed its state.
     Task(TaskArn),
 }
@@ -167,12 +167,12 @@ pub enum Fact {
         /// What was found.
         reason: String,
     },
-    /// Answer to `Claim`: the intent that is there now, our own or one that another controller wrote first.
+    /// Answer to `Claim`: the claim that is there now, our own or one that another controller wrote first.
     Claimed {
         /// The job.
         job: JobKey,
         /// What is there.
-        intent: Box<Claim>,
+        claim: Box<Claim>,
     },
     /// RunTask gave a task: a new one, or the one that this token gave before.
     Launched {
@@ -222,7 +222,7 @@ pub enum Fact {
         /// Why.
         error: CallError,
     },
-    /// Answer to `GiveUp`: the register that is there now, our own or one written before.
+    /// Answer to `GiveUp`: the terminal record that is there now, our own or one written before.
     Decided {
         /// The job.
         job: JobKey,

@@ -19,11 +19,11 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Requeue {
     /// In the next turn, whenever that is: it depends on what is not its own, such as the rate of calls.
-    NextTurn,
+    EachTurn,
     /// From then on (monotonic).
     At(Ms),
     /// Not before it changes.
-    Changed,
+    OnChange,
 }
 
 /// Rows by key, each with a time at which it is due.
@@ -98,13 +98,13 @@ impl<K: Ord + Clone> Lists<K> {
         *place = new;
     }
 
-    fn looked(&mut self, key: &K, place: &mut Place, again: Requeue, rank: Option<Ms>) {
-        let due_at = if let Requeue::At(at) = again {
+    fn requeue(&mut self, key: &K, place: &mut Place, requeue: Requeue, rank: Option<Ms>) {
+        let due_at = if let Requeue::At(at) = requeue {
             Some(at).filter(|_| !weak(Weakness::ForgetsWhenDue))
         } else {
             None
         };
-        let each_turn = again == Requeue::NextTurn;
+        let each_turn = requeue == Requeue::EachTurn;
         self.put(key, place, Place { touched: false, each_turn, due_at, rank });
     }
 }
@@ -259,18 +259,18 @@ impl<K: Ord + Clone, V> Agenda<K, V> {
 
     /// A row has been looked at. It waits for room, at this rank, or does not. Given is the row, for what the look said
     /// to be noted in it.
-    pub fn looked(&mut self, key: &K, again: Requeue, rank: Option<Ms>) -> Option<&mut V> {
+    pub fn requeue(&mut self, key: &K, requeue: Requeue, rank: Option<Ms>) -> Option<&mut V> {
         let row = self.rows.get_mut(key)?;
-        self.lists.looked(key, &mut row.place, again, rank);
+        self.lists.requeue(key, &mut row.place, requeue, rank);
         Some(&mut row.value)
     }
 
     /// Looks at each row that may have changed; `look` says when it is to be looked at again.
-    pub fn look_at_touched(&mut self, mut look: impl FnMut(&V) -> Requeue) {
+    pub fn requeue_touched(&mut self, mut visit: impl FnMut(&V) -> Requeue) {
         for key in mem::take(&mut self.lists.touched) {
             if let Some(row) = self.rows.get_mut(&key) {
                 row.place.touched = false;
-                self.lists.looked(&key, &mut row.place, look(&row.value), None);
+                self.lists.requeue(&key, &mut row.place, visit(&row.value), None);
             }
         }
     }

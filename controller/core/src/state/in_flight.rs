@@ -110,12 +110,12 @@ impl Share {
         }
         let coming = job.attempt.as_ref().filter(|_| job.may_come_up(policy, now.mono));
         if let Some(attempt) = coming {
-            share.launch_by = Some(attempt.intent.launch_not_after_ms);
+            share.launch_by = Some(attempt.claim.launch_not_after_ms);
             changes(attempt.expires_at + policy.heartbeat_stale);
         }
         let claiming = job.claiming.filter(|_| !weak(Weakness::DoesNotCountPendingClaim));
         share.claiming = claiming.is_some();
-        if let Some(cpu) = claiming.or_else(|| coming.map(|attempt| attempt.intent.variant.cpu)) {
+        if let Some(cpu) = claiming.or_else(|| coming.map(|attempt| attempt.claim.variant.cpu)) {
             share.usage.add(cpu);
         }
         share.adopted = job.leases.is_empty();
@@ -131,8 +131,8 @@ impl Share {
 /// CPU units of a task: what ECS says, else what its claim asked for, else what claims ask for today.
 fn cpu_of(task: &TaskRecord, job: &Job, policy: &Policy) -> u32 {
     let told = task.view.as_ref().map(|view| view.billed.size.cpu).filter(|cpu| *cpu > 0);
-    let claim = job.attempt.as_ref().filter(|newest| newest.intent.attempt == task.attempt);
-    told.or_else(|| claim.map(|it| it.intent.variant.cpu)).unwrap_or(policy.variant.cpu)
+    let claim = job.attempt.as_ref().filter(|newest| newest.claim.attempt == task.attempt);
+    told.or_else(|| claim.map(|it| it.claim.variant.cpu)).unwrap_or(policy.variant.cpu)
 }
 
 /// The sums, as of the last turn: what has been absorbed since is not in them yet.
@@ -159,9 +159,9 @@ impl InFlight {
         policy: &Policy,
         now: Now,
     ) -> Self {
-        let mut tally = Self::default();
-        jobs.iter().for_each(|(key, job)| tally.count(key, Some(job), tasks, policy, now));
-        tally
+        let mut in_flight = Self::default();
+        jobs.iter().for_each(|(key, job)| in_flight.count(key, Some(job), tasks, policy, now));
+        in_flight
     }
 
     /// What is in flight: what the limits are held against.

@@ -18,9 +18,9 @@ use crate::{
 /// is stopped for its silence.
 const FRESH: Ms = 30_000;
 
-/// What is known of the terminal register.
+/// What is known of the terminal record.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Register {
+pub enum TerminalRecord {
     /// Not read yet.
     Unknown,
     /// It was absent when read. The time is from before the read began.
@@ -33,7 +33,7 @@ pub enum Register {
 #[derive(Debug, Clone, PartialEq)]
 pub struct AttemptState {
     /// Its claim.
-    pub intent: Arc<Claim>,
+    pub claim: Arc<Claim>,
     /// When, on the monotonic clock, its launch deadline and the skew margin have passed.
     pub expires_at: Ms,
     /// RunTask was refused for good under its token, when (monotonic) and why: it is over without having begun.
@@ -77,9 +77,9 @@ pub struct Job {
     pub asked_at_ms: Option<u64>,
     /// When it became known (monotonic). Older jobs are launched first.
     pub since: Ms,
-    /// The register.
-    pub register: Register,
-    /// When the register was found decided (monotonic).
+    /// The terminal record.
+    pub record: TerminalRecord,
+    /// When the terminal record was found decided (monotonic).
     pub decided_at: Ms,
     /// The newest attempt; none before the first.
     pub attempt: Option<AttemptState>,
@@ -117,7 +117,7 @@ impl Job {
             leases: BTreeSet::new(),
             asked_at_ms: None,
             since: now,
-            register: Register::Unknown,
+            record: TerminalRecord::Unknown,
             decided_at: 0,
             attempt: None,
             tasks: BTreeMap::new(),
@@ -140,15 +140,15 @@ impl Job {
         self.call.is_none() && self.retry_at <= now && self.unreadable.is_none()
     }
 
-    /// The register, once decided.
+    /// The terminal record, once decided.
     pub fn terminal(&self) -> Option<&Arc<Terminal>> {
-        match &self.register {
-            Register::Decided(terminal) => Some(terminal),
-            Register::Unknown | Register::Absent(_) => None,
+        match &self.record {
+            TerminalRecord::Decided(terminal) => Some(terminal),
+            TerminalRecord::Unknown | TerminalRecord::Absent(_) => None,
         }
     }
 
-    /// Whether the register says that an attempt is over: it won, or all were over when the job was given up.
+    /// Whether the terminal record says that an attempt is over: it won, or all were over when the job was given up.
     pub fn is_over(&self, attempt: Attempt) -> bool {
         self.terminal().is_some_and(|terminal| match &terminal.outcome {
             Outcome::Succeeded(winner) => winner.attempt == attempt,
@@ -164,7 +164,7 @@ impl Job {
     /// The same, whether or not the job is decided: a task that began before it was may be at work.
     pub fn may_have_come_up(&self, policy: &Policy, now: Ms) -> bool {
         self.attempt.as_ref().is_some_and(|attempt| {
-            let number = attempt.intent.attempt;
+            let number = attempt.claim.attempt;
             attempt.refused.is_none()
                 && now < attempt.expires_at + policy.heartbeat_stale
                 && !self.tasks.values().any(|of| *of == number)
@@ -173,9 +173,9 @@ impl Job {
 
     /// From before when the newest reading of the state bucket is.
     pub fn read_at(&self) -> Option<Ms> {
-        match self.register {
-            Register::Absent(at) => Some(at),
-            Register::Unknown | Register::Decided(_) => None,
+        match self.record {
+            TerminalRecord::Absent(at) => Some(at),
+            TerminalRecord::Unknown | TerminalRecord::Decided(_) => None,
         }
     }
 

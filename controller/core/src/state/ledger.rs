@@ -99,7 +99,7 @@ pub struct Ledger {
     /// Known tasks of known jobs.
     pub tasks: Agenda<TaskArn, TaskRecord>,
     /// Sums over them.
-    pub tally: InFlight,
+    pub in_flight: InFlight,
     /// Tasks that carry our `startedBy` and not our overrides. Never stopped; reported.
     pub foreign: BTreeSet<TaskArn>,
     /// Receiving, by queue.
@@ -137,7 +137,7 @@ impl Ledger {
             jobs: Agenda::default(),
             held: None,
             tasks: Agenda::default(),
-            tally: InFlight::default(),
+            in_flight: InFlight::default(),
             foreign: BTreeSet::new(),
             receiving: BTreeMap::new(),
             resync: Periodic::default(),
@@ -170,16 +170,16 @@ impl Ledger {
             | Action::GiveUp { job, .. }
             | Action::Publish { job, .. }
             | Action::Collect { job, .. } => self.begin_job(job, now),
-            Action::Claim { spec, intent } => {
+            Action::Claim { spec, claim } => {
                 self.begin_job(&spec.job, now);
                 self.breaker.claimed(policy, now.mono);
                 if let Some(job) = self.jobs.begin_call(&spec.job) {
-                    job.claiming = Some(intent.variant.cpu);
+                    job.claiming = Some(claim.variant.cpu);
                 }
-                self.tally.count(&spec.job, self.jobs.get(&spec.job), &self.tasks, policy, now);
+                self.in_flight.count(&spec.job, self.jobs.get(&spec.job), &self.tasks, policy, now);
             }
-            Action::Launch { intent } => {
-                self.begin_job(&intent.job, now);
+            Action::Launch { claim } => {
+                self.begin_job(&claim.job, now);
                 self.limiter.take(CallKind::Launch, 1, policy, now.mono);
             }
             Action::Describe { tasks } => {
@@ -236,7 +236,7 @@ impl Ledger {
     /// Carries news on to what depends on it: from tasks to their jobs, and from jobs that are decided or cannot be read
     /// to the messages that ask for them; the others' messages are merely kept.
     pub(crate) fn spread_news(&mut self) {
-        self.look_at_tasks();
+        self.requeue_tasks();
         let matters = |job: &&Job| {
             job.terminal().is_some() || job.unreadable.is_some() || weak(Weakness::DeletesOnceLaunched)
         };
@@ -246,17 +246,17 @@ impl Ledger {
     }
 
     /// A task by itself is due when it is to be described; everything else about it is looked at with its job.
-    pub(crate) fn look_at_tasks(&mut self) {
-        self.tasks.look_at_touched(|task| {
+    pub(crate) fn requeue_tasks(&mut self) {
+        self.tasks.requeue_touched(|task| {
             if !weak(Weakness::SkipsJobOfChangedTask) {
                 self.jobs.touch(&task.job);
             }
-            task.describe_due().map_or(Requeue::Changed, Requeue::At)
+            task.describe_due().map_or(Requeue::OnChange, Requeue::At)
         });
     }
 
     /// Everything is to be looked at anew: what decisions go by has changed.
-    pub fn look_again_at_all(&mut self) {
+    pub fn requeue_all(&mut self) {
         self.tasks.touch_all();
         self.jobs.touch_all();
         self.leases.touch_all();
@@ -282,23 +282,23 @@ impl Ledger {
             for arn in self.jobs.remove(&key).into_iter().flat_map(|job| job.tasks.into_keys()) {
                 self.tasks.remove(&arn);
             }
-            self.tally.count(&key, None, &self.tasks, policy, now);
+            self.in_flight.count(&key, None, &self.tasks, policy, now);
         }
     }
 
     /// Brings the tally up to date, once news has been spread: which jobs may have changed is known then.
     pub(crate) fn count(&mut self, policy: &Policy, now: Now) {
         for (key, job) in self.jobs.touched() {
-            self.tally.count(key, Some(job), &self.tasks, policy, now);
+            self.in_flight.count(key, Some(job), &self.tasks, policy, now);
         }
-        for key in self.tally.lapsed(now.mono) {
-            self.tally.count(&key, self.jobs.get(&key), &self.tasks, policy, now);
+        for key in self.in_flight.lapsed(now.mono) {
+            self.in_flight.count(&key, self.jobs.get(&key), &self.tasks, policy, now);
         }
     }
 
     /// What is left of the limits, as of the last turn.
     pub(crate) fn room(&self, policy: &Policy) -> Headroom {
-        let Usage { tasks, cpu } = self.tally.usage();
+        let Usage { tasks, cpu } = self.in_flight.usage();
         let room = Headroom {
             tasks: policy.max_tasks.saturating_sub(tasks),
             cpu: policy.max_cpu.saturating_sub(cpu),

@@ -7,7 +7,7 @@ fn refused<'a>(code: &'a str, status: u16, message: &'a str) -> SdkFailure<'a> {
 /// What AWS was seen to answer, and what must follow from it.
 #[test]
 fn each_row_of_what_aws_answers() {
-    use Class::{Capacity, Misconfigured, Permanent, Throttled, Transient, Uncertain};
+    use ErrorClass::{Capacity, Misconfigured, Permanent, Throttled, Transient, Uncertain};
     let wrapped = "Rate exceeded (Service: AmazonECS; Status Code: 400; ErrorCode: Throttling)";
     #[rustfmt::skip]
     let rows = [
@@ -54,15 +54,15 @@ fn each_row_of_what_aws_answers() {
 #[test]
 fn an_unknown_code_is_judged_by_its_status() {
     for (status, class) in [
-        (400, Class::Unknown),
-        (301, Class::Misconfigured),
-        (403, Class::Misconfigured),
-        (404, Class::Permanent),
-        (408, Class::Uncertain),
-        (429, Class::Throttled),
-        (500, Class::Uncertain),
-        (503, Class::Uncertain),
-        (599, Class::Uncertain),
+        (400, ErrorClass::Unknown),
+        (301, ErrorClass::Misconfigured),
+        (403, ErrorClass::Misconfigured),
+        (404, ErrorClass::Permanent),
+        (408, ErrorClass::Uncertain),
+        (429, ErrorClass::Throttled),
+        (500, ErrorClass::Uncertain),
+        (503, ErrorClass::Uncertain),
+        (599, ErrorClass::Uncertain),
     ] {
         assert_eq!(classify(refused("FromTheFuture", status, "Rate exceeded")), class, "{status}");
         assert_eq!(
@@ -106,8 +106,8 @@ fn a_bucket_in_another_region_is_misconfiguration_with_the_regions_name() {
             "<Error><Region>mars-north-7</Region></Error>",
         ),
     ] {
-        assert_eq!(found.class, Class::Misconfigured, "{found}");
+        assert_eq!(found.class, ErrorClass::Misconfigured, "{found}");
         assert!(found.message.contains("the bucket lies in mars-north-7"), "{found}");
     }
-    assert_eq!(error(400, false, None, "").class, Class::Unknown);
+    assert_eq!(error(400, false, None, "").class, ErrorClass::Unknown);
 }

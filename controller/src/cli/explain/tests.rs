@@ -53,7 +53,7 @@ fn record(heartbeat: Option<(TaskState, u64)>) -> Record {
         accepted_at_ms: NOW - 10 * MINUTE,
         forced: false,
     };
-    let intent = Claim {
+    let claim = Claim {
         schema: SCHEMA,
         job: job(),
         attempt: Attempt::FIRST,
@@ -78,14 +78,14 @@ fn record(heartbeat: Option<(TaskState, u64)>) -> Record {
         playable: None,
         state,
     });
-    let attempts = vec![AttemptRecord { intent, heartbeat }];
-    Record { job: job(), spec: Some(spec), attempts, register: None }
+    let attempts = vec![AttemptRecord { claim, heartbeat }];
+    Record { job: job(), spec: Some(spec), attempts, terminal: None }
 }
 
 fn decided(outcome: Outcome) -> Record {
-    let register =
+    let terminal =
         Terminal { schema: SCHEMA, job: job(), nonce: "n".into(), written_at_ms: NOW - MINUTE, outcome };
-    Record { register: Some(register), ..record(Some((TaskState::Finished, MINUTE))) }
+    Record { terminal: Some(terminal), ..record(Some((TaskState::Finished, MINUTE))) }
 }
 
 fn dead(code: FailureCode) -> Record {
@@ -185,7 +185,7 @@ fn a_claim_without_a_task_waits_for_its_deadline_and_then_for_certainty() {
         &["had to start before 2026-11-24T02:55:00Z", "02:59:00Z (passed"],
     );
     let mut fresh = late;
-    fresh.attempts[0].intent.launch_not_after_ms = NOW + MINUTE;
+    fresh.attempts[0].claim.launch_not_after_ms = NOW + MINUTE;
     has(
         &explain(Some(&fresh), notes("x", None)),
         &["waits for ECS to start one, until 2026-11-24T03:01:00Z"],
@@ -216,7 +216,7 @@ fn spent_attempts_are_counted_by_budget() {
         message: "what happened".into(),
         task_arn: None,
     };
-    record.attempts[0].intent.history =
+    record.attempts[0].claim.history =
         vec![past(Budget::Platform, FailureCode::Interrupted), past(Budget::Job, FailureCode::EncodeFailed)];
     let text = explain(Some(&record), notes("x", None));
     has(
@@ -248,9 +248,9 @@ fn no_word_of_a_stranger_acts_on_the_terminal_or_passes_for_the_explanation() {
     record.attempts[0].heartbeat.as_mut().unwrap().playable = Some(forged.into());
     let dead = Dead { failure, last_task_arn: Some(forged.into()), log_link: None, attempts: Vec::new() };
     let outcome = Outcome::Dead(dead);
-    let register = Terminal { schema: SCHEMA, job: job(), nonce: "n".into(), written_at_ms: NOW, outcome };
-    for register in [None, Some(register)] {
-        record.register = register;
+    let terminal = Terminal { schema: SCHEMA, job: job(), nonce: "n".into(), written_at_ms: NOW, outcome };
+    for terminal in [None, Some(terminal)] {
+        record.terminal = terminal;
         let notes = Waiting { why: forged.into(), until_ms: None };
         let mut heard = Notes::default();
         heard.jobs.insert(job().to_string(), notes);

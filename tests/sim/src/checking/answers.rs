@@ -47,7 +47,7 @@ pub(super) fn view(at: usize, task: &SmallTask) -> Box<TaskView> {
     Box::new(TaskView {
         arn: arn(at),
         version: version(task),
-        identity: Some(Identity { job: task.intent.job.clone(), attempt: task.intent.attempt }),
+        identity: Some(Identity { job: task.claim.job.clone(), attempt: task.claim.attempt }),
         status,
         stopping: task.stopping || exit_code.is_some(),
         stop_code: exit_code.map(|_| "EssentialContainerExited".to_owned()),
@@ -70,17 +70,17 @@ pub(super) fn inspect(state: &State, index: usize, key: &JobKey) -> Fact {
     let Some(job) = state.jobs.get(index) else {
         return Fact::Inspected { job: key.clone(), snapshot: Box::default() };
     };
-    let intent = job.intents.last();
+    let claim = job.claims.last();
     let heartbeat_of = |attempt: Attempt| {
         let mut own = state.tasks.iter().enumerate().filter(|(_, task)| {
-            task.job == index && task.intent.attempt == attempt && task.phase != Phase::Starting
+            task.job == index && task.claim.attempt == attempt && task.phase != Phase::Starting
         });
         own.next_back().map(|(at, task)| heartbeat(state, at, task))
     };
-    let history = intent.map(|intent| intent.history.as_slice()).unwrap_or_default();
+    let history = claim.map(|claim| claim.history.as_slice()).unwrap_or_default();
     let snapshot = Snapshot {
-        intent: intent.cloned(),
-        heartbeat: intent.and_then(|intent| heartbeat_of(intent.attempt)),
+        claim: claim.cloned(),
+        heartbeat: claim.and_then(|claim| heartbeat_of(claim.attempt)),
         earlier: history
             .iter()
             .filter(|past| unproven(past))
@@ -94,8 +94,8 @@ pub(super) fn inspect(state: &State, index: usize, key: &JobKey) -> Fact {
 fn heartbeat(state: &State, at: usize, task: &SmallTask) -> Heartbeat {
     Heartbeat {
         schema: SCHEMA,
-        job: task.intent.job.clone(),
-        attempt: task.intent.attempt,
+        job: task.claim.job.clone(),
+        attempt: task.claim.attempt,
         task_arn: Some(arn(at).0.to_string()),
         // A task that works shows a new one each time.
         seq: if task.phase == Phase::Working { state.now } else { 1 },
@@ -113,14 +113,14 @@ fn heartbeat(state: &State, at: usize, task: &SmallTask) -> Heartbeat {
     }
 }
 
-pub(super) fn success(intent: &Claim, index: usize) -> Terminal {
+pub(super) fn success(claim: &Claim, index: usize) -> Terminal {
     Terminal {
         schema: SCHEMA,
-        job: intent.job.clone(),
+        job: claim.job.clone(),
         nonce: arn(index).0.to_string(),
         written_at_ms: 0,
         outcome: Outcome::Succeeded(Succeeded {
-            attempt: intent.attempt,
+            attempt: claim.attempt,
             task_arn: Some(arn(index).0.to_string()),
             bucket: String::new(),
             folder: String::new(),

@@ -16,7 +16,7 @@ use transcode_core::{
         fact::{Fact, Snapshot},
     },
     state::{
-        job::{AttemptState, Job, Register},
+        job::{AttemptState, Job, TerminalRecord},
         ledger::Ledger,
         task::TaskRecord,
     },
@@ -68,7 +68,7 @@ fn moments(ledger: &Ledger) -> Vec<Ms> {
         moments.extend(job.read_at().into_iter().chain(job.call));
         if let Some(attempt) = &job.attempt {
             moments.extend([attempt.expires_at, attempt.heartbeat_at]);
-            if attempt.intent.history.iter().any(unproven) {
+            if attempt.claim.history.iter().any(unproven) {
                 moments.extend(attempt.earlier.values().map(|it| it.seen_at).chain([attempt.known_at]));
             }
             moments.extend(attempt.refused.iter().map(|(at, _)| *at));
@@ -87,15 +87,15 @@ fn moments(ledger: &Ledger) -> Vec<Ms> {
     moments
 }
 
-fn intent(intent: &Claim, now: Ms) -> impl Hash {
+fn claim_print(claim: &Claim, now: Ms) -> impl Hash {
     let history = hash_of(
-        &intent
+        &claim
             .history
             .iter()
             .map(|past| (past.attempt, past.budget, past.code, &past.task_arn))
             .collect::<Vec<_>>(),
     );
-    (intent.job.as_str().to_owned(), intent.attempt, due(intent.launch_not_after_ms, now + AHEAD), history)
+    (claim.job.as_str().to_owned(), claim.attempt, due(claim.launch_not_after_ms, now + AHEAD), history)
 }
 
 fn terminal(terminal: &Terminal) -> impl Hash {
@@ -111,27 +111,29 @@ fn heartbeat(beat: &Heartbeat) -> impl Hash {
 }
 
 fn job(job: &Job, view: &View) -> impl Hash {
-    let register = match &job.register {
-        Register::Unknown => (0, None, None),
-        Register::Absent(at) => (1, Some(view.moment(*at)), None),
-        Register::Decided(there) => (2, Some(view.moment(job.decided_at)), Some(hash_of(&terminal(there)))),
+    let record = match &job.record {
+        TerminalRecord::Unknown => (0, None, None),
+        TerminalRecord::Absent(at) => (1, Some(view.moment(*at)), None),
+        TerminalRecord::Decided(there) => {
+            (2, Some(view.moment(job.decided_at)), Some(hash_of(&terminal(there))))
+        }
     };
     let attempt = job.attempt.as_ref().map(|attempt| {
         hash_of(&(
-            intent(&attempt.intent, view.now),
+            claim_print(&attempt.claim, view.now),
             view.moment(attempt.expires_at),
             attempt.refused.as_ref().map(|(at, _)| view.moment(*at)),
             view.due(attempt.launch_retry_at),
             attempt.heartbeat.as_ref().map(heartbeat),
             view.moment(attempt.heartbeat_at),
             // Asked of only where an earlier attempt ended in silence.
-            attempt.intent.history.iter().any(unproven).then(|| earlier(attempt, view)),
+            attempt.claim.history.iter().any(unproven).then(|| earlier(attempt, view)),
         ))
     });
     let flags = (job.request.is_some(), job.published, job.collected, job.claiming, job.unreadable.is_some());
     let calls = (view.maybe(job.call), view.due(job.retry_at), view.due(job.inspect_at));
     let held = (job.leases.len(), hash_of(&job.tasks), view.moment(job.since).0);
-    (register, attempt, flags, calls, held)
+    (record, attempt, flags, calls, held)
 }
 
 fn earlier(attempt: &AttemptState, view: &View) -> impl Hash + use<> {
@@ -186,12 +188,10 @@ fn action(action: &Action, now: Ms) -> u64 {
     match action {
         Action::Receive { max, .. } => hash_of(&(name, max)),
         Action::Inspect { job } | Action::Publish { job, .. } => hash_of(&(name, job)),
-        Action::Claim { intent: claim, .. } | Action::Launch { intent: claim } => {
-            hash_of(&(name, intent(claim, now)))
-        }
+        Action::Claim { claim, .. } | Action::Launch { claim } => hash_of(&(name, claim_print(claim, now))),
         Action::Describe { tasks } => hash_of(&(name, tasks)),
         Action::Stop { task, .. } => hash_of(&(name, task)),
-        Action::GiveUp { job, terminal: register } => hash_of(&(name, job, terminal(register))),
+        Action::GiveUp { job, terminal: record } => hash_of(&(name, job, terminal(record))),
         Action::DeadLetter(letter) => hash_of(&(name, &letter.job, &letter.lease.receipt)),
         Action::Delete { lease } | Action::Extend { lease, .. } | Action::Release { lease, .. } => {
             hash_of(&(name, &lease.receipt))
@@ -204,20 +204,13 @@ fn action(action: &Action, now: Ms) -> u64 {
 fn fact(fact: &Fact, now: Ms) -> u64 {
     match fact {
         Fact::Inspected { job, snapshot } => {
-            let Snapshot { intent: claim, heartbeat: beat, earlier, terminal: register } = &**snapshot;
-            let claim = claim.as_ref().map(|claim| intent(claim, now));
+            let Snapshot { claim, heartbeat: beat, earlier, terminal: record } = &**snapshot;
+            let claim = claim.as_ref().map(|claim| claim_print(claim, now));
             let earlier: Vec<u64> = earlier.iter().map(|beat| hash_of(&heartbeat(beat))).collect();
-            hash_of(&(
-                0,
-                job,
-                claim,
-                beat.as_ref().map(heartbeat),
-                earlier,
-                register.as_deref().map(terminal),
-            ))
+            hash_of(&(0, job, claim, beat.as_ref().map(heartbeat), earlier, record.as_deref().map(terminal)))
         }
-        Fact::Claimed { intent: claim, .. } => hash_of(&(1, intent(claim, now))),
-        Fact::Decided { job, terminal: register } => hash_of(&(2, job, terminal(register))),
+        Fact::Claimed { claim, .. } => hash_of(&(1, claim_print(claim, now))),
+        Fact::Decided { job, terminal: record } => hash_of(&(2, job, terminal(record))),
         Fact::TaskSeen(view) => hash_of(&(3, &view.arn, view.version, view.exit_code)),
         Fact::TaskListed(view) => hash_of(&(4, &view.arn, view.version, view.exit_code)),
         // Without times.
@@ -250,15 +243,15 @@ impl Hash for State {
         sorted(self.wire.iter().map(|it| action(it, now))).hash(hasher);
         self.messages.hash(hasher);
         for job in &self.jobs {
-            for claim in &job.intents {
-                intent(claim, now).hash(hasher);
+            for claim in &job.claims {
+                claim_print(claim, now).hash(hasher);
             }
             job.terminal.as_deref().map(terminal).hash(hasher);
             (job.published, job.letters, &job.refused).hash(hasher);
         }
         for task in &self.tasks {
-            (task.job, task.intent.attempt, task.phase, &task.token, task.stopping).hash(hasher);
-            due(task.intent.launch_not_after_ms, now + AHEAD).hash(hasher);
+            (task.job, task.claim.attempt, task.phase, &task.token, task.stopping).hash(hasher);
+            due(task.claim.launch_not_after_ms, now + AHEAD).hash(hasher);
         }
         (self.left, self.broken).hash(hasher);
     }

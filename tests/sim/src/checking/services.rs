@@ -34,8 +34,8 @@ impl Small {
                 vec![Fact::Received { queue: queue.clone(), messages: self.receive(state, *max) }]
             }
             Action::Inspect { job } => vec![inspect(state, self.job(job), job)],
-            Action::Claim { intent, .. } => vec![self.intend(state, host, intent)],
-            Action::Launch { intent } => vec![self.launch(state, intent)],
+            Action::Claim { claim, .. } => vec![self.claim(state, host, claim)],
+            Action::Launch { claim } => vec![self.launch(state, claim)],
             Action::Describe { tasks } => tasks.iter().map(|arn| describe(state, arn)).collect(),
             Action::Stop { task, .. } => {
                 if let Some(task) = index(task).and_then(|at| state.tasks.get_mut(at)) {
@@ -46,26 +46,26 @@ impl Small {
             Action::GiveUp { job, terminal } => {
                 let index = self.job(job);
                 state.promise(!working(state, index), "S5: given up while a task works");
-                self.write_register(state, index, terminal);
+                self.write_terminal_record(state, index, terminal);
                 let there = state.jobs.get(index).and_then(|job| job.terminal.as_ref()).unwrap_or(terminal);
                 vec![Fact::Decided { job: job.clone(), terminal: Box::new((**there).clone()) }]
             }
             Action::Publish { job, winner } => {
                 if let Some(there) = state.jobs.get_mut(self.job(job)) {
                     there.published = true;
-                    let register = there.terminal.as_ref().map(|terminal| &terminal.outcome);
+                    let record = there.terminal.as_ref().map(|terminal| &terminal.outcome);
                     let named =
-                        matches!(register, Some(Outcome::Succeeded(it)) if it.attempt == winner.attempt);
-                    state.promise(named, "S4: published what the register does not name");
+                        matches!(record, Some(Outcome::Succeeded(it)) if it.attempt == winner.attempt);
+                    state.promise(named, "S4: published what the terminal record does not name");
                 }
                 vec![Fact::Published { job: job.clone(), publication: publication(job, winner) }]
             }
             Action::DeadLetter(letter) => {
                 if let Some(job) = state.jobs.get_mut(self.job(&letter.job)) {
                     job.letters = true;
-                    let register = job.terminal.as_ref().map(|terminal| &terminal.outcome);
-                    let dead = matches!(register, Some(Outcome::Dead(_)));
-                    state.promise(dead, "S12: dead-lettered against the register");
+                    let record = job.terminal.as_ref().map(|terminal| &terminal.outcome);
+                    let dead = matches!(record, Some(Outcome::Dead(_)));
+                    state.promise(dead, "S12: dead-lettered against the terminal record");
                 }
                 vec![Fact::DeadLettered { message: letter.lease.message.clone(), job: letter.job.clone() }]
             }
@@ -104,32 +104,32 @@ impl Small {
             .collect()
     }
 
-    fn intend(&self, state: &mut State, host: Option<usize>, intent: &Arc<Claim>) -> Fact {
-        let index = self.job(&intent.job);
-        let mut intent = Arc::clone(intent);
+    fn claim(&self, state: &mut State, host: Option<usize>, claim: &Arc<Claim>) -> Fact {
+        let index = self.job(&claim.job);
+        let mut claim = Arc::clone(claim);
         if self.weakness == WeakProtocol::CountsReceives {
-            Arc::make_mut(&mut intent).attempt = received(state, host, index);
+            Arc::make_mut(&mut claim).attempt = received(state, host, index);
         }
         let works = working(state, index);
         let most = self.policy.max_attempts + self.policy.max_platform_attempts;
-        let intents = state.jobs.get(index).map(|job| job.intents.as_slice()).unwrap_or_default();
-        let there = intents.iter().find(|there| there.attempt == intent.attempt).cloned();
-        let within = intents.len() + 1 < most;
+        let claims = state.jobs.get(index).map(|job| job.claims.as_slice()).unwrap_or_default();
+        let there = claims.iter().find(|there| there.attempt == claim.attempt).cloned();
+        let within = claims.len() + 1 < most;
         let there = there.unwrap_or_else(|| {
             state.promise(!works, "S5: claimed while an earlier attempt works");
             state.promise(within, "S9: claimed beyond the budgets");
             if let Some(job) = state.jobs.get_mut(index) {
-                job.intents.push(Arc::clone(&intent));
+                job.claims.push(Arc::clone(&claim));
             }
-            intent
+            claim
         });
-        Fact::Claimed { job: there.job.clone(), intent: Box::new((*there).clone()) }
+        Fact::Claimed { job: there.job.clone(), claim: Box::new((*there).clone()) }
     }
 
-    fn launch(&self, state: &mut State, intent: &Arc<Claim>) -> Fact {
-        let (job, attempt) = (intent.job.clone(), intent.attempt);
+    fn launch(&self, state: &mut State, claim: &Arc<Claim>) -> Fact {
+        let (job, attempt) = (claim.job.clone(), claim.attempt);
         let owner = self.job(&job);
-        let mut token = intent.client_token();
+        let mut token = claim.client_token();
         if self.weakness == WeakProtocol::RandomToken {
             token = format!("{token}{}", state.tasks.len());
         }
@@ -137,14 +137,14 @@ impl Small {
             return Fact::LaunchRefused { job, attempt, refusal: Refusal::Definitive("RESOURCE:CPU".into()) };
         }
         // A token outlives its task by an hour, which is longer than any launch deadline here; then it is unknown.
-        let expired = state.now + AHEAD >= intent.launch_not_after_ms;
+        let expired = state.now + AHEAD >= claim.launch_not_after_ms;
         let lives = |task: &SmallTask| !expired || !matches!(task.phase, Phase::Ended(_));
         let known = state.tasks.iter().position(|task| task.token == token && lives(task));
         let index = known.unwrap_or(state.tasks.len());
         if known.is_none() {
             let task = SmallTask {
                 job: owner,
-                intent: Arc::clone(intent),
+                claim: Arc::clone(claim),
                 token,
                 phase: Phase::Starting,
                 stopping: false,
@@ -158,21 +158,24 @@ impl Small {
     }
 
     /// `failures[]` under this token, for ever.
-    pub(super) fn refuse(&self, state: &mut State, intent: &Claim) -> Vec<Fact> {
-        if let Some(job) = state.jobs.get_mut(self.job(&intent.job)) {
-            job.refused.push(intent.client_token());
+    pub(super) fn refuse(&self, state: &mut State, claim: &Claim) -> Vec<Fact> {
+        if let Some(job) = state.jobs.get_mut(self.job(&claim.job)) {
+            job.refused.push(claim.client_token());
         }
         let refusal = Refusal::Definitive("RESOURCE:CPU".into());
-        vec![Fact::LaunchRefused { job: intent.job.clone(), attempt: intent.attempt, refusal }]
+        vec![Fact::LaunchRefused { job: claim.job.clone(), attempt: claim.attempt, refusal }]
     }
 
-    fn write_register(&self, state: &mut State, index: usize, terminal: &Arc<Terminal>) -> bool {
+    fn write_terminal_record(&self, state: &mut State, index: usize, terminal: &Arc<Terminal>) -> bool {
         let Some(job) = state.jobs.get_mut(index) else { return false };
         if job.terminal.is_none() {
             job.terminal = Some(Arc::clone(terminal));
             return true;
         }
-        state.promise(self.weakness != WeakProtocol::BlindRegister, "S2: the register was written twice");
+        state.promise(
+            self.weakness != WeakProtocol::BlindTerminalRecord,
+            "S2: the terminal record was written twice",
+        );
         false
     }
 
@@ -189,8 +192,8 @@ impl Small {
     pub(super) fn begin(&self, state: &mut State, index: usize) {
         let Some(task) = state.tasks.get(index) else { return };
         let Some(job) = state.jobs.get(task.job) else { return };
-        let newest = job.intents.iter().all(|intent| intent.attempt <= task.intent.attempt);
-        let late = state.now + AHEAD >= task.intent.launch_not_after_ms
+        let newest = job.claims.iter().all(|claim| claim.attempt <= task.claim.attempt);
+        let late = state.now + AHEAD >= task.claim.launch_not_after_ms
             && self.weakness != WeakProtocol::NoLaunchDeadline;
         let may = job.terminal.is_none() && newest && !late;
         let others = working(state, task.job);
@@ -200,10 +203,10 @@ impl Small {
         }
     }
 
-    /// A task writes its register, and ends.
+    /// A task writes its terminal record, and ends.
     pub(super) fn succeed(&self, state: &mut State, index: usize) {
         let Some(task) = state.tasks.get(index).cloned() else { return };
-        let mine = self.write_register(state, task.job, &Arc::new(success(&task.intent, index)));
+        let mine = self.write_terminal_record(state, task.job, &Arc::new(success(&task.claim, index)));
         if let Some(task) = state.tasks.get_mut(index) {
             task.phase = Phase::Ended(if mine { 0 } else { SUPERSEDED });
         }

@@ -42,8 +42,8 @@ pub enum WeakProtocol {
     RandomToken,
     /// Attempts are counted by receives.
     CountsReceives,
-    /// The register is overwritten.
-    BlindRegister,
+    /// The terminal record is overwritten.
+    BlindTerminalRecord,
     /// A task begins although its launch deadline is past.
     NoLaunchDeadline,
 }
@@ -62,7 +62,7 @@ pub(super) enum Phase {
 #[derive(Debug, Clone)]
 pub(super) struct SmallTask {
     pub(super) job: usize,
-    pub(super) intent: Arc<Claim>,
+    pub(super) claim: Arc<Claim>,
     pub(super) token: String,
     pub(super) phase: Phase,
     /// It has been told to stop; it may end in its own way first.
@@ -81,7 +81,7 @@ pub(super) struct SmallMessage {
 /// What bucket and dead-letter queue hold of a job.
 #[derive(Debug, Clone, Default)]
 pub(super) struct SmallJob {
-    pub(super) intents: Vec<Arc<Claim>>,
+    pub(super) claims: Vec<Arc<Claim>>,
     pub(super) terminal: Option<Arc<Terminal>>,
     pub(super) published: bool,
     pub(super) letters: bool,
@@ -172,7 +172,7 @@ pub enum Step {
     Beat(usize),
     /// A task looks around and begins, or ends.
     Begin(usize),
-    /// A task writes its register and ends.
+    /// A task writes its terminal record and ends.
     Succeed(usize),
     /// A task fails.
     Fail(usize),

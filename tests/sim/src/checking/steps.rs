@@ -75,8 +75,8 @@ impl Small {
             }
             Step::Refuse(..) => {
                 state.left.refused -= 1;
-                if let Action::Launch { intent } = &*action {
-                    facts = self.refuse(state, intent);
+                if let Action::Launch { claim } = &*action {
+                    facts = self.refuse(state, claim);
                 }
             }
             Step::Unseen(..) => {

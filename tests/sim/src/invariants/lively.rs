@@ -29,7 +29,7 @@ pub fn l4_healthy_is_left_alone(
     policy: &Policy,
 ) -> Kept {
     let Proc::Working(since) = task.proc else { return Ok(()) };
-    let newest = job.intents.len() == task.attempt().number() as usize;
+    let newest = job.claims.len() == task.attempt().number() as usize;
     let (first, last) = beats;
     let healthy = job.terminal.is_none()
         && newest
@@ -104,8 +104,8 @@ pub fn history_takes_no_slot(history: &[TaskArn], ledger: &Ledger) -> Kept {
 
 /// L7: folders are emptied when the job is decided, and never the winner's.
 pub fn l7_only_losers_are_collected(job: Option<&JobTruth>, attempts: &[Attempt]) -> Kept {
-    let register = job.and_then(|job| job.terminal.as_ref()).map(|terminal| &terminal.outcome);
-    let holds = match register {
+    let record = job.and_then(|job| job.terminal.as_ref()).map(|terminal| &terminal.outcome);
+    let holds = match record {
         Some(Outcome::Succeeded(winner)) => !attempts.contains(&winner.attempt),
         Some(Outcome::Dead(_)) => true,
         None => false,

@@ -3,9 +3,9 @@
 //! | id | where it is asked |
 //! |---|---|
 //! | S1, S15 | a message is deleted |
-//! | S2, S3, S11 | the register is written |
+//! | S2, S3, S11 | the terminal record is written |
 //! | S4 | entry points are published |
-//! | S5, S9, S10, S16 | an intent, or a dead register, is written |
+//! | S5, S9, S10, S16 | a claim, or a dead terminal record, is written |
 //! | S6, S8 | a task begins to work |
 //! | S7 | `RunTask` is planned, is sent, and reaches ECS |
 //! | S12 | a dead letter is sent |
@@ -68,33 +68,33 @@ pub fn s1_deleted_when_decided(message: &MessageId, jobs: &[&JobTruth]) -> Kept 
     Ok(())
 }
 
-/// S2: the register is written at most once.
+/// S2: the terminal record is written at most once.
 pub fn s2_written_once(job: Option<&JobTruth>) -> Kept {
-    keep(job.is_none_or(|job| job.registers <= 1), "S2", || "a register was written twice".into())
+    keep(job.is_none_or(|job| job.records <= 1), "S2", || "a terminal record was written twice".into())
 }
 
-/// S3: every file of the manifest is there when the register becomes visible.
+/// S3: every file of the manifest is there when the terminal record becomes visible.
 pub fn s3_files_are_there(job: &JobTruth, winner: &Succeeded) -> Kept {
     keep(job.complete.contains(&winner.attempt), "S3", || {
         format!("{}: attempt {} succeeded with files missing", job.key(), winner.attempt)
     })
 }
 
-/// S4: what is published lies in the folder of the attempt that the register names.
+/// S4: what is published lies in the folder of the attempt that the terminal record names.
 pub fn s4_published_is_the_winner(job: Option<&JobTruth>, attempt: Attempt) -> Kept {
-    let register = job.and_then(|job| job.terminal.as_ref()).map(|terminal| &terminal.outcome);
-    let holds = matches!(register, Some(Outcome::Succeeded(winner)) if winner.attempt == attempt);
+    let record = job.and_then(|job| job.terminal.as_ref()).map(|terminal| &terminal.outcome);
+    let holds = matches!(record, Some(Outcome::Succeeded(winner)) if winner.attempt == attempt);
     keep(holds, "S4", || format!("attempt {attempt} was published and is not the winner"))
 }
 
 /// S5: nothing of an earlier attempt works, when the next is claimed.
-pub fn s5_previous_is_over(job: &JobTruth, intent: &Claim, tasks: &[&Task]) -> Kept {
-    keep(intent.attempt.number() as usize == job.intents.len() + 1, "S5", || {
-        format!("{}: attempt {} was claimed after {}", job.key(), intent.attempt, job.intents.len())
+pub fn s5_previous_is_over(job: &JobTruth, claim: &Claim, tasks: &[&Task]) -> Kept {
+    keep(claim.attempt.number() as usize == job.claims.len() + 1, "S5", || {
+        format!("{}: attempt {} was claimed after {}", job.key(), claim.attempt, job.claims.len())
     })?;
     let working = tasks.iter().find(|task| matches!(task.proc, Proc::Working(_)));
     keep(working.is_none(), "S5", || {
-        format!("{}: attempt {} was claimed while an earlier one worked", job.key(), intent.attempt)
+        format!("{}: attempt {} was claimed while an earlier one worked", job.key(), claim.attempt)
     })
 }
 
@@ -107,8 +107,8 @@ pub fn s5_lost_was_stopped(past: Option<&PastAttempt>, tasks: &[&Task]) -> Kept 
     })
 }
 
-/// S5: the register is absent when the next attempt is claimed. A claim that was long on its way does not count: the
-/// register was absent when it was sent.
+/// S5: the terminal record is absent when the next attempt is claimed. A claim that was long on its way does not count: the
+/// terminal record was absent when it was sent.
 pub fn s5_undecided(job: &JobTruth, late: bool) -> Kept {
     let succeeded = job.terminal.as_ref().is_some_and(|it| matches!(it.outcome, Outcome::Succeeded(_)));
     keep(!succeeded || late, "S5", || format!("{} was claimed again after it had succeeded", job.key()))
@@ -131,19 +131,19 @@ pub fn s7_same_launch(first: &Claim, again: &Claim) -> Kept {
 }
 
 /// S7: RunTask is not sent past its deadline, and only for the claim that lies in the bucket.
-pub fn s7_launch_as_claimed(job: Option<&JobTruth>, intent: &Claim, wall: Ms) -> Kept {
-    let number = intent.attempt.number() as usize;
-    let claimed = job.and_then(|job| job.intents.get(number - 1)).is_some_and(|there| **there == *intent);
-    keep(claimed, "S7", || format!("{}: attempt {} launched without its claim", intent.job, intent.attempt))?;
-    keep(wall < intent.launch_not_after_ms, "S7", || {
-        format!("{}: attempt {} launched after its deadline", intent.job, intent.attempt)
+pub fn s7_launch_as_claimed(job: Option<&JobTruth>, claim: &Claim, wall: Ms) -> Kept {
+    let number = claim.attempt.number() as usize;
+    let claimed = job.and_then(|job| job.claims.get(number - 1)).is_some_and(|there| **there == *claim);
+    keep(claimed, "S7", || format!("{}: attempt {} launched without its claim", claim.job, claim.attempt))?;
+    keep(wall < claim.launch_not_after_ms, "S7", || {
+        format!("{}: attempt {} launched after its deadline", claim.job, claim.attempt)
     })
 }
 
 /// S7: nobody even plans a RunTask past its deadline.
 pub fn s7_planned_in_time(planned: &[Action], wall: Ms) -> Kept {
     let late = planned.iter().find_map(|action| match action {
-        Action::Launch { intent } if intent.launch_not_after_ms <= wall => Some(intent),
+        Action::Launch { claim } if claim.launch_not_after_ms <= wall => Some(claim),
         _ => None,
     });
     keep(late.is_none(), "S7", || {
@@ -153,10 +153,10 @@ pub fn s7_planned_in_time(planned: &[Action], wall: Ms) -> Kept {
     })
 }
 
-/// S8: a task begins only before its deadline, without a register and without a newer attempt.
+/// S8: a task begins only before its deadline, without a terminal record and without a newer attempt.
 pub fn s8_begins_in_time(job: &JobTruth, task: &Task, wall: Ms) -> Kept {
-    let newest = job.intents.len() == task.attempt().number() as usize;
-    let holds = job.terminal.is_none() && newest && wall < task.intent.launch_not_after_ms;
+    let newest = job.claims.len() == task.attempt().number() as usize;
+    let holds = job.terminal.is_none() && newest && wall < task.claim.launch_not_after_ms;
     keep(holds, "S8", || format!("{} began to work and should not have", task.view.arn))
 }
 
@@ -165,14 +165,14 @@ fn spent(history: &[PastAttempt], budget: Budget) -> usize {
 }
 
 /// S9: attempts are within their budgets, counted from the attempts' own objects.
-pub fn s9_budgets(job: &JobTruth, intent: &Claim, policy: &Policy) -> Kept {
-    let history = &intent.history;
+pub fn s9_budgets(job: &JobTruth, claim: &Claim, policy: &Policy) -> Kept {
+    let history = &claim.history;
     let holds = spent(history, Budget::Job) < policy.max_attempts
         && spent(history, Budget::Platform) < policy.max_platform_attempts
-        && history.len() == job.intents.len()
+        && history.len() == job.claims.len()
         && history.iter().all(|past| past.code.info().retryable)
         && history.iter().zip(1..).all(|(past, number)| past.attempt.number() == number);
-    keep(holds, "S9", || format!("{}: attempt {} after {history:?}", job.key(), intent.attempt))
+    keep(holds, "S9", || format!("{}: attempt {} after {history:?}", job.key(), claim.attempt))
 }
 
 /// S9: a job dies of a failure that no retry can mend, or of a spent budget, and not sooner.
@@ -188,13 +188,13 @@ pub fn s9_dead_when_spent(job: &JobTruth, dead: &Dead, policy: &Policy) -> Kept 
 /// The next attempt waits: half of its backoff at least after the one before was really over.
 pub fn waits_between_attempts(
     job: &JobTruth,
-    intent: &Claim,
+    claim: &Claim,
     tasks: &[&Task],
     now: Ms,
     policy: &Policy,
 ) -> Kept {
-    let Some(last) = intent.history.last() else { return Ok(()) };
-    let failures = spent(&intent.history, last.budget);
+    let Some(last) = claim.history.last() else { return Ok(()) };
+    let failures = spent(&claim.history, last.budget);
     let wait = (policy.retry_base << (failures - 1).min(30)).min(policy.retry_cap) / 2;
     // A task of an attempt that ended without ECS' word may come up, and end, later than that.
     let own = tasks.iter().filter(|task| task.attempt() == last.attempt && !unproven(last));
@@ -202,7 +202,7 @@ pub fn waits_between_attempts(
     let over_at = ended.or_else(|| job.claimed_at.last().copied()).unwrap_or(0);
     keep(now >= over_at + wait, "backoff", || {
         let after = now.saturating_sub(over_at);
-        format!("{}: attempt {} comes {after} ms after {failures} failures", job.key(), intent.attempt)
+        format!("{}: attempt {} comes {after} ms after {failures} failures", job.key(), claim.attempt)
     })
 }
 
@@ -212,23 +212,23 @@ pub fn s10_platform_pays(platform: &BTreeSet<Attempt>, history: &[PastAttempt]) 
     keep(wrong.is_none(), "S10", || format!("charged to the job: {wrong:?}"))
 }
 
-/// S11: a dead register carries code, attempts and the last task. A register that was written while another
+/// S11: a dead terminal record carries code, attempts and the last task. A terminal record that was written while another
 /// controller claimed the next attempt does not list that one: `claims` are those that its writer could know of.
 pub fn s11_dead_says_why(job: &JobTruth, dead: &Dead, claims: usize) -> Kept {
     let listed = dead.attempts.len();
-    keep((claims..=job.intents.len()).contains(&listed), "S11", || {
-        format!("{} died after {claims} attempts, its register lists {listed}", job.key())
+    keep((claims..=job.claims.len()).contains(&listed), "S11", || {
+        format!("{} died after {claims} attempts, its terminal record lists {listed}", job.key())
     })?;
     let known = dead.attempts.iter().rev().find_map(|past| past.task_arn.as_ref());
     keep(!dead.failure.message.is_empty() && dead.last_task_arn.as_ref() == known, "S11", || {
-        format!("{}: the register leaves out its message or its last task", job.key())
+        format!("{}: the terminal record leaves out its message or its last task", job.key())
     })
 }
 
-/// S12: nothing is dead-lettered but what the register calls dead.
-pub fn s12_register_outranks(job: &JobKey, register: Option<&Terminal>) -> Kept {
-    let dead = register.is_some_and(|terminal| matches!(terminal.outcome, Outcome::Dead(_)));
-    keep(dead, "S12", || format!("{job} was dead-lettered and its register does not say dead"))
+/// S12: nothing is dead-lettered but what the terminal record calls dead.
+pub fn s12_terminal_record_outranks(job: &JobKey, record: Option<&Terminal>) -> Kept {
+    let dead = record.is_some_and(|terminal| matches!(terminal.outcome, Outcome::Dead(_)));
+    keep(dead, "S12", || format!("{job} was dead-lettered and its terminal record does not say dead"))
 }
 
 /// S15: a message of an unknown version is never deleted.

@@ -48,7 +48,7 @@ pub fn looks_at_enough(planned: &Plan, thorough: Option<&Plan>) -> Kept {
 }
 
 /// The sums that are kept as jobs change are those that counting all of them gives.
-pub fn tally_is_right(kept: &InFlight, counted: Option<&InFlight>) -> Kept {
+pub fn in_flight_is_right(kept: &InFlight, counted: Option<&InFlight>) -> Kept {
     keep(counted.is_none_or(|counted| kept == counted), "tally", || {
         format!("{:?} is kept, {:?} counted", kept.usage(), counted.map(InFlight::usage))
     })
@@ -58,7 +58,7 @@ pub fn tally_is_right(kept: &InFlight, counted: Option<&InFlight>) -> Kept {
 pub fn rests_on_a_fresh_reading(planned: &[Action], ledger: &Ledger, now: Ms) -> Kept {
     for action in planned {
         let key = match action {
-            Action::Claim { intent, .. } => &intent.job,
+            Action::Claim { claim, .. } => &claim.job,
             Action::GiveUp { job, .. } => job,
             _ => continue,
         };
@@ -74,12 +74,12 @@ pub fn rests_on_a_fresh_reading(planned: &[Action], ledger: &Ledger, now: Ms) ->
 /// launched only after a look that began when its own claim was there.
 pub fn earlier_was_looked_for(planned: &[Action], ledger: &Ledger) -> Kept {
     for action in planned {
-        let Action::Launch { intent } = action else { continue };
-        let Some(job) = ledger.jobs.get(&intent.job) else { continue };
+        let Action::Launch { claim } = action else { continue };
+        let Some(job) = ledger.jobs.get(&claim.job) else { continue };
         let claimed_at = job.attempt.as_ref().map_or(0, |attempt| attempt.known_at);
         let looked = job.read_at().is_some_and(|at| at >= claimed_at);
-        keep(looked || !intent.history.iter().any(unproven), "S6", || {
-            format!("{}: attempt {} is launched without another look", intent.job, intent.attempt)
+        keep(looked || !claim.history.iter().any(unproven), "S6", || {
+            format!("{}: attempt {} is launched without another look", claim.job, claim.attempt)
         })?;
     }
     Ok(())
@@ -119,13 +119,13 @@ pub fn limit_is_kept(claimed: bool, used: Usage, policy: &Policy) -> Kept {
 /// Where nothing goes wrong, a good job succeeds at its first attempt.
 pub fn good_jobs_succeed(job: &JobTruth) -> Kept {
     let good = job.nature == Nature::Good && matches!(job.request, Request::Run(_));
-    let register = job.terminal.as_ref().map(|terminal| &terminal.outcome);
-    let first = matches!(register, Some(Outcome::Succeeded(winner)) if winner.attempt == Attempt::FIRST);
-    keep(!good || (first && job.intents.len() == 1), "ordinary", || {
+    let record = job.terminal.as_ref().map(|terminal| &terminal.outcome);
+    let first = matches!(record, Some(Outcome::Succeeded(winner)) if winner.attempt == Attempt::FIRST);
+    keep(!good || (first && job.claims.len() == 1), "ordinary", || {
         format!(
-            "{} is good, nothing went wrong, and after {} attempts: {register:?}",
+            "{} is good, nothing went wrong, and after {} attempts: {record:?}",
             job.key(),
-            job.intents.len()
+            job.claims.len()
         )
     })
 }
@@ -143,23 +143,23 @@ pub fn l3_hang_is_limited(task: &Task, hung: Ms, allowed: Ms) -> Kept {
 }
 
 /// A job that Spot refused or gave up too often, or that has waited too long since `sent_at`, asks for on-demand.
-pub fn spot_gives_way(intent: &Claim, sent_at: Ms, policy: &Policy) -> Kept {
+pub fn spot_gives_way(claim: &Claim, sent_at: Ms, policy: &Policy) -> Kept {
     let lost = |past: &&PastAttempt| {
         matches!(past.code, FailureCode::LaunchRefused | FailureCode::Interrupted)
             && past.budget == Budget::Platform
     };
-    let unlucky = intent.history.iter().filter(lost).count() >= policy.spot_attempts;
-    let old = intent.created_at_ms.saturating_sub(sent_at) > policy.spot_max_age;
-    let spot = intent.variant.capacity == Capacity::FargateSpot;
+    let unlucky = claim.history.iter().filter(lost).count() >= policy.spot_attempts;
+    let old = claim.created_at_ms.saturating_sub(sent_at) > policy.spot_max_age;
+    let spot = claim.variant.capacity == Capacity::FargateSpot;
     keep(!spot || !(unlucky || old), "Spot", || {
-        format!("{}: attempt {} asks for Spot after {:?}", intent.job, intent.attempt, intent.history)
+        format!("{}: attempt {} asks for Spot after {:?}", claim.job, claim.attempt, claim.history)
     })
 }
 
 /// Spot has just had no capacity: nobody is sent there for a while.
-pub fn spot_is_rested(intent: &Claim, rests: bool) -> Kept {
-    let spot = intent.variant.capacity == Capacity::FargateSpot;
-    keep(!(spot && rests), "Spot", || format!("{}: asks for Spot, which is given a rest", intent.job))
+pub fn spot_is_rested(claim: &Claim, rests: bool) -> Kept {
+    let spot = claim.variant.capacity == Capacity::FargateSpot;
+    keep(!(spot && rests), "Spot", || format!("{}: asks for Spot, which is given a rest", claim.job))
 }
 
 /// Where one job after the other fails, the breaker lets one through in each of its periods.

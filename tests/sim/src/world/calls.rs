@@ -8,7 +8,7 @@ use transcode_core::{
     protocol::{
         action::Action,
         clock::Ms,
-        fact::{CallError, Class, Fact, Pinned, Snapshot},
+        fact::{CallError, ErrorClass, Fact, Pinned, Snapshot},
         publishing::Publishing,
     },
     weakness::{Weakness, weak},
@@ -67,12 +67,12 @@ impl Call {
     }
 }
 
-pub(super) fn failed(operation: &'static str, class: Class, message: &str) -> CallError {
+pub(super) fn failed(operation: &'static str, class: ErrorClass, message: &str) -> CallError {
     CallError { operation, class, message: message.to_owned() }
 }
 
 /// The fact that an action failed.
-fn failure(action: &Action, class: Class) -> Fact {
+fn failure(action: &Action, class: ErrorClass) -> Fact {
     apply::failed(action, failed(action.name(), class, "fault"))
 }
 
@@ -80,34 +80,34 @@ impl World {
     /// A controller begins a call. A launch may wait for its turn before it is sent.
     pub(super) fn call(&mut self, host: usize, boot: u32, action: Action) {
         match &action {
-            Action::Launch { intent } if self.faults.on && self.rng.below(4) == 0 => {
+            Action::Launch { claim } if self.faults.on && self.rng.below(4) == 0 => {
                 let delay = self.rng.spread(SECOND, CALL_TIMEOUT);
-                self.after(delay, Event::Launch(host, boot, Arc::clone(intent)));
+                self.after(delay, Event::Launch(host, boot, Arc::clone(claim)));
             }
             _ => self.send_out(host, boot, action),
         }
     }
 
-    pub(super) fn launch_late(&mut self, host: usize, boot: u32, intent: Arc<Claim>) {
+    pub(super) fn launch_late(&mut self, host: usize, boot: u32, claim: Arc<Claim>) {
         if self.hosts.get(host).is_some_and(|it| it.boot == boot && it.core.is_some()) {
-            self.send_out(host, boot, Action::Launch { intent });
+            self.send_out(host, boot, Action::Launch { claim });
         }
     }
 
     fn send_out(&mut self, host: usize, boot: u32, action: Action) {
-        if let Action::Launch { intent } = &action {
+        if let Action::Launch { claim } = &action {
             // The adapter looks at the clock once more.
-            if self.host_wall(host) >= intent.launch_not_after_ms && !weak(Weakness::SendsRunTaskLate) {
-                let facts = vec![failure(&action, Class::Transient)];
+            if self.host_wall(host) >= claim.launch_not_after_ms && !weak(Weakness::SendsRunTaskLate) {
+                let facts = vec![failure(&action, ErrorClass::Transient)];
                 return self.deliver(host, boot, facts);
             }
             let wall = self.host_wall(host);
-            let job = self.job_of(&intent.job).and_then(|job| self.jobs.get(job));
-            let found = crate::invariants::s7_launch_as_claimed(job, intent, wall);
+            let job = self.job_of(&claim.job).and_then(|job| self.jobs.get(job));
+            let found = crate::invariants::s7_launch_as_claimed(job, claim, wall);
             self.check(found);
         }
-        if let Action::Claim { intent, .. } = &action {
-            self.check_spot(host, intent);
+        if let Action::Claim { claim, .. } = &action {
+            self.check_spot(host, claim);
         }
         if let Action::Extend { lease, .. } = &action {
             self.check_age(host, &lease.message);
@@ -235,7 +235,7 @@ impl World {
         call.answered = true;
         let (host, boot) = (call.host, call.boot);
         let facts = if call.deaf || call.answer.is_empty() {
-            vec![failure(&call.action, Class::Uncertain)]
+            vec![failure(&call.action, ErrorClass::Uncertain)]
         } else {
             std::mem::take(&mut call.answer)
         };
@@ -265,7 +265,7 @@ impl World {
             }
             Action::Inspect { job } => {
                 let mut snapshot = call.snapshot.take().unwrap_or_default();
-                snapshot.terminal = self.read_register(job);
+                snapshot.terminal = self.read_terminal_record(job);
                 Fact::Inspected { job: job.clone(), snapshot }
             }
             // The specification first.
@@ -273,14 +273,14 @@ impl World {
                 self.put_spec(spec);
                 return Some(soon);
             }
-            Action::Claim { intent, .. } => match self.put_intent(intent, call.deaf) {
-                Some(there) => Fact::Claimed { job: there.job.clone(), intent: Box::new((*there).clone()) },
-                None => failure(&call.action, Class::Transient),
+            Action::Claim { claim, .. } => match self.put_claim(claim, call.deaf) {
+                Some(there) => Fact::Claimed { job: there.job.clone(), claim: Box::new((*there).clone()) },
+                None => failure(&call.action, ErrorClass::Transient),
             },
             Action::Publish { job, winner } => {
                 let begun = call.publishing.take().or_else(|| self.publishing(job, winner).map(Box::new));
                 match begun {
-                    None => failure(&call.action, Class::Transient),
+                    None => failure(&call.action, ErrorClass::Transient),
                     Some(mut publishing) => match self.publish_step(job, winner.attempt, &mut publishing) {
                         ControlFlow::Continue(()) => {
                             call.publishing = Some(publishing);
@@ -289,7 +289,7 @@ impl World {
                         ControlFlow::Break(Some(publication)) => {
                             Fact::Published { job: job.clone(), publication }
                         }
-                        ControlFlow::Break(None) => failure(&call.action, Class::Transient),
+                        ControlFlow::Break(None) => failure(&call.action, ErrorClass::Transient),
                     },
                 }
             }
@@ -298,8 +298,8 @@ impl World {
                 Fact::Collected { job: job.clone() }
             }
             Action::GiveUp { job, terminal } => {
-                self.put_register(terminal, call.began.saturating_sub(READ_AGE));
-                let there = self.read_register(job).unwrap_or_else(|| Arc::clone(terminal));
+                self.put_terminal_record(terminal, call.began.saturating_sub(READ_AGE));
+                let there = self.read_terminal_record(job).unwrap_or_else(|| Arc::clone(terminal));
                 Fact::Decided { job: job.clone(), terminal: Box::new((*there).clone()) }
             }
             other => return self.carry_out_elsewhere(other, call.began, &mut call.answer),
@@ -310,9 +310,9 @@ impl World {
 
     fn carry_out_elsewhere(&mut self, action: &Action, sent_at: Ms, answer: &mut Vec<Fact>) -> Option<Ms> {
         let fact = match action {
-            Action::Launch { intent } => {
-                let (job, attempt) = (intent.job.clone(), intent.attempt);
-                match self.run_task(&Arc::clone(intent)) {
+            Action::Launch { claim } => {
+                let (job, attempt) = (claim.job.clone(), claim.attempt);
+                match self.run_task(&Arc::clone(claim)) {
                     Ok(task) => Fact::Launched { job, attempt, task },
                     Err(refusal) => Fact::LaunchRefused { job, attempt, refusal },
                 }

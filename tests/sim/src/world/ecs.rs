@@ -9,7 +9,7 @@ use transcode_config::{
 use transcode_core::{
     protocol::{
         clock::Ms,
-        fact::{Class, Hint, Refusal},
+        fact::{ErrorClass, Hint, Refusal},
         task_view::{Billed, Identity, TaskArn, TaskStatus, TaskView},
     },
     weakness::{Weakness, weak},
@@ -32,7 +32,7 @@ const RUN_TASK: &str = "ecs:RunTask";
 /// What a client token stands for.
 #[derive(Debug, Clone)]
 pub(super) struct Token {
-    intent: Arc<Claim>,
+    claim: Arc<Claim>,
     /// Its task; none for a call that was answered with `failures[]`.
     task: Option<usize>,
     made_at: Ms,
@@ -44,15 +44,15 @@ fn number(arn: &TaskArn) -> Option<usize> {
 
 impl World {
     /// RunTask reaches ECS. `Conflict` is answered as the adapter does it: with the task that is there.
-    pub(super) fn run_task(&mut self, intent: &Arc<Claim>) -> Result<TaskArn, Refusal> {
-        let mut token = intent.client_token();
+    pub(super) fn run_task(&mut self, claim: &Arc<Claim>) -> Result<TaskArn, Refusal> {
+        let mut token = claim.client_token();
         if weak(Weakness::RandomClientToken) {
             token = format!("{token}-{}", self.tokens.len());
         }
         let now = self.now;
         if let Some(known) = self.tokens.get(&token).cloned().filter(|known| self.token_lives(known)) {
             let _ = self.fault(Fault::Conflict);
-            self.check(invariants::s7_same_launch(&known.intent, intent));
+            self.check(invariants::s7_same_launch(&known.claim, claim));
             return match known.task.and_then(|task| self.tasks.get(task)) {
                 Some(task) => {
                     self.reached.reach(16);
@@ -63,29 +63,29 @@ impl World {
         }
         let refuse = |class, text| Err(Refusal::Failed(failed(RUN_TASK, class, text)));
         if self.fault(Fault::LaunchThrottled) {
-            return refuse(Class::Throttled, "Rate exceeded (ErrorCode: Throttling)");
+            return refuse(ErrorClass::Throttled, "Rate exceeded (ErrorCode: Throttling)");
         }
         if self.fault(Fault::NoCapacity) {
-            return refuse(Class::Capacity, "Capacity is unavailable at this time");
+            return refuse(ErrorClass::Capacity, "Capacity is unavailable at this time");
         }
         if self.faults.on && self.setup.quota < usize::MAX && self.alive() >= self.setup.quota {
             self.reached.reach(20);
-            return refuse(Class::Capacity, "You've reached the limit on the number of vCPUs");
+            return refuse(ErrorClass::Capacity, "You've reached the limit on the number of vCPUs");
         }
-        let mut entry = Token { intent: Arc::clone(intent), task: None, made_at: now };
+        let mut entry = Token { claim: Arc::clone(claim), task: None, made_at: now };
         if self.fault(Fault::LaunchFailures) {
             self.tokens.insert(token, entry);
-            self.platform_trouble(intent, 0);
+            self.platform_trouble(claim, 0);
             return Err(Refusal::Definitive("RESOURCE:CPU".into()));
         }
-        let job = self.by_key.get(&intent.job).copied();
-        let task = self.new_task(job, intent, Some(&intent.job));
+        let job = self.by_key.get(&claim.job).copied();
+        let task = self.new_task(job, claim, Some(&claim.job));
         entry.task = Some(task);
         self.tokens.insert(token, entry);
         if self.setup.ordinary {
             let running = self.tasks.iter().filter(|task| task.alive());
             let (tasks, cpu) = running
-                .fold((0, 0), |(tasks, cpu), task| (tasks + 1, cpu + u64::from(task.intent.variant.cpu)));
+                .fold((0, 0), |(tasks, cpu), task| (tasks + 1, cpu + u64::from(task.claim.variant.cpu)));
             self.check(invariants::no_more_run_than_may(tasks, cpu, &self.setup.policy));
         }
         Ok(TaskArn(format!("arn:task/{task}").into()))
@@ -101,7 +101,7 @@ impl World {
         self.now < stopped.map_or(Ms::MAX, |at| at + HOUR).min(token.made_at + 24 * HOUR)
     }
 
-    fn new_task(&mut self, job: Option<usize>, intent: &Arc<Claim>, key: Option<&JobKey>) -> usize {
+    fn new_task(&mut self, job: Option<usize>, claim: &Arc<Claim>, key: Option<&JobKey>) -> usize {
         let index = self.tasks.len();
         let shows_at = self.now
             + if self.fault(Fault::MissingAfterLaunch) {
@@ -112,7 +112,7 @@ impl World {
         let view = TaskView {
             arn: TaskArn(format!("arn:task/{index}").into()),
             version: 1,
-            identity: key.map(|job| Identity { job: job.clone(), attempt: intent.attempt }),
+            identity: key.map(|job| Identity { job: job.clone(), attempt: claim.attempt }),
             status: TaskStatus::Starting,
             stopping: false,
             stop_code: None,
@@ -120,14 +120,14 @@ impl World {
             exit_code: None,
             container_reason: None,
             started: false,
-            billed: Billed { size: Size { cpu: intent.variant.cpu, ..Size::default() }, ..Billed::default() },
+            billed: Billed { size: Size { cpu: claim.variant.cpu, ..Size::default() }, ..Billed::default() },
         };
         let offset = self.draw_offset();
         self.tasks.push(Task {
             old: view.clone(),
             view,
             job,
-            intent: Arc::clone(intent),
+            claim: Arc::clone(claim),
             proc: Proc::NotStarted,
             epoch: 0,
             made_at: self.now,
@@ -149,14 +149,14 @@ impl World {
             job.tasks.push(index);
         }
         if let Some(job) = job
-            && self.tasks_of(job, intent) > 1
+            && self.tasks_of(job, claim) > 1
             && let Some(job) = self.jobs.get_mut(job)
         {
-            job.platform.remove(&intent.attempt);
+            job.platform.remove(&claim.attempt);
         }
         if self.fault(Fault::StartFailure) {
             if job.is_some() {
-                self.platform_trouble(intent, 1);
+                self.platform_trouble(claim, 1);
             }
             let delay = self.rng.spread(SECOND, 5 * MINUTE);
             self.after(delay, Event::Task(index, 0, Step::FailsToStart));
@@ -264,16 +264,16 @@ impl World {
     /// Somebody else's task under our `startedBy`.
     pub(super) fn foreign_task(&mut self) {
         self.reached.reach(37);
-        let Some(intent) = self.jobs.iter().find_map(|job| job.intents.last().cloned()) else { return };
-        let _ = self.new_task(None, &intent, None);
+        let Some(claim) = self.jobs.iter().find_map(|job| job.claims.last().cloned()) else { return };
+        let _ = self.new_task(None, &claim, None);
     }
 
     /// Remembers that the platform is to blame for the end of an attempt (S10): where the attempt had one task at
     /// most. Of two, the one that came too late says nothing of how the attempt ended.
-    pub(super) fn platform_trouble(&mut self, intent: &Claim, its_tasks: usize) {
-        let attempt = intent.attempt;
-        let Some(index) = self.job_of(&intent.job) else { return };
-        let tasks = self.tasks_of(index, intent);
+    pub(super) fn platform_trouble(&mut self, claim: &Claim, its_tasks: usize) {
+        let attempt = claim.attempt;
+        let Some(index) = self.job_of(&claim.job) else { return };
+        let tasks = self.tasks_of(index, claim);
         if tasks <= its_tasks
             && let Some(job) = self.jobs.get_mut(index)
         {
@@ -282,8 +282,8 @@ impl World {
     }
 
     /// How many tasks an attempt has had.
-    fn tasks_of(&self, job: usize, intent: &Claim) -> usize {
+    fn tasks_of(&self, job: usize, claim: &Claim) -> usize {
         let tasks = self.jobs.get(job).into_iter().flat_map(|job| job.tasks.iter());
-        tasks.filter_map(|task| self.tasks.get(*task)).filter(|task| task.attempt() == intent.attempt).count()
+        tasks.filter_map(|task| self.tasks.get(*task)).filter(|task| task.attempt() == claim.attempt).count()
     }
 }

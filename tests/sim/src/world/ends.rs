@@ -48,7 +48,7 @@ impl World {
         }
     }
 
-    /// Everything is uploaded: the register, the last heartbeat, exit.
+    /// Everything is uploaded: the terminal record, the last heartbeat, exit.
     fn done(&mut self, index: usize) {
         if !self.s3_answers_task() {
             return self.end(index, Ending::Fenced);
@@ -79,7 +79,7 @@ impl World {
                 entry_points: Vec::new(),
             }),
         };
-        let mine = self.put_register(&Arc::new(terminal), self.now);
+        let mine = self.put_terminal_record(&Arc::new(terminal), self.now);
         if !mine {
             self.reached.reach(56);
             return self.gone(index, Some(12), None);
@@ -153,7 +153,7 @@ impl World {
     /// is open and no newer version's.
     fn is_limited(&self, task: &Task) -> bool {
         let job = task.job.and_then(|job| self.jobs.get(job));
-        let newest = |job: &JobTruth| job.intents.len() == task.attempt().number() as usize;
+        let newest = |job: &JobTruth| job.claims.len() == task.attempt().number() as usize;
         !self.faults.on && job.is_some_and(|job| job.terminal.is_none() && !job.newer && newest(job))
     }
 

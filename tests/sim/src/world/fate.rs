@@ -1,6 +1,6 @@
 //! What the wire does to a request.
 
-use transcode_core::protocol::{action::Action, clock::Ms, fact::Class};
+use transcode_core::protocol::{action::Action, clock::Ms, fact::ErrorClass};
 
 use super::World;
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
 /// What happens to a request.
 pub(super) enum Fate {
     Ordinary,
-    Refused(Class),
+    Refused(ErrorClass),
     NeverArrives,
     AnswerLost,
     Late(Ms),
@@ -26,7 +26,7 @@ impl World {
             return Fate::NeverArrives;
         }
         if self.during(Episode::Credentials) {
-            return Fate::Refused(Class::Misconfigured);
+            return Fate::Refused(ErrorClass::Misconfigured);
         }
         if self.fault(Fault::BlackHole) {
             return Fate::NeverArrives;
@@ -44,7 +44,11 @@ impl World {
             Action::Launch { .. } => Fate::Ordinary,
             Action::Stop { .. } if self.fault(Fault::StopLost) => Fate::NeverArrives,
             Action::Describe { .. } | Action::Resync | Action::Resolve | Action::Stop { .. } => {
-                if self.fault(Fault::EcsError) { Fate::Refused(Class::Throttled) } else { Fate::Ordinary }
+                if self.fault(Fault::EcsError) {
+                    Fate::Refused(ErrorClass::Throttled)
+                } else {
+                    Fate::Ordinary
+                }
             }
             _ => self.fate_in_sqs(action),
         }
@@ -52,16 +56,16 @@ impl World {
 
     fn fate_in_s3(&mut self, action: &Action) -> Fate {
         if self.during(Episode::StateDenied) {
-            return Fate::Refused(Class::Misconfigured);
+            return Fate::Refused(ErrorClass::Misconfigured);
         }
         if self.fault(Fault::S3Error) {
-            return Fate::Refused(Class::Transient);
+            return Fate::Refused(ErrorClass::Transient);
         }
         if matches!(action, Action::Inspect { .. }) {
             return Fate::Ordinary;
         }
         if self.fault(Fault::WriteConflict) {
-            Fate::Refused(Class::Transient)
+            Fate::Refused(ErrorClass::Transient)
         } else if self.fault(Fault::WriteAnswerLost) {
             Fate::AnswerLost
         } else if self.fault(Fault::WriteDelayed) {
@@ -73,14 +77,14 @@ impl World {
 
     fn fate_in_sqs(&mut self, action: &Action) -> Fate {
         if self.fault(Fault::SqsError) {
-            let class = if self.rng.chance(0.5) { Class::Throttled } else { Class::Uncertain };
+            let class = if self.rng.chance(0.5) { ErrorClass::Throttled } else { ErrorClass::Uncertain };
             return Fate::Refused(class);
         }
         match action {
             Action::Receive { .. } if self.fault(Fault::ReceiveLost) => Fate::AnswerLost,
             Action::DeadLetter(_) if self.fault(Fault::LetterLost) => Fate::AnswerLost,
             Action::Extend { .. } if self.fault(Fault::ExtendFails) => Fate::NeverArrives,
-            Action::Delete { .. } if self.fault(Fault::DeleteFails) => Fate::Refused(Class::Transient),
+            Action::Delete { .. } if self.fault(Fault::DeleteFails) => Fate::Refused(ErrorClass::Transient),
             Action::Delete { .. } if self.fault(Fault::DeleteLost) => {
                 if self.rng.chance(0.5) {
                     Fate::AnswerLost

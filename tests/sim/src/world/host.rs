@@ -4,7 +4,7 @@ use transcode_config::contract::Capacity;
 use transcode_core::{
     protocol::{
         clock::{Ms, Now},
-        fact::{Class, Fact, Hint, Refusal},
+        fact::{ErrorClass, Fact, Hint, Refusal},
     },
     reconciler::Reconciler,
 };
@@ -214,12 +214,12 @@ impl World {
         let Fact::LaunchRefused { job, attempt, refusal } = fact else { return false };
         let capacity = match refusal {
             Refusal::Definitive(_) => true,
-            Refusal::Failed(error) => error.class == Class::Capacity,
+            Refusal::Failed(error) => error.class == ErrorClass::Capacity,
         };
-        let newest = self.job_of(job).and_then(|job| self.jobs.get(job)).and_then(|job| job.intents.last());
+        let newest = self.job_of(job).and_then(|job| self.jobs.get(job)).and_then(|job| job.claims.last());
         capacity
-            && newest.is_some_and(|intent| {
-                intent.attempt == *attempt && intent.variant.capacity == Capacity::FargateSpot
+            && newest.is_some_and(|claim| {
+                claim.attempt == *attempt && claim.variant.capacity == Capacity::FargateSpot
             })
     }
 
@@ -243,7 +243,7 @@ impl World {
             self.after(delay, Event::Hint(index, hint.clone()));
         }
         if self.fault(Fault::HintForged) {
-            let forged = self.jobs.last().map(|job| Hint::Register(job.key().clone()));
+            let forged = self.jobs.last().map(|job| Hint::TerminalRecord(job.key().clone()));
             if let Some(forged) = forged {
                 self.after(SECOND, Event::Hint(0, forged));
             }

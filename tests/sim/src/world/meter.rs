@@ -8,7 +8,7 @@ use transcode_core::{
     policy::Policy,
     protocol::{
         clock::Ms,
-        fact::{Class, Fact, Refusal},
+        fact::{ErrorClass, Fact, Refusal},
     },
     state::limiter::{CallKind, Rate},
 };
@@ -38,10 +38,10 @@ impl Meter {
             }
             _ => return,
         };
-        if matches!(fact, Fact::LaunchRefused { .. }) && error.class == Class::Throttled {
+        if matches!(fact, Fact::LaunchRefused { .. }) && error.class == ErrorClass::Throttled {
             self.paused_until = now + policy.cooldown;
         }
-        for lane in lanes.iter().filter(|_| error.class == Class::Throttled) {
+        for lane in lanes.iter().filter(|_| error.class == ErrorClass::Throttled) {
             if let Some(until) = self.slower_until.get_mut(*lane as usize) {
                 *until = now + policy.call_retry_cap / 4;
             }

@@ -239,7 +239,7 @@ impl World {
         self.trace.event(at, &event);
         match event {
             Event::Effect(call) => self.effect(call),
-            Event::Launch(host, boot, intent) => self.launch_late(host, boot, intent),
+            Event::Launch(host, boot, claim) => self.launch_late(host, boot, claim),
             Event::Answer(call) => self.answer(call),
             Event::Plan(host) => self.plan(host),
             Event::Up(host, boot) => self.up(host, boot),

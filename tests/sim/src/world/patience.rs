@@ -61,7 +61,7 @@ impl Patience {
             Fact::ReceiveFailed { queue, .. } => self.failed(Subject::Queue(queue.clone()), ledger, now),
             Fact::LaunchRefused { job, attempt, .. } => {
                 let newest = ledger.jobs.get(job).and_then(|job| job.attempt.as_ref());
-                if newest.is_some_and(|newest| newest.intent.attempt == *attempt) {
+                if newest.is_some_and(|newest| newest.claim.attempt == *attempt) {
                     self.failed(Subject::Launch(job.clone()), ledger, now);
                 }
             }
@@ -131,8 +131,8 @@ fn subject(action: &Action) -> Option<Subject> {
         | Action::GiveUp { job, .. }
         | Action::Publish { job, .. }
         | Action::Collect { job, .. } => Subject::Job(job.clone()),
-        Action::Claim { intent, .. } => Subject::Job(intent.job.clone()),
-        Action::Launch { intent } => Subject::Launch(intent.job.clone()),
+        Action::Claim { claim, .. } => Subject::Job(claim.job.clone()),
+        Action::Launch { claim } => Subject::Launch(claim.job.clone()),
         Action::DeadLetter(letter) => Subject::Message(letter.lease.message.clone()),
         Action::Delete { lease } | Action::Extend { lease, .. } | Action::Release { lease, .. } => {
             Subject::Message(lease.message.clone())

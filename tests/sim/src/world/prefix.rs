@@ -144,7 +144,7 @@ impl World {
     }
 
     fn write_entry(&mut self, name: &str, index: usize, attempt: Attempt, entry: usize) {
-        let newest = self.jobs.get(index).and_then(|job| job.intents.last()).map(|intent| intent.attempt);
+        let newest = self.jobs.get(index).and_then(|job| job.claims.last()).map(|claim| claim.attempt);
         let attempt = newest.filter(|_| weak(Weakness::PublishesNewestAttempt)).unwrap_or(attempt);
         self.check(invariants::s4_published_is_the_winner(self.jobs.get(index), attempt));
         if let Some(prefix) = self.prefixes.get_mut(name) {

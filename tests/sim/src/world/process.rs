@@ -1,4 +1,4 @@
-//! The task's side of the contract: first heartbeat, *then* start checks (S8), work with heartbeats, fence, register,
+//! The task's side of the contract: first heartbeat, *then* start checks (S8), work with heartbeats, fence, terminal record,
 //! last heartbeat, exit code. And what may happen to it.
 
 use std::sync::Arc;
@@ -137,8 +137,8 @@ impl World {
         let Some(job_index) = task.job else { return };
         let Some(job) = self.jobs.get(job_index) else { return };
         let wall = self.wall(task.offset);
-        let newest = job.intents.len() == task.attempt().number() as usize;
-        let late = wall >= task.intent.launch_not_after_ms && !weak(Weakness::TaskIgnoresLaunchDeadline);
+        let newest = job.claims.len() == task.attempt().number() as usize;
+        let late = wall >= task.claim.launch_not_after_ms && !weak(Weakness::TaskIgnoresLaunchDeadline);
         if (job.terminal.is_some() || !newest || late) && !weak(Weakness::TaskSkipsStartChecks) {
             if late {
                 self.reached.reach(22);
@@ -243,8 +243,8 @@ impl World {
     /// The platform takes the task back, with a warning or without.
     fn taken_back(&mut self, index: usize, code: &'static str, reason: &'static str) {
         if let Some(task) = self.tasks.get(index).filter(|task| !task.view.stopping) {
-            let intent = Arc::clone(&task.intent);
-            self.platform_trouble(&intent, 1);
+            let claim = Arc::clone(&task.claim);
+            self.platform_trouble(&claim, 1);
             self.change(index, |view| {
                 view.stopping = true;
                 view.stop_code = Some(code.to_owned());
@@ -313,9 +313,9 @@ impl World {
         if !matches!(task.proc, Proc::Frozen(_)) {
             return;
         }
-        // It notices that it has been away; or it had been about to write its register, and does.
-        let late_register = self.rng.chance(0.5);
+        // It notices that it has been away; or it had been about to write its terminal record, and does.
+        let late_terminal_record = self.rng.chance(0.5);
         task.proc = Proc::Starting;
-        self.end(index, if late_register { Ending::Done } else { Ending::Fenced });
+        self.end(index, if late_terminal_record { Ending::Done } else { Ending::Fenced });
     }
 }

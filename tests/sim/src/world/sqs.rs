@@ -7,7 +7,7 @@ use transcode_core::{
     protocol::{
         action::{DeadLetter, LeaseRef},
         clock::Ms,
-        fact::{Class, Fact, Incoming, MessageId},
+        fact::{ErrorClass, Fact, Incoming, MessageId},
     },
 };
 
@@ -211,7 +211,7 @@ impl World {
             return lost;
         }
         if now + ms > message.received_at + CAP {
-            let error = failed("sqs:ChangeMessageVisibility", Class::Permanent, "above 12 h in total");
+            let error = failed("sqs:ChangeMessageVisibility", ErrorClass::Permanent, "above 12 h in total");
             return Fact::MessageCallFailed { message: lease.message.clone(), error };
         }
         self.shows(index, now + ms);
@@ -226,7 +226,7 @@ impl World {
             .by_key
             .get(&letter.job)
             .and_then(|job| self.jobs.get(*job))
-            .map(|job| invariants::s12_register_outranks(&letter.job, job.terminal.as_deref()));
+            .map(|job| invariants::s12_terminal_record_outranks(&letter.job, job.terminal.as_deref()));
         self.check(found.unwrap_or(Ok(())));
         self.letters.push(DeadLetterBody::of(letter).encode());
         Fact::DeadLettered { message: letter.lease.message.clone(), job: letter.job.clone() }

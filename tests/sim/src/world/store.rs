@@ -26,12 +26,12 @@ impl World {
         self.by_key.get(key).copied()
     }
 
-    /// Newest intent and its heartbeat; the register is read later.
+    /// Newest claim and its heartbeat; the terminal record is read later.
     pub(super) fn read_attempt(&self, key: &JobKey) -> Snapshot {
         let Some(job) = self.job_of(key).and_then(|job| self.jobs.get(job)) else {
             return Snapshot::default();
         };
-        let Some(intent) = job.intents.last() else { return Snapshot::default() };
+        let Some(claim) = job.claims.last() else { return Snapshot::default() };
         let heartbeat_of = |attempt: Attempt| {
             let own = job.tasks.iter().filter_map(|task| self.tasks.get(*task));
             let written = own.filter(|task| task.attempt() == attempt);
@@ -39,16 +39,16 @@ impl World {
                 written.filter_map(|task| Some((self.last_beat(task)?, task))).max_by_key(|(at, _)| *at);
             newest.map(|(at, task)| self.heartbeat(task, at))
         };
-        let doubtful = intent.history.iter().filter(|past| unproven(past));
+        let doubtful = claim.history.iter().filter(|past| unproven(past));
         Snapshot {
-            heartbeat: heartbeat_of(intent.attempt),
+            heartbeat: heartbeat_of(claim.attempt),
             earlier: doubtful.filter_map(|past| heartbeat_of(past.attempt)).collect(),
-            intent: Some(Arc::clone(intent)),
+            claim: Some(Arc::clone(claim)),
             terminal: None,
         }
     }
 
-    pub(super) fn read_register(&self, key: &JobKey) -> Option<Arc<Terminal>> {
+    pub(super) fn read_terminal_record(&self, key: &JobKey) -> Option<Arc<Terminal>> {
         self.job_of(key).and_then(|job| self.jobs.get(job))?.terminal.clone()
     }
 
@@ -77,7 +77,7 @@ impl World {
         let last_word = task.last_word.as_ref();
         Heartbeat {
             schema: SCHEMA,
-            job: task.intent.job.clone(),
+            job: task.claim.job.clone(),
             attempt: task.attempt(),
             task_arn: Some(task.view.arn.0.to_string()),
             seq: 1 + (at - from) / BEAT_EVERY + u64::from(last_word.is_some()),
@@ -90,36 +90,36 @@ impl World {
         }
     }
 
-    /// Creates the intent unless it exists; gives back the one that is there.
-    pub(super) fn put_intent(&mut self, intent: &Arc<Claim>, late: bool) -> Option<Arc<Claim>> {
-        let index = self.job_of(&intent.job)?;
-        let number = intent.attempt.number() as usize;
+    /// Creates the claim unless it exists; gives back the one that is there.
+    pub(super) fn put_claim(&mut self, claim: &Arc<Claim>, late: bool) -> Option<Arc<Claim>> {
+        let index = self.job_of(&claim.job)?;
+        let number = claim.attempt.number() as usize;
         let job = self.jobs.get(index)?;
-        if let Some(there) = job.intents.get(number - 1) {
+        if let Some(there) = job.claims.get(number - 1) {
             return Some(Arc::clone(there));
         }
         let tasks: Vec<&Task> = job.tasks.iter().filter_map(|task| self.tasks.get(*task)).collect();
         let policy = &self.setup.policy;
-        let found = invariants::s5_previous_is_over(job, intent, &tasks)
-            .and_then(|()| invariants::s5_lost_was_stopped(intent.history.last(), &tasks))
-            .and_then(|()| invariants::waits_between_attempts(job, intent, &tasks, self.now, policy))
-            .and_then(|()| invariants::spot_gives_way(intent, EPOCH, policy))
+        let found = invariants::s5_previous_is_over(job, claim, &tasks)
+            .and_then(|()| invariants::s5_lost_was_stopped(claim.history.last(), &tasks))
+            .and_then(|()| invariants::waits_between_attempts(job, claim, &tasks, self.now, policy))
+            .and_then(|()| invariants::spot_gives_way(claim, EPOCH, policy))
             .and_then(|()| invariants::s5_undecided(job, late))
-            .and_then(|()| invariants::s9_budgets(job, intent, policy))
-            .and_then(|()| invariants::s10_platform_pays(&job.platform, &intent.history))
-            .and_then(|()| invariants::s15_newer_is_left_alone(job, "an intent"))
-            .and_then(|()| invariants::s16_no_secrets(&intent));
+            .and_then(|()| invariants::s9_budgets(job, claim, policy))
+            .and_then(|()| invariants::s10_platform_pays(&job.platform, &claim.history))
+            .and_then(|()| invariants::s15_newer_is_left_alone(job, "a claim"))
+            .and_then(|()| invariants::s16_no_secrets(&claim));
         self.check(found);
         let now = self.now;
         if let Some(job) = self.jobs.get_mut(index) {
-            job.intents.push(Arc::clone(intent));
+            job.claims.push(Arc::clone(claim));
             job.claimed_at.push(now);
         }
-        Some(Arc::clone(intent))
+        Some(Arc::clone(claim))
     }
 
-    /// Creates the register unless it exists; says whether this call did. It rests on a reading from `read_at`.
-    pub(super) fn put_register(&mut self, terminal: &Arc<Terminal>, read_at: Ms) -> bool {
+    /// Creates the terminal record unless it exists; says whether this call did. It rests on a reading from `read_at`.
+    pub(super) fn put_terminal_record(&mut self, terminal: &Arc<Terminal>, read_at: Ms) -> bool {
         let Some(index) = self.job_of(&terminal.job) else { return false };
         let policy = &self.setup.policy;
         let blind = match terminal.outcome {
@@ -140,19 +140,19 @@ impl World {
                     .and_then(|()| invariants::s9_dead_when_spent(job, dead, policy))
                     .and_then(|()| invariants::s10_platform_pays(&job.platform, &dead.attempts))
                     .and_then(|()| invariants::s11_dead_says_why(job, dead, claims))
-                    .and_then(|()| invariants::s15_newer_is_left_alone(job, "a register"))
+                    .and_then(|()| invariants::s15_newer_is_left_alone(job, "a terminal record"))
                     .and_then(|()| invariants::s16_no_secrets(dead))
             }
             Outcome::Succeeded(winner) => invariants::s3_files_are_there(job, winner),
         };
         self.check(found);
         if let Some(job) = self.jobs.get_mut(index) {
-            job.registers += 1;
+            job.records += 1;
             job.decided_at = self.now;
             job.terminal = Some(Arc::clone(terminal));
             let key = job.key().clone();
             self.check(invariants::s2_written_once(self.jobs.get(index)));
-            self.hint(&Hint::Register(key));
+            self.hint(&Hint::TerminalRecord(key));
         }
         true
     }

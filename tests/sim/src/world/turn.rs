@@ -3,7 +3,7 @@
 use transcode_config::contract::Claim;
 use transcode_core::{
     invariant,
-    plan::{Scope, plan_of},
+    plan::{Plan, Scope, plan_of},
     protocol::{action::Action, clock::Ms, fact::MessageId},
     state::{in_flight::InFlight, limiter::CallKind},
 };
@@ -31,7 +31,7 @@ impl World {
         let history = history(&facts, &core.ledger);
         let thorough = self.compared.then(|| {
             let mut core = core.clone();
-            core.ledger.look_again_at_all();
+            core.ledger.requeue_all();
             core.turn(facts.clone(), now).0
         });
         let (planned, changes) = core.turn(facts.drain(..), now);
@@ -48,9 +48,11 @@ impl World {
         let counted = (self.compared || (sampled && claims > 0))
             .then(|| InFlight::of(&core.ledger.jobs, &core.ledger.tasks, core.policy(), now));
         let found = invariants::looks_at_enough(&planned, thorough.as_ref())
-            .and_then(|()| invariants::tally_is_right(&core.ledger.tally, counted.as_ref()))
+            .and_then(|()| invariants::in_flight_is_right(&core.ledger.in_flight, counted.as_ref()))
             .and_then(|()| invariants::plans_once(&planned.actions, &again))
-            .and_then(|()| invariants::limit_is_kept(claims > 0, core.ledger.tally.usage(), core.policy()))
+            .and_then(|()| {
+                invariants::limit_is_kept(claims > 0, core.ledger.in_flight.usage(), core.policy())
+            })
             .and_then(|()| invariants::nothing_is_seen(seen.first()));
         let found = found
             .and(host.told.hears(&changes, &core.ledger))
@@ -66,16 +68,21 @@ impl World {
             found.and(lane(action).map_or(Ok(()), |lane| host.meter.counts(lane, core.policy(), now.mono)))
         });
         self.check(found);
+        self.make_calls(index, boot, planned, now.mono);
+    }
+
+    /// Begins the calls of a plan, and sets the time of the next turn.
+    fn make_calls(&mut self, index: usize, boot: u32, planned: Plan, now: Ms) {
         if self.trace.kept() {
-            let notes: Vec<_> = planned.jobs.iter().filter_map(|look| look.note.as_ref()).collect();
+            let notes: Vec<_> = planned.jobs.iter().filter_map(|visit| visit.note.as_ref()).collect();
             self.trace.value(
                 self.now,
-                format_args!("c{index} wakes {:?} at {}", planned.wake_at, now.mono),
+                format_args!("c{index} wakes {:?} at {}", planned.wake_at, now),
                 &notes,
             );
         }
-        let wake = planned.wake_at.map(|at| at.saturating_sub(now.mono).max(1));
-        self.count_calls(index, 1 + planned.actions.len() as u64, now.mono);
+        let wake = planned.wake_at.map(|at| at.saturating_sub(now).max(1));
+        self.count_calls(index, 1 + planned.actions.len() as u64, now);
         for action in planned.actions {
             self.trace.value(self.now, format_args!("c{index} ->"), &action);
             self.call(index, boot, action);
@@ -113,11 +120,11 @@ impl World {
     }
 
     /// Spot is given a rest once it had no capacity.
-    pub(super) fn check_spot(&mut self, index: usize, intent: &Claim) {
+    pub(super) fn check_spot(&mut self, index: usize, claim: &Claim) {
         let now = self.now;
         let Some(host) = self.hosts.get(index) else { return };
         let rests = now - host.booted_at < host.spot_rests_until;
-        self.check(invariants::spot_is_rested(intent, rests));
+        self.check(invariants::spot_is_rested(claim, rests));
     }
 }
 

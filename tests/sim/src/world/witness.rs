@@ -8,12 +8,12 @@ use transcode_core::{
     protocol::{
         action::Action,
         clock::Ms,
-        fact::{Class, Fact, Refusal},
+        fact::{ErrorClass, Fact, Refusal},
         task_view::TaskStatus,
     },
     state::{
         breaker::FailureStage,
-        job::{Job, Register},
+        job::{Job, TerminalRecord},
         ledger::Ledger,
     },
 };
@@ -52,11 +52,14 @@ impl Witness {
             Fact::LaunchRefused { job, attempt, refusal: Refusal::Failed(error) } => {
                 let attempts = ledger.jobs.get(job).and_then(|job| job.attempt.as_ref());
                 let on_demand = attempts.is_some_and(|newest| {
-                    newest.intent.attempt == *attempt && newest.intent.variant.capacity == Capacity::Fargate
+                    newest.claim.attempt == *attempt && newest.claim.variant.capacity == Capacity::Fargate
                 });
                 let for_good = matches!(
                     error.class,
-                    Class::Capacity | Class::Misconfigured | Class::Permanent | Class::Unknown
+                    ErrorClass::Capacity
+                        | ErrorClass::Misconfigured
+                        | ErrorClass::Permanent
+                        | ErrorClass::Unknown
                 );
                 if on_demand && for_good && self.refused.len() < policy.breaker_jobs {
                     self.refused.insert(job.clone());
@@ -72,7 +75,7 @@ impl Witness {
             return;
         };
         // Only what was decided before its eyes, and is news to it, counts.
-        let absent = |job: &Job| matches!(job.register, Register::Absent(_));
+        let absent = |job: &Job| matches!(job.record, TerminalRecord::Absent(_));
         if ledger.jobs.get(key).is_some_and(absent) && is_open(key, ledger) {
             self.fails(key, dead);
         }

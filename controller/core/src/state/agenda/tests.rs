@@ -12,7 +12,7 @@ fn table() -> Agenda<&'static str, u32> {
     let mut table = Agenda::default();
     for (number, key) in ["a", "b", "c"].into_iter().enumerate() {
         table.insert(key, u32::try_from(number).unwrap_or_default());
-        table.looked(&key, Requeue::Changed, None);
+        table.requeue(&key, Requeue::OnChange, None);
     }
     table
 }
@@ -28,7 +28,7 @@ fn a_row_is_due_once_it_may_have_changed() {
     table.or_insert_with(&"d", || 4);
     assert_eq!(due(&table, 0), ["b", "c", "d"]);
     table.remove(&"b");
-    table.looked(&"c", Requeue::Changed, None);
+    table.requeue(&"c", Requeue::OnChange, None);
     assert_eq!(due(&table, 0), ["d"]);
     assert_eq!(table.values_mut().count(), 3);
     assert_eq!(due(&table, 0), ["a", "c", "d"]);
@@ -37,13 +37,13 @@ fn a_row_is_due_once_it_may_have_changed() {
 #[test]
 fn a_row_is_due_at_its_time_and_once_only() {
     let mut table = table();
-    table.looked(&"a", Requeue::At(20), None);
-    table.looked(&"b", Requeue::At(10), None);
+    table.requeue(&"a", Requeue::At(20), None);
+    table.requeue(&"b", Requeue::At(10), None);
     assert_eq!((table.next_at(), due(&table, 9), due(&table, 10)), (Some(10), vec![], vec!["b"]));
     assert_eq!([9, 10, 20].map(|now| table.next_after(now)), [Some(10), Some(20), None]);
     table.touch(&"b");
     assert_eq!(due(&table, 20), ["a", "b"], "touched and timed, yet once");
-    table.looked(&"b", Requeue::At(30), None);
+    table.requeue(&"b", Requeue::At(30), None);
     assert_eq!((due(&table, 20), due(&table, 30)), (vec!["a"], vec!["a", "b"]), "the newest time counts");
     table.remove(&"a");
     assert_eq!(table.next_at(), Some(30));
@@ -54,15 +54,15 @@ fn what_waits_for_room_stands_in_line() {
     let mut table = table();
     let line =
         |table: &Agenda<&'static str, u32>| -> Vec<_> { table.in_line(5).map(|(key, _)| *key).collect() };
-    table.looked(&"b", Requeue::Changed, Some(1));
-    table.looked(&"a", Requeue::Changed, Some(2));
-    table.looked(&"x", Requeue::Changed, Some(0));
+    table.requeue(&"b", Requeue::OnChange, Some(1));
+    table.requeue(&"a", Requeue::OnChange, Some(2));
+    table.requeue(&"x", Requeue::OnChange, Some(0));
     assert_eq!((line(&table), due(&table, 5), table.anyone_waits()), (vec!["b", "a"], vec![], true));
     table.touch(&"b");
     assert_eq!((line(&table), due(&table, 5)), (vec!["a"], vec!["b"]), "looked at once");
-    table.looked(&"b", Requeue::At(5), Some(1));
+    table.requeue(&"b", Requeue::At(5), Some(1));
     assert_eq!((line(&table), due(&table, 5)), (vec!["a"], vec!["b"]));
-    table.looked(&"b", Requeue::Changed, Some(3));
+    table.requeue(&"b", Requeue::OnChange, Some(3));
     assert_eq!(line(&table), ["a", "b"], "the newest rank counts");
     table.remove(&"a");
     assert!(table.begin_call(&"b").is_some());
@@ -72,9 +72,9 @@ fn what_waits_for_room_stands_in_line() {
 #[test]
 fn what_depends_on_others_is_due_in_every_turn_and_wakes_nobody() {
     let mut table = table();
-    table.looked(&"a", Requeue::At(20), None);
-    table.looked(&"a", Requeue::NextTurn, None);
+    table.requeue(&"a", Requeue::At(20), None);
+    table.requeue(&"a", Requeue::EachTurn, None);
     assert_eq!((table.next_at(), due(&table, 0)), (None, vec!["a"]));
-    table.looked(&"a", Requeue::NextTurn, None);
+    table.requeue(&"a", Requeue::EachTurn, None);
     assert_eq!(due(&table, 0), ["a"]);
 }

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::{
-    line::{Line, Register, Said},
+    line::{Line, LogEvent, RecordRead},
     message::{End, Message},
-    report::{MessageReport, Report, Violation},
+    report::{AuditReport, MessageReport, Violation},
     totals::Totals,
 };
 
@@ -21,8 +21,8 @@ const LAUNCH_SLACK_MS: u64 = 1000;
 /// A job. Numbers of processes say who has read, and done, what.
 #[derive(Debug, Default)]
 struct Job {
-    register: Option<Register>,
-    register_read_by: u64,
+    record: Option<RecordRead>,
+    terminal_record_read_by: u64,
     published_by: u64,
     /// By attempt number: who claimed it, and its task.
     claims: BTreeMap<u64, String>,
@@ -31,7 +31,7 @@ struct Job {
 
 /// Everything that the logs have said.
 #[derive(Debug, Default)]
-pub struct Book {
+pub struct History {
     jobs: BTreeMap<String, Job>,
     pub(super) messages: BTreeMap<String, Message>,
     pub(super) violations: Vec<Violation>,
@@ -43,7 +43,7 @@ pub struct Book {
     max_platform: Option<u64>,
 }
 
-impl Book {
+impl History {
     /// A log begins: what follows was said by another process.
     pub(super) fn begin(&mut self, file: &str) {
         file.clone_into(&mut self.file);
@@ -58,42 +58,42 @@ impl Book {
         match line {
             Line::Torn => self.totals.torn += 1,
             Line::Other => self.totals.other += 1,
-            Line::Said(at, said) => self.said(at.unwrap_or(0), said),
+            Line::Event(at, said) => self.said(at.unwrap_or(0), said),
         }
     }
 
-    fn said(&mut self, at: u64, said: Said) {
+    fn said(&mut self, at: u64, said: LogEvent) {
         match said {
-            Said::Started { attempts, platform } => {
+            LogEvent::Started { attempts, platform } => {
                 self.process += 1;
                 self.totals.processes += 1;
                 self.max_attempts = self.max_attempts.max(attempts);
                 self.max_platform = self.max_platform.max(platform);
             }
-            Said::Limit { platform: false, to } => self.max_attempts = self.max_attempts.max(Some(to)),
-            Said::Limit { platform: true, to } => self.max_platform = self.max_platform.max(Some(to)),
-            Said::Received { message, jobs } => self.received(message, jobs, at),
-            Said::Asked { message, job } => {
+            LogEvent::Limit { platform: false, to } => self.max_attempts = self.max_attempts.max(Some(to)),
+            LogEvent::Limit { platform: true, to } => self.max_platform = self.max_platform.max(Some(to)),
+            LogEvent::Received { message, jobs } => self.received(message, jobs, at),
+            LogEvent::Asked { message, job } => {
                 if let Some(known) = self.messages.get_mut(&message)
                     && !known.jobs.contains(&job)
                 {
                     known.jobs.push(job);
                 }
             }
-            Said::Parked { message } => self.moved(&message, End::Parked, at),
-            Said::Released { message } => self.moved(&message, End::Released, at),
-            Said::Lost { message } => self.moved(&message, End::Lost, at),
-            Said::Deleted { message } => self.deleted(&message, at),
-            Said::Lettered { message, job } => {
+            LogEvent::Parked { message } => self.moved(&message, End::Parked, at),
+            LogEvent::Released { message } => self.moved(&message, End::Released, at),
+            LogEvent::Lost { message } => self.moved(&message, End::Lost, at),
+            LogEvent::Deleted { message } => self.deleted(&message, at),
+            LogEvent::Lettered { message, job } => {
                 let process = self.process;
                 if let Some(known) = self.messages.get_mut(&message) {
                     known.lettered.push((job, process));
                 }
             }
-            Said::Claimed { job, attempt, nonce, by_job, by_platform } => {
+            LogEvent::Claimed { job, attempt, nonce, by_job, by_platform } => {
                 self.claimed(&job, attempt, &nonce, by_job, by_platform);
             }
-            Said::Sent { job, attempt, not_after_ms } => {
+            LogEvent::Sent { job, attempt, not_after_ms } => {
                 if at > not_after_ms.saturating_add(LAUNCH_SLACK_MS) {
                     let late = at - not_after_ms;
                     self.violated(
@@ -101,27 +101,27 @@ impl Book {
                         format!("job {job}: attempt {attempt} launched {late} ms after its deadline"),
                     );
                 }
-                self.begun_after_the_register(&job, attempt, "launched");
+                self.begun_after_the_terminal_record(&job, attempt, "launched");
             }
-            Said::Launched { job, attempt, task } => self.launched(&job, attempt, &task),
-            Said::Register { job, register } => self.register(&job, register),
-            Said::Published { job } => {
+            LogEvent::Launched { job, attempt, task } => self.launched(&job, attempt, &task),
+            LogEvent::RecordRead { job, record } => self.record(&job, record),
+            LogEvent::Published { job } => {
                 let process = self.process;
                 self.job(&job).published_by = process;
             }
-            Said::Settled { job, success } => self.settled(&job, success),
+            LogEvent::Settled { job, success } => self.settled(&job, success),
         }
     }
 
     /// What is to be said of the logs read so far.
-    pub fn report(mut self) -> Report {
+    pub fn report(mut self) -> AuditReport {
         let messages = self.messages.into_iter().map(|(message, known)| {
             let end = known.end();
             self.totals.count(end);
             MessageReport { message, end, jobs: known.jobs }
         });
         let messages = messages.collect();
-        Report { messages, violations: self.violations, totals: self.totals }
+        AuditReport { messages, violations: self.violations, totals: self.totals }
     }
 
     fn violated(&mut self, invariant: &'static str, text: String) {
@@ -136,7 +136,7 @@ impl Book {
     fn job(&mut self, key: &str) -> &mut Job {
         if self.jobs.len() >= MAX_KNOWN && !self.jobs.contains_key(key) {
             let all = self.jobs.len();
-            self.jobs.retain(|_, job| job.register.is_none());
+            self.jobs.retain(|_, job| job.record.is_none());
             if self.jobs.len() == all {
                 self.jobs.clear();
             }
@@ -196,11 +196,13 @@ impl Book {
         let mut dead = false;
         for key in &message.jobs {
             let job = self.jobs.get(key);
-            let read = job.filter(|job| job.register_read_by == self.process);
-            match read.and_then(|job| Some((job, job.register.as_ref()?))) {
-                None => wrong
-                    .push(("S1", format!("message {id} deleted before the register of job {key} was read"))),
-                Some((job, register)) if register.success => {
+            let read = job.filter(|job| job.terminal_record_read_by == self.process);
+            match read.and_then(|job| Some((job, job.record.as_ref()?))) {
+                None => wrong.push((
+                    "S1",
+                    format!("message {id} deleted before the terminal record of job {key} was read"),
+                )),
+                Some((job, record)) if record.success => {
                     if job.published_by != self.process {
                         wrong.push(("S1", format!("message {id} deleted before job {key} was published")));
                     }
@@ -247,7 +249,7 @@ impl Book {
                 self.violated(invariant, text);
             }
         }
-        self.begun_after_the_register(key, attempt, "claimed");
+        self.begun_after_the_terminal_record(key, attempt, "claimed");
         let before = self.job(key).claims.entry(attempt).or_insert_with(|| nonce.to_owned()).clone();
         if before != nonce {
             self.violated(
@@ -257,11 +259,14 @@ impl Book {
         }
     }
 
-    fn begun_after_the_register(&mut self, key: &str, attempt: u64, what: &str) {
+    fn begun_after_the_terminal_record(&mut self, key: &str, attempt: u64, what: &str) {
         let process = self.process;
         let job = self.job(key);
-        if job.register.is_some() && job.register_read_by == process {
-            self.violated("S12", format!("job {key}: attempt {attempt} {what} after the register was read"));
+        if job.record.is_some() && job.terminal_record_read_by == process {
+            self.violated(
+                "S12",
+                format!("job {key}: attempt {attempt} {what} after the terminal record was read"),
+            );
         }
     }
 
@@ -274,36 +279,40 @@ impl Book {
     }
 
     /// S2, S11.
-    fn register(&mut self, key: &str, register: Register) {
+    fn record(&mut self, key: &str, record: RecordRead) {
         let process = self.process;
         let job = self.job(key);
-        job.register_read_by = process;
+        job.terminal_record_read_by = process;
         let claims = job.claims.keys().next_back().copied().unwrap_or(0);
         let mut wrong = Vec::new();
-        if !register.success {
-            if register.code.is_none() {
+        if !record.success {
+            if record.code.is_none() {
                 wrong.push(("S11", format!("job {key} is dead without a code")));
             }
-            if register.attempts.unwrap_or(0) < claims {
+            if record.attempts.unwrap_or(0) < claims {
                 wrong.push((
                     "S11",
-                    format!("job {key} is dead and its register leaves out attempts: {claims} were made"),
+                    format!(
+                        "job {key} is dead and its terminal record leaves out attempts: {claims} were made"
+                    ),
                 ));
             }
-            if register.task.is_none() && !job.tasks.is_empty() {
+            if record.task.is_none() && !job.tasks.is_empty() {
                 wrong.push((
                     "S11",
-                    format!("job {key} is dead and its register names no task, though there was one"),
+                    format!("job {key} is dead and its terminal record names no task, though there was one"),
                 ));
             }
         }
-        match &job.register {
-            Some(before) if before.nonce != register.nonce => {
-                let text =
-                    format!("job {key} has two registers, of {} and of {}", before.nonce, register.nonce);
+        match &job.record {
+            Some(before) if before.nonce != record.nonce => {
+                let text = format!(
+                    "job {key} has two terminal records, of {} and of {}",
+                    before.nonce, record.nonce
+                );
                 wrong.push(("S2", text));
             }
-            _ => job.register = Some(register),
+            _ => job.record = Some(record),
         }
         for (invariant, text) in wrong {
             self.violated(invariant, text);
@@ -313,10 +322,13 @@ impl Book {
     /// S12.
     fn settled(&mut self, key: &str, success: bool) {
         let word = |success| if success { "a success" } else { "dead" };
-        let register = self.job(key).register.as_ref().map(|register| register.success);
-        if let Some(decided) = register.filter(|decided| *decided != success) {
-            let text =
-                format!("job {key} is settled as {} and its register says {}", word(success), word(decided));
+        let record = self.job(key).record.as_ref().map(|record| record.success);
+        if let Some(decided) = record.filter(|decided| *decided != success) {
+            let text = format!(
+                "job {key} is settled as {} and its terminal record says {}",
+                word(success),
+                word(decided)
+            );
             self.violated("S12", text);
         }
     }

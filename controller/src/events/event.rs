@@ -7,7 +7,7 @@ use transcode_core::{
     message::Ignored,
     protocol::{
         clock::Ms,
-        fact::{CallError, Class, MessageId, Refusal},
+        fact::{CallError, ErrorClass, MessageId, Refusal},
         task_view::TaskArn,
     },
     state::breaker::FailureStage,
@@ -38,13 +38,13 @@ pub struct Phases {
 /// One moment. Its counters are in this file, its log line is in `log.rs`, and nowhere else.
 #[derive(Debug, Clone, Copy)]
 #[allow(missing_docs, reason = "the fields are what the variant's own line names")]
-pub enum Moment<'a> {
+pub enum Event<'a> {
     /// The loop has taken a turn.
     Turned,
     /// All that the loop knows was looked at. `oldest_ms` is the age of the oldest message held, `cpu` the CPU units of
     /// the tasks, `paused` whether launches pause.
     /// `full`: receiving stands still.
-    Looked { tasks: usize, cpu: u64, jobs: usize, oldest_ms: Option<Ms>, paused: bool, full: bool },
+    Sampled { tasks: usize, cpu: u64, jobs: usize, oldest_ms: Option<Ms>, paused: bool, full: bool },
     /// A message that was not held has been received; `jobs` is how many it asks for.
     MessageReceived { message: &'a MessageId, queue: &'a str, jobs: usize },
     /// A message that asks for a job has been received; `waited_ms` is how long after it was sent.
@@ -61,10 +61,10 @@ pub enum Moment<'a> {
     ActionStarted { action: &'a str, job: Option<&'a JobKey> },
     /// A call failed; refused launches have a moment of their own.
     CallFailed { job: Option<&'a JobKey>, error: &'a CallError },
-    /// An attempt is claimed: by us, or, as `intent.nonce` tells, by another controller.
-    AttemptClaimed { intent: &'a Claim },
+    /// An attempt is claimed: by us, or, as `claim.nonce` tells, by another controller.
+    AttemptClaimed { claim: &'a Claim },
     /// RunTask is about to be sent.
-    LaunchSent { intent: &'a Claim },
+    LaunchSent { claim: &'a Claim },
     /// RunTask gave a task.
     Launched { job: &'a JobKey, attempt: Attempt, task: &'a TaskArn },
     /// RunTask gave none.
@@ -83,7 +83,7 @@ pub enum Moment<'a> {
         usd: Option<f64>,
     },
     /// A settled job's last task has ended: what all of them cost, and the minutes of the result if there is one.
-    Paid { job: &'a JobKey, usd: f64, minutes: Option<f64> },
+    JobCost { job: &'a JobKey, usd: f64, minutes: Option<f64> },
     /// A task is there that this controller did not launch.
     Adopted { job: &'a JobKey, attempt: Attempt, task: &'a TaskArn },
     /// An attempt ended without winning.
@@ -95,8 +95,8 @@ pub enum Moment<'a> {
         code: FailureCode,
         message: &'a str,
     },
-    /// The register was found written.
-    RegisterRead { terminal: &'a Terminal },
+    /// The terminal record was found written.
+    RecordRead { terminal: &'a Terminal },
     /// A job's entry points are in place.
     Published { job: &'a JobKey, live: &'a Published },
     /// A newer job's entry points are in place; this one's stay in their folder.
@@ -138,7 +138,7 @@ pub enum Moment<'a> {
     /// Messages are received again.
     ReceivingGoesOn,
     /// News was found by looking, and no event told of it. `what` is a task or a job.
-    EventMissed { what: &'a str },
+    NotificationMissed { what: &'a str },
     /// A promise of the job protocol is broken: a bug, or somebody else's hand.
     InvariantBroken { id: &'a str, what: &'a str },
     /// The list of tasks was read.
@@ -155,12 +155,12 @@ pub enum Moment<'a> {
     LogLinesDropped { lines: u64 },
 }
 
-impl Moment<'_> {
+impl Event<'_> {
     /// Adds it to what it is counted under.
     pub(super) fn count(&self, registry: &Registry) {
         use Metric as M;
         match self {
-            Self::Looked { tasks, cpu, jobs, oldest_ms, paused, full } => {
+            Self::Sampled { tasks, cpu, jobs, oldest_ms, paused, full } => {
                 registry.set(M::ReceivingPaused, f64::from(u8::from(*full)));
                 registry.set(M::TasksInFlight, float(*tasks as u64));
                 registry.set(M::VcpuInFlight, float(*cpu) / 1024.0);
@@ -173,7 +173,7 @@ impl Moment<'_> {
                 registry.set_part(M::QueueInFlight, queue, float(depth.in_flight));
             }
             Self::CallFailed { error, .. } => match error.class {
-                Class::Throttled => registry.add(M::Throttles, 1),
+                ErrorClass::Throttled => registry.add(M::Throttles, 1),
                 _ => registry.add(M::ReconcileErrors, 1),
             },
             Self::LaunchRefused { refusal, .. } => {
@@ -194,7 +194,7 @@ impl Moment<'_> {
                 }
             }
             Self::Ended { usd: Some(usd), .. } => registry.record(M::TaskCost, *usd),
-            Self::Paid { usd, minutes, .. } => {
+            Self::JobCost { usd, minutes, .. } => {
                 registry.record(M::JobCost, *usd);
                 if let Some(minutes) = minutes.filter(|minutes| *minutes > 0.0) {
                     registry.record(M::CostPerOutputMinute, usd / minutes);
@@ -239,7 +239,7 @@ impl Moment<'_> {
             Self::OtherImage { .. } => Some(Metric::OtherImages),
             Self::Stopped { .. } => Some(Metric::TasksStopped),
             Self::OrphanFound { .. } => Some(Metric::Orphans),
-            Self::EventMissed { .. } => Some(Metric::EventsMissed),
+            Self::NotificationMissed { .. } => Some(Metric::EventsMissed),
             Self::InvariantBroken { .. } => Some(Metric::InvariantViolations),
             _ => None,
         }
@@ -263,7 +263,7 @@ mod tests {
         let events = Events::new();
         let job = JobKey::of(&["x"]);
         let ending = Ending::Dead(FailureCode::NotMedia);
-        events.emit(Moment::Settled { job: &job, ending, job_ms: Some(1500) });
+        events.emit(Event::Settled { job: &job, ending, job_ms: Some(1500) });
         let points = events.registry().drain();
         let dead: Vec<_> = points.iter().filter(|point| point.metric == Metric::JobsDead).collect();
         assert_eq!(dead.iter().map(|point| point.label).collect::<Vec<_>>(), [None, Some("NOT_MEDIA")]);
@@ -273,10 +273,10 @@ mod tests {
     #[test]
     fn a_refused_launch_counts_in_total_and_by_class() {
         let (events, job) = (Events::new(), JobKey::of(&["x"]));
-        let class = Class::Capacity;
+        let class = ErrorClass::Capacity;
         let error = CallError { operation: "ecs:RunTask", class, message: String::new() };
         for refusal in [Refusal::Failed(error), Refusal::Definitive("RESOURCE".into())] {
-            events.emit(Moment::LaunchRefused { job: &job, attempt: Attempt::FIRST, refusal: &refusal });
+            events.emit(Event::LaunchRefused { job: &job, attempt: Attempt::FIRST, refusal: &refusal });
         }
         let points = events.registry().drain();
         let refused = points.iter().filter(|point| point.metric == Metric::LaunchesRefused);
@@ -290,7 +290,7 @@ mod tests {
         let (events, message) = (Events::new(), MessageId("m".into()));
         for reason in [IgnoreReason::TestEvent, IgnoreReason::OtherSuffix] {
             let record = Ignored { reason, event: String::new() };
-            events.emit(Moment::Ignored { message: &message, record: &record });
+            events.emit(Event::Ignored { message: &message, record: &record });
         }
         let points = events.registry().drain();
         let ignored = points.iter().filter(|point| point.metric == Metric::Ignored);
@@ -302,9 +302,9 @@ mod tests {
     #[test]
     fn a_throttle_is_no_error() {
         let events = Events::new();
-        for class in [Class::Throttled, Class::Throttled, Class::Uncertain] {
+        for class in [ErrorClass::Throttled, ErrorClass::Throttled, ErrorClass::Uncertain] {
             let error = CallError { operation: "ecs:RunTask", class, message: String::new() };
-            events.emit(Moment::CallFailed { job: None, error: &error });
+            events.emit(Event::CallFailed { job: None, error: &error });
         }
         assert_eq!(events.registry().count(Metric::Throttles), 2);
         assert_eq!(events.registry().count(Metric::ReconcileErrors), 1);

@@ -14,7 +14,7 @@ use super::rules::rules;
 use crate::aws::{Clients, S3Store};
 
 /// What a command works with.
-pub(super) struct World {
+pub(super) struct Session {
     pub(super) settings: Settings,
     pub(super) rules: Rules,
     pub(super) clients: Clients,
@@ -24,14 +24,14 @@ pub(super) struct World {
 /// Runs a command to its end.
 pub(super) fn within<T>(
     settings: Settings,
-    act: impl AsyncFnOnce(World) -> anyhow::Result<T>,
+    act: impl AsyncFnOnce(Session) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
     runtime.block_on(async {
         let rules = rules(&settings)?;
         let clients = Clients::load(&settings.calls).await;
         let store = S3Store::new(clients.s3.clone(), &settings);
-        act(World { settings, rules, clients, store }).await
+        act(Session { settings, rules, clients, store }).await
     })
 }
 

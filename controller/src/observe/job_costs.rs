@@ -7,7 +7,7 @@ use transcode_core::protocol::task_view::{Billed, TaskArn};
 
 /// A settled job's bill.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Paid {
+pub(super) struct JobCost {
     pub(super) job: JobKey,
     pub(super) usd: f64,
     /// Minutes of the result; none for a dead job.
@@ -44,11 +44,11 @@ impl Bills {
 
     /// The bills of settled jobs that are known no more: all their tasks have ended. Those of others are thrown away;
     /// whoever settles them has their bill.
-    pub(super) fn close(&mut self, known: impl Fn(&JobKey) -> bool) -> Vec<Paid> {
+    pub(super) fn close(&mut self, known: impl Fn(&JobKey) -> bool) -> Vec<JobCost> {
         let closed = self.0.extract_if(.., |job, _| !known(job));
         closed
             .filter(|(_, bill)| bill.settled && bill.usd > 0.0)
-            .map(|(job, bill)| Paid { job, usd: bill.usd, minutes: bill.minutes })
+            .map(|(job, bill)| JobCost { job, usd: bill.usd, minutes: bill.minutes })
             .collect()
     }
 }
@@ -79,7 +79,7 @@ mod tests {
         bills.settled(&one, Some(6.0));
         assert!(bills.is_settled(&one) && !bills.is_settled(&two));
         assert_eq!(bills.close(|_| true), []);
-        let paid = Paid { job: one, usd: 3.0, minutes: Some(6.0) };
+        let paid = JobCost { job: one, usd: 3.0, minutes: Some(6.0) };
         assert_eq!(bills.close(|_| false), [paid], "the other one is somebody else's");
         assert!(bills.0.is_empty());
     }
