@@ -19,7 +19,7 @@ pub enum ClientError {
     /// The endpoint is not `http://` and an address on loopback with a port.
     #[error("{0} is not http://ADDRESS:PORT on loopback")]
     Endpoint(String),
-    /// Connection or protocol trouble, or ten seconds without an answer.
+    /// A connection or protocol error, or ten seconds without an answer.
     #[error("{endpoint}: {reason}")]
     Exchange {
         /// The endpoint.

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-/// Which executable plays which image.
+/// The executable for an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Program {
     /// A part of the image's name, such as `transcode-task`. The first program that fits is taken.
@@ -11,7 +11,7 @@ pub struct Program {
     pub path: PathBuf,
 }
 
-/// How long a task stays in the phases in which nothing of it runs.
+/// How long a task stays in the phases without processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Delays {
     /// In PROVISIONING.
@@ -23,7 +23,7 @@ pub struct Delays {
 }
 
 impl Default for Delays {
-    /// Short enough for a demonstration, long enough to be seen.
+    /// Short enough for a demonstration, long enough to be visible.
     fn default() -> Self {
         Self {
             provisioning: Duration::from_millis(300),
@@ -55,9 +55,9 @@ pub struct Config {
     pub region: String,
     /// Account in ARNs and events: twelve digits.
     pub account: String,
-    /// Which executables play which images. An image without one cannot be pulled.
+    /// The executables of images. An image without one cannot be pulled.
     pub programs: Vec<Program>,
-    /// Variables that every task gets besides its own, such as the emulator's endpoints.
+    /// Variables that every task gets in addition to its own, such as the emulator's endpoints.
     pub task_environment: Vec<(String, String)>,
     /// Each task works in a folder of its own in here.
     pub work_dir: PathBuf,
@@ -67,7 +67,7 @@ pub struct Config {
     pub log_limit: u64,
     /// How long the phases last.
     pub delays: Delays,
-    /// No wait between SIGTERM and SIGKILL is longer, whatever `stopTimeout` says.
+    /// Longest wait between SIGTERM and SIGKILL, whatever `stopTimeout` says.
     pub stop_timeout_cap: Option<Duration>,
     /// How often the memory of the tasks is measured.
     pub memory_poll: Duration,
@@ -81,7 +81,7 @@ pub struct Config {
     pub max_live_tasks: usize,
     /// STOPPED tasks kept, even when their time is not up.
     pub max_stopped_tasks: usize,
-    /// An ECS endpoint (`http://127.0.0.1:PORT`) that is asked for clusters and task definitions not known here.
+    /// An ECS endpoint (`http://127.0.0.1:PORT`) from which unknown clusters and task definitions are imported.
     pub upstream_ecs: Option<String>,
     /// Where state-change events go; nowhere if absent.
     pub events: Option<EventsTarget>,

@@ -59,7 +59,7 @@ pub async fn serve(mut config: Config) -> Result<Server, ServeError> {
     }
     let upstream = config.upstream_ecs.as_deref().map(Upstream::new).transpose()?;
     if let Some(target) = &config.events {
-        // Only checked here: the SDK's own client sends.
+        // Only checks the address; the SDK's own client sends.
         JsonClient::new(&target.endpoint)?;
     }
     let failed = |what| move |source| ServeError::Io { what, source };
@@ -126,7 +126,7 @@ impl Server {
         let reaped = async {
             loop {
                 self.kill_tasks();
-                // A task may just have been starting: then look again.
+                // A task may just have been starting: checks again.
                 if tokio::time::timeout(Duration::from_millis(50), shared.running.wait()).await.is_ok() {
                     return;
                 }

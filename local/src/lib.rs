@@ -47,17 +47,17 @@
 //! | `POST tasks/ID/fail-start` | a task in PROVISIONING or PENDING never starts; `reason` |
 //! | `POST tasks/ID/signal` | sends `signal` (a number) to the first process of each container, with `all` to every process |
 //! | `GET counters` | calls, errors, fault hits, replays, events, tasks launched, started, running, most running at once; the last four for each job too |
-//! | `DELETE counters` | back to zero, but for what runs |
-//! | `GET faults`, `DELETE faults`, `DELETE faults/N` | those that are set, with hits; clears all or one |
+//! | `DELETE counters` | back to zero, except for running tasks |
+//! | `GET faults`, `DELETE faults`, `DELETE faults/N` | the active faults, with hits; clears all or one |
 //! | `POST faults` | sets a [`Fault`]; answers its `id` |
 //! | `GET delays`, `POST delays` | `provisioningMs`, `pendingMs`, `deprovisioningMs`, `stopTimeoutCapMs`; `speed` divides the first three |
 //! | `POST advance` | tokens and STOPPED records age by `seconds` |
-//! | `POST images` | what the registry gives for `image` from now on: `digest`; tasks report it as `imageDigest` |
-//! | `GET leftovers` | folders that tasks left with something in them |
+//! | `POST images` | sets the `digest` that the registry gives for `image`; tasks report it as `imageDigest` |
+//! | `GET leftovers` | folders in which tasks left files |
 //! | `DELETE leftovers` | deletes those folders |
 //!
 //! A fault is `{"kind": …}` with the fields of its [`FaultKind`] and optionally `operation`, `job`, `count` (how often)
-//! and `oneIn` (every so-manieth time). `job` is the value of `TRANSCODE_JOB` in the override environment; it narrows
+//! and `oneIn` (every n-th matching call, starting with the first). `job` is the value of `TRANSCODE_JOB` in the override environment; it narrows
 //! faults of `RunTask`, `StopTask`, launched tasks and events, and calls of other operations have none.
 //!
 //! | kind | fields | hits |
@@ -72,7 +72,7 @@
 //! | `stuck` | `phase` | the task launched |
 //! | `never_stopped` | | the task launched |
 //! | `missing` | `milliseconds` | `DescribeTasks`: tasks younger than that |
-//! | `stale_list` | `milliseconds` | `ListTasks` answers what was true so long ago |
+//! | `stale_list` | `milliseconds` | `ListTasks` answers with the state of that long ago |
 //! | `repeated_list`, `gapped_list` | | `ListTasks` |
 //! | `event_lost`, `event_duplicated`, `event_held` | | events; the operation's name is `Event` |
 //!

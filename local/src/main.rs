@@ -11,7 +11,7 @@ async fn main() -> anyhow::Result<()> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let cli = cli::Cli::parse();
-    // Before the first task can start: from here on no signal ends the program with tasks left behind.
+    // Before the first task can start: after this no signal ends the program with tasks left behind.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let server = transcode_local::serve(cli.into()).await?;

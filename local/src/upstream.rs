@@ -1,4 +1,4 @@
-//! Another ECS endpoint that is asked for clusters and task definitions unknown here.
+//! Another ECS endpoint, from which unknown clusters and task definitions are imported.
 
 use hyper::Method;
 use serde_json::Value;

@@ -25,12 +25,13 @@ use crate::{
     job::{self, Identity, Rhythm, Settings},
 };
 
-/// What ends a run that has ended: threads that hang in a system call are left behind.
+/// Time for threads after the end of a run; threads that hang in a system call are abandoned.
 const SHUTDOWN: Duration = Duration::from_secs(1);
 
-/// Log lines that wait for standard output.
+/// Most log lines that wait for standard output.
 const WAITING_LINES: usize = 8192;
-/// The controller takes a silent attempt for lost after 180 s. A minute less, for what is under way to end.
+/// Longest fence, in seconds. The controller takes a silent attempt for lost after 180 s; one minute remains for work
+/// in progress to end.
 const LONGEST_FENCE: u64 = 120;
 
 /// Turns one video into a verified streaming package.
@@ -103,7 +104,7 @@ fn attempt(text: &str) -> Result<Attempt, String> {
     text.parse().ok().and_then(Attempt::new).ok_or_else(|| "an attempt is a number from 1".to_owned())
 }
 
-/// Reads the command line and does what it says.
+/// Reads the command line and runs it.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     if cli.print_exit_codes {
@@ -160,9 +161,9 @@ fn task(runtime: &tokio::runtime::Runtime, args: TaskArgs, sandbox: SandboxPolic
     })
 }
 
-/// One JSON object a line, for `CloudWatch` Logs. The SDK's own lines are left out below "warn": they may hold requests.
-/// While standard output takes nothing, lines wait up to a limit and are lost beyond it; the work goes on. Dropping the
-/// guard waits a second at most for the last of them.
+/// One JSON object a line, for `CloudWatch` Logs. The SDK's own lines are left out below "warn": they may hold
+/// requests. While standard output is blocked, lines wait up to a limit and are lost beyond it; the work goes on.
+/// Dropping the guard waits up to a second for the last of them.
 fn log_for_machines() -> WorkerGuard {
     let filter = EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| EnvFilter::new("warn,transcode_task=info,transcode_media=info"));

@@ -11,7 +11,7 @@ fn main() -> ExitCode {
     if arguments.next().is_some_and(|first| first == sandbox::CANARY) {
         return sandbox::canary_main(arguments);
     }
-    // Before anything else: from here on no process of the same user can read this one's memory or environment.
+    // Before anything else: after this no process of the same user can read this one's memory or environment.
     if sandbox::harden_parent().is_err() {
         return ExitCode::FAILURE;
     }

@@ -1,7 +1,7 @@
 //! Retries: the one module that uses the `backoff` crate.
 //!
-//! The crate is asked for and unmaintained (RUSTSEC-2025-0012), so nothing else may depend on it. Every wait is
-//! jittered (±50 %), capped, and the whole is limited in time; a stop ends a wait at once.
+//! The charter asks for the crate, and it is unmaintained (RUSTSEC-2025-0012), so nothing else may depend on it.
+//! Every wait has jitter (±50 %) and a cap, and the total time has a limit; a stop ends a wait at once.
 
 use std::{future::Future, time::Duration};
 
@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::aws::{AwsError, ErrorClass};
 
-/// How patient a call is.
+/// How long and how often a call is tried.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
     /// The first wait; each further one is twice as long.
@@ -22,14 +22,14 @@ pub struct Patience {
 }
 
 impl Patience {
-    /// Reading documents at the start: S3 having a bad minute must not cost an attempt.
+    /// For documents at the start: a bad minute of S3 must not cost an attempt.
     pub const START: Self = Self::new(200, 5, 90);
-    /// Moving data: long enough for a brown-out, short against the job.
+    /// For data: long enough for a brown-out, short compared with the job.
     pub const TRANSFER: Self = Self::new(200, 20, 300);
-    /// The terminal record. All the work is done by then, so waiting is cheaper than doing it again; the fence ends it sooner
-    /// when S3 is out of reach.
+    /// For the terminal record. All the work is done by then, so waiting is cheaper than working again; the fence
+    /// ends it sooner if S3 is out of reach.
     pub const TERMINAL: Self = Self::new(200, 10, 600);
-    /// The last heartbeat and the cleaning up: worth a few tries, not a stop that comes too late.
+    /// For the last heartbeat and the cleanup: a few tries, because a task that is stopping has seconds.
     pub const LAST_WORDS: Self = Self::new(200, 1, 5);
 
     const fn new(first_ms: u64, longest_s: u64, total_s: u64) -> Self {
@@ -51,9 +51,9 @@ impl Patience {
     }
 }
 
-/// Calls `operation` until it succeeds, fails for good, or patience ends; then gives its last error.
+/// Calls `operation` until it succeeds, fails for good, or the time is over; then returns the last error.
 ///
-/// A stop ends it with [`ErrorClass::Stopped`], **dropping a call under way**: what that call did is unknown.
+/// A stop ends it with [`ErrorClass::Stopped`] and **drops a call in progress**, whose result is unknown.
 pub async fn retry<T, Op, Fut>(
     patience: Patience,
     what: &'static str,
@@ -65,7 +65,7 @@ where
     Fut: Future<Output = Result<T, AwsError>>,
 {
     let attempt = || {
-        // On the heap: an SDK call is a large future, and this one is held by many.
+        // On the heap: the future of an SDK call is large, and many callers hold it.
         let call = Box::pin(operation());
         async move {
             call.await.map_err(|error| match error.class {
@@ -85,7 +85,7 @@ where
     }
 }
 
-/// Whether a failed write may have been made all the same.
+/// Whether a failed write may have been carried out.
 pub fn uncertain(error: &AwsError) -> bool {
     matches!(error.class, ErrorClass::Transient | ErrorClass::Stopped)
 }

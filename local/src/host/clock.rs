@@ -23,7 +23,7 @@ impl Clock {
         self.epoch.saturating_add(millis(self.started.elapsed()))
     }
 
-    /// When the clock will show `at`. What is more than a day away is a day away: the asker looks again then.
+    /// When the clock will show `at`. At most a day away: the caller then asks again.
     pub(crate) fn instant(&self, at: Millis) -> Instant {
         const DAY: Millis = 24 * 3600 * 1000;
         Instant::now() + Duration::from_millis(at.saturating_sub(self.now()).min(DAY))

@@ -1,4 +1,4 @@
-//! One driver for each task: asks the state machine what to do, does it, and asks again.
+//! One driver for each task: asks the state machine for the next step, carries it out, and asks again.
 
 use std::sync::Arc;
 
@@ -52,8 +52,8 @@ async fn wait(shared: &Shared, until: Option<Millis>, nudge: &Notify) {
     }
 }
 
-/// Ends processes with all their descendants; reading the process table blocks, so not on this thread. Says whether it
-/// was done: a runtime that is being dropped does no such work any more.
+/// Ends processes with all their descendants. Reading the process table blocks, so another thread does it. Returns
+/// whether it was done: a runtime that is being dropped does no such work any more.
 async fn kill(pids: Vec<u32>) -> bool {
     let killing =
         tokio::task::spawn_blocking(move || pids.iter().for_each(|pid| processes::kill_all_of(*pid)));
@@ -114,7 +114,7 @@ async fn launch_all(shared: &Shared, task: &Task) -> Result<Vec<Launched>, Strin
     Ok(launched)
 }
 
-/// Ends processes that are not to run after all, and reaps them.
+/// Ends processes whose start was cancelled, and reaps them.
 async fn end(shared: &Shared, launched: Vec<Launched>) {
     let killed = kill(launched.iter().map(|one| one.pid).collect()).await;
     for mut one in launched {
@@ -134,7 +134,7 @@ async fn watch(shared: Arc<Shared>, id: TaskId, index: usize, mut launched: Laun
             255
         }
     };
-    // What is not killed here stays the guard's business.
+    // A process that is not killed here is left to the guard.
     if kill(vec![launched.pid]).await {
         shared.spawner.forget(launched.pid);
     }

@@ -1,6 +1,6 @@
-//! Each task's working folder, and what is left in it.
+//! Each task's working folder, and the files left in it.
 //!
-//! Nothing is deleted before a test could look at it: a folder goes only if it is empty. One with content is kept and
+//! Nothing is deleted before a test could look at it: only an empty folder is removed. One with content is kept and
 //! reported.
 
 use std::{
@@ -17,7 +17,7 @@ const MAX_LEFTOVERS: usize = 1000;
 /// Names listed in one report.
 const MAX_NAMES: usize = 100;
 
-/// A folder that a task left with something in it.
+/// A folder in which a task left files.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Leftover {
     /// The task's id.
@@ -26,7 +26,7 @@ pub(crate) struct Leftover {
     job: Option<String>,
     /// The folder.
     pub(crate) folder: PathBuf,
-    /// What is in it, at its top.
+    /// The names at its top level.
     names: Vec<String>,
 }
 
@@ -60,7 +60,7 @@ pub(crate) fn clean(shared: &std::sync::Arc<Shared>, task: &str, job: Option<Str
     leftovers.push_back(Leftover { task: task.to_owned(), job, folder, names });
 }
 
-/// Deletes the reported folders and forgets the reports; how many there were.
+/// Deletes the reported folders and forgets the reports; returns how many there were.
 pub(crate) fn discard(shared: &Shared) -> usize {
     let leftovers = std::mem::take(&mut *lock(&shared.leftovers));
     for leftover in &leftovers {

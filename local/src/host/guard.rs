@@ -1,8 +1,9 @@
 //! The guard: a small shell that outlives this program by a moment.
 //!
-//! When this program is killed, the kernel kills the first process of each container (see [`super::process`]) and
-//! nothing that those have started. So a shell waits at the end of a pipe whose other end only this program has. When
-//! that closes, however this program ended, the shell kills what is left in the sessions of the containers.
+//! When this program is killed, the kernel kills the first process of each container (see [`super::process`]), but
+//! none that those have started. So a shell waits at the end of a pipe whose other end only this program has. When
+//! that closes, however this program ended, the shell kills the remaining processes in the sessions of the
+//! containers.
 
 use std::{
     io::{self, Write},
@@ -16,9 +17,10 @@ use std::{
 
 use super::shared::lock;
 
-/// Reads what [`Guard`] and its children write, a line for each start and end of a session; at the end of input kills every process of the sessions that are left, and
-/// looks again until there was none twice: a process can fork after its child's place in the table was passed, and
-/// then be ended by the kernel before its own is reached. Nothing but the shell's own commands.
+/// Reads the lines of [`Guard`] and its children, one for each start and end of a session. At the end of input it
+/// kills every process of the remaining sessions, and looks again until there was none twice: a process can fork
+/// after its child's place in the table was passed, and then be ended by the kernel before its own is reached. Uses
+/// only the shell's own commands.
 const SCRIPT: &str = r#"
 trap '' HUP INT TERM
 sessions=
@@ -62,28 +64,28 @@ impl Guard {
         let mut shell = Command::new("/bin/sh")
             .args(["-c", SCRIPT])
             .stdin(Stdio::piped())
-            // Whoever reads this program's output waits until nobody holds it any more.
+            // A reader of this program's output waits until no process holds it open.
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .current_dir("/")
             .env_clear()
-            // Ctrl-C and a kill of this program's group are not for the guard.
+            // Ctrl-C and a kill of this program's group must not reach the guard.
             .process_group(0)
             .spawn()?;
         let orders = Mutex::new(shell.stdin.take());
         Ok(Self { shell, orders })
     }
 
-    /// Starts a process that leads a session. It registers itself before its program begins: were that left to this
-    /// program, it could be killed just before.
+    /// Starts a process that leads a session. It registers itself before its program begins: if this program did it,
+    /// it could be killed just before.
     pub(crate) fn spawn(&self, mut command: Command) -> io::Result<tokio::process::Child> {
         self.order("next");
         self.have_it_register(&mut command);
-        // If nobody waits for it any more, the child is dropped and killed.
+        // If the caller is cancelled, the child is dropped and killed.
         let child = tokio::process::Command::from(command).kill_on_drop(true).spawn();
         if child.is_err() {
             // Its id may be given to a stranger one day. If it runs nevertheless, because only the runtime's part
-            // failed (it is being dropped), the shell does not heed this.
+            // failed (it is being dropped), the shell ignores this.
             self.order("undo");
         }
         child
@@ -101,14 +103,14 @@ impl Guard {
             command.pre_exec(move || {
                 let mut line = [0_u8; 24];
                 let length = write_line(&mut line, rustix::process::getpid().as_raw_nonzero().get());
-                // That the guard is gone is no reason not to start.
+                // Without the guard the process starts all the same.
                 let _ = rustix::io::write(BorrowedFd::borrow_raw(pipe), &line[..length]);
                 Ok(())
             });
         }
     }
 
-    /// A process that was started here has ended, and all that it left was ended too.
+    /// Forgets a process that has ended together with all its descendants.
     pub(crate) fn forget(&self, pid: u32) {
         self.order(&format!("drop {pid}"));
     }
@@ -123,7 +125,7 @@ impl Guard {
     }
 }
 
-/// Writes `add PID` without allocating; how long it is.
+/// Writes `add PID` without allocating; returns its length.
 fn write_line(line: &mut [u8; 24], pid: i32) -> usize {
     let mut rest: &mut [u8] = line;
     // Cannot fail: the longest number leaves room.
@@ -134,7 +136,7 @@ fn write_line(line: &mut [u8; 24], pid: i32) -> usize {
 impl Drop for Guard {
     fn drop(&mut self) {
         lock(&self.orders).take();
-        // It ends as soon as it has done its work; this reaps it.
+        // The guard ends as soon as its work is done; this reaps it.
         let _ = self.shell.wait();
     }
 }

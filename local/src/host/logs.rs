@@ -15,7 +15,7 @@ use tokio::{
 
 use crate::{config::Config, model::task::Task};
 
-/// What is written where output was cut.
+/// Written where output was cut.
 const CUT: &[u8] = b"\n[output past the limit is left out]\n";
 
 /// A container's output on its way to its file.
@@ -26,7 +26,7 @@ pub(crate) struct Output {
     limit: u64,
 }
 
-/// Where a container's output goes.
+/// The file of a container's output.
 pub(crate) fn path(config: &Config, task: &Task, index: usize) -> Option<PathBuf> {
     config.log_dir.as_ref().map(|folder| folder.join(format!("{}-{index}.log", task.id)))
 }

@@ -1,4 +1,4 @@
-//! The machine's side: processes, folders, memory, the queue. Thin shells round [`crate::model`].
+//! The machine's side: processes, folders, memory, the queue. A thin shell around [`crate::model`].
 
 pub(crate) mod clock;
 pub(crate) mod driver;

@@ -90,7 +90,7 @@ fn pid(number: u32) -> Option<Pid> {
     Pid::from_raw(i32::try_from(number).ok()?)
 }
 
-/// Sends a signal to one process. That it is gone already is no fault.
+/// Sends a signal to one process. A process that has ended already is no error.
 pub(crate) fn signal(number: u32, signal: Signal) {
     if let Some(pid) = pid(number) {
         let _ = kill_process(pid, signal);

@@ -12,12 +12,12 @@ use tokio::sync::mpsc;
 use super::shared::Shared;
 use crate::{config::EventsTarget, model::fault::FaultKind};
 
-/// Events on their way; more are given up and counted.
+/// Most events that wait; further ones are dropped and counted.
 pub(crate) const MAX_WAITING: usize = 10_000;
 /// How long one attempt to send may take.
 const SEND_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Sends what comes until the endpoint stops.
+/// Sends events until the endpoint stops.
 pub(crate) async fn publish(shared: Arc<Shared>, target: EventsTarget, mut events: mpsc::Receiver<Value>) {
     let client = client(&shared.config.region, &target);
     let mut held: Option<Value> = None;
@@ -60,7 +60,7 @@ fn client(region: &str, target: &EventsTarget) -> Client {
     Client::from_conf(config)
 }
 
-/// What is sent instead of an event when a fault hits it: nothing, it twice, or the next one first.
+/// The events to send when a fault hits `event`: none, the event twice, or the next one first.
 fn disturbed(shared: &Arc<Shared>, event: Value, held: &mut Option<Value>) -> Vec<Value> {
     let fault = shared.update(|state, _| {
         let job = event["detail"]["taskArn"]

@@ -1,4 +1,4 @@
-//! What all parts share: the state behind its lock, and the carrying out of its effects.
+//! State that all parts share behind a lock, and the effects of its changes.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -20,14 +20,14 @@ use crate::{
     upstream::Upstream,
 };
 
-/// What all parts share.
+/// State that all parts share.
 pub(crate) struct Shared {
     pub(crate) config: Config,
     /// `http://127.0.0.1:PORT`, where this endpoint listens.
     pub(crate) endpoint: String,
     pub(crate) spawner: Spawner,
     pub(crate) upstream: Option<Upstream>,
-    /// Ends the drivers and the server.
+    /// Stops the drivers and the server.
     pub(crate) stop: CancellationToken,
     /// The drivers, and those that wait for the processes' ends.
     pub(crate) running: TaskTracker,
@@ -38,7 +38,7 @@ pub(crate) struct Shared {
     clock: Clock,
 }
 
-/// The parts that [`Shared::new`] puts together.
+/// The arguments of [`Shared::new`].
 pub(crate) struct Parts {
     pub(crate) config: Config,
     pub(crate) endpoint: String,
@@ -49,7 +49,7 @@ pub(crate) struct Parts {
 }
 
 /// The lock's content, also after a holder panicked: the state is consistent between any two statements that matter,
-/// and a test server that goes on says more than one that hangs up.
+/// and a test server that continues is more useful than one that hangs up.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -75,7 +75,7 @@ impl Shared {
         self.clock
     }
 
-    /// Looks at the state or changes it, then carries out the effects of the change.
+    /// Reads or changes the state, then carries out the effects of the change.
     pub(crate) fn update<T>(self: &Arc<Self>, change: impl FnOnce(&mut EndpointState, Millis) -> T) -> T {
         let mut state = lock(&self.state);
         let result = change(&mut state, self.clock.now());
@@ -85,7 +85,7 @@ impl Shared {
         result
     }
 
-    /// Under the state's lock, so that events are queued in the order of the changes.
+    /// Runs under the state's lock, so that events are queued in the order of the changes.
     fn carry_out(self: &Arc<Self>, effect: Effect, state: &mut EndpointState) {
         match effect {
             Effect::Launch(id) => {

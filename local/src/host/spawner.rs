@@ -24,7 +24,7 @@ pub(crate) struct Spawner {
 }
 
 impl Spawner {
-    /// Starts the thread. Must be called inside a runtime: that one reaps the children.
+    /// Starts the thread. Must be called inside a runtime, which reaps the children.
     pub(crate) fn start() -> io::Result<Self> {
         let (orders, inbox) = mpsc::channel::<Order>();
         let runtime = Handle::current();
@@ -39,7 +39,7 @@ impl Spawner {
         Ok(Self { orders, guard })
     }
 
-    /// A process that was started here has ended, and all that it left was ended too.
+    /// Forgets a process that has ended together with all its descendants.
     pub(crate) fn forget(&self, pid: u32) {
         self.guard.forget(pid);
     }

@@ -118,7 +118,7 @@ fn task_json(shared: &Shared, task: &Task, processes: &Processes) -> Value {
     })
 }
 
-/// Reads a body of type `T`, finds the task, and does something with both.
+/// Reads a body of type `T`, finds the task, and calls `act` with both.
 async fn with_task<T: for<'a> Deserialize<'a>>(
     shared: &Arc<Shared>,
     id: &str,
@@ -261,8 +261,8 @@ fn delays_json(timing: &Timing) -> Value {
     })
 }
 
-/// `POST /delays`: what is given changes. `speed` then divides the three delays. Tasks that wait go on waiting as
-/// they were told, but for the phases to come.
+/// `POST /delays`: changes the given ones. `speed` then divides the three delays. Waits in progress keep their old
+/// length; later phases get the new one.
 pub(crate) async fn set_delays(State(shared): Shares, request: Request<Body>) -> Answer {
     let input = match read_json(request).await.and_then(|body| input::parse::<DelaysInput>(&body)) {
         Ok(input) => input,
@@ -293,7 +293,7 @@ struct Advance {
     seconds: u64,
 }
 
-/// `POST /advance`: tokens and STOPPED records age by so much at once.
+/// `POST /advance`: makes tokens and STOPPED records older by `seconds`.
 pub(crate) async fn advance(State(shared): Shares, request: Request<Body>) -> Answer {
     let input = read_json(request).await.and_then(|body| input::parse::<Advance>(&body));
     answer(input.map(|input| {
@@ -312,7 +312,7 @@ struct Image {
     digest: String,
 }
 
-/// `POST /images`: what the registry gives for an image from now on.
+/// `POST /images`: sets the digest that the registry gives for an image.
 pub(crate) async fn set_digest(State(shared): Shares, request: Request<Body>) -> Answer {
     let input = read_json(request).await.and_then(|body| input::parse::<Image>(&body));
     answer(input.and_then(|Image { image, digest }| {

@@ -26,7 +26,7 @@ use crate::{
     },
 };
 
-/// The longest that a caller is kept waiting on purpose.
+/// Longest deliberate delay of an answer.
 const MAX_WAIT: Duration = Duration::from_mins(10);
 /// The text of every throttle.
 const RATE_EXCEEDED: &str = "Rate exceeded";
@@ -115,7 +115,7 @@ async fn carry_out(shared: &Arc<Shared>, operation: &str, body: &Value) -> Resul
     })
 }
 
-/// The job that a call is about, where it is about one.
+/// The job of a call; none if the call has none.
 fn job(state: &EndpointState, operation: &str, body: &Value) -> Option<String> {
     match operation {
         "RunTask" => launch::job(&body["overrides"]),

@@ -1,4 +1,4 @@
-//! Takes clusters and task definitions over from another ECS endpoint, such as the emulator on which CloudFormation made
+//! Imports clusters and task definitions from another ECS endpoint, such as the emulator on which CloudFormation made
 //! them.
 
 use std::sync::Arc;
@@ -16,12 +16,12 @@ use crate::{
     upstream::Upstream,
 };
 
-/// How long a pinned revision is taken from memory before its status is asked for again.
+/// How long a pinned revision is used from memory before its status is read again.
 const FRESH: Millis = 10_000;
-/// Definitions taken over by one `ListTaskDefinitions`.
+/// Definitions imported by one `ListTaskDefinitions`.
 const MAX_LISTED: usize = 200;
 
-/// Takes over what an operation refers to and is not known here. Does nothing without an upstream endpoint.
+/// Imports unknown objects that an operation refers to. Does nothing without an upstream endpoint.
 pub(crate) async fn import(shared: &Arc<Shared>, operation: &str, body: &Value) -> Result<(), ApiError> {
     let Some(upstream) = &shared.upstream else { return Ok(()) };
     match operation {
@@ -87,7 +87,7 @@ async fn import_definition(
     };
     let known = shared.update(|state, now| {
         let found = state.definitions.find(reference).filter(|_| revision.is_some());
-        // One registered here is this endpoint's own business; one taken over may change its status.
+        // A revision registered here stays as it is; the status of an imported one may change upstream.
         found.is_some_and(|(_, one)| one.imported.is_none_or(|at| now < at.saturating_add(FRESH)))
     });
     if known {

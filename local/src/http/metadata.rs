@@ -20,7 +20,7 @@ use crate::{
 
 type Shares = State<Arc<Shared>>;
 
-/// Answers with what `make` makes of the task and the container, 404 when there is no such.
+/// Answers with the result of `make` for the task and the container, or 404 if there is none.
 fn answer(shared: &Arc<Shared>, name: &str, make: impl FnOnce(&Task, &Container) -> Value) -> Response<Body> {
     let found = shared.update(|state, _| {
         let (id, index) = name.rsplit_once('-')?;

@@ -28,11 +28,11 @@ const MAX_BODY: usize = 1024 * 1024;
 /// How long a client may take for its headers, and again for its body.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// In a response's extensions: hang up instead of sending it.
+/// In a response's extensions: close the connection instead of sending it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CloseConnection;
 
-/// Why a connection was closed; hyper wants an error for that.
+/// Why a connection was closed; hyper requires an error for that.
 #[derive(Debug, thiserror::Error)]
 #[error("closed on purpose")]
 struct Closed;
@@ -59,7 +59,7 @@ pub(crate) async fn listen(listener: TcpListener, routes: Router, stop: Cancella
             }
             Err(error) => {
                 tracing::warn!(%error, "accepting a connection failed");
-                // Out of file descriptors, for example: it would fail again at once.
+                // For example out of file descriptors: it would fail again at once.
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         }

@@ -1,10 +1,10 @@
-//! What happened so far, counted for the tests.
+//! Counters for the tests.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-/// Jobs counted one by one; those after are counted in the totals only.
+/// Jobs counted one by one; later ones count in the totals only.
 const MAX_JOBS: usize = 100_000;
 /// Different operation and exception names counted; more than the API has.
 const MAX_NAMES: usize = 200;
@@ -48,7 +48,7 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    /// Zero, but for what runs now.
+    /// Zero, except for running tasks.
     pub(crate) fn continuing(old: &Self) -> Self {
         let running = |counts: &TaskCounts| TaskCounts {
             running: counts.running,

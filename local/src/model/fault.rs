@@ -48,19 +48,19 @@ pub enum FaultKind {
         #[serde(default)]
         how: Loss,
     },
-    /// The answer comes late by so much.
+    /// The answer comes late.
     Delay {
-        /// Milliseconds.
+        /// Delay in milliseconds.
         milliseconds: u64,
     },
-    /// DescribeTasks says `MISSING` of tasks younger than so much.
+    /// DescribeTasks answers `MISSING` for young tasks.
     Missing {
-        /// Milliseconds since the task was created.
+        /// Age in milliseconds below which a task is missing.
         milliseconds: u64,
     },
-    /// ListTasks answers what was true so long ago.
+    /// ListTasks answers with an old state.
     StaleList {
-        /// Milliseconds.
+        /// Age of the state in milliseconds.
         milliseconds: u64,
     },
     /// ListTasks names every task of the page twice.
@@ -124,7 +124,7 @@ fn default_start_failure() -> String {
         .to_owned()
 }
 
-/// A fault and where it applies.
+/// A fault and its scope.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Fault {
@@ -137,10 +137,10 @@ pub struct Fault {
     /// Only calls and tasks of this job (`TRANSCODE_JOB` of the override environment).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<String>,
-    /// So many times; without end if absent.
+    /// How many times it hits; no limit if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<u32>,
-    /// Only every so-manieth call that fits, the first of them included; every one if absent.
+    /// Hits every n-th matching call, starting with the first; every one if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub one_in: Option<u32>,
 }
@@ -177,7 +177,7 @@ impl Fault {
         Self { kind, operation: None, job: None, count: None, one_in: None }
     }
 
-    /// Reads a fault. Fields that it would not heed are refused: a mistyped `count` would hit for ever.
+    /// Reads a fault. Fields without an effect are refused: a mistyped `count` would hit for ever.
     pub(crate) fn from_json(body: &Value) -> Result<Self, ApiError> {
         let fault: Self = input::parse(body)?;
         let heeded = input::write(&fault)?;

@@ -1,25 +1,25 @@
-//! The faults that are set, and which of them hits a call.
+//! The active faults, and which of them hits a call.
 
 use serde::Serialize;
 
 use super::fault::{Fault, FaultKind};
 
-/// Faults that can be set at one time.
+/// Faults that can be active at one time.
 const MAX_FAULTS: usize = 1000;
 
-/// A fault that is set.
+/// An active fault.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Active {
     pub(crate) id: u64,
     #[serde(flatten)]
     pub(crate) fault: Fault,
-    /// Calls that fitted.
+    /// Calls that matched.
     seen: u64,
     /// Calls that were hit.
     hits: u64,
 }
 
-/// The faults that are set.
+/// The active faults.
 #[derive(Debug, Default)]
 pub(crate) struct Faults {
     active: Vec<Active>,
@@ -27,7 +27,7 @@ pub(crate) struct Faults {
 }
 
 impl Faults {
-    /// Sets a fault; its id, or `None` when too many are set.
+    /// Sets a fault and returns its id; `None` if too many are active.
     pub(crate) fn set(&mut self, fault: Fault) -> Option<u64> {
         if self.active.len() >= MAX_FAULTS {
             return None;
@@ -37,7 +37,7 @@ impl Faults {
         Some(self.last_id)
     }
 
-    /// Clears one fault, or all; how many there were.
+    /// Clears one fault, or all, and returns how many.
     pub(crate) fn clear(&mut self, id: Option<u64>) -> usize {
         let before = self.active.len();
         self.active.retain(|active| id.is_some_and(|id| active.id != id));

@@ -1,4 +1,4 @@
-//! The requests, as far as they are read, and the limits of their fields.
+//! The requests, with the fields that this program reads, and the limits of these fields.
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -82,7 +82,7 @@ pub(crate) struct StopTask {
     pub(crate) reason: Option<String>,
 }
 
-/// Refuses what RunTask's documentation says it refuses, before anything is looked up.
+/// Refuses what RunTask refuses by its documentation, before any lookup.
 pub(crate) fn check_run_task(input: &RunTask) -> Result<(), ApiError> {
     let count = input.count.unwrap_or(1);
     if !(1..=10).contains(&count) {

@@ -1,8 +1,8 @@
 //! The life of a task as a pure state machine.
 //!
-//! [`advance`] is asked again and again by the task's driver: it moves the task at most one phase on and says what the
-//! driver has to do now. The other functions record what happened outside. Every change goes through here, so each
-//! record is consistent whatever the order of stop requests, exits and delays.
+//! The task's driver calls [`advance`] again and again: each call moves the task at most one phase on and returns the
+//! driver's next step. The other functions record events from outside. Every change goes through here, so each record
+//! is consistent whatever the order of stop requests, exits and delays.
 
 use super::{
     Millis,
@@ -19,12 +19,12 @@ pub(crate) struct Timing {
     pub(crate) stop_timeout_cap: Option<Millis>,
 }
 
-/// What the driver has to do.
+/// The driver's next step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Next {
-    /// Ask again at once: the phase changed.
+    /// Call again at once: the phase changed.
     Advance,
-    /// Ask again then (or when nudged; only then if `None`).
+    /// Call again then (or when nudged; only then if `None`).
     Wait(Option<Millis>),
     /// Start the containers' processes, then call [`started`] or [`start_failed`].
     Start,
@@ -32,20 +32,20 @@ pub(crate) enum Next {
     Terminate(Vec<u32>),
     /// Send SIGKILL to these processes and to all that descend from them.
     Kill(Vec<u32>),
-    /// Look after the working folder.
+    /// Check and remove the working folder.
     Clean,
     /// Nothing more will happen.
     Over,
 }
 
-/// The reason that ECS gives when the container that matters ended.
+/// ECS's reason for a task whose essential container ended.
 pub(crate) const ESSENTIAL_EXITED: &str = "Essential container in task exited";
-/// The reason of a container that outgrew its memory.
+/// ECS's reason for a container that exceeded its memory.
 pub(crate) const OUT_OF_MEMORY: &str = "OutOfMemoryError: Container killed due to memory usage";
-/// The reason of a Spot interruption.
+/// ECS's reason for a Spot interruption.
 pub(crate) const SPOT_REASON: &str = "Your Spot Task was interrupted.";
 
-/// Moves the task on, at most by one phase, and says what to do next.
+/// Moves the task on, at most by one phase, and returns the next step.
 pub(crate) fn advance(task: &mut Task, timing: &Timing, now: Millis) -> Next {
     match task.phase {
         Phase::Provisioning => before_start(task, timing.provisioning, now).unwrap_or_else(|| {
@@ -135,7 +135,7 @@ fn running(task: &mut Task, timing: &Timing, now: Millis) -> Next {
     }
 }
 
-/// The process of a container that outgrew its memory, the first time it is asked for. The others of the task go on.
+/// The process of a container that exceeded its memory, at the first call. The task's other containers go on.
 fn outgrown_once(container: &mut Container) -> Option<u32> {
     let first = container.out_of_memory && !std::mem::replace(&mut container.killed, true);
     container.pid().filter(|_| first)
@@ -155,7 +155,7 @@ fn enter(task: &mut Task, phase: Phase, now: Millis) -> Next {
     Next::Advance
 }
 
-/// The processes run, one id for each container. Says whether they may: not if the start failed meanwhile.
+/// Records the started processes, one id for each container. False if the start failed meanwhile: they must not run.
 pub(crate) fn started(task: &mut Task, pids: &[u32], now: Millis) -> bool {
     if task.phase != Phase::Pending {
         return false;
@@ -169,7 +169,7 @@ pub(crate) fn started(task: &mut Task, pids: &[u32], now: Millis) -> bool {
     true
 }
 
-/// No process could be started. Does nothing once the task runs. Says whether it did something.
+/// Records that no process could be started. Does nothing once the task runs. Returns whether it changed anything.
 pub(crate) fn start_failed(task: &mut Task, reason: String, now: Millis) -> bool {
     if task.phase >= Phase::Running {
         return false;
@@ -201,7 +201,7 @@ pub(crate) fn exited(task: &mut Task, index: usize, code: i32, now: Millis) {
     }
 }
 
-/// The task is to stop. The first request gives code and reason; later ones change nothing. Says whether it was the
+/// Requests a stop. The first request sets code and reason; later ones change nothing. Returns whether it was the
 /// first.
 pub(crate) fn request_stop(task: &mut Task, stop: Stop, now: Millis) -> bool {
     if task.stop.is_some() {
@@ -212,8 +212,8 @@ pub(crate) fn request_stop(task: &mut Task, stop: Stop, now: Millis) -> bool {
     true
 }
 
-/// Marks the containers that use more memory than they may: each by its own limit, and when all together are over the
-/// task's, the largest, which is the one that the kernel would end. Says whether there are any.
+/// Marks the containers that exceed their memory: each by its own limit and, if all together exceed the task's, the
+/// largest, which is the one that the kernel would end. Returns whether there are any.
 pub(crate) fn mark_out_of_memory(task: &mut Task) -> bool {
     const MIB: u64 = 1024 * 1024;
     let total: u64 = task.containers.iter().map(|container| container.resident).sum();

@@ -1,5 +1,5 @@
 //! The pure half: records, rules and the state machine. No clock, no randomness, no input or output: time and new ids
-//! are arguments, and what the outside has to do comes back as a value.
+//! are arguments, and effects on the outside are return values.
 
 pub(crate) mod counters;
 pub(crate) mod definitions;

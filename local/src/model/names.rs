@@ -34,7 +34,7 @@ impl Names {
     }
 }
 
-/// What stands after the last slash: the short name in an ARN, or the text itself.
+/// The part after the last slash: the short name in an ARN, or the text itself.
 pub(crate) fn short(reference: &str) -> &str {
     reference.rsplit('/').next().unwrap_or(reference)
 }

@@ -1,4 +1,4 @@
-//! A task as JSON, as the API and as the events write it.
+//! A task as JSON, in the forms of the API and of the events.
 
 use serde_json::{Map, Value, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -8,7 +8,7 @@ use super::{
     task::{Container, Phase, Placement, Process, Task},
 };
 
-/// How points in time are written.
+/// The form of points in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TimeStyle {
     /// Seconds since the epoch with a fraction: the API.
@@ -142,7 +142,7 @@ fn container(task: &Task, container: &Container) -> Value {
     out
 }
 
-/// `lastStatus` of a container. A process whose end is never noticed stays RUNNING.
+/// `lastStatus` of a container. A process whose end goes unnoticed stays RUNNING.
 pub(crate) fn container_status(task: &Task, container: &Container) -> &'static str {
     match container.process {
         Process::Ended if task.script.never_stopped => "RUNNING",

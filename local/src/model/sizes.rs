@@ -1,4 +1,4 @@
-//! Which pairs of vCPU and memory Fargate sells, and how they may be written.
+//! The pairs of vCPU and memory that Fargate offers, and their spellings.
 
 /// CPU units (1024 a vCPU) of `"256"`, `".25 vCPU"`, `"1 vcpu"`.
 pub(crate) fn parse_cpu(text: &str) -> Option<u32> {

@@ -1,6 +1,6 @@
-//! Everything the endpoint knows: clusters, definitions, tasks, tokens, faults, counters.
+//! The endpoint's state: clusters, definitions, tasks, tokens, faults, counters.
 //!
-//! The operations in [`super::ops`] read and change it. What the outside has to do because of a change is put on
+//! The operations in [`super::ops`] read and change it. Effects of a change on the outside are added to
 //! [`EndpointState::effects`], which the shell takes after each change.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -20,7 +20,7 @@ use super::{
     tokens::{Lifetimes, Tokens},
 };
 
-/// What the rules depend on.
+/// Parameters of the rules.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     pub(crate) names: Names,
@@ -32,29 +32,29 @@ pub(crate) struct Settings {
     pub(crate) max_live: usize,
     /// STOPPED tasks kept, even when their time is not up.
     pub(crate) max_stopped: usize,
-    /// Whether changes are to be reported as effects.
+    /// Whether changes are reported as effects.
     pub(crate) events: bool,
 }
 
-/// What the outside has to do.
+/// An effect on the outside.
 #[derive(Debug)]
 pub(crate) enum Effect {
     /// Start a driver for this new task.
     Launch(TaskId),
-    /// Have this task's driver look again.
+    /// Wake this task's driver.
     Nudge(TaskId),
     /// Send this task's state-change event.
     Changed(Box<Task>, Millis),
 }
 
-/// The endpoint's whole memory.
+/// The endpoint's state.
 #[derive(Debug)]
 pub(crate) struct EndpointState {
     pub(crate) settings: Settings,
     /// By name; the cluster as `DescribeClusters` answers it, without the counts.
     pub(crate) clusters: BTreeMap<String, Value>,
     pub(crate) definitions: Definitions,
-    /// What the registry gives for an image, by its name in definitions.
+    /// Digests that the registry gives for images, by the image's name in definitions.
     pub(crate) digests: BTreeMap<String, String>,
     pub(crate) tokens: Tokens,
     pub(crate) faults: Faults,
@@ -65,7 +65,7 @@ pub(crate) struct EndpointState {
     ids: HashMap<TaskId, u64>,
     stopped: VecDeque<(Millis, u64)>,
     last_sequence: u64,
-    /// How far the clock of expiries is ahead of the real one.
+    /// How far the clock of expiries is ahead of the real one, in milliseconds.
     expiry_ahead: Millis,
     /// No task may start any more.
     pub(crate) closed: bool,
@@ -96,7 +96,7 @@ impl EndpointState {
         now.saturating_add(self.expiry_ahead)
     }
 
-    /// Lets tokens and STOPPED records age at once.
+    /// Makes tokens and STOPPED records older at once.
     pub(crate) fn advance_expiry(&mut self, by: Millis, now: Millis) {
         self.expiry_ahead = self.expiry_ahead.saturating_add(by);
         self.forget_old(now);
@@ -140,7 +140,7 @@ impl EndpointState {
         self.tasks.get(self.ids.get(id)?)
     }
 
-    /// Takes up a new task.
+    /// Adds a new task.
     pub(crate) fn add_task(&mut self, task: Task, now: Millis) {
         self.last_sequence += 1;
         self.ids.insert(task.id.clone(), self.last_sequence);
@@ -152,7 +152,7 @@ impl EndpointState {
         self.tasks.insert(self.last_sequence, task);
     }
 
-    /// Changes a task. `change` says whether there was something to report; `None` for an unknown task.
+    /// Changes a task. `change` returns whether there is something to report; `None` for an unknown task.
     fn change(&mut self, id: &str, now: Millis, change: impl FnOnce(&mut Task) -> bool) -> Option<bool> {
         let sequence = *self.ids.get(id)?;
         let task = self.tasks.get_mut(&sequence)?;
@@ -176,7 +176,7 @@ impl EndpointState {
         Some(changed)
     }
 
-    /// Moves a task on and says what its driver has to do.
+    /// Moves a task on and returns its driver's next step.
     pub(crate) fn advance(&mut self, id: &str, now: Millis) -> Next {
         let timing = self.settings.timing;
         let mut next = Next::Over;
@@ -188,7 +188,7 @@ impl EndpointState {
         next
     }
 
-    /// The task's processes were started. Says whether they may run; if not, the caller ends them.
+    /// Records that the task's processes were started. Returns whether they may run; if not, the caller ends them.
     pub(crate) fn started(&mut self, id: &str, pids: &[u32], now: Millis) -> bool {
         let started = self.change(id, now, |task| machine::started(task, pids, now)) == Some(true);
         if started {
@@ -198,13 +198,13 @@ impl EndpointState {
         started
     }
 
-    /// The task could not start. Says whether that changed anything.
+    /// Records that the task could not start. Returns whether that changed anything.
     pub(crate) fn start_failed(&mut self, id: &str, reason: String, now: Millis) -> bool {
         self.effects.push(Effect::Nudge(id.to_owned()));
         self.change(id, now, |task| machine::start_failed(task, reason, now)) == Some(true)
     }
 
-    /// A container's process ended.
+    /// Records that a container's process ended.
     pub(crate) fn exited(&mut self, id: &str, index: usize, code: i32, now: Millis) {
         self.change(id, now, |task| {
             machine::exited(task, index, code, now);
@@ -220,7 +220,7 @@ impl EndpointState {
         self.effects.push(Effect::Nudge(id.to_owned()));
     }
 
-    /// The task is to stop. Says whether it was not yet; `None` for an unknown task.
+    /// Requests a stop. Returns whether it was the first request; `None` for an unknown task.
     pub(crate) fn stop(&mut self, id: &str, stop: super::task::Stop, now: Millis) -> Option<bool> {
         self.effects.push(Effect::Nudge(id.to_owned()));
         self.change(id, now, |task| machine::request_stop(task, stop, now))
@@ -234,7 +234,7 @@ impl EndpointState {
         });
     }
 
-    /// What the memory of a container's processes was measured to be; over the limit they are killed.
+    /// Records the memory of a container's processes; over the limit they are killed.
     pub(crate) fn measured(&mut self, id: &str, resident: &[u64], now: Millis) {
         let mut over = false;
         self.change(id, now, |task| {
@@ -249,7 +249,7 @@ impl EndpointState {
         }
     }
 
-    /// Takes the first fault that fits and counts it.
+    /// Takes the first fault that matches, and counts it.
     pub(crate) fn take_fault(
         &mut self,
         operation: &str,

@@ -16,7 +16,7 @@ pub(crate) enum Phase {
     Pending,
     /// Its processes run.
     Running,
-    /// The processes are gone, resources are being given back.
+    /// The processes are gone; resources are being released.
     Deprovisioning,
     /// Over.
     Stopped,
@@ -34,7 +34,7 @@ impl Phase {
     }
 }
 
-/// Why and since when a task is to stop. A task has one as soon as its desired status is STOPPED.
+/// Why and since when a task stops. A task has one as soon as its desired status is STOPPED.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Stop {
     /// `stopCode`, such as `UserInitiated`.
@@ -61,12 +61,12 @@ pub(crate) enum Process {
 pub(crate) struct Container {
     pub(crate) name: String,
     pub(crate) image: String,
-    /// What the registry gave for it, where the endpoint was told.
+    /// The digest that the registry gave for it, if a test set one.
     pub(crate) digest: Option<String>,
     pub(crate) arn: String,
-    /// What Docker would call its id.
+    /// Its id in Docker.
     pub(crate) runtime_id: String,
-    /// The task ends when it does.
+    /// Whether the task ends when it does.
     pub(crate) essential: bool,
     /// Its own memory limit in MiB.
     pub(crate) memory: Option<u64>,
@@ -79,11 +79,11 @@ pub(crate) struct Container {
     pub(crate) process: Process,
     pub(crate) exit_code: Option<i32>,
     pub(crate) reason: Option<String>,
-    /// The memory limit was passed: its end is reported as that.
+    /// Whether it exceeded its memory limit: its end is reported as that.
     pub(crate) out_of_memory: bool,
-    /// SIGKILL was sent to it because of that.
+    /// Whether SIGKILL was sent to it because of that.
     pub(crate) killed: bool,
-    /// Resident bytes of its processes when last looked at.
+    /// Resident bytes of its processes at the last measurement.
     pub(crate) resident: u64,
 }
 
@@ -99,20 +99,20 @@ pub(crate) struct Times {
     pub(crate) stopped: Option<Millis>,
 }
 
-/// The faults that were drawn for a task when it was launched.
+/// The faults of a task, drawn at its launch.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Script {
     /// It fails to start with this reason.
     pub(crate) start_failure: Option<String>,
-    /// It is interrupted so long after its start, with so long between SIGTERM and SIGKILL.
+    /// It is interrupted this long after its start, with this long between SIGTERM and SIGKILL.
     pub(crate) interruption: Option<(Millis, Option<Millis>)>,
     /// It never leaves this phase unless it is stopped.
     pub(crate) stuck: Option<Phase>,
-    /// Its end is never noticed: it stays RUNNING.
+    /// Its end goes unnoticed: it stays RUNNING.
     pub(crate) never_stopped: bool,
 }
 
-/// What was asked for: a launch type or a capacity provider.
+/// The request: a launch type or a capacity provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Placement {
     /// `launchType: FARGATE`.
@@ -149,7 +149,7 @@ pub(crate) struct Task {
     pub(crate) phase_since: Millis,
     pub(crate) stop: Option<Stop>,
     pub(crate) times: Times,
-    /// Counts the changes.
+    /// Number of changes.
     pub(crate) version: u64,
     /// `TRANSCODE_JOB` of the override environment, for the counters.
     pub(crate) job: Option<String>,
@@ -158,11 +158,11 @@ pub(crate) struct Task {
     pub(crate) terminated_at: Option<Millis>,
     /// SIGKILL was sent.
     pub(crate) killed: bool,
-    /// Its working folder was looked after.
+    /// Whether its working folder was checked.
     pub(crate) cleaned: bool,
     /// It never started, so the API shows no containers.
     pub(crate) failed_to_start: bool,
-    /// The token it was launched with, to tell the token table when it is over.
+    /// The token of its launch, so that the token table learns of its end.
     pub(crate) token: Option<String>,
 }
 

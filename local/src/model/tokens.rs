@@ -1,4 +1,4 @@
-//! Client tokens: a repeated RunTask gives what the first one gave.
+//! Client tokens: a repeated RunTask gives the answer of the first one.
 //!
 //! A token belongs to a cluster and lives for the shorter of [`Lifetimes::longest`] after its first use and
 //! [`Lifetimes::after_stop`] after the last of its tasks has stopped.
@@ -19,7 +19,7 @@ pub(crate) struct Lifetimes {
     pub(crate) after_stop: Millis,
 }
 
-/// What the first call with a token gave.
+/// The result of the first call with a token.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
     /// Hash of the request without the token.
@@ -33,7 +33,7 @@ pub(crate) struct Entry {
     over_at: Option<Millis>,
 }
 
-/// What the table says of a call.
+/// The table's answer about a call.
 #[derive(Debug)]
 pub(crate) enum Lookup {
     /// Never seen, or forgotten.
@@ -61,7 +61,7 @@ impl Tokens {
         Self { lifetimes, entries: HashMap::new() }
     }
 
-    /// What to do with a call that carries the token.
+    /// Looks a call's token up.
     pub(crate) fn look(&mut self, key: &str, fingerprint: &str, now: Millis) -> Lookup {
         let Some(entry) = self.entries.get(key) else { return Lookup::Fresh };
         if entry.is_expired(self.lifetimes, now) {
@@ -92,10 +92,10 @@ impl Tokens {
             .insert(key, Entry { fingerprint, tasks, failures, created: now, running, over_at: None });
     }
 
-    /// One of the token's tasks has stopped.
+    /// Records that one of the token's tasks has stopped.
     pub(crate) fn task_stopped(&mut self, key: &str, id: &str, now: Millis) {
         let Some(entry) = self.entries.get_mut(key) else { return };
-        // A token that was forgotten and used anew has other tasks.
+        // A token that was forgotten and used again has other tasks.
         if entry.tasks.iter().any(|(task, _)| task == id) {
             entry.running = entry.running.saturating_sub(1);
             if entry.running == 0 {

@@ -20,7 +20,7 @@ pub struct MediaJob<'a> {
     pub work: &'a Path,
     /// Where the package goes; an empty folder.
     pub output: &'a Path,
-    /// What goes in front of addresses in the entry files: `v-abc-1/`.
+    /// Prefix of addresses in the entry files: `v-abc-1/`.
     pub folder: &'a str,
     /// The profile: ladder, codecs and limits.
     pub profile: &'a Profile,
@@ -28,14 +28,14 @@ pub struct MediaJob<'a> {
     pub clip: Option<Clip>,
     /// An image to lay over the video.
     pub overlay: Option<OverlayFile<'a>>,
-    /// What the source is called. For messages only; it never becomes an argument or a path.
+    /// File name of the source. For messages only; it never becomes an argument or a path.
     pub source_name: &'a str,
 }
 
 /// An event while the package is made, for progress and for uploads that begin before the end.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
-    /// Another kind of work begins.
+    /// The next stage begins.
     Stage(Stage),
     /// How far the job is, 0 to 100 over all stages here, and the encoder's speed as a multiple of real time.
     Progress {
@@ -46,14 +46,14 @@ pub enum Event {
     },
     /// A file of the package, relative to the output folder, is complete and never modified again.
     FileReady(PathBuf),
-    /// Something can be played while the encoder still works. Each tells what is new in one playlist.
+    /// Something can be played while the encoder still works. Each event holds what is new in one playlist.
     Playable(Playlist),
 }
 
 /// An overlay as the job asked for it.
 #[derive(Debug, Clone, Copy)]
 pub struct OverlayFile<'a> {
-    /// The local file; its name is ours.
+    /// The local file; the task chose its name.
     pub file: &'a Path,
     /// Where and how it is shown.
     pub place: Placement,
@@ -64,12 +64,12 @@ pub struct OverlayFile<'a> {
 pub struct Playlist {
     /// Path in the package.
     pub path: String,
-    /// What it begins with; the same each time.
+    /// Its first lines; the same each time.
     pub head: String,
-    /// Files of the package that must be there before it is.
+    /// Files of the package that must be stored before the playlist is.
     pub after: Vec<String>,
-    /// What follows on whatever was there before: the path of each segment, and its lines. It may be listed once it is
-    /// there and those in front of it are.
+    /// What to append: the path of each new segment, and its lines. A segment may be listed once it and those before
+    /// it are stored.
     pub segments: Vec<(String, String)>,
 }
 
@@ -84,7 +84,7 @@ pub(crate) struct Context<'a> {
 
 impl Context<'_> {
     pub(crate) fn send(&self, event: Event) {
-        // Nobody listening is no reason to stop.
+        // Without a listener the work goes on.
         self.events.send(event).ok();
     }
 

@@ -5,9 +5,9 @@
 //! bytes, headers, packets    (pure)   samples, loudness    ffmpeg    playlists  every output again
 //! ```
 //!
-//! [`make`] ([`pipeline`]) takes a [`MediaJob`] through these steps. Nothing here knows of AWS. The source is opened only
-//! by ffprobe and ffmpeg, through [`process`] and in the [`sandbox`]; what is parsed in this process are its box headers,
-//! and what our own encoder wrote.
+//! [`make`] ([`pipeline`]) takes a [`MediaJob`] through these steps. Nothing here knows of AWS. Only ffprobe and
+//! ffmpeg open the source, through [`process`] and in the [`sandbox`]; this process parses only its box headers, and
+//! files that our own encoder wrote.
 //!
 //! A folder uses only folders below it in this list, so that each can be read without those above:
 //!
@@ -21,9 +21,9 @@
 //! | [`package`] | segments, playlists, manifest, images, documents | `plan` and below |
 //! | [`plan`] | every decision, as numbers; pure | `examine` and below |
 //! | [`examine`] | what the source is | `job` and below |
-//! | [`job`] | what is asked for, and what is told on the way | `process` |
+//! | [`job`] | the job, and the events sent while it runs | `process` |
 //! | [`process`] | the one place that starts programs | `sandbox` |
-//! | [`sandbox`] | what is put round each run | nothing here |
+//! | [`sandbox`] | the layers of isolation around each run | nothing here |
 //! | [`rational`] | exact fractions | nothing here |
 
 pub mod captions;

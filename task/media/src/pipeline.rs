@@ -60,8 +60,8 @@ const IMAGES_MADE: f32 = 95.0;
 
 /// Makes and verifies the package.
 ///
-/// On success every file in [`Package::files`] lies complete below `job.output`. On failure what lies there is
-/// worthless and for the caller to remove.
+/// On success every file in [`Package::files`] lies complete below `job.output`. On failure the files there are
+/// worthless, and the caller removes them.
 pub async fn make(
     job: &MediaJob<'_>,
     tools: &Tools,
@@ -132,7 +132,7 @@ fn write_texts(
     captions: &[Captions],
     package: &mut Folder,
 ) -> Result<(), Failure> {
-    // Players may know playlists already, and what they say must not change.
+    // Players may have loaded these playlists already, so their lines must not change.
     let playable_early = job.profile.playable_early;
     let target = if playable_early { hls::planned_target(plan) } else { hls::target_duration(tracks) };
     for track in tracks.video.iter().chain(&tracks.audio) {
@@ -176,7 +176,7 @@ async fn prove(
     package.write("verification.json", &bytes)
 }
 
-/// The stable names, images and data before the playlists that players begin with.
+/// Entry files in the order of publication: images and data before the playlists that players begin with.
 fn entries(files: &[PackagedFile]) -> Vec<EntryFile> {
     const ORDER: [&str; 6] =
         ["poster.jpg", "metadata.json", "video.mp4", "audio.m4a", "manifest.mpd", "master.m3u8"];

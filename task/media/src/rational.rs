@@ -1,4 +1,4 @@
-//! Exact fractions, as frame rates and time bases are.
+//! Exact fractions, such as frame rates and time bases.
 
 use std::fmt;
 

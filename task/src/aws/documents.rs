@@ -11,7 +11,7 @@ const MAX_BYTES: usize = (1 << 20) + 1;
 /// Pages of a listing that are followed. One job has two objects an attempt; 20 pages are 10,000 attempts.
 const MAX_PAGES: usize = 20;
 
-/// What a create-once write ended with.
+/// The result of a create-once write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Put {
     /// The object did not exist and was written.
@@ -20,10 +20,10 @@ pub enum Put {
     Exists,
 }
 
-/// How an attempt stands among what the state bucket says of its job.
+/// The state of an attempt, by the state bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// Not decided, and no attempt is newer.
+    /// The job is not decided, and no attempt is newer.
     Current,
     /// The terminal record exists.
     Decided,
@@ -85,8 +85,8 @@ impl Documents {
         }
     }
 
-    /// Looks whether the job is decided or a newer attempt exists: one listing that begins behind the attempt's own
-    /// claim, so what it returns is newer attempts, the specification and the terminal record. Listings of S3 are consistent.
+    /// Checks whether the job is decided or a newer attempt exists. One listing begins after the attempt's own claim,
+    /// so it returns only newer attempts, the specification and the terminal record. Listings of S3 are consistent.
     pub async fn standing(&self, job: &JobKey, attempt: Attempt) -> Result<Standing, AwsError> {
         let layout = Layout::of(job);
         let listing = self.client.list_objects_v2().bucket(&self.bucket).prefix(layout.prefix());

@@ -21,7 +21,7 @@ pub enum ErrorClass {
     NotFound,
     /// The bucket is not there.
     NoBucket,
-    /// Not allowed; the same call will not be allowed a second later either.
+    /// No permission; a repeated call fails too.
     Denied,
     /// The deployment is wrong: the bucket lies in another Region, say.
     Misconfigured,
@@ -33,17 +33,17 @@ pub enum ErrorClass {
     Archived,
     /// The range lies outside the object.
     Range,
-    /// The multipart upload is not known (any more).
+    /// The multipart upload does not exist, or no longer.
     NoUpload,
     /// Too many calls. Try again, slower.
     Throttled,
     /// No answer, or one that says "not now". Try again; **a write may have been made**.
     Transient,
-    /// The call was given up because the task is to stop.
+    /// The call was given up because the task is stopping.
     Stopped,
-    /// The request itself was refused: trying again gives the same.
+    /// S3 refused the request itself; a repeated call fails too.
     Rejected,
-    /// Refused with a code that nobody knows. Nothing was done; the next attempt may fare better or not.
+    /// Refused with an unknown code. Nothing was done; the next attempt may succeed or not.
     Unknown,
 }
 
@@ -54,7 +54,7 @@ impl ErrorClass {
     }
 }
 
-/// How a call to AWS ended, if not well.
+/// A failed call to AWS.
 #[derive(Debug, Clone, thiserror::Error)]
 pub struct AwsError {
     /// What it means.
@@ -77,12 +77,12 @@ impl fmt::Display for AwsError {
     }
 }
 
-/// Whose object a call was about: the same refusal is a different person's business.
+/// Whose object a call was about. The same refusal concerns different people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum At {
     /// The uploaded object.
     Source,
-    /// The image to lay over it.
+    /// The image for the overlay.
     Overlay,
     /// The production bucket.
     Output,
@@ -96,19 +96,19 @@ impl AwsError {
         Self { class: ErrorClass::Transient, status: None, code: None, message: message.into() }
     }
 
-    /// The task is to stop; the call was given up.
+    /// The error of a call that was given up because the task is stopping.
     pub fn stopped() -> Self {
         Self { class: ErrorClass::Stopped, status: None, code: None, message: "given up: stopping".into() }
     }
 
-    /// One of several objects that one call was about was refused by itself.
+    /// The refusal of one of several objects in a call.
     pub fn of_entry(code: Option<&str>, message: &str) -> Self {
-        // Such an entry has no status of its own; without a code that says more, it is in doubt.
+        // Such an entry has no status of its own; without a specific code the result is uncertain.
         let class = class_of(meaning(code, 500, message, false));
         Self { class, status: None, code: code.map(str::to_owned), message: one_line(message, MAX_MESSAGE) }
     }
 
-    /// What S3 says of an object that is encrypted with a key that only the uploader has: to a HEAD 400 and no more.
+    /// Whether S3 hides an object that is encrypted with a key of the uploader: it answers a HEAD with a bare 400.
     fn needs_a_key(&self) -> bool {
         self.status == Some(400)
             && matches!(self.class, ErrorClass::Rejected | ErrorClass::Unknown)
@@ -160,7 +160,7 @@ where
                 let words = error.message().unwrap_or_default();
                 class_of(meaning(code.as_deref(), status.unwrap_or_default(), words, region.is_some()))
             }
-            // The request could not even be built: a fault of ours, or a name that AWS does not allow.
+            // The request could not even be built: a fault of this program, or a name that AWS does not allow.
             SdkError::ConstructionFailure(_) => ErrorClass::Rejected,
             // Timeouts, refused or broken connections, credentials that could not be fetched, answers cut short.
             _ => ErrorClass::Transient,
@@ -175,13 +175,13 @@ where
     }
 }
 
-/// What broke, from the outside in. The SDK's own context would add a whole answer, headers and body.
+/// The errors from the outermost to the innermost. The SDK's own context would add a whole answer, headers and body.
 fn causes(error: &(dyn std::error::Error + 'static)) -> String {
     let chain = std::iter::successors(Some(error), |error| (*error).source());
     chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
-/// The Region that an answer of S3 names, where it is not the one that the task was given.
+/// The Region that an answer of S3 names, if it differs from the task's own.
 fn other_region<E>(error: &SdkError<E, Response>) -> Option<String> {
     let answer = error.raw_response()?;
     let body = answer.body().bytes().and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default();
@@ -190,7 +190,7 @@ fn other_region<E>(error: &SdkError<E, Response>) -> Option<String> {
     (ours.as_deref() != Some(named.as_str())).then_some(named)
 }
 
-/// What the task makes of a meaning.
+/// The task's class for a meaning.
 const fn class_of(meaning: Meaning) -> ErrorClass {
     match meaning {
         Meaning::Throttled | Meaning::Capacity => ErrorClass::Throttled,

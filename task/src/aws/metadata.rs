@@ -17,8 +17,8 @@ struct TaskMetadata {
     task_arn: String,
 }
 
-/// The ARN of the task that this process runs in; none outside ECS, or if the endpoint does not answer in two seconds.
-/// It makes reports easier to follow and nothing depends on it.
+/// The ARN of the task that this process runs in; none outside ECS, or if the endpoint does not answer in two
+/// seconds. It makes reports easier to follow, and nothing depends on it.
 pub async fn task_arn() -> Option<String> {
     let base = std::env::var(ENV_METADATA).ok()?;
     match tokio::time::timeout(TIMEOUT, fetch(&format!("{base}/task"))).await {

@@ -16,19 +16,19 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Notes a value. What is not a finite number is left out: `CloudWatch` would refuse the whole call.
+    /// Records a value. Infinite values and NaN are left out: `CloudWatch` would refuse the whole call.
     pub fn put(&mut self, name: MetricName, value: f64) {
         if value.is_finite() {
             self.values.push((name, value));
         }
     }
 
-    /// The values noted so far.
+    /// The values so far.
     pub fn values(&self) -> &[(MetricName, f64)] {
         &self.values
     }
 
-    /// Sends everything in one call. An error is logged and costs nothing but the metrics.
+    /// Sends everything in one call. An error is logged and loses only the metrics.
     pub async fn send(&self, client: &Client, namespace: &str, environment: &str) {
         let dimension = Dimension::builder().name("Environment").value(environment).build();
         let now = DateTime::from(SystemTime::now());

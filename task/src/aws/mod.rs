@@ -22,14 +22,14 @@ pub use objects::{Body, Meta, Objects, Pinned, SourceHead};
 
 /// A TCP and TLS handshake within a Region takes milliseconds.
 const CONNECT: Duration = Duration::from_secs(3);
-/// One try of a call that moves a few kilobytes. Well below the fence, so that several tries fit into it.
+/// One try of a call that moves a few kilobytes. Several tries fit into the fence.
 const SMALL_CALL: Duration = Duration::from_secs(10);
 /// One try of a call that moves up to one part or one whole file below the multipart threshold:
 /// 64 MiB at 0.6 MB/s, far below what Fargate's network gives.
 const TRANSFER_CALL: Duration = Duration::from_mins(2);
 /// The metrics call, retries and all: a `CloudWatch` outage must not hold a finished task.
 const METRICS_CALL: Duration = Duration::from_secs(5);
-/// A download that gets nothing at all for this long is cut and resumed.
+/// A download that receives no bytes for this long is cut and resumed.
 const STALL_GRACE: Duration = Duration::from_secs(20);
 
 /// The clients of one task.
@@ -44,11 +44,11 @@ pub struct Clients {
 }
 
 impl Clients {
-    /// Reads region, endpoint and credentials from where the SDK looks for them. Makes no call.
+    /// Reads region, endpoint and credentials from the SDK's usual sources. Makes no call.
     pub async fn connect(state_bucket: String) -> Self {
         let config = aws_config::defaults(BehaviorVersion::latest())
-            // One quiet second try inside the SDK, for a connection that a peer had closed. All else goes through
-            // `retry`, which logs each try and ends at once on a stop.
+            // The SDK makes one silent second try, for a connection that a peer had closed. `retry` makes all others,
+            // logs each and ends at once on a stop.
             .retry_config(RetryConfig::standard().with_max_attempts(2))
             .load()
             .await;
@@ -77,11 +77,12 @@ fn small(config: &SdkConfig) -> aws_sdk_s3::Client {
     aws_sdk_s3::Client::from_conf(config)
 }
 
-/// Stalled-stream protection is on for downloads only. The attempt timeout ends with the answer's head, so a body that
-/// stops coming needs it. An upload is wholly inside the attempt timeout, and the protection has been seen to end
-/// uploads that were merely quiet while S3 digested them.
+/// Stalled-stream protection is on for downloads only. The attempt timeout ends with the head of the answer, so a
+/// body that stalls needs the protection. An upload is wholly inside the attempt timeout, and the protection has been
+/// seen to end uploads that were only quiet while S3 processed them.
 ///
-/// The SDK does not check response checksums: it sees ranges, and the whole file is checked once it is there.
+/// The SDK does not check response checksums, because it sees only ranges. The whole file is checked after the
+/// download.
 fn transfer(config: &SdkConfig) -> aws_sdk_s3::Client {
     let config = aws_sdk_s3::config::Builder::from(config)
         .timeout_config(timeouts(TRANSFER_CALL))

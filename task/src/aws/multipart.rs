@@ -12,8 +12,8 @@ use super::{
     objects::{Meta, Objects},
 };
 
-/// An open multipart upload. Whoever holds one completes or aborts it: parts of an open upload are stored and paid for,
-/// and no listing of objects shows them.
+/// An open multipart upload. Its owner must complete or abort it: its parts are stored and paid for, and no listing
+/// of objects shows them.
 #[derive(Debug)]
 pub struct Multipart<'a> {
     objects: &'a Objects,
@@ -23,8 +23,7 @@ pub struct Multipart<'a> {
 }
 
 impl<'a> Multipart<'a> {
-    /// Opens an upload. On an uncertain error an upload may be open that nobody knows; the bucket's lifecycle rule ends
-    /// such ones.
+    /// Opens an upload. After an uncertain error an unknown upload may be open; the bucket's lifecycle rule ends it.
     pub async fn create(
         objects: &'a Objects,
         bucket: &'a str,
@@ -62,7 +61,7 @@ impl<'a> Multipart<'a> {
         Ok(part.set_e_tag(answer.e_tag).build())
     }
 
-    /// Makes the parts one object. The answer can take long: S3 puts the parts together meanwhile.
+    /// Joins the parts into one object. The answer can take long, because S3 joins them meanwhile.
     pub async fn complete(&self, parts: Vec<CompletedPart>) -> Result<(), AwsError> {
         let parts = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
         let complete = self.objects.transfer.complete_multipart_upload().bucket(self.bucket).key(self.key);
@@ -70,7 +69,7 @@ impl<'a> Multipart<'a> {
         Ok(())
     }
 
-    /// Throws the parts away. An upload that is not known any more is no error.
+    /// Discards the parts. An upload that no longer exists is no error.
     pub async fn abort(&self) -> Result<(), AwsError> {
         let abort = self.objects.small.abort_multipart_upload().bucket(self.bucket).key(self.key);
         match abort.upload_id(&self.id).send().await.map_err(AwsError::from) {

@@ -1,5 +1,5 @@
-//! Sources and outputs: ranged reads, checksummed writes, deletes. Nothing here lists: a task knows what it wrote, so its
-//! role needs no listing of the production bucket.
+//! Sources and outputs: ranged reads, checksummed writes, deletes. No listings: a task knows what it wrote, so its
+//! role may not list the production bucket.
 
 use std::path::PathBuf;
 
@@ -21,14 +21,14 @@ use super::error::{AwsError, ErrorClass};
 /// Keys that one `DeleteObjects` takes.
 const DELETE_BATCH: usize = 1000;
 
-/// What S3 says of the source.
+/// S3's answer about the source.
 #[derive(Debug, Clone)]
 pub struct SourceHead {
-    /// The object to read, pinned: every further read is of this very object or fails.
+    /// The object to read: every further read is of this version or fails.
     pub pinned: Pinned,
     /// Size in bytes.
     pub size: u64,
-    /// What it is, for the record.
+    /// The version that was read, for the terminal record.
     pub read: SourceRead,
     /// Whether it lies in an archive and has not been restored.
     pub archived: bool,
@@ -90,7 +90,7 @@ impl Objects {
         Self { small, transfer }
     }
 
-    /// Asks for the source, pinned as far as the event allowed and from now on by what the answer says.
+    /// Asks S3 for the source, as pinned by the event. The answer pins all further reads.
     pub async fn head(&self, source: &Source) -> Result<SourceHead, AwsError> {
         let head = self.small.head_object().bucket(&source.bucket).key(&source.key);
         let head = head.set_version_id(source.version_id.clone()).checksum_mode(ChecksumMode::Enabled);
@@ -116,12 +116,12 @@ impl Objects {
         })
     }
 
-    /// Opens the bytes `from..to` of the source. The body may break off before its end.
+    /// Opens the bytes `from..to` of the source. The body may end early.
     pub async fn range(&self, object: &Pinned, from: u64, to: u64) -> Result<ByteStream, AwsError> {
         let get = self.transfer.get_object().bucket(&object.bucket).key(&object.key);
         let get = get.set_version_id(object.version_id.clone()).set_if_match(object.etag.clone());
         let answer = get.range(format!("bytes={from}-{}", to.saturating_sub(1))).send().await?;
-        // A server that ignores the range would have us write the wrong bytes at the right place.
+        // A server that ignores the range would make us write the wrong bytes at the right place.
         let expected = format!("bytes {from}-{}/", to.saturating_sub(1));
         match answer.content_range() {
             Some(range) if range.starts_with(&expected) => Ok(answer.body),
@@ -144,7 +144,7 @@ impl Objects {
         Ok(())
     }
 
-    /// Deletes objects. Those that are not there are no error.
+    /// Deletes objects. Missing ones are no error.
     pub async fn delete(&self, bucket: &str, keys: &[String]) -> Result<(), AwsError> {
         let (together, alone): (Vec<&String>, Vec<&String>) = keys.iter().partition(|key| fits_xml(key));
         for key in alone {
@@ -170,7 +170,8 @@ fn quoted(etag: &str) -> String {
     format!("\"{}\"", etag.trim_matches('"'))
 }
 
-/// `GLACIER` and `DEEP_ARCHIVE` can be read only once restored; Intelligent-Tiering says so by an archive status.
+/// `GLACIER` and `DEEP_ARCHIVE` objects can be read only once restored; Intelligent-Tiering shows it by an archive
+/// status.
 fn archived(head: &HeadObjectOutput) -> bool {
     let tier = matches!(head.storage_class(), Some(StorageClass::Glacier | StorageClass::DeepArchive))
         || matches!(
@@ -181,8 +182,8 @@ fn archived(head: &HeadObjectOutput) -> bool {
     tier && !restored
 }
 
-/// The strongest checksum of the whole object. A composite one is made of part checksums, and the size of the parts is
-/// not known here, so it is left out; length and entity tag still hold.
+/// The strongest checksum of the whole object. A composite one is made of part checksums, and the size of the parts
+/// is unknown here, so it is left out; length and entity tag still protect the download.
 fn whole_checksum(head: &HeadObjectOutput) -> Option<(ChecksumAlgorithm, String)> {
     if head.checksum_type() == Some(&ChecksumType::Composite) {
         return None;
@@ -195,7 +196,7 @@ fn whole_checksum(head: &HeadObjectOutput) -> Option<(ChecksumAlgorithm, String)
         (ChecksumAlgorithm::Sha1, head.checksum_sha1()),
     ];
     known.into_iter().find_map(|(algorithm, value)| {
-        // `<checksum>-<parts>` is composite too, from servers that do not say so.
+        // `<checksum>-<parts>` is composite too, from servers that do not declare it.
         value.filter(|value| !value.contains('-')).map(|value| (algorithm, value.to_owned()))
     })
 }

@@ -16,7 +16,7 @@ use transcode_media::{MediaJob, Package, process::Tools, sandbox::SandboxPolicy}
 use super::{complain, print, screen::Screen};
 use crate::job::stop::{Reason, Stop};
 
-/// What is asked for.
+/// The arguments of the run.
 #[derive(Debug)]
 pub(super) struct Request {
     pub(super) input: PathBuf,
@@ -25,7 +25,7 @@ pub(super) struct Request {
     pub(super) sandbox: SandboxPolicy,
 }
 
-/// Transcodes, and says how it ended.
+/// Transcodes, and reports how the run ended.
 pub(super) async fn run(request: Request) -> ExitCode {
     let stop = Stop::default();
     if let Err(error) = stop.on_signals() {
@@ -71,7 +71,7 @@ async fn transcode(request: &Request, stop: &Stop) -> Result<Package, Failure> {
     let tools = Tools::find(request.sandbox)?;
     let folder = |error| disk(&request.output, &error);
     std::fs::create_dir_all(&request.output).map_err(folder)?;
-    // In the output folder: what is finished is moved into place, never copied half.
+    // Inside the output folder, so that finished files are moved into place and never half copied.
     let work = tempfile::Builder::new().prefix(".transcode-").tempdir_in(&request.output).map_err(folder)?;
     let (scratch, made) = (work.path().join("scratch"), work.path().join("output"));
     for path in [&scratch, &made] {
@@ -111,11 +111,12 @@ async fn make(job: &MediaJob<'_>, tools: &Tools, stop: &Stop) -> Result<Package,
     result
 }
 
-/// Moves the version folder into place, then the entry files: a player that finds one finds all that it refers to.
+/// Moves the version folder into place, then the entry files: a player that finds an entry file finds every file that
+/// it refers to.
 fn put_in_place(made: &Path, output: &Path, version: &str, package: &Package) -> io::Result<()> {
     let target = output.join(version);
     if target.exists() {
-        // Made by an earlier run on the same file: the name says so.
+        // A folder with this name is from an earlier run on the same file.
         std::fs::remove_dir_all(&target)?;
     }
     std::fs::rename(made, &target)?;

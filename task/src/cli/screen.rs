@@ -8,10 +8,10 @@ use transcode_media::Event;
 
 /// The bar counts in tenths of a percent.
 const STEPS: u64 = 1000;
-/// Without a terminal: a line each so many percent.
+/// Without a terminal: a line every this many percent.
 const EACH: f32 = 10.0;
 
-/// Where progress is shown: standard error, so that standard output can be used.
+/// The progress display on standard error, so that standard output stays usable.
 #[derive(Debug)]
 pub(super) struct Screen {
     bar: Option<ProgressBar>,
@@ -23,7 +23,7 @@ impl Screen {
     pub(super) fn new() -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::new(STEPS);
-            // The default style stays if this one had a fault.
+            // If this template has an error, the default style stays.
             if let Ok(style) = ProgressStyle::with_template(
                 "{prefix:12} [{bar:40}] {percent:>3} % {msg} {elapsed_precise} eta {eta}",
             ) {
@@ -34,7 +34,7 @@ impl Screen {
         Self { bar, stage: None, next: 0.0 }
     }
 
-    /// Shows what happened.
+    /// Shows an event.
     pub(super) fn show(&mut self, event: &Event) {
         match event {
             Event::Stage(stage) if self.stage != Some(*stage) => {
@@ -62,7 +62,7 @@ impl Screen {
         }
     }
 
-    /// Leaves the screen as it was.
+    /// Removes the display.
     pub(super) fn end(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::aws::{AwsError, ErrorClass};
 
-/// Read at once while hashing.
+/// Bytes that are read at once.
 const CHUNK: usize = 256 * 1024;
 
 /// Size and SHA-256 of some bytes.
@@ -28,12 +28,12 @@ impl Digest {
         Self { size: bytes.len() as u64, sha256: Sha256::digest(bytes).into() }
     }
 
-    /// As S3's headers want it.
+    /// The hash in S3's form.
     pub(crate) fn base64(&self) -> String {
         STANDARD.encode(self.sha256)
     }
 
-    /// As our documents have it.
+    /// The hash in the form of our documents.
     pub(crate) fn hex(&self) -> String {
         self.sha256.map(|byte| format!("{byte:02x}")).concat()
     }

@@ -5,12 +5,12 @@ use transcode_config::contract::{ExitCode, Failure, FailureCode, TaskState};
 use super::stop::Reason;
 use crate::aws::{At, AwsError, MetricName, Standing};
 
-/// Why a step did not go on to the next one.
+/// Why a step did not continue with the next one.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum End {
-    /// The job is decided, taken over, or the launch came too late. Says which.
+    /// The job is decided or taken over, or the launch came too late. The text says which.
     Superseded(String),
-    /// Something is wrong.
+    /// The attempt failed.
     Failed(Failure),
 }
 
@@ -26,7 +26,7 @@ impl End {
         move |error| Self::Failed(error.failure(at))
     }
 
-    /// The end that a standing means; none if the attempt may go on.
+    /// The end for a standing; none if the attempt may continue.
     pub(crate) fn of_standing(standing: Standing) -> Option<Self> {
         match standing {
             Standing::Current => None,
@@ -41,7 +41,7 @@ impl End {
 pub(crate) enum Ending {
     /// The terminal record says succeeded, and this attempt wrote it.
     Succeeded,
-    /// Nothing to do, or nothing any more.
+    /// Nothing to do, or no longer.
     Superseded(String),
     /// Stopped from outside.
     Interrupted,
@@ -50,9 +50,10 @@ pub(crate) enum Ending {
 }
 
 impl Ending {
-    /// The ending of an attempt whose steps ended with `result`, and of which `reason` was asked to stop.
+    /// The ending of an attempt whose steps ended with `result`. `reason`: why it was stopped, if it was.
     ///
-    /// The terminal record outranks the stop (S12). Otherwise the stop outranks whatever a step made of being cut short.
+    /// The terminal record outranks the stop (S12). Otherwise the stop outranks the error of the step that it
+    /// interrupted.
     pub(crate) fn of(result: Result<(), End>, reason: Option<&Reason>) -> Self {
         match (result, reason) {
             (Ok(()), _) => Self::Succeeded,
@@ -77,7 +78,7 @@ impl Ending {
         }
     }
 
-    /// What the process ends with.
+    /// The exit code of the process.
     pub(crate) fn exit(&self) -> ExitCode {
         match self {
             Self::Succeeded => ExitCode::Succeeded,
@@ -87,7 +88,7 @@ impl Ending {
         }
     }
 
-    /// What the last heartbeat says. A superseded attempt says "interrupted": nothing is wrong with the job.
+    /// The state in the last heartbeat. A superseded attempt reports "interrupted": nothing is wrong with the job.
     pub(crate) fn state(&self) -> TaskState {
         match self {
             Self::Succeeded => TaskState::Finished,
@@ -96,7 +97,7 @@ impl Ending {
         }
     }
 
-    /// The metric that counts such endings.
+    /// The metric that counts this ending.
     pub(crate) fn metric(&self) -> MetricName {
         match self {
             Self::Succeeded => MetricName::TaskSucceeded,

@@ -1,4 +1,4 @@
-//! Uploads EVENT playlists while the job is at work. They lie in the attempt's own folder, and each is stored only when S3
+//! Uploads EVENT playlists while the job runs. They lie in the attempt's own folder, and each is stored only after S3
 //! has acknowledged every file that it names. Stable names come later, after the terminal record.
 
 use std::collections::BTreeMap;
@@ -21,12 +21,12 @@ pub(crate) struct GrowingPlaylists {
 #[derive(Debug)]
 struct Growing {
     playlist: Playlist,
-    /// How many segments the version names that was stored, or is being stored; none before the first.
+    /// Number of segments in the version that is stored or being stored; none before the first.
     released: Option<usize>,
 }
 
 impl GrowingPlaylists {
-    /// Takes what is new in a playlist.
+    /// Adds new lines to a playlist.
     pub(crate) fn take(&mut self, news: Playlist) {
         match self.playlists.get_mut(&news.path) {
             Some(growing) => growing.playlist.segments.extend(news.segments),
@@ -36,7 +36,8 @@ impl GrowingPlaylists {
         }
     }
 
-    /// Begins to store what nothing is missing for, and tells the heart once players have somewhere to begin.
+    /// Starts to store the playlists whose files are all stored, and reports the master playlist to the heartbeat
+    /// once it is.
     pub(crate) fn release(&mut self, uploads: &mut Uploads, heart: &Heart) {
         let is_stored = |path: &str| uploads.stored().contains_key(path);
         for (path, text) in self.ready(is_stored, |path| uploads.is_being_replaced(path)) {
@@ -48,7 +49,7 @@ impl GrowingPlaylists {
         }
     }
 
-    /// Paths and texts of the playlists that can name more than they did.
+    /// Paths and texts of the playlists that can list more segments than before.
     fn ready(
         &mut self,
         is_stored: impl Fn(&str) -> bool,

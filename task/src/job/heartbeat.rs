@@ -1,13 +1,13 @@
-//! The heartbeat: what the controller sees of a working task, and the fence that keeps S6.
+//! The heartbeat: shows the controller a working task, and holds the fence that keeps S6.
 //!
 //! # The fence
-//! The controller takes an attempt for lost once its heartbeat stood still for a while (180 s) and then starts the next
-//! one. A task that cannot write its heartbeat must therefore have stopped before. So it measures, on the monotonic
-//! clock, the time since it *began* the last write that got through, and stops at 120 s.
+//! The controller takes an attempt for lost once its heartbeat has stood still for a while (180 s), and then starts
+//! the next one. A task that cannot write its heartbeat must have stopped before that. So it measures, on the
+//! monotonic clock, the time since it *began* its last successful write, and stops at 120 s.
 //!
-//! # The look
-//! After each write it looks whether the job was decided or a newer attempt exists, and stops if so. The look ends
-//! before this attempt's own terminal record is written, or it would take that for somebody else's.
+//! # The check for a newer state
+//! After each write the heartbeat checks whether the job was decided or a newer attempt exists, and stops the attempt
+//! if so. The checks end before this attempt writes its own terminal record, or they would take that for another's.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -31,23 +31,23 @@ use crate::{
     retry::{Patience, retry},
 };
 
-/// Wait after a write that failed. Shorter than the beat: several tries must fit before the fence.
+/// Wait after a failed write. Shorter than the beat, so that several tries fit before the fence.
 const AFTER_FAILURE: Duration = Duration::from_secs(3);
-/// A write under way when the work ends gets this long, so that it does not land after the last one.
+/// Time for a write in progress when the work ends, so that it does not land after the last heartbeat.
 const LAST_BEAT: Duration = Duration::from_secs(3);
-/// The last heartbeat as a whole. The exit code says the same, less exactly.
+/// Time for the last heartbeat. The exit code carries the same result with fewer details.
 const LAST_WORDS: Duration = Duration::from_secs(6);
 
-/// How often, and for how long without success.
+/// Times of the heartbeat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rhythm {
     /// Time between two heartbeats.
     pub beat: Duration,
-    /// Longest time without one; then the work stops.
+    /// Longest time without a successful heartbeat; then the work stops.
     pub fence: Duration,
 }
 
-/// What the next heartbeat will say.
+/// The content of the next heartbeat.
 #[derive(Debug)]
 struct Pulse {
     seq: u64,
@@ -55,9 +55,9 @@ struct Pulse {
     percent: f32,
     speed: Option<f32>,
     playable: Option<String>,
-    /// When the last write that got through was begun.
+    /// When the last successful write began.
     heard: Instant,
-    /// Whether the terminal record or a newer attempt is looked for.
+    /// Whether the heartbeat checks for a terminal record or a newer attempt.
     looking: bool,
 }
 
@@ -70,7 +70,7 @@ struct Shared {
     pulse: Mutex<Pulse>,
 }
 
-/// The heart of one attempt.
+/// The heartbeat of one attempt.
 #[derive(Debug)]
 pub(crate) struct Heart {
     shared: Arc<Shared>,
@@ -79,7 +79,7 @@ pub(crate) struct Heart {
 }
 
 impl Heart {
-    /// A heart that does not beat yet.
+    /// A heartbeat that has not begun.
     pub(crate) fn new(documents: Documents, me: Identity, task_arn: Option<String>, rhythm: Rhythm) -> Self {
         let pulse = Pulse {
             seq: 0,
@@ -94,7 +94,7 @@ impl Heart {
         Self { shared: Arc::new(shared), end: CancellationToken::new(), beating: None }
     }
 
-    /// Writes the first heartbeat and goes on by itself from there. On an error no work may be done.
+    /// Writes the first heartbeat and then continues in the background. On an error the attempt may not work.
     pub(crate) async fn begin(&mut self, stop: &Stop) -> Result<(), AwsError> {
         let shared = &self.shared;
         let write = || shared.write(TaskState::Working);
@@ -104,7 +104,7 @@ impl Heart {
         Ok(())
     }
 
-    /// Says what the task is busy with from now on.
+    /// Sets the stage.
     pub(crate) fn stage(&self, stage: Stage) {
         let mut pulse = self.shared.pulse();
         if pulse.stage != stage {
@@ -113,21 +113,21 @@ impl Heart {
         (pulse.stage, pulse.speed) = (stage, None);
     }
 
-    /// Says how far the whole attempt is (0–100, never going back) and how fast it encodes.
+    /// Sets the progress of the whole attempt (0–100, never falling) and the encoding speed.
     pub(crate) fn progress(&self, percent: f32, speed: Option<f32>) {
         let mut pulse = self.shared.pulse();
         pulse.percent = pulse.percent.max(percent.clamp(0.0, 100.0));
         pulse.speed = speed.filter(|speed| speed.is_finite());
     }
 
-    /// Says under which key something can be played already.
+    /// Sets the key of the playlist that can be played already.
     pub(crate) fn playable(&self, key: String) {
         tracing::info!(key, "playable");
         self.shared.pulse().playable = Some(key);
     }
 
-    /// Ends the look, because this attempt is about to write the terminal record. Gives the fence's reason if the last
-    /// heartbeat is too old for that.
+    /// Ends the checks, because this attempt is about to write the terminal record. Fails with the fence's reason if
+    /// the last heartbeat is too old for that.
     pub(crate) fn stop_looking(&self) -> Result<(), Reason> {
         let mut pulse = self.shared.pulse();
         pulse.looking = false;
@@ -135,7 +135,7 @@ impl Heart {
         if pulse.heard.elapsed() < fence { Ok(()) } else { Err(Reason::Fenced(fence)) }
     }
 
-    /// Ends the beat and writes the last heartbeat, if S3 takes it within some seconds.
+    /// Stops the beat and writes the last heartbeat, if S3 accepts it within some seconds.
     pub(crate) async fn last(mut self, state: TaskState) {
         self.end.cancel();
         if let Some(mut beating) = self.beating.take()
@@ -158,7 +158,7 @@ impl Heart {
 }
 
 impl Shared {
-    /// The pulse. What a panic left behind is still whole: each writer sets single fields.
+    /// The content, also after a panic: writers set single fields, so it is always consistent.
     fn pulse(&self) -> MutexGuard<'_, Pulse> {
         self.pulse.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -191,7 +191,7 @@ impl Shared {
     async fn write(&self, state: TaskState) -> Result<(), AwsError> {
         let began = Instant::now();
         let heartbeat = {
-            // Of an attempt that ends in any other way the folder is removed.
+            // After any other ending the attempt's folder is removed.
             let stays = matches!(state, TaskState::Working | TaskState::Finished);
             let mut pulse = self.pulse();
             pulse.seq += 1;
@@ -220,7 +220,8 @@ impl Shared {
             return;
         }
         let standing = timeout(patience, self.documents.standing(&self.me.job, self.me.attempt)).await;
-        // Under the lock: a look that saw this attempt's own terminal record ends after `stop_looking`, and is dropped here.
+        // Under the lock: a check that saw this attempt's own terminal record ends after `stop_looking`, and its
+        // result is dropped here.
         let pulse = self.pulse();
         match standing {
             Ok(Ok(standing)) if pulse.looking => {
@@ -229,7 +230,7 @@ impl Shared {
                 }
             }
             Ok(Ok(_)) => {}
-            // The write got through, so S3 is there; the next round looks again.
+            // The write succeeded, so S3 is reachable; the next round checks again.
             Ok(Err(error)) => tracing::warn!(%error, "the job could not be looked at"),
             Err(_) => tracing::warn!("the job could not be looked at in time"),
         }

@@ -1,4 +1,4 @@
-//! One attempt at one job: the steps in their order, and how it ends whatever happens.
+//! One attempt at one job: the steps in order, and the ending in every case.
 
 mod digest;
 mod ending;
@@ -44,7 +44,7 @@ use crate::aws::{At, Clients, MetricName, Metrics, task_arn};
 pub use heartbeat::Rhythm;
 pub use start::Identity;
 
-/// What the task is told from outside. Everything else is in `spec.json`.
+/// The task's settings from its environment. Everything else is in `spec.json`.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Which attempt at which job.
@@ -55,11 +55,11 @@ pub struct Settings {
     pub namespace: Option<String>,
     /// The heartbeat.
     pub rhythm: Rhythm,
-    /// What to do where the kernel lacks a part of the sandbox.
+    /// The policy for a kernel that lacks a layer of the sandbox.
     pub sandbox: SandboxPolicy,
 }
 
-/// Runs the attempt to its end. Never returns without having tried to report how it ended.
+/// Runs the attempt to its end, and always tries to report how it ended.
 pub async fn run(settings: Settings, clients: Clients) -> ExitCode {
     let began = Instant::now();
     let stop = Stop::default();
@@ -97,9 +97,9 @@ struct Run {
     heart: Heart,
     metrics: Metrics,
     work: Option<TempDir>,
-    /// The uploads, as long as nothing can refer to the folder that they go to.
+    /// The uploads, as long as no document can refer to their folder.
     uploads: Option<Uploads>,
-    /// Whether a heartbeat says that this attempt is at work.
+    /// Whether a heartbeat has announced this attempt.
     heard_of: bool,
 }
 
@@ -114,7 +114,7 @@ impl Run {
             Ending::Superseded(why) => tracing::info!(why, "superseded"),
             Ending::Interrupted => tracing::warn!("interrupted"),
             Ending::Failed(failure) => {
-                // Not `message`: the line has that name already.
+                // Not `message`: the log line already has a field of that name.
                 tracing::error!(code = %failure.code, reason = failure.message, evidence = ?failure.evidence, "failed");
             }
         }
@@ -123,7 +123,7 @@ impl Run {
         exit
     }
 
-    /// The steps. Each begins only when the one before is done.
+    /// The steps. Each begins when the one before is done.
     async fn steps(&mut self) -> Result<(), End> {
         let me = self.settings.me.clone();
         let order = start::check(&self.clients.documents, &me, self.stop.token()).await?;
@@ -131,7 +131,8 @@ impl Run {
         self.stop.after(limit.saturating_sub(self.began.elapsed()));
         self.heart.begin(&self.stop).await.map_err(End::aws(At::State))?;
         self.heard_of = true;
-        // The heartbeat first, then the look: whoever decides without having seen it is seen by it.
+        // The heartbeat first, then the check: if another process decides the job without having seen the heartbeat,
+        // the check sees the decision.
         start::still_current(&self.clients.documents, &me, self.stop.token()).await?;
         start::in_time(&order.claim)?;
         let tools = Tools::find(self.settings.sandbox)?;
@@ -161,7 +162,7 @@ impl Run {
         Ok(path)
     }
 
-    /// Brings the source, and says which version of it that is.
+    /// Downloads the source, and returns the version that was read.
     async fn download(&mut self, spec: &JobSpec, work: &Path) -> Result<SourceRead, End> {
         self.heart.stage(Stage::Downloading);
         let began = Instant::now();
@@ -234,7 +235,7 @@ impl Run {
         Ok(published)
     }
 
-    /// The last step: from the terminal record on, the job is decided.
+    /// The last step: the terminal record decides the job.
     async fn decide(&mut self, succeeded: Succeeded) -> Result<(), End> {
         let documents = &self.clients.documents;
         start::still_current(documents, &self.settings.me, self.stop.token()).await?;
@@ -259,15 +260,15 @@ impl Run {
             Written::Theirs => Err(End::Superseded("somebody else decided the job first".into())),
             Written::Refused(error) => Err(End::Failed(error.failure(At::State))),
             Written::Unknown(error) => {
-                // The terminal record may name the folder, now or in a moment: it must stay.
+                // The terminal record may name the folder, now or in a moment, so the folder must stay.
                 self.uploads = None;
                 Err(End::Failed(error.failure(At::State)))
             }
         }
     }
 
-    /// Ends what still runs, says how it ended, and leaves nothing behind. All at once, and each limited in time: a task
-    /// that was told to stop has seconds.
+    /// Ends running work, reports the ending and cleans up. All at once, and each with a time limit: a task that was
+    /// stopped from outside has seconds.
     async fn conclude(mut self, ending: &Ending) {
         if let Some(uploads) = self.uploads.as_mut() {
             uploads.abandon().await;

@@ -1,4 +1,4 @@
-//! Downloads the overlay as the source is downloaded, up to a size, to a file name of ours.
+//! Downloads the overlay like the source, up to a size, to a file name that the task chooses.
 
 use std::path::{Path, PathBuf};
 
@@ -11,12 +11,12 @@ use crate::{
     retry::{Patience, retry},
 };
 
-/// Largest image.
+/// Largest image, in bytes.
 const MAX_BYTES: u64 = 8 << 20;
-/// Its name in the work folder. Whatever the key was called is of no concern to any argument list.
+/// Its name in the work folder. The key's own name never reaches an argument list.
 const NAME: &str = "overlay";
 
-/// Brings the image. What it shows is for the media part to look at.
+/// Downloads the image. The media crate checks its content.
 pub(crate) async fn fetch(
     objects: &Objects,
     overlay: &Overlay,

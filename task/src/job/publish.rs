@@ -21,13 +21,13 @@ const MANIFEST: &str = "files.json";
 /// An attempt's folder never changes once the terminal record names it.
 const FOR_EVER: &str = "public, max-age=31536000, immutable";
 
-/// `files.json`: every file of the folder but itself.
+/// `files.json`: every file of the folder except itself.
 #[derive(Debug, Serialize)]
 struct Manifest<'a> {
     schema: u32,
     job: &'a JobKey,
     attempt: Attempt,
-    /// What the decoder was shut in with.
+    /// The sandbox of the decoder.
     sandbox: SandboxLevel,
     files: Vec<ManifestFile<'a>>,
 }
@@ -44,7 +44,7 @@ struct ManifestFile<'a> {
     content_type: &'a str,
 }
 
-/// When a file goes up. A player that finds one file must find whatever that file refers to.
+/// The order of uploads. A player that finds a file must find every file that it refers to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Phase {
     Segments,
@@ -64,8 +64,8 @@ fn phase_of(path: &str) -> Phase {
     }
 }
 
-/// Headers of a file that is uploaded before the package is complete; none for one that waits until then. Should they
-/// differ from what the package says in the end, the file is stored once more.
+/// Headers of a file that is uploaded before the package is complete; none for a file that waits until then. If they
+/// differ from those in the finished package, the file is stored again.
 pub(crate) fn meta_before_package(path: &Path) -> Option<Meta> {
     let kind = path.extension()?.to_str()?;
     let content_type = match kind {
@@ -82,7 +82,7 @@ fn meta(file: &PackagedFile) -> Meta {
     Meta { content_type: file.content_type, cache_control: file.cache_control }
 }
 
-/// Uploads whatever of the package is not up yet, then the manifest, and says what the terminal record is to say.
+/// Uploads the rest of the package, then the manifest, and returns the content of the terminal record.
 ///
 /// When this returns, S3 has acknowledged every file with its checksum (S3).
 pub(crate) async fn publish(
@@ -93,7 +93,7 @@ pub(crate) async fn publish(
     me: &Identity,
     to: &Destination<'_>,
 ) -> Result<Succeeded, End> {
-    // First what was begun early: no two writes of one key may be under way.
+    // First the earlier uploads: two writes of one key must not overlap.
     uploads.finish().await.map_err(End::aws(At::Output))?;
     for phase in PHASES {
         for file in package.files.iter().filter(|file| phase_of(&file.path) == phase) {
@@ -143,7 +143,7 @@ impl Destination<'_> {
     }
 }
 
-/// What S3 acknowledged is what the package was verified as: size, checksum and headers.
+/// Checks that S3 stored the file as it was verified: size, checksum and headers.
 fn acknowledged(file: &PackagedFile, uploads: &Uploads) -> Result<Stored, Failure> {
     let changed = |what: &str| {
         Failure::new(FailureCode::Internal, format!("an output was stored with another {what} than verified"))

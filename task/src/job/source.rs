@@ -25,20 +25,20 @@ use crate::{
     retry::{Patience, retry},
 };
 
-/// Bytes of one range. Large enough that a request's latency does not count, small enough to spread over connections.
+/// Bytes of one range. Large enough to hide a request's latency, small enough to spread over connections.
 const RANGE_BYTES: u64 = 16 << 20;
-/// Ranges under way at once: about what fills a Fargate task's network.
+/// Ranges in progress at once: about what fills a Fargate task's network.
 const PARALLEL: usize = 8;
-/// One range that takes longer (140 kB/s) is asked for again from where it got to.
+/// Time for one range (140 kB/s). After it the rest is requested again.
 const RANGE_TIME: Duration = Duration::from_mins(2);
-/// A try that brought this much counts as progress: patience begins anew.
+/// A try that brought this many bytes counts as progress, and patience begins anew.
 const PROGRESS_BYTES: u64 = 256 << 10;
-/// Left free on the disk beyond the source: outputs are uploaded while they are made, but stay until the end.
+/// Bytes left free on the disk beyond the source: outputs are uploaded while they are made, but stay until the end.
 const DISK_RESERVE: u64 = 64 << 20;
-/// Written to the disk at once.
+/// Bytes written to the disk at once.
 const BUFFER: usize = 1 << 20;
 
-/// Asks for the source and refuses what cannot be taken. Brings nothing.
+/// Asks S3 for the source and refuses one that cannot be used. Downloads nothing.
 pub(crate) async fn ask(
     objects: &Objects,
     spec: &JobSpec,
@@ -58,7 +58,7 @@ pub(crate) async fn ask(
     if head.archived {
         return refuse(FailureCode::SourceArchived);
     }
-    // Where the event gave neither version nor entity tag, its size is all there is to compare.
+    // If the event gave neither version nor entity tag, only the size can be compared.
     if spec.source.size.is_some_and(|size| size != head.size) {
         return refuse(FailureCode::SourceChanged)
             .map_err(|f| f.with("size_in_event", spec.source.size.unwrap_or_default()));
@@ -70,7 +70,8 @@ pub(crate) async fn ask(
     Ok(head)
 }
 
-/// Brings an object to `path` and checks it. `at` says whose it is. `progress` is told how many bytes are there.
+/// Downloads an object to `path` and checks it. `at` says whose object it is. `progress` gets the number of bytes so
+/// far.
 pub(crate) async fn fetch(
     objects: &Objects,
     (head, at): (&SourceHead, At),
@@ -91,7 +92,7 @@ pub(crate) async fn fetch(
     check(head, path).await
 }
 
-/// A part of an object on its way to its place in the file: the bytes that are still missing.
+/// A part of an object with its place in the file: the bytes that are still missing.
 struct Part<'a> {
     object: &'a Pinned,
     path: &'a Path,
@@ -108,7 +109,7 @@ impl Part<'_> {
         progress: impl Fn(u64),
     ) -> Result<(), Failure> {
         let part = Mutex::new(self);
-        // A range that goes on bringing bytes is not given up, however often it breaks.
+        // A range that keeps making progress is never given up, however often it breaks.
         loop {
             let go_on = || async {
                 let mut part = part.lock().await;
@@ -133,7 +134,7 @@ impl Part<'_> {
         }
     }
 
-    /// Brings what is missing. Whatever was written stays, also when the rest does not come.
+    /// Downloads the missing bytes. Written bytes stay, even if the rest fails.
     async fn bring(&mut self, objects: &Objects, progress: &impl Fn(u64)) -> Result<(), Broken> {
         let deadline = Instant::now() + RANGE_TIME;
         let mut body = objects.range(self.object, self.from, self.to).await.map_err(Broken::Aws)?;
@@ -169,13 +170,13 @@ impl Part<'_> {
     }
 }
 
-/// Why a range did not come.
+/// Why a range failed.
 enum Broken {
     Aws(AwsError),
     Disk(std::io::Error),
 }
 
-/// Length and, where S3 has one, the checksum of the whole.
+/// Checks the length and, if S3 has one, the checksum of the whole file.
 async fn check(head: &SourceHead, path: &Path) -> Result<(), Failure> {
     let length = tokio::fs::metadata(path).await.map_err(|error| disk(&error))?.len();
     let wrong = |what: &str| {
@@ -213,13 +214,13 @@ fn checksum(algorithm: ChecksumAlgorithm, path: &Path) -> std::io::Result<String
     Ok(STANDARD.encode(hash.finalize()))
 }
 
-/// Bytes that this process may still write where `folder` lies.
+/// Bytes that this process may still write to the disk of `folder`.
 fn free_bytes(folder: &Path) -> std::io::Result<u64> {
     let disk = rustix::fs::statvfs(folder)?;
     Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
-/// The failure that an error of the disk means.
+/// The failure for a disk error.
 pub(crate) fn disk(error: &std::io::Error) -> Failure {
     use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
     let code = match error.kind() {

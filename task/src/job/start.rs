@@ -1,4 +1,4 @@
-//! Who this task is, and the start checks (S8).
+//! The identity of this task, and the start checks (S8).
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -22,7 +22,7 @@ pub struct Identity {
     pub attempt: Attempt,
 }
 
-/// What the state bucket says that is to be done.
+/// The order for this task, from the state bucket.
 #[derive(Debug)]
 pub(crate) struct Order {
     /// The job.
@@ -37,7 +37,7 @@ impl Identity {
     }
 }
 
-/// Reads the order, or says why there is nothing to do. Does no work and writes nothing.
+/// Reads the order, or returns why there is nothing to do. Does no work and writes nothing.
 pub(crate) async fn check(
     documents: &Documents,
     me: &Identity,
@@ -54,7 +54,7 @@ pub(crate) async fn check(
     Ok(order)
 }
 
-/// Whether the attempt may go on: not decided, no newer attempt.
+/// Whether the attempt may continue: the job is not decided, and no attempt is newer.
 pub(crate) async fn still_current(
     documents: &Documents,
     me: &Identity,
@@ -68,8 +68,8 @@ pub(crate) async fn still_current(
 
 /// Whether the launch came in time, by this task's own clock.
 ///
-/// Asked again after the first heartbeat: the controller gives an attempt up only when this moment is past and there is
-/// no heartbeat. A heartbeat that was written before it is one that the controller sees.
+/// Checked again after the first heartbeat: the controller gives an attempt up only if this moment is past and there
+/// is no heartbeat, so it sees a heartbeat that was written before.
 pub(crate) fn in_time(claim: &Claim) -> Result<(), End> {
     let (now, limit) = (now_ms(), claim.launch_not_after_ms);
     if now < limit {

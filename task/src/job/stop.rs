@@ -1,4 +1,4 @@
-//! Stops an attempt before its end, and keeps the reason.
+//! Stops an attempt before its end, and records the reason.
 
 use std::{
     sync::{Arc, OnceLock},
@@ -8,12 +8,12 @@ use std::{
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// Why the work is to stop.
+/// Why the work stops.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Reason {
     /// SIGTERM or SIGINT: Spot, maintenance, `StopTask`, a person.
     Signal(&'static str),
-    /// No heartbeat got through for this long, so the controller may soon take this attempt for lost (S6).
+    /// No heartbeat was written for this long, so the controller may soon take this attempt for lost (S6).
     Fenced(Duration),
     /// The job is decided, or a newer attempt exists.
     Superseded(String),
@@ -21,7 +21,7 @@ pub(crate) enum Reason {
     RunTime(Duration),
 }
 
-/// A stop that anybody may ask for and everybody sees. The first reason stays.
+/// A stop that any part can request and every part sees. The first reason stays.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Stop {
     token: CancellationToken,
@@ -29,26 +29,26 @@ pub(crate) struct Stop {
 }
 
 impl Stop {
-    /// Asks for the stop.
+    /// Requests the stop.
     pub(crate) fn request(&self, reason: Reason) {
         if self.reason.set(reason).is_ok() {
             tracing::warn!(reason = ?self.reason.get(), "stopping");
         }
-        // After the reason: whoever is woken finds it.
+        // After the reason, so that every waiting part finds it.
         self.token.cancel();
     }
 
-    /// Cancelled once the stop is asked for.
+    /// Cancelled once the stop is requested.
     pub(crate) fn token(&self) -> &CancellationToken {
         &self.token
     }
 
-    /// Why, once it is asked for.
+    /// The reason, once the stop is requested.
     pub(crate) fn reason(&self) -> Option<&Reason> {
         self.reason.get()
     }
 
-    /// Turns SIGTERM and SIGINT into a stop. From here on neither ends the process by itself.
+    /// Turns SIGTERM and SIGINT into a stop. From then on neither signal ends the process by itself.
     pub(crate) fn on_signals(&self) -> std::io::Result<()> {
         for (kind, name) in [(SignalKind::terminate(), "SIGTERM"), (SignalKind::interrupt(), "SIGINT")] {
             let (mut signals, stop) = (signal(kind)?, self.clone());

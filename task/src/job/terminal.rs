@@ -15,17 +15,17 @@ use crate::{
     retry::{Patience, retry, uncertain},
 };
 
-/// A stop leaves the terminal record this long: everything is uploaded, and the write takes milliseconds.
+/// Time for the terminal record after a stop: everything is uploaded, and the write takes milliseconds.
 const GRACE: Duration = Duration::from_secs(5);
-/// Finding out what became of a write whose answer was lost.
+/// Time to read the terminal record after a write whose answer was lost.
 const READ_BACK: Duration = Duration::from_secs(4);
 
-/// What became of the terminal record.
+/// The result of writing the terminal record.
 #[derive(Debug)]
 pub(crate) enum Written {
-    /// It says what this attempt wrote.
+    /// This attempt's record is there.
     Ours,
-    /// Somebody else was first. Nothing refers to this attempt's folder.
+    /// Another writer was first. Nothing refers to this attempt's folder.
     Theirs,
     /// It was certainly not written.
     Refused(AwsError),
@@ -33,13 +33,13 @@ pub(crate) enum Written {
     Unknown(AwsError),
 }
 
-/// Writes the terminal record, if nobody has, and makes sure who did.
+/// Writes the terminal record unless it exists, and checks who wrote it.
 ///
-/// The same bytes are sent at each try. A 412 may be the answer to one's own write of an earlier try, so the terminal record is
-/// then read back and its nonce compared.
+/// Each try sends the same bytes. A 412 may be the answer to this task's own write in an earlier try, so the terminal
+/// record is then read back and its nonce compared.
 pub(crate) async fn write(documents: &Documents, terminal: &Terminal, stop: &Stop) -> Written {
     let (key, body) = (Layout::of(&terminal.job).terminal(), encode(terminal));
-    // Any try may have been made although a later one was refused.
+    // An earlier try may have written it although a later one was refused.
     let maybe_written = AtomicBool::new(false);
     let try_once = || async {
         match documents.create(&key, body.clone()).await {
@@ -68,7 +68,7 @@ pub(crate) async fn write(documents: &Documents, terminal: &Terminal, stop: &Sto
     match timeout(READ_BACK, ours(documents, &key, &terminal.nonce)).await {
         Ok(Ok(true)) => Written::Ours,
         Ok(Ok(false)) => Written::Theirs,
-        // Not there, or no answer. A write under way may still land.
+        // Missing, or no answer. A write in progress may still land.
         _ => Written::Unknown(error),
     }
 }
@@ -78,8 +78,8 @@ async fn out_of_grace(stop: &Stop) {
     tokio::time::sleep(GRACE).await;
 }
 
-/// Whether the terminal record that is there has this nonce. One that cannot be read is somebody else's: it is never
-/// overwritten (S15).
+/// Whether the existing terminal record has this nonce. One that cannot be read is another's: it is never overwritten
+/// (S15).
 async fn ours(documents: &Documents, key: &str, nonce: &str) -> Result<bool, AwsError> {
     match documents.get(key).await? {
         Some(bytes) => Ok(decode::<Terminal>(&bytes).is_ok_and(|found| found.nonce == nonce)),

@@ -15,12 +15,12 @@ use super::{
 };
 use crate::aws::{At, AwsError};
 
-/// Share of the whole attempt that is over when the transcode begins and when it ends, in percent.
+/// Progress of the whole attempt at the beginning and the end of the transcode, in percent.
 pub(crate) const SHARE: (f32, f32) = (5.0, 95.0);
-/// Once told to stop, the media part gets this long to end ffmpeg by itself; then it is dropped, which kills.
+/// Time for the media crate to end ffmpeg after a stop; then it is dropped, which kills ffmpeg.
 const STOP_TIME: Duration = Duration::from_secs(5);
 
-/// Makes the package; segments are uploaded as they get ready. Ends the transcode when an upload fails for good.
+/// Makes the package and uploads segments as they are finished. Ends the transcode when an upload fails for good.
 pub(crate) async fn transcode(
     job: &MediaJob<'_>,
     tools: &Tools,
@@ -29,7 +29,7 @@ pub(crate) async fn transcode(
     stop: &Stop,
 ) -> Result<Package, End> {
     let (events, mut inbox) = unbounded_channel();
-    // A token of its own: a failed upload ends the transcode, not the attempt's reporting.
+    // A token of its own: a failed upload ends the transcode, but not the attempt's reporting.
     let media_stop = stop.token().child_token();
     let mut playlists = GrowingPlaylists::default();
     let make = transcode_media::make(job, tools, &events, &media_stop);
@@ -46,7 +46,8 @@ pub(crate) async fn transcode(
                 while let Ok(event) = inbox.try_recv() {
                     hear(event, job.output, heart, uploads, &mut playlists);
                 }
-                // What is still on its way can be played as it arrives. After that it is part of the package.
+                // Segments that are still being stored join the playlists as they arrive, and are part of the package
+                // afterwards.
                 playlists.release(uploads, heart);
                 while uploads.are_under_way() {
                     uploads.next().await.map_err(End::aws(At::Output))?;
@@ -71,7 +72,7 @@ fn hear(event: Event, output: &Path, heart: &Heart, uploads: &mut Uploads, playl
             let (from, to) = SHARE;
             heart.progress(from + percent.clamp(0.0, 100.0) / 100.0 * (to - from), speed);
         }
-        // What has no name that can be uploaded is refused later, with the package; here it is only early.
+        // A file whose name cannot be uploaded is refused later, with the package; this upload is only an early one.
         Event::FileReady(path) => {
             if let (Ok(name), Some(meta)) = (relative(&path), meta_before_package(&path)) {
                 uploads.begin(name.to_owned(), output.join(&path), meta);

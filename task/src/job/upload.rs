@@ -22,22 +22,22 @@ use crate::{
     retry::{Patience, retry},
 };
 
-/// Uploads under way at once. Segments are a few megabytes; eight keep Fargate's network busy and one core free.
+/// Uploads in progress at once. Segments are a few megabytes; eight keep Fargate's network busy and one core free.
 const PARALLEL: usize = 8;
-/// Files above this are uploaded in parts.
+/// Larger files are uploaded in parts, in bytes.
 const ONE_CALL_BYTES: u64 = 64 << 20;
-/// Size of a part. S3 takes 10,000 of them: 312 GiB, more than the largest ephemeral storage.
+/// Bytes of a part. S3 takes 10,000 parts: 312 GiB, more than the largest ephemeral storage.
 const PART_BYTES: u64 = 32 << 20;
-/// Throwing away a multipart upload, when everything is to end soon.
+/// Time to abort a multipart upload when the task ends.
 const ABORT: Duration = Duration::from_secs(4);
-/// Deleting the folder.
+/// Time to delete the folder.
 const CLEAN: Duration = Duration::from_secs(6);
 
-/// Headers of a playlist that more will be added to.
+/// Headers of a playlist that grows.
 pub(crate) const EVENT_PLAYLIST_META: Meta =
     Meta { content_type: "application/vnd.apple.mpegurl", cache_control: "no-cache" };
 
-/// What is stored of one file, as S3 acknowledged it.
+/// One stored file, as S3 acknowledged it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Stored {
     /// Size and checksum of the object.
@@ -51,14 +51,14 @@ pub(crate) struct Stored {
 pub(crate) struct Uploads {
     target: Arc<Target>,
     running: JoinSet<Result<(String, Stored), AwsError>>,
-    /// Relative paths that a write was begun for, which may thus lie in the folder, and the headers.
+    /// Relative paths of all writes that have begun, and may thus have left a file in the folder, with their headers.
     begun: BTreeMap<String, Meta>,
     stored: BTreeMap<String, Stored>,
-    /// Paths under which a text is being stored.
+    /// Paths of texts that are being stored.
     replacing: BTreeSet<String>,
 }
 
-/// Where to, and how many at once.
+/// The destination, and the limits.
 #[derive(Debug)]
 struct Target {
     objects: Objects,
@@ -66,7 +66,7 @@ struct Target {
     /// The attempt's folder: a key prefix with a trailing slash.
     folder: String,
     slots: Semaphore,
-    /// Files above this are uploaded in parts.
+    /// Larger files are uploaded in parts, in bytes.
     one_call_bytes: u64,
     part_bytes: u64,
     stop: CancellationToken,
@@ -88,7 +88,7 @@ impl Uploads {
         }
     }
 
-    /// Begins the upload of `file` as `<folder><path>`, unless it was begun before with the same headers.
+    /// Begins to upload `file` as `<folder><path>`, unless that was begun before with the same headers.
     pub(crate) fn begin(&mut self, path: String, file: PathBuf, meta: Meta) {
         match self.begun.insert(path.clone(), meta) {
             Some(before) if before == meta => return,
@@ -103,7 +103,8 @@ impl Uploads {
         });
     }
 
-    /// Begins to store a text as `<folder><path>`, over what was stored there before. Not while that is under way.
+    /// Begins to store a text as `<folder><path>`, over an earlier one. Must not be called while the earlier one is
+    /// being stored.
     pub(crate) fn replace(&mut self, path: String, text: String, meta: Meta) {
         self.begun.insert(path.clone(), meta);
         self.replacing.insert(path.clone());
@@ -114,17 +115,17 @@ impl Uploads {
         });
     }
 
-    /// Whether a text is being stored under this path.
+    /// Whether a text is being stored at this path.
     pub(crate) fn is_being_replaced(&self, path: &str) -> bool {
         self.replacing.contains(path)
     }
 
-    /// Whether anything is on its way.
+    /// Whether any upload is in progress.
     pub(crate) fn are_under_way(&self) -> bool {
         !self.running.is_empty()
     }
 
-    /// Waits for an upload to end. Never returns while none is under way.
+    /// Waits for an upload to end. Never returns while none is in progress.
     pub(crate) async fn next(&mut self) -> Result<(), AwsError> {
         match self.running.join_next().await {
             Some(ended) => self.note(ended),
@@ -132,7 +133,7 @@ impl Uploads {
         }
     }
 
-    /// Waits for everything that was begun.
+    /// Waits for all uploads.
     pub(crate) async fn finish(&mut self) -> Result<(), AwsError> {
         while let Some(ended) = self.running.join_next().await {
             self.note(ended)?;
@@ -145,7 +146,7 @@ impl Uploads {
         self.target.key(path)
     }
 
-    /// What S3 acknowledged so far, by relative path.
+    /// The stored files, by relative path.
     pub(crate) fn stored(&self) -> &BTreeMap<String, Stored> {
         &self.stored
     }
@@ -165,18 +166,18 @@ impl Uploads {
         Ok(())
     }
 
-    /// Ends every upload under way; multipart ones are aborted before this returns.
+    /// Ends every upload in progress; multipart uploads are aborted before this returns.
     pub(crate) async fn abandon(&mut self) {
         self.target.stop.cancel();
         let ended = async { while self.running.join_next().await.is_some() {} };
-        // One that hashes a large file is not waited for: it has sent nothing yet.
+        // Does not wait for an upload that still hashes a large file: it has sent nothing yet.
         if timeout(ABORT + Duration::from_secs(1), ended).await.is_err() {
             self.running.abort_all();
         }
     }
 
-    /// Ends every upload and deletes whatever may lie in the folder. What cannot be deleted in a few seconds stays for
-    /// the bucket's lifecycle rule; nothing refers to it.
+    /// Ends every upload and deletes every file that may be in the folder. A file that cannot be deleted in a few
+    /// seconds stays for the bucket's lifecycle rule; no document refers to it.
     pub(crate) async fn remove(mut self) {
         self.abandon().await;
         let keys: Vec<_> = self.begun.keys().map(|path| self.target.key(path)).collect();
@@ -218,9 +219,9 @@ impl Target {
         Ok(Stored { digest, meta })
     }
 
-    /// A turn, unless everything is to end.
+    /// A slot for an upload, unless the task is stopping.
     async fn slot(&self) -> Result<SemaphorePermit<'_>, AwsError> {
-        // Closed never: the semaphore lives as long as the target.
+        // Never closed: the semaphore lives as long as the target.
         let slot = self.slots.acquire().await.map_err(|_| AwsError::stopped())?;
         if self.stop.is_cancelled() { Err(AwsError::stopped()) } else { Ok(slot) }
     }
@@ -237,7 +238,7 @@ impl Target {
         retry(Patience::TRANSFER, "upload", &self.stop, put).await
     }
 
-    /// A multipart upload, begun again when S3 says that it conflicts or is not known any more.
+    /// A multipart upload, begun again if S3 reports a conflict or no longer knows it.
     async fn store_in_parts(&self, key: &str, file: &Path, size: u64, meta: Meta) -> Result<(), AwsError> {
         let again = || async {
             self.one_multipart(key, file, size, meta).await.map_err(|error| match error.class {
@@ -245,7 +246,7 @@ impl Target {
                 _ => error,
             })
         };
-        // Not ended by the stop from outside: what ends it inside also aborts the upload.
+        // The outer stop must not drop this call: the inner one also aborts the upload.
         retry(Patience::TRANSFER, "multipart upload", &CancellationToken::new(), again).await
     }
 
@@ -277,7 +278,7 @@ impl Target {
     }
 }
 
-/// A path below the output folder as the end of a key. Nothing may lead out of the folder (S4).
+/// The relative path as the end of a key. It must not lead out of the folder (S4).
 pub(crate) fn relative(path: &Path) -> Result<&str, Failure> {
     let plain = path.components().all(|part| matches!(part, Component::Normal(_)));
     path.to_str().filter(|name| plain && !name.is_empty()).ok_or_else(|| {

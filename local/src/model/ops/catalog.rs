@@ -16,7 +16,7 @@ use crate::model::{
 /// Clusters kept.
 const MAX_CLUSTERS: usize = 1000;
 
-/// `CreateCluster`: an existing one is answered as it is.
+/// `CreateCluster`: an existing one is returned unchanged.
 pub(crate) fn create_cluster(state: &mut EndpointState, body: &Value) -> Result<Value, ApiError> {
     let name = definitions::text(&body["clusterName"]).unwrap_or_else(|| "default".to_owned());
     if name.len() > 255 || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)) {
@@ -106,7 +106,7 @@ pub(crate) fn register(state: &mut EndpointState, body: &Value, now: Millis) -> 
     Ok(answer)
 }
 
-/// Refuses what cannot run; writes sizes in their plain form and fills in the defaults.
+/// Refuses a definition that cannot run; writes sizes in their plain form and fills in the defaults.
 fn check_definition(fields: &mut Map<String, Value>) -> Result<(), ApiError> {
     let definition = Definition { body: Value::Object(fields.clone()), tags: Value::Null, imported: None };
     let containers = definition.containers();

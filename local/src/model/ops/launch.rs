@@ -99,7 +99,7 @@ fn check_network(configuration: &Value) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// The platform version that is meant, of those that Fargate still runs on Linux.
+/// The requested platform version, if Fargate still runs it on Linux.
 fn platform_version(wanted: Option<&str>) -> Result<&'static str, ApiError> {
     match wanted {
         None | Some("LATEST" | "" | "1.4.0") => Ok("1.4.0"),
@@ -158,7 +158,7 @@ fn merged_containers(definition: &Definition, overrides: &Value) -> Result<Vec<C
     Ok(containers)
 }
 
-/// One task record of a checked launch, with the faults that are drawn for it.
+/// One task record of a checked launch, with its faults.
 pub(crate) fn build(
     call: &mut Call<'_>,
     request: &Request,

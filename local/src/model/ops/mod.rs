@@ -11,7 +11,7 @@ use super::{Millis, error::ApiError, state::EndpointState};
 
 /// What an operation needs besides its request.
 pub(crate) struct Call<'a> {
-    /// Everything there is.
+    /// The endpoint's state.
     pub(crate) state: &'a mut EndpointState,
     /// The time.
     pub(crate) now: Millis,

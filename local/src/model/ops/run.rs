@@ -1,4 +1,4 @@
-//! RunTask: what is checked in which order, and the client token.
+//! RunTask: the order of its checks, and the client token.
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -68,7 +68,7 @@ fn fingerprint(body: &Value) -> String {
         .collect()
 }
 
-/// The first answer again. Of a task that has stopped only ARN and states come back.
+/// Repeats the first answer. For a stopped task it has only ARN and states.
 fn replay(state: &EndpointState, entry: &Entry) -> Value {
     let tasks: Vec<Value> = entry
         .tasks
@@ -91,8 +91,8 @@ fn drawn_failures(state: &mut EndpointState, job: Option<&str>) -> Vec<Value> {
     }
 }
 
-/// Where each of the `count` tasks goes: the launch type, or the providers by base first and then the heaviest weight
-/// (ECS spreads by weight over many calls; for single tasks the heaviest is what most of them get).
+/// The placement of each of the `count` tasks: the launch type, or the providers by base first and then the heaviest
+/// weight (ECS spreads by weight over many calls; for single tasks the heaviest is what most of them get).
 fn place(state: &EndpointState, input: &RunTask, cluster: &str) -> Result<Vec<Placement>, ApiError> {
     let count = usize::try_from(input.count.unwrap_or(1)).unwrap_or(1);
     let own = input.capacity_provider_strategy.as_deref().unwrap_or_default();

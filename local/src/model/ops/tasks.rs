@@ -52,7 +52,7 @@ fn task_arn(state: &EndpointState, cluster: &str, reference: &str) -> String {
     }
 }
 
-/// The task of this cluster that a reference means.
+/// The task of this cluster that a reference names.
 fn find<'a>(state: &'a EndpointState, cluster: &str, reference: &str) -> Option<&'a Task> {
     let (id, named) = names::task(reference);
     state.task(id).filter(|task| task.cluster == cluster && named.is_none_or(|named| named == cluster))
@@ -96,7 +96,7 @@ fn page_token(token: &str) -> Option<u64> {
     token.strip_prefix("after-")?.parse().ok()
 }
 
-/// Refuses combinations of filters that the API refuses; the size of a page.
+/// Refuses combinations of filters that the API refuses; returns the size of a page.
 fn check_list(input: &ListTasks) -> Result<usize, ApiError> {
     // A desired status beside it is refused as well: the documentation does not promise that it works.
     let others = [
@@ -121,10 +121,10 @@ fn check_list(input: &ListTasks) -> Result<usize, ApiError> {
         .ok_or_else(|| ApiError::invalid("maxResults must be between 1 and 100."))
 }
 
-/// Whether the task passes the filters, as things were at `seen_at`.
+/// Whether the task passes the filters, in the state at `seen_at`.
 fn wanted(task: &Task, input: &ListTasks, seen_at: Millis) -> bool {
     let was_to_stop = task.times.stopping.is_some_and(|at| at <= seen_at);
-    // PENDING may be asked for and finds nothing: a task's desired status is never that.
+    // PENDING is a valid filter that finds nothing: a task never has that desired status.
     let desired = if was_to_stop { "STOPPED" } else { "RUNNING" };
     task.times.created <= seen_at
         && input.desired_status.as_deref().unwrap_or("RUNNING") == desired

@@ -1,10 +1,10 @@
 //! CEA-608 captions: pairs of bytes in, texts and their times out. Pure.
 //!
-//! Codes and characters are read by `cea608-types`; here is what they do to a screen of 15 rows with 32 columns
-//! (ANSI/CTA-608-E, 47 CFR 15.119). Of a screen only the text is kept: colours and places are not.
+//! `cea608-types` reads codes and characters; this module applies them to a screen of 15 rows with 32 columns
+//! (ANSI/CTA-608-E, 47 CFR 15.119). Only the text of a screen is kept: colours and places are not.
 //!
-//! A text that is built up while it is seen, as in live captions, becomes a cue for each state at its end: the whole line
-//! is there when its first letters were, and not a cue for every two letters.
+//! Live captions build a text up while it is seen. Each state becomes one cue at its end, with the whole line from
+//! the moment its first letters appeared, instead of a cue for every two letters.
 
 use cea608_types::{Cea608, Cea608State, Mode, tables::Channel};
 
@@ -14,8 +14,8 @@ const ROWS: usize = 15;
 const COLUMNS: usize = 32;
 /// A line that has moved up and waits longer than this for the next one is a state of its own, in milliseconds.
 const SETTLED: u64 = 500;
-/// Memory that the cues of a channel may take; there are four channels. Twelve hours of talk take 2 MB. What comes after is
-/// left out.
+/// Memory that the cues of a channel may take; there are four channels. Twelve hours of talk take 2 MB. Later cues
+/// are left out.
 const MAX_CHANNEL_BYTES: usize = MAX_BYTES / 2;
 
 /// Field of an interlaced frame that a pair belongs to.
@@ -23,7 +23,7 @@ const MAX_CHANNEL_BYTES: usize = MAX_BYTES / 2;
 pub enum Field {
     /// Has channels CC1 and CC2.
     One,
-    /// Has channels CC3 and CC4, and data on the programme.
+    /// Has channels CC3 and CC4, and data about the programme (XDS).
     Two,
 }
 
@@ -35,7 +35,7 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// Takes a pair of bytes, with their parity bits, that is shown `at` milliseconds. Damaged ones are left out.
+    /// Takes a pair of bytes with their parity bits, shown at `at` milliseconds. Damaged pairs are left out.
     pub fn pair(&mut self, field: Field, pair: [u8; 2], at: u64) {
         match field {
             Field::One => self.one.pair(pair, at),
@@ -43,7 +43,7 @@ impl Decoder {
         }
     }
 
-    /// What was said on each channel until `end`, in milliseconds. Channels without text are left out.
+    /// The cues of each channel until `end`, in milliseconds. Channels without text are left out.
     pub fn finish(self, end: u64) -> Vec<(&'static str, Vec<Cue>)> {
         let screens = self.one.screens.into_iter().chain(self.two.screens);
         let all = ["CC1", "CC2", "CC3", "CC4"].into_iter().zip(screens.map(|screen| screen.finish(end)));
@@ -55,9 +55,9 @@ impl Decoder {
 #[derive(Debug, Default)]
 struct Pairs {
     state: Cea608State,
-    /// Data on the programme (XDS) comes, no captions.
+    /// Inside data about the programme (XDS), which holds no captions.
     data: bool,
-    /// A page of text comes, no captions.
+    /// Inside a page of text, which holds no captions.
     page: bool,
     screens: [Screen; 2],
 }
@@ -105,12 +105,12 @@ struct Screen {
     hidden: Page,
     row: usize,
     column: usize,
-    /// When what is shown began to be, in milliseconds.
+    /// When the current screen appeared, in milliseconds.
     since: u64,
     /// Whether lines have moved up and nothing was written since.
     rolled: bool,
     cues: Vec<Cue>,
-    /// Memory that they take.
+    /// Memory of the cues, in bytes.
     held: usize,
 }
 
@@ -146,7 +146,7 @@ impl Screen {
             }
             Cea608::CarriageReturn(_) => self.roll(at),
             Cea608::Preamble(_, place) => {
-                // Where lines roll is of no concern to a text; they always roll in the last row here.
+                // Texts do not keep the row in which lines roll; here they always roll in the last one.
                 self.row = if self.rows().is_some() { ROWS - 1 } else { usize::from(place.row()) };
                 self.column = usize::from(place.column());
             }
@@ -215,7 +215,7 @@ impl Screen {
         self.column = column.min(COLUMNS - 1);
     }
 
-    /// The row that is written to. If it is seen, this is a moment at which what is seen changes.
+    /// The row that is written to. If it is on the screen, the screen changes now.
     fn line(&mut self, at: u64) -> &mut [char; COLUMNS] {
         let seen = self.mode.is_some_and(|mode| mode != Mode::PopOn);
         if seen {
@@ -228,7 +228,7 @@ impl Screen {
         &mut page[self.row.min(ROWS - 1)]
     }
 
-    /// Ends the cue of what is shown, if there is anything. What is shown from now on began now.
+    /// Ends the cue of the current screen, if it has text. The next one begins now.
     fn cut(&mut self, at: u64) {
         let since = std::mem::replace(&mut self.since, at);
         let text = text(&self.shown);
@@ -251,7 +251,7 @@ impl Screen {
     }
 }
 
-/// The rows that are not blank, with what means something in `WebVTT` escaped.
+/// The rows that are not blank, escaped for `WebVTT`.
 fn text(page: &Page) -> String {
     let rows = page.iter().map(|row| row.iter().collect::<String>());
     let rows = rows.map(|row| row.trim().to_owned()).filter(|row| !row.is_empty());

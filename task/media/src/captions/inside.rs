@@ -1,9 +1,9 @@
 //! Closed captions inside the video stream (ATSC A/53 user data: H.264, HEVC, MPEG-2).
 //!
-//! They belong to decoded frames, in the order in which these are shown. ffmpeg prints them nowhere, and its filter
-//! source that would (`movie=…[out+subcc]`) opens files by itself, without the list of formats that a source may have. But
-//! its H.264 encoder passes them on: the source is decoded once more, into a stream of 32 × 32 grey frames, and
-//! the messages (SEI) in that are read here.
+//! Captions belong to decoded frames, in the order in which these are shown. ffmpeg prints them nowhere, and its
+//! filter source that would (`movie=…[out+subcc]`) opens files by itself, without the list of formats that a source
+//! may have. But its H.264 encoder passes captions on: so the source is decoded once more, into a stream of 32 × 32
+//! grey frames, and this module reads the messages (SEI) in that stream.
 
 use std::{ffi::OsString, fs::File, io, path::Path, time::Duration};
 
@@ -20,16 +20,16 @@ use crate::{
     rational::{float, round_to_u64},
 };
 
-/// What the encoder writes.
+/// Name of the encoder's file.
 const FILE: &str = "captions.mp4";
 /// Bytes of a frame: the smallest frame there is, and captions of at most 31 groups of three bytes.
 const FRAME_BYTES: f64 = 512.0;
 /// Frames a second, at most.
 const FRAMES: f64 = 120.0;
-/// Longest time without a frame, beside what is skipped in front of the first.
+/// Longest time without a frame, beside the time to skip what precedes the first.
 const STALL: Duration = Duration::from_mins(3);
 
-/// The texts of each channel that has any, on a clock that begins where reading does: `plan.lead` in front of the result.
+/// The texts of each channel that has any. Their clock begins where reading does: `plan.lead` before the result.
 pub(super) async fn read(
     context: &Context<'_>,
     video: &VideoStream,
@@ -71,8 +71,8 @@ fn arguments(video: &VideoStream, plan: &Plan, input: &Path, end: f64) -> Vec<Os
     args.extend(seek(plan).into_iter().map(OsString::from));
     args.push("-i".into());
     args.push(local(input));
-    // Not the fast bilinear scaler: it writes itself code, which the sandbox does not run.
-    // A stream's clock begins with its first frame in what is written. Held at 0, it leaves the others where they are.
+    // Not the fast bilinear scaler: it generates code at run time, which the sandbox does not execute.
+    // The encoder's file would begin its clock with the first frame. Held at 0, it keeps the times of the others.
     args.extend(words(&format!(
         "-map 0:{} -t {end:.3} -vf setpts=if(eq(N\\,0)\\,0\\,PTS),scale=w=32:h=32:flags=neighbor,format=yuv420p \
          -c:v libx264 -preset ultrafast -tune zerolatency -threads 1 -qp 51 -bf 0 -g 250 -a53cc 1 -flags +bitexact \
@@ -84,7 +84,7 @@ fn arguments(video: &VideoStream, plan: &Plan, input: &Path, end: f64) -> Vec<Os
     args
 }
 
-/// Reads what the encoder wrote. Times in milliseconds.
+/// Reads the encoder's file. Times in milliseconds.
 fn texts(file: &Path, end: u64) -> io::Result<Vec<(&'static str, Vec<Cue>)>> {
     let mut reader = BoxReader::new(File::open(file)?);
     let mut decoder = Decoder::default();
@@ -105,8 +105,8 @@ fn texts(file: &Path, end: u64) -> io::Result<Vec<(&'static str, Vec<Cue>)>> {
     Ok(decoder.finish(end))
 }
 
-/// The user data of a coded picture whose parts have their length in front (ISO/IEC 14496-15): payload type 4 of H.264's
-/// supplemental enhancement information (ITU-T H.264, 7.3.2.3 and D.1).
+/// The user data of a coded picture whose parts are preceded by their length (ISO/IEC 14496-15): payload type 4 of
+/// H.264's supplemental enhancement information (ITU-T H.264, 7.3.2.3 and D.1).
 fn messages(mut frame: &[u8]) -> Vec<Vec<u8>> {
     let mut found = Vec::new();
     while let Some((length, rest)) = frame.split_first_chunk() {
@@ -128,7 +128,7 @@ fn messages(mut frame: &[u8]) -> Vec<Vec<u8>> {
     found
 }
 
-/// Takes a number: bytes of 255, and one that is less, added up.
+/// Takes a number: any count of bytes of 255 and a last smaller one, added up.
 fn number(bytes: &mut &[u8]) -> Option<usize> {
     let mut sum = 0;
     loop {
@@ -141,7 +141,7 @@ fn number(bytes: &mut &[u8]) -> Option<usize> {
     }
 }
 
-/// Without the bytes that keep start codes out of the payload (ITU-T H.264, 7.4.1.1).
+/// The payload without the bytes that keep start codes out of it (ITU-T H.264, 7.4.1.1).
 fn without_guards(bytes: &[u8]) -> Vec<u8> {
     let mut zeros = 0;
     let mut out = Vec::with_capacity(bytes.len());

@@ -1,7 +1,7 @@
 //! Looks for captions inside the video stream without decoding it.
 //!
-//! Captions may begin anywhere, so the whole used part of the source is read. ffmpeg copies the units that can hold them, which
-//! costs as much as reading the file does, and what means captions is searched for in the bytes.
+//! Captions may begin anywhere, so this reads the whole used part of the source. ffmpeg copies the units that can
+//! hold captions, which costs as much as reading the file, and this module searches the bytes for captions.
 
 use std::{
     ffi::OsString,
@@ -21,13 +21,13 @@ use crate::{
 };
 
 const FILE: &str = "units";
-/// Bytes of such units that are looked at. Those of captions alone fill it in two hours at 60 frames a second, and one is
-/// enough; others are a dozen bytes a frame.
+/// Most bytes of such units that are searched. Units with captions alone fill it in two hours at 60 frames a second,
+/// and one caption is enough; other units are a dozen bytes a frame.
 const MAX_BYTES: u64 = 64 << 20;
-/// What ffmpeg may write beyond that: a packet.
+/// What ffmpeg may write beyond [`MAX_BYTES`]: a packet.
 const SLACK: u64 = 64 << 20;
 
-/// Whether there are captions that say something in the part that is used. None where the packets cannot be taken apart.
+/// Whether the used part has captions with text. None where the packets cannot be taken apart.
 pub(super) async fn look(
     context: &Context<'_>,
     video: &VideoStream,
@@ -35,7 +35,7 @@ pub(super) async fn look(
     work: &Path,
 ) -> Result<Option<bool>, Failure> {
     let units = match video.codec.as_str() {
-        // Supplemental enhancement information; of HEVC, what stands before the coded picture.
+        // Supplemental enhancement information; in HEVC, the message in front of the coded picture.
         "h264" => 6,
         "hevc" => 39,
         // User data.
@@ -60,7 +60,7 @@ pub(super) async fn look(
     };
     let whole = match context.tools.run(call, &mut |_| (), context.stop).await {
         Ok(_) => true,
-        // Damage. What came before it counts.
+        // Damage. The part before it counts.
         Err(failure) if failure.code == FailureCode::EncodeFailed => false,
         Err(failure) => return Err(failure),
     };
@@ -88,10 +88,11 @@ fn arguments(video: &VideoStream, units: u32, plan: &Plan, input: &Path) -> Vec<
 
 /// Bytes that are searched at a time.
 const PART: u64 = 256 << 10;
-/// The longest that is looked for: five bytes, two, and 31 groups of three. Each part begins with so much of the one before.
+/// Longest sequence that is searched for: five bytes, two, and 31 groups of three. Each part begins with this many
+/// bytes of the part before.
 const LONGEST: usize = 5 + 2 + 31 * 3;
 
-/// Searches a stream of units, of which a part is in memory.
+/// Searches a stream of units, with a part of it in memory.
 fn search(mut units: impl Read) -> io::Result<bool> {
     let mut bytes = Vec::new();
     loop {
@@ -105,10 +106,10 @@ fn search(mut units: impl Read) -> io::Result<bool> {
     }
 }
 
-/// Whether there is user data in `units` that holds more than the padding which is sent where nobody speaks.
+/// Whether `units` hold user data with more than the padding that is sent while nobody speaks.
 fn say_something(units: &[u8]) -> bool {
     units.windows(5).enumerate().any(|(at, window)| match window {
-        // ATSC A/53 part 4, 6.2.3: whether there is any, and how much; a reserved byte; then three bytes each.
+        // ATSC A/53 part 4, 6.2.3: whether there are triplets, and how many; a reserved byte; then three bytes each.
         b"GA94\x03" => {
             let rest = units.get(at + 5..).unwrap_or_default();
             let count = rest.first().map_or(0, |flags| if flags & 0x40 == 0 { 0 } else { flags & 0x1f });

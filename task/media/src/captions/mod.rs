@@ -27,21 +27,22 @@ use crate::{
     rational::round_to_u64,
 };
 
-/// Largest text that ffmpeg may write of a track.
+/// Largest text that ffmpeg may write for a track.
 const MAX_BYTES: u64 = 16 << 20;
-/// All segments of text together may hold this many bytes, and [`PER_SOURCE_BYTE`] more for each byte of the source: a
-/// cue that is shown for hours is in every segment of them.
+/// Bytes that all text segments together may hold, plus [`PER_SOURCE_BYTE`] for each byte of the source: a cue that
+/// is shown for hours is in every segment of them.
 const FREE_BYTES: u64 = 16 << 20;
 /// See [`FREE_BYTES`].
 const PER_SOURCE_BYTE: u64 = 4;
 
-/// The language of what has one that is not known (RFC 5646).
+/// The language tag of a track whose language is unknown (RFC 5646).
 const UNKNOWN: &str = "und";
 
-/// Makes a rendition of each text track and of each channel of captions inside the video's stream, of the part that is
-/// used. One that cannot be read, or that would become too large, is left out with a warning: a job does not fail for it.
+/// Makes a rendition of each text track and of each caption channel in the video stream, for the used part of the
+/// source. A track that cannot be read, or would become too large, is left out with a warning; it does not fail the
+/// job.
 ///
-/// One track after the other: the cues of one are in memory, never those of all.
+/// Works on one track after the other, so that only the cues of one are in memory.
 pub(crate) async fn make(
     context: &Context<'_>,
     source: &mut SourceInfo,
@@ -110,7 +111,7 @@ fn millis(seconds: f64) -> u64 {
     round_to_u64(seconds * 1000.0)
 }
 
-/// None for what ffmpeg could not make of a source, or would have made too large.
+/// None if ffmpeg could not make the text, or would have made it too large.
 fn or_too_bad<T>(result: Result<T, Failure>) -> Result<Option<T>, Failure> {
     match result {
         Ok(result) => Ok(Some(result)),
@@ -122,7 +123,7 @@ fn or_too_bad<T>(result: Result<T, Failure>) -> Result<Option<T>, Failure> {
     }
 }
 
-/// Each channel of captions inside the video's stream, and what is said on it.
+/// Each caption channel in the video stream, with its cues.
 async fn inside_the_video(
     context: &Context<'_>,
     source: &mut SourceInfo,
@@ -142,7 +143,7 @@ async fn inside_the_video(
         Some(_) => None,
         None => Some("captions_dropped: they cannot be read"),
     };
-    // In a damaged stream there may have been none.
+    // A damaged stream may have had no captions.
     if let (Some(_), Some(why)) = (found, lost) {
         source.skip(video.index, "captions in the video's stream (CEA-608/708)", why);
     }
@@ -151,7 +152,7 @@ async fn inside_the_video(
     Ok(texts.collect())
 }
 
-/// A channel of captions. Its language is written nowhere.
+/// The text stream of a caption channel. No container names its language.
 fn inside_of(video: &VideoStream, channel: &str) -> TextStream {
     TextStream {
         index: video.index,
@@ -208,7 +209,7 @@ async fn extract(
         output_dir: Some(work.to_owned()),
         limits: Limits {
             wall: Duration::from_hours(1),
-            // Between two texts of a long film there may be nothing to report.
+            // Between two texts of a long film ffmpeg may report nothing.
             stall: Duration::from_mins(30),
             cpu_seconds: 3600,
             memory_bytes: 4 << 30,

@@ -1,4 +1,4 @@
-//! Decides how many chunks are encoded at a time from what the first one used. Pure, except that it asks the machine for its
+//! Decides how many chunks are encoded at a time from what the first one used. Pure, but for reading the machine's
 //! processors and memory.
 
 use std::{num::NonZero, path::Path, time::Duration};
@@ -10,17 +10,17 @@ use crate::{process::Finished, rational::float};
 /// Part of the memory that encoders may take together.
 const MEMORY_SHARE: f64 = 0.8;
 
-/// What the task runs on.
+/// The machine, or the part of it that a container may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Host {
     /// Processors that may be used.
     pub(super) processors: usize,
-    /// Memory in bytes; none if nothing says.
+    /// Memory in bytes; none if no file of the kernel says.
     pub(super) memory_bytes: Option<u64>,
 }
 
 impl Host {
-    /// This machine, or the part of it that a container has.
+    /// This machine, or the part of it that this container has.
     pub(super) fn here() -> Self {
         let read = |path: &str| std::fs::read_to_string(Path::new(path)).unwrap_or_default();
         Self {
@@ -30,7 +30,8 @@ impl Host {
     }
 }
 
-/// The smaller one of what there is (`meminfo`, in KiB) and what may be used (`memory.max` of cgroup v2, in bytes, or `max`).
+/// The smaller of the memory that exists (`meminfo`, in KiB) and the memory that may be used (`memory.max` of cgroup
+/// v2, in bytes, or `max`).
 fn memory(meminfo: &str, allowed: &str) -> Option<u64> {
     let total = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"));
     let total = total.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<u64>().ok());
@@ -39,8 +40,8 @@ fn memory(meminfo: &str, allowed: &str) -> Option<u64> {
     total.into_iter().chain(allowed).min()
 }
 
-/// How many chunks keep the processors busy, by a first one that had no other beside it, if there is memory for so many.
-/// `beside` is the processor time that the audio took meanwhile.
+/// How many chunks keep the processors busy and fit into memory, by a first chunk that ran alone. `beside` is the
+/// processor time that the audio took meanwhile.
 pub(super) fn at_once(alone: &Finished, beside: Duration, host: Host) -> usize {
     let of_wall = |cpu: Duration| cpu.as_secs_f64() / alone.wall.as_secs_f64().max(0.001);
     let processors = float(u64::try_from(host.processors).unwrap_or(1));
@@ -50,7 +51,7 @@ pub(super) fn at_once(alone: &Finished, beside: Duration, host: Host) -> usize {
     let room = host.memory_bytes.map_or(f64::INFINITY, |bytes| {
         float(bytes) * MEMORY_SHARE / float(alone.peak_memory_bytes.max(1 << 20))
     });
-    // One more only where more than half of one is idle.
+    // One more only if more than half of a processor is idle.
     let most = fill.round().min(room.floor()).min(f64::from(ChunkSettings::MOST_AT_ONCE));
     (1..=host.processors)
         .take_while(|&number| float(u64::try_from(number).unwrap_or(u64::MAX)) <= most)

@@ -1,4 +1,4 @@
-//! The thread that cuts what the encoder writes, while it writes.
+//! The thread that cuts the encoder's files into segments while they are written.
 
 use std::{collections::BTreeMap, path::Path, sync::mpsc};
 
@@ -16,25 +16,25 @@ use crate::{
     plan::{self, Chunk, Plan},
 };
 
-/// What playlists for early playing said, by path; empty where there were none.
+/// The texts of the EVENT playlists, by path; empty if the job has none.
 pub(super) type EventTexts = BTreeMap<String, String>;
 
-/// What the encoder made.
+/// The result of the encoder.
 #[derive(Debug)]
 pub(crate) struct Encoded {
     /// Its tracks.
     pub(crate) tracks: Tracks,
-    /// Where they lie.
+    /// The package folder.
     pub(crate) package: Folder,
-    /// What playlists for early playing said, by path; empty where there were none.
+    /// The texts of the EVENT playlists, by path; empty if the job has none.
     pub(crate) event_texts: EventTexts,
 }
 
-/// None if the encoder failed.
+/// The thread's result: none if the encoder failed.
 pub(super) type Cutting = tokio::task::JoinHandle<Result<Option<Encoded>, Failure>>;
 
-/// Begins to follow the files that the encoder writes to `work`. With `in_chunks` the video comes as it is told.
-/// `halt` is cancelled if nothing can be cut or written.
+/// Begins to follow the files that the encoder writes to `work`. With `in_chunks`, [`Tick`]s announce the video's
+/// files. `halt` is cancelled if a segment cannot be cut or written.
 pub(super) fn spawn(
     plan: &Plan,
     work: &Path,
@@ -95,7 +95,7 @@ impl Cutters {
                     let at = self.ticks_of(chunk);
                     self.video.iter_mut().for_each(|cutter| cutter.ended(at));
                 }
-                // The encoder failed. It says why; what is here is only what it left behind.
+                // The encoder failed and reports why; its files are incomplete.
                 Err(_) => return Ok(None),
             }
             for cutter in self.video.iter_mut().chain(&mut self.audio) {

@@ -24,7 +24,7 @@ use runs::Runs;
 pub(crate) use cutting::Encoded;
 pub(crate) use runs::MEMORY;
 
-/// Encodes. `share` is the part of the whole job, in percent, that this makes up.
+/// Encodes. `share` is the part of the whole job that encoding takes, as its first and last percent.
 pub(crate) async fn encode(
     context: &Context<'_>,
     plan: &Plan,
@@ -35,7 +35,7 @@ pub(crate) async fn encode(
     std::fs::create_dir_all(&work).map_err(|error| cannot_write("encode", &error))?;
     let profile = context.job.profile;
     let chunks = profile.chunks.as_ref().map(|settings| plan.chunks(settings)).unwrap_or_default();
-    // A failed write must end the encoder too, but is not a stop from outside.
+    // A failed write must end the encoder too, without looking like a stop of the job.
     let halt = context.stop.child_token();
     let (ticks, heard) = mpsc::channel();
     let playlists = profile.playable_early.then(|| EventPlaylists::new(plan));
@@ -62,7 +62,7 @@ pub(crate) async fn encode(
         Failure::new(FailureCode::Internal, "cutting segments failed").with("error", error)
     })?;
     match (result, cut) {
-        // What stopped the encoder is the cause, not that it was stopped.
+        // The failed write is the cause; the encoder was only stopped for it.
         (Err(_), Err(failure)) if halt.is_cancelled() && !context.stop.is_cancelled() => Err(failure),
         (Err(failure), _) => Err(blame(failure)),
         (Ok(()), cut) => {
@@ -78,8 +78,8 @@ pub(crate) async fn encode(
 /// Seconds by which an audio rendition may be shorter than planned: three AAC frames.
 const SHORT_AUDIO: f64 = 0.064;
 
-/// Whether every rung has as many frames as the demuxer found, and every audio its length. Damage in the middle is concealed by repeating frames;
-/// what is missing at the end is not, and ffmpeg ends with status 0 all the same.
+/// Whether every rung has as many frames as the demuxer found, and every audio rendition its length. ffmpeg conceals
+/// damage in the middle by repeating frames, but not a missing end, and exits with status 0 all the same.
 fn all_decoded(plan: &Plan, tracks: &Tracks) -> Result<(), Failure> {
     let rungs = plan.video.iter().flat_map(|video| video.renditions.iter().map(move |rung| (video, rung)));
     for ((video, rung), track) in rungs.zip(&tracks.video) {
@@ -109,7 +109,7 @@ fn all_decoded(plan: &Plan, tracks: &Tracks) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Tells a source that cannot be decoded from an encoder that failed, by ffmpeg's own words.
+/// Tells a source that cannot be decoded from an encoder that failed, by ffmpeg's messages.
 fn blame(failure: Failure) -> Failure {
     if failure.code != FailureCode::EncodeFailed {
         return failure;

@@ -1,19 +1,19 @@
-//! How far the encoder is, from ffmpeg's progress reports.
+//! The encoder's progress, from ffmpeg's reports.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
 use crate::{job::Event, plan::Chunk};
 
-/// What is told to whoever cuts.
+/// A message to the thread that cuts.
 #[derive(Debug)]
 pub(super) enum Tick {
-    /// There may be more to read.
+    /// Files may have grown.
     More,
-    /// A chunk is begun, in a folder of its own. Chunks begin in order.
+    /// A chunk has begun, in a folder of its own. Chunks begin in order.
     Begun(Chunk, PathBuf),
     /// A chunk is complete.
     Ended(Chunk),
-    /// Everything is there.
+    /// The encoder has ended.
     Done,
 }
 
@@ -26,12 +26,12 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// Of a result of so many seconds, which takes `share` of the whole job, in percent.
+    /// Progress of a result of `seconds`. `share`: first and last percent of the whole job.
     pub(super) fn new(seconds: f64, share: (f32, f32)) -> Self {
         Self { seconds: seconds.max(0.001), share, runs: BTreeMap::new() }
     }
 
-    /// Takes a line of run `number`, which makes so many seconds of the result; at the end of a report gives the progress.
+    /// Takes a line of run `number`, which makes `seconds` of the result; at the end of a report gives the progress.
     /// Percent never falls.
     pub(super) fn line(&mut self, number: usize, seconds: f64, line: &str) -> Option<Event> {
         let report = self.runs.entry(number).or_default();
@@ -52,12 +52,12 @@ impl Progress {
 struct ProgressReport {
     /// Seconds of the result that are made.
     done: f64,
-    /// As a multiple of real time, while it works.
+    /// Speed as a multiple of real time, while the run works.
     speed: Option<f32>,
 }
 
 impl ProgressReport {
-    /// Takes a line and tells whether a report ends with it.
+    /// Takes a line. True at the end of a report.
     fn line(&mut self, line: &str, seconds: f64) -> bool {
         match line.split_once('=') {
             Some(("out_time_us", value)) => {

@@ -23,20 +23,20 @@ use crate::{
     rational::{float, round_to_u64},
 };
 
-/// Address space; a ladder of six rungs from 4K takes about 3 GiB.
+/// Address space in bytes; a ladder of six rungs from 4K takes about 3 GiB.
 pub(crate) const MEMORY: u64 = 24 << 30;
 
 /// No frame for this long: the encoder hangs. One frame of 8K AV1 takes seconds, never minutes.
 const STALL: Duration = Duration::from_mins(3);
 
-/// What all runs of a job share.
+/// State that all runs of a job share.
 pub(super) struct Runs<'a> {
     pub(super) context: &'a Context<'a>,
     pub(super) plan: &'a Plan,
-    /// Where the encoder writes; chunks to folders in it.
+    /// Folder of the encoder's files; each chunk has a folder in it.
     pub(super) work: &'a Path,
     pub(super) progress: Mutex<Progress>,
-    /// Cancelled when one run, or whoever cuts, fails: the others are of no use then.
+    /// Cancelled when one run or the cutting thread fails, because the other runs are then useless.
     pub(super) halt: &'a CancellationToken,
     pub(super) ticks: mpsc::Sender<Tick>,
     /// Processor time of the audio's own run, once it has ended.
@@ -49,7 +49,7 @@ impl Runs<'_> {
         self.run(0, self.plan, self.work.to_owned()).await.map(drop)
     }
 
-    /// The audio in one run and the video in chunks beside it. `fixed` is how many at a time; none measures.
+    /// The audio in one run and the video in chunks beside it. `fixed`: chunks at a time; none measures.
     pub(super) async fn in_chunks(&self, chunks: Vec<Chunk>, fixed: Option<u32>) -> Result<(), Failure> {
         let (audio, video) = join(self.audio(chunks.len()), self.video(chunks, fixed)).await;
         outcome([audio, video])
@@ -60,7 +60,7 @@ impl Runs<'_> {
             self.audio.set(Duration::ZERO).ok();
             return Ok(());
         }
-        // Progress is the video's.
+        // The progress is that of the video.
         let plan = self.plan.of_audio();
         let done = self.run(number, &plan, self.work.to_owned()).await?;
         self.audio.set(done.cpu).ok();
@@ -82,7 +82,7 @@ impl Runs<'_> {
         self.side_by_side(1, rest, several).await
     }
 
-    /// Runs chunks, so many at a time, from number `from` on.
+    /// Runs chunks, `at_once` at a time, from number `from` on.
     async fn side_by_side(&self, from: usize, chunks: Vec<Chunk>, at_once: usize) -> Result<(), Failure> {
         let runs = chunks.into_iter().enumerate().map(|(number, chunk)| self.chunk(from + number, chunk));
         let ends: Vec<_> = stream::iter(runs).buffer_unordered(at_once.max(1)).collect().await;
@@ -97,7 +97,7 @@ impl Runs<'_> {
         Ok(done)
     }
 
-    /// One run by a plan. `number` tells its progress from that of others.
+    /// One run by a plan. `number` tells its progress from that of other runs.
     async fn run(&self, number: usize, plan: &Plan, output: PathBuf) -> Result<Finished, Failure> {
         let done = match std::fs::create_dir_all(&output) {
             Ok(()) => self.ffmpeg(number, plan, output).await,
@@ -121,7 +121,7 @@ impl Runs<'_> {
             output_dir: Some(output),
             limits: limits(plan),
         };
-        // Where there is a video, the audio beside it does not count.
+        // If there is video, the audio run beside it does not count.
         let counts = plan.video.is_some() || self.plan.video.is_none();
         let seconds = if counts { plan.seconds } else { 0.0 };
         let mut on_line = |line: &str| {
@@ -135,21 +135,21 @@ impl Runs<'_> {
     }
 }
 
-/// What comes of runs side by side: the failure for which the others were stopped, if there is one.
+/// The outcome of runs side by side: the failure that made the others stop, if there is one.
 fn outcome(ends: impl IntoIterator<Item = Result<(), Failure>>) -> Result<(), Failure> {
     let stopped = |failure: &Failure| failure.code == FailureCode::Interrupted;
     let cause = ends.into_iter().filter_map(Result::err).min_by_key(stopped);
     cause.map_or(Ok(()), Err)
 }
 
-/// Limits in proportion to what is to be made. They stop a run that went mad, not one that is slow.
+/// Limits in proportion to the result. They stop a run that went wild, not one that is slow.
 fn limits(plan: &Plan) -> Limits {
     let video: u64 = plan.video.iter().flat_map(|video| &video.renditions).map(|rung| rung.max_bps).sum();
     // Audio has an index of 100 bytes for each frame while it is encoded.
     let audio: u64 = plan.audio.iter().map(|audio| audio.bps + 64_000).sum();
     let expected = round_to_u64(plan.seconds * float(video + audio) / 8.0);
     let allowed = expected * 2 + (64 << 20);
-    // What is in front of a clip is decoded too, and while it is, nothing comes out.
+    // ffmpeg decodes the part before a clip too, and writes nothing meanwhile.
     let seconds = round_to_u64(plan.seconds + plan.lead);
     let silent = Duration::from_secs(round_to_u64(plan.lead));
     Limits {

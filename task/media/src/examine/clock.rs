@@ -1,9 +1,9 @@
-//! One clock for a file whose own jumps. Pure.
+//! One clock for a file whose own clock jumps. Pure.
 //!
-//! Recordings that were joined, streams that were cut and programmes that switch from one studio to another begin to
-//! count anew in the middle of a file. For the containers in which that happens (`AVFMT_TS_DISCONT`) ffmpeg moves
-//! everything that follows, so that it goes on where the last frame ended. The times that ffprobe prints are those before
-//! that. This is the same correction: what is planned by the packets' times is then what the decoder will see.
+//! The clock of a file jumps where recordings were joined, streams were cut, or a programme switches from one studio
+//! to another. For the containers in which that happens (`AVFMT_TS_DISCONT`) ffmpeg moves everything after the jump,
+//! so that it goes on where the last frame ended. ffprobe prints the times before that correction. This module
+//! applies the same correction, so that a plan made from packet times holds for the decoder.
 //!
 //! The rules are those of ffmpeg's `ts_discontinuity_detect` (5.1 to 7.1), with its default of ten seconds.
 
@@ -36,11 +36,11 @@ pub(super) struct Clock {
     streams: BTreeMap<u32, Stream>,
     offset: i64,
     last: Option<i64>,
-    /// The first of the jumps, and how many there were.
+    /// The first jumps, and the number of all jumps.
     pub(super) jumps: (Vec<Jump>, usize),
 }
 
-/// Jumps that are remembered one by one.
+/// Jumps that are kept one by one.
 const REMEMBERED: usize = 8;
 
 #[derive(Debug)]
@@ -48,7 +48,7 @@ struct Stream {
     time_base: Rational,
     /// Time of the last packet.
     now: Option<i64>,
-    /// Where it ends, so where the next one is due.
+    /// Where the last packet ends, so where the next one is due.
     next: Option<i64>,
 }
 
@@ -58,13 +58,14 @@ pub fn may_jump(container: &str) -> bool {
 }
 
 impl Clock {
-    /// For the streams that will be decoded: only they have a say. `jumping` as [`may_jump`] tells.
+    /// Follows the streams that will be decoded: only they can make the clock jump. `jumping`: the answer of
+    /// [`may_jump`].
     pub(super) fn new(jumping: bool, streams: impl IntoIterator<Item = (u32, Rational)>) -> Self {
         let stream = |(index, time_base)| (index, Stream { time_base, now: None, next: None });
         Self { jumping, streams: streams.into_iter().map(stream).collect(), ..Self::default() }
     }
 
-    /// What has to be added to the times of this packet, in ticks of its stream.
+    /// The correction to add to the times of this packet, in ticks of its stream.
     pub(super) fn correction(&mut self, index: u32, dts: Option<i64>, duration: i64) -> i64 {
         if !self.jumping {
             return 0;
@@ -73,7 +74,8 @@ impl Clock {
         if let Some(dts) = dts {
             let mut now = micros(dts, stream.time_base).saturating_add(self.offset);
             let due = match stream.next {
-                // Behind a packet, a step back counts too; a stream that begins is held against the others.
+                // After a packet of the same stream, a step back is a jump too; the first packet of a stream is
+                // compared with the other streams.
                 Some(next) if away(now, next) > JUMP || Some(now.saturating_add(BACK)) < stream.now => {
                     Some(next)
                 }

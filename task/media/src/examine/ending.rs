@@ -1,39 +1,40 @@
 //! Whether a file ends where its own bytes say that it ends. Pure but for reading.
 //!
-//! An uploader is told "upload the whole file again" only where this is evidence: writers round durations, forget to take
-//! eight bytes off a length, and leave chunks empty, and their files are whole all the same.
+//! The task says "upload the whole file again" only where this module finds evidence. Writers round durations, forget
+//! to subtract eight bytes from a length and leave chunks empty, and their files are complete all the same.
 
 use std::io::{self, Read, Seek, SeekFrom};
 
 use transcode_config::contract::{Failure, FailureCode};
 
-/// What the bytes say.
+/// Whether the file is complete, by its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Ending {
-    /// Nothing: the container has no length, or a writer left it open.
+    /// Unknown: the container has no length, or its writer left it open.
     #[default]
     Unknown,
-    /// Everything is there.
+    /// Complete.
     Whole {
-        /// Frames that an AVI's index lists for its first video stream, those without bytes too: they show what was there
-        /// before.
+        /// Frames that an AVI's index lists for its first video stream, including those without bytes, which repeat
+        /// the frame before.
         listed_frames: Option<u64>,
     },
-    /// A length field says so many bytes more than there are: too few to be missing media.
+    /// A length field claims this many bytes more than the file has: too few to be missing media.
     Short {
         /// How many.
         bytes: u64,
     },
 }
 
-/// A length that is wrong by no more than this is a writer's mistake: headers of 8, 12 or 16 bytes are forgotten in sums.
+/// A length that is wrong by no more than this is a writer's mistake: writers leave headers of 8, 12 or 16 bytes out
+/// of sums.
 pub(super) const FORGOTTEN: u64 = 16;
 /// Chunks of a RIFF file that are looked at.
 const MAX_CHUNKS: usize = 10_000;
 /// Entries of an AVI's index that are read: 16 bytes each; two streams of 12 hours have 5 million.
 const MAX_ENTRIES: usize = 8 << 20;
 
-/// Looks at the end of what is neither MP4 nor MOV. `head` is how the file begins.
+/// Examines the end of a file that is neither MP4 nor MOV. `head` is the beginning of the file.
 pub(super) fn look<R: Read + Seek>(
     file: &mut R,
     head: &[u8],
@@ -48,7 +49,7 @@ pub(super) fn look<R: Read + Seek>(
     })
 }
 
-/// By a length field: where the file should end, and where it does.
+/// Compares the end that a length field gives with the size of the file.
 pub(super) fn ends_at(end: u64, size: u64) -> Result<Ending, Failure> {
     match end.checked_sub(size) {
         None | Some(0) => Ok(Ending::Whole { listed_frames: None }),
@@ -71,7 +72,7 @@ fn riff<R: Read + Seek>(file: &mut R, size: u64) -> io::Result<Result<Ending, Fa
     let (mut at, mut ending) = (0, Ending::Unknown);
     for _ in 0..MAX_CHUNKS {
         let Some((kind, length)) = chunk(file, at, size)? else { break };
-        // 0 and all ones are what a writer leaves behind that could not seek back.
+        // 0 and all ones are left by writers that could not seek back.
         if kind != *b"RIFF" || length == 0 || length == u32::MAX {
             break;
         }
@@ -123,7 +124,7 @@ fn chunk<R: Read + Seek>(file: &mut R, at: u64, end: u64) -> io::Result<Option<(
     Ok(Some((kind, u32::from_le_bytes(length))))
 }
 
-/// An FLV file is whole if its last four bytes are the length of a tag that begins just so far in front of them.
+/// An FLV file is complete if its last four bytes are the length of a tag that begins exactly that far before them.
 fn flv<R: Read + Seek>(file: &mut R, size: u64) -> io::Result<Ending> {
     let mut last = [0; 4];
     if size < 13 + 4 + 11 {
@@ -143,7 +144,7 @@ fn flv<R: Read + Seek>(file: &mut R, size: u64) -> io::Result<Ending> {
     Ok(if whole { Ending::Whole { listed_frames: None } } else { Ending::Unknown })
 }
 
-/// The size of an ASF file, as its properties say it (ASF specification, 3.2), where they lie within `head`.
+/// The size of an ASF file by its properties (ASF specification, 3.2), where they lie within `head`.
 fn asf_size(head: &[u8]) -> Option<u64> {
     const HEADER: &[u8] = b"\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9\x00\xaa\x00\x62\xce\x6c";
     const PROPERTIES: &[u8] = b"\xa1\xdc\xab\x8c\x47\xa9\xcf\x11\x8e\xe4\x00\xc0\x0c\x20\x53\x65";
@@ -161,7 +162,7 @@ fn asf_size(head: &[u8]) -> Option<u64> {
     }
 }
 
-/// Where a Matroska file's Segment ends, if it says so and the Segment begins within `head`.
+/// Where the Segment of a Matroska file ends, if it gives its length and begins within `head`.
 fn segment_end(head: &[u8]) -> Option<u64> {
     let mut rest = head.get(4..)?;
     let Length::Known(header) = vint(&mut rest)? else { return None };

@@ -15,15 +15,15 @@ use crate::{
     process::{Invocation, Limits, MAX_OVERLAY_PIXELS, Tool, local, overlay_flags},
 };
 
-/// ffprobe's answer about one image.
+/// Largest answer of ffprobe about one image.
 const PROBE_BYTES: usize = 64 << 10;
 /// The kinds that are accepted, by their decoders' names.
 const CODECS: [&str; 3] = ["png", "mjpeg", "webp"];
 
-/// An image that was looked at.
+/// An image that was examined and can be used.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Overlay {
-    /// Path of the local file; its name is ours.
+    /// Path of the local file; the task chose its name.
     #[serde(skip)]
     pub file: PathBuf,
     /// Width in pixels.
@@ -34,8 +34,8 @@ pub struct Overlay {
     pub place: Placement,
 }
 
-/// Looks at the image that the job brings, if it brings one: decodes it once, away from the video, so that what is
-/// wrong with it is not taken for a fault of the source.
+/// Examines the job's overlay, if it has one: decodes the image once, apart from the video, so that a fault of the
+/// image is not taken for a fault of the source.
 pub(crate) async fn examine(context: &Context<'_>) -> Result<Option<Overlay>, Failure> {
     let Some(OverlayFile { file, place }) = context.job.overlay else { return Ok(None) };
     let mut args: Vec<OsString> = ["-hide_banner", "-loglevel", "error"].map(OsString::from).to_vec();

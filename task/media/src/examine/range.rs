@@ -47,7 +47,7 @@ impl Range {
         }
     }
 
-    /// By the number of the transfer function (ISO/IEC 23091-2, 8.2); none for those that are not made.
+    /// By the number of the transfer function (ISO/IEC 23091-2, 8.2); none for other functions.
     pub const fn of_cicp(number: u16) -> Option<Self> {
         match number {
             1 | 4 | 5 | 7 | 13 => Some(Self::Sdr),

@@ -19,7 +19,7 @@ use crate::rational::{Rational, float};
 pub const ENTRIES: &str = "packet=stream_index,pts,dts,duration,size,pos,flags";
 /// Packets that may be out of order by presentation time: more than any codec reorders.
 const REORDER: usize = 40;
-/// Different distances between frames that are told apart. A file with more is variable in any case.
+/// Most distances between frames that are counted separately. A file with more has a variable rate in any case.
 const MAX_DELTAS: usize = 512;
 /// Distances in a block of [`Timing::blocks`]: divisible by the lengths of the patterns that films are broadcast in.
 pub const BLOCK: u32 = 12;
@@ -39,11 +39,11 @@ pub struct Timing {
     pub last: f64,
     /// Distances between neighbours, in ticks of the stream's clock, with how often they occur.
     pub deltas: BTreeMap<i64, u64>,
-    /// The same for what [`BLOCK`] distances that follow one another are together.
+    /// The same for sums of [`BLOCK`] distances in a row.
     pub blocks: BTreeMap<i64, u64>,
     /// Packets that the demuxer marks as damaged.
     pub corrupt: u64,
-    /// Packets whose time lies more than half a second before that of one already shown.
+    /// Packets whose time lies more than half a second before that of a frame already shown.
     pub late: u64,
 }
 
@@ -58,7 +58,7 @@ struct Stream {
     shown: Shown,
 }
 
-/// What was shown so far, in order.
+/// The packets so far, in the order of presentation.
 #[derive(Debug, Default, Clone)]
 struct Shown {
     previous: Option<i64>,
@@ -66,7 +66,7 @@ struct Shown {
     deltas: BTreeMap<i64, u64>,
     blocks: BTreeMap<i64, u64>,
     block: (u32, i64),
-    /// How long before the latest frame each one lies that comes after it, in ticks.
+    /// How long before the latest frame each late packet lies, in ticks.
     late: BTreeMap<i64, u64>,
 }
 
@@ -79,7 +79,7 @@ pub struct Scan {
 }
 
 impl Scan {
-    /// For the packets of a source of which video and audio will be decoded.
+    /// Scans the packets of a source whose video and audio will be decoded.
     pub fn of(source: &SourceInfo) -> Self {
         let video = source.video.iter().map(|video| (video.index, video.time_base));
         let audio = source.audio.iter().map(|audio| (audio.index, audio.time_base));
@@ -89,7 +89,7 @@ impl Scan {
 
     /// Takes one line of `ffprobe -of compact=p=0:nk=1`. Lines that are not packets are ignored.
     pub fn line(&mut self, line: &str) {
-        // In ffprobe's own order, whatever the order in which they are asked for. `N/A` is not a number.
+        // Fields come in ffprobe's own order, whatever order was asked for. `N/A` is not a number.
         let mut fields = line.trim().split('|');
         let index = fields.next().and_then(|value| value.parse::<u32>().ok());
         let mut number = || fields.next().and_then(|value| value.parse::<i64>().ok());
@@ -109,17 +109,17 @@ impl Scan {
         stream.add(time, duration);
     }
 
-    /// Where the last packet ends, in bytes of the file; 0 where the container does not say.
+    /// Where the last packet ends, in bytes of the file; 0 where the container gives no positions.
     pub fn reached(&self) -> u64 {
         self.reached
     }
 
-    /// Places at which the clock jumps, the first few of them, and how many there are.
+    /// The first few jumps of the clock, and the number of all jumps.
     pub fn jumps(&self) -> (&[Jump], usize) {
         (&self.clock.jumps.0, self.clock.jumps.1)
     }
 
-    /// Streams that have packets.
+    /// Indexes of the streams that have packets.
     pub fn streams(&self) -> impl Iterator<Item = u32> {
         self.streams.keys().copied()
     }
@@ -173,7 +173,7 @@ impl Shown {
         let latest = *self.latest.get_or_insert(time);
         self.latest = Some(latest.max(time));
         if time < latest {
-            // To about two digits: only whether it is much counts.
+            // Rounded to about two digits: only the order of magnitude counts.
             let by = latest.saturating_sub(time);
             let step = 10_i64.pow(by.ilog10().saturating_sub(1));
             *self.late.entry(by / step * step).or_default() += 1;

@@ -19,12 +19,13 @@ use crate::{
     process::{Invocation, Limits, Tool, input_flags, local},
 };
 
-/// ffprobe's answer about a file with the largest number of accepted streams stays far below.
+/// Largest answer of ffprobe. A file with the largest number of accepted streams stays far below.
 const PROBE_BYTES: usize = 4 << 20;
-/// A line for each packet: 30 bytes; 12 hours of 60 frames and 47 audio frames a second are 150 MB.
+/// Largest list of packets. A line for each packet has 30 bytes; 12 hours of 60 frames and 47 audio frames a second
+/// are 150 MB.
 const SCAN_BYTES: usize = 1 << 30;
 
-/// Probes and scans. Refuses by name whatever cannot be transcoded.
+/// Probes and scans the source. Refuses by name a source that cannot be transcoded.
 pub(crate) async fn examine(context: &Context<'_>) -> Result<(SourceInfo, Scan), Failure> {
     let input = context.job.input;
     let (ending, size) = tokio::task::spawn_blocking({
@@ -42,7 +43,7 @@ pub(crate) async fn examine(context: &Context<'_>) -> Result<(SourceInfo, Scan),
     .map_err(|error| {
         Failure::new(FailureCode::Internal, "the source cannot be read").with("error", error)
     })??;
-    // Beside ffprobe, which reads the same bytes.
+    // In parallel with ffprobe, which reads the same bytes.
     let headers = tokio::task::spawn_blocking({
         let input = input.to_owned();
         move || File::open(input).and_then(transport::read)
@@ -54,9 +55,8 @@ pub(crate) async fn examine(context: &Context<'_>) -> Result<(SourceInfo, Scan),
     let mut info = described?;
     info.ending = ending;
     let limit = context.job.profile.max_duration_seconds;
-    // Early, before hours of packets are read; what the header claims may be wrong, so with room.
-    // Some containers count from 0 and not from where the media begins; others have only ffprobe's estimate, by clocks that
-    // may jump.
+    // Refuses early, before hours of packets are read. The header may be wrong, hence the tolerance. Some containers
+    // count from 0 and not from the first frame; for others ffprobe only estimates, on clocks that may jump.
     let claimed = info.duration.filter(|_| info.declares_streams() || info.declares_file());
     let claimed = claimed.map(|duration| duration.min(duration - info.start));
     let claimed = claimed.filter(|_| context.job.clip.is_none());
@@ -71,7 +71,7 @@ pub(crate) async fn examine(context: &Context<'_>) -> Result<(SourceInfo, Scan),
     Ok((info, scan))
 }
 
-/// The refusal of a source that lasts too long.
+/// The refusal of a source that lasts longer than the profile allows.
 pub(crate) fn too_long(seconds: f64, profile: &Profile) -> Failure {
     Failure::new(FailureCode::TooLong, format!("the source lasts {seconds:.0} s"))
         .with("seconds", format!("{seconds:.3}"))
@@ -86,7 +86,7 @@ fn heard(read: Result<io::Result<Transport>, tokio::task::JoinError>) -> Result<
     read.map_err(|error| failed(&error))?.map_err(|error| failed(&error))
 }
 
-/// What a viewer should know of streams that are not made quite as they are.
+/// Records what a viewer should know about streams that are not reproduced exactly.
 fn note(info: &mut SourceInfo) {
     if let Some(index) = info.video.as_ref().filter(|video| video.alpha).map(|video| video.index) {
         info.warn("alpha", format!("stream {index} can be transparent; it is shown over black"));
@@ -123,7 +123,7 @@ fn pixels(failure: &Failure) -> Failure {
         .with("ffprobe", &failure.message)
 }
 
-/// What ffprobe's failure says of the file.
+/// The refusal that ffprobe's failure stands for.
 fn refusal(failure: Failure) -> Failure {
     if failure.code != FailureCode::EncodeFailed {
         return failure;

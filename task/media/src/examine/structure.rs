@@ -1,7 +1,7 @@
-//! Refuses a source by its bytes, before any decoder opens it: an empty file, text, an image, a file that ends too early, a
-//! file whose media lies elsewhere.
+//! Refuses a source by its bytes before any decoder opens it: an empty file, text, an image, a file that ends too
+//! early, a file whose media lies elsewhere.
 //!
-//! Reads headers only and skips the media; the work is bounded by [`MAX_BOXES`], whatever the file claims.
+//! Reads headers only and skips the media; [`MAX_BOXES`] bounds the work, whatever the file claims.
 
 use std::io::{self, Read, Seek, SeekFrom};
 
@@ -9,13 +9,12 @@ use transcode_config::contract::{Failure, FailureCode};
 
 use super::ending::{self, Ending, FORGOTTEN, truncated};
 
-/// Boxes that are looked at, over all levels. A file of 12 hours in fragments of half a second has 173,000.
+/// Most boxes that are read, over all levels. A file of 12 hours in fragments of half a second has 173,000.
 const MAX_BOXES: usize = 400_000;
 /// Depth of nested boxes that is followed: moov/trak/mdia/minf/dinf/dref.
 const MAX_DEPTH: usize = 8;
 
-/// Looks at the file's bytes. `Ok` means that nothing speaks against opening it with ffprobe, and says whether it ends
-/// where it should.
+/// Inspects the file's bytes. `Ok` means that ffprobe may open it, and says whether the file is complete.
 ///
 /// The outer error is a failed read, the inner one a refusal.
 pub fn inspect<R: Read + Seek>(file: &mut R) -> io::Result<Result<Ending, Failure>> {
@@ -104,7 +103,7 @@ struct Seen {
     moov: bool,
     mdat: bool,
     other: bool,
-    /// Files' beginnings.
+    /// File type boxes (`ftyp`) at the top level.
     beginnings: usize,
     short: u64,
 }
@@ -125,11 +124,11 @@ fn inspect_iso<R: Read + Seek>(file: &mut R, size: u64) -> io::Result<Result<End
     if !seen.moov && !seen.other {
         return Ok(Err(Failure::new(FailureCode::NotMedia, "an MP4 or MOV header with nothing behind it")));
     }
-    // Durations in the index are compared with what is there; the boxes alone do not tell.
+    // Durations in the index are compared with the packets later; the boxes alone do not show that.
     Ok(Ok(if seen.short > 0 { Ending::Short { bytes: seen.short } } else { Ending::Unknown }))
 }
 
-/// Players, ffmpeg among them, show the first movie and nothing of the second.
+/// Players, ffmpeg among them, play the first movie and nothing of the second.
 fn joined() -> Failure {
     Failure::new(FailureCode::SourceDiscontinuous, "the file is two movies, one behind the other")
 }
@@ -158,7 +157,7 @@ fn walk<R: Read + Seek>(
             Header::PastEnd { kind, end } if depth == 0 && is_top_level(kind) => {
                 return Ok(Err(truncated(end, range.end, "its box sizes")));
             }
-            // Trailing junk is common; what ffmpeg makes of it is found out by demuxing everything.
+            // Trailing junk is common; demuxing the whole file shows what ffmpeg makes of it.
             Header::PastEnd { .. } | Header::Nonsense => return Ok(Ok(())),
         };
         if let Err(failure) = visit(file, kind, body..end, depth, seen)? {
@@ -229,7 +228,8 @@ fn all_entries_are_local<R: Read + Seek>(file: &mut R, range: std::ops::Range<u6
     Ok(true)
 }
 
-/// Whether a sample description says "encrypted". ffprobe does not tell: it names what is inside the encryption.
+/// Whether a sample description says "encrypted". ffprobe does not report it: it names the codec inside the
+/// encryption.
 fn any_entry_is_encrypted<R: Read + Seek>(file: &mut R, range: std::ops::Range<u64>) -> io::Result<bool> {
     let mut at = range.start;
     for _ in 0..1000 {

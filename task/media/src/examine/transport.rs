@@ -1,7 +1,7 @@
-//! What the packet headers of an MPEG transport stream say (ISO/IEC 13818-1, 2.4.3.2): whether payloads are scrambled.
+//! Reads the packet headers of an MPEG transport stream (ISO/IEC 13818-1, 2.4.3.2): whether payloads are scrambled.
 //!
-//! ffmpeg hands scrambled payloads on as if they were damaged, and what it then finds looks like a shorter file. Reads every
-//! header once; memory does not grow with the file.
+//! ffmpeg passes scrambled payloads on as if they were damaged, and then finds what looks like a shorter file. This
+//! module reads every header once; memory does not grow with the file.
 
 use std::{
     collections::BTreeMap,
@@ -19,11 +19,11 @@ const PACKET: usize = 188;
 const SYNC: u8 = 0x47;
 /// Distances between packets: plain, with a time code in front (M2TS), with check bytes behind.
 const STRIDES: [usize; 3] = [PACKET, 192, 204];
-/// Packets that must begin in a row to tell a transport stream from chance.
+/// Packets that must begin in a row before the file counts as a transport stream.
 const IN_A_ROW: usize = 5;
 /// Bytes that are read at a time: whole packets of every kind.
 const BLOCK: u64 = 188 * 192 * 17 * 2;
-/// Part of a stream's packets that may be scrambled: what a receiver misses until it has its key, and damage.
+/// Largest part of a stream's packets that may be scrambled: packets before a receiver has its key, and damage.
 const ALLOWED: f64 = 0.01;
 
 /// Packets with a payload, and how many of them are scrambled.
@@ -41,7 +41,7 @@ impl Payloads {
     }
 }
 
-/// What was found, by the number that packets carry (PID). Empty for what is no transport stream.
+/// The payloads of each stream, by the number that packets carry (PID). Empty if the file is no transport stream.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Transport {
     streams: BTreeMap<u16, Payloads>,
@@ -59,7 +59,7 @@ pub fn read(mut file: impl Read) -> io::Result<Transport> {
                 transport.packet([high, low, flags]);
                 at += stride;
             } else {
-                // Bytes were lost or put in.
+                // Bytes were lost or inserted.
                 at += 1;
             }
         }
@@ -72,7 +72,7 @@ pub fn read(mut file: impl Read) -> io::Result<Transport> {
     }
 }
 
-/// Where the first packet begins, and how far it is from one to the next.
+/// Where the first packet begins, and the distance from one packet to the next.
 fn begin(block: &[u8]) -> Option<(usize, usize)> {
     let fits = |at: usize, stride: usize| (0..IN_A_ROW).all(|n| block.get(at + n * stride) == Some(&SYNC));
     STRIDES.into_iter().find_map(|stride| (0..stride).find(|&at| fits(at, stride)).map(|at| (at, stride)))
@@ -80,7 +80,7 @@ fn begin(block: &[u8]) -> Option<(usize, usize)> {
 
 impl Transport {
     fn packet(&mut self, [high, low, flags]: [u8; 3]) {
-        // Damaged by its own word, or without payload.
+        // Marked as damaged, or without payload.
         if high & 0x80 != 0 || flags & 0x10 == 0 {
             return;
         }
@@ -89,7 +89,7 @@ impl Transport {
         payloads.scrambled += u64::from(flags & 0xc0 != 0);
     }
 
-    /// Refuses a file that ffprobe can make nothing of because its streams are scrambled.
+    /// Replaces ffprobe's failure by a refusal where the streams are scrambled.
     pub fn explain(&self, failure: Failure) -> Failure {
         let scrambled = self.streams.values().copied().filter(|payloads| payloads.too_many());
         match scrambled.max_by_key(|payloads| payloads.scrambled) {
@@ -98,7 +98,7 @@ impl Transport {
         }
     }
 
-    /// Refuses a file whose video or audio is scrambled, and warns of a little of it.
+    /// Refuses a file whose video or audio is scrambled; a small scrambled part is only a warning.
     pub fn judge(&self, source: &mut SourceInfo) -> Result<(), Failure> {
         let mut little = Vec::new();
         let streams = source.video.iter().map(|video| (video.index, video.id));

@@ -1,9 +1,9 @@
-//! Audio whose format changes in the middle of the file: 5.1 for the film, stereo for the advertisement, another sample rate
-//! behind a splice.
+//! Converts a track whose format changes in the middle of the file: 5.1 for the film, stereo for the advertisement,
+//! another sample rate after a splice.
 //!
-//! ffmpeg makes a graph of filters anew whenever the format of its input changes, and what counts in it (silence in front of
-//! a late track, the samples of the result) begins again. So such a track is decoded once, brought to one format by filters
-//! that remember nothing, and kept with its times. Everything after that reads it in the place of the source's track.
+//! ffmpeg builds a new filter graph whenever the format of its input changes, and filters that count (silence before
+//! a late track, the samples of the result) begin again. So such a track is decoded once, converted to one format by
+//! filters without state, and stored with its times. Later steps read that file instead of the source's track.
 
 use std::{ffi::OsString, path::Path, time::Duration};
 
@@ -21,7 +21,7 @@ use crate::{
 /// Bytes of a sample of one channel: 16 bits.
 const SAMPLE_BYTES: f64 = 2.0;
 
-/// Brings the track of an audio rendition to one format.
+/// Converts the track of an audio rendition to one format.
 pub(crate) async fn out(context: &Context<'_>, plan: &Plan, number: usize) -> Result<Option<Even>, Failure> {
     let Some(audio) = plan.audio.get(number) else { return Ok(None) };
     let folder = context.job.work.join("even");
@@ -44,7 +44,7 @@ pub(crate) async fn out(context: &Context<'_>, plan: &Plan, number: usize) -> Re
     Ok(start.map(|start| Even { file, start }))
 }
 
-/// Decodes a track without looking at it, where nothing else does: how its format changes is heard all the same.
+/// Decodes a track only to learn whether its format changes, where no other run reads it.
 pub(crate) async fn listen(
     context: &Context<'_>,
     plan: &Plan,
@@ -82,14 +82,14 @@ fn arguments(plan: &Plan, audio: &AudioPlan, input: &Path, name: &str) -> Vec<Os
         audio.stream.index,
         plan.lead + plan.seconds,
     )));
-    // The video goes along and nowhere: where clocks jump, time begins with the first stream that is used.
+    // The video is decoded and dropped: where clocks jump, time begins with the first stream that is used.
     if let Some(video) = &plan.video {
         args.extend(words(&format!("-map 0:{} -c copy -f null -", video.stream.index)));
     }
     args
 }
 
-/// When the first packet of the file is due; none where there is none.
+/// When the first packet of the file is due; none if the file has no packets.
 async fn begins(context: &Context<'_>, file: &Path) -> Result<Option<f64>, Failure> {
     let mut args = words("-hide_banner -loglevel error -protocol_whitelist file -format_whitelist matroska");
     args.extend(words("-show_entries format=start_time -of json"));

@@ -1,7 +1,7 @@
 //! Loudness by EBU R128: measured over the decoded audio, then corrected by one constant gain.
 //!
-//! A constant gain keeps the dynamics of the audio as they were made. Only where it would lift peaks above the ceiling
-//! does a limiter round them off. The result is measured again, on what was encoded.
+//! A constant gain keeps the dynamics of the audio. A limiter rounds peaks off only where the gain would lift them
+//! above the ceiling. The encoded result is measured again.
 
 use std::{ffi::OsString, path::Path, time::Duration};
 
@@ -23,8 +23,8 @@ use crate::{
 /// How near to the target the result must be, in LU.
 const TOLERANCE: f64 = 1.0;
 
-/// Listens to every audio rendition of the plan as it will be mixed: brings tracks to one format whose format changes, and
-/// puts the gains into the plan.
+/// Measures every audio rendition of the plan as it will be mixed, converts tracks whose format changes to one
+/// format, and puts the gains into the plan.
 pub(crate) async fn correct(
     context: &Context<'_>,
     plan: &mut Plan,
@@ -52,9 +52,9 @@ pub(crate) async fn correct(
     Ok(())
 }
 
-/// What was heard of a track.
+/// The measurement of a track.
 struct Heard {
-    /// None where nobody wants to know, and for a track without samples.
+    /// None if the profile has no target, and for a track without samples.
     loudness: Option<Loudness>,
     /// Whether its format changes in the middle.
     changes: bool,
@@ -84,10 +84,10 @@ async fn hear(context: &Context<'_>, plan: &Plan, number: usize) -> Result<Heard
     Ok(Heard { loudness: parse(&finished.stderr_tail), changes: changes(&finished) })
 }
 
-/// The meter. What it says of each tenth of a second is not passed on.
+/// The meter. It logs its value for each tenth of a second only at the level `verbose`.
 const METER: &str = "ebur128=peak=true:framelog=verbose";
 
-/// Measures what was encoded, in the encoder's folder, and holds it against the target.
+/// Measures the renditions in the encoder's folder and compares them with the target.
 pub(crate) async fn check(context: &Context<'_>, plan: &Plan, encoded: &Path) -> Result<Vec<Check>, Failure> {
     let Some(target) = context.job.profile.audio.loudness_lufs else { return Ok(Vec::new()) };
     let mut checks = Vec::new();
@@ -117,19 +117,19 @@ fn judge(audio: &AudioPlan, gain: Gain, result: Loudness, target: f64) -> Check 
             format!("{target:.1} ± {TOLERANCE:.1} LUFS")
         },
         passed: near || excused,
-        // Noise loses level in any codec of this bit rate. Too quiet is worth a word, not a lost job.
+        // Noise loses level in any codec at this bit rate. A result that is too quiet is a warning, not a lost job.
         advisory: result.integrated < target,
     }
 }
 
-/// `lead` is what of the input is decoded and left out: while it is, nothing comes out.
+/// Measures. `lead`: seconds of input that ffmpeg decodes and drops, writing nothing meanwhile.
 async fn measure(
     context: &Context<'_>,
     (file, lead): (&Path, Duration),
     input: Vec<OsString>,
     graph: &str,
 ) -> Result<Finished, Failure> {
-    // Verbose: how often a graph is set up is said there.
+    // Verbose: at that level ffmpeg logs each new filter graph.
     let mut args: Vec<OsString> = "-hide_banner -nostdin -loglevel verbose -nostats -progress pipe:1"
         .split(' ')
         .map(OsString::from)
@@ -155,7 +155,7 @@ async fn measure(
     context.tools.run(call, &mut |_| (), context.stop).await
 }
 
-/// Reads the summary that `ebur128` ends with. None if there is none, as for a track without samples.
+/// Reads the summary at the end of `ebur128`'s output. None if there is none, as for a track without samples.
 fn parse(stderr: &str) -> Option<Loudness> {
     let (_, summary) = stderr.rsplit_once("Summary:")?;
     let value = |name: &str| {

@@ -1,5 +1,5 @@
-//! Rates that follow the title: short samples of the source are encoded at the quality that the profile asks for, and the
-//! ladder is cut to what they need.
+//! Rates that follow the title: short samples of the source are encoded at the profile's quality, and the ladder is
+//! reduced to the bits that they need.
 //!
 //! A cartoon needs a fifth of the bits that a football match does. With one ladder for both, the cartoon's rungs end at
 //! nearly the same rate, and its caps permit far more than it ever uses.
@@ -24,15 +24,15 @@ use crate::{
     rational::{float, round_to_u64},
 };
 
-/// Longest time for one sample. What takes longer is not worth measuring.
+/// Longest time for one sample. A sample that takes longer is not worth measuring.
 const WALL: Duration = Duration::from_mins(10);
-/// Most that the encoders write for a sample: ten seconds of every rung at 100 Mb/s.
+/// Most bytes that the encoders write for a sample: ten seconds of every rung at 100 Mb/s.
 const MAX_BYTES: u64 = 2 << 30;
 
 /// Part of a sample that must have been decoded for it to count.
 const WHOLE: f64 = 0.75;
 
-/// Measures, and fits the plan's rungs. Where the source cannot be sampled the plan stays as it is: the job does not
+/// Measures, and fits the plan's rungs. If the source cannot be sampled the plan stays as it is: the job does not
 /// fail for that.
 pub(crate) async fn fit(context: &Context<'_>, plan: &mut Plan) -> Result<(), Failure> {
     let profile = context.job.profile;
@@ -82,7 +82,7 @@ fn sample_of(plan: &Plan, video: &VideoPlan, settings: &PerTitleSettings, profil
     }
 }
 
-/// Which samples count, and what each rung needs over them.
+/// The need of each rung over the samples that count, and where these begin.
 async fn measure(
     context: &Context<'_>,
     sample: &Plan,
@@ -101,7 +101,7 @@ async fn measure(
             Failure::new(FailureCode::EncodeFailed, "a sample cannot be read").with("error", error)
         })?;
         std::fs::remove_dir_all(&work).ok();
-        // Where the source is damaged there is less to see, and what is there says nothing of the rest.
+        // A damaged part has less to encode and says nothing about the rest.
         if tallies.iter().all(|tally| tally.seconds >= sample.seconds * WHOLE) {
             counted.push(at);
             total.iter_mut().zip(&tallies).for_each(|(total, one)| total.add(one));
@@ -131,7 +131,7 @@ async fn encode(context: &Context<'_>, sample: &Plan, at: f64, work: &Path) -> R
         },
     };
     match context.tools.run(call, &mut |_| (), context.stop).await {
-        // What ffmpeg cannot decode at all counts as a damaged sample.
+        // A part that ffmpeg cannot decode at all counts as a damaged sample.
         Err(failure) if failure.code != FailureCode::EncodeFailed => Err(failure),
         _ => Ok(()),
     }
@@ -146,7 +146,7 @@ struct Tally {
 }
 
 impl Tally {
-    /// Of an encoded sample, group by group. Nothing where the encoder wrote nothing.
+    /// Reads an encoded sample, group by group. Empty if the encoder wrote nothing.
     fn read(path: &Path) -> io::Result<Self> {
         let mut tally = Self::default();
         if !path.is_file() {

@@ -1,4 +1,4 @@
-//! Published text renditions, as the packager remembers them.
+//! Published text renditions.
 
 use serde::Serialize;
 

@@ -3,12 +3,12 @@
 //! It compares small grey frames: not black, not white, not flat, not blurred, and rather from the body of the video
 //! than from its titles or credits.
 
-/// Size of the grey images.
+/// Width of the small grey images, in pixels.
 pub const WIDTH: usize = 160;
-/// Size of the grey images.
+/// Height of the small grey images, in pixels.
 pub const HEIGHT: usize = 90;
 
-/// How good an image is to stand for a video; more is better. `at` is its place in the video, 0 to 1.
+/// How well an image stands for a video; more is better. `at` is its position in the video, 0 to 1.
 ///
 /// `grey` holds [`WIDTH`] × [`HEIGHT`] bytes, 0 black to 255 white.
 pub fn score(grey: &[u8], at: f64) -> f64 {

@@ -18,7 +18,7 @@ pub fn codec_string(codec: &Codec) -> Option<String> {
     }
 }
 
-/// Channels of an audio sample entry, as its decoder configuration has them; the entry's own field is always 2.
+/// Channels of an audio sample entry by its decoder configuration; the entry's own field is always 2.
 pub fn channels(codec: &Codec) -> Option<u32> {
     let Codec::Mp4a(aac) = codec else { return None };
     // ISO/IEC 14496-3, 1.6.3.5: the numbers up to 6 are counts of channels.
@@ -26,7 +26,7 @@ pub fn channels(codec: &Codec) -> Option<u32> {
     matches!(configuration, 1..=6).then(|| u32::from(configuration))
 }
 
-/// Primaries, transfer function and matrix of a video sample entry (ISO/IEC 23091-2); none where it does not say.
+/// Primaries, transfer function and matrix of a video sample entry (ISO/IEC 23091-2); none if it has no colour box.
 pub fn colour(codec: &Codec) -> Option<(u16, u16, u16)> {
     let colour = match codec {
         Codec::Avc1(avc) => &avc.colr,
@@ -42,7 +42,7 @@ pub fn colour(codec: &Codec) -> Option<(u16, u16, u16)> {
     }
 }
 
-/// Bits of a brightness sample of an HEVC entry.
+/// Bits per luma sample of an HEVC entry.
 pub fn hevc_bits(codec: &Codec) -> Option<u8> {
     match codec {
         Codec::Hvc1(hevc) => Some(hevc.hvcc.bit_depth_luma_minus8 + 8),

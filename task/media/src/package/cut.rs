@@ -1,9 +1,9 @@
-//! Cuts what the encoder writes into segments, while it writes.
+//! Cuts the encoder's files into segments while they are written.
 //!
-//! The encoder writes one growing file for each rendition, or one for each chunk of it. Its fragments become the published
-//! segments: for video some groups of pictures, each in a `moof` of its own so that I-frame playlists can point to them
-//! (rule 6.10); for audio one `moof` with the AAC frames nearest to the same times. The header is published with the first
-//! fragment, which says how far it has to move the track so that its first frame is shown at 0.
+//! The encoder writes one growing file for each rendition, or one for each chunk of it. Its fragments become the
+//! published segments: for video some groups of pictures, each in a `moof` of its own so that I-frame playlists can
+//! point to them (rule 6.10); for audio one `moof` with the AAC frames nearest to the same times. The header is
+//! published with the first fragment, whose times determine the edit list that brings the first frame to 0.
 
 use std::{collections::VecDeque, fs::File, io, path::PathBuf};
 
@@ -17,8 +17,8 @@ use super::{
 };
 use crate::{plan::AAC_FRAME, rational::float};
 
-/// Audio seldom ends where the video does, but a frame or two later: this many AAC frames stay with the last segment,
-/// because a player has to ask for each, and one that lasts 10 ms upsets some.
+/// Audio seldom ends where the video does, but a frame or two later. Up to this many AAC frames join the last
+/// segment, because a player requests each segment, and some fail on one of 10 ms.
 pub const REST_FRAMES: u32 = 2;
 
 /// Where segments end.
@@ -31,7 +31,7 @@ pub enum Cut {
 }
 
 impl Cut {
-    /// As many fragments, or fewer, are no segment of their own: they join the one before.
+    /// A rest of at most this many fragments is no segment of its own: it joins the one before.
     fn shortest(self) -> usize {
         match self {
             Self::Groups(_) => 0,
@@ -40,25 +40,25 @@ impl Cut {
     }
 }
 
-/// Cuts growing files that follow one another: all of them together are one track.
+/// Cuts growing files that follow one another and together make one track.
 #[derive(Debug)]
 pub struct Cutter {
     folder: String,
     cut: Cut,
-    /// What is read, and what follows it.
+    /// The file that is read, and those that follow it.
     sources: VecDeque<Source>,
-    /// What the encoder's first header was: the others must be the same.
+    /// The encoder's first header: the others must be the same.
     encoded: Option<Vec<u8>>,
     /// The header that is published with the first fragment.
     init: Option<Init>,
     waiting: Vec<ParsedFragment>,
-    /// How many of those end a segment, once what comes after them has begun.
+    /// How many of those end a segment, once the fragment after them has begun.
     ended: Option<usize>,
     segments: Vec<Segment>,
     sequence: u32,
 }
 
-/// A file that the encoder writes.
+/// A file of the encoder.
 #[derive(Debug)]
 struct Source {
     file: PathBuf,
@@ -68,12 +68,12 @@ struct Source {
     /// Whether its header was read, and its first fragment.
     opened: bool,
     begun: bool,
-    /// Whether nothing is written to it any more.
+    /// Whether the encoder has finished it.
     ended: bool,
 }
 
 impl Cutter {
-    /// Follows nothing yet. Segments go to `folder` in the package.
+    /// A cutter without files. Segments go to `folder` in the package.
     pub fn new(folder: String, cut: Cut) -> Self {
         Self {
             folder,
@@ -88,8 +88,8 @@ impl Cutter {
         }
     }
 
-    /// Follows `file`, which the encoder will create, when everything before it is read. Its clock begins at `start` on the
-    /// track's, in ticks.
+    /// Adds a file, which the encoder will create, after those before it. Its clock begins at `start` on the track's,
+    /// in ticks.
     pub fn follow(&mut self, file: PathBuf, start: u64) {
         self.sources.push_back(Source {
             file,
@@ -101,7 +101,7 @@ impl Cutter {
         });
     }
 
-    /// Nothing is written any more to the file that begins at `start`.
+    /// The encoder has finished the file that begins at `start`.
     pub fn ended(&mut self, start: u64) {
         self.sources.iter_mut().filter(|source| source.start == start).for_each(|source| source.ended = true);
     }
@@ -123,7 +123,7 @@ impl Cutter {
         Ok(())
     }
 
-    /// The next fragment that is all there.
+    /// The next complete fragment.
     fn next(&mut self, package: &mut Folder) -> Result<Option<ParsedFragment>, Failure> {
         loop {
             let found = self.read().map_err(|error| unreadable(&self.folder, &error))?;
@@ -135,7 +135,7 @@ impl Cutter {
                     return Ok(Some(fragment));
                 }
                 None if self.sources.len() > 1 && self.sources.front().is_some_and(|source| source.ended) => {
-                    // It has been published, and a long source would fill the disk twice.
+                    // Its segments are published, and a long source would fill the disk twice.
                     self.sources.pop_front().map(|read| std::fs::remove_file(read.file));
                 }
                 None => return Ok(None),
@@ -143,7 +143,7 @@ impl Cutter {
         }
     }
 
-    /// The next fragment of the file at hand, and whether it is its first.
+    /// The next fragment of the current file, and whether it is the file's first.
     fn read(&mut self) -> io::Result<Option<(ParsedFragment, bool)>> {
         let Some(source) = self.sources.front_mut() else { return Ok(None) };
         let reader = match &mut source.reader {
@@ -169,8 +169,8 @@ impl Cutter {
         Ok(Some((fragment, !std::mem::replace(&mut source.begun, true))))
     }
 
-    /// Publishes the header with the first fragment of all. With the first one of a chunk, looks whether the header holds for
-    /// it.
+    /// Publishes the header with the first fragment of the track. With the first fragment of a later chunk, checks
+    /// that the header is valid for it too.
     fn begin(&mut self, first: &ParsedFragment, package: &mut Folder) -> Result<(), Failure> {
         let Some(init) = &mut self.init else { return Ok(()) };
         let unreadable = |error| unreadable(&self.folder, &error);
@@ -191,7 +191,7 @@ impl Cutter {
         Some((&self.folder, init, &self.segments))
     }
 
-    /// Publishes the rest, once the encoder has ended.
+    /// Publishes the rest after the encoder has ended.
     pub fn finish(mut self, package: &mut Folder) -> Result<Track, Failure> {
         self.advance(package)?;
         self.publish(package)?;
@@ -262,12 +262,12 @@ impl Cutter {
     }
 }
 
-/// From decoding the first sample to its presentation, in ticks. The encoder's own clock begins at 0 with it.
+/// Ticks from decoding the first sample to its presentation. The encoder's own clock begins at 0 with it.
 fn delay(first: &ParsedFragment) -> u64 {
     first.samples.first().and_then(|sample| u64::try_from(sample.offset).ok()).unwrap_or(0)
 }
 
-/// Many fragments of one frame as one of many frames.
+/// Merges fragments of one frame into one of many frames.
 fn merged(fragments: Vec<ParsedFragment>) -> ParsedFragment {
     let mut all = ParsedFragment { start: 0, samples: Vec::new(), data: Vec::new(), moof_bytes: 0, bytes: 0 };
     for (position, fragment) in fragments.into_iter().enumerate() {

@@ -15,7 +15,7 @@ use crate::{
     plan::{AudioPlan, Plan, SAMPLE_RATE, STEREO, SURROUND, ladder::Rendition},
 };
 
-/// The manifest. `folder` goes in front of every address.
+/// The manifest. `folder` is the prefix of every address.
 pub fn manifest(plan: &Plan, tracks: &Tracks, captions: &[Captions], folder: &str) -> String {
     let target = hls::target_duration(tracks);
     let mut text = format!(
@@ -46,7 +46,7 @@ pub fn manifest(plan: &Plan, tracks: &Tracks, captions: &[Captions], folder: &st
     text
 }
 
-/// Rungs of one dynamic range. Players that know nothing of the higher ones must leave them alone.
+/// An adaptation set with the rungs of one dynamic range. Players that do not support high range must ignore its set.
 fn video_set(number: usize, rungs: &[(&Rendition, &Track)], folder: &str, target: u64) -> String {
     let mut text = format!(
         "    <AdaptationSet id=\"{number}\" contentType=\"video\" mimeType=\"video/mp4\" segmentAlignment=\"true\" \
@@ -91,7 +91,7 @@ fn audio_set(
 ) -> String {
     let language =
         audio.stream.language.as_deref().map_or_else(String::new, |tag| format!(" lang=\"{tag}\""));
-    // Where there is a choice of channels, a player that does not know better takes stereo.
+    // If there is a choice of channels, a player without a preference takes stereo.
     let (priority, suffix) = match (surround, audio.channels) {
         (true, STEREO) => (" selectionPriority=\"2\"", ""),
         (_, SURROUND) => ("", " 5.1"),
@@ -118,7 +118,7 @@ fn audio_set(
     )
 }
 
-/// Texts are one file each.
+/// An adaptation set of texts: one file each.
 fn text_set(number: usize, captions: &Captions, folder: &str) -> String {
     let language =
         captions.stream.language.as_deref().map_or_else(String::new, |tag| format!(" lang=\"{tag}\""));
@@ -138,7 +138,7 @@ fn text_set(number: usize, captions: &Captions, folder: &str) -> String {
     )
 }
 
-/// Addresses and exact durations; runs of equal ones are folded.
+/// Addresses and exact durations; runs of equal durations are folded.
 fn template(track: &Track, folder: &str) -> String {
     let mut text = format!(
         "        <SegmentTemplate timescale=\"{}\" initialization=\"{folder}{}/{INIT}\" \

@@ -1,7 +1,7 @@
-//! EVENT playlists, which players can use while the encoder still works, and a master playlist for them.
+//! EVENT playlists, which players can use while the encoder still works, and their master playlist.
 //!
-//! They lie in the attempt's own folder under names of their own, so that nothing that the terminal record will name is ever
-//! written twice. In the end the same names hold what was verified: VOD playlists with an end.
+//! They lie in the attempt's own folder under names of their own, so that no file named by the terminal record is
+//! written twice. In the end the same names hold the verified version: VOD playlists with an end.
 
 use std::collections::BTreeMap;
 
@@ -13,34 +13,34 @@ use super::{
 };
 use crate::{job::Playlist, plan::Plan};
 
-/// Name of the playlists: of a track, in its folder; of all of them, in the package's.
+/// Name of the playlists: of a track, in its folder; of the master playlist, in the package's.
 pub const EVENT_PLAYLIST: &str = "early.m3u8";
 
-/// Watches segments come.
+/// Lists segments as they are published.
 #[derive(Debug)]
 pub struct EventPlaylists {
     plan: Plan,
     target: u64,
-    /// Segments of each track, by its folder, that a playlist names already.
+    /// Segments of each track, by its folder, that are already in a playlist.
     listed: BTreeMap<String, usize>,
-    /// All that the playlists said so far, by path.
+    /// The whole text of each playlist so far, by path.
     said: BTreeMap<String, String>,
 }
 
 impl EventPlaylists {
-    /// For a package by this plan.
+    /// Playlists for a package by this plan.
     pub fn new(plan: &Plan) -> Self {
         let target = hls::planned_target(plan);
         Self { plan: plan.clone(), target, listed: BTreeMap::new(), said: BTreeMap::new() }
     }
 
-    /// Every playlist as it was in the end, by its path: what players that began early rely on.
+    /// The last text of each playlist, by path: players that began early rely on it.
     pub fn said(self) -> BTreeMap<String, String> {
         self.said
     }
 
-    /// The playlists that there is something new for. A track's own come first; the one of all of them once each track
-    /// has something to play.
+    /// The playlists with new lines. Those of tracks come first; the master playlist comes once each track has a
+    /// segment.
     pub fn news(&mut self, video: &[Cutter], audio: &[Cutter]) -> Vec<Playlist> {
         let mut news = Vec::new();
         for (folder, init, segments) in video.iter().chain(audio).filter_map(Cutter::published) {

@@ -1,4 +1,4 @@
-//! The folder that a package is written to: complete files only, each with its size and checksum.
+//! The folder of the package: complete files only, each with its size and checksum.
 
 use std::{
     fs::{self, File},
@@ -16,9 +16,9 @@ use transcode_config::{
 
 use crate::job::{Event, Playlist};
 
-/// What lies in an attempt's folder never changes.
+/// For files in an attempt's folder, which never change.
 const FOREVER: &str = "public, max-age=31536000, immutable";
-/// Entry points change when the same key is uploaded again.
+/// For entry points, which change when the same key is uploaded again.
 const SHORT: &str = "public, max-age=60";
 
 /// A file of the package.
@@ -36,7 +36,7 @@ pub struct PackagedFile {
     pub cache_control: &'static str,
 }
 
-/// Writes files and remembers them, up to a number and a size. Each is announced once, when it is complete.
+/// Writes files and records them, up to a number and a size. Each is announced once, when it is complete.
 #[derive(Debug)]
 pub struct Folder {
     root: PathBuf,
@@ -48,7 +48,7 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// A writer below `root`, which exists.
+    /// A writer below `root`, an existing folder.
     pub fn new(root: &Path, limits: PackageLimits, events: UnboundedSender<Event>) -> Self {
         Self { root: root.to_owned(), limits, files: Vec::new(), bytes: 0, events }
     }
@@ -58,12 +58,12 @@ impl Folder {
         self.root.join(path)
     }
 
-    /// What has been written, in that order.
+    /// The files so far, in the order of writing.
     pub fn files(&self) -> &[PackagedFile] {
         &self.files
     }
 
-    /// Gives up the writer for the list of what it wrote.
+    /// The files, at the end of writing.
     pub fn into_files(self) -> Vec<PackagedFile> {
         self.files
     }
@@ -73,8 +73,8 @@ impl Folder {
         self.write_with(path, |file| file.write_all(bytes))
     }
 
-    /// Writes a file in a stream: what `content` writes is counted and hashed on its way to the disk, and ends where the
-    /// package would become too large.
+    /// Writes a file as a stream: the bytes from `content` are counted and hashed on their way to the disk, and
+    /// refused where the package would become too large.
     pub fn write_with(
         &mut self,
         path: &str,
@@ -98,7 +98,7 @@ impl Folder {
         Ok(())
     }
 
-    /// Bytes that are left for one more file of at least `size`, or the refusal of it.
+    /// Bytes that are left for one more file of at least `size`, or the refusal of the file.
     fn room(&self, path: &str, size: u64) -> Result<u64, Failure> {
         let room = self.limits.max_bytes.saturating_sub(self.bytes);
         let number = u32::try_from(self.files.len()).unwrap_or(u32::MAX);
@@ -114,7 +114,7 @@ impl Folder {
             .with("package.max_files", self.limits.max_files)
     }
 
-    /// Announces a playlist of what can be played already. It is no file of the package.
+    /// Announces new lines of an EVENT playlist, which is not a file of the package.
     pub fn playable(&self, playlist: Playlist) {
         self.events.send(Event::Playable(playlist)).ok();
     }
@@ -169,12 +169,12 @@ impl Folder {
         let content_type = content_type(path);
         self.bytes = self.bytes.saturating_add(size);
         self.files.push(PackagedFile { path: path.to_owned(), size, sha256, content_type, cache_control });
-        // Nobody listening is no reason to stop.
+        // Without a listener the work goes on.
         self.events.send(Event::FileReady(PathBuf::from(path))).ok();
     }
 }
 
-/// A file that is hashed while it is written, and that ends after `room` bytes.
+/// A file that is hashed while it is written, up to `room` bytes.
 struct Counted {
     file: File,
     hash: Sha256,
@@ -199,7 +199,7 @@ impl Write for Counted {
     }
 }
 
-/// A failed write, with the code for a full disk where it is that.
+/// The failure of a write: `DISK_FULL` where the disk is full.
 pub fn cannot_write(path: &str, error: &io::Error) -> Failure {
     let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
     let code = if full { FailureCode::DiskFull } else { FailureCode::Internal };

@@ -9,17 +9,17 @@ use mp4_atom::{
     Tfhd, Traf, Trex, Trun, TrunEntry, TrunSamples,
 };
 
-/// Largest fragment that is read. Ten seconds at 100 Mb/s would be 125 MB; nothing that we encode comes near.
+/// Largest fragment that is read. Ten seconds at 100 Mb/s are 125 MB; our encodes stay far below.
 const MAX_FRAGMENT: u64 = 256 << 20;
 /// Flag of a sample that is not a key frame (`sample_is_non_sync_sample`).
 const NON_SYNC: u32 = 0x0001_0000;
 /// Flags of a key frame (`sample_depends_on` = 2: on no other).
 pub const KEY_FRAME: u32 = 0x0200_0000;
 
-/// What a track says of itself before the first fragment.
+/// The header of a track.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Init {
-    /// The `ftyp` and `moov` boxes as they are.
+    /// The `ftyp` and `moov` boxes, unchanged.
     pub bytes: Vec<u8>,
     /// Ticks a second.
     pub timescale: u32,
@@ -27,7 +27,7 @@ pub struct Init {
     pub codec: Codec,
     /// Ticks by which an edit list moves the track towards its beginning; none if it does anything else.
     pub shift: Option<u64>,
-    /// Whether players are told to turn the video.
+    /// Whether its display matrix makes players rotate the video.
     pub rotated: bool,
     defaults: Trex,
 }
@@ -41,7 +41,7 @@ pub struct Sample {
     pub duration: u32,
     /// ISO sample flags.
     pub flags: u32,
-    /// From decoding to presentation.
+    /// Ticks from decoding to presentation.
     pub offset: i64,
 }
 
@@ -59,7 +59,7 @@ pub struct ParsedFragment {
     pub start: u64,
     /// The samples.
     pub samples: Vec<Sample>,
-    /// Their bytes, one after the other. Empty if only the index was asked for.
+    /// The samples' bytes, one after the other. Empty if only the index was read.
     pub data: Vec<u8>,
     /// Bytes of the `moof`.
     pub moof_bytes: u64,
@@ -82,17 +82,17 @@ pub struct BoxReader<R> {
 }
 
 impl<R: Read + Seek> BoxReader<R> {
-    /// Begins at the start of `file`.
+    /// Reads from the start of `file`.
     pub fn new(file: R) -> Self {
         Self { file, at: 0 }
     }
 
-    /// Offset of the next box that is not read yet.
+    /// Offset of the next box.
     pub fn position(&self) -> u64 {
         self.at
     }
 
-    /// The header of the box at `at` and where its body begins, or none if the box is not all there.
+    /// The kind of the box at `at`, where its body begins and where it ends; none if the box is incomplete.
     fn header(&mut self, at: u64) -> io::Result<Option<(FourCC, u64, u64)>> {
         let length = self.file.seek(SeekFrom::End(0))?;
         if length.saturating_sub(at) < 8 {
@@ -119,7 +119,7 @@ impl<R: Read + Seek> BoxReader<R> {
         Ok(bytes)
     }
 
-    /// The body of a `moov` or `moof`, fit to be decoded.
+    /// The body of a `moov` or `moof`, checked for limits before it is decoded.
     fn index(&mut self, from: u64, to: u64) -> io::Result<Vec<u8>> {
         let bytes = self.bytes(from, to)?;
         if groups_are_few(&bytes) {
@@ -129,7 +129,7 @@ impl<R: Read + Seek> BoxReader<R> {
         }
     }
 
-    /// Reads `ftyp` and `moov`, or none if they are not all there yet.
+    /// Reads `ftyp` and `moov`; none if they are incomplete.
     pub fn init(&mut self) -> io::Result<Option<Init>> {
         let start = self.at;
         let mut at = start;
@@ -148,7 +148,7 @@ impl<R: Read + Seek> BoxReader<R> {
         Ok(None)
     }
 
-    /// Reads the next fragment, or none if it is not all there. `with_data` says whether the samples' bytes are wanted.
+    /// Reads the next fragment; none if it is incomplete. Without `with_data` the samples' bytes are skipped.
     pub fn fragment(&mut self, init: &Init, with_data: bool) -> io::Result<Option<ParsedFragment>> {
         loop {
             let at = self.at;
@@ -175,12 +175,12 @@ impl<R: Read + Seek> BoxReader<R> {
     }
 }
 
-/// Whether every `sgpd` box, wherever it lies, claims no more entries than real ones have: one or two. The decoder makes an
-/// entry for each that is claimed, also of no bytes, so that a few bytes could ask for all memory.
+/// Whether every `sgpd` box, at any depth, claims no more entries than real ones have: one or two. The decoder
+/// allocates an entry for each claimed one, even of no bytes, so a few bytes could demand all memory.
 pub(crate) fn groups_are_few(bytes: &[u8]) -> bool {
     const MOST: u32 = 256;
     let few = |at: usize| {
-        // Version and flags, the grouping's type, from version 1 on a length, from version 2 on a default.
+        // Version and flags, then the grouping's type, a length from version 1 on, a default from version 2 on.
         let version = usize::from(bytes.get(at + 4).copied().unwrap_or_default());
         let count = at + 12 + 4 * version.min(2);
         let count = bytes.get(count..).and_then(|rest| rest.first_chunk().copied()).map(u32::from_be_bytes);
@@ -204,7 +204,7 @@ fn describe(moov: Moov, bytes: Vec<u8>) -> io::Result<Init> {
     Ok(Init { bytes, timescale, codec, shift, rotated, defaults })
 }
 
-/// Presentation time that an edit list makes the beginning: 0 without one, none if it does anything else than to move the
+/// Presentation time that an edit list moves to the beginning: 0 without one; none if it does more than move the
 /// whole track.
 fn shift(edits: Option<&Edts>) -> Option<u64> {
     let Some(list) = edits.and_then(|edits| edits.elst.as_ref()) else { return Some(0) };
@@ -224,7 +224,7 @@ fn samples(moof: Moof, init: &Init, data_offset: u64) -> io::Result<(u64, Vec<Sa
     if run.data_offset.is_none_or(|offset| u64::try_from(offset) != Ok(data_offset)) {
         return Err(invalid("a run that does not begin with its mdat"));
     }
-    // A run without per-sample fields is only a count, which must not become an allocation of its size.
+    // A run without per-sample fields is only a count, which must not become an allocation of that size.
     if run.samples.len() > 1_000_000 {
         return Err(invalid("too many samples in a run"));
     }

@@ -1,12 +1,12 @@
 //! The header of a published track: the encoder's, with three corrections.
 //!
 //! - Its brands say CMAF.
-//! - The display matrix is "as it is". ffmpeg passes the source's on although the video has been turned already, and
-//!   players would turn it once more.
-//! - An edit list begins the track at its first frame. Reordered frames are shown later than they are decoded, so
-//!   that the first one, decoded at 0, is shown two frames after it. CMAF knows two ways to put it back to 0: this one,
-//!   and negative offsets in the fragments. Both play the same in Chromium; but libavformat (ffplay, mpv and whatever
-//!   else reads by it) makes negative offsets positive again and plays the video 80 ms behind the audio.
+//! - The display matrix is the identity. ffmpeg copies the source's although the video is already rotated, and
+//!   players would rotate it again.
+//! - An edit list begins the track at its first frame. With reordered frames the first one, decoded at 0, is shown
+//!   two frames later. CMAF has two ways to move it back to 0: this one, and negative offsets in the fragments. Both
+//!   play the same in Chromium; but libavformat (ffplay, mpv and other programs that use it) makes negative offsets
+//!   positive again and plays the video 80 ms behind the audio.
 
 use std::{io, ops::Range};
 
@@ -40,7 +40,8 @@ pub(super) fn published(encoded: &[u8], shift: u64) -> io::Result<Vec<u8>> {
     Ok(out)
 }
 
-/// Tells players to show every track of a `moov` as it is. ffmpeg passes the source's turn on when it copies, too.
+/// Sets the display matrix of every track of a `moov` to the identity. ffmpeg keeps the source's matrix when it
+/// copies, too.
 pub(super) fn clear_rotation(movie: &mut [u8]) {
     let mut at = 8;
     while let Some(track) = child(movie, at..movie.len(), Trak::KIND) {
@@ -51,12 +52,12 @@ pub(super) fn clear_rotation(movie: &mut [u8]) {
     }
 }
 
-/// What lies in a box behind its size and kind.
+/// The body of a box, without size and kind.
 fn inside(of: &Range<usize>) -> Range<usize> {
     of.start + 8..of.end
 }
 
-/// The first box of a kind among those that lie one after the other in `range`.
+/// The first box of a kind among those in `range`.
 fn child(bytes: &[u8], range: Range<usize>, kind: FourCC) -> Option<Range<usize>> {
     let mut at = range.start;
     while at + 8 <= range.end {

@@ -1,4 +1,4 @@
-//! HLS playlists, written from what was measured. Pure.
+//! HLS playlists from measured values. Pure.
 //!
 //! Rule numbers are those of Apple's HLS Authoring Specification.
 
@@ -39,13 +39,13 @@ pub fn bandwidth(track: &Track, target: u64) -> Bandwidth {
     measure(track.segments.iter().map(|segment| (segment.bytes, track.seconds(segment.duration))), target)
 }
 
-/// The same for any list of sizes in bytes and durations in seconds.
+/// The same for a list of sizes in bytes and durations in seconds.
 pub fn measure(parts: impl Iterator<Item = (u64, f64)> + Clone, target: u64) -> Bandwidth {
     let rate = |(bytes, seconds): (u64, f64)| round_to_u64((float(bytes) * 8.0 / seconds.max(0.001)).ceil());
     let long = parts.clone().filter(|(_, seconds)| *seconds * 2.0 >= float(target)).map(rate).max();
     let total = parts.clone().fold((0, 0.0), |sum, part| (sum.0 + part.0, sum.1 + part.1));
     let average = rate(total);
-    // The rest of a track that ends with a short, heavy segment can lift the average above every long one.
+    // A track that ends with a short, heavy segment can have an average above the rate of every long one.
     let peak = long.or_else(|| parts.map(rate).max()).unwrap_or(0).max(average);
     Bandwidth { peak, average }
 }
@@ -59,8 +59,8 @@ pub fn target_duration(tracks: &Tracks) -> u64 {
     segments.max().unwrap_or(1).max(1)
 }
 
-/// The target duration of playlists that are begun before all segments are known, and never changed (RFC 8216, 6.2.1): a
-/// segment of audio may be longer than planned by half a frame at each end, and by the rest of the audio.
+/// The target duration of playlists that begin before all segments are known and never change it (RFC 8216, 6.2.1):
+/// an audio segment may be longer than planned by half a frame at each end, and by the rest of the audio.
 pub fn planned_target(plan: &Plan) -> u64 {
     let frames = if plan.audio.is_empty() { 0 } else { 1 + REST_FRAMES };
     let longer = f64::from(frames * AAC_FRAME) / f64::from(SAMPLE_RATE);
@@ -78,12 +78,12 @@ pub fn entry(segment: &Segment, timescale: u32) -> String {
     format!("#EXTINF:{:.6},\n{}\n", float(segment.duration) / f64::from(timescale), segment.name)
 }
 
-/// The beginning of a media playlist that segments will be added to.
+/// The first lines of a media playlist that grows.
 pub fn event_head(target: u64) -> String {
     head("EVENT", target, "")
 }
 
-/// An I-frame playlist: for each key frame the bytes from its `moof` to its end (rules 6.1 and 6.10).
+/// An I-frame playlist: for each key frame the bytes from its `moof` to the frame's end (rules 6.1 and 6.10).
 pub fn i_frames(track: &Track, target: u64) -> String {
     let mut text = head("VOD", target, "#EXT-X-I-FRAMES-ONLY\n");
     for segment in &track.segments {
@@ -123,22 +123,22 @@ pub fn texts(captions: &Captions) -> String {
     text
 }
 
-/// What a master playlist is made for.
+/// The parameters of a master playlist.
 #[derive(Debug, Clone, Copy)]
 pub struct Form<'a> {
-    /// What goes in front of every address.
+    /// Prefix of every address.
     pub folder: &'a str,
     /// Name of the media playlists.
     pub file: &'a str,
     /// The target duration.
     pub target: u64,
-    /// Whether all there will be has been measured. If not, rates are at least those that the plan allows, and there are no
-    /// playlists of key frames yet.
+    /// Whether all tracks are complete and measured. If not, the declared rates are at least the plan's limits, and
+    /// there are no I-frame playlists yet.
     pub measured: bool,
 }
 
 impl Form<'_> {
-    /// Rates to declare for a track that was planned with these.
+    /// The rates to declare for a track that was planned with `planned`.
     fn bandwidth(&self, track: &Track, planned: Bandwidth) -> Bandwidth {
         let found = bandwidth(track, self.target);
         if self.measured {
@@ -153,7 +153,7 @@ impl Form<'_> {
 pub fn master(plan: &Plan, tracks: &Tracks, captions: &[Captions], form: Form<'_>) -> String {
     let mut text = String::from("#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-INDEPENDENT-SEGMENTS\n");
     if !form.measured {
-        // Without it players begin near the end of what is there, as in a live stream (RFC 8216, 4.3.5.2).
+        // Without it players begin near the end of the playlist, as in a live stream (RFC 8216, 4.3.5.2).
         text.push_str("#EXT-X-START:TIME-OFFSET=0\n");
     }
     let audio_groups = audio_groups(plan, tracks, form);
@@ -189,7 +189,7 @@ pub fn master(plan: &Plan, tracks: &Tracks, captions: &[Captions], form: Form<'_
 struct AudioGroup<'a> {
     name: &'static str,
     members: Vec<(&'a AudioPlan, &'a Track)>,
-    /// Of whichever member needs most.
+    /// Bandwidth of the member that needs most.
     most: Bandwidth,
 }
 
@@ -214,7 +214,7 @@ fn audio_groups<'a>(plan: &'a Plan, tracks: &'a Tracks, form: Form<'_>) -> Vec<A
     groups.collect()
 }
 
-/// AAC keeps near its rate; a segment may exceed it.
+/// AAC keeps close to its rate; a segment may exceed it.
 fn planned_audio(audio: &AudioPlan) -> Bandwidth {
     Bandwidth { peak: audio.bps * 5 / 4, average: audio.bps }
 }
@@ -245,7 +245,7 @@ fn variant(
     )
 }
 
-/// Where there is no video, the first member of a group stands for it.
+/// Without video, the first member of a group is the variant.
 fn audio_variant(group: &AudioGroup<'_>, texts: &str, form: Form<'_>) -> String {
     let Some((audio, track)) = group.members.first() else { return String::new() };
     let own = form.bandwidth(track, planned_audio(audio));
@@ -261,7 +261,7 @@ fn audio_variant(group: &AudioGroup<'_>, texts: &str, form: Form<'_>) -> String 
     )
 }
 
-/// The variant that a player starts with comes first (rule 1.32: one of about 2 Mb/s); the rest follow from lowest to
+/// Puts the variant with which players start first (rule 1.32: one of about 2 Mb/s); the rest follow from lowest to
 /// highest.
 fn first_choice_first<'a>(rungs: &[(&'a Rendition, &'a Track)]) -> Vec<(&'a Rendition, &'a Track)> {
     const START: u64 = 2_000_000;

@@ -23,7 +23,7 @@ use crate::{
     rational::round_to_u64,
 };
 
-/// Images on a storyboard sheet. A hundred are enough for a seek bar, and the sheet stays below a megabyte.
+/// Most images on a storyboard sheet. A hundred are enough for a seek bar, and the sheet stays below a megabyte.
 const MAX_TILES: usize = 100;
 /// Short side of a storyboard image.
 const TILE_SHORT: f64 = 90.0;
@@ -91,7 +91,7 @@ impl<'a> Sheet<'a> {
         Self { keys, columns, rows, tile: (side(width), side(height)) }
     }
 
-    /// Draws the sheet, and returns small grey images of every tile for choosing the poster.
+    /// Draws the sheet, and returns small grey images of every tile, from which the poster is chosen.
     async fn draw(&self, context: &Context<'_>, track: &Track, work: &Path) -> Result<Vec<u8>, Failure> {
         let (width, height) = self.tile;
         let (columns, rows) = (self.columns, self.rows);
@@ -131,7 +131,7 @@ impl<'a> Sheet<'a> {
         std::fs::read(work.join("grey.raw")).map_err(|error| cannot_write("grey.raw", &error))
     }
 
-    /// The index: which part of the sheet belongs to which time.
+    /// The index: the part of the sheet for each time.
     fn index(&self, track: &Track) -> String {
         let mut text = String::from("WEBVTT\n");
         for (number, key) in self.keys.iter().enumerate() {

@@ -1,7 +1,7 @@
-//! The key frames of a published track, as a small file of their own.
+//! Copies key frames of a published track to a small file.
 //!
-//! Images are made from the package and not from the source: untrusted data is not decoded a second time, and every image
-//! shows a frame of the video.
+//! Images are made from the package and not from the source: untrusted data is not decoded a second time, and every
+//! image shows a frame of the published video.
 
 use std::{
     fs::File,
@@ -35,8 +35,8 @@ pub fn spread<'a>(keys: &[Key<'a>], most: usize) -> Vec<Key<'a>> {
     (0..wanted).filter_map(|index| keys.get(index * keys.len() / wanted.max(1)).copied()).collect()
 }
 
-/// Writes a file that holds just these key frames of `track`, each shown until the next. `package` is the folder that
-/// the track was published to.
+/// Writes a file with only these key frames of `track`, each shown until the next. `package`: the folder that the
+/// track was published to.
 pub fn write(track: &Track, keys: &[Key<'_>], package: &Path, to: &Path) -> io::Result<()> {
     let mut out = BufWriter::new(File::create(to)?);
     out.write_all(&track.init.bytes)?;

@@ -1,6 +1,6 @@
-//! `metadata.json`: technical facts about source and result, in one form for all containers.
+//! `metadata.json`: technical facts about source and result, in the same form for all containers.
 //!
-//! Only technical facts. Tags of the file (places, devices, names of people) are not passed on.
+//! Tags of the file (places, devices, names of people) are not passed on.
 
 use serde::Serialize;
 use serde_json::json;
@@ -14,10 +14,10 @@ use crate::{
 /// Path in the package.
 pub const METADATA: &str = "entry/metadata.json";
 
-/// What was made, for logs and screens.
+/// Facts about the result, for logs and screens.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Summary {
-    /// Where in the source the result begins, in seconds, where it is a part of it.
+    /// Where in the source the result begins, in seconds; none if it is the whole source.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub begins_at: Option<f64>,
     /// Duration of the result in seconds.
@@ -31,14 +31,14 @@ pub struct Summary {
     /// The progressive MP4, where one was made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progressive: Option<Progressive>,
-    /// How the rungs came to their rates, where the profile has them measured.
+    /// The measurements behind the rungs' rates, if the profile asks for them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub per_title: Option<PerTitle>,
-    /// What was left out or changed, for people.
+    /// What was left out or changed, as sentences for people.
     pub warnings: Vec<String>,
 }
 
-/// A rung as it came out.
+/// A rung as encoded.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct VideoSummary {
     /// Name: `720p`.
@@ -59,7 +59,7 @@ pub struct VideoSummary {
     pub peak_bps: u64,
 }
 
-/// An audio rendition as it came out.
+/// An audio rendition as encoded.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct AudioSummary {
     /// Name: `en`.

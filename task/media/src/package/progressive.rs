@@ -1,6 +1,6 @@
 //! One ordinary MP4 beside the streams: the samples of one rung and of the default audio rendition, index first.
 //!
-//! ffmpeg puts the encoded tracks together without encoding anew, so it costs a copy and looks like the streams do.
+//! ffmpeg joins the encoded tracks without encoding them again, so the file costs a copy and equals the streams.
 
 use std::{
     ffi::OsString,
@@ -24,11 +24,11 @@ use crate::{
     process::{Invocation, Limits, Tool, local},
 };
 
-/// Its path in the package where there is a video.
+/// Its path in the package if it has video.
 pub const VIDEO: &str = "entry/video.mp4";
-/// Its path where there is only audio.
+/// Its path if it has only audio.
 pub const AUDIO: &str = "entry/audio.m4a";
-/// Largest file that gets a stable name of its own: S3 copies no more in one call.
+/// Largest file that gets a stable name: S3 copies no more in one call.
 pub const LARGEST_ENTRY: u64 = 5_000_000_000;
 /// Largest index that is read; twelve hours at 60 frames a second take about 60 MB.
 const MAX_INDEX: u64 = 256 << 20;
@@ -38,16 +38,16 @@ const MAX_INDEX: u64 = 256 << 20;
 pub struct Progressive {
     /// Its path in the package.
     pub path: &'static str,
-    /// The rung that its video is from.
+    /// Name of its rung.
     pub rung: Option<String>,
-    /// The audio rendition that is in it.
+    /// Name of its audio rendition.
     #[serde(rename = "sound")]
     pub audio: Option<String>,
     /// Size in bytes.
     pub bytes: u64,
 }
 
-/// Makes the file if the plan has one, from what the encoder wrote.
+/// Makes the file, if the plan has one, from the encoder's files.
 pub(crate) async fn make(
     context: &Context<'_>,
     plan: &Plan,

@@ -1,7 +1,7 @@
-//! `WebVTT`: reads the cues that ffmpeg made of a subtitle track, and cuts them into segments. Pure.
+//! `WebVTT`: reads the cues that ffmpeg made from a subtitle track, and cuts them into segments. Pure.
 //!
-//! Memory is bounded by [`MAX_BYTES`] of a track, however long its cues are shown and however many segments they are in:
-//! segments are written one by one.
+//! The cues of a track take at most [`MAX_BYTES`] of memory, however long they are shown and however many segments
+//! they are in: segments are written one by one.
 
 use std::io::{self, BufRead, Read, Write};
 
@@ -11,14 +11,14 @@ use crate::rational::{float, round_to_u64};
 pub const SEGMENT_SECONDS: u64 = 60;
 /// Memory that the cues of a track may take, in bytes: a long film has 200 KB of them.
 pub const MAX_BYTES: usize = 8 << 20;
-/// What a cue takes beside its text, in bytes.
+/// Memory of a cue beside its text, in bytes.
 const CUE_BYTES: usize = 80;
 /// Longest text of a cue, in characters.
 const MAX_TEXT: usize = 2000;
-/// Bytes that are read of a line at once: what is behind them is read as the next line.
+/// Most bytes of a line that are read at once: the rest is read as the next line.
 const MAX_LINE: u64 = 16 << 10;
 
-/// A text and when it is shown, in milliseconds.
+/// A text and the time when it is shown, in milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cue {
     /// Begin.
@@ -30,13 +30,13 @@ pub struct Cue {
 }
 
 impl Cue {
-    /// Bytes of memory, of which all cues of a track together may take [`MAX_BYTES`].
+    /// Its memory in bytes. All cues of a track together may take [`MAX_BYTES`].
     pub fn cost(&self) -> usize {
         CUE_BYTES + self.text.len()
     }
 }
 
-/// Reads cues. What is not a cue is left out; cues end with the video, at `end` milliseconds. None if they take more
+/// Reads cues and skips everything else. Cues end with the video, at `end` milliseconds. None if they take more
 /// memory than a track may.
 pub fn read(mut text: impl BufRead, end: u64) -> io::Result<Option<Vec<Cue>>> {
     let (mut cues, mut cost) = (Vec::new(), 0);
@@ -45,8 +45,8 @@ pub fn read(mut text: impl BufRead, end: u64) -> io::Result<Option<Vec<Cue>>> {
         let line = next_line(&mut text)?;
         let times = line.as_deref().map(times);
         if let (Some(None), Some(cue), Some(line)) = (times, &mut open, &line) {
-            // What follows an empty line belongs to the same text, up to the next times: ffmpeg writes neither notes nor
-            // names between them.
+            // Lines after an empty line belong to the same text, up to the next times: ffmpeg writes neither notes
+            // nor names between them.
             add(&mut cue.text, line);
             continue;
         }
@@ -74,7 +74,7 @@ fn times(line: &str) -> Option<(u64, u64)> {
     Some((time(from)?, time(to)?))
 }
 
-/// Adds a line, without control characters. An empty one would end the cue; one of spaces that do not break is kept.
+/// Adds a line, without control characters. An empty line would end the cue; one of non-breaking spaces is kept.
 fn add(text: &mut String, line: &str) {
     if line.trim_ascii().is_empty() || text.len() > MAX_TEXT * 4 {
         return;
@@ -85,14 +85,15 @@ fn add(text: &mut String, line: &str) {
     text.extend(line.chars().filter(|letter| !letter.is_control()));
 }
 
-/// The cue with its text as `WebVTT` has it; none if there is nothing to read.
+/// The cue with its text escaped for `WebVTT`; none if the text is empty.
 fn finished(cue: &Cue) -> Option<Cue> {
     let words: String = cue.text.chars().take(MAX_TEXT).collect();
     let nothing = words.replace("&nbsp;", " ").trim().is_empty() || is_drawing(&words);
     (!nothing).then(|| Cue { text: escaped(&words), start: cue.start, end: cue.end })
 }
 
-/// Whether it is the outline of a shape, as subtitles of ASS have them: `m 0 0 l 100 0 100 50`. ffmpeg takes it for text.
+/// Whether it is the outline of a shape, as in ASS subtitles (`m 0 0 l 100 0 100 50`), which ffmpeg passes on as
+/// text.
 fn is_drawing(text: &str) -> bool {
     let mut words = text.split_whitespace();
     let command = |word: &str| matches!(word, "m" | "n" | "l" | "b" | "s" | "p" | "c");
@@ -102,8 +103,8 @@ fn is_drawing(text: &str) -> bool {
         && words.all(|word| command(word) || number(word))
 }
 
-/// What is markup to ffmpeg stays so: bold, italic, underlined. Every other `<`, `>` and `&` is text, and written as the
-/// standard wants it (`WebVTT`, 3.3); references that stand there already stay.
+/// Keeps ffmpeg's markup (bold, italic, underlined) and existing references. Every other `<`, `>` and `&` is text,
+/// and escaped as the standard requires (`WebVTT`, 3.3).
 fn escaped(text: &str) -> String {
     const KEPT: [&str; 12] =
         ["<b>", "</b>", "<i>", "</i>", "<u>", "</u>", "&amp;", "&lt;", "&gt;", "&nbsp;", "&lrm;", "&rlm;"];
@@ -135,7 +136,7 @@ fn next_line(text: &mut impl BufRead) -> io::Result<Option<String>> {
     Ok(Some(String::from_utf8_lossy(line).into_owned()))
 }
 
-/// What is shown from `begin` on, in milliseconds, on a clock that begins there.
+/// The cues from `begin` on, in milliseconds, on a clock that begins there.
 pub fn from(cues: Vec<Cue>, begin: u64) -> Vec<Cue> {
     let seen = cues.into_iter().filter(|cue| cue.end > begin);
     seen.map(|cue| Cue { start: cue.start.saturating_sub(begin), end: cue.end - begin, ..cue }).collect()
@@ -159,7 +160,7 @@ pub fn write_whole(to: &mut dyn Write, cues: &[Cue]) -> io::Result<()> {
     cues.iter().try_for_each(|cue| append(to, cue))
 }
 
-/// A stretch of [`SEGMENT_SECONDS`], or what is left at the end, and what is shown in it.
+/// A stretch of [`SEGMENT_SECONDS`] or, at the end, less, and its cues.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Segment<'a> {
     /// Its length in milliseconds.
@@ -181,7 +182,7 @@ impl Segment<'_> {
     }
 }
 
-/// Segments of `seconds` of video, in order. A cue that lies in two of them is in both.
+/// Segments of `seconds` of video, in order. A cue that spans two of them is in both.
 pub fn segments(cues: &[Cue], seconds: f64) -> impl Iterator<Item = Segment<'_>> {
     let length = SEGMENT_SECONDS * 1000;
     let end = round_to_u64(seconds * 1000.0).max(1);
@@ -203,7 +204,7 @@ pub fn segments(cues: &[Cue], seconds: f64) -> impl Iterator<Item = Segment<'_>>
     })
 }
 
-/// Bytes of text in all segments together: a cue that is shown for hours is in many.
+/// Bytes of text in all segments together: a cue that is shown for hours is in many of them.
 pub fn segment_bytes(cues: &[Cue]) -> u64 {
     let length = SEGMENT_SECONDS * 1000;
     let times = |cue: &Cue| (cue.end.saturating_sub(1) / length).saturating_sub(cue.start / length) + 1;

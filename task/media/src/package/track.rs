@@ -1,4 +1,4 @@
-//! Published tracks, as the packager remembers them.
+//! Published tracks.
 
 use serde::Serialize;
 
@@ -10,7 +10,7 @@ use crate::rational::float;
 pub struct Fragment {
     /// Where its `moof` begins in the segment.
     pub offset: u64,
-    /// Bytes from there to the end of its first sample: for the video, all that the key frame needs.
+    /// Bytes from there to the end of its first sample: in a video, all bytes of the key frame.
     pub key_bytes: u64,
     /// Bytes of that sample.
     pub key_size: u32,

@@ -1,4 +1,4 @@
-//! The argument list of the one ffmpeg run.
+//! The argument list of an encoding run of ffmpeg.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -38,7 +38,8 @@ pub fn arguments(plan: &Plan, input: &Path) -> Vec<OsString> {
     args.0
 }
 
-/// The same for a sample of the video that begins `at` seconds after the result does: every rung at its quality, whatever rate that needs.
+/// The arguments for a sample of the video that begins `at` seconds after the result does: every rung at its quality,
+/// without a cap on its rate.
 pub fn sample_arguments(plan: &Plan, input: &Path, at: f64) -> Vec<OsString> {
     let mut args = head(plan, input, Some(at));
     if let Some(video) = &plan.video {
@@ -56,13 +57,13 @@ fn head(plan: &Plan, input: &Path, at: Option<f64>) -> Args {
         "-hide_banner -nostdin -y -loglevel repeat+level+warning -nostats -progress pipe:1 -stats_period 0.5",
     );
     args.0.extend(input_flags().into_iter().map(OsString::from));
-    // The video's graph is built once. Made anew when its size changes, it would start counting frames again.
+    // One graph for all rungs. A graph that is rebuilt when the frame size changes would count frames from 0 again.
     if plan.video.is_some() {
         args.add("-noautorotate -reinit_filter:v 0");
     }
     let from = at.map_or_else(|| plan.seek(), |at| Some(plan.begin + at));
     if from.is_some() && plan.video.is_some() {
-        // From the key frame on: what is shown where the result begins may have come up long before.
+        // Reads from the key frame on: the frame at the beginning of the result may have appeared long before.
         args.add("-noaccurate_seek");
         if plan.own_clock {
             args.add("-copyts -start_at_zero");
@@ -86,16 +87,16 @@ fn head(plan: &Plan, input: &Path, at: Option<f64>) -> Args {
     args
 }
 
-/// What holds a rung's rate down.
+/// The limit on a rung's rate.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Cap {
     /// Its VBV.
     Rung,
-    /// Nothing. With a fixed number of threads, on which an encoder's decisions depend.
+    /// No limit, and a fixed number of threads, because an encoder's decisions depend on it.
     None,
 }
 
-/// What stands before the source's `-i` where reading does not begin with its beginning.
+/// The options before the source's `-i` that make reading begin later than the file does.
 pub fn seek(plan: &Plan) -> Vec<String> {
     from_here(plan.seek())
 }
@@ -114,11 +115,11 @@ fn rung(args: &mut Args, plan: &VideoPlan, number: usize, rendition: &Rendition,
         (Some(hdr), Range::Pq | Range::Hlg) => (&hdr.preset, hdr.crf),
         _ => (&plan.preset, plan.crf),
     };
-    // What x265 knows of the visibility of steps in PQ. HLG is near enough to what it assumes.
+    // x265's model of how visible steps in PQ are. HLG is close enough to its assumptions.
     let tuning = if rendition.range == Range::Pq { ":hdr10-opt=1" } else { "" };
     match plan.codec_of(rendition) {
-        // Without the captions of the source's stream: the playlists say that there are none. The other encoders never
-        // pass them on.
+        // Without the captions of the source's stream: the playlists declare none. The other encoders never pass
+        // captions on.
         VideoCodec::H264 => args.add(&format!(
             "-c:v libx264 -preset {preset} -profile:v {codec_profile} -crf {crf} {} \
              -g {gop} -keyint_min {gop} -sc_threshold 0 -flags +cgop+bitexact -a53cc 0",
@@ -137,7 +138,7 @@ fn rung(args: &mut Args, plan: &VideoPlan, number: usize, rendition: &Rendition,
     if cap == Cap::None {
         args.add("-threads 4");
     }
-    // Encoders know two by other names than filters do.
+    // Encoders name two transfer functions differently than filters do.
     let transfer = match filters::transfer(plan, rendition.range) {
         "bt470m" => "gamma22",
         "bt470bg" => "gamma28",

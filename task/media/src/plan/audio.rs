@@ -20,7 +20,7 @@ pub const SAMPLE_RATE: u32 = 48_000;
 pub const STEREO: u32 = 2;
 /// Channels of 5.1.
 pub const SURROUND: u32 = 6;
-/// More channels than this are no speakers around a listener but something else, such as ambisonics.
+/// More channels than this belong to no loudspeakers around a listener but are something else, such as ambisonics.
 const MOST_SPEAKERS: u32 = 8;
 /// Samples in an AAC frame.
 pub const AAC_FRAME: u32 = 1024;
@@ -40,22 +40,22 @@ pub struct AudioPlan {
     pub channels: u32,
     /// Bits per second.
     pub bps: u64,
-    /// Samples that are read and left out in front of the result's first.
+    /// Samples that are decoded and dropped before the first of the result.
     pub lead_samples: u64,
     /// Samples of the result.
     pub samples: u64,
     /// Samples of silence that may be needed to reach that number.
     pub pad_samples: u64,
-    /// Whether it plays without being asked for.
+    /// Whether players choose it by default.
     pub default: bool,
     /// How loud the source is, once measured.
     pub loudness: Option<Loudness>,
-    /// What brings it to the wanted loudness, once measured.
+    /// The gain to the target loudness, once measured.
     pub gain: Option<Gain>,
     /// Whether its format may change in the middle: not in MP4 and MOV, whose header describes every sample.
     #[serde(skip)]
     pub may_change: bool,
-    /// The track in one format, where the source's changes in the middle.
+    /// The converted track, where the format of the source's track changes.
     #[serde(skip)]
     pub even: Option<Even>,
 }
@@ -101,8 +101,8 @@ pub(super) fn plan(
     plans
 }
 
-/// The same track in 5.1, where the profile wants it and the track has as many channels. Its name for people is the same:
-/// it is the same rendition in another group (RFC 8216, 4.3.4.1.1).
+/// The same track in 5.1, if the profile has it and the track has enough channels. Both have the same label: they are
+/// the same rendition in two groups (RFC 8216, 4.3.4.1.1).
 fn surround(stereo: &AudioPlan, profile: &Profile) -> Option<AudioPlan> {
     let bps = profile.audio.surround_bps?;
     let enough = (SURROUND..=MOST_SPEAKERS).contains(&stereo.stream.channels) && stereo.stream.has_speakers();
@@ -110,8 +110,8 @@ fn surround(stereo: &AudioPlan, profile: &Profile) -> Option<AudioPlan> {
     enough.then(|| AudioPlan { name, channels: SURROUND, bps, ..stereo.clone() })
 }
 
-/// The audio renditions in groups, by their positions: each group has every track, the first in stereo; a second, if
-/// there is any surround sound, has each track in as many channels as it is made in.
+/// The audio renditions in groups, by their positions: each group has every track, the first in stereo. If there is
+/// any surround sound, a second group has each track in its most channels.
 pub(super) fn groups(renditions: &[AudioPlan]) -> Vec<Vec<usize>> {
     let of = |channels: u32| {
         let matching = renditions.iter().enumerate().filter(move |(_, audio)| audio.channels == channels);

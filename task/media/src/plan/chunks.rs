@@ -10,7 +10,7 @@ use super::{
     video::{SLACK_FRAMES, VideoPlan},
 };
 
-/// Where reading begins before the result does, in seconds.
+/// How long before the result reading begins, in seconds.
 pub(super) const RUN_UP: f64 = 5.0;
 
 /// Frames of the result that are encoded in one run, at the full rate.
@@ -23,7 +23,7 @@ pub struct Chunk {
 }
 
 impl Chunk {
-    /// One chunk in the place of some that follow one another; none for none.
+    /// One chunk that covers several consecutive ones; none for none.
     pub fn joined(chunks: &[Self]) -> Option<Self> {
         let first = chunks.first()?.first;
         Some(Self { first, frames: chunks.iter().map(|chunk| chunk.frames).sum() })
@@ -31,13 +31,13 @@ impl Chunk {
 }
 
 impl Plan {
-    /// The result's video in chunks. The last one is the longest: whatever is left is part of it. Empty where it has to be
-    /// made in one run, because it is short or nothing says where reading could begin.
+    /// The result's video in chunks. The last one is the longest, because it includes the rest. Empty if the video
+    /// has to be encoded in one run, because it is short or the container has no index.
     pub fn chunks(&self, settings: &ChunkSettings) -> Vec<Chunk> {
         let Some(video) = self.video.as_ref().filter(|_| self.indexed) else { return Vec::new() };
         let segment = u64::from(video.gop_frames) * u64::from(video.segment_gops);
         let length = video.rate.frames_in(f64::from(settings.seconds)).div_ceil(segment.max(1)) * segment;
-        // Where the source has no video any more there is nothing to begin a chunk with.
+        // A chunk cannot begin after the last frame of the source.
         let own = video.frames.saturating_sub(video.pad_frames.saturating_sub(SLACK_FRAMES));
         let count = own / length.max(1);
         if count < 2 {

@@ -1,7 +1,7 @@
-//! Whether the source is all there. Pure.
+//! Whether the source is complete. Pure.
 //!
-//! The uploader is blamed only on evidence: the container's own bytes, or a duration of just this stream that its packets do
-//! not reach. Where it is doubtful the result is made, and a note says what is missing.
+//! The task blames the uploader only on evidence: the container's own bytes, or the duration of a single stream that
+//! its packets do not reach. In doubt it makes the result, and a note says what is missing.
 
 use transcode_config::contract::{Failure, FailureCode};
 
@@ -18,12 +18,12 @@ use crate::{
 /// How much of a declared duration may be missing besides two frames, in seconds. Muxers round, and the last packet's
 /// duration is often unknown; a cut upload misses more.
 const MISSING: f64 = 0.5;
-/// Part of the packets that may be damaged, or come when their time is over, for a result to be worth something.
+/// Largest part of the packets that may be damaged or late in a usable result.
 const DAMAGED: f64 = 0.5;
 const LATE: f64 = 0.01;
-/// Part of the file that may lie behind the last packet, where the container has nothing to put there.
+/// Part of the file that may follow the last packet in containers that end with their media.
 const BEHIND: f64 = 0.1;
-/// At least so many bytes: indexes of short files are large.
+/// Bytes that may follow it in any case: indexes of short files are large.
 const BEHIND_BYTES: u64 = 64 << 10;
 /// A video that stands still for longer than this is worth a note, in seconds.
 const STILL: f64 = 10.0;
@@ -31,7 +31,7 @@ const STILL: f64 = 10.0;
 /// Containers that end with their last packet, or with an index that is small beside it.
 const PACKETS_TO_THE_END: [&str; 6] = ["flv", "avi", "wav", "ogg", "mpeg", "asf"];
 
-/// What speaks for a source being whole, and against it.
+/// The evidence for and against a complete source.
 pub(super) struct Evidence<'a> {
     pub(super) scan: &'a Scan,
     pub(super) ending: Ending,
@@ -42,8 +42,8 @@ impl Evidence<'_> {
         !matches!(self.ending, Ending::Unknown)
     }
 
-    /// Compares the video that ends at `end` with the duration in its header, and returns where it ends. `frame` is the
-    /// length of a frame.
+    /// Compares the video, whose packets end at `end`, with the duration in its header, and returns where it ends.
+    /// `frame` is the length of a frame.
     pub(super) fn video(
         &self,
         source: &mut SourceInfo,
@@ -67,7 +67,7 @@ impl Evidence<'_> {
         if let Ending::Whole { listed_frames: Some(listed) } = self.ending
             && float(listed) * frame + MISSING + 2.0 * frame >= declared
         {
-            // Frames without bytes show what was there before; the demuxer leaves them out.
+            // Frames without bytes repeat the frame before; the demuxer leaves them out.
             return Ok(timing.start + declared);
         }
         self.short(source, "video", found, declared)?;
@@ -90,7 +90,7 @@ impl Evidence<'_> {
         }
     }
 
-    /// Compares the longest of all streams, used or not, with the duration in the file's header. The video is known to last
+    /// Compares the longest of all streams, used or not, with the duration in the file's header. The video lasts
     /// until `end`.
     pub(super) fn whole(&self, source: &mut SourceInfo, end: f64) -> Result<(), Failure> {
         if let Ending::Short { bytes } = self.ending {
@@ -101,7 +101,7 @@ impl Evidence<'_> {
         let Some(declared) = source.duration.filter(|_| source.declares_file()) else { return Ok(()) };
         let ends = source.clocks.iter().filter_map(|clock| self.scan.timing(clock.index, clock.time_base));
         let end = ends.map(|timing| timing.end).fold(end, f64::max);
-        // Some containers count from 0, and not from where the media begins.
+        // Some containers count from 0 and not from the first frame.
         if end.max(end - source.start) + MISSING + 0.1 >= declared {
             return Ok(());
         }
@@ -109,7 +109,7 @@ impl Evidence<'_> {
     }
 
     fn short(&self, source: &mut SourceInfo, what: &str, found: f64, declared: f64) -> Result<(), Failure> {
-        // An MP4 has a table of its samples, and ffmpeg gives all that are there.
+        // An MP4 has a table of its samples, and ffmpeg reads all that the file has.
         if !self.file_is_whole() || source.container.starts_with("mov") {
             return Err(missing(what, found, declared));
         }
@@ -148,7 +148,7 @@ pub(super) fn drop_empty(source: &mut SourceInfo, scan: &Scan) -> Result<(), Fai
 
 const EMPTY: &str = "it has no packets";
 
-/// Says truthfully why a stream is left out that had not begun where ffprobe stopped looking.
+/// Corrects the reason why a stream is left out that had not begun where ffprobe stopped looking.
 pub(super) fn name_late_streams(source: &mut SourceInfo, scan: &Scan) {
     let clock = |index| source.clocks.iter().find(|clock| clock.index == index);
     let mut notes = Vec::new();
@@ -169,7 +169,7 @@ pub(super) fn name_late_streams(source: &mut SourceInfo, scan: &Scan) {
     source.notes.extend(notes);
 }
 
-/// Refuses what cannot be played to its end in order, and notes what is damaged.
+/// Refuses a source that cannot be played to its end in order, and records damage.
 pub(super) fn playable(source: &mut SourceInfo, scan: &Scan) -> Result<(), Failure> {
     let (jumps, count) = scan.jumps();
     if let Some(first) = jumps.first() {
@@ -209,7 +209,7 @@ pub(super) fn playable(source: &mut SourceInfo, scan: &Scan) -> Result<(), Failu
     behind(source, scan)
 }
 
-/// What of the file lies behind its last packet: another recording that ffmpeg does not get to.
+/// Refuses a file with much data after its last packet: another recording that ffmpeg does not read.
 fn behind(source: &SourceInfo, scan: &Scan) -> Result<(), Failure> {
     let bytes = source.size.saturating_sub(scan.reached());
     let much = float(bytes) > float(source.size) * BEHIND && bytes > BEHIND_BYTES;

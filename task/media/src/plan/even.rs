@@ -1,20 +1,20 @@
-//! An audio track that was brought to one format.
+//! An audio track that was converted to one format.
 
 use std::{ffi::OsString, path::PathBuf};
 
 use crate::process::local;
 
-/// A track in one format.
+/// A converted track.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Even {
     /// Its file.
     pub file: PathBuf,
-    /// When its first sample is heard, in seconds from where reading begins.
+    /// When its first sample is played, in seconds from where reading begins.
     pub start: f64,
 }
 
 impl Even {
-    /// The options that open it in the place of the source's track.
+    /// The options that open it instead of the source's track.
     pub fn input(&self) -> Vec<OsString> {
         let fixed = ["-protocol_whitelist", "file", "-format_whitelist", "matroska", "-itsoffset"];
         let mut args = fixed.map(OsString::from).to_vec();

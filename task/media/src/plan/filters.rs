@@ -14,11 +14,11 @@ use super::{
 use crate::examine::{overlay::Overlay, probe::VideoStream, range::Range};
 
 /// The graphs: one for the video with outputs `[v0]…` for the rungs, and one for each audio rendition with the output
-/// `[a0]…`. ffmpeg makes a graph anew when the format of one of its inputs changes in the middle of the file; what shares it
-/// would begin to count again.
+/// `[a0]…`. ffmpeg rebuilds a graph when the format of one of its inputs changes in the middle of the file; in a
+/// shared graph the other streams would be counted from 0 again.
 pub(super) fn graphs(plan: &Plan) -> Vec<String> {
     let video = plan.video.iter().map(|video| video_chains(video).join(";"));
-    // Behind the source and the overlay come tracks that were brought to one format.
+    // After the source and the overlay come the converted tracks.
     let mut input = 1 + usize::from(plan.video.iter().any(|video| video.overlay.is_some()));
     let audio = plan.audio.iter().enumerate().map(|(number, audio)| {
         let from = match audio.even {
@@ -32,22 +32,22 @@ pub(super) fn graphs(plan: &Plan) -> Vec<String> {
 }
 
 fn video_chains(plan: &VideoPlan) -> Vec<String> {
-    // The size that the headers tell comes first: a change of size in the middle of the file ends here.
+    // First scales to the size in the headers: a change of size in the middle of the file ends here.
     let VideoStream { index, width, height, rotation, .. } = &plan.stream;
     let mut trunk = format!("[0:{index}]scale=w={width}:h={height}:flags=bicubic,");
     if plan.over_black {
-        // What is transparent is shown as players show it: over black.
+        // Transparent parts become black, as in players.
         trunk.push_str("premultiply=inplace=1,");
     }
     if plan.stream.interlaced {
         trunk.push_str("bwdif=mode=send_frame:parity=auto:deint=all,");
     } else if plan.stream.may_be_interlaced() {
-        // Where the header is silent or wrong, and where it changes: frames that say so of themselves. Others pass as they
-        // are.
+        // The header may be silent or wrong, and frames may differ: each frame's own flag decides. Progressive frames
+        // pass unchanged.
         trunk.push_str("bwdif=mode=send_frame:parity=auto:deint=interlaced,");
     }
-    // `fps` starts at 0 whatever the first frame's time is, and gives the last frame however short it is; `tpad` and `trim`
-    // make the number of frames exact.
+    // `fps` starts at 0 whatever the first frame's time is, and keeps the last frame however short it is; `tpad` and
+    // `trim` make the number of frames exact.
     let _ = write!(
         trunk,
         "{}fps=fps={}:start_time=0:round=near:eof_action=pass,tpad=stop_mode=clone:stop={},{},{}",
@@ -89,7 +89,7 @@ fn video_chains(plan: &VideoPlan) -> Vec<String> {
 fn frames(plan: &VideoPlan) -> String {
     match plan.lead_frames {
         0 => format!("trim=end_frame={}", plan.frames),
-        // `setpts` makes the rate unknown. The second `fps` says it again; it may repeat the last frame.
+        // `setpts` makes the rate unknown; the second `fps` sets it again and may repeat the last frame.
         lead => format!(
             "trim=start_frame={lead}:end_frame={},setpts=PTS-STARTPTS,fps=fps={},trim=end_frame={}",
             lead + plan.frames,
@@ -99,12 +99,12 @@ fn frames(plan: &VideoPlan) -> String {
     }
 }
 
-/// The end of a rung's chain: its output, or the overlay over it first.
+/// The end of a rung's chain: its output, or first the overlay.
 fn overlay_on(plan: &VideoPlan, number: usize) -> String {
     let spot = plan.overlay.as_ref().zip(plan.renditions.get(number));
     match spot.map(|(overlay, rung)| overlay.spot(rung.width, rung.height)) {
         Some(Spot { x, y, .. }) => {
-            // The video's one frame is repeated for as long as the video lasts.
+            // The image's one frame is repeated for as long as the video lasts.
             format!(
                 "[p{number}];[p{number}][w{number}]overlay=x={x}:y={y}:eof_action=repeat:format=yuv420[v{number}]"
             )
@@ -156,8 +156,8 @@ fn branches(plan: &VideoPlan) -> String {
     )
 }
 
-/// From other colours than BT.709's to these, by way of linear light. The video is brought down to the top rung's size
-/// first: linear light is made of floats, and slow.
+/// Converts other colours to BT.709's through linear light. The video is scaled down to the top rung's size first:
+/// linear light uses floats and is slow.
 fn to_standard(plan: &VideoPlan) -> String {
     let Some(top) = plan.standard_range().last() else { return String::new() };
     let (width, height) = (top.width, top.height);
@@ -171,8 +171,8 @@ fn to_standard(plan: &VideoPlan) -> String {
     if !plan.convert {
         return String::new();
     }
-    // One form for whatever the source is made of: RGB, full range, odd formats. The result is RGB: there, and only there,
-    // a colour that BT.709 does not have becomes the nearest that it has.
+    // One form for every source (RGB, full range, unusual formats). The result is RGB: only there a colour that
+    // BT.709 does not have becomes the nearest that it has.
     format!(
         "scale=w={width}:h={height}:flags=bicubic+accurate_rnd+full_chroma_int:in_color_matrix={}:\
          out_color_matrix=bt709:out_range=tv,format=yuv444p12le,colorspace=ispace=bt709:iprimaries={}:itrc={}:\
@@ -185,7 +185,7 @@ fn to_standard(plan: &VideoPlan) -> String {
     )
 }
 
-/// To the colours of rungs of high range, where the source has others (cinema's P3).
+/// Converts to the colours of rungs of high range, where the source has others (cinema's P3).
 fn to_wide(plan: &VideoPlan) -> String {
     let color = &plan.stream.color;
     let wide =
@@ -196,7 +196,7 @@ fn to_wide(plan: &VideoPlan) -> String {
     format!("{},zscale=primaries=2020:matrix=2020_ncl:range=limited,format=yuv420p10le,", as_high(plan))
 }
 
-/// What the source of high range says of its colours, said of its frames.
+/// Tags the frames with the colours of the high-range source.
 fn as_high(plan: &VideoPlan) -> String {
     let color = &plan.stream.color;
     let range = if color.range.as_deref() == Some("pc") { "pc" } else { "tv" };
@@ -206,7 +206,7 @@ fn as_high(plan: &VideoPlan) -> String {
     format!("setparams=range={range}:colorspace={matrix}:color_primaries={primaries}:color_trc={transfer}")
 }
 
-/// The matrix of what reaches the rungs of standard range.
+/// The matrix of the frames that reach the rungs of standard range.
 fn matrix(plan: &VideoPlan) -> &'static str {
     if plan.tone_map || plan.convert { "bt709" } else { source_matrix(plan) }
 }
@@ -227,7 +227,8 @@ fn source_matrix(plan: &VideoPlan) -> &'static str {
     }
 }
 
-/// Primaries that are near to BT.709's are passed on and not converted. The tag is true in any case.
+/// The primaries of a rung. Those near to BT.709's are passed on without conversion; the tag is correct in both
+/// cases.
 pub(super) fn primaries(plan: &VideoPlan, range: Range) -> &'static str {
     match plan.stream.color.primaries.as_deref() {
         _ if range != Range::Sdr => "bt2020",
@@ -238,8 +239,8 @@ pub(super) fn primaries(plan: &VideoPlan, range: Range) -> &'static str {
     }
 }
 
-/// The transfer function of a rung. Those of standard range that differ from BT.709's (sRGB, old television) are passed on,
-/// and not converted: the tag is true in any case.
+/// The transfer function of a rung. Functions of standard range that differ from BT.709's (sRGB, old television) are
+/// passed on without conversion; the tag is correct in both cases.
 pub(super) fn transfer(plan: &VideoPlan, range: Range) -> &'static str {
     const KEPT: [&str; 4] = ["iec61966-2-1", "bt470m", "bt470bg", "smpte240m"];
     let own = plan.stream.color.transfer.as_deref().filter(|_| range == Range::Sdr);
@@ -257,7 +258,7 @@ fn audio_chain(number: usize, plan: &AudioPlan, from: &str) -> String {
     )
 }
 
-/// What leaves only the samples of the result, from 0; with a comma in front.
+/// The filters that keep only the samples of the result, from 0; with a comma in front.
 pub fn samples(plan: &AudioPlan) -> String {
     match plan.lead_samples {
         0 => format!(",atrim=end_sample={}", plan.samples),
@@ -272,8 +273,8 @@ pub fn samples(plan: &AudioPlan) -> String {
 
 /// Filters from a decoded track to the channels and the sample rate of the result, beginning at time 0.
 pub fn mix(plan: &AudioPlan) -> String {
-    // Mono is played by both speakers at its own level; everything else is mixed by the standard coefficients,
-    // scaled so that no sample can pass full scale.
+    // Mono is played by both speakers at its own level. Everything else is mixed with the standard coefficients,
+    // scaled so that no sample can exceed full scale.
     let mix = match (plan.channels, plan.stream.channels) {
         _ if plan.even.is_some() => "anull".to_owned(),
         (SURROUND, _) => "aformat=channel_layouts=5.1".to_owned(),
@@ -284,8 +285,8 @@ pub fn mix(plan: &AudioPlan) -> String {
     format!("aresample={SAMPLE_RATE}:async=1:first_pts=0:rematrix_maxval=1,{mix}")
 }
 
-/// Channels that belong to no loudspeakers, in stereo: the inputs of a recorder all alike on both sides; of a sound field
-/// (ambisonics in ACN order) what comes from the left and the right.
+/// Mixes channels without loudspeakers to stereo: inputs of a recorder equally on both sides; of a sound field
+/// (ambisonics in ACN order) the parts from the left and the right.
 fn evenly(channels: u32, layout: Option<&str>) -> String {
     if channels == 2 {
         return "pan=stereo|c0=c0|c1=c1".to_owned();

@@ -1,8 +1,9 @@
 //! Chooses the rungs of the ladder that a source gets. Pure.
 //!
 //! Sizes are those that a viewer sees (after rotation, with square pixels). The **short side** is compared, so a
-//! portrait video gets the same rungs as a landscape one. Nothing is scaled up, but for what is smaller than its encoder
-//! takes: a source between two rungs gets its own size as the top one, and a source below the lowest gets one rung.
+//! portrait video gets the same rungs as a landscape one. Nothing is scaled up, except a source that is smaller than
+//! its encoder takes. A source between two rungs gets its own size as the top one, and a source below the lowest gets
+//! one rung.
 
 use serde::Serialize;
 use transcode_config::ladder::{Rung, VideoCodec};
@@ -17,7 +18,7 @@ use crate::{
 const MIN_SIDE: u32 = 16;
 /// SVT-AV1 takes nothing smaller.
 const MIN_SIDE_AV1: u32 = 64;
-/// Longest side of what had to be made larger for its encoder: a line of pixels must not become a wall.
+/// Longest side of a source that is scaled up for its encoder: limits the other side of a very narrow one.
 const MAX_RAISED: f64 = 8192.0;
 /// A source whose short side is this much above a rung takes that rung's place instead of standing beside it.
 const ALIKE: f64 = 1.05;
@@ -37,7 +38,7 @@ pub struct Rendition {
     pub height: u32,
     /// Frames a second.
     pub rate: Rational,
-    /// Every so-many-th frame of the constant-rate source is kept.
+    /// Keeps every n-th frame of the constant-rate source.
     pub frame_step: u32,
     /// Wanted average, bits per second.
     pub average_bps: u64,
@@ -51,7 +52,7 @@ pub struct Rendition {
     pub range: Range,
 }
 
-/// The renditions in `range` of a source that has been brought to the constant `rate`, lowest first.
+/// The renditions in `range` for a source at the constant `rate`, lowest first.
 pub fn renditions(
     video: &VideoStream,
     rate: Rational,
@@ -104,7 +105,7 @@ fn name(chosen: Vec<(Rung, (u32, u32))>, rate: Rational, range: Range) -> Vec<Re
     renditions
 }
 
-/// Rates for a video whose short side lies below that of `above`: in proportion to its area.
+/// Rates of a rung whose short side lies below that of `above`: in proportion to its area.
 fn between(below: Option<&Rung>, above: &Rung, short: f64) -> Rung {
     let share = (short / f64::from(above.short_side)).powi(2);
     let least = below.map_or(MIN_AVERAGE, |rung| rung.average_bps + rung.average_bps / 10);
@@ -134,8 +135,8 @@ impl Shape {
         Self { size: video.display_size(), ratio }
     }
 
-    /// Larger, in the same proportions, where the encoder takes nothing as small: the one case in which a source is scaled
-    /// up, by no more than that.
+    /// Scales up in the same proportions to the encoder's smallest size: the only case in which a source is scaled
+    /// up.
     fn fit_for(mut self, codec: VideoCodec) -> Self {
         let least = if codec == VideoCodec::Av1 { MIN_SIDE_AV1 } else { MIN_SIDE };
         let factor = f64::from(least) / self.short().max(1.0);
@@ -157,7 +158,7 @@ impl Shape {
 
     /// The size whose short side is `short`, or so near to it that the aspect ratio is exact.
     fn scaled_to(&self, short: u32) -> (u32, u32) {
-        // The smallest size with this very ratio and even sides; every multiple of it has both too.
+        // The smallest size with exactly this ratio and even sides; every multiple of it has both too.
         let unit = (self.ratio.0 * 2, self.ratio.1 * 2);
         let unit_short = unit.0.min(unit.1).max(1);
         let steps = round_to_u64(f64::from(short) / float(unit_short)).max(1);

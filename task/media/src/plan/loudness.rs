@@ -1,12 +1,12 @@
-//! The constant gain that brings measured audio to the target, and the filters for it. Pure.
+//! The constant gain from measured to wanted loudness, and its filters. Pure.
 
 use serde::Serialize;
 
 /// Highest peak after correction, in dB below full scale. Encoding adds some.
 const CEILING: f64 = -1.5;
-/// Quieter than this is silence, or a hum that must not be lifted. R128 itself starts at -70.
+/// Quieter audio is silence, or a hum that must not be lifted. R128 itself starts at -70.
 const SILENCE: f64 = -60.0;
-/// Most that quiet audio is lifted, in dB.
+/// Largest gain for quiet audio, in dB.
 pub(crate) const MOST: f64 = 24.0;
 
 /// Measured loudness of an audio track.

@@ -1,4 +1,4 @@
-//! The plan of a job: every decision, as numbers that encoder, packager and verifier use. Pure.
+//! The plan of a job: every decision, as numbers for encoder, packager and verifier. Pure.
 
 mod arguments;
 mod audio;
@@ -36,7 +36,7 @@ pub use names::unique;
 pub use types::{Plan, Together};
 pub use video::VideoPlan;
 
-/// From here on it is quicker to seek than to decode what is not used, in seconds.
+/// If more than this precedes the clip, seeking is quicker than decoding it, in seconds.
 const WORTH_SEEKING: f64 = 20.0;
 
 /// Plans a job.
@@ -82,8 +82,8 @@ pub fn make(source: &SourceInfo, timeline: &Timeline, profile: &Profile) -> Resu
     })
 }
 
-/// How much in front of the result is read. Where the container has an index, reading begins shortly before; a whole
-/// number of frames before, or the frames after it would be counted from another beginning.
+/// How much is decoded before the result, in seconds. If the container has an index, reading begins shortly before
+/// the result. The lead is a whole number of frames, or the frames after it would be counted from another beginning.
 fn lead(source: &SourceInfo, timeline: &Timeline) -> f64 {
     if !indexed(source) || timeline.begin < WORTH_SEEKING {
         return timeline.begin;
@@ -94,7 +94,7 @@ fn lead(source: &SourceInfo, timeline: &Timeline) -> f64 {
     }
 }
 
-/// Whether the container says where its key frames are.
+/// Whether the container has an index of its key frames.
 fn indexed(source: &SourceInfo) -> bool {
     const INDEXED: [&str; 2] = ["mov", "matroska"];
     source.container.split(',').any(|name| INDEXED.contains(&name))

@@ -5,18 +5,18 @@ use serde::Serialize;
 use super::ladder::Rendition;
 use crate::rational::{float, round_to_u64};
 
-/// Part of a source that is sampled at most.
+/// Largest part of a source that is sampled.
 const SHARE: f64 = 0.25;
-/// What the rest of the title may need beyond the samples' heaviest group before the cap holds it down.
+/// Factor between the heaviest sampled group and the cap, for heavier parts of the title.
 const HEADROOM: f64 = 1.5;
-/// Room in the average.
+/// Factor between the measured average and the declared one.
 const MARGIN: f64 = 1.1;
-/// No cap lies below this: the first frame alone must fit.
+/// Lowest cap: the first frame alone must fit.
 const LEAST_MAX: u64 = 32_000;
-/// Seconds of the heaviest group that the buffer holds, so that a key frame that is most of it fits.
+/// Seconds of the heaviest group that the buffer holds, so that a key frame with most of its bits fits.
 const BUFFER_SECONDS: f64 = 3.0;
 
-/// What a rung needs for its quality, without a cap. Bits per second.
+/// The bits that a rung needs for its quality, without a cap. Bits per second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Need {
     /// Over all samples.
@@ -37,7 +37,7 @@ pub enum RungDecision {
     WithinTheLowest,
 }
 
-/// A rung's need, and what became of it.
+/// A rung's need, and the decision about it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Choice {
     /// Name: `720p`.
@@ -54,16 +54,16 @@ pub struct Choice {
     pub verdict: RungDecision,
 }
 
-/// What was measured and decided. Goes into `metadata.json`.
+/// The measurements and decisions. Part of `metadata.json`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PerTitle {
     /// Where the samples begin, in seconds of the result.
     pub samples: Vec<f64>,
-    /// How long each is, in seconds.
+    /// Length of each sample in seconds.
     pub sample_seconds: f64,
-    /// Every rung of the profile's ladder, lowest first. Empty where nothing could be measured.
+    /// Every rung of the profile's ladder, lowest first. Empty if nothing could be measured.
     pub rungs: Vec<Choice>,
-    /// Why the ladder was left as it is, where it was.
+    /// Why the ladder stayed as it was; none if it was measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_measured: Option<String>,
 }
@@ -82,7 +82,7 @@ pub fn choose(rungs: &[Rendition], needs: &[Need], least_step: f64) -> Vec<Choic
     let mut choices: Vec<Choice> = rungs.iter().zip(needs).map(|(rung, need)| rates(rung, *need)).collect();
     let lowest = rungs.first().map_or(0, |rung| rung.max_bps);
     let affordable = choices.iter().rposition(|choice| choice.max_bps <= lowest).unwrap_or(0);
-    // What a rung ends at: its quality, or its cap where that is not enough.
+    // The rate at which a rung ends: that of its quality, or its cap where that is lower.
     let ends_at = |number: usize| match (rungs.get(number), needs.get(number)) {
         (Some(rung), Some(need)) => float(need.average_bps.min(rung.max_bps)),
         _ => 0.0,
@@ -117,7 +117,7 @@ fn rates(rung: &Rendition, need: Need) -> Choice {
     }
 }
 
-/// Gives the rungs that are made their rates, and removes the others.
+/// Sets the rates of the chosen rungs and removes the others.
 pub(crate) fn apply(rungs: &mut Vec<Rendition>, choices: &[Choice]) {
     let mut choices = choices.iter();
     rungs.retain_mut(|rung| {

@@ -1,32 +1,32 @@
 //! Keeps the size of the result in proportion to the size of the source. Pure.
 //!
-//! A file of two frames that are hours apart is small, and the same hours at 60 frames a second are two million frames
-//! that somebody pays for. So the frames of the result are bounded by the frames that the file has and by its bytes.
-//! Nothing is refused for it: the rate falls, by a whole number, and the result lasts as long as before.
+//! A file of two frames that are hours apart is small, and the same hours at 60 frames a second are two million
+//! frames that somebody pays for. So the file's own frames and bytes bound the frames of the result. No source is
+//! refused for it: the rate is divided by a whole number, and the result keeps its duration.
 
 use crate::rational::{Rational, float, round_to_u64};
 
-/// Frames that any file may ask for: an hour at ten a second.
+/// Frames that any result may have: an hour at ten a second.
 const FREE_FRAMES: f64 = 36_000.0;
 /// Frames made for each frame of the source: a slide a minute is shown at ten frames a second.
 const FRAMES_PER_FRAME: f64 = 600.0;
-/// Bytes of the source for each frame made. An encoder that writes "as before" takes more than that for it.
+/// Bytes of the source for each frame made. An encoder takes more than that for a frame that repeats the one before.
 const BYTES_PER_FRAME: f64 = 4.0;
 
-/// The rate at which `seconds` of video are made, when `rate` was measured, the source has `frames` frames of it, and
-/// `bytes` bytes in all.
+/// The rate of a result of `seconds`: the measured `rate`, or less if the source's `frames` and `bytes` are too few
+/// for it.
 pub fn limit(rate: Rational, seconds: f64, frames: u64, bytes: u64) -> Rational {
     let paid = (float(frames) * FRAMES_PER_FRAME).min(float(bytes) / BYTES_PER_FRAME);
     let wanted = rate.value() * seconds;
     let times = (wanted / paid.max(FREE_FRAMES)).ceil();
-    // At least one, also for what is no number.
+    // At least one, also if `times` is not a number.
     let times = u32::try_from(round_to_u64(times.max(1.0))).unwrap_or(u32::MAX);
     let limited = rate.divided_by(times);
-    // A fraction that does not fit is one of a clock that nobody has; then whole thousandths do.
+    // If the fraction does not fit, its clock is one that no real file has; whole thousandths are then exact enough.
     if limited == rate && times > 1 { thousandths(paid.max(FREE_FRAMES) / seconds) } else { limited }
 }
 
-/// The next lower fraction of thousandths, at least one.
+/// The next lower rate in whole thousandths, at least one thousandth.
 fn thousandths(rate: f64) -> Rational {
     let num = u32::try_from(round_to_u64((rate * 1000.0).floor())).unwrap_or(1).max(1);
     Rational { num, den: 1000 }

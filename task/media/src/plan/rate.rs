@@ -1,9 +1,9 @@
 //! The constant frame rate that a source is brought to. Pure.
 //!
-//! Groups of pictures of the same length in every rung need frames at a constant, exact rate. Declared rates cannot be
-//! trusted (variable frame rate, clocks of whole milliseconds, wrong headers), so the rate is read off the times at
-//! which frames are really shown: the one that the bulk of them keeps, however long a pause is. It is at most 60, and
-//! above what the source has only where that is slower than people see as a video.
+//! Groups of pictures of the same length in every rung need frames at a constant, exact rate. Declared rates are
+//! unreliable (variable frame rate, clocks of whole milliseconds, wrong headers), so the rate is measured from the
+//! times at which frames are shown: the rate of most frames, however long a pause is. It is at most 60. It is above
+//! the source's only where that is slower than people perceive as motion.
 
 use std::collections::BTreeMap;
 
@@ -44,11 +44,11 @@ const STANDARD: &[Rational] = &[
     Rational { num: 240, den: 1 },
 ];
 
-/// Below this a frame that comes at its own time would be seen at another: frames of irregular slow video (slides, a
-/// camera that waits for motion) are given this rate, at which none is shown more than 0.05 s off.
+/// Rate of irregular video that is slower than this (slides, a camera that waits for motion). At this rate no frame
+/// is shown more than 0.05 s off its own time.
 const IRREGULAR: Rational = Rational { num: 10, den: 1 };
-/// Regular video that is slower than one frame a second is made at the multiple of its rate that reaches this: groups and
-/// segments have sensible lengths, and each frame has exactly its time.
+/// Regular video that is slower than one frame a second gets the multiple of its rate that reaches this: groups and
+/// segments have sensible lengths, and each frame keeps its exact time.
 const SLOWEST: f64 = 1.0;
 const SLOW: f64 = 5.0;
 
@@ -72,7 +72,7 @@ pub fn choose(video: &VideoStream, timing: &Timing) -> Rational {
     limit(rate)
 }
 
-/// A rate, and whether every frame lies on the grid that it makes.
+/// A rate, and whether every frame lies on its grid.
 struct Measured {
     rate: Rational,
     regular: bool,
@@ -81,17 +81,17 @@ struct Measured {
 fn measured(video: &VideoStream, timing: &Timing) -> Option<Measured> {
     let tick = video.time_base.value();
     let spread = Spread { deltas: &timing.deltas, tick };
-    // The distance below which a fifth of the frames lie: the smoothest motion, so that nothing of it is dropped.
+    // The distance of the fastest fifth of the frames: the smoothest motion, of which nothing must be dropped.
     let base = spread.alike(spread.fifth()?, spread.tolerance(spread.fifth()?));
     let grid = spread.on_grid(base.mean);
     if grid.share >= 0.9 {
         // A constant rate with pauses, or with frames left out: the mean over all steps is exact to about a tick over
-        // the whole length, and no pause has a say in it.
+        // the whole length, and pauses do not count.
         let tolerance = (1.5 * tick / (grid.mean * grid.steps)).clamp(0.000_2, 0.01);
         let rate = nearest(1.0 / grid.mean, tolerance, video.average_rate, exact(video, timing))?;
         return Some(Measured { rate, regular: grid.share >= 1.0 });
     }
-    // Clocks that tremble, patterns such as 2:3: what twelve frames take together is steady where each alone is not.
+    // For clocks with jitter and patterns such as 2:3: the sum of twelve distances is steady where each alone is not.
     let blocks = Spread { deltas: &timing.blocks, tick: tick / f64::from(BLOCK) };
     let rate = match blocks.fifth().filter(|_| blocks.count() >= 3.0) {
         Some(fast) => 1.0 / blocks.settle(fast),
@@ -101,7 +101,7 @@ fn measured(video: &VideoStream, timing: &Timing) -> Option<Measured> {
     Some(Measured { rate, regular: false })
 }
 
-/// Where all distances are the same, the rate that they make, exactly.
+/// The exact rate, if all distances are the same.
 fn exact(video: &VideoStream, timing: &Timing) -> Option<Rational> {
     let (&delta, _) = timing.deltas.first_key_value().filter(|_| timing.deltas.len() == 1)?;
     let ticks = u32::try_from(delta).ok()?.checked_mul(video.time_base.num)?;
@@ -114,7 +114,7 @@ struct Spread<'a> {
     tick: f64,
 }
 
-/// Distances that are about the same.
+/// The distances that are about the same.
 struct Alike {
     mean: f64,
 }
@@ -146,7 +146,8 @@ impl Spread<'_> {
         })
     }
 
-    /// By how much a distance may differ from `delta` and be the same: clocks round, to whole milliseconds many of them.
+    /// How much a distance may differ from `delta` and still count as the same: clocks round, many of them to whole
+    /// milliseconds.
     fn tolerance(&self, delta: f64) -> f64 {
         f64::max(1.5 * self.tick, (delta / 8.0).min(0.002))
     }
@@ -159,7 +160,7 @@ impl Spread<'_> {
         Alike { mean: if number > 0.0 { sum / number } else { delta } }
     }
 
-    /// The mean around which distances gather, from `delta` on.
+    /// The mean of the cluster of distances around `delta`.
     fn settle(&self, delta: f64) -> f64 {
         (0..4).fold(delta, |mean, _| self.alike(mean, mean * 0.06).mean)
     }
@@ -167,11 +168,11 @@ impl Spread<'_> {
     /// How the distances lie on a grid of about `step`.
     fn on_grid(&self, step: f64) -> Grid {
         let tolerance = self.tolerance(step);
-        // On a grid that is hardly wider than the clock's rounding, everything seems to lie.
+        // If the grid is hardly wider than the clock's rounding, everything seems to lie on it.
         let most = if tolerance <= step / 4.0 { f64::INFINITY } else { 1.0 };
         let fits = |&(delta, _): &(f64, f64)| {
             let steps = (delta / step).round().clamp(1.0, most);
-            // Over a long pause the step's own error adds up.
+            // Over a long pause the error of the step adds up.
             (delta - steps * step).abs() <= tolerance.max(steps * step * 0.005).min(step.max(tolerance) / 2.0)
         };
         let (mut span, mut steps, mut number) = (0.0, 0.0, 0.0);
@@ -188,8 +189,8 @@ impl Spread<'_> {
 /// Largest numerator of a rate: the clocks of the result are multiples of it.
 const LARGEST: u32 = 1_000_000;
 
-/// The declared rate if it agrees with the measured one, else the nearest standard rate, else the exact one where there
-/// is one, else the simplest fraction that is as near as was measured.
+/// The declared rate if it agrees with the measured one, else the nearest standard rate, else the exact one if there
+/// is one, else the simplest fraction within the accuracy of the measurement.
 fn nearest(
     rate: f64,
     tolerance: f64,

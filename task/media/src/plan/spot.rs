@@ -1,4 +1,4 @@
-//! Where the overlay goes on each rung. Pure.
+//! The place of the overlay on each rung. Pure.
 
 use transcode_config::contract::Position;
 
@@ -21,7 +21,7 @@ pub struct Spot {
 }
 
 impl Overlay {
-    /// Where it goes on an image of this size. Even numbers throughout: colour has half the image's resolution.
+    /// The place on a rung of this size. All numbers are even: colour has half the resolution.
     pub fn spot(&self, width: u32, height: u32) -> Spot {
         let place = self.place;
         let percent = |percent: u32| f64::from(width) * f64::from(percent) / 100.0;

@@ -11,11 +11,12 @@ use crate::{
     rational::{Rational, float, round_to_u64},
 };
 
-/// Audio that runs on this much longer than the video is cut with it; beyond it, the last frame stands still.
+/// Audio that lasts at most this much longer than the video is cut with it, in seconds; if it lasts longer, the last
+/// frame stays until its end.
 const OVERHANG: f64 = 0.1;
-/// Below this many frames a second, a frame more is better than audio that is cut.
+/// Below this many frames a second, one more frame is better than audio that is cut.
 const COARSE: f64 = 10.0;
-/// Jumps of the clock for which frames may be missing by rounding.
+/// Most jumps of the clock for which frames may be missing by rounding.
 const MOST_JUMPS: u64 = 100;
 
 /// When things happen, in seconds from the beginning of the source.
@@ -44,8 +45,8 @@ pub struct VideoTime {
     pub jumps: u64,
 }
 
-/// Removes streams that turned out to be empty, refuses a source that is not all there or cannot be played to its end, and
-/// lays out the timeline. What is doubtful is noted.
+/// Removes empty streams, refuses a source that is incomplete or cannot be played to its end, and lays out the
+/// timeline. Doubts are recorded as notes.
 pub fn lay_out(source: &mut SourceInfo, scan: &Scan) -> Result<Timeline, Failure> {
     completeness::drop_empty(source, scan)?;
     completeness::name_late_streams(source, scan);
@@ -59,7 +60,7 @@ pub fn lay_out(source: &mut SourceInfo, scan: &Scan) -> Result<Timeline, Failure
     {
         let rate = rate::choose(&video, &timing);
         let frame = 1.0 / rate.value();
-        // Where the container gives the last frame no duration, it is shown as long as the others.
+        // If the container gives the last frame no duration, it lasts as long as the others.
         let end = if timing.end > timing.last { timing.end } else { timing.last + frame };
         let end = evidence.video(source, &timing, end, (video.duration, frame))?;
         let jumps = u64::try_from(scan.jumps().1).unwrap_or(MOST_JUMPS).min(MOST_JUMPS);
@@ -89,7 +90,8 @@ pub fn lay_out(source: &mut SourceInfo, scan: &Scan) -> Result<Timeline, Failure
     Ok(Timeline { begin: 0.0, video: video_time, audio_ends, end })
 }
 
-/// What ffmpeg makes time zero: the beginning of the file, or, where clocks jump, that of the streams that are decoded.
+/// The source time that ffmpeg makes 0: the beginning of the file or, where clocks jump, that of the streams that are
+/// decoded.
 fn begin(source: &SourceInfo) -> f64 {
     if !may_jump(&source.container) {
         return source.start;
@@ -101,8 +103,8 @@ fn begin(source: &SourceInfo) -> f64 {
 }
 
 impl Timeline {
-    /// The part of it that a clip asks for. Both ends move to the nearest frame, so that video and audio begin and end
-    /// with each other; where the source ends before the clip does, so does the result.
+    /// The timeline of a clip. Both ends move to the nearest frame, so that video and audio begin and end together;
+    /// if the source ends before the clip does, so does the result.
     pub fn clipped(self, clip: Clip) -> Result<Self, Failure> {
         let frame = |seconds: f64| match self.video {
             Some(VideoTime { rate, .. }) => rate.seconds_of(rate.frames_in(seconds)),
@@ -111,7 +113,7 @@ impl Timeline {
         let seconds = |ms: u64| float(ms) / 1000.0;
         let begin = frame(seconds(clip.start_ms));
         let end = clip.end_ms.map_or(self.end, |ms| frame(seconds(ms)).min(self.end));
-        // Less than a frame, or a hundredth of a second of audio, is nothing to play.
+        // Less than a frame, or than a hundredth of a second of audio, cannot be played.
         let least = self.video.map_or(0.01, |video| 0.5 / video.rate.value());
         if end - begin < least {
             return Err(Failure::new(FailureCode::ClipOutside, FailureCode::ClipOutside.info().meaning)

@@ -1,4 +1,4 @@
-//! The plan of a job: plain data, and what follows from it.
+//! The plan of a job: plain data, and values computed from it.
 
 use serde::Serialize;
 use transcode_config::ladder::Profile;
@@ -16,12 +16,13 @@ use crate::examine::range::Range;
 pub struct Plan {
     /// Where in the source the result begins, in seconds.
     pub begin: f64,
-    /// Seconds of the source in front of that which are read too: all of them, or, where the container has an index and
-    /// there is much to skip, some, for decoders to get going.
+    /// Seconds before `begin` that are decoded too: all of them or, if the container has an index and much would be
+    /// skipped, enough for decoders to start.
     pub lead: f64,
     /// Whether reading can begin anywhere: the container has an index.
     pub indexed: bool,
-    /// Whether filters see the source's own clock, also where reading begins in its middle; else theirs begins at 0 there.
+    /// Whether filters see the source's own clock, also if reading begins in its middle; if not, their clock begins
+    /// at 0 there.
     pub own_clock: bool,
     /// Duration of the result in seconds; with video, a whole number of frames.
     pub seconds: f64,
@@ -31,9 +32,9 @@ pub struct Plan {
     pub video: Option<VideoPlan>,
     /// Audio renditions.
     pub audio: Vec<AudioPlan>,
-    /// What the progressive MP4 is put together from; none makes none.
+    /// The tracks of the progressive MP4; none if the profile has none.
     pub progressive: Option<Together>,
-    /// How the rungs came to their rates, where the profile has them measured.
+    /// The measurements behind the rungs' rates, if the profile asks for them.
     pub per_title: Option<PerTitle>,
 }
 
@@ -46,7 +47,7 @@ pub struct Together {
     pub audio: Option<usize>,
 }
 
-/// The highest rung of at most the wanted size, else the lowest; and the audio that plays by default.
+/// The highest rung of at most the wanted size, else the lowest; and the default audio rendition.
 pub(super) fn progressive(
     video: Option<&VideoPlan>,
     audio: &[AudioPlan],
@@ -67,13 +68,13 @@ impl Plan {
         (self.begin > self.lead).then_some(self.begin - self.lead)
     }
 
-    /// The audio renditions in groups, by their positions: each group has every track, the first in stereo; a second, if
-    /// there is any surround sound, has each track in as many channels as it is made in.
+    /// The audio renditions in groups, by their positions: each group has every track, the first in stereo. If there
+    /// is any surround sound, a second group has each track in its most channels.
     pub fn audio_groups(&self) -> Vec<Vec<usize>> {
         audio::groups(&self.audio)
     }
 
-    /// Takes other rungs of standard range in the place of those that it has.
+    /// Replaces the rungs of standard range.
     pub fn set_renditions(&mut self, renditions: Vec<Rendition>, profile: &Profile) {
         if let Some(video) = &mut self.video {
             let high = video.renditions.drain(..).filter(|rung| rung.range != Range::Sdr);

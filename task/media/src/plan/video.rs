@@ -26,9 +26,9 @@ pub struct VideoPlan {
     pub preset: String,
     /// Constant rate factor.
     pub crf: u32,
-    /// Constant frame rate before rungs leave frames out.
+    /// Constant frame rate, before rungs leave frames out.
     pub rate: Rational,
-    /// Frames in front of the result's first on the filters' clock: they are left out.
+    /// Frames before the first of the result on the filters' clock: they are dropped.
     pub lead_frames: u64,
     /// Frames of the result at that rate.
     pub frames: u64,
@@ -42,9 +42,9 @@ pub struct VideoPlan {
     pub tone_map: bool,
     /// Whether other colours of standard range must be brought to BT.709's: Display P3, BT.2020, old transfer functions.
     pub convert: bool,
-    /// Whether it is transparent in places, and shown over black.
+    /// Whether parts of it are transparent, and become black.
     pub over_black: bool,
-    /// An image over the video, on rungs of standard range: there are no others where there is one.
+    /// An image over the video, on rungs of standard range. With an overlay there are no others.
     pub overlay: Option<Overlay>,
     /// How rungs of high dynamic range are encoded; none where there are none.
     pub hdr: Option<HdrSettings>,
@@ -52,7 +52,7 @@ pub struct VideoPlan {
     pub renditions: Vec<Rendition>,
 }
 
-/// Plans the video. `lead` is what is read in front of the result, in seconds.
+/// Plans the video. `lead`: seconds that are decoded before the result.
 pub(super) fn plan(
     stream: &VideoStream,
     time: VideoTime,
@@ -66,13 +66,13 @@ pub(super) fn plan(
     if let Some(hdr) = hdr {
         renditions.extend(ladder::renditions(stream, time.rate, (&hdr.rungs, VideoCodec::Hevc), range));
     }
-    // Every rung must be able to divide a group evenly, or its key frames would drift from the others'.
+    // Every rung must divide a group evenly, or its key frames would drift from the others'.
     let step = renditions.iter().map(|rendition| rendition.frame_step).fold(1, lcm);
     let wanted = f64::from(profile.gop_seconds) * time.rate.value() / f64::from(step);
     let gop_frames = u32::try_from(round_to_u64(wanted)).unwrap_or(1).max(1) * step;
     let first = time.rate.frames_in(timeline.begin);
     let frames = time.rate.frames_in(timeline.end).saturating_sub(first).max(1);
-    // The last frame stands until its end, however long that is.
+    // The last frame lasts until its end, however long that is.
     let own = (time.rate.frames_in(time.last) + 1).min(first + frames);
     VideoPlan {
         stream: stream.clone(),
@@ -100,9 +100,9 @@ impl VideoPlan {
         self.rate.num * 10_000_u32.div_ceil(self.rate.num).max(1)
     }
 
-    /// Lays an image over the video. Rungs of high range are left out, and their names returned: how bright white is
-    /// in an image made for standard range is anyone's guess there, and without it they would give away what the others
-    /// are marked for.
+    /// Puts an image over the video. Rungs of high range are removed and their names returned: the brightness of
+    /// white in an image of standard range is undefined there, and without the image they would lack the mark that
+    /// the others carry.
     pub fn lay_over(&mut self, overlay: Overlay) -> Vec<String> {
         self.overlay = Some(overlay);
         self.hdr = None;

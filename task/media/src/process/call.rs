@@ -1,4 +1,4 @@
-//! A call of a program: arguments, files, limits, and the result of a run that ended with status 0.
+//! A call of a program: its arguments, files, limits, and the result of a run with status 0.
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
@@ -26,21 +26,23 @@ impl Tool {
 pub struct Limits {
     /// Longest run.
     pub wall: Duration,
-    /// Longest time without progress. A line of standard output is progress, unless it belongs to ffmpeg's `-progress`
-    /// report and its `frame`, `out_time_us` and `total_size` are what they were: a stuck ffmpeg goes on reporting.
+    /// Longest time without progress. A line of standard output is progress, unless it belongs to ffmpeg's
+    /// `-progress` report and the report's `frame`, `out_time_us` and `total_size` have not changed: a stuck ffmpeg
+    /// goes on reporting.
     pub stall: Duration,
     /// Processor time over all threads, in seconds.
     pub cpu_seconds: u64,
-    /// Address space. Reservations count, not only what is used, so leave room for thread stacks (8 MiB each) and
-    /// libraries (some 300 MiB).
+    /// Address space in bytes. Reservations count, not only used memory, so leave room for thread stacks (8 MiB each)
+    /// and libraries (some 300 MiB).
     pub memory_bytes: u64,
-    /// Largest single file.
+    /// Largest single file, in bytes.
     pub file_bytes: u64,
-    /// Largest sum of the files in the output folder. Looked at twice a second, so a run can pass it by as much as the
-    /// disk takes in that time.
+    /// Largest sum of the files in the output folder, in bytes. Measured twice a second, so a run can exceed it by
+    /// what the disk takes in that time.
     pub output_bytes: u64,
-    /// How much of standard output is kept in [`Finished::stdout`], at most 4 MiB. More than this from ffprobe is a failure, since half
-    /// an answer is none; ffmpeg may go on talking at a bounded rate, but only its lines are passed on.
+    /// How much of standard output is kept in [`Finished::stdout`], in bytes, at most 4 MiB. More than this from
+    /// ffprobe is a failure, because half an answer is useless; ffmpeg may write more at a bounded rate, but only its
+    /// lines are passed on.
     pub stdout_bytes: usize,
 }
 
@@ -53,11 +55,11 @@ pub struct Invocation {
     pub args: Vec<OsString>,
     /// The file that it may read.
     pub input: Option<PathBuf>,
-    /// Further files or folders that it may read, such as earlier outputs.
+    /// Further files or folders that it may read, such as outputs of earlier runs.
     pub extra_inputs: Vec<PathBuf>,
     /// The one folder that it may write. It is also the working directory.
     pub output_dir: Option<PathBuf>,
-    /// What the run may use.
+    /// Hard limits of the run.
     pub limits: Limits,
 }
 
@@ -74,7 +76,7 @@ pub struct Finished {
     pub cpu: Duration,
     /// Largest resident memory, in bytes.
     pub peak_memory_bytes: u64,
-    /// How often the input of a graph of filters for audio was set up, as ffmpeg says at the level `verbose`: once for each
+    /// How often ffmpeg set up the input of an audio filter graph, by its log at the level `verbose`: once for each
     /// such graph, and again whenever the format of its input changes.
     pub audio_set_up: u64,
 }

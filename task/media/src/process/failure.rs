@@ -10,7 +10,7 @@ use super::{
 };
 use crate::sandbox::Ended;
 
-/// Why we ended a run ourselves.
+/// Why this program ended a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cause {
     Stopped,
@@ -77,9 +77,9 @@ fn killed(signal: i32, ended: &Ended, call: &Invocation) -> Failure {
             format!("{name} made a system call that the sandbox forbids"),
         ),
         libc::SIGXCPU => out_of_processor_time(call),
-        // The kernel's second word after SIGXCPU.
+        // The kernel sends SIGKILL after SIGXCPU.
         libc::SIGKILL if all_time_used => out_of_processor_time(call),
-        // Not ours, and a process of the sandbox has nobody else who may: memory ran out.
+        // This program did not send it, and no other process may signal one in the sandbox: memory ran out.
         libc::SIGKILL => Failure::new(
             FailureCode::OutOfMemory,
             format!("the kernel killed {name}, most likely for its memory"),
@@ -97,12 +97,13 @@ fn out_of_processor_time(call: &Invocation) -> Failure {
         .with("limit_cpu_seconds", call.limits.cpu_seconds)
 }
 
-/// What ffmpeg says when it fails, and which code that is. The words are the C library's. A file can make ffmpeg print them
-/// (as a title, say); all that it gains is another name for its own failure.
+/// ffmpeg's messages when it fails, with their codes. The words are the C library's. A file can make ffmpeg print
+/// them (as a title, say), and then only changes the name of its own failure.
 const SAID: [(&str, FailureCode, &str); 4] = [
     ("No space left on device", FailureCode::DiskFull, "the disk is full"),
     ("File too large", FailureCode::OutputTooLarge, "a file grew too large"),
-    // The kernel grants memory that it does not have, and kills when it is used. What it refuses is beyond the limit of the run.
+    // The kernel grants more memory than it has, and kills when it is used. A refused request is beyond the limit of
+    // the run.
     ("Cannot allocate memory", FailureCode::MemoryLimit, "it asked for more memory than a run may have"),
     // SIGXCPU, which ffmpeg catches.
     ("received signal 24", FailureCode::RunTimeExceeded, "the processor time is used up"),

@@ -4,9 +4,9 @@ use std::{ffi::OsString, path::Path};
 
 /// The demuxers that an upload may be opened with, by ffmpeg's names.
 ///
-/// Demuxers that open further files or addresses because a text says so are not on it (`hls`, `dash`, `concat`, `sdp`,
-/// `rtsp`, `image2`, `lavfi`, …), nor are those that draw text (`tty`, `xbin`, `bin`). The `*_pipe` entries and `gif` are
-/// here so that an image is refused as an image and not as an unknown file.
+/// Demuxers that open further files or addresses named in a text are not on it (`hls`, `dash`, `concat`, `sdp`,
+/// `rtsp`, `image2`, `lavfi`, …), nor are those that draw text (`tty`, `xbin`, `bin`). The `*_pipe` entries and `gif`
+/// are here so that an image is refused as an image and not as an unknown file.
 pub const ACCEPTED_FORMATS: &[&str] = &[
     "mov",
     "matroska",
@@ -42,19 +42,19 @@ pub const ACCEPTED_FORMATS: &[&str] = &[
     "tiff_pipe",
 ];
 
-/// The largest frame that a decoder may open: 8192 × 8192.
+/// Most pixels of a frame that a decoder may open: 8192 × 8192.
 pub const MAX_PIXELS: u64 = 8192 * 8192;
 
-/// How far into a file a stream may begin and be found, in bytes. ffmpeg keeps what it has looked through in memory.
+/// How far into a file a stream may begin and be found, in bytes. ffmpeg keeps the bytes that it searches in memory.
 pub const PROBE_BYTES: u64 = 100_000_000;
 /// The same in seconds.
 pub const PROBE_SECONDS: u64 = 90;
 
 /// The options that both programs get before each `-i`: local files only, accepted containers only, no frame that is
-/// too large to decode, and as much of the file looked through as it takes to find streams that begin late. Looking ends
-/// as soon as every stream is known, so ordinary files are opened as fast as ever.
+/// too large to decode, and a search that is long enough for streams that begin late. The search ends as soon as
+/// every stream is known, so ordinary files are opened as fast as ever.
 ///
-/// They are one layer. The sandbox is there for the day on which one of them turns out not to hold.
+/// The options are one layer. The sandbox is there for the day on which one of them fails.
 pub fn input_flags() -> Vec<String> {
     vec![
         "-protocol_whitelist".into(),
@@ -70,10 +70,10 @@ pub fn input_flags() -> Vec<String> {
     ]
 }
 
-/// The largest overlay: 4096 × 4096.
+/// Most pixels of an overlay: 4096 × 4096.
 pub const MAX_OVERLAY_PIXELS: u64 = 4096 * 4096;
 
-/// The same for an image that is laid over the video: one of three kinds, and not large.
+/// The options for an overlay: one of three kinds of image, and fewer pixels.
 pub fn overlay_flags() -> Vec<String> {
     vec![
         "-protocol_whitelist".into(),

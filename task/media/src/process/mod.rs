@@ -10,7 +10,7 @@
 //! | exit status other than 0 | `ENCODE_FAILED` |
 //! | the same, and the last lines say that the disk is full | `DISK_FULL` |
 //! | the same, and they say that no memory was given: [`Limits::memory_bytes`] | `MEMORY_LIMIT` |
-//! | a `SIGKILL` that is not ours: the container's memory ran out | `OUT_OF_MEMORY` |
+//! | a `SIGKILL` from the kernel: the container's memory ran out | `OUT_OF_MEMORY` |
 //! | a signal | `ENCODER_CRASHED` |
 //! | `SIGSYS`: seccomp killed it; or a folder that cannot be looked into | `SANDBOX_VIOLATION` |
 //! | no progress for [`Limits::stall`] | `ENCODER_STALLED` |

@@ -18,21 +18,21 @@ use super::{
 };
 use crate::sandbox::{Ended, Program, Rlimits, Running, Sandbox};
 
-/// How often the output folder is added up.
+/// How often the output folder is measured.
 const FOLDER_EVERY: Duration = Duration::from_millis(500);
 /// Longest line that is passed on; the rest of a longer one is dropped.
 const LONGEST_LINE: usize = 64 * 1024;
-/// What is kept of standard output, whatever a run may say: the answer to a question fits, and what is read line by line
-/// while it is said has no need to be kept.
+/// Most bytes of standard output that are kept, whatever the limits of the run: enough for any answer. Output that is
+/// read line by line need not be kept.
 const MOST_KEPT: usize = 4 << 20;
-/// What ffmpeg may say per second beyond [`super::Limits::stdout_bytes`]: a progress report has some 600 bytes, twice
-/// a second.
+/// Bytes per second that ffmpeg may write beyond [`super::Limits::stdout_bytes`]: a progress report has some 600
+/// bytes, twice a second.
 const TALK_PER_SECOND: u64 = 64 * 1024;
-/// Threads beside those of other processes. ffmpeg with x265 and a ladder of ten rungs has some 150, more where there are
-/// many processors, and runs of chunks begin at the same time.
+/// Threads of a run, beside those of other processes. ffmpeg with x265 and a ladder of ten rungs has some 150, more
+/// on hosts with many processors, and runs of chunks overlap.
 const THREADS: u64 = 2048;
 
-/// In each line that ffmpeg's `abuffer` writes of itself, and in no other.
+/// Part of each log line that ffmpeg's `abuffer` writes when it is set up, and of no other line.
 const AUDIO_SET_UP: &[u8] = b" samplefmt:";
 
 /// See [`super::Tools::run`].
@@ -68,7 +68,7 @@ pub(super) async fn run(
         Ok(ended) => ended,
         Err(cause) => {
             running.group.kill();
-            // Not before everything is dead and reaped.
+            // Returns only after every process is dead and reaped.
             if !watch.has_ended {
                 (&mut running.ended).await.ok();
             }
@@ -98,7 +98,7 @@ struct Watch<'a> {
     set_up: Mentions,
     begin: Instant,
     last_progress: Instant,
-    /// Whether the end was told: that happens once.
+    /// Whether the end has been received: it comes once.
     has_ended: bool,
 }
 
@@ -122,7 +122,7 @@ impl<'a> Watch<'a> {
         })
     }
 
-    /// Returns when the program has ended and its streams are read, or when it has to be ended.
+    /// Returns when the program has ended and its streams are read, or when it must be ended.
     async fn until_the_end(
         &mut self,
         running: &mut Running,
@@ -161,12 +161,12 @@ impl<'a> Watch<'a> {
             }
         }
         self.lines.finish(on_line);
-        // What was written since the last look.
+        // Checks the folder a last time.
         self.weigh().await?;
         Ok(ended)
     }
 
-    /// Adds up the output folder. What cannot be looked into is taken for the worst, never for nothing.
+    /// Measures the output folder. A folder that cannot be read ends the run; it never counts as empty.
     async fn weigh(&self) -> Result<(), Cause> {
         let Some(folder) = self.call.output_dir.clone() else { return Ok(()) };
         let most = self.call.limits.output_bytes;
@@ -183,7 +183,7 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Whether it said more than it may.
+    /// Whether the program wrote more than it may.
     fn hear(&self) -> Result<(), Cause> {
         let most = self.call.limits.stdout_bytes as u64;
         let most = match self.call.tool {
@@ -202,7 +202,7 @@ impl<T: AsyncRead + Unpin> Stream<T> {
         self.0.is_some()
     }
 
-    /// Reads what is there; never returns once the end was reached, as a branch of a `select!` should.
+    /// Reads available bytes; never returns after the end, as a branch of a `select!` should.
     async fn read(&mut self, buffer: &mut [u8]) -> usize {
         let Some(pipe) = &mut self.0 else { return std::future::pending().await };
         // An error on a pipe is its end, too.
@@ -214,7 +214,7 @@ impl<T: AsyncRead + Unpin> Stream<T> {
     }
 }
 
-/// How often some words are said, in a stream that comes in parts.
+/// Counts occurrences of some words in a stream that comes in parts.
 struct Mentions {
     words: &'static [u8],
     rest: Vec<u8>,
@@ -230,13 +230,13 @@ impl Mentions {
         self.rest.extend_from_slice(part);
         let found = self.rest.windows(self.words.len()).filter(|window| *window == self.words).count();
         self.lines += found as u64;
-        // What may be the beginning of the words stays.
+        // Keeps a tail in which the words may begin.
         let surplus = self.rest.len().saturating_sub(self.words.len() - 1);
         self.rest.drain(..surplus);
     }
 }
 
-/// Standard output: its start is kept, each line is passed on.
+/// Standard output: its start is kept, and each line is passed on.
 struct Lines {
     kept: Vec<u8>,
     most: usize,
@@ -256,7 +256,7 @@ impl Lines {
         }
     }
 
-    /// Takes a part of the stream and tells whether a line in it was progress.
+    /// Takes a part of the stream. True if a line in it was progress.
     fn push(&mut self, part: &[u8], on_line: &mut (dyn FnMut(&str) + Send)) -> bool {
         self.total += part.len() as u64;
         let room = self.most.saturating_sub(self.kept.len()).min(part.len());

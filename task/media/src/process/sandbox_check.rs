@@ -1,4 +1,4 @@
-//! `sandbox-check`: tries out what the sandbox of this host stops.
+//! `sandbox-check`: tries to break out of this host's sandbox and reports what it stops.
 
 use std::{
     collections::BTreeSet,
@@ -26,7 +26,7 @@ use crate::sandbox::{
     probes::{Expect, PROBES, Probe},
 };
 
-/// What to check, and how to tell. Also the arguments of the subcommand.
+/// Options of the check, and the arguments of the subcommand.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct CheckOptions {
     /// The policy that the task would run with. With `require` a host without the full sandbox is a failure.
@@ -61,11 +61,11 @@ struct Row {
     name: &'static str,
     /// What was tried.
     tried: &'static str,
-    /// What should come of it: `works`, `stopped`, or `open` where nothing on this host stops it.
+    /// The expected result: `works`, `stopped`, or `open` if nothing on this host stops it.
     expected: &'static str,
-    /// What came of it.
+    /// The result.
     seen: Seen,
-    /// Whether that is a breach (or an attempt that should work and does not).
+    /// Whether the result is a breach (or an attempt that should work and does not).
     breach: bool,
 }
 
@@ -81,13 +81,13 @@ struct CheckTable {
 }
 
 impl CheckTable {
-    /// How many attempts did not end as they should.
+    /// Number of attempts with an unexpected result.
     fn breaches(&self) -> usize {
         self.rows.iter().filter(|row| row.breach).count()
     }
 }
 
-/// Tries out the sandbox of this host and prints what came of it. The exit code says whether it holds.
+/// Tries the sandbox of this host and prints the results. The exit code says whether it holds.
 pub async fn check(options: CheckOptions) -> ExitCode {
     let report = match try_out(&options).await {
         Ok(report) => report,
@@ -99,14 +99,14 @@ pub async fn check(options: CheckOptions) -> ExitCode {
     };
     let json = || serde_json::to_string_pretty(&report).unwrap_or_default();
     let text = if options.json { json() } else { report.to_string() };
-    // A reader that went away does not change what was found.
+    // A reader that went away does not change the result.
     writeln!(io::stdout(), "{}", net(&text)).ok();
     if report.breaches() == 0 { ExitCode::Succeeded } else { ExitCode::Misconfigured }
 }
 
-/// Runs the canary in the sandbox, once for each attempt: one that is killed cannot try another.
+/// Runs the canary in the sandbox, once for each attempt: a killed canary cannot make another.
 ///
-/// Fails if the policy is not met or the canary's files cannot be laid out; breaches are in the report.
+/// Fails if the policy is not met or the canary's files cannot be created; breaches are in the report.
 async fn try_out(options: &CheckOptions) -> Result<CheckTable, Failure> {
     let kernel = Sandbox::new(options.policy)?.level();
     if options.without.contains(&Layer::Dumpable) {
@@ -145,7 +145,7 @@ async fn try_out(options: &CheckOptions) -> Result<CheckTable, Failure> {
 }
 
 async fn attempt(tools: &Tools, probe: &Probe, stage: &Stage) -> Seen {
-    // A folder of its own, so that what one attempt leaves behind does not count against the next.
+    // A folder of its own, so that files of one attempt do not affect the next.
     let output = stage.outputs.join(probe.name);
     if let Err(error) = fs::create_dir(&output) {
         return Seen::Failed(error.to_string());
@@ -184,13 +184,13 @@ fn seen(failure: &Failure) -> Seen {
     if refused { Seen::Refused(words) } else { Seen::Failed(format!("{}: {words}", failure.code)) }
 }
 
-/// What the canary finds: its own job's files, and another's. Removed with it.
+/// The canary's surroundings: its own job's files, and another's. Removed when dropped.
 struct Stage {
     input: PathBuf,
     closed: PathBuf,
     outputs: PathBuf,
     other: PathBuf,
-    /// A descriptor that is not closed by an exec, like one that some library left open.
+    /// A descriptor that stays open across an exec, like one that a library left open.
     _leak: std::os::fd::OwnedFd,
     _folder: tempfile::TempDir,
 }

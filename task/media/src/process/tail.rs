@@ -1,6 +1,6 @@
 //! Keeps the end of standard error, escaped, in bounded memory.
 
-/// Kept of standard error. Sized so that ffmpeg's last dozen lines fit and a log line stays readable.
+/// Bytes of standard error that are kept: ffmpeg's last dozen lines fit, and a log line stays readable.
 const KEEP: usize = 8 * 1024;
 
 /// The last part of a stream of bytes.
@@ -13,7 +13,7 @@ impl Tail {
     /// Takes the next part of the stream.
     pub(super) fn push(&mut self, part: &[u8]) {
         self.bytes.extend_from_slice(part);
-        // Cut rarely: only when twice the amount has gathered.
+        // Drops the front rarely: only when twice the amount has gathered.
         if self.bytes.len() > 2 * KEEP {
             self.cut();
         }
@@ -24,8 +24,8 @@ impl Tail {
         self.bytes.drain(..surplus);
     }
 
-    /// The kept part as printable ASCII and line ends: what a hostile file puts into its metadata cannot colour a
-    /// terminal, forge a log line of ours or break JSON.
+    /// The kept part as printable ASCII and line ends: bytes that a hostile file puts into its metadata cannot colour
+    /// a terminal, forge a log line of ours or break JSON.
     pub(super) fn text(mut self) -> String {
         self.cut();
         let mut text = String::with_capacity(self.bytes.len());
@@ -41,11 +41,11 @@ impl Tail {
     }
 }
 
-/// The last characters of a text, at most `most`: a failure's evidence is cut at its end, and the end is what matters.
+/// The last characters of a text, at most `most`: the end of a failure's evidence matters most.
 pub(super) fn last(text: &str, most: usize) -> &str {
     let text = text.trim_end();
     let start = text.len().saturating_sub(most);
-    // Only ASCII is in there, so every index is a character's.
+    // The text is ASCII, so every index is a character's.
     text.get(start..).unwrap_or(text)
 }
 

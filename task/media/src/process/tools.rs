@@ -1,4 +1,4 @@
-//! Where the two programs are.
+//! Finds the two programs, and runs them in the sandbox.
 
 use std::{
     env,
@@ -29,7 +29,7 @@ pub struct Tools {
 }
 
 impl Tools {
-    /// Finds the programs, by environment variable or on `PATH`, and what this host's sandbox can do.
+    /// Finds the programs, by environment variable or on `PATH`, and the layers of this host's sandbox.
     pub fn find(policy: SandboxPolicy) -> Result<Self, Failure> {
         let sandbox = Sandbox::new(policy)?;
         let ffmpeg = find(Tool::Ffmpeg, env::var_os(ENV_FFMPEG))?;
@@ -38,13 +38,13 @@ impl Tools {
         Ok(Self { ffmpeg, ffprobe, sandbox })
     }
 
-    /// Other programs in the place of both, in a given sandbox. For the canary and for tests.
+    /// Another program in the place of both, in a given sandbox. For the canary and for tests.
     #[doc(hidden)]
     pub fn stand_in(program: &Path, sandbox: Sandbox) -> Self {
         Self { ffmpeg: program.to_path_buf(), ffprobe: program.to_path_buf(), sandbox }
     }
 
-    /// What the sandbox consists of on this host. Belongs into the result of the job.
+    /// The layers of the sandbox on this host, for the result of the job.
     pub fn level(&self) -> SandboxLevel {
         self.sandbox.level()
     }
@@ -57,9 +57,10 @@ impl Tools {
         }
     }
 
-    /// Runs a program to its end. Each line of its standard output is handed to `on_line`.
+    /// Runs a program to its end, and passes each line of its standard output to `on_line`.
     ///
-    /// Nothing of it is left when this returns. If the future is dropped, it is killed and reaped in the background.
+    /// All its processes are dead when this returns. If the future is dropped, they are killed and reaped in the
+    /// background.
     pub async fn run(
         &self,
         call: Invocation,
@@ -81,7 +82,7 @@ fn find(tool: Tool, chosen: Option<OsString>) -> Result<PathBuf, Failure> {
     }
     let folders = env::var_os("PATH").unwrap_or_default();
     let found = env::split_paths(&folders).map(|folder| folder.join(tool.name())).find(|path| path.is_file());
-    // Canonical: the rules of the sandbox are for the file itself, not for a link to it.
+    // Canonical, because the sandbox's rules are for the file itself and not for a link to it.
     found.and_then(|path| path.canonicalize().ok()).ok_or_else(|| missing(Path::new(tool.name())))
 }
 

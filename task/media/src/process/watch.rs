@@ -1,10 +1,10 @@
-//! Detects progress, and adds up the size of a folder.
+//! Detects progress, and measures a folder.
 
 use std::{collections::HashMap, io, path::Path};
 
-/// Keys of ffmpeg's `-progress` report whose change means that work was done.
+/// Keys of ffmpeg's `-progress` report that change only when work was done.
 const MOVING: [&str; 4] = ["frame", "out_time_us", "out_time_ms", "total_size"];
-/// Keys of the report that say nothing, since they change (or stay) whether work is done or not.
+/// Keys of the report that say nothing about progress.
 const IDLE: [&str; 7] = ["fps", "bitrate", "speed", "progress", "dup_frames", "drop_frames", "out_time"];
 
 /// Tells lines that are progress from lines that only look like it.
@@ -14,12 +14,12 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// Whether this line of standard output shows that work was done since the line before.
+    /// Whether this line of standard output shows work since the line before.
     pub(super) fn moved(&mut self, line: &str) -> bool {
         let Some((key, value)) = line.split_once('=') else { return !line.is_empty() };
         if let Some(key) = MOVING.into_iter().find(|moving| *moving == key) {
             let value = value.trim();
-            // "N/A" turning up again and again is no progress, and neither is its first appearance.
+            // A repeated "N/A" is no progress, and neither is the first one.
             let before = self.last.insert(key, value.to_owned());
             return before.as_deref() != Some(value) && value != "N/A";
         }
@@ -27,11 +27,12 @@ impl Progress {
     }
 }
 
-/// What a file or folder takes beside its content: its entry and its inode. Without it a million empty files weigh nothing.
+/// Bytes that a file or folder takes beside its content, for entry and inode. Without it a million empty files would
+/// count as nothing.
 const ENTRY_BYTES: u64 = 4096;
 
-/// What lies below a folder, in bytes; the search ends where that is more than `most`. Fails for what cannot be looked
-/// into. What vanishes meanwhile does not count: whoever cuts segments removes what it has read.
+/// The size of everything below a folder, in bytes; the search ends at more than `most`. Fails if a folder cannot be
+/// read. Files that disappear meanwhile do not count: the cutting thread removes files that it has read.
 pub(super) fn folder_bytes(folder: &Path, most: u64) -> io::Result<u64> {
     let mut total = 0_u64;
     let mut open = vec![folder.to_path_buf()];
@@ -39,7 +40,7 @@ pub(super) fn folder_bytes(folder: &Path, most: u64) -> io::Result<u64> {
         let Some(entries) = unless_gone(std::fs::read_dir(&folder))? else { continue };
         for entry in entries {
             let entry = entry?;
-            // Not followed if it is a link: a link's target is not output.
+            // A link is not followed: its target is not output.
             let Some(metadata) = unless_gone(entry.metadata())? else { continue };
             if metadata.is_dir() {
                 open.push(entry.path());

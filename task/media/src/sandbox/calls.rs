@@ -1,11 +1,11 @@
-//! The allowed system calls as data: which, with which arguments, and the attempts that try the others.
+//! The allowed system calls as data: which, with which arguments, and the canary's attempts with others.
 
 use std::fmt::Write;
 
 use libc::c_long;
 
-/// Where the starting child puts the program's path: the lowest address that unprivileged programs may map on common
-/// kernels (`vm.mmap_min_addr`), and a multiple of every page size in use.
+/// Where the child puts the program's path before the exec: the lowest address that unprivileged programs may map on
+/// common kernels (`vm.mmap_min_addr`), and a multiple of every page size in use.
 pub(super) const EXEC_PATH: u64 = 0x1_0000;
 
 /// A condition on one argument, counted from 0.
@@ -13,18 +13,18 @@ pub(super) const EXEC_PATH: u64 = 0x1_0000;
 pub(super) enum Is {
     /// A number of 32 bits.
     Int(u8, u32),
-    /// Of a number of 32 bits, those bits that are in the mask.
+    /// The masked bits of a number of 32 bits.
     Flags(u8, u32, u32),
     /// An address.
     Address(u8, u64),
-    /// An address, or a higher one.
+    /// This address or a higher one.
     AtLeast(u8, u64),
 }
 
-/// What the kernel answers to a call of the list.
+/// The kernel's answer to a call on the list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// It is made.
+    /// The call is made.
     Made,
     /// "Not permitted".
     Refused,
@@ -38,7 +38,7 @@ pub(super) struct Call {
     pub(super) name: &'static str,
     pub(super) number: c_long,
     pub(super) answer: Answer,
-    /// Alternatives, in each of which everything holds. None allows any arguments.
+    /// Alternatives; all conditions of one must hold. None allows any arguments.
     pub(super) rules: &'static [&'static [Is]],
     /// The same for people.
     pub(super) allowed: &'static str,
@@ -46,13 +46,13 @@ pub(super) struct Call {
     pub(super) tried_by: &'static [&'static str],
 }
 
-/// Stands for the child's process id until the child knows it. No process id reaches it.
+/// Placeholder for the child's process id until the child knows it. No process has this id.
 pub(super) const OWN_PID: u32 = 0x7fff_fff1;
-/// No mapping may be asked for below this.
+/// Lowest address at which a mapping may be requested.
 const LOWEST_MAPPING: u64 = 1 << 32;
 /// `prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME)`: glibc names its mappings.
 const PR_SET_VMA: u32 = 0x5356_4d41;
-/// `TCGETS2` as newer versions of glibc ask it in `isatty`.
+/// `TCGETS2`, which newer versions of glibc use in `isatty`.
 const TCGETS2: u32 = 0x802c_542a;
 /// `O_TMPFILE` without `O_DIRECTORY`, which is part of it.
 const NAMELESS: u32 = (libc::O_TMPFILE & !libc::O_DIRECTORY).cast_unsigned();
@@ -61,7 +61,7 @@ const EXEC: u32 = libc::PROT_EXEC.cast_unsigned();
 const READ_EXEC: u32 = (libc::PROT_READ | libc::PROT_EXEC).cast_unsigned();
 const GROWS_DOWN: u32 = libc::MAP_GROWSDOWN.cast_unsigned();
 const CHOSEN_PLACE: u32 = (libc::MAP_FIXED | libc::MAP_FIXED_NOREPLACE | libc::MAP_GROWSDOWN).cast_unsigned();
-/// How glibc's loader maps the code of a library, without a place and at one.
+/// The flags with which glibc's loader maps the code of a library, without a fixed address and at one.
 const LOADER: u32 = (libc::MAP_PRIVATE | libc::MAP_DENYWRITE).cast_unsigned();
 const LOADER_FIXED: u32 = LOADER | libc::MAP_FIXED.cast_unsigned();
 
@@ -118,8 +118,8 @@ pub(super) static CALLS: std::sync::LazyLock<Vec<Call>> = std::sync::LazyLock::n
     calls
 });
 
-/// With any arguments, on every architecture: what is opened is Landlock's and the owner's business; the rest reads, writes
-/// and waits, or concerns this process alone.
+/// Calls with any arguments, on every architecture. Landlock and file modes limit which files can be opened; the
+/// others read, write and wait, or concern this process alone.
 #[rustfmt::skip]
 const ANY: [Call; 66] = any![
     SYS_close SYS_read SYS_readv SYS_pread64 SYS_write SYS_writev SYS_pwrite64 SYS_lseek SYS_fstat SYS_newfstatat SYS_statx
@@ -142,11 +142,11 @@ const ANY_HERE: &[Call] = &any![SYS_stat SYS_lstat SYS_access SYS_readlink SYS_p
 #[cfg(not(target_arch = "x86_64"))]
 const ANY_HERE: &[Call] = &[];
 
-/// Nothing that an encoder needs, but several ask.
+/// Calls that no encoder needs, but some make.
 const REFUSED: [Call; 6] = answered![Refused, "none: answered with \"not permitted\"":
     SYS_sched_setaffinity SYS_sched_setscheduler SYS_sched_setparam SYS_setpriority SYS_set_mempolicy SYS_mbind];
 
-/// Its flags are in memory, where a filter cannot look.
+/// Its flags are in memory, which a filter cannot read.
 const MISSING: [Call; 1] =
     answered![Missing, "none: answered with \"no such call\", so that glibc takes `clone`": SYS_clone3];
 
@@ -200,7 +200,7 @@ const ONLY: &[Call] = &[
     only!(SYS_prctl, "`PR_SET_NAME`, `PR_GET_NAME`, `PR_CAPBSET_READ`, and `PR_SET_VMA` to name a mapping",
         [
             [Is::Int(0, libc::PR_SET_NAME.cast_unsigned())], [Is::Int(0, libc::PR_GET_NAME.cast_unsigned())],
-            // libcap, which comes with many builds of ffmpeg, asks for the highest capability when it is loaded.
+            // libcap, which many builds of ffmpeg load, asks for the highest capability.
             [Is::Int(0, libc::PR_CAPBSET_READ.cast_unsigned())],
             [Is::Int(0, PR_SET_VMA), Is::Int(1, 0)],
         ], ["outlive-parent", "move-program", "speculate", "adopt"]),
@@ -210,7 +210,7 @@ const ONLY: &[Call] = &[
 #[rustfmt::skip]
 const ONLY_HERE: &[Call] = &[
     only!(SYS_open, "not `O_TMPFILE`", [[Is::Flags(1, NAMELESS, 0)]], ["nameless-file-open"]),
-    // What libc's start-up sets, and what it asks of shadow stacks (interfaces of Linux before and since 6.6).
+    // Set by libc's start-up, which also asks about shadow stacks (interfaces of Linux before and since 6.6).
     only!(SYS_arch_prctl, "`ARCH_SET_FS`, `ARCH_CET_STATUS`, `ARCH_SHSTK_STATUS`",
         [[Is::Int(0, 0x1002)], [Is::Int(0, 0x3001)], [Is::Int(0, 0x5005)]], ["exec-page-vdso", "cpuid-fault", "segment-base"]),
 ];

@@ -1,8 +1,8 @@
-//! A program that is run in ffmpeg's place: it tries what a file that took over ffmpeg would try, or misbehaves as a
+//! A program that runs instead of ffmpeg: it tries what a file that took over ffmpeg would try, or misbehaves as a
 //! broken ffmpeg would.
 //!
-//! It is a hidden mode of the task's own program, so that `sandbox-check` needs nothing else on the host. `main` has to
-//! enter it before anything else: a runtime makes sockets, and dies of it.
+//! It is a hidden mode of the task's own program, so that `sandbox-check` needs nothing else on the host. `main` must
+//! enter it first: a runtime would make sockets, for which the sandbox kills it.
 #![allow(unsafe_code, reason = "raising signals and forking are what it is for")]
 
 use std::{
@@ -19,9 +19,9 @@ use super::probes::{PROBES, Scene};
 /// The first argument that makes a program of this library play the canary.
 pub const CANARY: &str = "__sandbox-canary";
 
-/// The exit status of an attempt that was refused. What worked exits with 0.
+/// The exit status of a refused attempt. A successful one exits with 0.
 pub(crate) const REFUSED: u8 = 3;
-/// The exit status of a canary that does not know what to do.
+/// The exit status of a canary with an unknown argument.
 const MISUSED: u8 = 64;
 
 /// Plays the canary; `args` are those after [`CANARY`].
@@ -49,14 +49,14 @@ pub fn canary_main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     match act() {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            // In the words of the C library, as ffmpeg does.
+            // The words of the C library, as ffmpeg prints them.
             say(&error.raw_os_error().map_or_else(|| error.to_string(), said));
             ExitCode::from(1)
         }
     }
 }
 
-/// Returns the exit status, if it returns.
+/// An act. Returns the exit status, if it returns.
 type Act = fn() -> io::Result<u8>;
 
 /// Ways to misbehave.
@@ -96,7 +96,7 @@ fn said(error: i32) -> String {
     words.split(" (os error").next().unwrap_or_default().to_owned()
 }
 
-/// Reports without ever coming further, as a stuck ffmpeg does.
+/// Reports the same progress again and again, as a stuck ffmpeg does.
 fn repeat() -> io::Result<u8> {
     loop {
         writeln!(io::stdout(), "frame=1\nfps=0.0\nout_time_us=40000\nspeed=0x\nprogress=continue")?;
@@ -156,7 +156,7 @@ fn memory_bomb() -> io::Result<u8> {
     loop {
         let mut part = Vec::new();
         part.try_reserve_exact(64 << 20).map_err(|_| io::Error::from_raw_os_error(libc::ENOMEM))?;
-        // Touched, so that it is used and not only reserved.
+        // Written, so that the memory is used and not only reserved.
         part.resize(64 << 20, 1);
         taken.push(part);
     }

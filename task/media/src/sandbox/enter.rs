@@ -1,8 +1,8 @@
-//! What the child does to itself between fork and exec, and the few questions to the kernel that go with it.
+//! What the child does between fork and exec, and the questions to the kernel for that.
 //!
-//! The only module, with `spawn`, that has unsafe code. After a fork in a program with threads a child may use only what
-//! is safe in a signal handler: another thread may have held the allocator's lock when it was copied. So [`Entry`]
-//! owns everything that is needed, and [`Entry::enter`] makes system calls and nothing else: no allocation, no lock, no
+//! Only this module and `spawn` have unsafe code. After a fork in a program with threads a child may use only
+//! functions that are safe in a signal handler: another thread may have held the allocator's lock at the fork. So
+//! [`Entry`] owns everything that is needed, and [`Entry::enter`] only makes system calls: no allocation, no lock, no
 //! formatting, no destructor that frees.
 #![allow(unsafe_code, reason = "system calls that std and the crates in use do not offer")]
 
@@ -21,12 +21,12 @@ use super::{calls, limits::Rlimits, seccomp};
 const CAPABILITY_VERSION: u32 = 0x2008_0522;
 /// Upper bound of capability numbers; the kernel ends the loop earlier.
 const CAPABILITIES: c_ulong = 63;
-/// The stack of a thread, unless it asks for another size.
+/// The default stack size of a thread.
 const STACK_BYTES: u64 = 8 << 20;
-/// Open files: ffmpeg holds an input, and an output or two for each rung.
+/// Open files: ffmpeg needs an input, and an output or two for each rung.
 const OPEN_FILES: u64 = 256;
 
-/// Where putting on the sandbox failed. Travels in the error number, the only thing that a child can tell.
+/// The step that failed. Encoded in the error number, which is all that a child can report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i32)]
 pub(super) enum Step {
@@ -64,7 +64,7 @@ impl Step {
         io::Error::from_raw_os_error(self as i32 * STEP + error)
     }
 
-    /// Reads the step back out of an error that came from a child.
+    /// Reads the step from an error that came from a child.
     pub(super) fn of(error: &io::Error) -> Option<(Self, io::Error)> {
         let code = error.raw_os_error()?;
         let step = Self::ALL.into_iter().find(|step| *step as i32 == code / STEP)?;
@@ -124,7 +124,8 @@ impl Entry {
         if self.close {
             close_on_exec()?;
         }
-        // Before the limits: the parent's address space, whose copy this still is, may be larger than the limit.
+        // Before the limits: this process is still a copy of the parent, whose address space may be larger than the
+        // limit.
         let path = self.path_page()?;
         for &(resource, value) in self.limits.iter().flatten() {
             limit(resource, value)?;
@@ -151,8 +152,8 @@ impl Entry {
         Err(Step::Exec.failed())
     }
 
-    /// A session of its own, and death with the parent. A parent that died before the second call would go unnoticed, hence
-    /// the third.
+    /// Begins a session of its own, and dies with the parent. The third call notices a parent that died before the
+    /// second.
     fn bind_to_parent(&self) -> io::Result<()> {
         if self.group {
             // SAFETY: no arguments.
@@ -164,7 +165,7 @@ impl Entry {
         check(Step::Parent, if unsafe { libc::getppid() } == self.parent { 0 } else { -1 })
     }
 
-    /// Puts the path where the filter allows `execve` to find it.
+    /// Puts the path at the address that the filter allows for `execve`.
     fn path_page(&self) -> io::Result<*const c_char> {
         let path = self.program.path.as_bytes_with_nul();
         let at = usize::try_from(calls::EXEC_PATH).unwrap_or(0);
@@ -189,7 +190,7 @@ impl Entry {
 
     fn filter(&mut self) -> io::Result<()> {
         let Some(filters) = &mut self.filters else { return Ok(()) };
-        // The last filter compares with the own process id, which nobody knew before.
+        // The last filter compares with the process id, which is known only now.
         if let Some(line) = filters.programs.last_mut().and_then(|last| last.get_mut(filters.own_pid)) {
             line.k = std::process::id();
         }
@@ -206,8 +207,8 @@ unsafe extern "C" {
     static environ: *const *const c_char;
 }
 
-/// Closes everything but the standard streams at the exec, also what other threads opened a moment ago. Not right away:
-/// std's own pipe, through which an error gets back to the parent, is among them.
+/// Marks everything but the standard streams to be closed at the exec, also descriptors that other threads have just
+/// opened. It does not close them now: std's own pipe, which carries an error back to the parent, is among them.
 fn close_on_exec() -> io::Result<()> {
     // SAFETY: no pointers.
     let done = unsafe { libc::syscall(libc::SYS_close_range, 3, c_int::MAX, libc::CLOSE_RANGE_CLOEXEC) };
@@ -226,7 +227,7 @@ fn close_on_exec() -> io::Result<()> {
 }
 
 fn limit(resource: c_int, value: u64) -> io::Result<()> {
-    // A hard limit cannot be raised, only lowered: take the lower of the two.
+    // Hard limits can only be lowered, so the lower of the two counts.
     let mut current = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: the structure is writable; the kernel checks the resource's number.
     check(Step::Limits, unsafe { libc::getrlimit(resource.cast_unsigned(), &raw mut current) })?;
@@ -236,8 +237,8 @@ fn limit(resource: c_int, value: u64) -> io::Result<()> {
     check(Step::Limits, unsafe { libc::setrlimit(resource.cast_unsigned(), &raw const limit) })
 }
 
-/// The limits of one run by resource. The number of threads is counted over all processes of the user, so what runs
-/// already (`threads_now`) is added.
+/// The limits of one run by resource. The kernel counts threads over all processes of the user, so the existing ones
+/// (`threads_now`) are added.
 pub(super) fn limits(limits: &Rlimits, threads_now: u64) -> [(c_int, u64); 7] {
     [
         (libc::RLIMIT_AS.cast_signed(), limits.memory_bytes),
@@ -250,7 +251,7 @@ pub(super) fn limits(limits: &Rlimits, threads_now: u64) -> [(c_int, u64); 7] {
     ]
 }
 
-/// Empties every set of capabilities. With no new privileges an exec does not bring them back, not even to root.
+/// Empties every set of capabilities. With no new privileges an exec does not restore them, not even for root.
 fn drop_capabilities() -> io::Result<()> {
     for capability in 0..=CAPABILITIES {
         // SAFETY: no pointers. Without CAP_SETPCAP this is refused, and without capabilities it does not matter.
@@ -270,7 +271,7 @@ fn check(step: Step, result: impl Into<i64>) -> io::Result<()> {
     if result.into() < 0 { Err(step.failed()) } else { Ok(()) }
 }
 
-/// The version of Landlock's interface, where the kernel has one and it is not switched off.
+/// The version of Landlock's interface; none if the kernel lacks it or has it switched off.
 pub(super) fn landlock_version() -> Option<u32> {
     const ASK_VERSION: c_int = 1;
     // SAFETY: with this flag the kernel takes a null pointer and the size 0.
@@ -280,7 +281,7 @@ pub(super) fn landlock_version() -> Option<u32> {
     u32::try_from(version).ok().filter(|version| *version > 0)
 }
 
-/// Whether seccomp can kill a process that makes a call it may not make.
+/// Whether seccomp can kill a process for a forbidden call.
 pub(super) fn seccomp_is_there() -> bool {
     let action = libc::SECCOMP_RET_KILL_PROCESS;
     // SAFETY: the pointer is to a readable word.
@@ -298,7 +299,7 @@ pub(super) fn harden() -> io::Result<()> {
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Undoes the part of [`harden`] that a test looks for.
+/// Reverts the part of [`harden`] that a test looks for.
 pub(crate) fn expose() -> io::Result<()> {
     // SAFETY: no pointers.
     let done = unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 1, 0, 0, 0) };
@@ -311,7 +312,7 @@ pub(crate) fn is_root() -> bool {
     unsafe { libc::geteuid() == 0 }
 }
 
-/// A copy of a descriptor that an exec would leave open.
+/// A copy of a descriptor that stays open across an exec.
 pub(crate) fn inheritable(file: &std::fs::File) -> io::Result<OwnedFd> {
     // SAFETY: no pointers; the new descriptor belongs to nobody else.
     unsafe {

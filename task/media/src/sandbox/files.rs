@@ -1,7 +1,8 @@
 //! Landlock: which files the child may open.
 //!
-//! Readable: the system's libraries, a few files about the machine, the program, the inputs. Writable: the output folder.
-//! Executable: the program and the dynamic loader. Everything else is closed, so are TCP and signals to processes outside.
+//! Readable: the system's libraries, a few files about the machine, the program, the inputs. Writable: the output
+//! folder. Executable: the program and the dynamic loader. Landlock closes everything else, and TCP and signals to
+//! processes outside.
 
 use std::{
     os::fd::OwnedFd,
@@ -13,7 +14,7 @@ use landlock::{
     RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetError, Scope,
 };
 
-/// The newest interface whose rights are asked for; an older kernel gives those that it knows.
+/// The newest interface whose rights are requested; an older kernel grants those that it knows.
 const ABI_WANTED: ABI = ABI::V6;
 
 /// Where libraries are. A missing folder is left out.
@@ -27,7 +28,7 @@ const LIBRARIES: [&str; 8] = [
     "/etc/ld.so.cache",
     "/etc/ld.so.preload",
 ];
-/// What encoders ask about the machine, and the source of randomness of older versions of ffmpeg.
+/// Files about the machine that encoders read, and the source of randomness of older versions of ffmpeg.
 const MACHINE: [&str; 6] = [
     "/proc/cpuinfo",
     "/proc/meminfo",
@@ -37,7 +38,7 @@ const MACHINE: [&str; 6] = [
     "/dev/zero",
 ];
 
-/// Opens a ruleset for one start. The child only has to put itself under it.
+/// Opens a ruleset for one start. The child then only applies it to itself.
 pub(super) fn ruleset(
     program: &Path,
     reads: &[PathBuf],
@@ -70,7 +71,8 @@ pub(super) fn ruleset(
     Ok(ruleset.into())
 }
 
-/// Ordinary files and folders, but no links (the upload might follow one), devices, pipes or sockets, and no programs.
+/// Rights to write ordinary files and folders, but not links (the upload might follow one), devices, pipes, sockets
+/// or programs.
 fn write() -> BitFlags<AccessFs> {
     AccessFs::ReadFile
         | AccessFs::ReadDir
@@ -83,7 +85,7 @@ fn write() -> BitFlags<AccessFs> {
         | AccessFs::Refer
 }
 
-/// Adds a rule for a path that exists; one that does not needs none.
+/// Adds a rule for a path, if it exists.
 fn allow(
     ruleset: RulesetCreated,
     path: &Path,
@@ -95,7 +97,7 @@ fn allow(
     ruleset.add_rule(PathBeneath::new(file, access))
 }
 
-/// A program that was unpacked somewhere brings its libraries along: `bin/ffmpeg` and `lib/`.
+/// The libraries of a program that was unpacked somewhere: `bin/ffmpeg` and `lib/`.
 fn private_libraries(program: &Path) -> Option<PathBuf> {
     let libraries = program.parent()?.parent()?.join("lib");
     libraries.is_dir().then_some(libraries)

@@ -1,4 +1,4 @@
-//! The sandbox of this host: which layers its kernel has.
+//! The sandbox of this host: the layers that its kernel has.
 
 use std::collections::BTreeSet;
 
@@ -19,7 +19,7 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// Finds out what the kernel has, and refuses if the policy asks for more.
+    /// Finds the layers that the kernel has. Fails if the policy requires more.
     pub fn new(policy: SandboxPolicy) -> Result<Self, Failure> {
         Self::without(policy, BTreeSet::new())
     }
@@ -44,7 +44,7 @@ impl Sandbox {
         Ok(Self { level, without, filters })
     }
 
-    /// What the sandbox consists of.
+    /// The layers of the sandbox.
     pub fn level(&self) -> SandboxLevel {
         self.level
     }
@@ -54,8 +54,8 @@ impl Sandbox {
     }
 }
 
-/// Closes the task's own process to others of the same user, makes it the one that inherits orphans, and lets it leave
-/// no core file. The first thing that `main` does: what holds credentials must not be readable for a moment.
+/// Closes the task's own process to others of the same user, makes it inherit orphans, and forbids core files. `main`
+/// calls it first, because a process with credentials must never be readable.
 pub fn harden_parent() -> std::io::Result<()> {
     enter::harden()
 }

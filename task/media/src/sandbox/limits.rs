@@ -1,6 +1,6 @@
 //! Resource limits of a child.
 
-/// What a child's limits are made of.
+/// The numbers that a child's limits are computed from.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rlimits {
     pub(crate) memory_bytes: u64,
@@ -9,10 +9,10 @@ pub(crate) struct Rlimits {
     pub(crate) threads: u64,
 }
 
-/// Threads of all users: an upper bound of what counts against this user's limit.
+/// Threads of all users: an upper bound of the number that counts against this user's limit.
 pub(super) fn threads_now() -> u64 {
     let loadavg = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let total = loadavg.split_whitespace().nth(3).and_then(|field| field.split_once('/'));
-    // Where /proc is closed: as many as an ordinary host has.
+    // If /proc is closed: the number on an ordinary host.
     total.and_then(|(_, total)| total.parse().ok()).unwrap_or(4096)
 }

@@ -1,10 +1,10 @@
-//! The sandbox round every run of ffmpeg and ffprobe.
+//! The sandbox around every run of ffmpeg and ffprobe.
 //!
-//! Decoders of some hundred formats, written in C, meet files from strangers here. The assumption is that one day such a
-//! file takes over the process that reads it. Then that process must not reach the credentials of the task, the network,
-//! other files, or more memory, time and disk than it was given.
+//! Decoders of some hundred formats, written in C, read files from strangers here. The assumption is that one day
+//! such a file takes over the process that reads it. That process must then not reach the task's credentials, the
+//! network, other files, or more memory, time and disk than its limits.
 //!
-//! # What is put round a run, in this order
+//! # The layers around a run, in this order
 //!
 //! 1. [`harden_parent`]: the task itself is not dumpable, so `/proc/<task>/environ`, its memory and `ptrace` are closed to
 //!    processes of the same user.
@@ -16,17 +16,17 @@
 //!
 //! # Why there is no helper program in between
 //!
-//! The layers are put on between fork and exec, in the child (`enter`). Rulesets, filters, argument vector and
-//! environment are prepared before the fork; what is left for the child are system calls on prepared memory, which is
-//! all that may be done after a fork in a program with threads. A helper that is executed first could allocate, but it
-//! would have to be found, it would be one more exec for each run, and each program that uses this library, tests
-//! included, would need to be able to play its part.
+//! The child applies the layers to itself between fork and exec (`enter`). Rulesets, filters, argument vector and
+//! environment are prepared before the fork; the child only makes system calls on prepared memory, and nothing else
+//! is allowed after a fork in a program with threads. A helper that is executed first could allocate, but it would
+//! have to be found, it would be one more exec for each run, and each program that uses this library, tests included,
+//! would need a mode that plays its part.
 //!
 //! # The two policies
 //!
-//! `require` starts nothing, and so opens no input, unless Landlock and seccomp are both there. `prefer` takes what the kernel has and
-//! says so: the [`SandboxLevel`] goes into the log and the result. Fargate's kernel probably has no Landlock; what is then not
-//! covered is written in `SECURITY.md`.
+//! `require` starts nothing, and so opens no input, unless Landlock and seccomp are both there. `prefer` uses the
+//! layers that the kernel has and reports them: the [`SandboxLevel`] is part of the log and the result. Fargate's
+//! kernel probably has no Landlock; `SECURITY.md` says what is then not covered.
 
 mod calls;
 pub(crate) mod canary;

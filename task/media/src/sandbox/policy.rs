@@ -4,18 +4,18 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What to do where the kernel lacks a layer.
+/// The policy for a kernel that lacks a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum SandboxPolicy {
     /// Start nothing.
     Require,
-    /// Go on with what there is, and report it.
+    /// Run with the layers that exist, and report them.
     #[default]
     Prefer,
 }
 
-/// What the sandbox consists of on this host.
+/// The layers of the sandbox on this host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SandboxLevel {
     /// Version of Landlock's interface; absent where the kernel has none.
@@ -26,7 +26,7 @@ pub struct SandboxLevel {
 }
 
 impl SandboxLevel {
-    /// Whether nothing is missing.
+    /// Whether all layers are there.
     pub fn is_full(self) -> bool {
         self.landlock.is_some() && self.seccomp
     }

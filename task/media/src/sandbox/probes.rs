@@ -17,16 +17,16 @@ use libc::{c_int, c_long, c_void};
 
 use super::{calls, policy::SandboxLevel};
 
-/// What should come of an attempt.
+/// The expected result of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Expect {
     /// It works: a sandbox that stops everything is no use either.
     Works,
-    /// It is stopped, whatever the kernel has.
+    /// It is stopped on every kernel.
     Stopped,
     /// Landlock stops it; without Landlock nothing does.
     StoppedByLandlock,
-    /// It is stopped, but not for root, whom the kernel exempts.
+    /// It is stopped, except for root, whom the kernel exempts.
     StoppedUnlessRoot,
 }
 
@@ -42,12 +42,12 @@ impl Expect {
     }
 }
 
-/// Where the canary finds the things that it tries.
+/// Paths of the files that the attempts use.
 #[derive(Debug)]
 pub(crate) struct Scene {
     /// The file that it may read.
     pub(crate) input: PathBuf,
-    /// A file that it may read by the rules, but not by the file's own mode.
+    /// A file that the rules let it read, but the file's own mode does not.
     pub(crate) closed: PathBuf,
     /// Another job's folder.
     pub(crate) other: PathBuf,
@@ -56,7 +56,7 @@ pub(crate) struct Scene {
 /// One attempt.
 pub(crate) struct Probe {
     pub(crate) name: &'static str,
-    /// For the table.
+    /// Its description in the table.
     pub(crate) tries: &'static str,
     pub(crate) expect: Expect,
     pub(crate) attempt: fn(&Scene) -> io::Result<()>,
@@ -195,7 +195,7 @@ fn vm_readv() -> io::Result<()> {
     past_permission(outcome(i64::try_from(done).unwrap_or(-1)))
 }
 
-/// A fault in the memory that was named comes after the check of permission, so it is a breach as well.
+/// The kernel checks permission before it reads the memory, so a fault there is a breach as well.
 fn past_permission(result: io::Result<()>) -> io::Result<()> {
     match result {
         Err(error) if error.raw_os_error() == Some(libc::EFAULT) => Ok(()),
@@ -223,7 +223,7 @@ fn descriptors() -> io::Result<()> {
     found((3..1024).any(|descriptor| unsafe { libc::fcntl(descriptor, libc::F_GETFD) } >= 0))
 }
 
-/// Not an attempt but a look: what should not be there was found, or not.
+/// The result of a search for something that should not be there.
 fn found(yes: bool) -> io::Result<()> {
     if yes { Ok(()) } else { Err(io::Error::from_raw_os_error(libc::ENOENT)) }
 }
@@ -311,10 +311,10 @@ fn advise(advice: c_int) -> io::Result<()> {
     outcome(unsafe { libc::madvise(page()?, 0x1000, advice) })
 }
 
-/// Elsewhere the call does not exist, and so nothing comes of it.
+/// On other architectures the call does not exist, and the attempt does nothing.
 #[cfg(target_arch = "x86_64")]
 fn arch_prctl(what: i64, value: u64) -> io::Result<()> {
-    // What is refused because of the machine, or because a place is taken, was not refused by the sandbox.
+    // A refusal because of the machine, or because the address is in use, does not come from the sandbox.
     past_arguments(call(libc::SYS_arch_prctl, [what, value.cast_signed(), 0, 0]))
 }
 #[cfg(not(target_arch = "x86_64"))]
@@ -322,14 +322,14 @@ fn arch_prctl(_: i64, _: u64) -> io::Result<()> {
     Err(io::Error::from_raw_os_error(libc::ENOSYS))
 }
 
-/// Makes a thread with one flag more than threads have. It has no stack of its own and must not run.
+/// Makes a thread with a flag that threads do not have. It has no stack of its own and must not run.
 fn clone(more: c_int) -> io::Result<()> {
     let flags = libc::CLONE_VM | libc::CLONE_SIGHAND | libc::CLONE_THREAD | more;
-    // With a null stack it would share this one's: the kernel gives it what is below, and the attempt ends at once.
+    // With a null stack it uses this thread's: the kernel gives it the part below, and the attempt ends at once.
     past_permission(call(libc::SYS_clone, [i64::from(flags), 0, 0, 0])).inspect(|()| leave_if_child())
 }
 
-/// Whatever was made ends; so does this process, which reports the breach by that.
+/// Ends the child, and this process, which reports the breach by that.
 fn leave_if_child() {
     // SAFETY: ends the process without running anything.
     unsafe { libc::_exit(0) };
@@ -341,7 +341,7 @@ fn raise_limit() -> io::Result<()> {
     outcome(unsafe { libc::prlimit(0, libc::RLIMIT_CORE, &raw const limit, ptr::null_mut()) })
 }
 
-/// What is no terminal, or no such pointer, was asked all the same.
+/// The kernel looked at the descriptor or the pointer, so the filter let the call pass.
 fn past_terminal(result: io::Result<()>) -> io::Result<()> {
     match result {
         Err(error) if error.raw_os_error() == Some(libc::ENOTTY) => Ok(()),
@@ -415,7 +415,7 @@ fn soft_limit(resource: c_int) -> io::Result<u64> {
 }
 
 fn unlimited(resource: c_int) -> io::Result<()> {
-    // A limit of some days is none.
+    // A limit of some days is no limit.
     found(soft_limit(resource)? > 1 << 20)
 }
 
@@ -426,7 +426,7 @@ fn threads() -> io::Result<()> {
         return Ok(());
     }
     for _ in 0..=limit {
-        // Small stacks, so that it is not the address space that ends it.
+        // Small stacks, so that the limit of the address space is not reached first.
         std::thread::Builder::new().stack_size(16 * 1024).spawn(|| {
             loop {
                 std::thread::park();

@@ -1,8 +1,8 @@
 //! The system calls that ffmpeg and ffprobe may make, and with which arguments. Everything else kills the process.
 //!
-//! What is allowed is data (`calls`), and the table in `SECURITY.md` is made from it. The list holds what glibc's start-up
-//! and threads, x264, x265, SVT-AV1, libaom and the native AAC encoder were seen to need, and their counterparts on the
-//! other architecture. Four things are worth more than the list itself:
+//! The allowed calls are data (`calls`), and the table in `SECURITY.md` is generated from it. The list holds the
+//! calls that glibc's start-up and threads, x264, x265, SVT-AV1, libaom and the native AAC encoder were seen to need,
+//! and their counterparts on the other architecture. Four properties matter more than the list itself:
 //!
 //! * No socket of any family, no new process (`clone` only as glibc makes threads), no signal but to itself, nothing that
 //!   reads or changes another process (`prlimit64` only reads the own limits; `fcntl` cannot name an owner to be
@@ -18,9 +18,9 @@
 //! * **Nothing is hidden.** A file that is made in the output folder stays there under its name: it cannot be removed,
 //!   renamed, or made without a name. So the sum of the folder is all that a run takes of the disk.
 //!
-//! What is refused politely instead of deadly: `clone3`, whose flags are in memory where a filter cannot look, does not
-//! "exist", so that glibc falls back to `clone`; scheduling and memory placement "are not permitted", which the encoders
-//! take as a host without the privilege.
+//! Some calls fail without killing: `clone3`, whose flags are in memory where a filter cannot read them, "does not
+//! exist", so that glibc falls back to `clone`; scheduling and memory placement "are not permitted", as on a host
+//! without the privilege.
 
 use std::collections::BTreeMap;
 
@@ -32,10 +32,10 @@ use seccompiler::{
 
 use super::calls::{Answer, CALLS, Is, OWN_PID};
 
-/// The filters of one start, and where the child's process id belongs.
+/// The filters of one start, and the place of the child's process id in them.
 #[derive(Debug, Clone)]
 pub(super) struct Filters {
-    /// To be installed in this order; the strictest answer wins.
+    /// In the order of installation; the strictest answer wins.
     pub(super) programs: Vec<BpfProgram>,
     /// Index of the instruction in the last program that compares with the process id.
     pub(super) own_pid: usize,
@@ -73,7 +73,7 @@ fn alternatives(rules: &[&[Is]]) -> Result<Vec<SeccompRule>, BackendError> {
     rules.iter().map(|all| SeccompRule::new(all.iter().map(condition).collect::<Result<_, _>>()?)).collect()
 }
 
-/// The kernel looks at the lower half only where it takes an `int`, and so does the filter.
+/// For an `int` the kernel reads only the lower half of the argument, and so does the filter.
 fn condition(is: &Is) -> Result<SeccompCondition, BackendError> {
     let (argument, length, operator, value) = match *is {
         Is::Int(argument, value) => (argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value.into()),

@@ -1,6 +1,6 @@
-//! Starting a program in the sandbox, and its end: nothing that descends from it is left.
+//! Starts a program in the sandbox, and ends it with everything that descends from it.
 //!
-//! One thread for each child: it forks, waits and reaps. It is a thread of its own because the kernel sends the
+//! One thread for each child forks, waits and reaps. It is a thread of its own because the kernel sends the
 //! parent-death signal when the *thread* that forked ends, and the runtime's threads come and go.
 #![allow(unsafe_code, reason = "waiting without reaping, and the hook between fork and exec")]
 
@@ -44,7 +44,7 @@ pub(crate) struct Running {
     pub(crate) stdout: Option<ChildStdout>,
     pub(crate) stderr: Option<ChildStderr>,
     pub(crate) group: Arc<Group>,
-    /// Told once everything is dead and reaped.
+    /// Sent after everything is dead and reaped.
     pub(crate) ended: oneshot::Receiver<Ended>,
 }
 
@@ -61,7 +61,7 @@ pub(crate) struct Ended {
 #[derive(Debug)]
 pub(crate) struct Group {
     leader: i32,
-    /// Whether the leader's process id is still its own: it is until it was reaped.
+    /// Whether the leader's process id is still its own, which it is until the leader is reaped.
     alive: Mutex<bool>,
 }
 
@@ -133,9 +133,9 @@ impl Sandbox {
     }
 }
 
-/// All that a child finds in its environment. Two arenas: with one for each thread, reservations alone would use up the
-/// address space. No modules for character sets: a statically linked ffmpeg loads the host's, which belong to another C
-/// library, as soon as an MPEG-TS names its service, and dies of SIGSEGV.
+/// The whole environment of a child. Two arenas: with one for each thread, reservations alone would use up the
+/// address space. No modules for character sets: a statically linked ffmpeg loads the host's, which belong to another
+/// C library, as soon as an MPEG-TS names its service, and dies of SIGSEGV.
 const ENVIRONMENT: [&std::ffi::CStr; 4] =
     [c"LC_ALL=C", c"HOME=/nonexistent", c"MALLOC_ARENA_MAX=2", c"GCONV_PATH=/nonexistent"];
 
@@ -150,7 +150,7 @@ fn supervise(
     let (leader, stdout, stderr) = match spawn(program, entry) {
         Ok(child) => child,
         Err(error) => {
-            // Nobody listens any more if the caller was cancelled.
+            // The caller may have been cancelled.
             started.send(Err(error)).ok();
             return;
         }
@@ -158,11 +158,11 @@ fn supervise(
     let group = Arc::new(Group { leader, alive: Mutex::new(true) });
     let (tell, ended) = oneshot::channel();
     let running = Running { stdout: Some(stdout), stderr: Some(stderr), group: Arc::clone(&group), ended };
-    // If nobody listens any more, dropping it kills the group.
+    // If the caller was cancelled, dropping it kills the group.
     drop(started.send(Ok(running)));
 
     wait_without_reaping(leader);
-    // The leader is dead but not reaped: until it is, its number cannot be another process's.
+    // The leader is dead but not reaped, so no other process can have its number yet.
     let mut alive = group.alive.lock().unwrap_or_else(PoisonError::into_inner);
     if whole_group {
         kill_group(leader);
@@ -186,7 +186,7 @@ fn spawn(program: &Program, mut entry: Entry) -> io::Result<(i32, ChildStdout, C
     unsafe { command.pre_exec(move || Err(entry.enter())) };
     let mut child = command.spawn()?;
     let leader = child.id().cast_signed();
-    // The kernel should take the child, not the task, when memory runs out: then somebody is left to report it.
+    // When memory runs out, the kernel should kill the child and not the task, which then reports it.
     std::fs::write(format!("/proc/{leader}/oom_score_adj"), "1000").ok();
     match (child.stdout.take(), child.stderr.take()) {
         (Some(stdout), Some(stderr)) => Ok((leader, stdout, stderr)),
@@ -195,7 +195,7 @@ fn spawn(program: &Program, mut entry: Entry) -> io::Result<(i32, ChildStdout, C
 }
 
 fn kill_group(leader: i32) {
-    // SAFETY: no pointers. The group has the leader's number, and that is still taken by it.
+    // SAFETY: no pointers. The group has the leader's number, which the leader still holds.
     unsafe { libc::kill(-leader, libc::SIGKILL) };
 }
 
@@ -212,7 +212,7 @@ fn wait_without_reaping(leader: i32) {
     }
 }
 
-/// Reaps a child: how it ended, the processor time it took, the memory it had at its largest.
+/// Reaps a child: its exit status, its processor time, its largest resident memory in bytes.
 fn reap(leader: i32) -> (ExitStatus, Duration, u64) {
     let mut status = 0;
     // SAFETY: all zeros are a valid rusage; both pointers are writable.
@@ -230,7 +230,7 @@ fn reap(leader: i32) -> (ExitStatus, Duration, u64) {
     (ExitStatus::from_raw(status), time(usage.ru_utime) + time(usage.ru_stime), peak)
 }
 
-/// Waits for what the leader left behind. The task inherits orphans ([`super::harden_parent`]); a program that does not
+/// Waits for the leader's descendants. The task inherits orphans ([`super::harden_parent`]); a program that does not
 /// leaves them to its init, and only sees that they are gone.
 fn reap_orphans(leader: i32) {
     // SAFETY: no status is asked for.

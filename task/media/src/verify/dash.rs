@@ -1,4 +1,4 @@
-//! Reads the DASH manifest again and holds it against the tracks as they are.
+//! Reads the DASH manifest again and compares it with the measured tracks.
 
 use std::{io, path::Path};
 
@@ -15,10 +15,11 @@ use crate::{
 /// Path of the DASH manifest in the package.
 pub const MANIFEST: &str = "entry/manifest.mpd";
 
-/// Most segments that are read of one manifest: a repeat count is not to be trusted with memory. No package has more.
+/// Most segments that are read from one manifest: a repeat count must not decide how much memory is allocated. No
+/// package has more.
 const MAX_SEGMENTS: u64 = 1_000_000;
 
-/// A representation's addresses and times, as the manifest tells them.
+/// Addresses and attributes of a representation, as the manifest declares them.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Template {
     timescale: u32,
@@ -27,7 +28,7 @@ pub struct Template {
     first: u64,
     /// Start and duration of every segment, in ticks.
     times: Vec<(u64, u64)>,
-    /// What players are told of it before they ask for any of it.
+    /// The codec string.
     codecs: String,
     /// `320x180`, where it is a video.
     size: String,
@@ -70,7 +71,7 @@ pub(super) fn check(
         if let Some((width, height)) = frame_size(&track.codec) {
             report.same("dash.resolution", name, &template.size, &format!("{width}x{height}"));
             let standard = u64::from(Range::Sdr.cicp());
-            // What need not be said of standard range is not.
+            // Standard range needs no declaration, so its absence is correct.
             let real = colour(&track.codec).map_or(standard, |(_, transfer, _)| {
                 u64::from(Range::of_cicp(transfer).map_or(transfer, Range::cicp))
             });
@@ -89,7 +90,7 @@ pub(super) fn check(
     Ok(())
 }
 
-/// Reads a manifest's representations. What cannot be read is left out, and missed by the rules.
+/// Reads a manifest's representations. One that cannot be read is left out, and the rules miss it.
 pub fn templates(text: &str) -> Vec<Template> {
     let mut found: Vec<Template> = Vec::new();
     let mut room = MAX_SEGMENTS;

@@ -10,8 +10,8 @@ use crate::package::event_playlist::EVENT_PLAYLIST;
 
 const RULE: &str = "hls.early";
 
-/// A check for each playlist of `said`, texts by path: one of segments has only been added to, and the one of all of them
-/// led to the same renditions and declared no less than they need.
+/// A check for each playlist in `said`, whose values are texts by path. Lines were only added to a media playlist;
+/// the master playlist led to the same renditions and declared no lower rates than they need.
 pub fn check(root: &Path, said: &BTreeMap<String, String>) -> Vec<Check> {
     let mut report = Verification::default();
     for (path, growing) in said {
@@ -25,7 +25,8 @@ pub fn check(root: &Path, said: &BTreeMap<String, String>) -> Vec<Check> {
     report.checks
 }
 
-/// Line by line: segments, durations, header and target duration, which a client need not read again.
+/// Compares line by line: segments, durations, header and target duration, because a client need not read these
+/// again.
 fn only_added_to(path: &str, growing: &str, sealed: &str, report: &mut Verification) {
     let growing = growing.replace(":EVENT\n", ":VOD\n");
     let common =

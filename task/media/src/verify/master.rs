@@ -1,4 +1,4 @@
-//! Reads the master playlist again and holds it against the tracks as they are.
+//! Reads the master playlist again and compares it with the measured tracks.
 
 use std::{collections::BTreeSet, io, path::Path};
 
@@ -100,7 +100,7 @@ fn members<'a>(entries: &'a [Entry], group: &'a str) -> impl Iterator<Item = &'a
     entries.iter().filter(move |entry| is(entry, "AUDIO") && text_of(entry, "GROUP-ID") == group)
 }
 
-/// The dynamic range of every variant with a video, as its sample entry has it (rule 9.16).
+/// The dynamic range of every video variant is that of its sample entry (rule 9.16).
 fn ranges(entries: &[Entry], tracks: &Tracks<'_>, report: &mut Verification) {
     for entry in entries.iter().filter(|entry| entry.tag != "MEDIA") {
         let Some((name, track)) =
@@ -117,7 +117,7 @@ fn ranges(entries: &[Entry], tracks: &Tracks<'_>, report: &mut Verification) {
     }
 }
 
-/// Audio groups: the same members in each, and the channels that are really there.
+/// Audio groups: the same members in each, and the real number of channels.
 fn audio_renditions(entries: &[Entry], tracks: &Tracks<'_>, wanted: usize, report: &mut Verification) {
     let all = entries.iter().filter(|entry| is(entry, "AUDIO"));
     for entry in all.clone() {
@@ -161,12 +161,12 @@ fn texts(root: &Path, path: &str, seconds: f64, report: &mut Verification) -> io
     Ok(())
 }
 
-/// What a track needs.
+/// The bandwidth that a track needs.
 pub(super) fn bandwidth(track: &Measured, target: u64) -> Bandwidth {
     hls::measure(track.segments.iter().map(|&(bytes, ticks)| (bytes, ticks_to_seconds(track, ticks))), target)
 }
 
-/// Holds a declared bandwidth against the measured one.
+/// Compares a declared bandwidth with the measured one.
 pub(super) fn declared(
     report: &mut Verification,
     rule: &'static str,

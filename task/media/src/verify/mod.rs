@@ -1,7 +1,7 @@
-//! The proof: every output is parsed again, from disk, and held against the plan by named rules.
+//! The proof: every output is parsed again, from disk, and compared with the plan by named rules.
 //!
-//! Nothing here uses what the packager remembers; it reads what players will read. A rule that does not hold fails the
-//! job with `VERIFY_FAILED`, and the report says which, what was measured and what is allowed.
+//! Nothing here uses the packager's records; it reads the same files as players. A broken rule fails the job with
+//! `VERIFY_FAILED`, and the report names the rule, the measured and the allowed value.
 
 pub mod dash;
 mod event_playlist;
@@ -23,8 +23,8 @@ pub use event_playlist::check as check_event_playlists;
 pub use master::MASTER;
 pub use report::{Check, Verification};
 
-/// Checks the package at `root`, whose addresses begin with `folder`, against `plan`.
-/// `measured` are checks that have been made already.
+/// Checks the package at `root` against `plan`. `folder`: the prefix of its addresses. `measured`: checks from
+/// earlier steps, which become part of the report.
 pub fn verify(root: &Path, folder: &str, plan: &Plan, measured: Vec<Check>) -> Result<Verification, Failure> {
     let mut report = Verification { checks: measured, ..Verification::default() };
     rules::all(root, folder, plan, &mut report).map_err(|error: io::Error| {

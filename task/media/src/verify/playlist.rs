@@ -1,4 +1,4 @@
-//! Reads playlists again, independently of what wrote them. Pure.
+//! Reads playlists independently of the code that wrote them. Pure.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ pub struct MediaPlaylist {
     pub map: Option<String>,
     /// The segments.
     pub parts: Vec<Part>,
-    /// Whether it says that nothing will follow.
+    /// Whether it has `EXT-X-ENDLIST`.
     pub ended: bool,
     /// Whether it lists key frames only.
     pub key_frames_only: bool,
@@ -24,11 +24,11 @@ pub struct Part {
     pub uri: String,
     /// `EXTINF`, in seconds.
     pub seconds: f64,
-    /// Length and offset, where only a part of the file is meant.
+    /// Length and offset, if it is only a part of the file.
     pub range: Option<(u64, u64)>,
 }
 
-/// A line of the master playlist that leads to another playlist.
+/// A line of the master playlist with the address of another playlist.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
     /// Tag without `#EXT-X-`: `STREAM-INF`, `I-FRAME-STREAM-INF` or `MEDIA`.
@@ -46,7 +46,7 @@ impl Entry {
     }
 }
 
-/// Reads a media playlist. None if it is not one, or a line of it cannot be read.
+/// Reads a media playlist. None if the text is not one, or has a line that cannot be read.
 pub fn media(text: &str) -> Option<MediaPlaylist> {
     let mut lines = text.lines();
     if lines.next() != Some("#EXTM3U") {

@@ -1,4 +1,4 @@
-//! Reads the progressive MP4 again and holds it against the plan.
+//! Reads the progressive MP4 again and compares it with the plan.
 
 use std::{fs::File, io, path::Path};
 
@@ -63,7 +63,7 @@ fn each_track(report: &mut Verification, name: &str, track: &Trak, wanted: f64, 
     report.check("progressive.start", name, passed, format!("{begin:?} of {first} ticks"), "0 s");
 }
 
-/// Number of samples, and how long they last in ticks.
+/// Number of samples, and their total duration in ticks.
 fn samples(track: &Trak) -> (u64, u64) {
     let entries = track.mdia.minf.stbl.stts.entries.iter();
     entries.fold((0, 0), |(count, ticks), entry| {

@@ -1,4 +1,4 @@
-//! What was checked, with what result.
+//! The checks and their results.
 
 use serde::Serialize;
 use transcode_config::contract::{Failure, FailureCode};
@@ -8,7 +8,7 @@ use transcode_config::contract::{Failure, FailureCode};
 pub struct Check {
     /// Stable id of the rule, such as `video.frames`.
     pub rule: &'static str,
-    /// What it was applied to, such as `video/720p`.
+    /// The object of the check, such as `video/720p`.
     pub subject: String,
     /// The measured value, as text.
     pub measured: String,
@@ -16,7 +16,7 @@ pub struct Check {
     pub allowed: String,
     /// Whether it holds.
     pub passed: bool,
-    /// Whether it only informs: that it does not hold is reported, and the package counts all the same.
+    /// Whether it is only a warning: a broken one is reported, and the package stays valid.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub advisory: bool,
 }

@@ -112,7 +112,7 @@ fn each_track(
     report.check("hls.extinf", name, worst <= frame, format!("{worst:.6}"), format!("at most {frame:.6}"));
 }
 
-/// The colours that the sample entry tells players, and for high range the bits that it needs.
+/// The colours in the sample entry, and for high range the number of bits.
 fn range(report: &mut Verification, name: &str, planned: Range, track: &Measured) {
     let colour = colour(&track.codec);
     let told = colour.map_or(Range::Sdr.cicp(), |(_, transfer, _)| transfer);

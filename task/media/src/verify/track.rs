@@ -10,7 +10,7 @@ use crate::{
     rational::float,
 };
 
-/// What a track really is. Times in ticks of its clock.
+/// Measured properties of a track. Times in ticks of its clock.
 #[derive(Debug)]
 pub struct Measured {
     /// Its media playlist, as parsed.
@@ -19,23 +19,23 @@ pub struct Measured {
     pub codec: Codec,
     /// Ticks a second.
     pub timescale: u32,
-    /// Whether its edit list, if it has one, does no more than to move all of it.
+    /// Whether its edit list, if it has one, only moves the whole track.
     pub plain_edits: bool,
-    /// Whether players are told to turn it.
+    /// Whether its display matrix makes players rotate it.
     pub rotated: bool,
-    /// Earliest presentation time, as the edit list has it.
+    /// Earliest presentation time, after the edit list.
     pub first: i64,
     /// Presentation end of the last sample shown.
     pub end: i64,
-    /// Samples that are presented before they are decoded.
+    /// Number of samples that are presented before they are decoded.
     pub shown_too_soon: u64,
-    /// Samples.
+    /// Number of samples.
     pub samples: u64,
-    /// Longest sample.
+    /// Duration of the longest sample.
     pub longest_sample: u32,
-    /// Fragments whose decode time is not where the one before ended.
+    /// Number of fragments that do not begin where the one before ended.
     pub gaps: u64,
-    /// Groups that do not begin with a key frame, or have another one inside.
+    /// Number of groups that do not begin with a key frame, or have a second one.
     pub bad_groups: u64,
     /// Start of every group.
     pub groups: Vec<u64>,
@@ -117,7 +117,7 @@ fn segment(path: &Path, init: &Init, measured: &mut Measured, clock: &mut u64) -
     Ok(size)
 }
 
-/// A file named in a playlist: in the same folder, nowhere else.
+/// The path of a file that a playlist names: in the same folder, nowhere else.
 pub fn inside(folder: &Path, name: &str) -> io::Result<std::path::PathBuf> {
     if name.is_empty() || name.contains(['/', '\\', ':']) || name.starts_with('.') {
         return Err(bad("a playlist leads out of its folder"));

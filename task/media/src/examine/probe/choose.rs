@@ -6,9 +6,9 @@ use crate::examine::scan::Scan;
 /// A video that lasts less than this part of the longest one is a preview of it.
 const PREVIEW: f64 = 0.1;
 
-/// Chooses the video: one that moves before a still preview, then the one that the file marks as the default (in MP4 and
-/// MOV: an enabled track), then the first. Of a multiplex of several programmes only the chosen video's own is kept;
-/// without a video, the first that has audio.
+/// Chooses the video: a moving one before a still preview, then the one that the file marks as the default (in MP4
+/// and MOV: an enabled track), then the first. In a multiplex of several programmes only the streams of the chosen
+/// video's programme are kept; without a video, those of the first programme with audio.
 pub fn choose(source: &mut SourceInfo, scan: &Scan) {
     let mut videos: Vec<_> = source.video.take().into_iter().chain(source.other_videos.drain(..)).collect();
     let best = best(&videos, scan);
@@ -41,7 +41,7 @@ fn one_programme(source: &mut SourceInfo, scan: &Scan) {
     let first = source.audio.iter().find(there).map(|audio| audio.index);
     let Some(chosen) = source.video.as_ref().map(|video| video.index).or(first) else { return };
     let Some(own) = source.programmes.iter().find(|streams| streams.contains(&chosen)) else { return };
-    // A stream of no programme is nobody else's.
+    // A stream without a programme belongs to every programme.
     let of_another = |index: u32| {
         !own.contains(&index) && source.programmes.iter().any(|streams| streams.contains(&index))
     };

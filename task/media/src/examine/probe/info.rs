@@ -5,7 +5,8 @@ use serde::Serialize;
 use super::{super::ending::Ending, rotation::Rotation};
 use crate::{examine::range::Range, rational::Rational};
 
-/// A source as ffprobe sees it, in the terms that decisions are made in. Times in seconds on the file's own clock.
+/// A source as ffprobe sees it, with the fields that decisions are made from. Times in seconds on the file's own
+/// clock.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SourceInfo {
     /// ffprobe's name of the container, such as `mov,mp4,m4a,3gp,3g2,mj2`.
@@ -28,14 +29,14 @@ pub struct SourceInfo {
     /// The streams of each programme of a multiplex; none where the container has no programmes.
     #[serde(skip)]
     pub programmes: Vec<Vec<u32>>,
-    /// What is left out, and why.
+    /// Streams that are left out, and why.
     pub skipped: Vec<Skipped>,
-    /// What else is not as it should be, for people, with figures.
+    /// Other defects, as sentences with figures for people.
     pub notes: Vec<String>,
     /// The clock of every stream, used or not.
     #[serde(skip)]
     pub clocks: Vec<StreamClock>,
-    /// Whether the file ends where its bytes say.
+    /// Whether the file is complete, by its bytes.
     #[serde(skip)]
     pub ending: Ending,
 }
@@ -68,7 +69,7 @@ pub struct VideoStream {
     pub height: u32,
     /// Shape of a pixel, width to height.
     pub pixel_aspect: Rational,
-    /// How it must be turned for display.
+    /// Rotation to apply for display.
     #[serde(rename = "turn")]
     pub rotation: Rotation,
     /// Pixel format, such as `yuv420p10le`.
@@ -110,18 +111,18 @@ impl Color {
         Range::of(self.transfer.as_deref())
     }
 
-    /// Primaries that are far from those of BT.709: taken for these, the video would be seen in other colours.
+    /// Primaries that differ visibly from BT.709's: read as BT.709, the colours would be wrong.
     pub fn far_primaries(&self) -> Option<&'static str> {
         const FAR: [&str; 7] = ["smpte432", "smpte431", "bt2020", "bt470m", "film", "smpte428", "ebu3213"];
         FAR.into_iter().find(|&name| self.primaries.as_deref() == Some(name))
     }
 
-    /// A transfer function of standard range that no player of streams knows.
+    /// A transfer function of standard range that no player of streams supports.
     pub fn far_transfer(&self) -> Option<&'static str> {
         (self.transfer.as_deref() == Some("linear")).then_some("linear")
     }
 
-    /// Whether it is standard range in other colours than BT.709's.
+    /// Whether it is standard range in other colours than BT.709's, which the encoder converts.
     pub fn converted(&self) -> bool {
         !self.is_hdr() && (self.far_primaries().is_some() || self.far_transfer().is_some())
     }
@@ -197,45 +198,46 @@ impl SourceInfo {
         self.container.split(',').any(|name| containers.contains(&name))
     }
 
-    /// Whether the container's header says how long its streams are, each for itself.
+    /// Whether the container's header gives the duration of each stream.
     pub fn declares_streams(&self) -> bool {
         self.is_one_of(&["mov", "avi", "wav", "w64", "mxf", "caf", "aiff"])
     }
 
-    /// Whether it says so of the longest one. For other containers ffprobe's duration is an estimate.
+    /// Whether the header gives the duration of the longest stream. For other containers ffprobe's duration is an
+    /// estimate.
     pub fn declares_file(&self) -> bool {
         self.is_one_of(&["matroska", "avi", "flv", "asf", "wav", "w64", "caf", "aiff"])
     }
 
-    /// Notes something for people that is not as it should be. With figures.
+    /// Records a defect for people, with figures.
     pub fn note(&mut self, note: impl Into<String>) {
         self.notes.push(note.into());
     }
 
-    /// Notes that a stream is left out.
+    /// Records that a stream is left out.
     pub fn skip(&mut self, index: u32, what: impl Into<String>, why: &'static str) {
         self.skipped.push(Skipped { index, what: what.into(), why });
     }
 
-    /// Notes something that a viewer could miss: a word that stays the same, and what it is in this file.
+    /// Records something that a viewer could miss: a stable word, and its details in this file.
     pub fn warn(&mut self, word: &str, what: impl std::fmt::Display) {
         tracing::warn!(word, %what, "a part of the source is not made as it is");
         self.notes.push(format!("{word}: {what}"));
     }
 }
 
-/// Layouts of loudspeakers that can be mixed by standard coefficients, by ffmpeg's names.
+/// Loudspeaker layouts that can be mixed with standard coefficients, by ffmpeg's names.
 #[rustfmt::skip]
 const SPEAKERS: [&str; 29] = [
     "mono", "stereo", "downmix", "2.1", "3.0", "3.0(back)", "4.0", "quad", "quad(side)", "3.1", "5.0", "5.0(side)",
     "4.1", "5.1", "5.1(side)", "6.0", "6.0(front)", "hexagonal", "6.1", "6.1(back)", "6.1(front)", "7.0",
     "7.0(front)", "7.1", "7.1(wide)", "7.1(wide-side)", "octagonal", "hexadecagonal", "22.2",
 ];
-/// More channels than this without a layout are a recorder's inputs.
+/// More channels than this without a layout are inputs of a recorder.
 const MOST_GUESSED: u32 = 8;
 
 impl AudioStream {
-    /// Whether its channels are those of loudspeakers. Others are the inputs of a recorder, or a sound field.
+    /// Whether its channels belong to loudspeakers. Others are inputs of a recorder, or a sound field.
     pub fn has_speakers(&self) -> bool {
         match self.layout.as_deref() {
             Some(layout) => SPEAKERS.contains(&layout),
@@ -245,8 +247,8 @@ impl AudioStream {
 }
 
 impl VideoStream {
-    /// Whether frames can be interlaced though the header does not say so: never those of new codecs, of portraits and of
-    /// sizes that no interlaced standard has.
+    /// Whether frames can be interlaced although the header does not say so. Never for new codecs, for portrait video
+    /// and for sizes that no interlaced standard has.
     pub fn may_be_interlaced(&self) -> bool {
         const NEVER: [&str; 4] = ["vp8", "vp9", "av1", "gif"];
         let size = self.width >= self.height && (self.height <= 576 || (1000..=1088).contains(&self.height));

@@ -1,7 +1,7 @@
 //! From ffprobe's JSON to [`SourceInfo`], or a refusal by name. Pure.
 //!
-//! Everything in that JSON may have been chosen by a hostile uploader: fields may be missing, of another type or
-//! absurd. What is unusable makes a stream be skipped with a reason; only the lack of anything to play is an error.
+//! A hostile uploader may have chosen everything in that JSON: fields may be missing, of another type or absurd. An
+//! unusable stream is skipped with a reason; the parse fails only if no stream can be played.
 
 mod choose;
 mod info;
@@ -68,7 +68,7 @@ pub fn parse(json: &[u8], size: u64) -> Result<SourceInfo, Failure> {
         return Err(nothing(&info));
     }
     if info.container == "avi" {
-        // There the fourth part of a pixel is whatever its writer left in it.
+        // In these formats the fourth component holds whatever its writer left there.
         info.video.iter_mut().chain(&mut info.other_videos).for_each(|video| video.alpha = false);
     }
     Ok(info)
@@ -101,10 +101,9 @@ fn clock(stream: &Value, position: u32) -> Option<StreamClock> {
     Some(StreamClock { index, time_base, start: seconds(stream, "start_time") })
 }
 
-/// Why an audio track is left out whose headers say nothing that could be decoded, or that had not begun where ffprobe
-/// stopped looking.
+/// Why an audio track is left out: its header cannot be decoded, or it had not begun where ffprobe stopped looking.
 pub(crate) const NO_AUDIO: &str = "its channels or sample rate are not usable";
-/// Why a video is left out that has no size, or had not begun.
+/// Why a video is left out: it has no size, or had not begun.
 pub(crate) const NO_SIZE: &str = "it has no frame size";
 const NO_DECODER: &str = "no decoder";
 const STILL: &str = "a still image";
@@ -132,7 +131,7 @@ fn sort_in(info: &mut SourceInfo, stream: &Value, position: u32) -> Result<(), F
             Ok(Some(video)) if info.video.is_some() => info.other_videos.push(video),
             Ok(Some(video)) => info.video = Some(video),
             Ok(None) => skip(NO_SIZE),
-            // Beside another video, what nobody marked as the one to play is no reason to refuse the file.
+            // With another video present, a damaged stream that is not the default does not refuse the file.
             Err(_) if info.video.is_some() && !flag(stream, "default") => skip("it cannot be decoded here"),
             Err(failure) => return Err(failure),
         },
@@ -210,7 +209,7 @@ fn has_alpha(format: &str) -> bool {
     KINDS.iter().any(|kind| format.starts_with(kind))
 }
 
-/// The refusal of a video that is too large, also where only ffprobe's complaint tells of it.
+/// The refusal of a frame that is too large, also where only ffprobe's complaint shows its size.
 pub fn too_many_pixels(width: u32, height: u32) -> Failure {
     Failure::new(FailureCode::TooManyPixels, format!("the video is {width}x{height}"))
         .with("width", width)
@@ -250,7 +249,8 @@ fn subtitle(stream: &Value, index: u32, codec: String) -> TextStream {
     }
 }
 
-/// A title fit for a playlist: no hidden characters, no quotes, at most 60 characters; muxers' own names are dropped.
+/// A title fit for a playlist: no hidden characters, no quotes, at most 60 characters; names that muxers write are
+/// dropped.
 fn tidy(title: &str) -> Option<String> {
     let clean: String =
         title.chars().filter(|c| !hidden(*c) && !matches!(c, '"' | '<' | '>' | '&')).take(60).collect();

@@ -1,22 +1,22 @@
-//! How a video must be turned to stand upright.
+//! The rotation and flips that bring a video upright.
 //!
-//! ffmpeg could do this by itself, but then in front of every other filter, where a change of size in the middle of a
-//! file would reach it. The turn is therefore read here and made by the filter graph.
+//! ffmpeg can rotate by itself, but only before all other filters, where a change of size in the middle of a file
+//! would reach the rotation. So the rotation is read here and applied by the filter graph.
 
 use serde::Serialize;
 
-/// One of the eight ways to lay down a rectangle.
+/// One of the eight orientations of a rectangle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Rotation {
-    /// As it is.
+    /// No change.
     #[default]
     Upright,
-    /// A quarter clockwise.
+    /// A quarter turn clockwise.
     Clockwise,
-    /// Upside down.
+    /// A half turn.
     Half,
-    /// A quarter counter-clockwise.
+    /// A quarter turn counter-clockwise.
     Counterclockwise,
     /// Left and right exchanged.
     Mirrored,
@@ -34,7 +34,7 @@ impl Rotation {
         matches!(self, Self::Clockwise | Self::Counterclockwise | Self::Transposed | Self::Antitransposed)
     }
 
-    /// The filters that do it, with a comma at the end; nothing for an upright video.
+    /// ffmpeg's filters for the rotation, with a comma at the end; empty for an upright video.
     pub fn filters(self) -> &'static str {
         match self {
             Self::Upright => "",
@@ -49,7 +49,7 @@ impl Rotation {
     }
 
     /// From ffprobe's dump of a display matrix: three rows of an address and three numbers. Angles in between become
-    /// the nearest quarter. None if it is not such a dump.
+    /// the nearest quarter. None if the text is not such a dump.
     pub(super) fn from_matrix(dump: &str) -> Option<Self> {
         let mut rows = dump.lines().filter_map(|line| line.split_once(':')).map(|(_, numbers)| {
             let mut numbers = numbers.split_whitespace().map(|number| number.parse::<i64>().ok());
