@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use crate::settings::Settings;
+use crate::{
+    contract::escaped,
+    settings::{Settings, SourceSettings},
+};
 
 /// A refused value: which key, why, what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +29,7 @@ const MAX_VISIBILITY: u64 = 43_200;
 pub fn check(settings: &Settings) -> Vec<Contradiction> {
     let mut found = Findings(Vec::new());
     names(settings, &mut found);
+    prefixes(settings, &mut found);
     leases(settings, &mut found);
     launches(settings, &mut found);
     tenants(settings, &mut found);
@@ -102,6 +106,52 @@ fn names(settings: &Settings, found: &mut Findings) {
         "http.listen",
         "address:port",
     );
+}
+
+/// No two source keys may have the same addresses.
+fn prefixes(settings: &Settings, found: &mut Findings) {
+    for source in settings.sources.values() {
+        let own = |root: &str| {
+            let plain = |segment: &str| escaped(segment) == segment;
+            root.strip_suffix('/').is_some_and(|path| path.split('/').all(plain))
+        };
+        found.require(
+            source.output_prefix.as_deref().is_none_or(|root| root.is_empty() || own(root)),
+            "sources.*.output_prefix",
+            "must be empty, or end and not begin with `/`; no part of it may be empty, begin with `.` or `~`, or look like \
+             an attempt's folder (`v-…-1`)",
+        );
+    }
+    let shared = settings.sources.iter().enumerate().find_map(|(index, (name, source))| {
+        let mut others = settings.sources.iter().skip(index + 1);
+        others.find(|(_, other)| overlap(settings, source, other)).map(|(other, _)| (name, other))
+    });
+    if let Some((one, other)) = shared {
+        let why = format!(
+            "sources.{one} and sources.{other} can give two different uploads the same addresses: the one would take the \
+             place of the other. Set an `output_prefix` of its own for the one that was added later"
+        );
+        found.require(false, "sources.*.output_prefix", why);
+    }
+}
+
+/// Whether a key of one source can have the address of another key of the other. Errs on the safe side.
+fn overlap(settings: &Settings, one: &SourceSettings, other: &SourceSettings) -> bool {
+    let root = |source: &SourceSettings| {
+        source.output_prefix.clone().unwrap_or_else(|| settings.output.prefix.clone())
+    };
+    let (root_of_one, root_of_other) = (root(one), root(other));
+    let within = |one: &str, other: &str| one.starts_with(other) || other.starts_with(one);
+    if root_of_one == root_of_other {
+        // Different keys have different addresses, so it takes the same key in two buckets.
+        return one.bucket != other.bucket && within(&one.prefix, &other.prefix);
+    }
+    // Only the segments that all keys of a source begin with are certain.
+    let begins = |root: &str, source: &SourceSettings| {
+        let whole = source.prefix.rsplit_once('/').map(|(whole, _)| whole.split('/'));
+        whole.into_iter().flatten().fold(root.to_owned(), |path, segment| path + &escaped(segment) + "/")
+    };
+    within(&begins(&root_of_one, one), &begins(&root_of_other, other))
 }
 
 fn leases(settings: &Settings, found: &mut Findings) {

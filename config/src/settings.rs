@@ -75,6 +75,9 @@ pub struct SourceSettings {
     /// Key prefix; empty allows the whole bucket.
     #[serde(default)]
     pub prefix: String,
+    /// Root of the stable prefixes of uploads from here; none takes `output.prefix`.
+    #[serde(default)]
+    pub output_prefix: Option<String>,
     /// Profile of uploads from here; none takes `jobs.default_profile`.
     #[serde(default)]
     pub profile: Option<String>,

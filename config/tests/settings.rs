@@ -155,3 +155,35 @@ fn the_environment_outranks_the_file() {
         Ok(())
     });
 }
+
+/// A second source beside `uploads`, which takes its whole bucket unless `first` says otherwise.
+fn two_sources(first: &str, second: &str) -> Result<Settings, String> {
+    load(&format!("{}\n[sources.second]\n{second}\n", uploads(first)))
+}
+
+fn uploads(line: &str) -> String {
+    LEAST.replace("[sources.uploads]\n", &format!("[sources.uploads]\n{line}\n"))
+}
+
+#[test]
+fn two_sources_whose_uploads_could_have_the_same_addresses_are_refused() {
+    let refused = |first: &str, second: &str| {
+        let error = two_sources(first, second).unwrap_err();
+        assert!(error.contains("sources.*.output_prefix: sources."), "{first} + {second}: {error}");
+    };
+    refused("prefix = \"\"", "bucket = \"b\"");
+    refused("prefix = \"a/\"", "bucket = \"b\"\nprefix = \"a/b/\"");
+    refused("prefix = \"a\"", "bucket = \"b\"\nprefix = \"ab\"");
+    refused("prefix = \"\"", "bucket = \"b\"\noutput_prefix = \"videos/b/\"");
+    // The same bucket too: a/x/y and x/y would both be videos/x/y.
+    refused("prefix = \"\"", "bucket = \"uploads\"\nprefix = \"y/\"\noutput_prefix = \"videos/x/\"");
+    let taken = |first: &str, second: &str| two_sources(first, second).unwrap();
+    taken("prefix = \"\"", "bucket = \"b\"\noutput_prefix = \"b/\"");
+    taken("prefix = \"a/\"", "bucket = \"b\"\nprefix = \"b/\"");
+    taken("prefix = \"a/\"", "bucket = \"b\"\noutput_prefix = \"videos/b/\"");
+    taken("prefix = \"\"", "bucket = \"uploads\"\nprefix = \"films/\"");
+    for root in ["videos", "/videos/", "a//b/", "a/../b/", "~a/", "v-0123456789ab-1/"] {
+        let error = load(&uploads(&format!("output_prefix = \"{root}\""))).unwrap_err();
+        assert!(error.contains("sources.*.output_prefix: must be"), "{root}: {error}");
+    }
+}

@@ -18,6 +18,7 @@ pub fn spec(job: JobKey, source: Source, profile: Profile, output: OutputTarget)
         max_run_seconds: 600,
         max_source_bytes: 1 << 30,
         accepted_at_ms: 1,
+        idempotency_key: None,
         forced: false,
     }
 }

@@ -127,6 +127,8 @@ pub enum FailureCode {
     UnusableEvent,
     /// The message names a profile that is not configured.
     UnknownProfile,
+    /// The idempotency key of the request belongs to a job of another source.
+    IdempotencyKeyReused,
     /// The task was started with a specification or environment that it cannot use.
     ConfigInvalid,
     /// The policy requires a sandbox level that this host does not give.
@@ -219,6 +221,7 @@ impl FailureCode {
         Self::MalformedMessage,
         Self::UnusableEvent,
         Self::UnknownProfile,
+        Self::IdempotencyKeyReused,
         Self::ConfigInvalid,
         Self::SandboxUnavailable,
         Self::OutputDenied,
@@ -346,6 +349,9 @@ impl FailureCode {
             Self::UnknownProfile => row("UNKNOWN_PROFILE", false, Operator, E::Misconfigured,
                 "the message names a profile that is not configured",
                 "add the profile or fix the sender, then redrive"),
+            Self::IdempotencyKeyReused => row("IDEMPOTENCY_KEY_REUSED", false, Operator, E::InputRefused,
+                "the idempotency key of the request belongs to a job of another source",
+                "have the sender give each source a key of its own; a redrive alone changes nothing"),
             Self::ConfigInvalid => row("CONFIG_INVALID", false, Operator, E::Misconfigured,
                 "the task was started with a specification or environment that it cannot use",
                 "run check-config; see the task's log, and the Region of the bucket where one is named"),

@@ -182,6 +182,9 @@ pub struct JobSpec {
     pub max_source_bytes: u64,
     /// When the job was accepted, in milliseconds since 1970.
     pub accepted_at_ms: u64,
+    /// The caller's own name of the job, where it has one. Whoever asks under it for another source is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idempotency_key: Option<String>,
     /// A person wants it live although its source is older than what is live: it counts as uploaded when it was
     /// accepted (S17).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

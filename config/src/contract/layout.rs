@@ -1,5 +1,7 @@
 //! Where things lie in the buckets.
 
+use std::borrow::Cow;
+
 use super::{
     edit::Edit,
     job::{Attempt, JobKey, OutputTarget},
@@ -75,19 +77,33 @@ pub fn pointer_key(output: &OutputTarget) -> String {
 
 /// The stable prefix for a source key: `<root><key>/`, with dot segments and empty segments made harmless.
 ///
-/// Browsers and proxies normalise `.`, `..` and `//` away, so a segment that is one of them, or begins with `~`, gets
-/// a `~` in front: different keys stay different. A key too long to have files below it gives `<root>~long/<hash>/`.
+/// Browsers and proxies normalise `.`, `..` and `//` away, and a segment that looks like an attempt's folder would lead
+/// into the folder of another job's attempt. So a segment that is one of them, or begins with `~`, gets a `~` in front:
+/// different keys stay different. A key too long to have files below it gives `<root>~long/<hash>/`.
 pub fn output_prefix(root: &str, source_key: &str) -> String {
-    let escape = |segment: &str| match segment {
-        "" | "." | ".." => format!("~{segment}"),
-        other if other.starts_with('~') => format!("~{other}"),
-        other => other.to_owned(),
-    };
-    let path = source_key.split('/').map(escape).collect::<Vec<_>>().join("/");
+    let path = source_key.split('/').map(escaped).collect::<Vec<_>>().join("/");
     if root.len() + path.len() > MAX_PREFIX_BYTES {
         return format!("{root}~long/{}/", JobKey::of(&[source_key]));
     }
     format!("{root}{path}/")
+}
+
+/// A segment of a source key as it is in the stable prefix.
+pub(crate) fn escaped(segment: &str) -> Cow<'_, str> {
+    if matches!(segment, "" | "." | "..") || segment.starts_with('~') || is_folder(segment) {
+        Cow::Owned(format!("~{segment}"))
+    } else {
+        Cow::Borrowed(segment)
+    }
+}
+
+/// Whether a segment is one that [`Layout::folder`] gives: `v-<12 hexadecimal digits>-<n>`.
+fn is_folder(segment: &str) -> bool {
+    let parts = segment.strip_prefix("v-").and_then(|rest| rest.split_once('-'));
+    parts.is_some_and(|(job, attempt)| {
+        let hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        job.len() == 12 && job.bytes().all(hex) && attempt.bytes().all(|byte| byte.is_ascii_digit())
+    })
 }
 
 /// The stable prefix of an edited version of what lies at `prefix`: below it, in a folder that is named by the edit. No
@@ -116,6 +132,35 @@ mod tests {
         prefixes.sort();
         prefixes.dedup();
         assert_eq!(prefixes.len(), keys.len(), "two keys share a prefix");
+    }
+
+    #[test]
+    fn a_key_never_leads_into_the_folder_of_an_attempt_and_ordinary_keys_keep_their_addresses() {
+        let job = JobKey::of(&["x"]);
+        let folder = Layout::of(&job).folder(Attempt::FIRST);
+        let victim = output_prefix("videos/", "a.mp4") + &folder;
+        for inside in
+            [folder.clone(), format!("{folder}entry"), format!("{folder}../x"), folder.replace('/', "")]
+        {
+            let prefix = output_prefix("videos/", &format!("a.mp4/{inside}"));
+            assert!(!prefix.starts_with(&victim), "{prefix}");
+        }
+        let escaped = folder.trim_end_matches('/');
+        assert_ne!(
+            output_prefix("", &format!("a/{escaped}")),
+            output_prefix("", &format!("a/~{escaped}")),
+            "and what is escaped already is another key"
+        );
+        for key in [
+            "films/cat.mp4",
+            "v-2/a.mp4",
+            "v-0123456789ab/a",
+            "v-0123456789AB-1/a",
+            "v-1-2",
+            "a v-0123456789ab-1",
+        ] {
+            assert_eq!(output_prefix("videos/", key), format!("videos/{key}/"));
+        }
     }
 
     #[test]

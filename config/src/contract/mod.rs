@@ -33,6 +33,7 @@ pub use failure::{Failure, FailureCode, FailureInfo, Who};
 pub use heartbeat::{Heartbeat, Stage, TaskState};
 pub use image::IMAGE_CONTRACT_LABEL;
 pub use job::{Attempt, JobKey, JobKeyError, JobSpec, OutputTarget, Source};
+pub(crate) use layout::escaped;
 pub use layout::{Layout, edited_prefix, output_prefix, pointer_key};
 pub use published::{Published, SourceObject, SourceOrder};
 pub use terminal::{Dead, EntryPoint, ObjectRef, Outcome, SourceRead, Succeeded, Terminal};
@@ -43,3 +44,6 @@ pub const SCHEMA: u32 = 1;
 /// The schema number of a specification, and of a job request, with an [`Edit`]. One without is still of schema 1, so
 /// that tasks and controllers of the version before go on working on it.
 pub const SPEC_WITH_EDIT: u32 = 2;
+
+/// The schema number of a job request with `force`: a controller that does not know it must not run the job without.
+pub const REQUEST_WITH_FORCE: u32 = 3;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     document::Document,
     job::{Attempt, JobKey, JobSpec, OutputTarget},
-    terminal::Succeeded,
+    terminal::SourceRead,
 };
 
 /// How new the source of a job is, among the jobs of one output prefix.
@@ -31,9 +31,9 @@ pub struct SourceOrder {
 impl SourceOrder {
     /// The order of a job, from its specification and, where no event of S3 brought it, from what its task says it has
     /// read. That comes from a process which decoded a stranger's file: it cannot claim a time after `now_ms`.
-    pub fn of(spec: &JobSpec, winner: Option<&Succeeded>, now_ms: u64) -> Self {
+    pub fn of(spec: &JobSpec, read: Option<&SourceRead>, now_ms: u64) -> Self {
         let (source, accepted_at_ms) = (&spec.source, spec.accepted_at_ms);
-        let read = winner.and_then(|winner| winner.source.as_ref()).filter(|_| source.sequencer.is_none());
+        let read = read.filter(|_| source.sequencer.is_none());
         let read_at = read.and_then(|read| read.modified_at_ms).map(|at| at.min(now_ms));
         let uploaded_at_ms =
             if spec.forced { None } else { source.uploaded_at_ms.or(read_at) }.unwrap_or(accepted_at_ms);

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod attempts;
+mod binding;
 mod breaker;
 mod clock_skew;
 mod image;

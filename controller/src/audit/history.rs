@@ -80,6 +80,12 @@ impl History {
                     known.jobs.push(job);
                 }
             }
+            LogEvent::AskedInstead { message, job, of } => {
+                if let Some(known) = self.messages.get_mut(&message) {
+                    known.jobs.retain(|known| *known != of && *known != job);
+                    known.jobs.push(job);
+                }
+            }
             LogEvent::Parked { message } => self.moved(&message, End::Parked, at),
             LogEvent::Released { message } => self.moved(&message, End::Released, at),
             LogEvent::Lost { message } => self.moved(&message, End::Lost, at),

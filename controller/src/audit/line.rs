@@ -26,6 +26,12 @@ pub(super) enum LogEvent {
         message: String,
         job: String,
     },
+    /// It asks for `job` in place of `of`, whose idempotency key belongs to another source.
+    AskedInstead {
+        message: String,
+        job: String,
+        of: String,
+    },
     Parked {
         message: String,
     },
@@ -144,6 +150,9 @@ impl Fields<'_> {
             }
             "message received" => LogEvent::Received { message: message()?, jobs: self.number("jobs")? },
             "job received" => LogEvent::Asked { message: message()?, job: job()? },
+            "idempotency key belongs to another source" => {
+                LogEvent::AskedInstead { message: message()?, job: job()?, of: self.text("of")? }
+            }
             "message parked" => LogEvent::Parked { message: message()? },
             "message released" => LogEvent::Released { message: message()? },
             "lease lost" => LogEvent::Lost { message: message()? },

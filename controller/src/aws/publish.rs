@@ -133,7 +133,7 @@ fn entry_of(winner: &Succeeded, entry: usize) -> Result<&EntryPoint, CallError> 
 }
 
 fn pointer(spec: &JobSpec, winner: &Succeeded, now_ms: u64) -> Published {
-    let order = SourceOrder::of(spec, Some(winner), now_ms);
+    let order = SourceOrder::of(spec, winner.source.as_ref(), now_ms);
     Published {
         schema: SCHEMA,
         output: spec.output.clone(),

@@ -12,6 +12,7 @@ use transcode_config::{
 use transcode_core::{
     effects::ports::{InspectError, Store},
     judge::outcome::unproven,
+    message::same_source,
     protocol::{
         fact::{CallError, ErrorClass, Snapshot},
         publishing::Publication,
@@ -192,10 +193,20 @@ impl Store for S3Store {
         Ok(snapshot)
     }
 
+    async fn spec(&self, job: &JobKey) -> Result<Option<JobSpec>, InspectError> {
+        self.read(&Layout::of(job).spec()).await
+    }
+
     async fn claim(&self, spec: &JobSpec, claim: &Claim) -> Result<Claim, InspectError> {
         let layout = Layout::of(&claim.job);
         // First the specification: a task may start the moment that its claim is there.
-        self.create(&layout.spec(), spec).await.map_err(InspectError::Call)?;
+        let created = self.create(&layout.spec(), spec).await.map_err(InspectError::Call)?;
+        if !created && spec.idempotency_key.is_some() {
+            let there = self.spec(&spec.job).await?.ok_or_else(|| gone(&layout.spec()))?;
+            if !same_source(spec, &there) {
+                return Err(InspectError::Reused(Box::new(there)));
+            }
+        }
         let key = layout.claim(claim.attempt);
         if self.create(&key, claim).await.map_err(InspectError::Call)? {
             return Ok(claim.clone());
@@ -217,6 +228,9 @@ impl Store for S3Store {
         let spec = self.read::<JobSpec>(&layout.spec()).await.map_err(|error| match error {
             InspectError::Call(error) => error,
             InspectError::Unreadable(why) => failed(GET, ErrorClass::Permanent, why),
+            InspectError::Reused(_) => {
+                failed(GET, ErrorClass::Permanent, "another job's specification".into())
+            }
         })?;
         let Some(JobSpec { output, .. }) = spec else { return Ok(()) };
         for attempt in losers {

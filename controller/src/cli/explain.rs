@@ -6,7 +6,9 @@ use std::net::SocketAddr;
 
 use transcode_config::{
     Settings,
-    contract::{Budget, Dead, Failure, Heartbeat, JobKey, Outcome, PastAttempt, Succeeded, TaskState, Who},
+    contract::{
+        Budget, Dead, Failure, Heartbeat, JobKey, Outcome, PastAttempt, Published, Succeeded, TaskState, Who,
+    },
 };
 
 use super::{
@@ -50,7 +52,10 @@ fn paragraph(
             said.extend(view.undecided(record));
             said
         }
-        (Some(record), Some((Outcome::Succeeded(won), at))) => vec![about(record, now), succeeded(won, at)],
+        (Some(record), Some((Outcome::Succeeded(won), at))) => {
+            let end = record.superseded_by().map_or_else(|| succeeded(won, at), |by| superseded(won, by, at));
+            vec![about(record, now), end]
+        }
         (Some(record), Some((Outcome::Dead(dead), at))) => vec![about(record, now), died(job, dead, at)],
     };
     let said = said.into_iter().filter(|sentence| !sentence.is_empty()).collect::<Vec<_>>().join(" ");
@@ -77,6 +82,21 @@ fn succeeded(won: &Succeeded, at: u64) -> String {
         time(at),
         won.files,
         stable.unwrap_or_else(|| address(&won.bucket, &won.folder)),
+    )
+}
+
+/// Its own result stays where it is until the lifecycle rule of the bucket removes it.
+fn superseded(won: &Succeeded, by: &Published, at: u64) -> String {
+    format!(
+        "It is superseded: attempt {} succeeded at {}, and something newer is live at {}: job {}, uploaded {}, published \
+         {}. Its own result stays in {} until the bucket's lifecycle rules remove it. Nobody has to act.",
+        won.attempt,
+        time(at),
+        address(&by.output.bucket, &by.output.prefix),
+        by.job,
+        time(by.order.uploaded_at_ms),
+        time(by.published_at_ms),
+        address(&won.bucket, &won.folder),
     )
 }
 

@@ -99,6 +99,13 @@ pub(super) fn text(record: &Record) -> String {
         Some(terminal) => decided(&mut line, terminal),
         None => line("terminal record", "none: the job is not decided"),
     }
+    if let Some(live) = record.superseded_by() {
+        let at = time(live.published_at_ms);
+        line(
+            "superseded",
+            &format!("by job {}, published {at}; this result stays in its own folder", live.job),
+        );
+    }
     text
 }
 

@@ -9,7 +9,7 @@ use serde_json::json;
 use transcode_config::contract::{
     Dead, Edit, Failure, FailureCode, JobKey, JobSpec, Layout, SCHEMA, Terminal,
 };
-use transcode_core::message::{DEAD_LETTER_KIND, DeadLetterBody, Parsed, Rules, parse};
+use transcode_core::message::{DEAD_LETTER_KIND, DeadLetterBody, Parsed, Request, Rules, parse};
 
 use super::{
     session::{Session, unreadable},
@@ -76,8 +76,15 @@ fn bodies(rules: &Rules, bucket: &str, key: &str, versions: &[String]) -> Vec<St
         })
         .to_string()
     };
-    let named =
-        rules.profiles.keys().map(|profile| submit::body(bucket, key, Some(profile), &Edit::default(), None));
+    let named = rules.profiles.keys().map(|profile| {
+        submit::body(
+            &submit::Object { bucket, key, version: None },
+            Some(profile),
+            &Edit::default(),
+            None,
+            false,
+        )
+    });
     versions.iter().map(upload).chain(named).collect()
 }
 
@@ -86,7 +93,8 @@ async fn generations(session: &Session, first: String) -> anyhow::Result<Vec<Job
     let mut found = Vec::new();
     let mut body = first.clone();
     for generation in 0..MAX_GENERATIONS {
-        let Some(job) = job_of(&body, &session.rules) else { break };
+        let Some(request) = request_of(&body, &session.rules, 0) else { break };
+        let job = request.job().clone();
         if !exists(session, &job).await? {
             break;
         }
@@ -96,10 +104,10 @@ async fn generations(session: &Session, first: String) -> anyhow::Result<Vec<Job
     Ok(found)
 }
 
-/// The job that a message asks for, where it asks for one.
-pub(super) fn job_of(body: &str, rules: &Rules) -> Option<JobKey> {
-    match parse(body, rules, 0) {
-        Parsed::Jobs(requests, _) => requests.first().map(|request| request.job().clone()),
+/// What a message asks for at `wall_ms`, where it asks for something.
+pub(super) fn request_of(body: &str, rules: &Rules, wall_ms: u64) -> Option<Request> {
+    match parse(body, rules, wall_ms) {
+        Parsed::Jobs(requests, _) => requests.into_iter().next(),
         Parsed::Ignore(_) | Parsed::Park(_) => None,
     }
 }
@@ -120,6 +128,7 @@ fn letter(job: &JobKey, generation: u32, original: &str) -> String {
         message_id: String::new(),
         dead,
         original: original.to_owned(),
+        forced: false,
         original_cut: false,
     };
     letter.encode()

@@ -6,10 +6,10 @@
 //! | `check-config` | nothing |
 //! | `healthcheck` | the running controller |
 //! | `presign` | nothing: a signature needs no call |
-//! | `submit` | the state bucket, the job queue |
+//! | `submit` | the state bucket, the source object, the job queue |
 //! | `get`, `explain` | the state bucket, the source bucket's versions, the running controller |
 //! | `doctor` | everything that the controller asks, and the account's permissions, subnets and quotas |
-//! | `redrive` | the dead-letter queue, the job queue |
+//! | `redrive` | the dead-letter queue, the state bucket, the source object, the job queue |
 //! | `audit` | nothing: it reads logs |
 //! | `dashboard print` | nothing |
 //! | `dashboard put` | CloudWatch |
@@ -23,6 +23,7 @@ mod edit;
 mod explain;
 mod get;
 mod jobs;
+mod live;
 mod logs;
 mod presign;
 mod record;

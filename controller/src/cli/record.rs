@@ -2,7 +2,11 @@
 
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
-use transcode_config::contract::{Attempt, Claim, Heartbeat, JobKey, JobSpec, Layout, PastAttempt, Terminal};
+use transcode_config::contract::{
+    Attempt, Claim, Heartbeat, JobKey, JobSpec, Layout, Outcome, PastAttempt, Published, SourceObject,
+    SourceOrder, Terminal, pointer_key,
+};
+use transcode_core::protocol::order::{Standing, standing};
 
 use super::session::unreadable;
 use crate::aws::S3Store;
@@ -23,6 +27,8 @@ pub(super) struct Record {
     /// Oldest first.
     pub(super) attempts: Vec<AttemptRecord>,
     pub(super) terminal: Option<Terminal>,
+    /// Who is live where the job publishes.
+    pub(super) live: Option<Published>,
 }
 
 /// An attempt's documents.
@@ -46,8 +52,22 @@ impl Record {
             .await?;
         let attempts: Vec<AttemptRecord> = attempts.into_iter().flatten().collect();
         let terminal: Option<Terminal> = store.read(&layout.terminal()).await.map_err(unreadable)?;
+        // After the register: a job that is not live then, though it is decided, is yet to be published or superseded.
+        let live = match &spec {
+            Some(spec) => store.read(&pointer_key(&spec.output)).await.map_err(unreadable)?,
+            None => None,
+        };
         let anything = spec.is_some() || !attempts.is_empty() || terminal.is_some();
-        Ok(anything.then(|| Self { job: job.clone(), spec, attempts, terminal }))
+        Ok(anything.then(|| Self { job: job.clone(), spec, attempts, terminal, live }))
+    }
+
+    /// What is live instead of this job, which has succeeded, because it is newer.
+    pub(super) fn superseded_by(&self) -> Option<&Published> {
+        let (spec, terminal, live) = (self.spec.as_ref()?, self.terminal.as_ref()?, self.live.as_ref()?);
+        let Outcome::Succeeded(won) = &terminal.outcome else { return None };
+        let source = SourceObject { bucket: spec.source.bucket.clone(), key: spec.source.key.clone() };
+        let order = SourceOrder::of(spec, won.source.as_ref(), terminal.written_at_ms);
+        (standing(&self.job, &source, &order, Some(live)) == Standing::Older).then_some(live)
     }
 
     /// The newest attempt.

@@ -2,10 +2,11 @@
 //!
 //! Each is received, sent, and only then deleted. A crash in between leaves it in both queues, and a second redrive of
 //! it asks for the same generation of the same job: it runs once. A job that dies again while this runs is not moved
-//! again, or a cause that lasts would keep this going for ever. SQS' own message moves would do as well, for all
+//! again, or a cause that lasts would keep this going for ever. What is older than what is live stays, unless forced:
+//! it would run and end as superseded. SQS' own message moves would do as well, for all
 //! letters at once; this one looks at them, takes as many as asked for, and says what each becomes.
 
-use std::collections::BTreeSet;
+use std::{borrow::Cow, collections::BTreeSet};
 
 use anyhow::Context;
 use aws_sdk_sqs::{Client, types::Message};
@@ -14,12 +15,14 @@ use transcode_config::{
     contract::{JobKey, SCHEMA},
     settings::QueueSettings,
 };
-use transcode_core::message::{DEAD_LETTER_KIND, DeadLetterBody, Rules};
+use transcode_core::message::{DEAD_LETTER_KIND, DeadLetterBody, Request, Rules};
 
 use super::{
-    jobs::job_of,
+    jobs::request_of,
+    live,
     session::{Session, say, shown},
 };
+use crate::runtime::wall_ms;
 
 /// Letters that are looked at in one run, so that it ends.
 const MAX_LOOKED_AT: usize = 10_000;
@@ -43,6 +46,9 @@ pub(super) struct Redrive {
     /// At most so many. Start with a few when the cause may not be mended.
     #[arg(long, value_name = "N")]
     max: Option<usize>,
+    /// Also what is older than what is live: it goes live in its place.
+    #[arg(long)]
+    force: bool,
 }
 
 /// What became of the letters of a queue.
@@ -125,7 +131,7 @@ impl Redrive {
         let (Some(body), Some(receipt)) = (message.body(), message.receipt_handle()) else {
             return Ok(Fate::Left);
         };
-        let (letter, next) = match readable(body, &session.rules) {
+        let (mut letter, mut next) = match readable(body, &session.rules) {
             Ok(found) => found,
             Err(why) => {
                 let why = shown(&why);
@@ -139,11 +145,26 @@ impl Redrive {
         if self.job.as_ref().is_some_and(|job| *job != letter.job) {
             return Ok(Fate::Left);
         }
-        let job = &letter.job;
+        let mut body = Cow::Borrowed(body);
+        if let Request::Run(spec) = &next
+            && let Some(why) = live::newer(session, spec).await?
+        {
+            if !self.force {
+                say(&format!(
+                    "job {} left: {why}. `--force` runs it, and it goes live all the same\n",
+                    letter.job
+                ))?;
+                return Ok(Fate::Left);
+            }
+            letter.forced = true;
+            body = Cow::Owned(letter.clone().encode());
+            (letter, next) = readable(&body, &session.rules).map_err(anyhow::Error::msg)?;
+        }
+        let (job, next) = (&letter.job, next.job());
         let sqs = &session.clients.sqs.write;
         // Before it is sent: its next letter can be here as soon as that.
         tally.begun.insert(next.clone());
-        let send = sqs.send_message().queue_url(&queue.url).message_body(body);
+        let send = sqs.send_message().queue_url(&queue.url).message_body(body.as_ref());
         send.send().await.with_context(|| format!("job {job}: not sent; the letter is still there"))?;
         tally.moved += 1;
         let (code, generation) = (letter.dead.failure.code, letter.generation.saturating_add(1));
@@ -156,9 +177,9 @@ impl Redrive {
     }
 }
 
-/// A letter that the controller would understand when it comes back, and the job that it would become; otherwise why
+/// A letter that the controller would understand when it comes back, and what it would ask for; otherwise why
 /// it stays where it is.
-fn readable(body: &str, rules: &Rules) -> Result<(DeadLetterBody, JobKey), String> {
+fn readable(body: &str, rules: &Rules) -> Result<(DeadLetterBody, Request), String> {
     let value: serde_json::Value =
         serde_json::from_str(body).map_err(|_| "not a dead letter of ours".to_owned())?;
     if value.get("kind").and_then(serde_json::Value::as_str) != Some(DEAD_LETTER_KIND) {
@@ -173,7 +194,8 @@ fn readable(body: &str, rules: &Rules) -> Result<(DeadLetterBody, JobKey), Strin
     if letter.original_cut {
         return Err(format!("job {}: holds only the beginning of its original", letter.job));
     }
-    let next = job_of(body, rules).ok_or_else(|| format!("job {}: asks for nothing any more", letter.job))?;
+    let next = request_of(body, rules, wall_ms());
+    let next = next.ok_or_else(|| format!("job {}: asks for nothing any more", letter.job))?;
     Ok((letter, next))
 }
 

@@ -60,6 +60,7 @@ pub(super) fn unreadable(error: InspectError) -> anyhow::Error {
     match error {
         InspectError::Call(error) => error.into(),
         InspectError::Unreadable(what) => anyhow::Error::msg(what),
+        InspectError::Reused(spec) => anyhow::anyhow!("job {} is of another source", spec.job),
     }
 }
 

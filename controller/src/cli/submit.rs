@@ -1,22 +1,25 @@
 //! `submit`: a job request for an object that lies in an allowed source.
 
+use std::sync::Arc;
+
 use anyhow::{Context, bail};
 use clap::Args;
 use serde_json::json;
 use transcode_config::{
-    contract::{Edit, JobKey, Outcome, SPEC_WITH_EDIT, Terminal},
+    contract::{Edit, JobKey, JobSpec, Outcome, REQUEST_WITH_FORCE, SPEC_WITH_EDIT, Source, Terminal},
     escape::net,
     settings::QueueSettings,
 };
 use transcode_core::{
     effects::ports::Store,
-    message::{Parsed, Request, parse},
+    message::{Parsed, Request, parse, same_source},
 };
 
 use super::{
     edit::EditArgs,
+    live,
     rules::source_bucket,
-    session::{Session, say, time, unreadable},
+    session::{Session, address, say, time, unreadable},
 };
 use crate::runtime::wall_ms;
 
@@ -33,6 +36,9 @@ pub(super) struct Submit {
     /// Source bucket, where several sources take the key.
     #[arg(long)]
     bucket: Option<String>,
+    /// Version of the object; without it what lies there when the task reads it.
+    #[arg(long, value_name = "ID")]
+    version_id: Option<String>,
     /// Profile; without it the source's own, or the default one.
     #[arg(long)]
     profile: Option<String>,
@@ -41,6 +47,9 @@ pub(super) struct Submit {
     /// The caller's own name for this job, instead of bucket, key, profile and edit.
     #[arg(long, value_name = "I")]
     idempotency_key: Option<String>,
+    /// Send it although something newer is live: it goes live in its place.
+    #[arg(long)]
+    force: bool,
     /// Name of the job queue in the settings, where there are several.
     #[arg(long, value_name = "NAME")]
     queue: Option<String>,
@@ -50,11 +59,25 @@ impl Submit {
     pub(super) async fn run(&self, session: &Session) -> anyhow::Result<()> {
         let bucket = source_bucket(&session.settings, self.bucket.as_deref(), &self.key)?;
         let edit = self.edit.edit()?;
-        let body = body(bucket, &self.key, self.profile.as_deref(), &edit, self.idempotency_key.as_deref());
-        let job = accepted(session, &body)?;
-        let decided = session.store.inspect(&job).await.map_err(unreadable)?.terminal;
+        let object = Object { bucket, key: &self.key, version: self.version_id.as_deref() };
+        let (profile, name) = (self.profile.as_deref(), self.idempotency_key.as_deref());
+        let mut body = body(&object, profile, &edit, name, false);
+        let mut spec = accepted(session, &body)?;
+        if let Some(why) = live::newer(session, &spec).await? {
+            anyhow::ensure!(self.force, "not sent: {why}. --force sends it, and it goes live all the same");
+            body = self::body(&object, profile, &edit, name, true);
+            spec = accepted(session, &body)?;
+        }
+        let job = &spec.job;
+        if let Some(there) = session.store.spec(job).await.map_err(unreadable)?
+            && !same_source(&spec, &there)
+        {
+            let Source { bucket, key, .. } = &there.source;
+            bail!("not sent: the idempotency key belongs to job {job} of {}", address(bucket, key));
+        }
+        let decided = session.store.inspect(job).await.map_err(unreadable)?.terminal;
         if let Some(terminal) = decided {
-            bail!("{}", already(&job, &terminal));
+            bail!("{}", already(job, &terminal));
         }
         let (name, queue) = self.queue(session)?;
         let send = session.clients.sqs.write.send_message().queue_url(&queue.url).message_body(body);
@@ -74,15 +97,25 @@ impl Submit {
     }
 }
 
+/// What a request is about.
+pub(super) struct Object<'a> {
+    pub(super) bucket: &'a str,
+    pub(super) key: &'a str,
+    pub(super) version: Option<&'a str>,
+}
+
 /// A job request, as `message/request.rs` reads it.
 pub(super) fn body(
-    bucket: &str,
-    key: &str,
+    Object { bucket, key, version }: &Object<'_>,
     profile: Option<&str>,
     edit: &Edit,
     idempotency: Option<&str>,
+    force: bool,
 ) -> String {
     let mut body = json!({"schema": 1, "kind": "transcode.job", "source": {"bucket": bucket, "key": key}});
+    if let Some(version) = version {
+        body["source"]["version_id"] = (*version).into();
+    }
     if let Some(profile) = profile {
         body["profile"] = profile.into();
     }
@@ -98,16 +131,19 @@ pub(super) fn body(
     if let Some(name) = idempotency {
         body["idempotency_key"] = name.into();
     }
+    if force {
+        (body["schema"], body["force"]) = (REQUEST_WITH_FORCE.into(), true.into());
+    }
     // SQS takes no message with some characters that a key may have; JSON has another way to write them.
     net(&body.to_string()).into_owned()
 }
 
 /// What the controller will make of the request: it is the same code that reads it. A request that would be refused is
 /// not sent, because its place would be the dead-letter queue.
-fn accepted(session: &Session, body: &str) -> anyhow::Result<JobKey> {
+fn accepted(session: &Session, body: &str) -> anyhow::Result<Arc<JobSpec>> {
     match parse(body, &session.rules, wall_ms()) {
         Parsed::Jobs(requests, _) => match requests.first() {
-            Some(Request::Run(spec)) => Ok(spec.job.clone()),
+            Some(Request::Run(spec)) => Ok(Arc::clone(spec)),
             Some(Request::Refuse { failure, .. }) => {
                 let remedy = failure.code.info().remedy;
                 bail!("refused, not sent: {failure} {:?}; {remedy}", failure.evidence)

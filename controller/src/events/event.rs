@@ -51,6 +51,8 @@ pub enum Event<'a> {
     JobReceived { job: &'a JobKey, message: &'a MessageId, queue: &'a str, waited_ms: Option<Ms> },
     /// A message, or a record in it, asks for no job.
     Ignored { message: &'a MessageId, record: &'a Ignored },
+    /// A message asks under another job's idempotency key for another source; `job` is refused in its place.
+    KeyReused { message: &'a MessageId, job: &'a JobKey, of: &'a JobKey },
     /// SQS has taken the delete of a message.
     MessageDeleted { message: &'a MessageId },
     /// A message was given back.

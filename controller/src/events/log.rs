@@ -72,6 +72,9 @@ impl Event<'_> {
             Self::JobReceived { job, message, queue, waited_ms } => {
                 tracing::info!(%job, message_id = &*message.0, queue, waited_ms, "job received");
             }
+            Self::KeyReused { message, job, of } => {
+                tracing::warn!(%job, message_id = &*message.0, %of, "idempotency key belongs to another source");
+            }
             Self::AttemptClaimed { claim } => claimed(claim),
             Self::LaunchSent { claim: Claim { job, attempt, launch_not_after_ms, .. } } => {
                 tracing::info!(%job, %attempt, not_after_ms = launch_not_after_ms, "launch sent");

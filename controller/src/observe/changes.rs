@@ -39,6 +39,7 @@ impl Watch {
             Change::TaskUp { view, asked_at_ms } => return self.up(view, age(*asked_at_ms, now.wall)),
             Change::TaskEnded { view, ours } => return self.ended(view, *ours, now),
             Change::Hinted { hint } => return self.memory().missed.hinted(hint, now.wall),
+            Change::KeyReused { message, job, of } => Event::KeyReused { message, job, of },
             Change::MessageDeleted { message } => Event::MessageDeleted { message },
             Change::MessageReleased { message } => Event::MessageReleased { message },
             Change::LeaseLost { message, job } => Event::LeaseLost { message, job: job.as_ref() },

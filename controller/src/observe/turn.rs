@@ -104,6 +104,7 @@ impl Watch {
 fn job_of(action: &Action) -> Option<&JobKey> {
     match action {
         Action::Inspect { job }
+        | Action::ReadSpec { job }
         | Action::GiveUp { job, .. }
         | Action::Publish { job, .. }
         | Action::Collect { job, .. } => Some(job),

@@ -122,6 +122,7 @@ pub(crate) fn spec(job: &JobKey) -> JobSpec {
         max_run_seconds: 60,
         max_source_bytes: 1 << 30,
         accepted_at_ms: 1,
+        idempotency_key: None,
         forced: false,
     }
 }

@@ -25,6 +25,8 @@ pub enum Change {
     MessageReceived { message: MessageId, queue: QueueName, jobs: Vec<JobKey>, sent_at_ms: Option<u64> },
     /// A message that was received, or records in it, ask for no job.
     MessageIgnored { message: MessageId, records: Vec<Ignored> },
+    /// A message asks under an idempotency key that belongs to the job `of`, for another source: `job` stands for that.
+    KeyReused { message: MessageId, job: JobKey, of: JobKey },
     /// SQS took the delete of a message that was held.
     MessageDeleted { message: MessageId },
     /// A message was given back.

@@ -3,6 +3,7 @@
 //! A fact is believed for what it says and no more: a refusal says that nothing was launched by *that* call, a missing
 //! task says that ECS does not know it now, a hint says to look.
 
+mod binding;
 mod calls;
 pub mod change;
 mod learn;
@@ -26,7 +27,7 @@ use crate::{
     },
     state::{
         breaker::FailureStage,
-        job::{Job, TerminalRecord},
+        job::{Binding, Job, TerminalRecord},
         lease::{COPIES, Content, Lease},
         ledger::{Definition, Ledger},
         limiter::CallKind,
@@ -66,8 +67,12 @@ impl Ledger {
                 if let Some(past) = claim.history.last() {
                     told.push(Change::AttemptOver { job: job.clone(), past: past.clone() });
                 }
-                self.job_answered(&job, |job, _| job.learn_claim(claim, None, policy, now));
+                self.job_answered(&job, |job, _| {
+                    job.binding = Binding::Own;
+                    job.learn_claim(claim, None, policy, now);
+                });
             }
+            Fact::SpecRead { job, spec } => self.spec_read(&job, spec, now, told),
             Fact::Launched { job, attempt, task } => self.launched(&job, attempt, &task, now),
             Fact::LaunchRefused { job, attempt, refusal } => {
                 self.refused(&job, attempt, refusal, policy, now);
@@ -229,6 +234,7 @@ impl Ledger {
             }
             Parsed::Jobs(requests, beside) => {
                 ignored = beside;
+                let requests: Vec<Request> = requests.into_iter().map(|it| self.bound(it)).collect();
                 let keys = requests.iter().map(|request| request.job().clone()).collect();
                 let held = |request: &Request| {
                     self.jobs.get(request.job()).is_some_and(|job| job.leases.len() >= COPIES)

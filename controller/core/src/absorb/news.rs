@@ -57,6 +57,7 @@ impl Ledger {
             Fact::Received { .. }
             | Fact::Inspected { .. }
             | Fact::Claimed { .. }
+            | Fact::SpecRead { .. }
             | Fact::TaskSeen(_)
             | Fact::TaskListed(_)
             | Fact::TaskMissing(_)

@@ -28,6 +28,7 @@ pub async fn carry_out<Q: Queue, C: Cluster, S: Store>(work: Work, ports: &Ports
 }
 
 /// Carries one action out. Gives at least one fact, whatever happens.
+#[allow(clippy::too_many_lines, reason = "a table: one arm for each kind of action")]
 pub async fn apply<Q: Queue, C: Cluster, S: Store>(action: Action, ports: &Ports<Q, C, S>) -> Vec<Fact> {
     match action {
         Action::Receive { queue, max } => vec![match ports.queue.receive(&queue, max).await {
@@ -36,6 +37,10 @@ pub async fn apply<Q: Queue, C: Cluster, S: Store>(action: Action, ports: &Ports
         }],
         Action::Inspect { job } => vec![match ports.store.inspect(&job).await {
             Ok(snapshot) => Fact::Inspected { job, snapshot: Box::new(snapshot) },
+            Err(error) => not_read(job, error),
+        }],
+        Action::ReadSpec { job } => vec![match ports.store.spec(&job).await {
+            Ok(spec) => Fact::SpecRead { job, spec: spec.map(Box::new) },
             Err(error) => not_read(job, error),
         }],
         Action::Claim { spec, claim } => vec![match ports.store.claim(&spec, &claim).await {
@@ -131,6 +136,7 @@ pub fn failed(action: &Action, error: CallError) -> Fact {
     match action {
         Action::Receive { queue, .. } => Fact::ReceiveFailed { queue: queue.clone(), error },
         Action::Inspect { job }
+        | Action::ReadSpec { job }
         | Action::GiveUp { job, .. }
         | Action::Publish { job, .. }
         | Action::Collect { job, .. } => Fact::JobCallFailed { job: job.clone(), error },
@@ -169,6 +175,7 @@ fn not_read(job: JobKey, error: InspectError) -> Fact {
     match error {
         InspectError::Call(error) => Fact::JobCallFailed { job, error },
         InspectError::Unreadable(reason) => Fact::Unreadable { job, reason },
+        InspectError::Reused(spec) => Fact::SpecRead { job, spec: Some(spec) },
     }
 }
 

@@ -18,12 +18,14 @@ use crate::{
 };
 
 /// Why a snapshot could not be taken, or a result not published.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum InspectError {
     /// The call failed.
     Call(CallError),
     /// A document is there that this version cannot read.
     Unreadable(String),
+    /// The job's specification is another one: its idempotency key belongs to another source.
+    Reused(Box<JobSpec>),
 }
 
 impl From<CallError> for InspectError {
@@ -101,8 +103,11 @@ pub trait Store: Send + Sync + 'static {
     /// Newest claim, its heartbeat, those of earlier attempts that ended without ECS' word, and, read last, the
     /// terminal record.
     fn inspect(&self, job: &JobKey) -> impl Future<Output = Result<Snapshot, InspectError>> + Send;
+    /// Reads a job's specification.
+    fn spec(&self, job: &JobKey) -> impl Future<Output = Result<Option<JobSpec>, InspectError>> + Send;
     /// Creates the specification and then the claim, each unless it exists, and gives back the claim that is there.
-    /// `Err`: either may have been written.
+    /// Where the job has an idempotency key and the specification that is there asks for something else, no claim is
+    /// created. `Err`: either may have been written.
     fn claim(
         &self,
         spec: &JobSpec,

@@ -7,6 +7,7 @@ use transcode_config::{
         Edit, Failure, FailureCode, JobKey, JobSpec, OutputTarget, Overlay, SCHEMA, SPEC_WITH_EDIT, Source,
         edited_prefix, output_prefix,
     },
+    ladder::Profile,
     settings::SourceSettings,
 };
 
@@ -21,17 +22,21 @@ const MAX_BUCKET_BYTES: usize = 63;
 /// A job whose generation is not yet fixed.
 #[derive(Debug, Clone)]
 pub(super) struct Candidate {
-    /// Everything that names the job but its generation.
+    /// Everything that names the job but its generation, and that it is forced.
     identity: Vec<String>,
+    /// A person wants it live whatever is live now: a job of its own, or one that was accepted without would count.
+    forced: bool,
     verdict: Result<Accepted, Failure>,
 }
 
 #[derive(Debug, Clone)]
 struct Accepted {
     source: Source,
-    /// Name of the profile; whether it exists is decided last.
-    profile: String,
+    profile: Profile,
+    /// Root of its stable prefix.
+    root: String,
     edit: Edit,
+    idempotency_key: Option<String>,
 }
 
 /// How a job came to be asked for.
@@ -44,56 +49,62 @@ pub(super) struct Asked {
     pub(super) edit: Edit,
     /// The caller's own name of the job.
     pub(super) idempotency_key: Option<String>,
+    /// It is to win over what is live.
+    pub(super) forced: bool,
 }
 
 impl Candidate {
     /// A job that is refused, named by `identity`.
     pub(super) fn refused(identity: &[&str], failure: Failure) -> Self {
-        Self { identity: identity.iter().map(|&part| part.to_owned()).collect(), verdict: Err(failure) }
+        let identity = identity.iter().map(|&part| part.to_owned()).collect();
+        Self { identity, forced: false, verdict: Err(failure) }
+    }
+
+    /// The same, forced or not.
+    pub(super) fn force(self, forced: bool) -> Self {
+        Self { forced, ..self }
     }
 
     /// Key under `generation`.
     pub(super) fn key(&self, generation: u32) -> JobKey {
         let generation = generation.to_string();
-        let parts: Vec<&str> =
-            self.identity.iter().map(String::as_str).chain([generation.as_str()]).collect();
-        JobKey::of(&parts)
+        let forced = self.forced.then_some("forced");
+        let parts = self.identity.iter().map(String::as_str).chain(forced).chain([generation.as_str()]);
+        JobKey::of(&parts.collect::<Vec<_>>())
     }
 
     /// Names the job and holds what was asked against the rules.
     pub(super) fn of(asked: Asked, rules: &Rules) -> Self {
-        let Asked { source, profile, edit, idempotency_key } = asked;
+        let Asked { source, profile, edit, idempotency_key, forced } = asked;
         let allowed = allowed(&source, rules);
         let profile = profile
             .or_else(|| allowed.and_then(|source| source.profile.clone()))
             .unwrap_or_else(|| rules.default_profile.clone());
-        let identity = match idempotency_key {
-            Some(key) => vec!["caller".to_owned(), key],
+        let root =
+            allowed.and_then(|source| source.output_prefix.as_ref()).unwrap_or(&rules.output_root).clone();
+        let refusal = refusal(&source, allowed, rules).or_else(|| edit_refusal(&edit, allowed));
+        let verdict = refusal.map_or_else(|| known_profile(&profile, rules), Err);
+        let identity = match &idempotency_key {
+            Some(key) if verdict.is_ok() => vec!["caller".to_owned(), key.clone()],
+            // What is refused does not use the key up.
+            Some(key) => {
+                let own = ["caller-refused".to_owned(), key.clone()];
+                own.into_iter().chain(identity(&source, &profile, &edit)).collect()
+            }
             None => identity(&source, &profile, &edit),
         };
-        let verdict = match refusal(&source, allowed, rules).or_else(|| edit_refusal(&edit, allowed)) {
-            Some(failure) => Err(failure),
-            None => Ok(Accepted { source, profile, edit }),
-        };
-        Self { identity, verdict }
+        let verdict = verdict.map(|profile| Accepted { source, profile, root, edit, idempotency_key });
+        Self { identity, forced, verdict }
     }
 
     /// The request under `generation`.
     pub(super) fn into_request(self, generation: u32, rules: &Rules, wall_ms: u64) -> Request {
         let job = self.key(generation);
-        let Accepted { source, profile, edit } = match self.verdict {
+        let Accepted { source, profile, root, edit, idempotency_key } = match self.verdict {
             Ok(accepted) => accepted,
             Err(failure) => return Request::Refuse { job, generation, failure },
         };
-        let Some(profile) = rules.profiles.get(&profile).cloned() else {
-            let known = rules.profiles.keys().cloned().collect::<Vec<_>>().join(", ");
-            let failure =
-                Failure::new(FailureCode::UnknownProfile, "the profile that is asked for is not configured")
-                    .with("profile", profile)
-                    .with("configured", known);
-            return Request::Refuse { job, generation, failure };
-        };
-        let prefix = edited_prefix(&output_prefix(&rules.output_root, &source.key), &edit);
+        let prefix = edited_prefix(&output_prefix(&root, &source.key), &edit);
         Request::Run(Arc::new(JobSpec {
             schema: if edit.is_none() { SCHEMA } else { SPEC_WITH_EDIT },
             job,
@@ -105,9 +116,18 @@ impl Candidate {
             max_run_seconds: rules.max_run_seconds,
             max_source_bytes: rules.max_source_bytes,
             accepted_at_ms: wall_ms,
-            forced: false,
+            idempotency_key,
+            forced: self.forced,
         }))
     }
+}
+
+fn known_profile(name: &str, rules: &Rules) -> Result<Profile, Failure> {
+    rules.profiles.get(name).cloned().ok_or_else(|| {
+        let known = rules.profiles.keys().cloned().collect::<Vec<_>>().join(", ");
+        let why = "the profile that is asked for is not configured";
+        Failure::new(FailureCode::UnknownProfile, why).with("profile", name).with("configured", known)
+    })
 }
 
 /// What names an upload: the version where there is one; without, the content and S3's order of the writes on the key,

@@ -32,6 +32,9 @@ pub struct DeadLetterBody {
     pub dead: Dead,
     /// The body that first asked for the job: of a job that died again after a redrive, still the first one.
     pub original: String,
+    /// A person wants the job that this asks for live, though something newer is. Set by a redrive; a letter never has it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub forced: bool,
     /// `original` is only the beginning: with escapes and the rest it would not have fitted into a message.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub original_cut: bool,
@@ -56,6 +59,7 @@ impl DeadLetterBody {
             message_id: letter.lease.message.0.to_string(),
             dead: letter.dead.clone(),
             original,
+            forced: false,
             original_cut,
         }
     }

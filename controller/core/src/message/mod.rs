@@ -16,6 +16,7 @@
 //!
 //! May use [`crate::protocol`].
 
+mod binding;
 mod candidate;
 mod content;
 mod dead_letter;
@@ -29,15 +30,17 @@ mod time;
 mod types;
 
 use serde_json::Value;
+use transcode_config::contract::FailureCode;
 
-use self::{
-    candidate::{Candidate, malformed},
-    content::Content,
-};
 pub use self::{
+    binding::{key_reused, same_source},
     dead_letter::{DEAD_LETTER_KIND, DeadLetterBody},
     ignored::{IgnoreReason, Ignored},
     types::{Parsed, Request, Rules},
+};
+use self::{
+    candidate::{Candidate, malformed},
+    content::Content,
 };
 
 /// Longest body that is read: SQS' own limit.
@@ -79,9 +82,21 @@ pub fn parse(body: &str, rules: &Rules, wall_ms: u64) -> Parsed {
     if requests.is_empty() { Parsed::Ignore(ignored) } else { Parsed::Jobs(requests, ignored) }
 }
 
-/// Of the original's jobs the one that died; the others have had their own end.
-fn the_dead_one(mut candidates: Vec<Candidate>, letter: &DeadLetterBody) -> Vec<Candidate> {
-    let found = candidates.iter().position(|candidate| candidate.key(letter.generation) == letter.job);
+/// Of the original's jobs the one that died; the others have had their own end. It is forced if the redrive says so,
+/// whatever was asked for when it died.
+fn the_dead_one(candidates: Vec<Candidate>, letter: &DeadLetterBody) -> Vec<Candidate> {
+    if letter.dead.failure.code == FailureCode::IdempotencyKeyReused {
+        // Another generation of the key's job would be of the wrong source.
+        return vec![Candidate::refused(&["reused", letter.job.as_str()], letter.dead.failure.clone())];
+    }
+    let died = |candidate: &Candidate| {
+        [false, true]
+            .iter()
+            .any(|forced| candidate.clone().force(*forced).key(letter.generation) == letter.job)
+    };
+    let found = candidates.iter().position(died);
+    let mut candidates: Vec<Candidate> =
+        candidates.into_iter().map(|candidate| candidate.force(letter.forced)).collect();
     match (found, candidates.len()) {
         (Some(index), _) => vec![candidates.swap_remove(index)],
         // The default profile, which is part of the key, has been changed since: there is no doubt which job is meant.
@@ -148,7 +163,7 @@ fn own(kind: &str, value: &Value, body: &str, rules: &Rules) -> Content {
     match value.get("schema").and_then(Value::as_u64) {
         None => return bad("no `schema` number"),
         Some(1) => {}
-        Some(2) if kind == request::KIND => {}
+        Some(2..=3) if kind == request::KIND => {}
         Some(other) => {
             return Content::Park(format!("{kind} of schema {other} is not known to this version"));
         }

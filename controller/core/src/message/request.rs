@@ -1,9 +1,10 @@
 //! Our own job request: `{"schema":1,"kind":"transcode.job","source":{"bucket":…,"key":…}}`. With a `clip` or an
-//! `overlay` it is of schema 2, which a controller that does not know these puts aside instead of refusing it (S15).
+//! `overlay` it is of schema 2, with `force` of schema 3; a controller that does not know these puts it aside instead of
+//! refusing it (S15).
 
 use serde::Deserialize;
 use serde_json::Value;
-use transcode_config::contract::{Clip, Edit, Overlay, SPEC_WITH_EDIT, Source};
+use transcode_config::contract::{Clip, Edit, Overlay, REQUEST_WITH_FORCE, SPEC_WITH_EDIT, Source};
 
 use super::{
     candidate::{Asked, Candidate, malformed},
@@ -32,6 +33,9 @@ struct JobRequest {
     overlay: Option<Overlay>,
     #[serde(default)]
     idempotency_key: Option<String>,
+    /// It is to win over what is live, though it may be older.
+    #[serde(default)]
+    force: bool,
 }
 
 #[derive(Deserialize)]
@@ -46,7 +50,7 @@ struct RequestSource {
 /// Reads the request. Without an idempotency key it is named by what it asks for: sent twice it is one job, also when
 /// an object without versions was replaced in between.
 pub(super) fn read(value: &Value, body: &str, rules: &Rules) -> Candidate {
-    let JobRequest { schema, source, profile, clip, overlay, idempotency_key, .. } =
+    let JobRequest { schema, source, profile, clip, overlay, idempotency_key, force, .. } =
         match serde_json::from_value(value.clone()) {
             Ok(request) => request,
             Err(error) => return malformed(body, &format!("not a job request: {error}")),
@@ -62,8 +66,14 @@ pub(super) fn read(value: &Value, body: &str, rules: &Rules) -> Candidate {
             "`clip` and `overlay` need `schema` 2: a controller that does not know them must not run the job",
         );
     }
+    if force && schema < REQUEST_WITH_FORCE {
+        return malformed(
+            body,
+            "`force` needs `schema` 3: a controller that does not know it must not run the job without",
+        );
+    }
     let RequestSource { bucket, key, version_id } = source;
     let source =
         Source { bucket, key, version_id, etag: None, size: None, sequencer: None, uploaded_at_ms: None };
-    Candidate::of(Asked { source, profile, edit, idempotency_key }, rules)
+    Candidate::of(Asked { source, profile, edit, idempotency_key, forced: force }, rules)
 }

@@ -16,6 +16,8 @@ use crate::protocol::{
     fact::MessageId,
 };
 
+mod order;
+
 fn profile(name: &str) -> Profile {
     serde_json::from_value(json!({
         "name": name, "codec": "h264", "crf": 21, "preset": "medium", "gop_seconds": 2, "segment_gops": 3,
@@ -264,7 +266,7 @@ fn unknown_versions_are_parked() {
     for body in [
         event(&[record("b.mp4", 5), future]),
         bridge("a").replacen("\"version\":\"0\"", "\"version\":\"1\"", 2),
-        json!({"schema": 3, "kind": "transcode.job", "anything": []}).to_string(),
+        json!({"schema": 4, "kind": "transcode.job", "anything": []}).to_string(),
         json!({"schema": 9, "kind": "transcode.dead-letter"}).to_string(),
         json!({"schema": 1, "kind": "transcode.batch"}).to_string(),
     ] {

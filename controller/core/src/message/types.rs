@@ -21,7 +21,7 @@ pub struct Rules {
     pub default_profile: String,
     /// Production bucket.
     pub output_bucket: String,
-    /// Root of all stable prefixes, with a trailing slash or empty.
+    /// Root of the stable prefixes of sources that have none of their own, with a trailing slash or empty.
     pub output_root: String,
     /// Longest run of one attempt.
     pub max_run_seconds: u64,

@@ -66,6 +66,10 @@ impl<'a> View<'a> {
 
     /// Plans one job. Returns it when it lacks nothing but a free slot.
     fn one(self, plan: &mut Planner, key: &'a JobKey, job: &'a Job) -> Option<Candidate<'a>> {
+        if job.unbound() {
+            plan.act(Action::ReadSpec { job: key.clone() });
+            return None;
+        }
         if let Some(terminal) = job.terminal() {
             if !job.leases.is_empty() {
                 self.settle(plan, key, job, &terminal.outcome);

@@ -92,7 +92,7 @@ fn next(message: &MessageId, lease: &Lease, policy: &Policy, ledger: &Ledger, no
 
 /// The dead letter that has yet to be sent for a job on behalf of a message.
 fn letter(message: &MessageId, lease: &Lease, key: &JobKey, ledger: &Ledger) -> Option<DeadLetter> {
-    let job = ledger.jobs.get(key)?;
+    let job = ledger.jobs.get(key).filter(|job| !job.unbound())?;
     let Outcome::Dead(dead) = &job.terminal()?.outcome else { return None };
     (!lease.lettered.contains(key)).then(|| DeadLetter {
         lease: lease.named(message),
@@ -109,7 +109,7 @@ fn leftovers(key: &JobKey, policy: &Policy, ledger: &Ledger, now: Now) -> Leftov
 
 /// Whether nothing is left to do for a job before a message that asks for it may be deleted (S1).
 fn settled(lease: &Lease, key: &JobKey, ledger: &Ledger) -> bool {
-    let Some(job) = ledger.jobs.get(key) else { return false };
+    let Some(job) = ledger.jobs.get(key).filter(|job| !job.unbound()) else { return false };
     match job.terminal().map(|terminal| &terminal.outcome) {
         Some(Outcome::Succeeded(_)) => job.published || weak(Weakness::DeletesBeforePublishing),
         Some(Outcome::Dead(_)) => lease.lettered.contains(key),

@@ -54,6 +54,11 @@ pub enum Action {
         /// The job.
         job: JobKey,
     },
+    /// Read `spec.json`: is the job that this idempotency key names the one that is asked for?
+    ReadSpec {
+        /// The job.
+        job: JobKey,
+    },
     /// Create `spec.json` unless it exists, then the claim unless it exists; answer with the claim that is there.
     Claim {
         /// The job as accepted.
@@ -132,6 +137,7 @@ impl Action {
         match self {
             Self::Receive { .. } => "receive",
             Self::Inspect { .. } => "inspect",
+            Self::ReadSpec { .. } => "read_spec",
             Self::Claim { .. } => "intend",
             Self::Launch { .. } => "launch",
             Self::Describe { .. } => "describe",

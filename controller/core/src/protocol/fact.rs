@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use transcode_config::contract::{Attempt, Claim, Heartbeat, JobKey, Terminal};
+use transcode_config::contract::{Attempt, Claim, Heartbeat, JobKey, JobSpec, Terminal};
 
 use crate::protocol::{
     clock::Ms,
@@ -167,6 +167,14 @@ pub enum Fact {
         /// What was found.
         reason: String,
     },
+    /// Answer to `ReadSpec`, and to a `Claim` that found the specification of a job with the same idempotency key and
+    /// another source.
+    SpecRead {
+        /// The job.
+        job: JobKey,
+        /// What is there.
+        spec: Option<Box<JobSpec>>,
+    },
     /// Answer to `Claim`: the claim that is there now, our own or one that another controller wrote first.
     Claimed {
         /// The job.
@@ -270,7 +278,7 @@ pub enum Fact {
         /// Which.
         message: MessageId,
     },
-    /// A call for a job failed (`Inspect`, `Claim`, `GiveUp`, `Publish`, `Collect`).
+    /// A call for a job failed (`Inspect`, `ReadSpec`, `Claim`, `GiveUp`, `Publish`, `Collect`).
     JobCallFailed {
         /// The job.
         job: JobKey,

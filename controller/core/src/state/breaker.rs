@@ -65,6 +65,7 @@ fn speaks_of_one_file(failure: &Failure) -> bool {
         | F::OverlayNotAllowed
         | F::MalformedMessage
         | F::UnknownProfile
+        | F::IdempotencyKeyReused
         | F::HdrUnsupported
         | F::SandboxViolation
         | F::OutputTooLarge

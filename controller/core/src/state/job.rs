@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use transcode_config::contract::{Attempt, Claim, Heartbeat, JobKey, Outcome, Terminal};
+use transcode_config::contract::{Attempt, Claim, Heartbeat, JobKey, JobSpec, Outcome, Terminal};
 
 use crate::{
     message::Request,
@@ -27,6 +27,17 @@ pub enum TerminalRecord {
     Absent(Ms),
     /// The job is decided.
     Decided(Arc<Terminal>),
+}
+
+/// For which source a job is that is named by an idempotency key.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Binding {
+    /// Nobody has looked.
+    Unknown,
+    /// For the one that is asked for here.
+    Own,
+    /// For another one: this is its specification.
+    Other(Arc<JobSpec>),
 }
 
 /// The newest attempt.
@@ -81,6 +92,8 @@ pub struct Job {
     pub record: TerminalRecord,
     /// When the terminal record was found decided (monotonic).
     pub decided_at: Ms,
+    /// For which source it is, if it is named by an idempotency key.
+    pub binding: Binding,
     /// The newest attempt; none before the first.
     pub attempt: Option<AttemptState>,
     /// Its tasks that ECS knew of, of any attempt.
@@ -119,6 +132,7 @@ impl Job {
             since: now,
             record: TerminalRecord::Unknown,
             decided_at: 0,
+            binding: Binding::Unknown,
             attempt: None,
             tasks: BTreeMap::new(),
             settled: false,
@@ -138,6 +152,13 @@ impl Job {
     /// Whether a call may be made for it now.
     pub fn free(&self, now: Ms) -> bool {
         self.call.is_none() && self.retry_at <= now && self.unreadable.is_none()
+    }
+
+    /// Whether it has begun under an idempotency key, and nobody has looked yet for which source. Not before it has: who
+    /// claims it first decides.
+    pub fn unbound(&self) -> bool {
+        let named = matches!(&self.request, Some(Request::Run(spec)) if spec.idempotency_key.is_some());
+        named && self.binding == Binding::Unknown && (self.attempt.is_some() || self.terminal().is_some())
     }
 
     /// The terminal record, once decided.

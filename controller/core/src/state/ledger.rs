@@ -167,6 +167,7 @@ impl Ledger {
             }
             Action::Resolve => self.resolve.call = Some(now.mono),
             Action::Inspect { job }
+            | Action::ReadSpec { job }
             | Action::GiveUp { job, .. }
             | Action::Publish { job, .. }
             | Action::Collect { job, .. } => self.begin_job(job, now),

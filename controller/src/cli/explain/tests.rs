@@ -1,7 +1,7 @@
 use transcode_config::{
     contract::{
-        Attempt, Capacity, Claim, Edit, FailureCode, JobSpec, ObjectRef, OutputTarget, SCHEMA, Source, Stage,
-        TaskShape, Terminal,
+        Attempt, Capacity, Claim, Edit, FailureCode, JobSpec, ObjectRef, OutputTarget, SCHEMA, Source,
+        SourceObject, SourceOrder, Stage, TaskShape, Terminal,
     },
     ladder::Profile,
 };
@@ -51,6 +51,7 @@ fn record(heartbeat: Option<(TaskState, u64)>) -> Record {
         max_run_seconds: 14_400,
         max_source_bytes: 1,
         accepted_at_ms: NOW - 10 * MINUTE,
+        idempotency_key: None,
         forced: false,
     };
     let claim = Claim {
@@ -79,7 +80,7 @@ fn record(heartbeat: Option<(TaskState, u64)>) -> Record {
         state,
     });
     let attempts = vec![AttemptRecord { claim, heartbeat }];
-    Record { job: job(), spec: Some(spec), attempts, terminal: None }
+    Record { job: job(), spec: Some(spec), attempts, terminal: None, live: None }
 }
 
 fn decided(outcome: Outcome) -> Record {
@@ -262,4 +263,52 @@ fn no_word_of_a_stranger_acts_on_the_terminal_or_passes_for_the_explanation() {
         assert!(!shown.chars().any(|c| c != '\n' && transcode_config::escape::hidden(c)), "{shown:?}");
         assert!(!shown.contains("\nIt is done"), "{shown}");
     }
+}
+
+/// Succeeded, while the job of `by` is live with a later upload.
+fn succeeded_behind(by: &JobKey, uploaded_at_ms: u64) -> Record {
+    let object = ObjectRef { key: "k".into(), size: 1, sha256: String::new() };
+    let folder = "videos/cat.mp4/v-1/".to_owned();
+    let record = decided(Outcome::Succeeded(Succeeded {
+        attempt: Attempt::FIRST,
+        task_arn: None,
+        bucket: "videos".into(),
+        folder,
+        manifest: object,
+        files: 1,
+        bytes: 1,
+        duration_ms: 1,
+        source: None,
+        entry_points: vec![],
+    }));
+    let order =
+        SourceOrder { sequencer: None, version_id: None, etag: None, uploaded_at_ms, accepted_at_ms: 1 };
+    let live = Published {
+        schema: SCHEMA,
+        output: OutputTarget { bucket: "videos".into(), prefix: "videos/cat.mp4/".into() },
+        source: SourceObject { bucket: "uploads".into(), key: "cat.mp4".into() },
+        job: by.clone(),
+        attempt: Attempt::FIRST,
+        folder: "videos/cat.mp4/v-2/".into(),
+        order,
+        highest_sequencer: None,
+        serial: 2,
+        published_at_ms: NOW,
+    };
+    Record { live: Some(live), ..record }
+}
+
+#[test]
+fn a_superseded_job_says_by_which_and_where_its_own_result_is() {
+    let by = JobKey::of(&["newer"]);
+    let record = succeeded_behind(&by, NOW);
+    let told = explain(Some(&record), Notes::default());
+    for part in ["superseded", by.as_str(), "s3://videos/videos/cat.mp4/v-1/", "Nobody has to act"] {
+        assert!(told.contains(part), "{part} is not in: {told}");
+    }
+    let shown = super::super::get::text(&record);
+    assert!(shown.contains(&format!("superseded by job {by}")), "{shown}");
+    // What is live is older: this job is about to be published.
+    assert!(!explain(Some(&succeeded_behind(&by, 1)), Notes::default()).contains("superseded"));
+    assert!(!explain(Some(&succeeded_behind(&job(), NOW)), Notes::default()).contains("superseded"));
 }

@@ -187,7 +187,9 @@ fn action(action: &Action, now: Ms) -> u64 {
     let name = action.name();
     match action {
         Action::Receive { max, .. } => hash_of(&(name, max)),
-        Action::Inspect { job } | Action::Publish { job, .. } => hash_of(&(name, job)),
+        Action::Inspect { job } | Action::ReadSpec { job } | Action::Publish { job, .. } => {
+            hash_of(&(name, job))
+        }
         Action::Claim { claim, .. } | Action::Launch { claim } => hash_of(&(name, claim_print(claim, now))),
         Action::Describe { tasks } => hash_of(&(name, tasks)),
         Action::Stop { task, .. } => hash_of(&(name, task)),

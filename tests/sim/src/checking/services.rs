@@ -34,6 +34,7 @@ impl Small {
                 vec![Fact::Received { queue: queue.clone(), messages: self.receive(state, *max) }]
             }
             Action::Inspect { job } => vec![inspect(state, self.job(job), job)],
+            Action::ReadSpec { job } => vec![Fact::SpecRead { job: job.clone(), spec: None }],
             Action::Claim { claim, .. } => vec![self.claim(state, host, claim)],
             Action::Launch { claim } => vec![self.launch(state, claim)],
             Action::Describe { tasks } => tasks.iter().map(|arn| describe(state, arn)).collect(),

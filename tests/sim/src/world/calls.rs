@@ -259,6 +259,10 @@ impl World {
             Action::Claim { spec, .. } if self.is_newer(&spec.job) => {
                 Fact::Unreadable { job: spec.job.clone(), reason: "schema 2".into() }
             }
+            Action::ReadSpec { job } => {
+                let spec = self.job_of(job).and_then(|job| self.jobs.get(job)?.spec.as_deref().cloned());
+                Fact::SpecRead { job: job.clone(), spec: spec.map(Box::new) }
+            }
             Action::Inspect { job } if stage == 0 => {
                 call.snapshot = Some(Box::new(self.read_attempt(job)));
                 return Some(soon);
@@ -353,6 +357,7 @@ impl World {
             // Carried out by the caller.
             Action::Receive { .. }
             | Action::Inspect { .. }
+            | Action::ReadSpec { .. }
             | Action::Claim { .. }
             | Action::GiveUp { .. }
             | Action::Publish { .. }

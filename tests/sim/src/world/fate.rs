@@ -33,6 +33,7 @@ impl World {
         }
         match action {
             Action::Inspect { .. }
+            | Action::ReadSpec { .. }
             | Action::Claim { .. }
             | Action::GiveUp { .. }
             | Action::Publish { .. }
@@ -61,7 +62,7 @@ impl World {
         if self.fault(Fault::S3Error) {
             return Fate::Refused(ErrorClass::Transient);
         }
-        if matches!(action, Action::Inspect { .. }) {
+        if matches!(action, Action::Inspect { .. } | Action::ReadSpec { .. }) {
             return Fate::Ordinary;
         }
         if self.fault(Fault::WriteConflict) {

@@ -128,6 +128,7 @@ impl Patience {
 fn subject(action: &Action) -> Option<Subject> {
     Some(match action {
         Action::Inspect { job }
+        | Action::ReadSpec { job }
         | Action::GiveUp { job, .. }
         | Action::Publish { job, .. }
         | Action::Collect { job, .. } => Subject::Job(job.clone()),

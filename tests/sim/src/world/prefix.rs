@@ -52,7 +52,7 @@ impl World {
     /// A publisher begins; none for a job without a specification.
     pub(super) fn publishing(&self, key: &JobKey, winner: &Succeeded) -> Option<Publishing> {
         let spec = self.jobs.get(self.job_of(key)?)?.spec.as_ref()?;
-        let order = SourceOrder::of(spec, Some(winner), EPOCH + self.now);
+        let order = SourceOrder::of(spec, winner.source.as_ref(), EPOCH + self.now);
         let next = Published {
             schema: SCHEMA,
             output: spec.output.clone(),

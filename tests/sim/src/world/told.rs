@@ -39,6 +39,14 @@ impl Told {
                     let before = self.held.insert(message.clone(), jobs.clone());
                     told(before.is_none(), || format!("{} is received twice", message.0))?;
                 }
+                Change::KeyReused { message, job, of } => {
+                    if let Some(jobs) = self.held.get_mut(message) {
+                        jobs.retain(|known| known != of && known != job);
+                        jobs.push(job.clone());
+                        *self.asking.entry(job.clone()).or_default() += 1;
+                        self.asks_less(of);
+                    }
+                }
                 Change::MessageDeleted { message } => {
                     for job in self.goes(message)? {
                         if !self.asking.contains_key(&job) && self.decided.contains_key(&job) {
@@ -78,13 +86,17 @@ impl Told {
         told(jobs.is_some(), || format!("{} goes, and was not held", message.0))?;
         let jobs = jobs.unwrap_or_default();
         for job in &jobs {
-            if let Some(asking) = self.asking.get_mut(job) {
-                *asking -= 1;
-                if *asking == 0 {
-                    self.asking.remove(job);
-                }
-            }
+            self.asks_less(job);
         }
         Ok(jobs)
+    }
+
+    fn asks_less(&mut self, job: &JobKey) {
+        if let Some(asking) = self.asking.get_mut(job) {
+            *asking -= 1;
+            if *asking == 0 {
+                self.asking.remove(job);
+            }
+        }
     }
 }
