@@ -53,8 +53,8 @@ impl Reconciler {
         self.ledger.rules = rules;
     }
 
-    /// One turn: takes the facts in, plans, and notes the planned calls as begun. Gives the plan and what has changed. The caller carries the actions out
-    /// and brings what they answer to a later turn, and comes back not later than `wake_at`.
+    /// One turn: takes the facts in, plans, and notes the planned calls as begun. Returns the plan and what has changed.
+    /// The caller carries the actions out, brings their answers to a later turn, and comes back not later than `wake_at`.
     ///
     /// No two turns share a moment: a call that began in an earlier turn than a fact was absorbed in counts as older
     /// than it, however coarse the clock is. A reading of the terminal record must be newer than the end it is held against.
@@ -80,7 +80,7 @@ impl Reconciler {
         }
         self.ledger.requeue_tasks();
         plan.wake_by(self.ledger.next_at(now), now);
-        self.standing.update(&self.ledger, &self.policy, now, &mut told);
+        plan.wake_by(self.standing.update(&self.ledger, &self.policy, now, &mut told), now);
         (plan, told)
     }
 

@@ -249,3 +249,32 @@ fn that_nothing_is_received_any_more_has_a_reason() {
         "{reason}"
     );
 }
+
+/// For a moment it is the ordinary course.
+#[test]
+fn that_nothing_is_received_is_reported_once_when_it_lasts_and_so_is_its_end() {
+    let mut world = Bench::ready();
+    world.reconciler.policy_mut().max_leases = 1;
+    let job = world.upload("m1", "a.mp4");
+    world.turn([inspected(&job, None, None, Some(succeeded(&job)))]);
+    let reported = |world: &mut Bench| -> Vec<bool> {
+        let of = |change| match change {
+            Change::ReceivingPaused { .. } => Some(true),
+            Change::ReceivingResumed => Some(false),
+            _ => None,
+        };
+        std::mem::take(&mut world.told).into_iter().filter_map(of).collect()
+    };
+    let began = world.mono;
+    let wake_at = world.reconciler.turn([], world.now()).0.wake_at.unwrap();
+    assert!(wake_at <= began + 10_002, "a turn comes in time to report it");
+    world.after(9_000);
+    assert!(reported(&mut world).is_empty());
+    world.after(1_001);
+    world.after(60_000);
+    assert_eq!(reported(&mut world), [true]);
+    world.reconciler.policy_mut().max_leases = 2;
+    world.after(1);
+    world.after(1);
+    assert_eq!(reported(&mut world), [false]);
+}

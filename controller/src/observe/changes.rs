@@ -78,6 +78,14 @@ impl Watch {
             Change::BreakerClosed => Event::BreakerClosed,
             Change::PauseBegun { pause } => Event::PauseBegun { pause },
             Change::PauseEnded => Event::PauseEnded,
+            Change::ReceivingPaused { reason } => {
+                self.memory().full = Some(reason.clone());
+                Event::ReceivingPaused { reason }
+            }
+            Change::ReceivingResumed => {
+                self.memory().full = None;
+                Event::ReceivingGoesOn
+            }
             Change::CallFailed { job, error } => Event::CallFailed { job: job.as_ref(), error },
             Change::DrainBegun { leases, tasks } => Event::DrainBegun { leases: *leases, tasks: *tasks },
             Change::PromiseBroken { violation } => {

@@ -1,4 +1,4 @@
-//! What a turn tells, and what is looked at once in a while: states of the ledger, which no fact tells of.
+//! Events of a turn as a whole: the calls that begin, and, once a second, a sample of the ledger for the gauges.
 
 use transcode_config::contract::JobKey;
 use transcode_core::{
@@ -16,15 +16,12 @@ use transcode_core::{
 use super::watch::Watch;
 use crate::events::Event;
 
-/// Time between looks at everything that is known. A controller with thousands of tasks takes a turn for every answer,
-/// and people do not read that fast.
+/// Time between samples of the ledger. A controller with thousands of tasks takes a turn for every answer, and people do
+/// not read that fast.
 const SAMPLE_EVERY: Ms = 1000;
 
-/// Receiving that stands still for so long is told.
-const FULL_FOR: Ms = 10_000;
-
 impl Watch {
-    /// A turn was planned. Gives when a look at everything is due, if none was taken now.
+    /// A turn was planned. Returns when the next sample is due, unless one was taken now.
     pub(super) fn turned(&self, plan: &Plan, ledger: &Ledger, policy: &Policy, now: Now) -> Option<Ms> {
         self.events.emit(Event::Turned);
         let pause = ledger.launch_pause(policy, now).filter(Pause::is_told);
@@ -35,8 +32,7 @@ impl Watch {
         let due = self.memory().sampled_at.map(|at| at + SAMPLE_EVERY).filter(|due| now.mono < *due);
         if due.is_none() {
             self.memory().sampled_at = Some(now.mono);
-            let full = self.receiving(ledger, policy, now);
-            self.sample(pause.as_ref(), full.as_deref(), ledger, now);
+            self.sample(pause.as_ref(), ledger, now);
         }
         due
     }
@@ -60,14 +56,15 @@ impl Watch {
         }
     }
 
-    /// Looks at everything that is known: gauges, bills that can be closed, missed events, notes.
-    fn sample(&self, pause: Option<&Pause>, full: Option<&str>, ledger: &Ledger, now: Now) {
+    /// Samples the ledger: gauges, costs of jobs that have ended, missed notifications, notes.
+    fn sample(&self, pause: Option<&Pause>, ledger: &Ledger, now: Now) {
         let sent = ledger.leases.values().filter_map(|lease| lease.sent_at_ms).min();
         let oldest_ms = sent.map(|sent| now.wall.saturating_sub(sent));
         let Usage { tasks, cpu } = ledger.in_flight.usage();
         let (jobs, paused) = (ledger.jobs.len(), pause.is_some());
-        self.events.emit(Event::Sampled { tasks, cpu, jobs, oldest_ms, paused, full: full.is_some() });
         let mut memory = self.memory();
+        let full = memory.full.is_some();
+        self.events.emit(Event::Sampled { tasks, cpu, jobs, oldest_ms, paused, full });
         for paid in memory.bills.close(|job| ledger.jobs.contains_key(job)) {
             self.events.emit(Event::JobCost { job: &paid.job, usd: paid.usd, minutes: paid.minutes });
         }
@@ -78,26 +75,7 @@ impl Watch {
             };
             self.events.emit(Event::NotificationMissed { what });
         }
-        self.status.noted(ledger, tasks, pause, full, now);
-    }
-
-    /// Why nothing is received, once that has lasted: for a moment it is the ordinary course. Its change is told.
-    fn receiving(&self, ledger: &Ledger, policy: &Policy, now: Now) -> Option<String> {
-        let mut memory = self.memory();
-        let Some(reason) = ledger.receive_pause(policy) else {
-            if let Some((_, true)) = memory.full.take() {
-                self.events.emit(Event::ReceivingGoesOn);
-            }
-            return None;
-        };
-        let (since, told) = memory.full.get_or_insert((now.mono, false));
-        if now.mono.saturating_sub(*since) < FULL_FOR {
-            return None;
-        }
-        if !std::mem::replace(told, true) {
-            self.events.emit(Event::ReceivingPaused { reason: &reason });
-        }
-        Some(reason)
+        self.status.noted(ledger, tasks, pause, memory.full.as_deref(), now);
     }
 }
 

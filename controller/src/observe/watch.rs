@@ -30,8 +30,8 @@ pub struct Watch {
 pub(super) struct Memory {
     pub(super) missed: Missed,
     pub(super) bills: Bills,
-    /// Since when nothing can be received (monotonic), and whether that has been told.
-    pub(super) full: Option<(Ms, bool)>,
+    /// Why nothing is received.
+    pub(super) full: Option<String>,
     /// When all that is known was last looked at (monotonic).
     pub(super) sampled_at: Option<Ms>,
 }

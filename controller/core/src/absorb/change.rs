@@ -43,7 +43,7 @@ pub enum Change {
     Launched { job: JobKey, attempt: Attempt, task: TaskArn },
     /// RunTask gave none.
     LaunchRefused { job: JobKey, attempt: Attempt, refusal: Refusal },
-    /// The terminal record of a job was found written. `looked`: it was absent when read before.
+    /// The terminal record of a job was found written. `witnessed`: it was absent when read before.
     JobDecided { terminal: Arc<Terminal>, witnessed: bool },
     /// The entry points of a job are in place, or stay those of a newer one.
     JobPublished { job: JobKey, publication: Publication },
@@ -81,6 +81,10 @@ pub enum Change {
     PauseBegun { pause: Pause },
     /// Launches go on.
     PauseEnded,
+    /// Nothing has been received for a while, because nothing more can be held.
+    ReceivingPaused { reason: String },
+    /// Messages are received again.
+    ReceivingResumed,
     /// An event told of something.
     Hinted { hint: Hint },
     /// A call failed that no other change tells of.

@@ -12,7 +12,7 @@ use crate::{
 };
 
 impl Job {
-    /// Takes the terminal record in, once. `looked`: nobody but a reading has told of it.
+    /// Takes the terminal record in, once. `witnessed`: only a reading has shown it.
     pub(super) fn decide(
         &mut self,
         terminal: Arc<Terminal>,

@@ -1,4 +1,4 @@
-//! How launching stands: what of it is news since the turn before.
+//! How launching and receiving stand: what of it has changed since the turn before.
 
 use std::mem::{self, Discriminant};
 
@@ -10,17 +10,38 @@ use crate::{
     state::{breaker::FailureStage, ledger::Ledger},
 };
 
-/// How launching stood in the turn before.
+/// A stop of receiving is reported once it has lasted for so long; for a moment it is the ordinary course.
+const LASTING: Ms = 10_000;
+
+/// How launching and receiving stood in the turn before.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Standing {
     pause: Option<Discriminant<Pause>>,
     cooldown_until: Ms,
     breaker: Option<FailureStage>,
+    receiving: Receiving,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+enum Receiving {
+    #[default]
+    Open,
+    /// Nothing can be received since then (monotonic).
+    Stopped(Ms),
+    /// The same, and it was reported.
+    Paused,
 }
 
 impl Standing {
-    /// Brings it up to date, and tells what has changed.
-    pub(crate) fn update(&mut self, ledger: &Ledger, policy: &Policy, now: Now, told: &mut Vec<Change>) {
+    /// Brings it up to date, and reports what has changed. Returns when the next turn must come for the sake of this
+    /// (monotonic).
+    pub(crate) fn update(
+        &mut self,
+        ledger: &Ledger,
+        policy: &Policy,
+        now: Now,
+        told: &mut Vec<Change>,
+    ) -> Option<Ms> {
         let pause = ledger.launch_pause(policy, now).filter(Pause::is_told);
         let kind = pause.as_ref().map(mem::discriminant);
         if mem::replace(&mut self.pause, kind) != kind {
@@ -39,5 +60,29 @@ impl Standing {
             (Some(_), None) => told.push(Change::BreakerClosed),
             _ => {}
         }
+        self.receiving.update(ledger, policy, now.mono, told)
+    }
+}
+
+impl Receiving {
+    fn update(&mut self, ledger: &Ledger, policy: &Policy, now: Ms, told: &mut Vec<Change>) -> Option<Ms> {
+        if !ledger.full(policy) {
+            if mem::take(self) == Self::Paused {
+                told.push(Change::ReceivingResumed);
+            }
+            return None;
+        }
+        let since = match *self {
+            Self::Paused => return None,
+            Self::Stopped(since) => since,
+            Self::Open => now,
+        };
+        if now < since + LASTING {
+            *self = Self::Stopped(since);
+            return Some(since + LASTING);
+        }
+        *self = Self::Paused;
+        told.extend(ledger.receive_pause(policy).map(|reason| Change::ReceivingPaused { reason }));
+        None
     }
 }

@@ -101,13 +101,18 @@ impl Ledger {
         self.leases.values().filter(|lease| !lease.spare).count()
     }
 
-    /// Why nothing is received although there may be room for tasks: as many messages are held as may be. None while
-    /// receiving goes on, and while it rests in the ordinary course.
+    /// Whether receiving stops because as many messages are held as may be. Not while it rests in the ordinary course.
+    pub(crate) fn full(&self, policy: &Policy) -> bool {
+        !self.draining && !policy.paused && self.held() >= policy.max_leases
+    }
+
+    /// Why nothing is received although tasks may be free: as many messages are held as may be. None while receiving
+    /// goes on, and while it rests in the ordinary course.
     pub fn receive_pause(&self, policy: &Policy) -> Option<String> {
-        let held = self.held();
-        if self.draining || policy.paused || held < policy.max_leases {
+        if !self.full(policy) {
             return None;
         }
+        let held = self.held();
         let settling = self.jobs.values().filter(|job| job.terminal().is_some() && !job.leases.is_empty());
         Some(format!(
             "{held} messages are held, as many as may be; the results of {} jobs wait to be published or their letters \

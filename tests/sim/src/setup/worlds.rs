@@ -56,6 +56,7 @@ pub fn named() -> Vec<Named> {
         throttled(),
         unseen(),
         cut_off(),
+        overtaken(),
         standing_still(),
         half_a_day(),
         nowhere(),
@@ -189,6 +190,16 @@ fn cut_off() -> Named {
     let setup = Setup { work: (5 * MINUTE, 10 * MINUTE), ..unseen().setup };
     let faults = &[(Fault::MissingAfterLaunch, 0.9), (Fault::CutOff, 0.9)];
     Named { name: "tasks that are cut off, and that ECS does not show yet", setup, faults }
+}
+
+/// Machines stand still for minutes: the next attempt is at work when the one that was held to be lost goes on and wins.
+/// The loser's folder is emptied only when it is at work no more.
+fn overtaken() -> Named {
+    let unseen = unseen().setup;
+    let policy = Policy { max_tasks: 600, max_leases: 600, ..unseen.policy };
+    let setup = Setup { policy, uploads: uploads(600, 50), work: (2 * MINUTE, 30 * MINUTE), ..unseen };
+    let faults = &[(Fault::MissingAfterLaunch, 0.95), (Fault::Frozen, 0.6)];
+    Named { name: "attempts that are overtaken by the one before", setup, faults }
 }
 
 /// Controllers stand still again and again, with answers under way, while tasks come up later than they should. They
