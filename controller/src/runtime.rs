@@ -63,8 +63,8 @@ pub struct Limits {
 
 /// Numbers and rules that replace those in force, as a whole.
 #[derive(Debug, Clone)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct Reload {
-    /// The numbers.
     pub policy: Policy,
     /// How bodies are read from now on. Jobs that were accepted run as they were accepted.
     pub rules: Rules,

@@ -9,8 +9,8 @@ use super::{message::End, totals::Totals};
 
 /// A message and where it ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct MessageReport {
-    /// Its id.
     pub message: String,
     /// Where it ended.
     pub end: End,
@@ -20,6 +20,7 @@ pub struct MessageReport {
 
 /// A promise that the logs show to be broken.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct Violation {
     /// Which: `S1`, …
     pub invariant: &'static str,
@@ -27,7 +28,6 @@ pub struct Violation {
     pub file: String,
     /// On which line.
     pub line: u64,
-    /// What happened.
     pub text: String,
 }
 

@@ -37,10 +37,10 @@ pub enum Registry {
 
 /// An image as a task definition names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct Reference {
     /// Where.
     pub registry: Registry,
-    /// Which repository.
     pub repository: String,
     /// By which tag; `latest` where neither tag nor digest is named.
     pub tag: Option<String>,
@@ -50,6 +50,7 @@ pub struct Reference {
 
 /// Why an image must not be launched. Each message says what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub enum Unfit {
     /// No image has such a name.
     #[error(
@@ -77,7 +78,6 @@ pub enum Unfit {
          new revision, move the tag back, or set image.allow_moved_tags = true"
     )]
     Moved {
-        /// The tag.
         tag: String,
         /// What it meant.
         was: String,

@@ -19,12 +19,11 @@ const MAX_PARTS: usize = 100;
 
 /// What is sent of one metric for one period.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct Point {
-    /// Which.
     pub metric: Metric,
     /// Value of its dimension; none for the total.
     pub label: Option<&'static str>,
-    /// How much.
     pub value: Value,
 }
 

@@ -28,6 +28,7 @@ use crate::{
 
 /// What a look at an attempt says.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub enum Verdict {
     /// Alive, or not yet to be told. Nothing to do before the time given.
     Wait {
@@ -42,17 +43,11 @@ pub enum Verdict {
         not_before: Ms,
     },
     /// Send StopTask.
-    Stop {
-        /// To which task.
-        task: TaskArn,
-        /// Why.
-        reason: &'static str,
-    },
+    Stop { task: TaskArn, reason: &'static str },
     /// Read the state bucket: what is known is older than what it is to be judged by.
     Inspect,
     /// Proven over, at the time given.
     Over {
-        /// How.
         ended: Box<Ended>,
         /// Since when (monotonic).
         at: Ms,

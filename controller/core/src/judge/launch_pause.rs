@@ -13,6 +13,7 @@ use crate::{
 
 /// What keeps all launches back. Those that keep back claimed attempts too come first.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub enum Pause {
     /// The process is ending.
     Draining,
@@ -36,7 +37,6 @@ pub enum Pause {
     Undefined(Option<String>),
     /// One job after the other fails.
     Broken {
-        /// How.
         trouble: FailureStage,
         /// How many of them.
         jobs: usize,

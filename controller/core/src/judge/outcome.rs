@@ -34,10 +34,10 @@ pub mod stop_reason {
 
 /// How an attempt ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct Ended {
     /// Whom it is charged to.
     pub budget: Budget,
-    /// What happened.
     pub failure: Failure,
     /// The task, where there was one.
     pub task: Option<TaskArn>,

@@ -17,8 +17,8 @@ const MAX_LETTER_BYTES: usize = (1 << 20) - (8 << 10);
 
 /// A dead letter as JSON.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct DeadLetterBody {
-    /// Schema number.
     pub schema: u32,
     /// [`DEAD_LETTER_KIND`].
     pub kind: String,
@@ -28,7 +28,6 @@ pub struct DeadLetterBody {
     pub generation: u32,
     /// Id of the message that is replaced by this one. The same id twice is a marked duplicate.
     pub message_id: String,
-    /// Why.
     pub dead: Dead,
     /// The body that first asked for the job: of a job that died again after a redrive, still the first one.
     pub original: String,

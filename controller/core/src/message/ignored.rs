@@ -31,8 +31,8 @@ impl IgnoreReason {
 
 /// A message, or a record in one, that asks for no job.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct Ignored {
-    /// Why.
     pub reason: IgnoreReason,
     /// The event's name and the object that it is about, where there is one: `ObjectRemoved:Delete s3://bucket/key`.
     pub event: String,

@@ -31,18 +31,12 @@ pub struct Rules {
 
 /// One job that a message asks for.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub enum Request {
     /// Run it.
     Run(Arc<JobSpec>),
     /// Refused before any attempt. It takes the ordinary way: terminal record, dead letter, delete.
-    Refuse {
-        /// The job.
-        job: JobKey,
-        /// Its generation.
-        generation: u32,
-        /// Why.
-        failure: Failure,
-    },
+    Refuse { job: JobKey, generation: u32, failure: Failure },
 }
 
 impl Request {

@@ -21,8 +21,8 @@ use crate::{
 
 /// One job that a turn visited.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct Visit {
-    /// The job.
     pub job: JobKey,
     /// Why it waits, if it does.
     pub note: Option<Note>,

@@ -15,10 +15,10 @@ use crate::protocol::{
 
 /// A message by its current lease.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct LeaseRef {
     /// Queue it came from.
     pub queue: QueueName,
-    /// The message.
     pub message: MessageId,
     /// Handle of the newest receive.
     pub receipt: String,
@@ -26,44 +26,31 @@ pub struct LeaseRef {
 
 /// What the dead-letter queue is told, beside the terminal record's [`Dead`].
 #[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct DeadLetter {
     /// On behalf of which message.
     pub lease: LeaseRef,
-    /// The job.
     pub job: JobKey,
     /// Generation of the job; a redrive runs the next.
     pub generation: u32,
-    /// Original body.
     pub body: Arc<str>,
-    /// Why.
     pub dead: Dead,
 }
 
 /// Something to be done.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub enum Action {
     /// Receive at most `max` messages (1–10) with a long poll.
-    Receive {
-        /// From where.
-        queue: QueueName,
-        /// At most.
-        max: u8,
-    },
+    Receive { queue: QueueName, max: u8 },
     /// Read newest claim, its heartbeat and, last, the terminal record.
-    Inspect {
-        /// The job.
-        job: JobKey,
-    },
+    Inspect { job: JobKey },
     /// Read `spec.json`: is the job that this idempotency key names the one that is asked for?
-    ReadSpec {
-        /// The job.
-        job: JobKey,
-    },
+    ReadSpec { job: JobKey },
     /// Create `spec.json` unless it exists, then the claim unless it exists; answer with the claim that is there.
     Claim {
         /// The job as accepted.
         spec: Arc<JobSpec>,
-        /// The claim.
         claim: Arc<Claim>,
     },
     /// `RunTask` with everything from the claim. Not sent any more once the wall clock is past its deadline (S7).
@@ -72,38 +59,27 @@ pub enum Action {
         claim: Arc<Claim>,
     },
     /// `DescribeTasks`, at most 100.
-    Describe {
-        /// Which.
-        tasks: Vec<TaskArn>,
-    },
+    Describe { tasks: Vec<TaskArn> },
     /// `ListTasks` of this environment, to the end, and describe what it names.
     Resync,
     /// Find the task definition that new attempts are pinned to, and validate it.
     Resolve,
     /// `StopTask`.
     Stop {
-        /// Which.
         task: TaskArn,
         /// Why: shown as `stoppedReason`.
         reason: &'static str,
     },
     /// Write the terminal record unless it exists; answer with the terminal record that is there.
     GiveUp {
-        /// The job.
         job: JobKey,
         /// What to write.
         terminal: Arc<Terminal>,
     },
     /// Copy the winner's entry points to their stable names.
-    Publish {
-        /// The job.
-        job: JobKey,
-        /// The winner.
-        winner: Arc<Succeeded>,
-    },
+    Publish { job: JobKey, winner: Arc<Succeeded> },
     /// Empty the folders of attempts of a decided job that did not win.
     Collect {
-        /// The job.
         job: JobKey,
         /// Whose folders; never the winner's.
         losers: Arc<[Attempt]>,
@@ -111,20 +87,15 @@ pub enum Action {
     /// Send to the dead-letter queue of the message's queue.
     DeadLetter(Box<DeadLetter>),
     /// `DeleteMessage`.
-    Delete {
-        /// Which.
-        lease: LeaseRef,
-    },
+    Delete { lease: LeaseRef },
     /// `ChangeMessageVisibility` to keep the message.
     Extend {
-        /// Which.
         lease: LeaseRef,
         /// How long from now, in milliseconds; at most 12 h from the receive.
         for_ms: Ms,
     },
     /// `ChangeMessageVisibility` to give the message back after `after_ms`.
     Release {
-        /// Which.
         lease: LeaseRef,
         /// When it becomes visible, in milliseconds; 0 at once.
         after_ms: Ms,

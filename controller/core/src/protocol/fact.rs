@@ -20,8 +20,8 @@ pub struct MessageId(pub Name);
 
 /// A message as it was received.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct Incoming {
-    /// Its id.
     pub id: MessageId,
     /// Handle of this receive; a later receive gives another.
     pub receipt: String,
@@ -138,31 +138,24 @@ pub enum Hint {
 
 /// One answer of the world.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub enum Fact {
     /// Answer to `Receive`.
     Received {
-        /// From where.
         queue: QueueName,
         /// What; may be empty.
         messages: Vec<Incoming>,
     },
     /// `Receive` failed. Messages may have become invisible all the same; they come back.
-    ReceiveFailed {
-        /// From where.
-        queue: QueueName,
-        /// Why.
-        error: CallError,
-    },
+    ReceiveFailed { queue: QueueName, error: CallError },
     /// Answer to `Inspect`.
     Inspected {
-        /// The job.
         job: JobKey,
         /// What is there.
         snapshot: Box<Snapshot>,
     },
     /// `Inspect` met a document of a newer schema, or one that cannot be read: leave the job alone (S15).
     Unreadable {
-        /// The job.
         job: JobKey,
         /// What was found.
         reason: String,
@@ -170,36 +163,20 @@ pub enum Fact {
     /// Answer to `ReadSpec`, and to a `Claim` that found the specification of a job with the same idempotency key and
     /// another source.
     SpecRead {
-        /// The job.
         job: JobKey,
         /// What is there.
         spec: Option<Box<JobSpec>>,
     },
     /// Answer to `Claim`: the claim that is there now, our own or one that another controller wrote first.
     Claimed {
-        /// The job.
         job: JobKey,
         /// What is there.
         claim: Box<Claim>,
     },
     /// RunTask gave a task: a new one, or the one that this token gave before.
-    Launched {
-        /// The job.
-        job: JobKey,
-        /// The attempt.
-        attempt: Attempt,
-        /// The task.
-        task: TaskArn,
-    },
+    Launched { job: JobKey, attempt: Attempt, task: TaskArn },
     /// RunTask gave no task.
-    LaunchRefused {
-        /// The job.
-        job: JobKey,
-        /// The attempt.
-        attempt: Attempt,
-        /// Why.
-        refusal: Refusal,
-    },
+    LaunchRefused { job: JobKey, attempt: Attempt, refusal: Refusal },
     /// Answer to `Describe`: ECS knows it.
     TaskSeen(Box<TaskView>),
     /// Answer to `Resync`: it is on the list.
@@ -207,91 +184,52 @@ pub enum Fact {
     /// DescribeTasks does not know it (yet, or any more).
     TaskMissing(TaskArn),
     /// DescribeTasks failed for these; or, without any, the list did.
-    DescribeFailed {
-        /// Which.
-        tasks: Vec<TaskArn>,
-        /// Why.
-        error: CallError,
-    },
+    DescribeFailed { tasks: Vec<TaskArn>, error: CallError },
     /// The list of tasks was read to its end (the tasks came as [`Fact::TaskListed`] before), or not.
     Resynced {
         /// Read to its end.
         complete: bool,
     },
     /// StopTask was taken, or ECS does not know the task.
-    Stopped {
-        /// The task.
-        task: TaskArn,
-    },
+    Stopped { task: TaskArn },
     /// StopTask failed.
-    StopFailed {
-        /// The task.
-        task: TaskArn,
-        /// Why.
-        error: CallError,
-    },
+    StopFailed { task: TaskArn, error: CallError },
     /// Answer to `GiveUp`: the terminal record that is there now, our own or one written before.
     Decided {
-        /// The job.
         job: JobKey,
         /// What is there.
         terminal: Box<Terminal>,
     },
     /// The stable entry points are in place, or a newer job's are.
     Published {
-        /// The job.
         job: JobKey,
         /// Which of the two.
         publication: Publication,
     },
     /// What losers left behind is gone.
-    Collected {
-        /// The job.
-        job: JobKey,
-    },
+    Collected { job: JobKey },
     /// The dead-letter queue acknowledged.
     DeadLettered {
         /// On behalf of which message.
         message: MessageId,
-        /// The job.
         job: JobKey,
     },
     /// `DeleteMessage` was taken.
-    Deleted {
-        /// Which.
-        message: MessageId,
-    },
+    Deleted { message: MessageId },
     /// The visibility timeout was set anew.
     Extended {
-        /// Which.
         message: MessageId,
         /// How long from the call on, in milliseconds.
         for_ms: Ms,
     },
     /// The message was given back.
-    Released {
-        /// Which.
-        message: MessageId,
-    },
+    Released { message: MessageId },
     /// The receipt handle is worthless: the message is visible again, leased elsewhere, or gone.
-    LeaseLost {
-        /// Which.
-        message: MessageId,
-    },
+    LeaseLost { message: MessageId },
     /// A call for a job failed (`Inspect`, `ReadSpec`, `Claim`, `GiveUp`, `Publish`, `Collect`).
-    JobCallFailed {
-        /// The job.
-        job: JobKey,
-        /// Why.
-        error: CallError,
-    },
+    JobCallFailed { job: JobKey, error: CallError },
     /// A call for a message failed (`DeadLetter`, `Delete`, `Extend`, `Release`).
-    MessageCallFailed {
-        /// Which.
-        message: MessageId,
-        /// Why.
-        error: CallError,
-    },
+    MessageCallFailed { message: MessageId, error: CallError },
     /// What new attempts are pinned to.
     Resolved(Pinned),
     /// The task definition's image must not be launched: nothing is, until it fits.
@@ -300,10 +238,7 @@ pub enum Fact {
         reason: String,
     },
     /// `Resolve` failed: nothing new is claimed until it succeeds.
-    ResolveFailed {
-        /// Why.
-        error: CallError,
-    },
+    ResolveFailed { error: CallError },
     /// News from the events queue.
     Hinted(Hint),
     /// The process was asked to end: receive nothing, give back, let tasks run.

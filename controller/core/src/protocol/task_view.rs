@@ -45,10 +45,9 @@ pub enum StartPhase {
 
 /// Who the task says it is: from the environment overrides of its launch, which, unlike tags, outlive StopTask.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct Identity {
-    /// The job.
     pub job: JobKey,
-    /// The attempt.
     pub attempt: Attempt,
 }
 

@@ -20,8 +20,8 @@ use crate::{
 
 /// Tasks that run, may run or are about to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct Usage {
-    /// How many.
     pub tasks: usize,
     /// CPU units that they ask for together (1024 = one vCPU): Fargate's quota counts these.
     pub cpu: u64,

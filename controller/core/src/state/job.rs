@@ -42,8 +42,8 @@ pub enum Binding {
 
 /// The newest attempt.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct AttemptState {
-    /// Its claim.
     pub claim: Arc<Claim>,
     /// When, on the monotonic clock, its launch deadline and the skew margin have passed.
     pub expires_at: Ms,

@@ -31,12 +31,12 @@ pub enum Content {
 
 /// A held message.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct Lease {
     /// Queue it came from.
     pub queue: QueueName,
     /// Handle of the newest receive.
     pub receipt: String,
-    /// Original body.
     pub body: Arc<str>,
     /// What it asks for.
     pub content: Content,

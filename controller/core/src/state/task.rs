@@ -12,10 +12,10 @@ use crate::{
 
 /// A task of this environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct TaskRecord {
     /// Whose it is.
     pub job: JobKey,
-    /// Which attempt.
     pub attempt: Attempt,
     /// What ECS last said; none before its first answer.
     pub view: Option<TaskView>,
