@@ -107,7 +107,6 @@ fn make(input: &Path, profile: &Profile) {
         profile,
         clip: None,
         overlay: None,
-        source_name: "bench",
     };
     let (events, _inbox) = unbounded_channel();
     let stop = CancellationToken::new();

@@ -20,6 +20,7 @@
 //! | [`aftermath`] | what must be true once a job is over, whatever happened |
 //! | [`order`] | what a controller writes for a task, where there is none |
 //! | [`proxy`] | what a test puts between a process and its services |
+//! | [`s3_faults`] | what a test puts between the task and S3: faults by rule |
 //! | [`demo`] | the parts of `make demo` |
 //! | [`standing`] | the parts of `make up` and `make down` |
 //! | [`picture`] | the dashboard as a picture |
@@ -41,6 +42,7 @@ pub mod picture;
 pub mod pipeline;
 pub mod process;
 pub mod proxy;
+pub mod s3_faults;
 pub mod stack;
 pub mod standing;
 pub mod wait;

@@ -28,8 +28,6 @@ pub struct MediaJob<'a> {
     pub clip: Option<Clip>,
     /// An image to lay over the video.
     pub overlay: Option<OverlayFile<'a>>,
-    /// File name of the source. For messages only; it never becomes an argument or a path.
-    pub source_name: &'a str,
 }
 
 /// An event while the package is made, for progress and for uploads that begin before the end.

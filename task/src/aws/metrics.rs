@@ -23,11 +23,6 @@ impl Metrics {
         }
     }
 
-    /// The values so far.
-    pub fn values(&self) -> &[(MetricName, f64)] {
-        &self.values
-    }
-
     /// Sends everything in one call. An error is logged and loses only the metrics.
     pub async fn send(&self, client: &Client, namespace: &str, environment: &str) {
         let dimension = Dimension::builder().name("Environment").value(environment).build();
@@ -59,6 +54,6 @@ mod tests {
         metrics.put(MetricName::RealTimeFactor, f64::INFINITY);
         metrics.put(MetricName::RealTimeFactor, f64::NAN);
         metrics.put(MetricName::TaskSeconds, 1.5);
-        assert_eq!(metrics.values(), [(MetricName::TaskSeconds, 1.5)]);
+        assert_eq!(metrics.values, [(MetricName::TaskSeconds, 1.5)]);
     }
 }

@@ -78,7 +78,6 @@ async fn transcode(request: &Request, stop: &Stop) -> Result<Package, Failure> {
         std::fs::create_dir(path).map_err(folder)?;
     }
     let input = request.input.canonicalize().map_err(folder)?;
-    let name = input.file_name().and_then(|name| name.to_str()).unwrap_or("source");
     let key = JobKey::of(&["file", &input.to_string_lossy(), &size.len().to_string()]);
     let version = Layout::of(&key).folder(Attempt::FIRST);
     let job = MediaJob {
@@ -89,7 +88,6 @@ async fn transcode(request: &Request, stop: &Stop) -> Result<Package, Failure> {
         profile: &profile,
         clip: None,
         overlay: None,
-        source_name: name,
     };
     let package = make(&job, &tools, stop).await?;
     put_in_place(&made, &request.output, version.trim_end_matches('/'), &package).map_err(folder)?;

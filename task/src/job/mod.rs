@@ -5,10 +5,7 @@ mod ending;
 mod event_playlist;
 mod heartbeat;
 mod overlay;
-#[cfg(test)]
-#[allow(dead_code, reason = "shared with the tests of the whole program, which use all of it")]
-#[path = "../../tests/job/proxy.rs"]
-mod proxy;
+
 mod publish;
 mod source;
 mod start;
@@ -204,7 +201,6 @@ impl Run {
                 .as_ref()
                 .zip(overlay)
                 .map(|(overlay, file)| OverlayFile { file, place: overlay.place }),
-            source_name: spec.source.key.rsplit('/').next().unwrap_or_default(),
         };
         let uploads = self.uploads.insert(uploads);
         let package = transcode::transcode(&job, tools, &self.heart, uploads, &self.stop).await?;

@@ -2,10 +2,10 @@
 
 use aws_sdk_s3::primitives::ByteStream;
 use transcode_config::contract::{Clip, ExitCode, FailureCode, Overlay, Placement, SPEC_WITH_EDIT};
+use transcode_tests::s3_faults::Fault;
 
 use crate::{
     fixture::{Fixture, NEVER},
-    proxy::Fault,
     publish::{assert_published, succeeded},
 };
 

@@ -6,11 +6,9 @@ use m3u8_rs::{MasterPlaylist, MediaPlaylist, MediaPlaylistType, Playlist};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::Notify;
 use transcode_config::contract::{Stage, TaskState};
+use transcode_tests::s3_faults::Fault;
 
-use crate::{
-    fixture::{Fixture, NEVER},
-    proxy::Fault,
-};
+use crate::fixture::{Fixture, NEVER};
 
 async fn playlist(fixture: &Fixture, key: &str) -> Playlist {
     let bytes = fixture.bytes(&fixture.outputs, key).await.unwrap_or_else(|| panic!("there is no {key}"));

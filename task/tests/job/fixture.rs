@@ -16,9 +16,7 @@ use transcode_config::{
     },
     ladder::Profile,
 };
-use transcode_tests::{clients, clients::Clients, emulator::Emulator, order, paths, wait};
-
-use crate::proxy::Proxy;
+use transcode_tests::{clients, clients::Clients, emulator::Emulator, order, paths, s3_faults::Proxy, wait};
 
 /// The longest that a test waits for one thing. Far above what it takes: this machine may be busy.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
@@ -131,7 +129,7 @@ impl Fixture {
         let output = OutputTarget { bucket: outputs.clone(), prefix: "videos/in/a clip+.mp4/".into() };
         let profile = Profile::parse("tiny", TINY).unwrap();
         let spec = order::spec(JobKey::of(&[name]), source, profile, output);
-        let proxy = Proxy::start(endpoint).await;
+        let proxy = Proxy::start(endpoint).await.unwrap();
         let scratch = tempfile::tempdir().unwrap();
         Self { clients, proxy, spec, state, outputs, env: vec![], scratch }
     }

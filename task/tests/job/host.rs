@@ -6,10 +6,10 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
 };
+use transcode_tests::s3_faults::{Fault, Proxy};
 
 use crate::{
     fixture::{Fixture, NEVER},
-    proxy::{Fault, Proxy},
     publish::succeeded,
 };
 
@@ -49,7 +49,7 @@ async fn reports_name_the_task() {
 async fn silence_all_around_costs_seconds_and_no_job() {
     let mut fixture = Fixture::new("silence").await;
     // Nothing listens to what is accepted here: a connection, and then nothing.
-    let silent = Proxy::start(&fixture.proxy.upstream()).await;
+    let silent = Proxy::start(&fixture.proxy.upstream()).await.unwrap();
     for method in ["GET", "POST"] {
         silent.fault(method, "/", usize::MAX, Fault::BlackHole);
     }

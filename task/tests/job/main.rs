@@ -19,7 +19,6 @@ mod edit;
 mod event_playlist;
 mod fixture;
 mod host;
-mod proxy;
 mod publish;
 mod source;
 mod start;

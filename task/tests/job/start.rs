@@ -3,11 +3,9 @@
 use transcode_config::contract::{
     Dead, ExitCode, Failure, FailureCode, Outcome, SCHEMA, TaskState, Terminal, encode,
 };
+use transcode_tests::s3_faults::Fault;
 
-use crate::{
-    fixture::{Fixture, NEVER, now_ms},
-    proxy::Fault,
-};
+use crate::fixture::{Fixture, NEVER, now_ms};
 
 /// A terminal record of somebody else's.
 pub(crate) fn dead(fixture: &Fixture) -> Terminal {

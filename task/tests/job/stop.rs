@@ -5,10 +5,10 @@ use std::{sync::Arc, time::Instant};
 use rustix::process::Signal;
 use tokio::sync::Notify;
 use transcode_config::contract::{Attempt, FailureCode, Stage, TaskState, encode};
+use transcode_tests::s3_faults::Fault;
 
 use crate::{
     fixture::{Fixture, NEVER, Task},
-    proxy::Fault,
     publish::{assert_published, succeeded},
     start::dead,
 };

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 use transcode_config::contract::{FailureCode, TaskState};
+use transcode_tests::s3_faults::{Fault, Proxy};
 
 use crate::{
     fixture::{Fixture, NEVER},
-    proxy::{Fault, Proxy},
     publish::{assert_published, succeeded},
 };
 
@@ -65,7 +65,7 @@ async fn of_two_tasks_one_wins_and_the_other_leaves_nothing() {
         .await;
 
     let second = fixture.intend(2, NEVER).await;
-    let clear = Proxy::start(&fixture.proxy.upstream()).await;
+    let clear = Proxy::start(&fixture.proxy.upstream()).await.unwrap();
     let mut winner = fixture.task_at(second, &clear);
     assert_eq!(winner.exit().await, Some(0), "{}", winner.log());
     let before = fixture.terminal().await;

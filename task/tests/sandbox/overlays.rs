@@ -48,7 +48,6 @@ async fn job(folder: &Path, source: &Path, overlay: &Path) -> Result<Package, Fa
         profile: &Profile::parse("small", PROFILE).unwrap(),
         clip: None,
         overlay: Some(OverlayFile { file: overlay, place: Placement::default() }),
-        source_name: "test",
     };
     let (events, _inbox) = unbounded_channel();
     transcode_media::make(&job, &tools(), &events, &CancellationToken::new()).await

@@ -16,7 +16,7 @@ use crate::{
     job::Context,
     package::{folder::cannot_write, fragment::BoxReader, text::Cue},
     plan::{Plan, seek},
-    process::{Invocation, Limits, Tool, input_flags, local},
+    process::{Invocation, Limits, Tool, input_flags, local, words},
     rational::{float, round_to_u64},
 };
 
@@ -64,7 +64,6 @@ pub(super) async fn read(
 }
 
 fn arguments(video: &VideoStream, plan: &Plan, input: &Path, end: f64) -> Vec<OsString> {
-    let words = |text: &str| text.split_whitespace().map(OsString::from).collect::<Vec<_>>();
     let mut args = words("-hide_banner -nostdin -y -loglevel repeat+level+warning -nostats -progress pipe:1");
     args.extend(input_flags().into_iter().map(OsString::from));
     args.extend(words("-noautorotate -reinit_filter:v 0"));

@@ -23,7 +23,7 @@ use crate::{
         text,
     },
     plan::{Plan, unique},
-    process::{Invocation, Limits, Tool, input_flags, local},
+    process::{Invocation, Limits, Tool, input_flags, local, words},
     rational::round_to_u64,
 };
 
@@ -191,11 +191,7 @@ async fn extract(
     plan: &Plan,
 ) -> Result<Option<Vec<text::Cue>>, Failure> {
     const FILE: &str = "text.vtt";
-    let mut args: Vec<OsString> =
-        "-hide_banner -nostdin -y -loglevel repeat+level+warning -nostats -progress pipe:1"
-            .split(' ')
-            .map(OsString::from)
-            .collect();
+    let mut args = words("-hide_banner -nostdin -y -loglevel repeat+level+warning -nostats -progress pipe:1");
     args.extend(input_flags().into_iter().map(OsString::from));
     args.push("-i".into());
     args.push(local(context.job.input));

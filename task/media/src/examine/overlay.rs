@@ -12,7 +12,7 @@ use transcode_config::contract::{Failure, FailureCode, Placement};
 
 use crate::{
     job::{Context, OverlayFile},
-    process::{Invocation, Limits, MAX_OVERLAY_PIXELS, Tool, local, overlay_flags},
+    process::{Invocation, Limits, MAX_OVERLAY_PIXELS, Tool, local, overlay_flags, words},
 };
 
 /// Largest answer of ffprobe about one image.
@@ -38,27 +38,21 @@ pub struct Overlay {
 /// image is not taken for a fault of the source.
 pub(crate) async fn examine(context: &Context<'_>) -> Result<Option<Overlay>, Failure> {
     let Some(OverlayFile { file, place }) = context.job.overlay else { return Ok(None) };
-    let mut args: Vec<OsString> = ["-hide_banner", "-loglevel", "error"].map(OsString::from).to_vec();
+    let mut args = words("-hide_banner -loglevel error");
     args.extend(overlay_flags().into_iter().map(OsString::from));
     let wanted = "stream=codec_name,width,height,nb_read_frames";
     args.extend(["-count_frames", "-show_entries", wanted, "-of", "json"].map(OsString::from));
     args.push(local(file));
-    let call = Invocation {
-        tool: Tool::Ffprobe,
-        args,
-        input: Some(file.to_owned()),
-        extra_inputs: Vec::new(),
-        output_dir: None,
-        limits: Limits {
-            wall: Duration::from_mins(1),
-            stall: Duration::from_mins(1),
-            cpu_seconds: 60,
-            memory_bytes: 2 << 30,
-            file_bytes: 0,
-            output_bytes: 0,
-            stdout_bytes: PROBE_BYTES,
-        },
+    let limits = Limits {
+        wall: Duration::from_mins(1),
+        stall: Duration::from_mins(1),
+        cpu_seconds: 60,
+        memory_bytes: 2 << 30,
+        file_bytes: 0,
+        output_bytes: 0,
+        stdout_bytes: PROBE_BYTES,
     };
+    let call = Invocation::reading(Tool::Ffprobe, file, args, limits);
     match context.tools.run(call, &mut |_| (), context.stop).await {
         Ok(finished) => read(&finished.stdout, file, place).map(Some),
         Err(failure) if failure.code == FailureCode::EncodeFailed => {

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     job::Context,
-    process::{Invocation, Limits, Tool, input_flags, local},
+    process::{Invocation, Limits, Tool, input_flags, local, words},
 };
 
 /// Largest answer of ffprobe. A file with the largest number of accepted streams stays far below.
@@ -141,14 +141,8 @@ fn refusal(failure: Failure) -> Failure {
 pub(crate) async fn can_tone_map(context: &Context<'_>) -> Result<(), Failure> {
     let limits = call(context, &[], PROBE_BYTES).limits;
     let args = ["-hide_banner", "-filters"].map(OsString::from).to_vec();
-    let call = Invocation {
-        tool: Tool::Ffmpeg,
-        args,
-        input: None,
-        extra_inputs: Vec::new(),
-        output_dir: None,
-        limits,
-    };
+    let call =
+        Invocation { input: None, ..Invocation::reading(Tool::Ffmpeg, context.job.input, args, limits) };
     let (mut zscale, mut tonemap) = (false, false);
     let mut look = |line: &str| {
         let name = line.split_whitespace().nth(1);
@@ -182,26 +176,20 @@ async fn packets(context: &Context<'_>, info: &SourceInfo) -> Result<Scan, Failu
 }
 
 fn call(context: &Context<'_>, what: &[&str], stdout_bytes: usize) -> Invocation {
-    let mut args: Vec<OsString> = ["-hide_banner", "-loglevel", "error"].map(OsString::from).to_vec();
+    let mut args = words("-hide_banner -loglevel error");
     args.extend(input_flags().into_iter().map(OsString::from));
     args.extend(what.iter().map(OsString::from));
     args.push(local(context.job.input));
-    Invocation {
-        tool: Tool::Ffprobe,
-        args,
-        input: Some(context.job.input.to_owned()),
-        extra_inputs: Vec::new(),
-        output_dir: None,
-        limits: Limits {
-            wall: Duration::from_hours(1),
-            stall: Duration::from_mins(5),
-            cpu_seconds: 3600,
-            memory_bytes: 4 << 30,
-            file_bytes: 0,
-            output_bytes: 0,
-            stdout_bytes,
-        },
-    }
+    let limits = Limits {
+        wall: Duration::from_hours(1),
+        stall: Duration::from_mins(5),
+        cpu_seconds: 3600,
+        memory_bytes: 4 << 30,
+        file_bytes: 0,
+        output_bytes: 0,
+        stdout_bytes,
+    };
+    Invocation::reading(Tool::Ffprobe, context.job.input, args, limits)
 }
 
 #[cfg(test)]

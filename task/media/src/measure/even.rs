@@ -14,7 +14,7 @@ use crate::{
     job::Context,
     package::folder::cannot_write,
     plan::{AudioPlan, Even, Plan, SAMPLE_RATE, SURROUND, seek},
-    process::{Finished, Invocation, Limits, Tool, input_flags, local},
+    process::{Finished, Invocation, Limits, Tool, input_flags, local, words},
     rational::round_to_u64,
 };
 
@@ -31,14 +31,10 @@ pub(crate) async fn out(context: &Context<'_>, plan: &Plan, number: usize) -> Re
     let seconds = plan.lead + plan.seconds;
     let bytes =
         (64 << 20) + round_to_u64(seconds * f64::from(SAMPLE_RATE * audio.channels) * SAMPLE_BYTES * 1.1);
-    let call = Invocation {
-        tool: Tool::Ffmpeg,
-        args: arguments(plan, audio, context.job.input, &name),
-        input: Some(context.job.input.to_owned()),
-        extra_inputs: Vec::new(),
-        output_dir: Some(folder),
-        limits: Limits { file_bytes: bytes, output_bytes: bytes * 64, ..limits(plan.lead) },
-    };
+    let args = arguments(plan, audio, context.job.input, &name);
+    let limits = Limits { file_bytes: bytes, output_bytes: bytes * 64, ..limits(plan.lead) };
+    let call = Invocation::reading(Tool::Ffmpeg, context.job.input, args, limits);
+    let call = Invocation { output_dir: Some(folder), ..call };
     context.tools.run(call, &mut |_| (), context.stop).await?;
     let start = begins(context, &file).await?;
     Ok(start.map(|start| Even { file, start }))
@@ -59,14 +55,7 @@ pub(crate) async fn listen(
         audio.stream.index,
         plan.lead + plan.seconds
     )));
-    let call = Invocation {
-        tool: Tool::Ffmpeg,
-        args,
-        input: Some(context.job.input.to_owned()),
-        extra_inputs: Vec::new(),
-        output_dir: None,
-        limits: limits(plan.lead),
-    };
+    let call = Invocation::reading(Tool::Ffmpeg, context.job.input, args, limits(plan.lead));
     context.tools.run(call, &mut |_| (), context.stop).await
 }
 
@@ -94,21 +83,15 @@ async fn begins(context: &Context<'_>, file: &Path) -> Result<Option<f64>, Failu
     let mut args = words("-hide_banner -loglevel error -protocol_whitelist file -format_whitelist matroska");
     args.extend(words("-show_entries format=start_time -of json"));
     args.push(local(file));
-    let call = Invocation {
-        tool: Tool::Ffprobe,
-        args,
-        input: Some(file.to_owned()),
-        extra_inputs: Vec::new(),
-        output_dir: None,
-        limits: limits(0.0),
-    };
+    let call = Invocation::reading(Tool::Ffprobe, file, args, limits(0.0));
     let answer = context.tools.run(call, &mut |_| (), context.stop).await?;
     let answer: Value = serde_json::from_slice(&answer.stdout).unwrap_or_default();
     let start = answer.pointer("/format/start_time").and_then(Value::as_str);
     Ok(start.and_then(|start| start.parse().ok()))
 }
 
-fn limits(lead: f64) -> Limits {
+/// Limits for decoding a whole track. `lead`: seconds of input that ffmpeg decodes and drops, writing nothing meanwhile.
+pub(super) fn limits(lead: f64) -> Limits {
     let silent = Duration::from_secs(round_to_u64(lead));
     Limits {
         wall: Duration::from_hours(3) + silent,
@@ -119,8 +102,4 @@ fn limits(lead: f64) -> Limits {
         output_bytes: 0,
         stdout_bytes: 16 << 10,
     }
-}
-
-fn words(text: &str) -> Vec<OsString> {
-    text.split_whitespace().map(OsString::from).collect()
 }

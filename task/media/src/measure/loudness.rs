@@ -3,7 +3,7 @@
 //! A constant gain keeps the dynamics of the audio. A limiter rounds peaks off only where the gain would lift them
 //! above the ceiling. The encoded result is measured again.
 
-use std::{ffi::OsString, path::Path, time::Duration};
+use std::{ffi::OsString, path::Path};
 
 use transcode_config::contract::Failure;
 
@@ -15,8 +15,7 @@ use crate::{
         loudness::{Gain, Loudness, MOST, gain},
         mix, samples, seek,
     },
-    process::{Finished, Invocation, Limits, Tool, input_flags, local},
-    rational::round_to_u64,
+    process::{Finished, Invocation, Tool, input_flags, local, words},
     verify::Check,
 };
 
@@ -63,7 +62,6 @@ struct Heard {
 async fn hear(context: &Context<'_>, plan: &Plan, number: usize) -> Result<Heard, Failure> {
     let nothing = Heard { loudness: None, changes: false };
     let Some(audio) = plan.audio.get(number) else { return Ok(nothing) };
-    let lead = Duration::from_secs(round_to_u64(plan.lead));
     let changes = |finished: &Finished| finished.audio_set_up > 1;
     if context.job.profile.audio.loudness_lufs.is_none() {
         if audio.even.is_some() || !audio.may_change {
@@ -80,7 +78,7 @@ async fn hear(context: &Context<'_>, plan: &Plan, number: usize) -> Result<Heard
         (context.job.input, format!("0:{}", audio.stream.index), flags().chain(source).collect())
     };
     let graph = format!("[{from}]{}{},{METER}[o]", mix(audio), samples(audio));
-    let finished = measure(context, (file, lead), input, &graph).await?;
+    let finished = measure(context, (file, plan.lead), input, &graph).await?;
     Ok(Heard { loudness: parse(&finished.stderr_tail), changes: changes(&finished) })
 }
 
@@ -96,7 +94,7 @@ pub(crate) async fn check(context: &Context<'_>, plan: &Plan, encoded: &Path) ->
         let flags = ["-protocol_whitelist", "file", "-format_whitelist", "mov"].map(String::from);
         let file = encoded.join(audio_file(number));
         let input = flags.map(OsString::from).into_iter().chain(["-i".into(), local(&file)]).collect();
-        let measured = measure(context, (&file, Duration::ZERO), input, &format!("[0:a]{METER}[o]")).await?;
+        let measured = measure(context, (&file, 0.0), input, &format!("[0:a]{METER}[o]")).await?;
         let Some(result) = parse(&measured.stderr_tail) else { continue };
         checks.push(judge(audio, gain, result, target));
     }
@@ -125,33 +123,15 @@ fn judge(audio: &AudioPlan, gain: Gain, result: Loudness, target: f64) -> Check 
 /// Measures. `lead`: seconds of input that ffmpeg decodes and drops, writing nothing meanwhile.
 async fn measure(
     context: &Context<'_>,
-    (file, lead): (&Path, Duration),
+    (file, lead): (&Path, f64),
     input: Vec<OsString>,
     graph: &str,
 ) -> Result<Finished, Failure> {
     // Verbose: at that level ffmpeg logs each new filter graph.
-    let mut args: Vec<OsString> = "-hide_banner -nostdin -loglevel verbose -nostats -progress pipe:1"
-        .split(' ')
-        .map(OsString::from)
-        .collect();
+    let mut args = words("-hide_banner -nostdin -loglevel verbose -nostats -progress pipe:1");
     args.extend(input);
     args.extend(["-filter_complex", graph, "-map", "[o]", "-f", "null", "-"].map(OsString::from));
-    let call = Invocation {
-        tool: Tool::Ffmpeg,
-        args,
-        input: Some(file.to_owned()),
-        extra_inputs: Vec::new(),
-        output_dir: None,
-        limits: Limits {
-            wall: Duration::from_hours(3) + lead,
-            stall: Duration::from_mins(3) + lead,
-            cpu_seconds: 6 * 3600,
-            memory_bytes: 4 << 30,
-            file_bytes: 0,
-            output_bytes: 0,
-            stdout_bytes: 16 << 10,
-        },
-    };
+    let call = Invocation::reading(Tool::Ffmpeg, file, args, even::limits(lead));
     context.tools.run(call, &mut |_| (), context.stop).await
 }
 

@@ -53,16 +53,6 @@ impl Folder {
         Self { root: root.to_owned(), limits, files: Vec::new(), bytes: 0, events }
     }
 
-    /// Where a file of the package lies on disk.
-    pub fn on_disk(&self, path: &str) -> PathBuf {
-        self.root.join(path)
-    }
-
-    /// The files so far, in the order of writing.
-    pub fn files(&self) -> &[PackagedFile] {
-        &self.files
-    }
-
     /// The files, at the end of writing.
     pub fn into_files(self) -> Vec<PackagedFile> {
         self.files
@@ -236,16 +226,16 @@ mod tests {
         let (events, mut heard) = tokio::sync::mpsc::unbounded_channel();
         let mut folder = Folder::new(root.path(), PackageLimits::default(), events);
         folder.write("video/a/00001.m4s", b"abc").unwrap();
-        let file = &folder.files()[0];
+        let file = &folder.files[0];
         assert_eq!(file.sha256, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
         assert_eq!((file.size, file.content_type), (3, "video/mp4"));
-        assert_eq!(std::fs::read(folder.on_disk(&file.path)).unwrap(), b"abc");
+        assert_eq!(std::fs::read(root.path().join(&file.path)).unwrap(), b"abc");
         assert_eq!(heard.try_recv().unwrap(), Event::FileReady("video/a/00001.m4s".into()));
         let from = root.path().join("x");
         std::fs::write(&from, b"abc").unwrap();
         folder.take("entry/poster.jpg", &from).unwrap();
-        assert_eq!(folder.files()[1].sha256, folder.files()[0].sha256);
-        assert_eq!(folder.files()[1].cache_control, SHORT);
+        assert_eq!(folder.files[1].sha256, folder.files[0].sha256);
+        assert_eq!(folder.files[1].cache_control, SHORT);
     }
 
     #[test]
@@ -272,6 +262,6 @@ mod tests {
             (FailureCode::OutputTooLarge, "3")
         );
         let left = std::fs::read_dir(root.path()).unwrap().count();
-        assert_eq!((left, folder.files().len()), (4, 3), "the one beside them was never taken");
+        assert_eq!((left, folder.files.len()), (4, 3), "the one beside them was never taken");
     }
 }

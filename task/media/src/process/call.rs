@@ -1,6 +1,10 @@
 //! A call of a program: its arguments, files, limits, and the result of a run with status 0.
 
-use std::{ffi::OsString, path::PathBuf, time::Duration};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// Which of the two programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -61,6 +65,19 @@ pub struct Invocation {
     pub output_dir: Option<PathBuf>,
     /// Hard limits of the run.
     pub limits: Limits,
+}
+
+impl Invocation {
+    /// A call that reads `input` and writes no file.
+    pub fn reading(tool: Tool, input: &Path, args: Vec<OsString>, limits: Limits) -> Self {
+        let input = Some(input.to_owned());
+        Self { tool, args, input, extra_inputs: Vec::new(), output_dir: None, limits }
+    }
+}
+
+/// Arguments from a text: words separated by white space.
+pub fn words(text: &str) -> Vec<OsString> {
+    text.split_whitespace().map(OsString::from).collect()
 }
 
 /// A run that ended with status 0.

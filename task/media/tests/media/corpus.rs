@@ -10,14 +10,11 @@
 //! | no audio, silent, mono, 5.1, languages, audio later, shorter and longer than the video, gaps, `apac` | `audio.rs` |
 //! | keys in S3 | `tests/tests/pipeline.rs` |
 
-use std::{
-    panic::AssertUnwindSafe,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use transcode_config::{contract::FailureCode, ladder::Profile};
 
-use crate::support::{Run, ffmpeg, ffprobe, quick, run};
+use crate::support::{Row, Run, ffmpeg, ffprobe, judge_each, quick, run};
 
 /// What a viewer sees and hears.
 struct Plays {
@@ -31,8 +28,6 @@ enum Outcome {
     Plays(Plays),
     Refused(FailureCode),
 }
-
-type Row = (&'static str, fn(&Path) -> PathBuf, Outcome);
 
 const fn plays(size: &'static str, frames: usize, flash: Option<f64>) -> Outcome {
     Outcome::Plays(Plays { size, frames, flash })
@@ -79,7 +74,7 @@ fn declared(path: PathBuf, milliseconds: f64) -> PathBuf {
 }
 
 #[rustfmt::skip]
-const ROWS: &[Row] = &[
+const ROWS: &[Row<Outcome>] = &[
     ("wrong extension", |folder| {
         let to = folder.join("x.avi");
         std::fs::rename(plain(folder, "x.mp4"), &to).unwrap();
@@ -216,30 +211,17 @@ fn judge(what: &str, run: &Run, wanted: &Plays) {
 
 #[test]
 fn each_kind_plays_or_is_refused_by_name() {
-    // Two at a time; making a source and looking at a result are commands that are waited for.
-    let halves = [0, 1].map(|part| {
-        std::thread::spawn(move || {
-            let rows = ROWS.iter().skip(part).step_by(2);
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            rows.filter(|row| !holds(&runtime, row)).map(|(what, ..)| *what).collect::<Vec<_>>()
-        })
-    });
-    let wrong: Vec<_> = halves.into_iter().flat_map(|half| half.join().unwrap()).collect();
-    assert!(wrong.is_empty(), "{wrong:?}: see above");
+    judge_each(ROWS, top, judge_row);
 }
 
-fn holds(runtime: &tokio::runtime::Runtime, (what, make, outcome): &Row) -> bool {
-    let folder = tempfile::tempdir().unwrap();
-    let source = make(folder.path());
-    let run = runtime.block_on(run(&source, &top()));
-    let judged = std::panic::catch_unwind(AssertUnwindSafe(|| match outcome {
-        Outcome::Plays(wanted) => judge(what, &run, wanted),
+fn judge_row(what: &str, run: &Run, outcome: &Outcome) {
+    match outcome {
+        Outcome::Plays(wanted) => judge(what, run, wanted),
         Outcome::Refused(code) => {
             let failure = run.result.as_ref().err().unwrap_or_else(|| panic!("{what} was accepted"));
             assert_eq!(failure.code, *code, "{what}: {failure:?}");
         }
-    }));
-    judged.is_ok()
+    }
 }
 
 #[tokio::test]

@@ -1,8 +1,10 @@
 //! A real clip, variants of it made by ffmpeg, and a quick profile.
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     process::Command,
+    thread,
 };
 
 use tempfile::TempDir;
@@ -151,16 +153,7 @@ async fn run_whole(
     std::fs::create_dir(&output).unwrap();
     prepare(&work);
     let tools = Tools::find(SandboxPolicy::Prefer).unwrap();
-    let job = MediaJob {
-        input,
-        work: &work,
-        output: &output,
-        folder: "v-test-1/",
-        profile,
-        clip,
-        overlay,
-        source_name: "test",
-    };
+    let job = MediaJob { input, work: &work, output: &output, folder: "v-test-1/", profile, clip, overlay };
     let (sender, mut inbox) = unbounded_channel();
     let result = transcode_media::make(&job, &tools, &sender, &CancellationToken::new()).await;
     drop(sender);
@@ -169,4 +162,30 @@ async fn run_whole(
         events.push(event);
     }
     Run { folder, events, result }
+}
+
+/// A row of a table of inputs: its name, how its source is made, and what should come of it.
+pub(crate) type Row<T> = (&'static str, fn(&Path) -> PathBuf, T);
+
+/// Makes and judges every row, and names those that fail. Two at a time, because making a source and looking at a result
+/// mostly wait for commands.
+pub(crate) fn judge_each<T: Sync>(
+    rows: &'static [Row<T>],
+    profile: fn() -> Profile,
+    judge: fn(&str, &Run, &T),
+) {
+    let halves = [0, 1].map(|half| {
+        thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let holds = |(what, make, outcome): &Row<T>| {
+                let folder = tempfile::tempdir().unwrap();
+                let run = runtime.block_on(run(&make(folder.path()), &profile()));
+                catch_unwind(AssertUnwindSafe(|| judge(what, &run, outcome))).is_ok()
+            };
+            let rows = rows.iter().skip(half).step_by(2);
+            rows.filter(|row| !holds(row)).map(|(what, ..)| *what).collect::<Vec<_>>()
+        })
+    });
+    let wrong: Vec<_> = halves.into_iter().flat_map(|half| half.join().unwrap()).collect();
+    assert!(wrong.is_empty(), "{wrong:?}: see above");
 }

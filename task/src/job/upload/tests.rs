@@ -4,13 +4,15 @@ use std::{io::Write, time::Duration};
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
-use transcode_tests::{clients, emulator::Emulator, wait};
+use transcode_tests::{
+    clients,
+    emulator::Emulator,
+    s3_faults::{Fault, Proxy},
+    wait,
+};
 
 use super::*;
-use crate::{
-    aws::Clients,
-    job::proxy::{Fault, Proxy},
-};
+use crate::aws::Clients;
 
 const BUCKET: &str = "outputs";
 const META: Meta = Meta { content_type: "video/mp4", cache_control: "no-store" };
@@ -30,7 +32,7 @@ impl Scene {
         let folder = tempfile::tempdir().unwrap();
         let emulator = Emulator::start(folder.path(), folder.path()).await.unwrap();
         emulator.clients.s3.create_bucket().bucket(BUCKET).send().await.unwrap();
-        let proxy = Proxy::start(&emulator.endpoint).await;
+        let proxy = Proxy::start(&emulator.endpoint).await.unwrap();
         let credentials = Credentials::new("a", "b", None, None, "test");
         let config = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())

@@ -1,10 +1,11 @@
-//! An HTTP proxy in front of the emulator that does to S3's answers what networks and S3 do to them.
+//! An HTTP proxy in front of S3 with faults by rule: answers that S3 gives on bad days, and what networks do to answers.
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use anyhow::{Context, Result};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -13,7 +14,7 @@ use tokio::{
 
 /// What happens to a request.
 #[derive(Debug, Clone)]
-pub(crate) enum Fault {
+pub enum Fault {
     /// It never reaches S3; this answer is given instead.
     Answer(u16, &'static str),
     /// It never reaches S3; these bytes are the answer.
@@ -42,9 +43,9 @@ struct Rule {
 
 /// The proxy. It ends with the test's runtime.
 #[derive(Debug, Clone)]
-pub(crate) struct Proxy {
+pub struct Proxy {
     /// Its address, to be used as S3's endpoint.
-    pub(crate) endpoint: String,
+    pub endpoint: String,
     upstream: String,
     rules: Arc<Mutex<Vec<Rule>>>,
     log: Arc<Mutex<Vec<String>>>,
@@ -52,10 +53,12 @@ pub(crate) struct Proxy {
 
 impl Proxy {
     /// A proxy without faults.
-    pub(crate) async fn start(upstream: &str) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        let address: SocketAddr = upstream.strip_prefix("http://").unwrap().parse().unwrap();
+    pub async fn start(upstream: &str) -> Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.context("no free port on loopback")?;
+        let endpoint =
+            format!("http://{}", listener.local_addr().context("the address of a listening socket")?);
+        let plain = upstream.strip_prefix("http://").with_context(|| upstream.to_owned())?;
+        let address: SocketAddr = plain.trim_end_matches('/').parse().context("an upstream's address")?;
         let proxy =
             Self { endpoint, upstream: upstream.to_owned(), rules: Arc::default(), log: Arc::default() };
         let serving = proxy.clone();
@@ -65,35 +68,42 @@ impl Proxy {
                 tokio::spawn(async move { proxy.serve(client, address).await });
             }
         });
-        proxy
+        Ok(proxy)
+    }
+
+    fn rules(&self) -> MutexGuard<'_, Vec<Rule>> {
+        self.rules.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn log(&self) -> MutexGuard<'_, Vec<String>> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What it stands in front of.
-    pub(crate) fn upstream(&self) -> String {
+    pub fn upstream(&self) -> String {
         self.upstream.clone()
     }
 
     /// The next `times` requests of `method` whose target contains `contains` meet with `fault`.
-    pub(crate) fn fault(&self, method: &'static str, contains: &str, times: usize, fault: Fault) {
+    pub fn fault(&self, method: &'static str, contains: &str, times: usize, fault: Fault) {
         let rule = Rule { method, contains: contains.to_owned(), times, fault, hits: 0 };
-        self.rules.lock().unwrap().push(rule);
+        self.rules().push(rule);
     }
 
     /// How many requests have met a fault for `contains`.
-    pub(crate) fn hits(&self, contains: &str) -> usize {
-        let rules = self.rules.lock().unwrap();
-        rules.iter().filter(|rule| rule.contains == contains).map(|rule| rule.hits).sum()
+    pub fn hits(&self, contains: &str) -> usize {
+        self.rules().iter().filter(|rule| rule.contains == contains).map(|rule| rule.hits).sum()
     }
 
     /// Every request so far: method and target, then the range of one that asks for a range.
-    pub(crate) fn requests(&self) -> Vec<String> {
-        self.log.lock().unwrap().clone()
+    pub fn requests(&self) -> Vec<String> {
+        self.log().clone()
     }
 
     fn fault_of(&self, line: &str) -> Option<Fault> {
-        self.log.lock().unwrap().push(line.to_owned());
+        self.log().push(line.to_owned());
         let (method, target) = line.split_once(' ')?;
-        let mut rules = self.rules.lock().unwrap();
+        let mut rules = self.rules();
         let rule = rules.iter_mut().find(|rule| {
             rule.method == method && target.contains(&rule.contains) && rule.hits < rule.times
         })?;
