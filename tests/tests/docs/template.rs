@@ -47,7 +47,7 @@ fn alarm(alarm: &Alarm) -> String {
     Type: AWS::CloudWatch::Alarm
     Properties:
       AlarmName: !Sub ${{Environment}}-transcode-{name}
-      AlarmDescription: !Sub {meaning}. What to do - ${{RunbookUrl}}#{anchor}
+      AlarmDescription: !Sub {description}
       Namespace: {namespace}
       MetricName: {metric}
       Dimensions: [{{ {dimension} }}]
@@ -61,8 +61,9 @@ fn alarm(alarm: &Alarm) -> String {
       OKActions: !If [Notify, [!Ref AlarmTopicArn], !Ref AWS::NoValue]
 ",
         name = alarm.name,
-        meaning = alarm.meaning,
-        anchor = alarm.anchor(),
+        // A JSON string is a YAML string too, whatever stands in it.
+        description =
+            serde_json::json!(format!("{}. What to do: ${{RunbookUrl}}#{}", alarm.meaning, alarm.anchor())),
         period = alarm.period,
         periods = alarm.periods,
     )
