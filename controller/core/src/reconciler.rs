@@ -51,6 +51,7 @@ impl Reconciler {
     pub fn reload(&mut self, policy: Policy, rules: Rules) {
         *self.policy_mut() = policy;
         self.ledger.rules = rules;
+        self.ledger.attribute_anew(self.last_turn);
     }
 
     /// One turn: takes the facts in, plans, and notes the planned calls as begun. Returns the plan and what has changed.
@@ -79,6 +80,10 @@ impl Reconciler {
             self.ledger.begin(action, &self.policy, now);
         }
         self.ledger.requeue_tasks();
+        if self.ledger.put_back_excess(&self.policy, now) {
+            plan.wake_by(Some(now.mono), now);
+        }
+        self.ledger.settle_tenants(&self.policy, now);
         plan.wake_by(self.ledger.next_at(now), now);
         plan.wake_by(self.standing.update(&self.ledger, &self.policy, now, &mut told), now);
         (plan, told)
@@ -94,6 +99,7 @@ impl Reconciler {
         for visit in &plan.jobs {
             let Some(job) = self.ledger.jobs.requeue(&visit.job, visit.requeue, visit.rank) else { continue };
             job.note.clone_from(&visit.note);
+            self.ledger.tenants.changed(job.tenant);
             if let (Some(over), Some(attempt)) = (visit.over, &mut job.attempt) {
                 attempt.told = true;
                 if let Some(stage) = over.stage {

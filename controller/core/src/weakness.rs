@@ -191,6 +191,20 @@ weaknesses! {
     WritesStableNamesBlindly,
     /// moves the pointer without a condition
     MovesPointerBlindly,
+    /// charges tenants nothing
+    ChargesTenantsNothing,
+    /// gives a tenant more than it may have
+    IgnoresTenantLimits,
+    /// serves tenants first come first served
+    ServesTenantsAsTheyCome,
+    /// receives no more than it can launch, whoever's it is
+    NeverLooksAhead,
+    /// gives a lower class nothing while a higher one waits
+    StarvesLowerClass,
+    /// puts back what came last, whoever's it is
+    PutsBackWhateverCameLast,
+    /// puts messages back for the same time, however often
+    PutsBackForTheSameTime,
 }
 
 /// Whether a weakness is switched on.

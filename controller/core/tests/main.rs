@@ -15,6 +15,7 @@ mod reload;
 mod settling;
 mod start_deadlines;
 mod telling;
+mod tenants;
 
 use std::collections::BTreeMap;
 
@@ -130,6 +131,7 @@ impl Bench {
             receipt: format!("receipt of {message} at {}", self.mono),
             body: body.into(),
             sent_at_ms: None,
+            receives: 1,
         };
         self.turn([Fact::Received { queue: "default".into(), messages: vec![incoming] }])
     }

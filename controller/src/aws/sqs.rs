@@ -84,6 +84,7 @@ impl Queue for Sqs {
             .wait_time_seconds(self.wait)
             .visibility_timeout(self.visibility)
             .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp)
+            .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
             .send()
             .await
             .map_err(|error| call_error(RECEIVE, &error))?;
@@ -137,14 +138,16 @@ impl Queue for Sqs {
 /// A message as it was received. SQS sends none without id and handle; one without a body is read as empty, so that
 /// it is refused with a reason instead of coming back for ever.
 fn incoming(message: Message) -> Option<Incoming> {
-    let sent =
-        message.attributes.as_ref().and_then(|all| all.get(&MessageSystemAttributeName::SentTimestamp));
-    let sent_at_ms = sent.and_then(|text| text.parse().ok());
+    use MessageSystemAttributeName as Name;
+    let attribute = |name| message.attributes.as_ref()?.get(&name);
+    let sent_at_ms = attribute(Name::SentTimestamp).and_then(|text| text.parse().ok());
+    let receives = attribute(Name::ApproximateReceiveCount).and_then(|text| text.parse().ok()).unwrap_or(0);
     Some(Incoming {
         id: MessageId(message.message_id?.into()),
         receipt: message.receipt_handle?,
         body: message.body.unwrap_or_default(),
         sent_at_ms,
+        receives,
     })
 }
 

@@ -86,6 +86,7 @@ fn message(number: usize) -> Incoming {
         receipt: "r".into(),
         body: serde_json::json!({"Records": [record]}).to_string(),
         sent_at_ms: None,
+        receives: 1,
     }
 }
 

@@ -28,7 +28,7 @@ use crate::{
     state::{
         breaker::FailureStage,
         job::{Binding, Job, TerminalRecord},
-        lease::{COPIES, Content, Lease},
+        lease::{COPIES, Content, Lease, Spare},
         ledger::{Definition, Ledger},
         limiter::CallKind,
     },
@@ -225,7 +225,7 @@ impl Ledger {
             lease.renewed = lease.call.is_some();
             return;
         }
-        let (mut spare, mut ignored) = (false, Vec::new());
+        let (mut spare, mut ignored) = (None, Vec::new());
         let content = match parse(&message.body, &self.rules, now.wall) {
             Parsed::Park(reason) => Content::Parked(reason),
             Parsed::Ignore(records) => {
@@ -239,9 +239,13 @@ impl Ledger {
                 let held = |request: &Request| {
                     self.jobs.get(request.job()).is_some_and(|job| job.leases.len() >= COPIES)
                 };
-                spare = requests.iter().all(held) && !weak(Weakness::HoldsEveryCopy);
+                let copy = requests.iter().all(held) && !weak(Weakness::HoldsEveryCopy);
+                spare = copy.then_some(Spare::Copy);
                 for request in requests {
+                    let tenant = self.tenants.number(self.rules.tenant_of(&request), now.mono);
                     let job = self.jobs.or_insert_with(request.job(), || Job::new(None, now.mono));
+                    job.tenant = tenant;
+                    job.put_back &= copy;
                     job.leases.insert(message.id.clone());
                     job.request.get_or_insert(request);
                     job.asked_at_ms = job.asked_at_ms.into_iter().chain(message.sent_at_ms).min();
@@ -262,8 +266,12 @@ impl Ledger {
             sent_at_ms: message.sent_at_ms,
             lettered: self.letters.back(&message.id),
             spare,
+            receives: message.receives,
             ..Lease::new(queue.clone(), content, asked_at, deadline)
         };
+        if spare.is_some() {
+            self.spares.insert(message.id.clone());
+        }
         self.leases.insert(message.id, lease);
     }
 
@@ -364,6 +372,7 @@ impl Ledger {
 
     pub(super) fn forget_lease(&mut self, message: &MessageId) -> Option<Lease> {
         let lease = self.leases.remove(message)?;
+        self.spares.remove(message);
         for key in lease.jobs() {
             if let Some(job) = self.jobs.get_mut(key) {
                 job.leases.remove(message);

@@ -98,7 +98,7 @@ impl fmt::Display for Pause {
 impl Ledger {
     /// Messages that are held and kept.
     pub(crate) fn held(&self) -> usize {
-        self.leases.values().filter(|lease| !lease.spare).count()
+        self.leases.len() - self.spares.len()
     }
 
     /// Whether receiving stops because as many messages are held as may be. Not while it rests in the ordinary course.

@@ -76,7 +76,7 @@ impl Candidate {
     /// Names the job and holds what was asked against the rules.
     pub(super) fn of(asked: Asked, rules: &Rules) -> Self {
         let Asked { source, profile, edit, idempotency_key, forced } = asked;
-        let allowed = allowed(&source, rules);
+        let allowed = rules.source_of(&source.bucket, &source.key);
         let profile = profile
             .or_else(|| allowed.and_then(|source| source.profile.clone()))
             .unwrap_or_else(|| rules.default_profile.clone());
@@ -148,15 +148,6 @@ fn identity(source: &Source, profile: &str, edit: &Edit) -> Vec<String> {
         parts.extend(["edit".to_owned(), serde_json::to_string(edit).unwrap_or_default()]);
     }
     parts
-}
-
-/// The entry of the allow-list that covers `source`: the one with the longest prefix.
-pub(super) fn allowed<'a>(source: &Source, rules: &'a Rules) -> Option<&'a SourceSettings> {
-    rules
-        .sources
-        .iter()
-        .filter(|allowed| allowed.bucket == source.bucket && source.key.starts_with(&allowed.prefix))
-        .max_by_key(|allowed| allowed.prefix.len())
 }
 
 fn refusal(source: &Source, allowed: Option<&SourceSettings>, rules: &Rules) -> Option<Failure> {

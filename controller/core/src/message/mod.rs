@@ -24,6 +24,7 @@ mod foreign;
 mod ignored;
 mod request;
 mod s3_event;
+mod tenant;
 #[cfg(test)]
 mod tests;
 mod time;
@@ -36,6 +37,7 @@ pub use self::{
     binding::{key_reused, same_source},
     dead_letter::{DEAD_LETTER_KIND, DeadLetterBody},
     ignored::{IgnoreReason, Ignored},
+    tenant::{Tenant, Terms},
     types::{Parsed, Request, Rules},
 };
 use self::{

@@ -7,7 +7,7 @@ use serde_json::Value;
 use transcode_config::contract::{Edit, Failure, FailureCode, JobKey, Source};
 
 use super::{
-    candidate::{Asked, Candidate, allowed, malformed},
+    candidate::{Asked, Candidate, malformed},
     content::Content,
     foreign,
     ignored::{IgnoreReason, Ignored},
@@ -53,7 +53,7 @@ impl Created {
             sequencer: present(self.sequencer),
             uploaded_at_ms: self.uploaded_at_ms,
         };
-        if allowed(&source, rules).is_some_and(|allowed| !allowed.takes(&source.key)) {
+        if rules.source_of(&source.bucket, &source.key).is_some_and(|allowed| !allowed.takes(&source.key)) {
             return ignored(IgnoreReason::OtherSuffix, &source.bucket, &source.key);
         }
         Ok(Candidate::of(

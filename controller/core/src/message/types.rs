@@ -29,6 +29,14 @@ pub struct Rules {
     pub max_source_bytes: u64,
 }
 
+impl Rules {
+    /// The entry of the allow-list that covers an object: the one with the longest prefix.
+    pub(crate) fn source_of(&self, bucket: &str, key: &str) -> Option<&SourceSettings> {
+        let covers = |allowed: &&SourceSettings| allowed.bucket == bucket && key.starts_with(&allowed.prefix);
+        self.sources.iter().filter(covers).max_by_key(|allowed| allowed.prefix.len())
+    }
+}
+
 /// One job that a message asks for.
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs, reason = "a field without a line is what its name and type say")]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use transcode_config::contract::{Attempt, Claim, JobKey, JobSpec, PastAttempt, SCHEMA, TaskShape};
 
 use super::{
-    output::{Planner, Scope},
+    output::{AttemptOver, Planner, Scope},
     view::View,
 };
 use crate::{
@@ -32,6 +32,16 @@ pub(super) struct Candidate<'a> {
     pub history: Vec<PastAttempt>,
     /// When it is to be looked at again.
     pub requeue: Requeue,
+    /// Its newest attempt is proven over.
+    pub over: Option<AttemptOver>,
+}
+
+impl Candidate<'_> {
+    /// Ends the visit to it: it waits for a free slot, or has got one.
+    pub(super) fn visited(&self, plan: &mut Planner) {
+        self.over.into_iter().for_each(|over| plan.attempt_over(over.stage));
+        plan.visited(self.key, self.requeue, Some(self.job.rank()));
+    }
 }
 
 impl<'a> View<'a> {
@@ -53,6 +63,12 @@ impl<'a> View<'a> {
             Some((why, _)) => Some(why.clone()),
             None => room.full(),
         });
+        if let Some((_, Some(at))) = &pause {
+            plan.wake(*at);
+        }
+        if self.policy.look_ahead.is_some() {
+            return self.claim_by_shares(plan, scope, candidates, pause.as_ref(), room);
+        }
         if line {
             let most = match plan.held() {
                 // Each of them waits for another reason than it did.
@@ -64,27 +80,38 @@ impl<'a> View<'a> {
                 candidates.extend(self.visit(plan, key, job));
             }
         }
-        if let Some((_, Some(at))) = &pause {
-            plan.wake(*at);
-        }
         candidates.sort_by(|a, b| (a.job.since, a.key).cmp(&(b.job.since, b.key)));
         for candidate in candidates {
             match &pause {
                 Some((why, until)) => plan.note(why.clone(), *until),
                 None => self.claim_one(plan, &candidate, &mut room),
             }
-            plan.visited(candidate.key, candidate.requeue, Some(candidate.job.since));
+            candidate.visited(plan);
         }
     }
 
     /// Claims an attempt, if there is room for it.
     fn claim_one(self, plan: &mut Planner, candidate: &Candidate<'_>, room: &mut Headroom) {
-        let variant = self.variant(candidate);
+        self.claim_as(plan, candidate, self.variant(candidate), room);
+    }
+
+    /// Claims an attempt of this shape, if there is room for it. Says whether there was.
+    pub(super) fn claim_as(
+        self,
+        plan: &mut Planner,
+        candidate: &Candidate<'_>,
+        variant: TaskShape,
+        room: &mut Headroom,
+    ) -> bool {
         match room.take(variant.cpu, self.policy) {
-            Err(why) => plan.note(why, None),
+            Err(why) => {
+                plan.note(why, None);
+                return false;
+            }
             Ok(()) if self.fresh(candidate.job) => plan.act(self.new_claim(candidate, variant)),
             Ok(()) => plan.act(Action::Inspect { job: candidate.key.clone() }),
         }
+        true
     }
 
     /// Whether the state bucket was read lately enough to write into it what follows from the reading.
@@ -115,7 +142,7 @@ impl<'a> View<'a> {
     }
 
     /// What the next attempt asks for.
-    fn variant(self, candidate: &Candidate<'_>) -> TaskShape {
+    pub(super) fn variant(self, candidate: &Candidate<'_>) -> TaskShape {
         let asked = candidate
             .job
             .asked_at_ms

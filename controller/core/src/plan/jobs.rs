@@ -58,7 +58,7 @@ impl<'a> View<'a> {
         self.tasks_of(plan, job);
         let requeue = plan.take_requeue();
         match &mut candidate {
-            Some(candidate) => candidate.requeue = requeue,
+            Some(candidate) => (candidate.requeue, candidate.over) = (requeue, plan.take_over()),
             None => plan.visited(key, requeue, None),
         }
         candidate
@@ -86,6 +86,7 @@ impl<'a> View<'a> {
             return None;
         }
         match &job.attempt {
+            None if job.put_back => None,
             None => candidate(key, job, Vec::new()),
             Some(attempt) => self.attempted(plan, key, job, attempt),
         }
@@ -240,7 +241,9 @@ fn breaker_stage(attempt: &AttemptState, ended: &Ended) -> Option<FailureStage> 
 
 fn candidate<'a>(key: &'a JobKey, job: &'a Job, history: Vec<PastAttempt>) -> Option<Candidate<'a>> {
     match &job.request {
-        Some(Request::Run(spec)) => Some(Candidate { key, job, spec, history, requeue: Requeue::OnChange }),
+        Some(Request::Run(spec)) => {
+            Some(Candidate { key, job, spec, history, requeue: Requeue::OnChange, over: None })
+        }
         Some(Request::Refuse { .. }) | None => None,
     }
 }

@@ -62,10 +62,15 @@ fn next(message: &MessageId, lease: &Lease, policy: &Policy, ledger: &Ledger, no
     if jobs.iter().all(|job| settled(lease, job, ledger) && tidied(job)) {
         return Some(Action::Delete { lease: named() });
     }
-    // A copy of what is held already: it comes back when its job may be decided.
+    // A copy of what is held already, or more than there is place for: it comes back when its job may be decided, or
+    // its turn may have come.
     let undecided = |job: &JobKey| ledger.jobs.get(job).is_none_or(|job| job.terminal().is_none());
-    if lease.spare && jobs.iter().all(undecided) && !ledger.draining {
-        return Some(Action::Release { lease: named(), after_ms: lease.put_aside(policy, now.mono) });
+    if let Some(spare) = lease.spare
+        && jobs.iter().all(undecided)
+        && !ledger.draining
+    {
+        let after_ms = lease.put_back(spare, message, policy, now.mono);
+        return Some(Action::Release { lease: named(), after_ms });
     }
     // A job that only a newer version understands is put aside with its message (S15); held here, such messages would
     // in the end leave no room for others.

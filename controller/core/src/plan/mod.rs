@@ -22,6 +22,7 @@ mod jobs;
 mod leases;
 mod output;
 mod receive;
+mod shares;
 mod tasks;
 mod view;
 

@@ -12,7 +12,7 @@ use crate::{
         fact::MessageId,
     },
     state::{
-        agenda::{Agenda, Requeue},
+        agenda::{Agenda, Rank, Requeue},
         breaker::FailureStage,
         limiter::CallKind,
         note::Note,
@@ -28,8 +28,8 @@ pub struct Visit {
     pub note: Option<Note>,
     /// When the job is visited next.
     pub(crate) requeue: Requeue,
-    /// Since when (monotonic) the job waits for a free slot, if it lacks nothing else.
-    pub(crate) rank: Option<Ms>,
+    /// Where the job waits for a free slot, if it lacks nothing else.
+    pub(crate) rank: Option<Rank>,
     /// The newest attempt is proven over.
     pub(crate) over: Option<AttemptOver>,
 }
@@ -187,6 +187,16 @@ impl Planner {
         self.over = Some(AttemptOver { stage });
     }
 
+    /// The same, for a visit that ends later.
+    pub(super) fn take_over(&mut self) -> Option<AttemptOver> {
+        self.over.take()
+    }
+
+    /// Why the visited job waits, as far as it was said.
+    pub(super) fn noted(&self) -> Option<String> {
+        self.note.as_ref().map(|note| note.why.to_string())
+    }
+
     /// The visited job has a claim that only the launch rate may hold back.
     pub(super) fn ready(&mut self, claim: &Arc<Claim>, not_before: Ms) {
         self.ready.push(ReadyClaim { claim: Arc::clone(claim), not_before, visit: self.plan.jobs.len() });
@@ -210,7 +220,7 @@ impl Planner {
     }
 
     /// Ends the visit to a job.
-    pub(super) fn visited(&mut self, job: &JobKey, requeue: Requeue, rank: Option<Ms>) {
+    pub(super) fn visited(&mut self, job: &JobKey, requeue: Requeue, rank: Option<Rank>) {
         let (note, over) = (self.note.take(), self.over.take());
         self.plan.jobs.push(Visit { job: job.clone(), note, requeue, rank, over });
     }

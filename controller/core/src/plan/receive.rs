@@ -1,12 +1,16 @@
-//! Receiving is a decision: no more than can be launched.
+//! Receiving is a decision: no more than can be launched; or, where there are tenants, whatever is there, to see whose it
+//! is.
 
 use super::output::Planner;
 use crate::{
     policy::Policy,
     protocol::{action::Action, clock::Now, fact::QueueName},
-    state::ledger::Ledger,
+    state::{away, ledger::Ledger},
     weakness::{Weakness, weak},
 };
+
+/// Messages that are about to be put back at a time.
+const SPARES: usize = 500;
 
 /// SQS hands out no more at once.
 const RECEIVE_MAX: usize = 10;
@@ -34,6 +38,8 @@ pub(super) fn plan(plan: &mut Planner, policy: &Policy, ledger: &Ledger, now: No
         return;
     }
     let mut room = room(policy, ledger).saturating_sub(asked).min(leases);
+    let mut places =
+        if weak(Weakness::NeverLooksAhead) { 0 } else { policy.look_ahead.map_or(0, |_| leases) };
     let mut queues: Vec<(&QueueName, u32)> =
         policy.queues.iter().map(|(name, weight)| (name, *weight)).collect();
     // Whoever has had the least of its share comes first: with room for one message only, an empty queue of great
@@ -53,12 +59,20 @@ pub(super) fn plan(plan: &mut Planner, policy: &Policy, ledger: &Ledger, now: No
             continue;
         }
         let others: u32 = queues.iter().skip(index).map(|(_, weight)| *weight).sum();
-        let share = share(room, *weight, others).min(RECEIVE_MAX);
+        let room_of = if crowded(queue, ledger, now) { room } else { room.max(places) };
+        let share = share(room_of, *weight, others).min(RECEIVE_MAX);
         if share > 0 {
-            room -= share;
+            (room, places) = (room.saturating_sub(share), places.saturating_sub(share));
             plan.act(Action::Receive { queue: (*queue).clone(), max: u8::try_from(share).unwrap_or(1) });
         }
     }
+}
+
+/// Whether so much of a queue was put back that SQS would hand out nothing any more, or so much is about to be that
+/// something is wrong with putting back.
+fn crowded(queue: &QueueName, ledger: &Ledger, now: Now) -> bool {
+    let away = ledger.receiving.get(queue).map_or(0, |receiving| receiving.away.count(now.mono));
+    away + ledger.leases.len() >= away::MOST || ledger.spares.len() >= SPARES
 }
 
 /// This queue's part of the room, at least one while there is any.

@@ -13,12 +13,18 @@ use transcode_config::{
 
 use self::log_link::LogStreams;
 use crate::{
-    protocol::{clock::Ms, fact::QueueName},
+    protocol::{
+        clock::Ms,
+        fact::{MessageId, QueueName},
+    },
     weakness::{Weakness, weak},
 };
 
 /// SQS gives a message up after 12 h in total from its receive, however often it is extended.
 pub const VISIBILITY_CAP: Ms = 12 * 3_600_000;
+
+/// Messages beyond those that may wait: received, and not yet looked up, or about to be put back.
+const LOOKED_UP: usize = 200;
 
 /// Numbers and names; made from the settings, replaced as a whole on reload.
 #[derive(Debug, Clone, PartialEq)]
@@ -101,6 +107,11 @@ pub struct Policy {
     pub call_retry_cap: Ms,
     /// Messages held at most. Above it nothing is received: jobs that wait for their next attempt hold messages too.
     pub max_leases: usize,
+    /// Jobs that wait for a slot with their messages held here, at most; none where no source has tenants: then no more
+    /// is received than can be launched.
+    pub look_ahead: Option<usize>,
+    /// First wait of a message that is put back because more wait than that; grows with each receive.
+    pub put_back: Ms,
     /// Where tasks log, where that is known.
     pub logs: Option<LogStreams>,
 }
@@ -120,6 +131,8 @@ impl From<&Settings> for Policy {
     fn from(settings: &Settings) -> Self {
         let (launch, jobs, observe) = (&settings.launch, &settings.jobs, &settings.observe);
         let max_tasks = launch.max_tasks as usize;
+        let tenants = settings.sources.values().any(|source| !source.tenants.is_empty());
+        let look_ahead = tenants.then_some(launch.look_ahead as usize);
         Self {
             queues: settings.queues.iter().map(|(name, queue)| (name.clone(), queue.weight)).collect(),
             max_tasks,
@@ -167,7 +180,9 @@ impl From<&Settings> for Policy {
             orphan_grace: observe.orphan_grace_seconds * 1000,
             call_retry_base: 1000,
             call_retry_cap: 60_000,
-            max_leases: max_tasks * 3 + 10,
+            max_leases: max_tasks * 3 + 10 + look_ahead.map_or(0, |jobs| jobs + LOOKED_UP),
+            look_ahead,
+            put_back: 60_000,
             logs: LogStreams::of(&settings.cluster),
         }
     }
@@ -181,6 +196,13 @@ impl From<&Settings> for Policy {
 )]
 fn interval(per_second: f64) -> Ms {
     (1000.0 / per_second).clamp(50.0, f64::from(u32::MAX)) as Ms
+}
+
+/// A wait, less up to half of it: always the same for the same parts.
+fn jittered(wait: Ms, of: &[&str]) -> Ms {
+    let seed = JobKey::of(of);
+    let jitter = u64::from_str_radix(seed.as_str().get(..8).unwrap_or_default(), 16).unwrap_or_default();
+    wait - jitter % (wait / 2 + 1)
 }
 
 impl Policy {
@@ -206,9 +228,16 @@ impl Policy {
         let Some(last) = attempts.last() else { return 0 };
         let failures = attempts.iter().filter(|past| past.budget == last.budget).count();
         let wait = Self::exponential(self.retry_base, self.retry_cap, failures);
-        let seed = JobKey::of(&[job.as_str(), &last.attempt.to_string()]);
-        let jitter = u64::from_str_radix(seed.as_str().get(..8).unwrap_or_default(), 16).unwrap_or_default();
-        wait - jitter % (wait / 2 + 1)
+        jittered(wait, &[job.as_str(), &last.attempt.to_string()])
+    }
+
+    /// How long a message is put back for because more wait than there is place for: longer with each receive, so that a
+    /// message that waits for as long as SQS keeps it (14 days at most) is received 300 times and not 20,000, and the
+    /// queue's own `maxReceiveCount` does not take it for a poison message. Jittered down by up to half, by the message's
+    /// id: what was put back together comes back in the course of time.
+    pub fn put_back_for(&self, receives: u32, message: &MessageId) -> Ms {
+        let receives = if weak(Weakness::PutsBackForTheSameTime) { 1 } else { u64::from(receives.max(1)) };
+        jittered(self.put_back.saturating_mul(receives), &[&message.0])
     }
 
     /// What the next attempt asks for, given how the earlier attempts ended: on-demand once Spot has been refused or

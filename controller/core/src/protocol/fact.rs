@@ -29,6 +29,8 @@ pub struct Incoming {
     pub body: String,
     /// When it was sent (ms since 1970), where SQS says.
     pub sent_at_ms: Option<u64>,
+    /// How often it was received, this time included, as SQS estimates; 0 where it does not say.
+    pub receives: u32,
 }
 
 /// What kind of trouble a failed call met. One table in `aws/class.rs` turns SDK errors into these.

@@ -6,7 +6,7 @@
 //! change one that does not note it, but for a call that begins. Reading is as in a map.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     mem,
 };
 
@@ -24,6 +24,15 @@ pub enum Requeue {
     At(Ms),
     /// Not before it changes.
     OnChange,
+}
+
+/// Where a row stands among those that wait for room: in which line, and behind whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rank {
+    /// The line: a tenant's number.
+    pub line: u32,
+    /// Since when (in the time of whoever ranks). Earlier comes first.
+    pub since: u64,
 }
 
 /// Rows by key, each with a time at which it is due.
@@ -45,13 +54,18 @@ struct Place {
     touched: bool,
     each_turn: bool,
     due_at: Option<Ms>,
-    rank: Option<Ms>,
+    rank: Option<Rank>,
 }
 
 impl Place {
     /// Looked at in the next turn, whenever that is.
     fn soon(self) -> bool {
         self.touched || self.each_turn
+    }
+
+    /// Looked at in a turn at `now`.
+    fn due(self, now: Ms) -> bool {
+        self.soon() || self.due_at.is_some_and(|at| at <= now)
     }
 }
 
@@ -63,8 +77,10 @@ struct Lists<K> {
     each_turn: BTreeSet<K>,
     /// When the others are due.
     agenda: BTreeSet<(Ms, K)>,
-    /// Those that lack nothing but room, by rank.
-    waiting: BTreeSet<(Ms, K)>,
+    /// Those that lack nothing but room, by line and rank.
+    lines: BTreeMap<u32, BTreeSet<(u64, K)>>,
+    /// How many those are.
+    waiting: usize,
 }
 
 /// Moves what stands in a list for a row, where it moves.
@@ -94,11 +110,28 @@ impl<K: Ord + Clone> Lists<K> {
         moved(&mut self.touched, place.touched, new.touched, listed);
         moved(&mut self.each_turn, place.each_turn, new.each_turn, listed);
         moved(&mut self.agenda, place.due_at, new.due_at, timed);
-        moved(&mut self.waiting, place.rank, new.rank, timed);
+        if place.rank != new.rank {
+            place.rank.into_iter().for_each(|rank| self.leaves(rank, key));
+            new.rank.into_iter().for_each(|rank| self.joins(rank, key));
+        }
         *place = new;
     }
 
-    fn requeue(&mut self, key: &K, place: &mut Place, requeue: Requeue, rank: Option<Ms>) {
+    fn joins(&mut self, rank: Rank, key: &K) {
+        self.lines.entry(rank.line).or_default().insert((rank.since, key.clone()));
+        self.waiting += 1;
+    }
+
+    fn leaves(&mut self, rank: Rank, key: &K) {
+        if let Entry::Occupied(mut line) = self.lines.entry(rank.line) {
+            self.waiting -= usize::from(line.get_mut().remove(&(rank.since, key.clone())));
+            if line.get().is_empty() {
+                line.remove();
+            }
+        }
+    }
+
+    fn requeue(&mut self, key: &K, place: &mut Place, requeue: Requeue, rank: Option<Rank>) {
         let due_at = if let Requeue::At(at) = requeue {
             Some(at).filter(|_| !weak(Weakness::ForgetsWhenDue))
         } else {
@@ -115,7 +148,8 @@ impl<K, V> Default for Agenda<K, V> {
             touched: BTreeSet::new(),
             each_turn: BTreeSet::new(),
             agenda: BTreeSet::new(),
-            waiting: BTreeSet::new(),
+            lines: BTreeMap::new(),
+            waiting: 0,
         };
         Self { rows: BTreeMap::new(), lists }
     }
@@ -259,7 +293,7 @@ impl<K: Ord + Clone, V> Agenda<K, V> {
 
     /// A row has been looked at. It waits for room, at this rank, or does not. Given is the row, for what the look said
     /// to be noted in it.
-    pub fn requeue(&mut self, key: &K, requeue: Requeue, rank: Option<Ms>) -> Option<&mut V> {
+    pub fn requeue(&mut self, key: &K, requeue: Requeue, rank: Option<Rank>) -> Option<&mut V> {
         let row = self.rows.get_mut(key)?;
         self.lists.requeue(key, &mut row.place, requeue, rank);
         Some(&mut row.value)
@@ -277,14 +311,44 @@ impl<K: Ord + Clone, V> Agenda<K, V> {
 
     /// Whether any row waits for room.
     pub fn anyone_waits(&self) -> bool {
-        !self.lists.waiting.is_empty()
+        self.waiting() > 0
+    }
+
+    /// How many rows wait for room.
+    pub fn waiting(&self) -> usize {
+        self.lists.waiting
     }
 
     /// Those that wait for room, in their order, but for the ones that a turn at `now` looks at anyway.
     pub fn in_line(&self, now: Ms) -> impl Iterator<Item = (&K, &V)> {
-        let due = move |place: Place| place.soon() || place.due_at.is_some_and(|at| at <= now);
-        let waiting = self.lists.waiting.iter().filter_map(|(_, key)| self.row(key));
-        waiting.filter(move |(_, row)| !due(row.place)).map(|(key, row)| (key, &row.value))
+        let waiting = self.lists.lines.values().flatten().filter_map(|(_, key)| self.row(key));
+        waiting.filter(move |(_, row)| !row.place.due(now)).map(|(key, row)| (key, &row.value))
+    }
+
+    /// The lines in which somebody waits, with how many do.
+    pub fn lines(&self) -> impl Iterator<Item = (u32, usize)> {
+        self.lists.lines.iter().map(|(line, rows)| (*line, rows.len()))
+    }
+
+    /// How many wait in a line.
+    pub fn waiting_in(&self, line: u32) -> usize {
+        self.lists.lines.get(&line).map_or(0, BTreeSet::len)
+    }
+
+    /// Those of one line with their ranks, the first to come first.
+    pub fn in_line_of(&self, line: u32) -> impl DoubleEndedIterator<Item = (u64, &K, &V)> {
+        let rows = self.lists.lines.get(&line).into_iter().flatten();
+        rows.filter_map(|(since, key)| Some((*since, key, self.get(key)?)))
+    }
+
+    /// Where a row waits, if it does.
+    pub fn rank_of(&self, key: &K) -> Option<Rank> {
+        self.rows.get(key)?.place.rank
+    }
+
+    /// Whether a turn at `now` looks at a row.
+    pub fn is_due(&self, key: &K, now: Ms) -> bool {
+        self.rows.get(key).is_some_and(|row| row.place.due(now))
     }
 }
 

@@ -82,9 +82,22 @@ impl Headroom {
     }
 }
 
+/// What the jobs of one tenant add up to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sums {
+    /// Its tasks that run, may run or are about to.
+    pub usage: Usage,
+    /// Its jobs that are known here.
+    pub jobs: usize,
+    /// Its jobs that have a call under way for which they hold a slot.
+    pub claiming: usize,
+}
+
 /// What one job adds to the sums.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Share {
+    /// Its tenant.
+    tenant: u32,
     /// Its tasks that run, may run or are about to.
     usage: Usage,
     /// An attempt is being claimed.
@@ -101,7 +114,7 @@ struct Share {
 
 impl Share {
     fn of(key: &JobKey, job: &Job, tasks: &Agenda<TaskArn, TaskRecord>, policy: &Policy, now: Now) -> Self {
-        let mut share = Self::default();
+        let mut share = Self { tenant: job.tenant, ..Self::default() };
         let mut changes = |at: Ms| share.until = Some(share.until.map_or(at, |sooner: Ms| sooner.min(at)));
         let own = job.tasks.keys().filter_map(|arn| tasks.get(arn)).filter(|task| task.job == *key);
         for task in own.filter(|task| !task.gone(policy, now.mono)) {
@@ -120,6 +133,7 @@ impl Share {
         }
         share.adopted = job.leases.is_empty();
         share.waiting = !share.adopted
+            && !job.put_back
             && job.attempt.is_none()
             && job.claiming.is_none()
             && job.terminal().is_none()
@@ -149,6 +163,8 @@ pub struct InFlight {
     /// Attempts whose task may yet come up; and how many of them have which launch deadline.
     coming: usize,
     launch_by: BTreeMap<Ms, usize>,
+    /// By tenant, where there are any.
+    tenants: BTreeMap<u32, Sums>,
 }
 
 impl InFlight {
@@ -160,7 +176,7 @@ impl InFlight {
         now: Now,
     ) -> Self {
         let mut in_flight = Self::default();
-        jobs.iter().for_each(|(key, job)| in_flight.count(key, Some(job), tasks, policy, now));
+        jobs.iter().for_each(|(key, job)| drop(in_flight.count(key, Some(job), tasks, policy, now)));
         in_flight
     }
 
@@ -186,7 +202,12 @@ impl InFlight {
             - self.launch_by.range(..=wall).map(|(_, attempts)| attempts).sum::<usize>()
     }
 
-    /// Counts a job as it is now, or no more where it is forgotten.
+    /// What a tenant's jobs add up to.
+    pub fn tenant(&self, number: u32) -> Sums {
+        self.tenants.get(&number).copied().unwrap_or_default()
+    }
+
+    /// Counts a job as it is now, or no more where it is forgotten. Gives the tenants whose sums have changed.
     pub(crate) fn count(
         &mut self,
         key: &JobKey,
@@ -194,10 +215,10 @@ impl InFlight {
         tasks: &Agenda<TaskArn, TaskRecord>,
         policy: &Policy,
         now: Now,
-    ) {
+    ) -> Vec<u32> {
         let share = job.map(|job| Share::of(key, job, tasks, policy, now));
         if self.shares.get(key) == share.as_ref() {
-            return;
+            return Vec::new();
         }
         let old = match share {
             Some(share) => self.shares.insert(key.clone(), share),
@@ -209,6 +230,8 @@ impl InFlight {
         if let Some(share) = share {
             self.add(key, &share);
         }
+        let tenants = old.into_iter().chain(share).map(|share| share.tenant);
+        tenants.filter(|tenant| *tenant != 0).collect()
     }
 
     fn add(&mut self, key: &JobKey, share: &Share) {
@@ -222,6 +245,13 @@ impl InFlight {
             *self.launch_by.entry(deadline).or_default() += 1;
         }
         self.lapses.extend(share.until.map(|at| (at, key.clone())));
+        if share.tenant != 0 {
+            let sums = self.tenants.entry(share.tenant).or_default();
+            sums.usage.tasks += share.usage.tasks;
+            sums.usage.cpu += share.usage.cpu;
+            sums.jobs += 1;
+            sums.claiming += usize::from(share.claiming);
+        }
     }
 
     fn take(&mut self, key: &JobKey, share: &Share) {
@@ -241,6 +271,16 @@ impl InFlight {
         }
         if let Some(at) = share.until {
             self.lapses.remove(&(at, key.clone()));
+        }
+        if let Entry::Occupied(mut sums) = self.tenants.entry(share.tenant) {
+            let of = sums.get_mut();
+            of.usage.tasks -= share.usage.tasks;
+            of.usage.cpu -= share.usage.cpu;
+            of.jobs -= 1;
+            of.claiming -= usize::from(share.claiming);
+            if of.jobs == 0 {
+                sums.remove();
+            }
         }
     }
 

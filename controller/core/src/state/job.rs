@@ -11,7 +11,7 @@ use crate::{
     message::Request,
     policy::Policy,
     protocol::{clock::Ms, fact::MessageId, task_view::TaskArn},
-    state::note::Note,
+    state::{agenda::Rank, note::Note},
 };
 
 /// A reading of the state bucket older than this is renewed before an attempt is claimed, a job is given up, or a task
@@ -79,9 +79,13 @@ pub struct Earlier {
 
 /// A job.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::struct_excessive_bools, reason = "each is known of itself")]
 pub struct Job {
     /// What a message asks for; none while the job is known by its task alone.
     pub request: Option<Request>,
+    /// Whose it is: a number of [`crate::state::tenants::Tenants`]; 0 where no source has tenants, and while nothing is
+    /// known of it but its task.
+    pub tenant: u32,
     /// Messages that ask for it.
     pub leases: BTreeSet<MessageId>,
     /// When the first of them was sent (ms since 1970), where SQS says.
@@ -98,6 +102,8 @@ pub struct Job {
     pub attempt: Option<AttemptState>,
     /// Its tasks that ECS knew of, of any attempt.
     pub tasks: BTreeMap<TaskArn, Attempt>,
+    /// Its messages are put back because too many wait: it is not begun here.
+    pub put_back: bool,
     /// Its last message was deleted once it was decided, and that was told.
     pub settled: bool,
     /// Its entry points are in place, or a newer job's are.
@@ -110,7 +116,7 @@ pub struct Job {
     pub unreadable: Option<String>,
     /// A call for it is under way, since when.
     pub call: Option<Ms>,
-    /// That call claims an attempt of so many CPU units: the job holds its slot already.
+    /// That call claims an attempt of so many CPU units, or looks it up for that: the job holds its slot already.
     pub claiming: Option<u32>,
     /// No call before this.
     pub retry_at: Ms,
@@ -127,6 +133,7 @@ impl Job {
     pub fn new(request: Option<Request>, now: Ms) -> Self {
         Self {
             request,
+            tenant: 0,
             leases: BTreeSet::new(),
             asked_at_ms: None,
             since: now,
@@ -135,6 +142,7 @@ impl Job {
             binding: Binding::Unknown,
             attempt: None,
             tasks: BTreeMap::new(),
+            put_back: false,
             settled: false,
             published: false,
             superseded_by: None,
@@ -159,6 +167,13 @@ impl Job {
     pub fn unbound(&self) -> bool {
         let named = matches!(&self.request, Some(Request::Run(spec)) if spec.idempotency_key.is_some());
         named && self.binding == Binding::Unknown && (self.attempt.is_some() || self.terminal().is_some())
+    }
+
+    /// Where it stands among those that lack nothing but room: first come first served, in the line of its tenant. There it
+    /// is the sending that counts, not the receiving: what was put back meanwhile comes before what was sent later.
+    pub fn rank(&self) -> Rank {
+        let sent = self.asked_at_ms.filter(|_| self.tenant != 0);
+        Rank { line: self.tenant, since: sent.unwrap_or(self.since) }
     }
 
     /// The terminal record, once decided.

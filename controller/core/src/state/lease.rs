@@ -29,6 +29,15 @@ pub enum Content {
     Parked(String),
 }
 
+/// Why a message is put back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spare {
+    /// When it came, each of its jobs was held by [`COPIES`] other messages already.
+    Copy,
+    /// More of its tenant's messages wait than there is place for.
+    Excess,
+}
+
 /// A held message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs, reason = "a field without a line is what its name and type say")]
@@ -48,8 +57,10 @@ pub struct Lease {
     pub deadline: Ms,
     /// Jobs whose dead letter has been acknowledged on behalf of this message.
     pub lettered: BTreeSet<JobKey>,
-    /// When it came, each of its jobs was held by [`COPIES`] other messages already: it is put back.
-    pub spare: bool,
+    /// It is put back, and why; none of one that is kept.
+    pub spare: Option<Spare>,
+    /// How often it was received, as SQS estimates.
+    pub receives: u32,
     /// A call for it is under way, since when.
     pub call: Option<Ms>,
     /// It was delivered again since: what that call is told concerns the handle of before.
@@ -81,7 +92,8 @@ impl Lease {
             received_at,
             deadline,
             lettered: BTreeSet::new(),
-            spare: false,
+            spare: None,
+            receives: 0,
             call: None,
             renewed: false,
             retry_at: 0,
@@ -107,6 +119,14 @@ impl Lease {
     /// How long it can be put aside now: a value above what is left of the 12 h is an error.
     pub fn put_aside(&self, policy: &Policy, now: Ms) -> Ms {
         policy.park.min(self.left(now))
+    }
+
+    /// How long it is put back for now.
+    pub fn put_back(&self, spare: Spare, message: &MessageId, policy: &Policy, now: Ms) -> Ms {
+        match spare {
+            Spare::Copy => self.put_aside(policy, now),
+            Spare::Excess => policy.put_back_for(self.receives, message).min(self.left(now)),
+        }
     }
 
     fn left(&self, now: Ms) -> Ms {

@@ -19,13 +19,15 @@ use crate::{
     },
     state::{
         agenda::{Agenda, Requeue},
+        away::Away,
         breaker::Breaker,
         in_flight::{Headroom, InFlight, Usage},
         job::Job,
-        lease::Lease,
+        lease::{Lease, Spare},
         limiter::{CallKind, Limiter},
         sent_letters::Letters,
         task::TaskRecord,
+        tenants::Tenants,
     },
     weakness::{Weakness, weak},
 };
@@ -41,6 +43,8 @@ pub struct Receiving {
     pub failures: usize,
     /// Messages so far, and what it could have had: what the queue has had of its share.
     pub served: u64,
+    /// What was put back because more waits than there is place for.
+    pub away: Away,
 }
 
 /// A call that is made again and again for the controller as a whole.
@@ -100,6 +104,10 @@ pub struct Ledger {
     pub tasks: Agenda<TaskArn, TaskRecord>,
     /// Sums over them.
     pub in_flight: InFlight,
+    /// What each tenant has had; empty where no source has tenants.
+    pub tenants: Tenants,
+    /// Messages that are about to be put back.
+    pub(crate) spares: BTreeSet<MessageId>,
     /// Tasks that carry our `startedBy` and not our overrides. Never stopped; reported.
     pub foreign: BTreeSet<TaskArn>,
     /// Receiving, by queue.
@@ -138,6 +146,8 @@ impl Ledger {
             held: None,
             tasks: Agenda::default(),
             in_flight: InFlight::default(),
+            tenants: Tenants::default(),
+            spares: BTreeSet::new(),
             foreign: BTreeSet::new(),
             receiving: BTreeMap::new(),
             resync: Periodic::default(),
@@ -166,8 +176,16 @@ impl Ledger {
                 self.limiter.take(CallKind::Read, 2 * pages, policy, now.mono);
             }
             Action::Resolve => self.resolve.call = Some(now.mono),
-            Action::Inspect { job }
-            | Action::ReadSpec { job }
+            Action::Inspect { job } => {
+                // The first in line is looked up to be claimed: what is free is its own until then.
+                let holds = policy.look_ahead.is_some() && self.jobs.rank_of(job).is_some();
+                self.begin_job(job, now);
+                if let Some(entry) = self.jobs.begin_call(job).filter(|_| holds) {
+                    entry.claiming = Some(policy.variant.cpu);
+                    self.count_job(job, policy, now);
+                }
+            }
+            Action::ReadSpec { job }
             | Action::GiveUp { job, .. }
             | Action::Publish { job, .. }
             | Action::Collect { job, .. } => self.begin_job(job, now),
@@ -177,7 +195,7 @@ impl Ledger {
                 if let Some(job) = self.jobs.begin_call(&spec.job) {
                     job.claiming = Some(claim.variant.cpu);
                 }
-                self.in_flight.count(&spec.job, self.jobs.get(&spec.job), &self.tasks, policy, now);
+                self.count_job(&spec.job, policy, now);
             }
             Action::Launch { claim } => {
                 self.begin_job(&claim.job, now);
@@ -198,7 +216,15 @@ impl Ledger {
                 }
             }
             Action::DeadLetter(letter) => self.begin_lease(&letter.lease.message, now),
-            Action::Delete { lease } | Action::Extend { lease, .. } | Action::Release { lease, .. } => {
+            Action::Release { lease, after_ms } => {
+                self.begin_lease(&lease.message, now);
+                let spare = self.leases.get(&lease.message).and_then(|lease| lease.spare);
+                if spare == Some(Spare::Excess) {
+                    let receiving = self.receiving.entry(lease.queue.clone()).or_default();
+                    receiving.away.add(now.mono + after_ms, now.mono);
+                }
+            }
+            Action::Delete { lease } | Action::Extend { lease, .. } => {
                 self.begin_lease(&lease.message, now);
             }
         }
@@ -207,6 +233,7 @@ impl Ledger {
     fn begin_job(&mut self, job: &JobKey, now: Now) {
         if let Some(job) = self.jobs.begin_call(job) {
             job.call = Some(now.mono);
+            self.tenants.changed(job.tenant);
         }
     }
 
@@ -283,17 +310,43 @@ impl Ledger {
             for arn in self.jobs.remove(&key).into_iter().flat_map(|job| job.tasks.into_keys()) {
                 self.tasks.remove(&arn);
             }
-            self.in_flight.count(&key, None, &self.tasks, policy, now);
+            self.count_job(&key, policy, now);
         }
+    }
+
+    /// Counts a job as it is now, or no more where it is forgotten.
+    pub(crate) fn count_job(&mut self, key: &JobKey, policy: &Policy, now: Now) {
+        let tenants = self.in_flight.count(key, self.jobs.get(key), &self.tasks, policy, now);
+        self.tenants.changed_all(tenants);
     }
 
     /// Brings the tally up to date, once news has been spread: which jobs may have changed is known then.
     pub(crate) fn count(&mut self, policy: &Policy, now: Now) {
         for (key, job) in self.jobs.touched() {
-            self.in_flight.count(key, Some(job), &self.tasks, policy, now);
+            let tenants = self.in_flight.count(key, Some(job), &self.tasks, policy, now);
+            self.tenants.changed_all(tenants);
         }
         for key in self.in_flight.lapsed(now.mono) {
-            self.in_flight.count(&key, self.jobs.get(&key), &self.tasks, policy, now);
+            self.count_job(&key, policy, now);
+        }
+    }
+
+    /// Brings the tenants' accounts up to date, once the calls of a turn have begun.
+    pub(crate) fn settle_tenants(&mut self, policy: &Policy, now: Now) {
+        self.tenants.settle(&self.jobs, &self.in_flight, policy, now.mono);
+    }
+
+    /// Why a tenant's jobs get no slot, free or not: it has all that it may have.
+    pub fn tenant_full(&self, tenant: u32, policy: &Policy) -> Option<String> {
+        self.tenants.get(tenant)?.full(self.in_flight.tenant(tenant).usage, policy.variant.cpu)
+    }
+
+    /// Whose jobs are whose, by new rules.
+    pub(crate) fn attribute_anew(&mut self, now: Ms) {
+        for job in self.jobs.values_mut() {
+            if let Some(request) = &job.request {
+                job.tenant = self.tenants.number(self.rules.tenant_of(request), now);
+            }
         }
     }
 

@@ -1,12 +1,15 @@
 //! What is known: a cache of SQS, ECS and S3 that a restart rebuilds. The [`ledger`] holds all of it.
 //!
 //! [`job`], [`lease`] and [`task`] are its rows, kept in [`agenda`]s, which say what is due. [`in_flight`] sums them up,
-//! [`limiter`], [`breaker`] and [`sent_letters`] remember what went before, and a [`note`] says why a job waits.
+//! [`limiter`], [`breaker`], [`sent_letters`] and [`tenants`] remember what went before, and a [`note`] says why a job
+//! waits.
 //!
 //! May use [`crate::message`], [`crate::policy`] and [`crate::protocol`].
 
 pub mod agenda;
+pub mod away;
 pub mod breaker;
+mod excess;
 pub mod in_flight;
 pub mod job;
 pub mod lease;
@@ -15,3 +18,4 @@ pub mod limiter;
 pub mod note;
 pub mod sent_letters;
 pub mod task;
+pub mod tenants;

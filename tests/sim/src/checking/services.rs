@@ -100,6 +100,7 @@ impl Small {
                     receipt: receipt(index, message.receipt),
                     body: self.bodies.get(index).cloned().unwrap_or_default(),
                     sent_at_ms: None,
+                    receives: 1,
                 }
             })
             .collect()

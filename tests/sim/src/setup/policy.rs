@@ -77,6 +77,8 @@ fn any(rng: &mut Rng, crowd: bool) -> Policy {
         visibility,
         lease_margin: rng.between(visibility / 4, visibility * 3 / 4),
         park: rng.spread(MINUTE, 12 * HOUR),
+        look_ahead: None,
+        put_back: MINUTE,
         describe_every: rng.spread(5 * SECOND, HOUR),
         resync_every: rng.spread(30 * SECOND, 3 * HOUR),
         start_timeout: rng.spread(2 * MINUTE, 30 * MINUTE),

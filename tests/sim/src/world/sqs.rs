@@ -149,6 +149,7 @@ impl World {
                 receipt: message.handle(),
                 body: message.body.clone(),
                 sent_at_ms: Some(sent_at),
+                receives: message.receipt,
             });
             self.shows(index, now + visibility);
         }

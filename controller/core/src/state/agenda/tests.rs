@@ -17,6 +17,10 @@ fn table() -> Agenda<&'static str, u32> {
     table
 }
 
+fn rank(since: u64) -> Rank {
+    Rank { line: 0, since }
+}
+
 #[test]
 fn a_row_is_due_once_it_may_have_changed() {
     let mut table = table();
@@ -54,19 +58,38 @@ fn what_waits_for_room_stands_in_line() {
     let mut table = table();
     let line =
         |table: &Agenda<&'static str, u32>| -> Vec<_> { table.in_line(5).map(|(key, _)| *key).collect() };
-    table.requeue(&"b", Requeue::OnChange, Some(1));
-    table.requeue(&"a", Requeue::OnChange, Some(2));
-    table.requeue(&"x", Requeue::OnChange, Some(0));
+    table.requeue(&"b", Requeue::OnChange, Some(rank(1)));
+    table.requeue(&"a", Requeue::OnChange, Some(rank(2)));
+    table.requeue(&"x", Requeue::OnChange, Some(rank(0)));
     assert_eq!((line(&table), due(&table, 5), table.anyone_waits()), (vec!["b", "a"], vec![], true));
     table.touch(&"b");
     assert_eq!((line(&table), due(&table, 5)), (vec!["a"], vec!["b"]), "looked at once");
-    table.requeue(&"b", Requeue::At(5), Some(1));
+    table.requeue(&"b", Requeue::At(5), Some(rank(1)));
     assert_eq!((line(&table), due(&table, 5)), (vec!["a"], vec!["b"]));
-    table.requeue(&"b", Requeue::OnChange, Some(3));
+    table.requeue(&"b", Requeue::OnChange, Some(rank(3)));
     assert_eq!(line(&table), ["a", "b"], "the newest rank counts");
     table.remove(&"a");
     assert!(table.begin_call(&"b").is_some());
     assert!(!table.anyone_waits() && line(&table).is_empty());
+}
+
+#[test]
+fn each_line_has_an_order_and_a_length_of_its_own() {
+    let mut table = table();
+    for (key, line, since) in [("a", 1, 5), ("b", 1, 3), ("c", 2, 1)] {
+        table.requeue(&key, Requeue::OnChange, Some(Rank { line, since }));
+    }
+    let line = |table: &Agenda<&'static str, u32>, line| -> Vec<_> {
+        table.in_line_of(line).map(|(since, key, _)| (since, *key)).collect()
+    };
+    let lengths = |table: &Agenda<&'static str, u32>| -> Vec<_> { table.lines().collect() };
+    assert_eq!((line(&table, 1), line(&table, 2)), (vec![(3, "b"), (5, "a")], vec![(1, "c")]));
+    assert_eq!(lengths(&table), [(1, 2), (2, 1)]);
+    table.requeue(&"b", Requeue::OnChange, Some(Rank { line: 2, since: 0 }));
+    assert_eq!((line(&table, 2), table.waiting_in(1)), (vec![(0, "b"), (1, "c")], 1), "it has moved");
+    table.begin_call(&"a");
+    table.remove(&"b");
+    assert_eq!((lengths(&table), table.rank_of(&"a")), (vec![(2, 1)], None));
 }
 
 #[test]

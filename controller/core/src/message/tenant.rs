@@ -1,0 +1,59 @@
+//! Whose an upload is.
+
+use transcode_config::tenants::{Priority, TenantSettings, rule_of};
+
+use super::types::{Request, Rules};
+
+/// A tenant, and what it may have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tenant {
+    /// Bucket and the beginning of the keys: `uploads/tenants/acme/`.
+    pub name: String,
+    /// What it may have.
+    pub terms: Terms,
+}
+
+/// What a tenant may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terms {
+    /// Share of the vCPU-seconds against others of its class; at least 1.
+    pub weight: u64,
+    /// Most tasks at a time.
+    pub max_tasks: usize,
+    /// Most CPU units at a time (1024 = one vCPU).
+    pub max_cpu: u64,
+    /// Its class.
+    pub priority: Priority,
+}
+
+impl Terms {
+    /// Where no rule says anything.
+    pub const PLAIN: Self =
+        Self { weight: 1, max_tasks: usize::MAX, max_cpu: u64::MAX, priority: Priority::Normal };
+
+    fn of(rule: &TenantSettings) -> Self {
+        Self {
+            weight: u64::from(rule.weight.max(1)),
+            max_tasks: if rule.max_tasks == 0 { usize::MAX } else { rule.max_tasks as usize },
+            max_cpu: if rule.max_vcpu == 0 { u64::MAX } else { u64::from(rule.max_vcpu) * 1024 },
+            priority: rule.priority,
+        }
+    }
+}
+
+impl Rules {
+    /// Whose job a request is. None where no source has tenants, and of a request that is refused: it needs no slot.
+    pub fn tenant_of(&self, request: &Request) -> Option<Tenant> {
+        let Request::Run(spec) = request else { return None };
+        if self.sources.iter().all(|source| source.tenants.is_empty()) {
+            return None;
+        }
+        let (bucket, key) = (&spec.source.bucket, &spec.source.key);
+        let source = self.source_of(bucket, key)?;
+        let (prefix, terms) = match rule_of(&source.tenants, key) {
+            Some((rule, prefix)) => (prefix, Terms::of(rule)),
+            None => (source.prefix.as_str(), Terms::PLAIN),
+        };
+        Some(Tenant { name: format!("{bucket}/{prefix}"), terms })
+    }
+}
