@@ -1,14 +1,14 @@
-//! What an error of AWS means: one table for the controller and the task.
+//! The meaning of AWS errors: one table for the controller and the task.
 //!
-//! [`meaning`] reads a code, an HTTP status and a message, and nothing else; each program then decides by the
-//! [`Meaning`] what it does. Codes are matched, not texts. Text is looked at only where one code carries different
-//! troubles ([`TEXTS`]), and for the code of another service that a message quotes: ECS passes on what EC2 answered
-//! as `… (ErrorCode: X)`, and then X says what happened.
+//! [`meaning`] reads a code, an HTTP status and a message, and nothing else; each program then acts on the
+//! [`Meaning`]. Codes are matched, not texts. The text counts only where one code has several causes ([`TEXTS`]), and
+//! for the code of another service that a message quotes: ECS passes on EC2's answer as `… (ErrorCode: X)`, and then
+//! X is the cause.
 //!
 //! Sources: the error lists of the API references of S3, SQS, ECS, EC2, STS, KMS and CloudWatch; the messages were
 //! seen in answers.
 
-/// What an error means. The order is that of the table in the documents.
+/// The meaning of an error. The order is that of the table in the documents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Meaning {
     /// Too many calls. Nothing was done.
@@ -27,7 +27,7 @@ pub enum Meaning {
     Clock,
     /// The key of KMS cannot be used: it is disabled, about to be deleted, of another kind, or not there.
     KeyUnusable,
-    /// The bucket lies in another Region than the one that was asked.
+    /// The bucket lies in another Region than the one that the call went to.
     WrongRegion,
     /// The bucket is not there.
     NoBucket,
@@ -35,7 +35,7 @@ pub enum Meaning {
     Misconfigured,
     /// The object, or the version that was asked for, is not there.
     NotFound,
-    /// The multipart upload is not known (any more).
+    /// The multipart upload does not exist, or no longer.
     NoUpload,
     /// The object lies in an archive.
     Archived,
@@ -45,12 +45,12 @@ pub enum Meaning {
     Range,
     /// The request itself is refused; the same call will be refused again.
     Rejected,
-    /// A refusal whose code is not in this table. The same call may succeed or not: a few tries, not for ever, and the
-    /// words of AWS go to the operator.
+    /// A refusal whose code is not in this table. The same call may succeed or not: the caller makes a few tries, and
+    /// the operator gets AWS' words.
     Unknown,
 }
 
-/// What the documents say of a [`Meaning`].
+/// The row of a [`Meaning`] in the documents.
 #[derive(Debug, Clone, Copy)]
 pub struct MeaningInfo {
     /// Name in the documents.
@@ -82,7 +82,7 @@ impl Meaning {
         Self::Unknown,
     ];
 
-    /// Its words in the documents.
+    /// Its row in the documents.
     #[rustfmt::skip]
     pub const fn info(self) -> MeaningInfo {
         const fn row(name: &'static str, text: &'static str) -> MeaningInfo {
@@ -111,7 +111,7 @@ impl Meaning {
     }
 }
 
-/// One code that carries different troubles: `(code, part of the text in lower case, meaning)`. The first match counts.
+/// Codes with several causes: `(code, part of the text in lower case, meaning)`. The first match counts.
 #[rustfmt::skip]
 const TEXTS: &[(&str, &str, Meaning)] = &[
     // A throttle of something behind ECS, which the SDK does not see as one.
@@ -148,7 +148,7 @@ pub const CODES: &[(Meaning, &[&str])] = &[
     ]),
     (Meaning::Passing, &[
         "ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "RequestExpired", "TemporaryRedirect",
-        // The body did not arrive as it was sent.
+        // The body was damaged on its way.
         "BadDigest", "XAmzContentSHA256Mismatch", "IncompleteBody",
         "KMS.DependencyTimeoutException", "KMS.KeyUnavailableException",
     ]),
@@ -182,7 +182,7 @@ pub const CODES: &[(Meaning, &[&str])] = &[
         "AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist", "InvalidAddress", "InvalidSecurity",
         "AWS.SimpleQueueService.UnsupportedOperation", "UnsupportedOperation", "ClusterNotFoundException",
         "PlatformUnknownException", "PlatformTaskDefinitionIncompatibilityException", "UnsupportedFeatureException",
-        // Of RunTask, all but the overrides comes from the settings: subnets, groups, providers.
+        // All parameters of RunTask except the overrides come from the settings: subnets, groups, providers.
         "InvalidParameterException", "InvalidSubnet", "InvalidGroupId.Malformed", "DefaultVpcDoesNotExist",
     ]),
     (Meaning::NotFound, &[
@@ -203,13 +203,13 @@ pub const CODES: &[(Meaning, &[&str])] = &[
     ]),
 ];
 
-/// What an error answer means. `code` is none where the answer has no body, as those to `HEAD`.
+/// The meaning of an error answer. `code` is none if the answer has no body, as for `HEAD`.
 ///
 /// `other_region`: the answer names a Region that is not the caller's own (S3's header `x-amz-bucket-region`).
 pub fn meaning(code: Option<&str>, status: u16, message: &str, other_region: bool) -> Meaning {
     let Some(code) = code.map(bare) else {
         return match status {
-            // S3 says no more than that to a HEAD in the wrong Region.
+            // S3 answers a HEAD in the wrong Region with nothing more.
             400 if other_region => Meaning::WrongRegion,
             _ => by_status(status),
         };
@@ -222,7 +222,7 @@ pub fn meaning(code: Option<&str>, status: u16, message: &str, other_region: boo
     by_text.map(|(_, _, meaning)| *meaning).or_else(|| of_code(code)).unwrap_or_else(|| by_status(status))
 }
 
-/// The code without the name space of the JSON protocols and without the EC2 protocol's side.
+/// The code without the name space of the JSON protocols and without the suffix of the EC2 protocol.
 fn bare(code: &str) -> &str {
     let code = code.rsplit('#').next().unwrap_or(code);
     let code = code.split(':').next().unwrap_or(code);
@@ -234,8 +234,8 @@ fn of_code(code: &str) -> Option<Meaning> {
     listed.or_else(|| of_pattern(code))
 }
 
-/// EC2 has a code for each kind of thing (`InvalidSubnetID.NotFound`) and each of its limits, and KMS' are passed on
-/// with prefixes; there the shape says enough.
+/// EC2 has a code for each kind of object (`InvalidSubnetID.NotFound`) and each of its limits, and KMS' codes come
+/// with prefixes; their form is enough.
 fn of_pattern(code: &str) -> Option<Meaning> {
     if code.starts_with("Invalid") && (code.ends_with(".NotFound") || code.ends_with(".Malformed")) {
         return Some(Meaning::Misconfigured);
@@ -246,7 +246,7 @@ fn of_pattern(code: &str) -> Option<Meaning> {
     code.starts_with("KMS.").then_some(Meaning::KeyUnusable)
 }
 
-/// The code of another service in the words of the one that was asked: `… (ErrorCode: X)`, `… Error Code: X; …`.
+/// The code of another service, quoted in a message: `… (ErrorCode: X)`, `… Error Code: X; …`.
 fn quoted_code(message: &str) -> Option<&str> {
     let rest = ["ErrorCode:", "Error Code:"].iter().find_map(|name| Some(message.split_once(name)?.1))?;
     let rest = rest.trim_start();
@@ -255,7 +255,7 @@ fn quoted_code(message: &str) -> Option<&str> {
     (!code.is_empty()).then_some(code)
 }
 
-/// What a call behind the call means for the call. Where the service refused (4xx) because the one behind it gave no
+/// The meaning of a nested error for the outer call. If the outer service refused (4xx) because the inner one gave no
 /// good answer, nothing was done.
 fn behind(inner: &str, status: u16) -> Option<Meaning> {
     match of_code(bare(inner))? {
@@ -275,7 +275,7 @@ fn by_status(status: u16) -> Meaning {
         412 => Meaning::Precondition,
         416 => Meaning::Range,
         429 => Meaning::Throttled,
-        // 0 is no status at all: there was no answer that could be read.
+        // 0 is no status: no answer could be read.
         0 | 408 | 500.. => Meaning::Uncertain,
         _ => Meaning::Unknown,
     }
@@ -300,17 +300,17 @@ fn is_region(name: &str) -> bool {
     (3..=5).contains(&parts.len()) && name.len() <= 32 && number && parts.iter().rev().skip(1).all(letters)
 }
 
-/// Whether a key can stand in a body of XML, as that of `DeleteObjects`: XML 1.0 has no way to write most control
-/// characters, and S3 answers `MalformedXML`. Such keys are deleted one by one, where the key stands in the address.
+/// Whether a key can be written in an XML body, such as that of `DeleteObjects`: XML 1.0 cannot express most control
+/// characters, and S3 answers `MalformedXML`. Such keys are deleted one by one, with the key in the address.
 pub fn fits_xml(key: &str) -> bool {
-    // The SDK writes line ends as references, and a tab may stand as it is.
+    // The SDK writes line ends as references, and a tab is allowed.
     key.chars().all(|c| {
         matches!(c, '\t' | '\n' | '\r') || !matches!(c, '\u{0}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}')
     })
 }
 
-/// A key of a listing that was asked for with `encoding-type=url`, which is how S3 lists what fits into no XML: a form's
-/// encoding, with `+` for a space. None where the bytes are no UTF-8.
+/// A key from a listing with `encoding-type=url`, in which S3 encodes keys that XML cannot express: a form's
+/// encoding, with `+` for a space. None if the bytes are not UTF-8.
 pub fn url_decoded(key: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(key.len());
     let mut rest = key.as_bytes();

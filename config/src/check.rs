@@ -1,4 +1,4 @@
-//! Checks that one key alone cannot fail: ranges, and keys that contradict each other.
+//! Checks of values that are valid alone: ranges, and keys that contradict each other.
 
 use std::fmt;
 

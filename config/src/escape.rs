@@ -1,16 +1,16 @@
-//! Words of strangers on their way to people and players: one function, [`escaped`], for every place.
+//! Makes strangers' words safe for people and players: one function, [`escaped`], for every place.
 //!
-//! Keys, titles, profile names, tags, what ffmpeg says, and answers of AWS that quote them hold whatever their writers
-//! liked: line ends that forge a line, sequences that steer a terminal, marks that turn the order of the letters round,
-//! markup. Whoever composes a text with such words escapes them **before** they are put in; the last step before a
-//! terminal or a log escapes once more ([`net`]), so that a place that was forgotten forges nothing.
+//! Keys, titles, profile names, tags, ffmpeg's messages, and answers of AWS that quote them hold whatever their
+//! writers chose: line ends that forge a line, sequences that steer a terminal, marks that reverse the order of
+//! letters, markup. Code that composes a text escapes such words **before** it inserts them; the last step before a
+//! terminal or a log escapes once more ([`net`]), so that a forgotten place forges nothing.
 //!
 //! Hidden characters become JSON's own escapes (`\n`, `\u001b`, `\u202e`): the text is unambiguous for people, escaping
 //! it twice changes nothing, and JSON stays the same JSON.
 
 use std::{borrow::Cow, fmt::Write};
 
-/// Where the words go.
+/// Where the words appear.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
     /// A terminal, a log line, plain text: no hidden character, one line.
@@ -19,11 +19,11 @@ pub enum Place {
     Markup,
     /// Markdown, in running text.
     Markdown,
-    /// A quoted string of an HLS playlist, which knows no escapes: what may not stand there is left out.
+    /// A quoted string of an HLS playlist, which has no escapes: forbidden characters are left out.
     Playlist,
 }
 
-/// Words of a stranger, fit for a place.
+/// A stranger's words, escaped for a place.
 ///
 /// Escaping twice for [`Place::Line`] or [`Place::Playlist`] gives the same as once.
 pub fn escaped(words: &str, place: Place) -> Cow<'_, str> {
@@ -55,7 +55,7 @@ pub fn one_line(words: &str, most: usize) -> String {
     escaped(words, Place::Line).chars().take(most).collect()
 }
 
-/// The net under a terminal or a log: a text that is composed already, whose line ends and tabs are its own.
+/// The last escape before a terminal or a log, for a finished text whose line ends and tabs are its own.
 pub fn net(text: &str) -> Cow<'_, str> {
     if text.chars().all(|c| matches!(c, '\n' | '\t') || !hidden(c)) {
         return Cow::Borrowed(text);
@@ -67,9 +67,9 @@ pub fn net(text: &str) -> Cow<'_, str> {
     Cow::Owned(clean)
 }
 
-/// Whether a character acts without being seen: controls (a terminal's sequences begin with one), marks of writing
-/// direction, separators of lines and paragraphs, what has no width, and U+FFFE and U+FFFF, which SQS refuses in a message. The joiners U+200C and U+200D are left: words of
-/// several languages and emoji need them.
+/// Whether a character has an effect without being visible: controls (a terminal's sequences begin with one), marks
+/// of writing direction, separators of lines and paragraphs, characters without width, and U+FFFE and U+FFFF, which
+/// SQS refuses in a message. The joiners U+200C and U+200D are left: words of several languages and emoji need them.
 pub const fn hidden(c: char) -> bool {
     matches!(c,
         '\u{0}'..='\u{1f}' | '\u{7f}'..='\u{9f}'
@@ -78,7 +78,7 @@ pub const fn hidden(c: char) -> bool {
         | '\u{fffe}' | '\u{ffff}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// What means something in a place.
+/// Whether a character is markup in a place.
 const fn special(c: char, place: Place) -> bool {
     match place {
         Place::Line => false,
@@ -111,7 +111,7 @@ const fn special(c: char, place: Place) -> bool {
     }
 }
 
-/// As JSON writes it.
+/// Appends the JSON escape of a character.
 fn push_escape(text: &mut String, c: char) {
     match c {
         '\n' => text.push_str("\\n"),
@@ -127,7 +127,7 @@ fn push_escape(text: &mut String, c: char) {
 
 /// A writer of lines that passes everything through [`net`]. Bytes that are no UTF-8 are replaced.
 ///
-/// What is written at once is taken for whole characters, as log lines are.
+/// Each write must hold whole characters, as log lines do.
 #[derive(Debug)]
 pub struct Net<W>(pub W);
 

@@ -77,10 +77,10 @@ impl Default for ImageSettings {
 /// A profile: everything that decides what a job's outputs look like.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct Profile {
     /// Name by which jobs ask for it.
     pub name: String,
-    /// Video codec.
     pub codec: VideoCodec,
     /// Constant rate factor under the cap of the rung.
     pub crf: u32,
@@ -93,11 +93,10 @@ pub struct Profile {
     /// Rungs, lowest first. Without any, only audio is made.
     #[serde(rename = "rung", default)]
     pub rungs: Vec<Rung>,
-    /// Audio.
     pub audio: AudioSettings,
     /// Longest accepted source, seconds.
     pub max_duration_seconds: u64,
-    /// Whether players can begin while the encoder is still at work. The terminal record still decides.
+    /// Whether players can begin while the encoder still works. The terminal record still decides.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub playable_early: bool,
     /// Images beside the video.
@@ -106,7 +105,7 @@ pub struct Profile {
     /// A progressive MP4 beside the streams; none makes none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progressive: Option<ProgressiveSettings>,
-    /// Rates measured on the source; none takes the rungs as they are.
+    /// Rates measured on the source; none keeps the rungs' own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per_title: Option<PerTitleSettings>,
     /// Chunks that are encoded side by side; none encodes every source in one run.
@@ -115,7 +114,7 @@ pub struct Profile {
     /// Rungs of high dynamic range; none brings every source to standard range only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hdr: Option<HdrSettings>,
-    /// How large a package may become.
+    /// Limits of a package.
     #[serde(default, skip_serializing_if = "PackageLimits::is_default")]
     pub package: PackageLimits,
 }
@@ -124,9 +123,9 @@ pub struct Profile {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("profile {profile}: {problem}")]
 pub struct ProfileError {
-    /// The profile's name, or where it was read from.
+    /// The profile's name, or the origin of its text.
     pub profile: String,
-    /// What is wrong, naming the key, and what to do.
+    /// The key, what is wrong with it, and what to do.
     pub problem: String,
 }
 
@@ -160,7 +159,7 @@ impl Profile {
         BUILT_IN.iter().map(|(name, _)| *name)
     }
 
-    /// Whether the numbers make sense together. Says which key does not, and what to do.
+    /// Checks the numbers. The error names the key and what to do.
     pub fn check(&self) -> Result<(), ProfileError> {
         let wrong = |problem: String| Err(ProfileError { profile: self.name.clone(), problem });
         if self.name.is_empty() || !self.name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
@@ -202,7 +201,7 @@ impl Profile {
     }
 }
 
-/// The encoder's own words become arguments of ffmpeg: each must be a single one.
+/// The encoder's names become arguments of ffmpeg: each must be a single word.
 fn check_word(key: &str, word: &str) -> Result<(), String> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
     if (1..=30).contains(&word.len()) && word.bytes().all(plain) && !word.starts_with('-') {

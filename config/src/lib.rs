@@ -1,5 +1,5 @@
-//! What the controller and the task have in common: the settings file, the ladders, and the *contract* —
-//! the objects in the state bucket, the exit codes and the failure codes by which the two talk to each other.
+//! Definitions that the controller and the task share: the settings file, the ladders, and the *contract*: the
+//! objects in the state bucket, the exit codes and the failure codes through which the two communicate.
 //!
 //! This crate is a leaf. It does no input or output beyond reading the settings file.
 

@@ -1,4 +1,4 @@
-//! Loading: defaults < file < environment.
+//! Loads settings: defaults < file < environment.
 
 use std::path::Path;
 
@@ -21,7 +21,7 @@ pub enum SettingsError {
     /// Keys contradict each other, or a value is out of range.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Contradictions(Vec<Contradiction>),
-    /// The file is not there.
+    /// The file cannot be read.
     #[error("settings file {0} cannot be read: {1}")]
     Unreadable(String, std::io::Error),
 }

@@ -1,4 +1,4 @@
-//! What a Fargate task costs: a table of list prices, and the settings that may say otherwise.
+//! The price of a Fargate task: a table of list prices, and settings that override them.
 
 use std::{collections::BTreeMap, sync::OnceLock};
 
@@ -6,10 +6,10 @@ use serde::Deserialize;
 
 use crate::settings::CostSettings;
 
-/// Every Fargate task has this much storage for nothing, in GiB.
+/// Storage of every Fargate task that is free, in GiB.
 const FREE_STORAGE_GIB: u32 = 20;
 
-/// A task is paid for by the second, and for this long at least.
+/// A task is paid for by the second, but at least for this many seconds.
 const LEAST_SECONDS: f64 = 60.0;
 
 /// The shipped table.
@@ -25,15 +25,15 @@ pub struct PriceTable {
     pub source: String,
     /// By region and architecture (`x86_64`, `arm64`).
     pub region: BTreeMap<String, BTreeMap<String, Prices>>,
-    /// What watching costs.
+    /// Prices of monitoring.
     pub cloudwatch: CloudWatchPrices,
 }
 
 /// USD for one hour of one unit.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct Prices {
-    /// Of a vCPU.
     pub vcpu_hour: f64,
     /// Of a GiB of memory.
     pub gib_hour: f64,
@@ -44,16 +44,15 @@ pub struct Prices {
 /// USD a month.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct CloudWatchPrices {
     /// One custom metric.
     pub metric_month: f64,
-    /// One alarm.
     pub alarm_month: f64,
-    /// One dashboard.
     pub dashboard_month: f64,
 }
 
-/// What a task has.
+/// The size of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Size {
     /// CPU units (1024 = one vCPU).
@@ -73,8 +72,8 @@ pub fn shipped() -> Option<&'static PriceTable> {
 }
 
 impl Prices {
-    /// The prices in force: what the settings say, and the table's for what they leave at 0. None for a region or an
-    /// architecture that neither knows.
+    /// The prices in force: those of the settings, and the table's for settings of 0. None for a region or an
+    /// architecture that neither has.
     pub fn of(settings: &CostSettings, region: &str, architecture: &str) -> Option<Self> {
         let listed = shipped().and_then(|table| table.region.get(region)?.get(architecture)).copied();
         let pick = |set: f64, listed: Option<f64>| if set > 0.0 { Some(set) } else { listed };
@@ -85,7 +84,7 @@ impl Prices {
         })
     }
 
-    /// USD for a task of this size that was there for `seconds`, from the begin of its image pull to its end.
+    /// USD for a task of this size that ran for `seconds`, from the start of its image pull to its end.
     pub fn task(&self, size: Size, seconds: f64, spot_percent: f64) -> f64 {
         let storage = f64::from(size.storage_gib.saturating_sub(FREE_STORAGE_GIB)) * self.storage_gib_hour;
         let compute = f64::from(size.cpu) / 1024.0 * self.vcpu_hour

@@ -15,22 +15,17 @@ const MAX_ANSWER: usize = 32 * 1024 * 1024;
 
 /// Why a call has no answer.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub enum ClientError {
     /// The endpoint is not `http://` and an address on loopback with a port.
     #[error("{0} is not http://ADDRESS:PORT on loopback")]
     Endpoint(String),
     /// A connection or protocol error, or ten seconds without an answer.
     #[error("{endpoint}: {reason}")]
-    Exchange {
-        /// The endpoint.
-        endpoint: String,
-        /// What went wrong.
-        reason: String,
-    },
+    Exchange { endpoint: String, reason: String },
     /// The control endpoint refused the call.
     #[error("status {status}: {body}")]
     Refused {
-        /// HTTP status.
         status: u16,
         /// The answer's body.
         body: Value,

@@ -13,12 +13,10 @@ pub struct Program {
 
 /// How long a task stays in the phases without processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct Delays {
-    /// In PROVISIONING.
     pub provisioning: Duration,
-    /// In PENDING.
     pub pending: Duration,
-    /// In DEPROVISIONING.
     pub deprovisioning: Duration,
 }
 
@@ -35,6 +33,7 @@ impl Default for Delays {
 
 /// Where state-change events go.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct EventsTarget {
     /// URL of the SQS queue.
     pub queue_url: String,
@@ -42,7 +41,6 @@ pub struct EventsTarget {
     pub endpoint: String,
     /// Access key id; what the emulator knows.
     pub access_key_id: String,
-    /// Secret access key.
     pub secret_access_key: String,
 }
 

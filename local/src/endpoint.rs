@@ -29,6 +29,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why the endpoint did not start.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub enum ServeError {
     /// The address is not on loopback: whoever reaches the endpoint can start programs.
     #[error("{0} is not on loopback")]
@@ -38,12 +39,7 @@ pub enum ServeError {
     Endpoint(#[from] ClientError),
     /// A folder, the listener, the first thread or the guard.
     #[error("{what}: {source}")]
-    Io {
-        /// What was being done.
-        what: &'static str,
-        /// What went wrong.
-        source: io::Error,
-    },
+    Io { what: &'static str, source: io::Error },
 }
 
 /// A running endpoint. Dropping it kills its tasks without waiting; [`Server::shutdown`] waits.

@@ -18,7 +18,7 @@ pub enum Capacity {
     FargateSpot,
 }
 
-/// What a launch asks for beyond the task definition. The client token changes with it.
+/// Parameters of a launch beyond the task definition. The client token changes with them.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TaskShape {
     /// On-demand or Spot.
@@ -44,8 +44,8 @@ pub enum Budget {
 
 /// How an earlier attempt ended. Each claim carries it on, so budgets survive a restart and ECS' short memory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct PastAttempt {
-    /// Which attempt.
     pub attempt: Attempt,
     /// Which budget it was charged to.
     pub budget: Budget,
@@ -58,27 +58,25 @@ pub struct PastAttempt {
     pub task_arn: Option<String>,
 }
 
-/// The claim to launch one attempt. Immutable: everything that `RunTask` is told is a pure function of it (S7).
+/// The claim to launch one attempt. Immutable: the `RunTask` request is a pure function of it (S7).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct Claim {
-    /// Schema number.
     pub schema: u32,
-    /// The job.
     pub job: JobKey,
-    /// The attempt that is claimed.
     pub attempt: Attempt,
     /// Task definition ARN with its revision.
     pub task_definition: String,
     /// Digest of the manifest that the task's image named when it was checked; none where it was not checked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_digest: Option<String>,
-    /// What is asked of Fargate.
+    /// Capacity and size of the task.
     pub variant: TaskShape,
     /// `RunTask` is not sent, and a task that starts does no work, from this moment on (ms since 1970).
     pub launch_not_after_ms: u64,
     /// When the claim was made (ms since 1970).
     pub created_at_ms: u64,
-    /// Who wrote it: tells one's own write, whose answer was lost, from somebody else's.
+    /// Random per writer: distinguishes this writer's claim, whose answer was lost, from another's.
     pub nonce: String,
     /// How the attempts before ended, oldest first.
     #[serde(default)]

@@ -7,9 +7,9 @@ use super::SCHEMA;
 /// Largest document that is read, in bytes. A terminal record is a few kilobytes; a ladder of 30 rungs stays below 32 KiB.
 pub(super) const MAX_DOCUMENT_BYTES: usize = 1 << 20;
 
-/// A document of the contract. The name is used in error messages.
+/// A document of the contract.
 pub trait Document: Serialize + DeserializeOwned {
-    /// What the document is called, such as `terminal.json`.
+    /// Its name in error messages, such as `terminal.json`.
     const NAME: &'static str;
     /// The newest schema of it that this version reads.
     const NEWEST: u32 = SCHEMA;
@@ -17,11 +17,11 @@ pub trait Document: Serialize + DeserializeOwned {
 
 /// Why a document could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub enum DocumentError {
     /// Written by a newer version. It must be neither overwritten nor deleted (S15).
     #[error("{name} has schema {found}, newer than {known}: written by a newer version; upgrade this one")]
     NewerSchema {
-        /// The document's name.
         name: &'static str,
         /// The schema number found.
         found: u64,
@@ -31,14 +31,13 @@ pub enum DocumentError {
     /// Not a document of the contract.
     #[error("{name} cannot be read: {reason}")]
     Invalid {
-        /// The document's name.
         name: &'static str,
         /// What is wrong with it.
         reason: String,
     },
 }
 
-/// Reads a document. The schema is looked at before the rest, so that a newer document is told apart from a broken one.
+/// Reads a document. The schema is checked before the rest, so that a newer document is not taken for a broken one.
 pub fn decode<D: Document>(bytes: &[u8]) -> Result<D, DocumentError> {
     let invalid = |reason: String| DocumentError::Invalid { name: D::NAME, reason };
     if bytes.len() > MAX_DOCUMENT_BYTES {

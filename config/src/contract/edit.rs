@@ -1,9 +1,9 @@
-//! What a job may ask for beside a plain transcode: a part of the source, and an image laid over it.
+//! Edits of a job: a part of the source, and an image over the video.
 
 use serde::{Deserialize, Serialize};
 
-/// Changes that a job asks for. A specification with any of them has [`super::SPEC_WITH_EDIT`] as its schema: a reader
-/// that does not know them must not transcode the source as if they were not there (S15).
+/// The edits of a job. A specification with an edit has the schema [`super::SPEC_WITH_EDIT`]: a reader that does not
+/// know edits must not transcode the source without them (S15).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Edit {
@@ -18,22 +18,21 @@ pub struct Edit {
 /// A part of the source, in milliseconds from its beginning. Both ends are moved to the nearest frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct Clip {
-    /// Where it begins.
     #[serde(default)]
     pub start_ms: u64,
-    /// Where it ends: this moment is not in it any more. None, and anything beyond the source, is the source's end.
+    /// Where it ends; the end itself is excluded. None, and anything beyond the source, is the source's end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end_ms: Option<u64>,
 }
 
-/// A PNG, JPEG or WebP image and where it is shown.
+/// A PNG, JPEG or WebP image, and its placement.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct Overlay {
-    /// Bucket name.
     pub bucket: String,
-    /// Object key.
     pub key: String,
     /// Version, where the bucket keeps versions; none takes the newest at the time of each attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -43,7 +42,7 @@ pub struct Overlay {
     pub place: Placement,
 }
 
-/// Where an overlay is shown. Percentages are of the width of the video as it is displayed.
+/// The placement of an overlay. Percentages are of the width of the video as it is displayed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Placement {
@@ -80,12 +79,12 @@ pub enum Position {
 }
 
 impl Edit {
-    /// Whether nothing is asked for.
+    /// Whether there is no edit.
     pub fn is_none(&self) -> bool {
         *self == Self::default()
     }
 
-    /// What is wrong with the numbers, naming the key.
+    /// Checks the numbers. The error names the key.
     pub fn check(&self) -> Result<(), String> {
         if let Some(Clip { start_ms, end_ms: Some(end_ms) }) = self.clip
             && end_ms <= start_ms

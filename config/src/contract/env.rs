@@ -1,4 +1,4 @@
-//! The environment variables by which a task learns who it is.
+//! The environment variables that identify a task.
 //!
 //! Only the first two are per-launch overrides; the others belong to the task definition. Everything else that the
 //! task needs is in `spec.json`, so an override never nears the 8192-character limit of `RunTask`.

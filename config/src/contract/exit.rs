@@ -1,7 +1,7 @@
 //! The task's exit codes. An exit code is a hint for people and for the case that the last heartbeat could not be
 //! written; the terminal record and the heartbeat outrank it (S12).
 
-/// What the task process ends with.
+/// The exit code of the task process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum ExitCode {

@@ -1,4 +1,4 @@
-//! `attempts/<n>.heartbeat.json`: what the task of attempt n last said of itself.
+//! `attempts/<n>.heartbeat.json`: the last report of the task of attempt n.
 
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
 
@@ -8,7 +8,7 @@ use super::{
     job::{Attempt, JobKey},
 };
 
-/// What the task is busy with, in order.
+/// The stage of the task, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
@@ -22,7 +22,7 @@ pub enum Stage {
     Transcoding,
     /// Parsing every output again.
     Verifying,
-    /// Uploading what is left, then the terminal record.
+    /// Uploading the rest, then the terminal record.
     Publishing,
 }
 
@@ -40,31 +40,27 @@ impl Stage {
     }
 }
 
-/// How the task is.
+/// The state of the task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub enum TaskState {
     /// Alive. The heartbeat goes stale if no newer one follows.
     Working,
-    /// Done: the terminal record has been written by this attempt.
+    /// Done: this attempt has written the terminal record.
     Finished,
     /// Stopped from outside before it was done (SIGTERM, Spot). Nothing is wrong with the job.
     Interrupted,
-    /// Failed. Says why.
-    Failed {
-        /// The failure, with its evidence.
-        failure: Failure,
-    },
+    /// Failed.
+    Failed { failure: Failure },
 }
 
-/// The heartbeat. The last one of an attempt says how the attempt ended.
+/// The heartbeat. The last one of an attempt holds the attempt's ending.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct Heartbeat {
-    /// Schema number.
     pub schema: u32,
-    /// The job.
     pub job: JobKey,
-    /// The attempt.
     pub attempt: Attempt,
     /// The task's own ARN, from the metadata endpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -82,11 +78,10 @@ pub struct Heartbeat {
     /// Encoding speed as a multiple of real time, while transcoding.
     #[serde(default, deserialize_with = "finite_if_any", skip_serializing_if = "Option::is_none")]
     pub speed: Option<f32>,
-    /// Key, in the output bucket, of a master playlist of what can be played already; none where the profile does not ask
-    /// for it or nothing is there yet. It lies in the attempt's own folder, and goes with it unless the attempt wins.
+    /// Key, in the output bucket, of a master playlist of the segments so far; none if the profile does not ask for
+    /// it or no segment is stored yet. It lies in the attempt's own folder, which is removed unless the attempt wins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub playable: Option<String>,
-    /// How it is.
     #[serde(flatten)]
     pub state: TaskState,
 }
@@ -95,7 +90,7 @@ impl Document for Heartbeat {
     const NAME: &'static str = "heartbeat";
 }
 
-/// JSON can hold numbers of which 32 bits leave infinity only, and has no way to write that.
+/// JSON can hold numbers that become infinity in 32 bits, which JSON cannot express.
 fn finite<'de, D: Deserializer<'de>>(from: D) -> Result<f32, D::Error> {
     let number = f32::deserialize(from)?;
     if number.is_finite() { Ok(number) } else { Err(D::Error::custom("a number is too large")) }

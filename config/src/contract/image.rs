@@ -1,6 +1,6 @@
-//! What a task's image says of itself.
+//! The contract version of a task's image.
 
-/// Label in the image's configuration: [`super::SCHEMA`] of the task in it, in digits. The controller launches an image only
-/// when that is its own. It does not say whether the task knows specifications of [`super::SPEC_WITH_EDIT`] too: one that
-/// does not refuses them by their schema.
+/// Label in the image's configuration: [`super::SCHEMA`] of the task in it, in digits. The controller launches an
+/// image only if the label equals its own. The label does not cover [`super::SPEC_WITH_EDIT`]: a task without edits
+/// refuses such specifications by their schema.
 pub const IMAGE_CONTRACT_LABEL: &str = "org.transcode-operator.contract";

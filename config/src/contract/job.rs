@@ -1,4 +1,4 @@
-//! What a job is.
+//! Identity and specification of a job.
 
 use std::{cmp::Ordering, fmt, num::NonZeroU32, str::FromStr};
 
@@ -10,13 +10,13 @@ use crate::ladder::Profile;
 
 /// Identity of a job: 32 lower-case hexadecimal characters.
 ///
-/// A hash of what the uploader asked for, never of the message that carried it: a redrive changes the `MessageId`.
+/// A hash of the uploader's request, never of the message that carried it: a redrive changes the `MessageId`.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct JobKey([u8; 32]);
 
-/// As text is ordered. By hand: nearly always the first eight digits decide, and comparing them as numbers takes two
-/// instructions. Keys are compared all the time, in every map of jobs.
+/// Ordered as text. Implemented by hand: the first eight digits nearly always decide, and comparing them as numbers
+/// takes two instructions. Every map of jobs compares keys all the time.
 impl Ord for JobKey {
     #[inline]
     fn cmp(&self, other: &Self) -> Ordering {
@@ -53,7 +53,7 @@ impl JobKey {
 
     /// The key as text.
     pub fn as_str(&self) -> &str {
-        // They are ASCII: nothing else gets in.
+        // The bytes are ASCII: no constructor accepts others.
         str::from_utf8(&self.0).unwrap_or_default()
     }
 }
@@ -127,8 +127,8 @@ impl fmt::Display for Attempt {
 
 /// The uploaded object, pinned as far as the event allows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct Source {
-    /// Bucket name.
     pub bucket: String,
     /// Object key, decoded.
     pub key: String,
@@ -160,10 +160,10 @@ pub struct OutputTarget {
 
 /// `spec.json`: a job as it was accepted. Whatever the settings become later, the job runs as it was accepted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct JobSpec {
     /// Schema number: [`SPEC_WITH_EDIT`] if there is an edit, [`super::SCHEMA`] if not.
     pub schema: u32,
-    /// The job.
     pub job: JobKey,
     /// 0 for an upload; one more for each redrive out of the dead-letter queue.
     pub generation: u32,
@@ -171,7 +171,7 @@ pub struct JobSpec {
     pub source: Source,
     /// The profile, resolved to a full ladder.
     pub profile: Profile,
-    /// What is changed of the source.
+    /// Changes to the source.
     #[serde(default, skip_serializing_if = "Edit::is_none")]
     pub edit: Edit,
     /// Where to put it.
@@ -182,10 +182,10 @@ pub struct JobSpec {
     pub max_source_bytes: u64,
     /// When the job was accepted, in milliseconds since 1970.
     pub accepted_at_ms: u64,
-    /// The caller's own name of the job, where it has one. Whoever asks under it for another source is refused.
+    /// The caller's own name of the job, if it has one. A request under the same name for another source is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<String>,
-    /// A person wants it live although its source is older than what is live: it counts as uploaded when it was
+    /// A person published it although its source is older than the live one: it counts as uploaded when it was
     /// accepted (S17).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub forced: bool,

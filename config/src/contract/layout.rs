@@ -1,4 +1,4 @@
-//! Where things lie in the buckets.
+//! Keys in the buckets.
 
 use std::borrow::Cow;
 
@@ -106,7 +106,7 @@ fn is_folder(segment: &str) -> bool {
     })
 }
 
-/// The stable prefix of an edited version of what lies at `prefix`: below it, in a folder that is named by the edit. No
+/// The stable prefix of an edited version of the video at `prefix`: below it, in a folder named by the edit. No
 /// source key leads there, because [`output_prefix`] puts a second `~` before a segment that begins with one.
 pub fn edited_prefix(prefix: &str, edit: &Edit) -> String {
     if edit.is_none() {

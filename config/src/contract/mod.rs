@@ -41,9 +41,10 @@ pub use terminal::{Dead, EntryPoint, ObjectRef, Outcome, SourceRead, Succeeded, 
 /// The schema number that this version writes, and the newest that it reads.
 pub const SCHEMA: u32 = 1;
 
-/// The schema number of a specification, and of a job request, with an [`Edit`]. One without is still of schema 1, so
-/// that tasks and controllers of the version before go on working on it.
+/// The schema number of a specification, and of a job request, with an [`Edit`]. One without an edit still has schema
+/// 1, so that older tasks and controllers can read it.
 pub const SPEC_WITH_EDIT: u32 = 2;
 
-/// The schema number of a job request with `force`: a controller that does not know it must not run the job without.
+/// The schema number of a job request with `force`: a controller that does not know `force` must not run the job
+/// without it.
 pub const REQUEST_WITH_FORCE: u32 = 3;

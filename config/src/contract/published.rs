@@ -1,5 +1,5 @@
-//! `published/<p>.json`, the pointer of one output prefix: whose result the stable names lead to, and how new it is
-//! (S17). It only ever moves forward: it is created with `If-None-Match: *` and replaced with `If-Match`.
+//! `published/<p>.json`, the pointer of one output prefix: the job whose result has the stable names, and how new it
+//! is (S17). It only moves forward: it is created with `If-None-Match: *` and replaced with `If-Match`.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,25 +12,25 @@ use super::{
 /// How new the source of a job is, among the jobs of one output prefix.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SourceOrder {
-    /// S3's sequencer, where an event of the upload brought the job. Comparable for one object key only.
+    /// S3's sequencer, if an upload event brought the job. Comparable for one object key only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sequencer: Option<String>,
-    /// Version of the object, where one is known.
+    /// Version of the object, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version_id: Option<String>,
-    /// Entity tag of the object, without quotes, where one is known.
+    /// Entity tag of the object, without quotes, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub etag: Option<String>,
-    /// When the version was uploaded (ms since 1970): the event's time, or `Last-Modified` as the task read it. Where
-    /// nobody said, and where a person forced the job, when the job was accepted.
+    /// When the version was uploaded (ms since 1970): the event's time, or `Last-Modified` as the task read it. If
+    /// neither is known, and if a person forced the job: when the job was accepted.
     pub uploaded_at_ms: u64,
     /// When the job was accepted (ms since 1970): decides between two jobs of one version.
     pub accepted_at_ms: u64,
 }
 
 impl SourceOrder {
-    /// The order of a job, from its specification and, where no event of S3 brought it, from what its task says it has
-    /// read. That comes from a process which decoded a stranger's file: it cannot claim a time after `now_ms`.
+    /// The order of a job, from its specification and, if no event of S3 brought it, from the object that its task
+    /// read. That comes from a process that decoded a stranger's file, so its time is limited to `now_ms`.
     pub fn of(spec: &JobSpec, read: Option<&SourceRead>, now_ms: u64) -> Self {
         let (source, accepted_at_ms) = (&spec.source, spec.accepted_at_ms);
         let read = read.filter(|_| source.sequencer.is_none());
@@ -47,23 +47,22 @@ impl SourceOrder {
     }
 }
 
-/// The object that a prefix was made of.
+/// The object behind the result of a prefix.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct SourceObject {
-    /// Bucket name.
     pub bucket: String,
-    /// Object key.
     pub key: String,
 }
 
 /// The pointer of one output prefix.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct Published {
-    /// Schema number.
     pub schema: u32,
-    /// Whose prefix this is.
+    /// The prefix.
     pub output: OutputTarget,
-    /// The object that the live result was made of.
+    /// The object behind the live result.
     pub source: SourceObject,
     /// The job that is live.
     pub job: JobKey,

@@ -25,7 +25,7 @@ pub struct ObjectRef {
 pub struct EntryPoint {
     /// Key under the stable prefix, such as `videos/cat.mp4/master.m3u8`.
     pub to: String,
-    /// What is copied there, content type and cache control with it.
+    /// The copied object; content type and cache control are copied with it.
     pub from: ObjectRef,
 }
 
@@ -45,10 +45,10 @@ pub struct SourceRead {
 
 /// The job succeeded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct Succeeded {
     /// The winning attempt.
     pub attempt: Attempt,
-    /// Its task.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task_arn: Option<String>,
     /// Output bucket.
@@ -63,22 +63,22 @@ pub struct Succeeded {
     pub bytes: u64,
     /// Duration of the result, in milliseconds.
     pub duration_ms: u64,
-    /// The source that it read. Tasks of earlier versions do not say.
+    /// The source that it read; none from tasks of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<SourceRead>,
-    /// What settling publishes, in this order.
+    /// The files that settling publishes, in this order.
     pub entry_points: Vec<EntryPoint>,
 }
 
 /// The job is dead: it will not be tried again (S11).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Dead {
-    /// Why, with evidence.
+    /// The cause, with evidence.
     pub failure: Failure,
-    /// The last task, where one is known.
+    /// The last task, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_task_arn: Option<String>,
-    /// Where the last task's log is, where one is known.
+    /// Address of the last task's log, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log_link: Option<String>,
     /// Every attempt, oldest first.
@@ -98,12 +98,11 @@ pub enum Outcome {
 
 /// The terminal record.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct Terminal {
-    /// Schema number.
     pub schema: u32,
-    /// The job.
     pub job: JobKey,
-    /// Who wrote it: tells one's own write, whose answer was lost, from somebody else's.
+    /// Random per writer: distinguishes this writer's record, whose answer was lost, from another's.
     pub nonce: String,
     /// When (ms since 1970).
     pub written_at_ms: u64,

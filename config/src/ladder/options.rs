@@ -1,4 +1,4 @@
-//! What a profile may ask for beside the streams.
+//! Options of a profile beside the streams.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,13 +8,13 @@ use super::Rung;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProgressiveSettings {
-    /// Short side, in pixels, of the largest rung that it may be made from: the highest rung up to it is taken, or the
-    /// lowest where all are larger.
+    /// Short side, in pixels, of its largest possible rung: the highest rung up to this size is used, or the lowest
+    /// if all are larger.
     pub max_short_side: u32,
 }
 
 impl ProgressiveSettings {
-    /// What is wrong with the numbers, naming the key.
+    /// Checks the number. The error names the key.
     pub(super) fn check(&self) -> Result<(), String> {
         match self.max_short_side {
             64..=4320 => Ok(()),
@@ -23,8 +23,8 @@ impl ProgressiveSettings {
     }
 }
 
-/// Rates that follow the title: short samples of the source are encoded at the profile's quality without a cap, and what
-/// they need decides about the rungs. Rates only ever go down.
+/// Rates that follow the title: short samples of the source are encoded at the profile's quality without a cap, and
+/// their rates decide about the rungs. Rates only go down.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PerTitleSettings {
@@ -32,7 +32,7 @@ pub struct PerTitleSettings {
     pub samples: u32,
     /// Length of a sample in seconds, rounded to whole groups of pictures.
     pub sample_seconds: u32,
-    /// A rung is left out where the next one above needs less than this many times its bits.
+    /// A rung is left out if the next one above needs less than this many times its bits.
     pub least_step: f64,
 }
 
@@ -43,7 +43,7 @@ impl Default for PerTitleSettings {
 }
 
 impl PerTitleSettings {
-    /// What is wrong with the numbers, naming the key.
+    /// Checks the numbers. The error names the key.
     pub(super) fn check(&self) -> Result<(), String> {
         if !(1..=10).contains(&self.samples) || !(1..=10).contains(&self.sample_seconds) {
             return Err("per_title.samples and per_title.sample_seconds: each must be 1 to 10".into());
@@ -55,13 +55,14 @@ impl PerTitleSettings {
     }
 }
 
-/// A long source in chunks, several at a time, where one run of the encoder leaves processors idle.
+/// Encodes a long source in chunks, several at a time, if one run of the encoder leaves processors idle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ChunkSettings {
-    /// Length of a chunk in seconds, rounded up to whole segments. A source of less than two is encoded in one run.
+    /// Length of a chunk in seconds, rounded up to whole segments. A source shorter than two chunks is encoded in one
+    /// run.
     pub seconds: u32,
-    /// How many are encoded at a time. None measures: the first chunk is encoded alone, and what it leaves idle decides.
+    /// Chunks at a time. None measures: the first chunk is encoded alone, and its idle processors decide.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at_once: Option<u32>,
 }
@@ -73,10 +74,10 @@ impl Default for ChunkSettings {
 }
 
 impl ChunkSettings {
-    /// Most chunks at a time. Each has threads for every rung, and all of them together a limit.
+    /// Most chunks at a time. Each has threads for every rung, and their total is limited.
     pub const MOST_AT_ONCE: u32 = 8;
 
-    /// What is wrong with the numbers, naming the key.
+    /// Checks the numbers. The error names the key.
     pub(super) fn check(&self) -> Result<(), String> {
         if !(2..=3600).contains(&self.seconds) {
             return Err(format!("chunks.seconds: {} is not between 2 and 3600", self.seconds));
@@ -91,7 +92,7 @@ impl ChunkSettings {
     }
 }
 
-/// How large a package may become. What would go beyond is not written, and the job ends with `OUTPUT_TOO_LARGE`.
+/// Limits of a package. A file beyond them is not written, and the job ends with `OUTPUT_TOO_LARGE`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PackageLimits {
@@ -109,7 +110,7 @@ impl Default for PackageLimits {
 }
 
 impl PackageLimits {
-    /// What is wrong with the numbers, naming the key.
+    /// Checks the numbers. The error names the key.
     pub(super) fn check(&self) -> Result<(), String> {
         if self.max_bytes < 1 << 20 {
             return Err(format!("package.max_bytes: {} is below 1 MiB", self.max_bytes));
@@ -120,14 +121,15 @@ impl PackageLimits {
         Ok(())
     }
 
-    /// Whether nothing was set. Then it is left out, and an older task can read the profile.
+    /// Whether nothing was set. Defaults are not written, so that an older task can read the profile.
     #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
     pub(super) fn is_default(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// Rungs of high dynamic range beside the ladder, for sources that have it: HEVC Main 10, PQ or HLG as the source.
+/// Rungs of high dynamic range beside the ladder, for sources that have it: HEVC Main 10, in PQ or HLG like the
+/// source.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HdrSettings {
@@ -141,7 +143,7 @@ pub struct HdrSettings {
 }
 
 impl HdrSettings {
-    /// What is wrong with the numbers, naming the key.
+    /// Checks the numbers. The error names the key.
     pub(super) fn check(&self) -> Result<(), String> {
         if self.crf > 51 {
             return Err(format!("hdr.crf: {} is not between 0 and 51", self.crf));

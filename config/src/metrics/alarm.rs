@@ -1,9 +1,9 @@
-//! The alarms: which metric, when, and what it means. The template's alarms are made of this table; each has a section
+//! The alarms: metric, condition and meaning. The template's alarms are generated from this table; each has a section
 //! of its name in `docs/runbook.md`.
 
 use super::Metric;
 
-/// A queue that SQS itself counts for.
+/// A queue that SQS itself measures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Queue {
     /// The dead-letter queue of jobs.
@@ -12,7 +12,7 @@ pub enum Queue {
     EventsDeadLetters,
 }
 
-/// What an alarm looks at.
+/// The value that an alarm watches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Watched {
     /// A metric of the controller.
@@ -21,10 +21,10 @@ pub enum Watched {
     Waiting(Queue),
 }
 
-/// How the values of a period become one.
+/// How the values of a period are combined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Statistic {
-    /// All of them added up.
+    /// Their sum.
     Sum,
     /// The highest.
     Maximum,
@@ -32,7 +32,7 @@ pub enum Statistic {
     Minimum,
 }
 
-/// How it is held against the threshold.
+/// How the value is compared with the threshold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compare {
     /// `GreaterThanOrEqualToThreshold`.
@@ -44,13 +44,13 @@ pub enum Compare {
 /// An alarm.
 #[derive(Debug, Clone, Copy)]
 pub struct Alarm {
-    /// Name: of the alarm behind the environment's, and of its section in the runbook.
+    /// Name: of the alarm, after the environment's, and of its section in the runbook.
     pub name: &'static str,
-    /// What it looks at.
+    /// The watched value.
     pub watched: Watched,
     /// How a period becomes one value.
     pub statistic: Statistic,
-    /// How that is compared.
+    /// How the value is compared.
     pub compare: Compare,
     /// With what.
     pub threshold: u32,
@@ -58,15 +58,15 @@ pub struct Alarm {
     pub parameter: Option<&'static str>,
     /// Length of a period in seconds.
     pub period: u32,
-    /// How many periods in a row.
+    /// Number of periods in a row.
     pub periods: u32,
-    /// No data is as bad as bad data.
+    /// Whether missing data counts as bad data.
     pub missing_is_bad: bool,
-    /// What it means, in one line.
+    /// Its meaning in one line.
     pub meaning: &'static str,
 }
 
-/// An alarm on something that must not happen at all.
+/// An alarm on an event that must never happen.
 const fn never(name: &'static str, metric: Metric, meaning: &'static str) -> Alarm {
     at_least(name, metric, 1, meaning)
 }
@@ -171,7 +171,7 @@ pub const ALARMS: &[Alarm] = &[
 ];
 
 impl Alarm {
-    /// Where its section is in the runbook: the anchor of the heading that is its name.
+    /// The anchor of its section in the runbook: the heading is the alarm's name.
     pub fn anchor(&self) -> String {
         self.name.to_lowercase()
     }

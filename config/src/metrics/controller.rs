@@ -12,7 +12,7 @@ pub enum Metric {
     JobsHeld,
     JobsReceived,
     Parked,
-    /// Messages that ask for nothing.
+    /// Messages without any job.
     Ignored,
     TasksInFlight,
     VcpuInFlight,
@@ -97,7 +97,7 @@ impl Metric {
         Self::LogLinesDropped,
     ];
 
-    /// What it is.
+    /// The metric's row in the registry.
     pub const fn info(self) -> MetricInfo {
         match self.flow() {
             Some(info) => info,

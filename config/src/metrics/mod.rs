@@ -1,7 +1,7 @@
 //! Every metric in one registry: name, unit, kind, dimensions, meaning.
 //!
-//! What controller and task send, the dashboard, the alarms and `docs/metrics.md` are all made of it. It lies here
-//! because each of the two programs sends its part, and dashboard and alarms show both.
+//! The programs' metric calls, the dashboard, the alarms and `docs/metrics.md` all come from it. It lies in this
+//! crate because each of the two programs sends its part, and dashboard and alarms show both.
 
 mod alarm;
 mod controller;
@@ -13,12 +13,10 @@ pub use task::TaskMetric;
 
 /// Unit, as `CloudWatch` names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub enum Unit {
-    /// `Count`.
     Count,
-    /// `Seconds`.
     Seconds,
-    /// `Bytes`.
     Bytes,
     /// `None`: a ratio, or an amount of money.
     None,
@@ -47,18 +45,18 @@ pub enum Kind {
     Distribution,
 }
 
-/// What a metric is.
+/// A row of the registry.
 #[derive(Debug, Clone, Copy)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct MetricInfo {
     /// Name in `CloudWatch`.
     pub name: &'static str,
-    /// Unit.
     pub unit: Unit,
     /// How values become one.
     pub kind: Kind,
-    /// A dimension beside `Environment`. Counted without it too: the total is a metric of its own.
+    /// A second dimension beside `Environment`. The value is also sent without it: the total is a metric of its own.
     pub dimension: Option<&'static str>,
-    /// What it says.
+    /// Its meaning in one line.
     pub meaning: &'static str,
 }
 

@@ -37,7 +37,8 @@ impl TaskMetric {
         Self::TaskSeconds,
     ];
 
-    /// What it is. The only dimension is the environment: a custom metric is paid for by name and dimension.
+    /// The metric's row in the registry. The only dimension is the environment: a custom metric is paid for by name
+    /// and dimension.
     #[rustfmt::skip]
     pub const fn info(self) -> MetricInfo {
         const fn each(name: &'static str, unit: Unit, meaning: &'static str) -> MetricInfo {

@@ -24,7 +24,6 @@ pub(crate) struct Leftover {
     task: String,
     /// Its job, if it had one.
     job: Option<String>,
-    /// The folder.
     pub(crate) folder: PathBuf,
     /// The names at its top level.
     names: Vec<String>,

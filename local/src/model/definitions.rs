@@ -16,7 +16,6 @@ const MAX_REVISIONS: usize = 10_000;
 pub(crate) struct Definition {
     /// `taskDefinition` as DescribeTaskDefinition answers it.
     pub(crate) body: Value,
-    /// Its tags.
     pub(crate) tags: Value,
     /// When it was last read from the upstream endpoint; `None` for one registered here.
     pub(crate) imported: Option<Millis>,

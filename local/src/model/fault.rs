@@ -11,6 +11,7 @@ use super::{error::ApiError, input};
 /// What goes wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", rename_all_fields = "camelCase")]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub enum FaultKind {
     /// The call is refused with `ThrottlingException`, status 400.
     Throttle,
@@ -83,10 +84,7 @@ pub enum FaultKind {
         warning_milliseconds: Option<u64>,
     },
     /// A launched task never leaves this phase by itself: `PROVISIONING`, `PENDING` or `DEPROVISIONING`.
-    Stuck {
-        /// The phase.
-        phase: String,
-    },
+    Stuck { phase: String },
     /// The end of a launched task's process is never noticed: it stays RUNNING.
     NeverStopped,
     /// A state-change event is not sent.

@@ -40,8 +40,8 @@ pub struct EntryFile {
 
 /// A verified package.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct Package {
-    /// Every file.
     pub files: Vec<PackagedFile>,
     /// Those with stable names, in the order in which they are to be published.
     pub entry: Vec<EntryFile>,

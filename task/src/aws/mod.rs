@@ -34,12 +34,12 @@ const STALL_GRACE: Duration = Duration::from_secs(20);
 
 /// The clients of one task.
 #[derive(Debug, Clone)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct Clients {
     /// The state bucket.
     pub documents: Documents,
     /// Source and outputs.
     pub objects: Objects,
-    /// `CloudWatch`.
     pub metrics: aws_sdk_cloudwatch::Client,
 }
 

@@ -71,10 +71,9 @@ impl Body {
 
 /// HTTP headers that players get with an output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct Meta {
-    /// `Content-Type`.
     pub content_type: &'static str,
-    /// `Cache-Control`.
     pub cache_control: &'static str,
 }
 

@@ -45,7 +45,6 @@ pub(crate) enum Ending {
     Superseded(String),
     /// Stopped from outside.
     Interrupted,
-    /// Failed.
     Failed(Failure),
 }
 

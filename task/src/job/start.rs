@@ -15,8 +15,8 @@ use crate::{
 
 /// Which attempt at which job this task is.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct Identity {
-    /// Key of the job.
     pub job: JobKey,
     /// Number of the attempt, from 1.
     pub attempt: Attempt,
@@ -25,7 +25,6 @@ pub struct Identity {
 /// The order for this task, from the state bucket.
 #[derive(Debug)]
 pub(crate) struct Order {
-    /// The job.
     pub(crate) spec: JobSpec,
     /// The claim of this attempt.
     pub(crate) claim: Claim,

@@ -22,9 +22,7 @@ pub(super) type EventTexts = BTreeMap<String, String>;
 /// The result of the encoder.
 #[derive(Debug)]
 pub(crate) struct Encoded {
-    /// Its tracks.
     pub(crate) tracks: Tracks,
-    /// The package folder.
     pub(crate) package: Folder,
     /// The texts of the EVENT playlists, by path; empty if the job has none.
     pub(crate) event_texts: EventTexts,

@@ -28,8 +28,8 @@ const ALLOWED: f64 = 0.01;
 
 /// Packets with a payload, and how many of them are scrambled.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct Payloads {
-    /// All.
     pub all: u64,
     /// The scrambled ones.
     pub scrambled: u64,

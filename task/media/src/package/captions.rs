@@ -6,16 +6,15 @@ use crate::examine::probe::TextStream;
 
 /// A published text rendition.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct Captions {
     /// Name, unique among the texts and fit for a path.
     pub name: String,
     /// Name for people, unique among the texts.
     pub label: String,
-    /// The stream.
     pub stream: TextStream,
     /// Folder in the package, without a slash at its end.
     pub folder: String,
-    /// Number of cues.
     pub cues: usize,
     /// Durations of the segments, in seconds.
     #[serde(skip)]

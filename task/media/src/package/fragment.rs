@@ -54,10 +54,10 @@ impl Sample {
 
 /// A `moof` with its `mdat`.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct ParsedFragment {
     /// Decode time of the first sample, in ticks.
     pub start: u64,
-    /// The samples.
     pub samples: Vec<Sample>,
     /// The samples' bytes, one after the other. Empty if only the index was read.
     pub data: Vec<u8>,

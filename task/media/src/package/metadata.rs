@@ -40,6 +40,7 @@ pub struct Summary {
 
 /// A rung as encoded.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct VideoSummary {
     /// Name: `720p`.
     pub name: String,
@@ -51,7 +52,6 @@ pub struct VideoSummary {
     pub frame_rate: f64,
     /// Dynamic range.
     pub range: Range,
-    /// Codec string.
     pub codec: String,
     /// Measured average, bits per second.
     pub average_bps: u64,
@@ -61,14 +61,13 @@ pub struct VideoSummary {
 
 /// An audio rendition as encoded.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct AudioSummary {
     /// Name: `en`.
     pub name: String,
     /// Language as BCP 47.
     pub language: Option<String>,
-    /// Channels.
     pub channels: u32,
-    /// Codec string.
     pub codec: String,
     /// Measured average, bits per second.
     pub average_bps: u64,

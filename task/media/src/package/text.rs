@@ -20,8 +20,8 @@ const MAX_LINE: u64 = 16 << 10;
 
 /// A text and the time when it is shown, in milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct Cue {
-    /// Begin.
     pub start: u64,
     /// End, after the begin.
     pub end: u64,

@@ -7,6 +7,7 @@ use crate::rational::float;
 
 /// A fragment within a segment. Times in ticks of the track.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct Fragment {
     /// Where its `moof` begins in the segment.
     pub offset: u64,
@@ -20,7 +21,6 @@ pub struct Fragment {
     pub start: u64,
     /// How long it lasts.
     pub duration: u64,
-    /// Samples in it.
     pub samples: u32,
 }
 

@@ -6,8 +6,8 @@ use crate::process::local;
 
 /// A converted track.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct Even {
-    /// Its file.
     pub file: PathBuf,
     /// When its first sample is played, in seconds from where reading begins.
     pub start: f64,

@@ -28,8 +28,8 @@ pub struct Need {
 /// Whether a rung is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub enum RungDecision {
-    /// The rung is made.
     Made,
     /// Not made: the next rung above needs hardly more bits.
     NearTheNext,

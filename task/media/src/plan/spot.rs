@@ -9,10 +9,9 @@ use crate::{
 
 /// Size and place of an overlay on one rung, in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct Spot {
-    /// Width.
     pub width: u64,
-    /// Height.
     pub height: u64,
     /// Distance from the left edge.
     pub x: u64,

@@ -34,12 +34,12 @@ pub struct Timeline {
 
 /// Timing of the video.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct VideoTime {
     /// Constant frame rate.
     pub rate: Rational,
     /// Where the last frame of the source begins.
     pub last: f64,
-    /// Where it ends.
     pub end: f64,
     /// Places at which the source's clock jumps.
     pub jumps: u64,

@@ -17,14 +17,12 @@ pub(super) const SLACK_FRAMES: u64 = 2;
 
 /// The plan for the video.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct VideoPlan {
     /// The stream of the source that is decoded.
     pub stream: VideoStream,
-    /// Codec.
     pub codec: VideoCodec,
-    /// Encoder preset.
     pub preset: String,
-    /// Constant rate factor.
     pub crf: u32,
     /// Constant frame rate, before rungs leave frames out.
     pub rate: Rational,
@@ -36,7 +34,6 @@ pub struct VideoPlan {
     pub pad_frames: u64,
     /// Frames of a closed group of pictures, at the full rate.
     pub gop_frames: u32,
-    /// Groups in a segment.
     pub segment_gops: u32,
     /// Whether high dynamic range must be brought to standard range.
     pub tone_map: bool,

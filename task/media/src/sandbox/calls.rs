@@ -15,7 +15,6 @@ pub(super) enum Is {
     Int(u8, u32),
     /// The masked bits of a number of 32 bits.
     Flags(u8, u32, u32),
-    /// An address.
     Address(u8, u64),
     /// This address or a higher one.
     AtLeast(u8, u64),

@@ -21,6 +21,7 @@ const MAX_SEGMENTS: u64 = 1_000_000;
 
 /// Addresses and attributes of a representation, as the manifest declares them.
 #[derive(Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct Template {
     timescale: u32,
     header: String,
@@ -28,7 +29,6 @@ pub struct Template {
     first: u64,
     /// Start and duration of every segment, in ticks.
     times: Vec<(u64, u64)>,
-    /// The codec string.
     codecs: String,
     /// `320x180`, where it is a video.
     size: String,

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 /// A media playlist.
 #[derive(Debug, Clone, Default, PartialEq)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct MediaPlaylist {
     /// `EXT-X-TARGETDURATION`.
     pub target: Option<u64>,
     /// Address of the header.
     pub map: Option<String>,
-    /// The segments.
     pub parts: Vec<Part>,
     /// Whether it has `EXT-X-ENDLIST`.
     pub ended: bool,
@@ -19,8 +19,8 @@ pub struct MediaPlaylist {
 
 /// A segment, or a key frame in one.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct Part {
-    /// Address.
     pub uri: String,
     /// `EXTINF`, in seconds.
     pub seconds: f64,
@@ -30,12 +30,12 @@ pub struct Part {
 
 /// A line of the master playlist with the address of another playlist.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct Entry {
     /// Tag without `#EXT-X-`: `STREAM-INF`, `I-FRAME-STREAM-INF` or `MEDIA`.
     pub tag: String,
     /// Attributes, without quotes.
     pub attributes: BTreeMap<String, String>,
-    /// Address.
     pub uri: String,
 }
 

@@ -12,10 +12,10 @@ use crate::{
 
 /// Measured properties of a track. Times in ticks of its clock.
 #[derive(Debug)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct Measured {
     /// Its media playlist, as parsed.
     pub playlist: MediaPlaylist,
-    /// Sample entry.
     pub codec: Codec,
     /// Ticks a second.
     pub timescale: u32,

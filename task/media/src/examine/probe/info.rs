@@ -8,6 +8,7 @@ use crate::{examine::range::Range, rational::Rational};
 /// A source as ffprobe sees it, with the fields that decisions are made from. Times in seconds on the file's own
 /// clock.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct SourceInfo {
     /// ffprobe's name of the container, such as `mov,mp4,m4a,3gp,3g2,mj2`.
     pub container: String,
@@ -24,7 +25,6 @@ pub struct SourceInfo {
     pub other_videos: Vec<VideoStream>,
     /// Every usable audio track, in the file's order.
     pub audio: Vec<AudioStream>,
-    /// Text subtitles.
     pub text: Vec<TextStream>,
     /// The streams of each programme of a multiplex; none where the container has no programmes.
     #[serde(skip)]
@@ -54,6 +54,7 @@ pub struct StreamClock {
 
 /// A video stream. Sizes as coded, before rotation.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct VideoStream {
     /// Index in the file.
     pub index: u32,
@@ -61,7 +62,6 @@ pub struct VideoStream {
     pub id: Option<u32>,
     /// Whether the file marks it as the one to play.
     pub default: bool,
-    /// Codec name.
     pub codec: String,
     /// Width in coded pixels.
     pub width: u32,
@@ -94,12 +94,12 @@ pub struct VideoStream {
 
 /// Colour tags, by ffmpeg's names.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct Color {
     /// Matrix, such as `bt709`.
     pub space: Option<String>,
     /// Transfer function, such as `smpte2084`.
     pub transfer: Option<String>,
-    /// Primaries.
     pub primaries: Option<String>,
     /// `tv` or `pc`.
     pub range: Option<String>,
@@ -135,14 +135,13 @@ impl Color {
 
 /// An audio track.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct AudioStream {
     /// Index in the file.
     pub index: u32,
     /// The container's number of it, such as a PID.
     pub id: Option<u32>,
-    /// Codec name.
     pub codec: String,
-    /// Channels.
     pub channels: u32,
     /// Layout, such as `5.1`; none where the file does not say.
     pub layout: Option<String>,
@@ -164,10 +163,10 @@ pub struct AudioStream {
 
 /// A text subtitle track.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct TextStream {
     /// Index in the file.
     pub index: u32,
-    /// Codec name.
     pub codec: String,
     /// Language as BCP 47.
     pub language: Option<String>,
