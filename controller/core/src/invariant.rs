@@ -1,8 +1,8 @@
-//! The promises of the job protocol that a controller can see broken by itself, as predicates on what it knows.
+//! The promises of the job protocol that one controller can check alone, as predicates on its ledger.
 //!
-//! Most promises need a view of the whole world, which the simulator has; these need the ledger only. A running
-//! controller counts them as `InvariantViolations`, and the simulator holds them against every plan and every fact of
-//! its runs: there they must find nothing. They never stop anything: by the time one is seen, it has happened.
+//! Most promises need a view of all processes and services, which only the simulator has; these need the ledger alone.
+//! A running controller counts violations as `InvariantViolations`. The simulator checks every plan and every fact of
+//! its runs, and expects no violation. A violation never stops the controller: it is seen only after it has happened.
 
 use std::fmt;
 
@@ -32,7 +32,7 @@ fn broken(id: &'static str, what: impl FnOnce() -> String, is: bool) -> Option<V
     is.then(|| Violation { id, what: what() })
 }
 
-/// What a fact that is about to be absorbed says of promises.
+/// Checks a fact before it is absorbed. Returns the promise that the fact breaks, if any.
 pub fn of_fact(fact: &Fact, ledger: &Ledger) -> Option<Violation> {
     match fact {
         Fact::Decided { terminal, .. } => written_once(terminal, ledger),
@@ -42,7 +42,7 @@ pub fn of_fact(fact: &Fact, ledger: &Ledger) -> Option<Violation> {
     }
 }
 
-/// S2: the terminal record is written once. Two readings of it say the same.
+/// S2: the terminal record is written once, so two readings of it are equal.
 fn written_once(terminal: &Terminal, ledger: &Ledger) -> Option<Violation> {
     let known = ledger.jobs.get(&terminal.job)?.terminal()?;
     let what = || format!("the terminal record of {} was written again", terminal.job);
@@ -60,7 +60,7 @@ fn one_task_for_a_claim(view: &TaskView, ledger: &Ledger) -> Option<Violation> {
     broken("S7", what, !known.contains_key(&view.arn))
 }
 
-/// What planned actions say of promises; `ledger` is what they were planned from.
+/// Checks planned actions. `ledger` is the ledger that they were planned from. Returns each broken promise.
 pub fn of_plan(actions: &[Action], ledger: &Ledger) -> Vec<Violation> {
     actions.iter().filter_map(|action| of_action(action, ledger)).collect()
 }
@@ -98,7 +98,7 @@ fn of_action(action: &Action, ledger: &Ledger) -> Option<Violation> {
     }
 }
 
-/// S1, S15: a message is deleted when all its jobs are settled, and never when it was not understood.
+/// S1, S15: a message is deleted only when all its jobs are settled, and never when this version cannot read it.
 fn deleted_when_settled(lease: &crate::state::lease::Lease, ledger: &Ledger) -> Option<Violation> {
     let Content::Jobs(keys) = &lease.content else {
         return broken("S15", || "a message of an unknown version would be deleted".into(), true);

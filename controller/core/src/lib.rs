@@ -1,4 +1,4 @@
-//! The core of the controller: what is known, what follows from it, what is to be done. Pure.
+//! The core of the controller: the ledger of known state, the rules that judge it, and the plan that follows. Pure.
 //!
 //! ```text
 //! SQS body ─ message ─ job ─► ledger ─► plan ─► action ─► AWS
@@ -11,41 +11,46 @@
 //! become [`fact`](protocol::fact)s, facts change the ledger, and the pure [`plan`](mod@plan)ner reads it and says which
 //! [`action`](protocol::action)s to take. Applying them yields new facts.
 //!
-//! No clock, no file, no environment, no thread, no network and no randomness: time is an argument, and the adapters
-//! stand behind [`ports`](effects::ports). So the simulator drives the same code through any history, as fast as the
-//! processor allows.
+//! The core uses no clock, file, environment, thread, network or randomness: time is an argument, and the adapters
+//! stand behind [`ports`](effects::ports). Therefore the simulator drives the same code through any history, as fast as
+//! the processor allows.
 //!
 //! # Reading order
-//! From the top down; each module uses those above it and none below.
+//! Read from the top down; each module uses only modules above it.
 //!
 //! | module | what it answers |
 //! |---|---|
-//! | [`protocol`] | what happened, what is to be done |
+//! | [`protocol`] | what happened, and what must be done? |
 //! | [`message`] | what does a body ask for? |
-//! | [`policy`] | which numbers hold? |
+//! | [`policy`] | which limits, deadlines and rates are in force? |
 //! | [`effects`] | which call carries an action out, and which facts answer it? |
 //! | [`state`] | what is known? |
-//! | [`judge`] | is an attempt over, how did it end, what is left behind, why is nothing launched? |
+//! | [`judge`] | is an attempt over, how did it end, what did it leave behind, why do launches pause? |
 //! | [`absorb`] | how does a fact change what is known? |
-//! | [`mod@plan`] | what is to be done now? |
+//! | [`mod@plan`] | which calls are due now? |
 //! | [`invariant`] | is a promise of the protocol broken? |
-//! | [`reconciler`] | one turn of the loop: absorb, plan, begin |
+//! | [`reconciler`] | one turn of the loop: absorb, plan, begin the calls |
 //!
-//! `weakness` switches on, for the tests of the tests, one deliberate fault at a time.
+//! `weakness` switches on one deliberate fault at a time: `make mutants` tests the tests with it.
 //!
 //! # Invariants
 //! | id | promise | kept in |
 //! |---|---|---|
-//! | S1 | a message is deleted only after its jobs' terminal records were read, and dead ones were acknowledged by the DLQ | `plan/leases.rs` |
+//! | S1 | a message is deleted only after the terminal records of its jobs were read, and the DLQ has acknowledged the
+//! letter of each dead job | `plan/leases.rs` |
 //! | S2 | the terminal record is written at most once | `effects::ports::Store::bury`, the task |
-//! | S5 | attempt n+1 starts only when n is proven over and the terminal record is absent | `judge/attempt.rs`, `plan/jobs.rs` |
+//! | S5 | attempt n+1 starts only when attempt n is proven over and the terminal record is absent | `judge/attempt.rs`,
+//! `plan/jobs.rs` |
 //! | S7 | `RunTask` for (j, n, variant) is byte-identical each time and never sent after its deadline | the controller's `aws/run_task.rs` |
-//! | S9, S10 | budgets are counted from the attempt objects, the platform's apart | `policy/`, the claim's history |
-//! | S6 | one task works on a job, however far clocks are apart | `judge/attempt.rs` |
+//! | S9, S10 | the controller counts budgets from the attempt objects; the platform has a budget of its own |
+//! `policy/`, the claim's history |
+//! | S6 | one task works on a job, however far the clocks of the machines differ | `judge/attempt.rs` |
 //! | S12 | the terminal record outranks ECS | `plan/jobs.rs` |
-//! | L6 | calls keep to their rates, and slow down for throttles | `state/limiter.rs` |
-//! | L7 | what losers leave behind is collected before the message is deleted | `judge/leftovers.rs`, the controller's `aws/leftovers.rs` |
-//! | S15 | an unknown version is parked, never deleted or overwritten | `message/`, `absorb/` |
+//! | L6 | calls stay below their rates, and throttling lowers the rates | `state/limiter.rs` |
+//! | L7 | the leftovers of losers are collected before the message is deleted | `judge/leftovers.rs`, the controller's
+//! `aws/leftovers.rs` |
+//! | S15 | a document or message of an unknown version is parked, never deleted or overwritten | `message/`, `absorb/`
+//! |
 //! | S17 | stable names only move forward | `protocol/publishing.rs`, `protocol/order.rs`, the controller's `aws/publish.rs` |
 
 /// How facts change what is known. May use [`judge`] and what is above it, and [`invariant`]; not [`mod@plan`].
@@ -55,7 +60,7 @@ pub mod effects;
 pub mod invariant;
 pub mod judge;
 pub mod message;
-/// From what is known to what is to be done. May use [`judge`] and what is above it; not [`absorb`].
+/// The planner: the ledger in, actions out. May use [`judge`] and what is above it; not [`absorb`].
 pub mod plan;
 pub mod policy;
 pub mod protocol;

@@ -1,11 +1,11 @@
 //! The loop: wake → absorb → plan → begin → apply.
 //!
-//! It has no inputs but facts and no memory but the ledger. A hundred events on one job cost one decision, because
-//! everything that has arrived is absorbed before anything is planned. Why it woke is logged and never branched on.
-//! A restart is the ordinary path: an empty ledger plans to look first.
+//! Its only input is facts and its only memory is the ledger. A hundred events on one job cost one decision, because
+//! all facts that have arrived are absorbed before anything is planned. The reason for a wake-up is logged and never
+//! branched on. A restart is an ordinary case: with an empty ledger, the first plan reads SQS, ECS and S3.
 //!
-//! [`Reconciler::turn`] is the whole of it without input or output; the simulator drives it with its own world and its
-//! own clock, [`crate::runtime`] with AWS and the machine's.
+//! [`Reconciler::turn`] is a whole turn without input or output. The simulator calls it with its own world and its own
+//! clock; the controller's `runtime.rs` calls it with AWS and the machine's clocks.
 
 use crate::{
     absorb::{change::Change, standing::Standing},
@@ -24,41 +24,44 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Reconciler {
     policy: Policy,
-    /// What is known.
+    /// The known state.
     pub ledger: Ledger,
     last_turn: Ms,
     standing: Standing,
 }
 
 impl Reconciler {
-    /// A controller that has seen nothing yet. `instance` must differ between any two processes.
+    /// Returns a reconciler with an empty ledger. `instance` must differ between any two processes.
     pub fn new(instance: impl Into<String>, policy: Policy, rules: Rules) -> Self {
         Self { policy, ledger: Ledger::new(instance, rules), last_turn: 0, standing: Standing::default() }
     }
 
-    /// The numbers in force.
+    /// The policy in force.
     pub fn policy(&self) -> &Policy {
         &self.policy
     }
 
-    /// The numbers in force, to be changed.
+    /// The policy in force, mutable.
     pub fn policy_mut(&mut self) -> &mut Policy {
         self.ledger.requeue_all();
         &mut self.policy
     }
 
-    /// New numbers and rules, as a whole. Everything is looked at anew; jobs that were accepted run as they were accepted.
+    /// Replaces policy and rules as a whole, and visits every row in the next turn. A job that was accepted before runs
+    /// with the specification that was accepted.
     pub fn reload(&mut self, policy: Policy, rules: Rules) {
         *self.policy_mut() = policy;
         self.ledger.rules = rules;
         self.ledger.attribute_anew(self.last_turn);
     }
 
-    /// One turn: takes the facts in, plans, and notes the planned calls as begun. Returns the plan and what has changed.
-    /// The caller carries the actions out, brings their answers to a later turn, and comes back not later than `wake_at`.
+    /// One turn: absorbs the facts, plans, and notes the planned calls as begun. Returns the plan and the changes. The
+    /// caller carries the actions out, passes their answers to a later turn, and calls again at `wake_at` at the
+    /// latest.
     ///
-    /// No two turns share a moment: a call that began in an earlier turn than a fact was absorbed in counts as older
-    /// than it, however coarse the clock is. A reading of the terminal record must be newer than the end it is held against.
+    /// No two turns share a millisecond, however coarse the clock is. Therefore a call that began in an earlier turn
+    /// counts as older than a fact absorbed in this one: the terminal record must be read after the end of the attempt
+    /// that it is compared with.
     pub fn turn(&mut self, facts: impl IntoIterator<Item = Fact>, now: Now) -> (Plan, Vec<Change>) {
         let now = Now { mono: now.mono.max(self.last_turn + 1), ..now };
         self.last_turn = now.mono;
@@ -89,8 +92,8 @@ impl Reconciler {
         (plan, told)
     }
 
-    /// Notes what the visits of a turn say, before its calls begin. The breaker learns here how attempts ended: the
-    /// planner has judged them.
+    /// Copies the notes of the visited jobs into the ledger, before the calls of the turn begin. Reports the ends of
+    /// attempts to the breaker: the planner has judged them.
     fn note_visits(&mut self, plan: &mut Plan, now: Now) {
         for (message, requeue) in plan.leases.drain(..) {
             self.ledger.leases.requeue(&message, requeue, None);

@@ -1,13 +1,13 @@
-//! Deliberate weaknesses for the tests of the tests. [`weak`] is false, always, unless the feature `mutants` is built
-//! in and [`switch_on`] has chosen one. `make mutants` switches each on in turn, and something must notice.
+//! Deliberate weaknesses for the tests of the tests. [`weak`] is always false, unless the feature `mutants` is built in
+//! and [`switch_on`] has chosen one. `make mutants` switches each on in turn, and a test must fail.
 //!
-//! Those of adapters and task stand in the simulator's models of them; they are listed here with the core's own, so
-//! that one table names all.
+//! The simulator implements the weaknesses of adapters and task in its own models of them. They are listed here with
+//! those of the core, so that one table names all.
 
-/// Declares the enum, the list of all, and what each does: the words of its documentation.
+/// Declares the enum, `ALL`, and `what`, whose text is each variant's documentation.
 macro_rules! weaknesses {
     ($(#[doc = $what:literal] $name:ident,)*) => {
-        /// A weakness, named by what it forgets or does wrong.
+        /// A weakness, named by what the weakened code omits or does wrong.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         #[repr(u8)]
         pub enum Weakness {
@@ -18,7 +18,7 @@ macro_rules! weaknesses {
             /// Every weakness.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
 
-            /// What it does, in words that follow a subject: "deletes before publishing".
+            /// The effect of the weakness, as a phrase that follows a subject: "deletes before publishing".
             pub fn what(self) -> &'static str {
                 match self {
                     $(Self::$name => $what.trim_ascii(),)*
@@ -220,7 +220,7 @@ mod switch {
 
     use super::Weakness;
 
-    /// No weakness.
+    /// No weakness is switched on.
     const NONE: u8 = u8::MAX;
 
     static ON: AtomicU8 = AtomicU8::new(NONE);

@@ -1,7 +1,7 @@
-//! Carrying an action out: from an action, through one port, to the facts that it answers.
+//! Carrying an action out: one action, one call through one port, the facts that answer it.
 //!
-//! No choices are made here, and nothing is retried: a failed call is a fact, and the planner knows why it may be
-//! made again.
+//! This module makes no choices and retries nothing: a failed call is a fact, and the planner decides whether the call
+//! may be repeated.
 
 use transcode_config::contract::JobKey;
 
@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-/// Carries out what one call carries out. Gives at least one fact for each action in it, whatever happens.
+/// Carries one call out. Returns at least one fact for each action in it, whatever happens.
 pub async fn carry_out<Q: Queue, C: Cluster, S: Store>(work: Work, ports: &Ports<Q, C, S>) -> Vec<Fact> {
     match work {
         Work::One(action) => apply(action, ports).await,
@@ -27,7 +27,7 @@ pub async fn carry_out<Q: Queue, C: Cluster, S: Store>(work: Work, ports: &Ports
     }
 }
 
-/// Carries one action out. Gives at least one fact, whatever happens.
+/// Carries one action out. Returns at least one fact, whatever happens.
 #[allow(clippy::too_many_lines, reason = "a table: one arm for each kind of action")]
 pub async fn apply<Q: Queue, C: Cluster, S: Store>(action: Action, ports: &Ports<Q, C, S>) -> Vec<Fact> {
     match action {
@@ -121,7 +121,7 @@ async fn timeouts<Q: Queue>(timeouts: &[Timeout], queue: &Q) -> Vec<Fact> {
     timeouts.iter().zip(answers).map(fact).collect()
 }
 
-/// The facts with which an action is answered whose execution took longer than any call may: it may have happened.
+/// The facts that answer an action whose call took longer than any call may. The call may have had its effect.
 pub fn gave_up(action: &Action, after_ms: Ms) -> Vec<Fact> {
     let error = CallError {
         operation: action.name(),
@@ -131,7 +131,7 @@ pub fn gave_up(action: &Action, after_ms: Ms) -> Vec<Fact> {
     vec![failed(action, error)]
 }
 
-/// The fact with which an action is answered that failed as a whole.
+/// The fact that answers an action whose call failed as a whole.
 pub fn failed(action: &Action, error: CallError) -> Fact {
     match action {
         Action::Receive { queue, .. } => Fact::ReceiveFailed { queue: queue.clone(), error },

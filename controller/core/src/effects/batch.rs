@@ -1,20 +1,20 @@
-//! Batches: what SQS takes ten at a time is carried out ten at a time.
+//! Batches: SQS takes up to ten entries in a call, so actions of one kind and queue travel together.
 //!
-//! The planner decides on each message by itself, and each gets an answer of its own (row 14 of the fault catalogue).
-//! Only decisions of one turn that go to the same queue by the same call travel together; nothing waits for company.
+//! The planner decides on each message separately, and each gets its own answer (row 14 of the fault catalogue). Only
+//! actions of the same turn that go to the same queue by the same call share a batch; no action waits for others.
 
 use crate::protocol::{
     action::{Action, LeaseRef},
     clock::Ms,
 };
 
-/// Entries of one call at most: SQS' limit.
+/// Most entries of one call: SQS' limit.
 pub const BATCH: usize = 10;
 
-/// What one call carries out.
+/// The content of one call.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Work {
-    /// Anything that travels alone.
+    /// An action that is not batched.
     One(Action),
     /// `DeleteMessageBatch`: leases of one queue.
     Deletes(Vec<LeaseRef>),
@@ -25,11 +25,11 @@ pub enum Work {
 /// A visibility timeout to be set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timeout {
-    /// Of which message.
+    /// The message.
     pub lease: LeaseRef,
-    /// From now on, in milliseconds.
+    /// The timeout, from the call on, in milliseconds.
     pub ms: Ms,
-    /// To keep the message, or to give it back.
+    /// `true`: to keep the message. `false`: to give it back.
     pub keep: bool,
 }
 
@@ -41,7 +41,7 @@ impl Timeout {
 }
 
 impl Work {
-    /// The work of one action alone.
+    /// A call for one action alone.
     pub fn of(action: Action) -> Self {
         match action {
             Action::Delete { lease } => Self::Deletes(vec![lease]),
@@ -53,7 +53,7 @@ impl Work {
         }
     }
 
-    /// The actions that it carries out.
+    /// The actions of this call.
     pub fn actions(&self) -> Vec<Action> {
         match self {
             Self::One(action) => vec![action.clone()],
@@ -71,7 +71,7 @@ impl Work {
         }
     }
 
-    /// Takes more of the same in, or gives it back.
+    /// Adds the entries of `more` to this call; returns `more` if it does not fit.
     fn join(&mut self, more: Self) -> Option<Self> {
         let room = |first: Option<&LeaseRef>, taken: usize, new: Option<&LeaseRef>| {
             taken < BATCH && first.zip(new).is_some_and(|(first, new)| first.queue == new.queue)
@@ -92,11 +92,11 @@ impl Work {
     }
 }
 
-/// The calls that carry a turn's actions out. Nothing is left out and nothing added; each call stands where the first
-/// of its actions stood.
+/// Groups the actions of a turn into calls. Every action is in exactly one call; each call stands at the place of its
+/// first action.
 pub fn batches(actions: &[Action]) -> Vec<Work> {
     let mut works: Vec<Work> = Vec::with_capacity(actions.len());
-    // Where the batches are that still have room: one for each queue and kind at most.
+    // Indices of the calls that still have room: at most one for each queue and kind.
     let mut open: Vec<usize> = Vec::new();
     for action in actions {
         let mut rest = Some(Work::of(action.clone()));
@@ -126,7 +126,7 @@ mod tests {
         LeaseRef { queue: queue.into(), message: MessageId(format!("m{number}").into()), receipt: "r".into() }
     }
 
-    /// The queues that a call's entries name.
+    /// The queues of a call's entries.
     fn queues(work: &Work) -> BTreeSet<String> {
         let of = |action| match action {
             Action::Delete { lease } | Action::Extend { lease, .. } | Action::Release { lease, .. } => {

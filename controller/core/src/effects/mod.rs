@@ -1,5 +1,5 @@
-//! From an action to the facts that answer it: [`batch`] (what travels in one call), [`apply`] (which call), and
-//! [`ports`] (what is asked of the world). The adapters stand behind the ports, in the controller.
+//! From an action to the facts that answer it: [`batch`] (which actions share a call), [`apply`] (which call), and
+//! [`ports`] (the interface to SQS, ECS and S3). The adapters behind the ports are in the controller.
 //!
 //! May use [`crate::protocol`].
 

@@ -1,24 +1,24 @@
-//! Where a person reads the log of a task.
+//! Link to the log of a task.
 
 use transcode_config::settings::ClusterSettings;
 
-/// Where the `awslogs` driver puts what tasks write.
+/// Names of the log group and streams that the `awslogs` driver writes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogStreams {
     /// `awslogs-group`.
     pub group: String,
-    /// `awslogs-stream-prefix` and the container's name: the stream of a task is `<prefix>/<container>/<task id>`.
+    /// `awslogs-stream-prefix` and the container's name. The stream of a task is `<prefix>/<container>/<task id>`.
     pub prefix: String,
 }
 
 impl LogStreams {
-    /// As the settings say; none where they name no group.
+    /// From the settings; `None` if they name no group.
     pub fn of(cluster: &ClusterSettings) -> Option<Self> {
         let prefix = format!("{}/{}", cluster.log_stream_prefix, cluster.container);
         (!cluster.log_group.is_empty()).then(|| Self { group: cluster.log_group.clone(), prefix })
     }
 
-    /// The page of the CloudWatch console that shows the log of a task; none for what is no ARN of a task.
+    /// URL of the CloudWatch console page with the log of a task; `None` if `task_arn` is not the ARN of a task.
     pub fn link(&self, task_arn: &str) -> Option<String> {
         let parts: Vec<&str> = task_arn.splitn(6, ':').collect();
         let [_, partition, "ecs", region, _, resource] = parts[..] else { return None };
@@ -35,7 +35,7 @@ impl LogStreams {
     }
 }
 
-/// The console encodes names twice, and the second time with `$` for `%`.
+/// The console encodes names twice, the second time with `$` instead of `%`.
 fn in_fragment(name: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     let encoded =

@@ -1,6 +1,6 @@
-//! The numbers that decisions use. All times in milliseconds.
+//! The numbers that decisions use: limits, deadlines, rates. All times are in milliseconds.
 //!
-//! May use [`crate::protocol`] and the settings, which nothing else of this crate reads.
+//! May use [`crate::protocol`] and the settings; no other module of this crate reads the settings.
 
 pub mod log_link;
 
@@ -20,7 +20,7 @@ use crate::{
     weakness::{Weakness, weak},
 };
 
-/// SQS gives a message up after 12 h in total from its receive, however often it is extended.
+/// SQS makes a message visible 12 h after its receive at the latest, however often it is extended.
 pub const VISIBILITY_CAP: Ms = 12 * 3_600_000;
 
 /// Messages beyond those that may wait: received, and not yet looked up, or about to be put back.
@@ -31,27 +31,27 @@ const LOOKED_UP: usize = 200;
 pub struct Policy {
     /// Job queues with their weights.
     pub queues: BTreeMap<QueueName, u32>,
-    /// Most tasks at a time.
+    /// Most tasks at the same time.
     pub max_tasks: usize,
-    /// Most CPU units at a time (1024 = one vCPU).
+    /// Most CPU units at the same time (1024 = one vCPU).
     pub max_cpu: u64,
-    /// Nothing is received or launched.
+    /// `launch.paused`: nothing is received or launched.
     pub paused: bool,
-    /// What the first attempt asks for.
+    /// CPU, memory, storage and capacity of the first attempt.
     pub variant: TaskShape,
-    /// Ephemeral storage by the source's size, percent; used where the variant names none.
+    /// Ephemeral storage in percent of the source's size; used where the task shape names none.
     pub disk_percent: u64,
-    /// Sizes after running out of memory: CPU units, MiB.
+    /// Sizes for attempts after one that ran out of memory: CPU units, MiB.
     pub oom_sizes: Vec<(u32, u32)>,
-    /// Attempts of a job that Spot may refuse or take back.
+    /// Attempts on Spot that Spot may refuse or interrupt; later attempts run on-demand.
     pub spot_attempts: usize,
-    /// Jobs that have waited longer ask for on-demand.
+    /// A job that has waited longer than this is claimed on-demand.
     pub spot_max_age: Ms,
-    /// How long all claims ask for on-demand after Spot had no capacity.
+    /// After Spot had no capacity, all claims ask for on-demand for this long.
     pub spot_pause: Ms,
-    /// How long after the claim RunTask may be sent.
+    /// RunTask may be sent for this long after the claim.
     pub launch_deadline: Ms,
-    /// Allowed difference of clocks.
+    /// Largest difference between the clocks of two machines that the protocol allows for.
     pub clock_skew: Ms,
     /// Average time between launches.
     pub launch_interval: Ms,
@@ -61,11 +61,11 @@ pub struct Policy {
     pub stop_interval: Ms,
     /// Average time between reads from ECS.
     pub read_interval: Ms,
-    /// Jobs that fail one after the other before launching stops; 0 never.
+    /// The breaker opens after this many different jobs have failed without a success between them; 0: never.
     pub breaker_jobs: usize,
-    /// Time between the claims that are made all the same.
+    /// Time between two claims while the breaker is open.
     pub breaker_probe: Ms,
-    /// First pause of all launches after a refusal; doubles up to `call_retry_cap`.
+    /// First pause of all launches after a refusal; the pause doubles up to `call_retry_cap`.
     pub cooldown: Ms,
     /// Attempts charged to the job.
     pub max_attempts: usize,
@@ -79,51 +79,51 @@ pub struct Policy {
     pub max_run: Ms,
     /// Visibility timeout.
     pub visibility: Ms,
-    /// Extension when less is left.
+    /// A lease is extended when less than this is left.
     pub lease_margin: Ms,
-    /// Putting aside.
+    /// Visibility timeout of a message that is put aside.
     pub park: Ms,
-    /// Describe period.
+    /// Longest time between two DescribeTasks calls for one task.
     pub describe_every: Ms,
-    /// List period.
+    /// Time between two lists of all tasks.
     pub resync_every: Ms,
-    /// From launch to the begin of the pull.
+    /// Longest time from the launch to the begin of the image pull.
     pub provisioning_timeout: Ms,
-    /// Pulling the image.
+    /// Longest time for the image pull.
     pub pull_timeout: Ms,
-    /// From the end of the pull to RUNNING.
+    /// Longest time from the end of the pull to RUNNING.
     pub start_timeout: Ms,
-    /// Heartbeat staleness.
+    /// A heartbeat that has not changed for this long is stale.
     pub heartbeat_stale: Ms,
-    /// Longest time that a living task may get nowhere.
+    /// Longest time without progress of a living task.
     pub no_progress: Ms,
-    /// From StopTask to STOPPED.
+    /// Longest time from StopTask until no container of the task can run.
     pub stop_timeout: Ms,
-    /// Orphans.
+    /// Time that a task may still run after its job was decided or a newer attempt replaced it; then it is stopped.
     pub orphan_grace: Ms,
     /// First wait after a failed call.
     pub call_retry_base: Ms,
     /// Longest wait after failed calls.
     pub call_retry_cap: Ms,
-    /// Messages held at most. Above it nothing is received: jobs that wait for their next attempt hold messages too.
+    /// Most messages held. At this number receiving stops: jobs that wait for their next attempt hold messages too.
     pub max_leases: usize,
     /// Jobs that wait for a slot with their messages held here, at most; none where no source has tenants: then no more
     /// is received than can be launched.
     pub look_ahead: Option<usize>,
     /// First wait of a message that is put back because more wait than that; grows with each receive.
     pub put_back: Ms,
-    /// Where tasks log, where that is known.
+    /// Where tasks log, if the settings say.
     pub logs: Option<LogStreams>,
 }
 
-/// What the choice of capacity and size depends on beside the attempts before.
+/// What the task shape of the next attempt depends on, beside the earlier attempts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Circumstances {
-    /// Size of the source in bytes, where it is known.
+    /// Size of the source in bytes, if known.
     pub source_bytes: Option<u64>,
-    /// How long ago the job was asked for.
+    /// Time since the job was asked for.
     pub age: Ms,
-    /// Spot had no capacity lately.
+    /// Spot had no capacity recently.
     pub spot_refused: bool,
 }
 
@@ -188,7 +188,7 @@ impl From<&Settings> for Policy {
     }
 }
 
-/// Milliseconds between calls for a rate that the settings' check has found to be above 0 and at most 20.
+/// Milliseconds between calls, from calls per second. The settings' check guarantees a rate above 0 and at most 20.
 #[allow(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -206,24 +206,24 @@ fn jittered(wait: Ms, of: &[&str]) -> Ms {
 }
 
 impl Policy {
-    /// Exponential wait: base × 2^(failures − 1), at most cap.
+    /// Exponential backoff: base × 2^(failures − 1), at most `cap`.
     fn exponential(base: Ms, cap: Ms, failures: usize) -> Ms {
         let doublings = u32::try_from(failures.saturating_sub(1)).unwrap_or(u32::MAX).min(30);
         base.saturating_mul(if weak(Weakness::NeverBacksOff) { 0 } else { 1 << doublings }).min(cap)
     }
 
-    /// Wait after `failures` failed calls in a row.
+    /// Wait after `failures` consecutive failed calls.
     pub fn call_backoff(&self, failures: usize) -> Ms {
         Self::exponential(self.call_retry_base, self.call_retry_cap, failures)
     }
 
-    /// Pause of all launches after `refusals` in a row.
+    /// Pause of all launches after `refusals` consecutive refusals.
     pub fn cooldown_after(&self, refusals: usize) -> Ms {
         Self::exponential(self.cooldown, self.cooldown.max(self.call_retry_cap), refusals)
     }
 
-    /// Wait before the next attempt, jittered down by up to half. The jitter comes from the job and the attempt, so a
-    /// restart computes the same.
+    /// Wait before the next attempt, reduced by a jitter of up to half. The jitter is derived from the job and the
+    /// attempt, so a restarted controller computes the same wait.
     pub fn attempt_backoff(&self, job: &JobKey, attempts: &[PastAttempt]) -> Ms {
         let Some(last) = attempts.last() else { return 0 };
         let failures = attempts.iter().filter(|past| past.budget == last.budget).count();
@@ -240,9 +240,10 @@ impl Policy {
         jittered(self.put_back.saturating_mul(receives), &[&message.0])
     }
 
-    /// What the next attempt asks for, given how the earlier attempts ended: on-demand once Spot has been refused or
-    /// taken back often enough, has had no capacity for anybody, or the job has waited for long; and the next size for
-    /// each time that memory ran out. The claim pins it, so whatever changes later, its launch stays the same (S7).
+    /// The task shape of the next attempt, from the ends of the earlier ones. On-demand once Spot has refused or
+    /// interrupted attempts often enough, once Spot had no capacity for any job, or once the job has waited for long.
+    /// The next larger size for each attempt that ran out of memory. The claim pins the shape, so a later change of
+    /// settings does not change its launch (S7).
     pub fn variant_after(&self, attempts: &[PastAttempt], now: Circumstances) -> TaskShape {
         let refused = |past: &&PastAttempt| {
             past.budget == Budget::Platform
@@ -263,14 +264,14 @@ impl Policy {
         variant
     }
 
-    /// GiB of ephemeral storage for a source; none where Fargate's own 20 GiB are enough.
+    /// GiB of ephemeral storage for a source; `None` where Fargate's default of 20 GiB is enough.
     fn ephemeral_for(&self, source_bytes: u64) -> Option<u32> {
         let needed = source_bytes.saturating_mul(self.disk_percent) / 100;
         let gib = needed.div_ceil(1 << 30).saturating_add(8).min(200);
         u32::try_from(gib).ok().filter(|gib| *gib > 20)
     }
 
-    /// Whether another attempt is allowed after these (S9, S10).
+    /// Whether another attempt is allowed after `attempts` (S9, S10).
     pub fn allows_another(&self, attempts: &[PastAttempt]) -> bool {
         let spent = |budget| attempts.iter().filter(|past| past.budget == budget).count();
         (spent(Budget::Job) < self.max_attempts || weak(Weakness::NeverSpendsBudget))

@@ -1,7 +1,7 @@
-//! Actions: what the planner wants done. Each carries all that its execution needs; executing leaves no choice open.
+//! Actions: the calls that the planner asks for. Each carries all that its execution needs and leaves no choice open.
 //!
-//! Every action is safe to repeat, and to lose: its answer comes back as a [`crate::protocol::fact::Fact`], and if the process
-//! dies in between, the next one finds out by looking.
+//! Every action may be repeated, and may be lost: its answer comes back as a [`crate::protocol::fact::Fact`], and if
+//! the process dies before, the next process reads the state again.
 
 use std::sync::Arc;
 
@@ -24,20 +24,20 @@ pub struct LeaseRef {
     pub receipt: String,
 }
 
-/// What the dead-letter queue is told, beside the terminal record's [`Dead`].
+/// Content of a dead letter, beside the terminal record's [`Dead`].
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct DeadLetter {
-    /// On behalf of which message.
+    /// The message for which the letter is sent.
     pub lease: LeaseRef,
     pub job: JobKey,
-    /// Generation of the job; a redrive runs the next.
+    /// Generation of the job; a redrive runs the next one.
     pub generation: u32,
     pub body: Arc<str>,
     pub dead: Dead,
 }
 
-/// Something to be done.
+/// A call to be made.
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub enum Action {
@@ -45,35 +45,36 @@ pub enum Action {
     Receive { queue: QueueName, max: u8 },
     /// Read newest claim, its heartbeat and, last, the terminal record.
     Inspect { job: JobKey },
-    /// Read `spec.json`: is the job that this idempotency key names the one that is asked for?
+    /// Read `spec.json`, to find out whether the idempotency key belongs to the source that is asked for.
     ReadSpec { job: JobKey },
-    /// Create `spec.json` unless it exists, then the claim unless it exists; answer with the claim that is there.
+    /// Create `spec.json` unless it exists, then the claim unless it exists. The answer carries the claim that exists
+    /// now.
     Claim {
         /// The job as accepted.
         spec: Arc<JobSpec>,
         claim: Arc<Claim>,
     },
-    /// `RunTask` with everything from the claim. Not sent any more once the wall clock is past its deadline (S7).
+    /// `RunTask` with everything from the claim. Never sent once the wall clock is past the launch deadline (S7).
     Launch {
-        /// The claim, read back.
+        /// The claim as it was read from the state bucket.
         claim: Arc<Claim>,
     },
     /// `DescribeTasks`, at most 100.
     Describe { tasks: Vec<TaskArn> },
-    /// `ListTasks` of this environment, to the end, and describe what it names.
+    /// `ListTasks` of this environment, all pages, and `DescribeTasks` for the tasks listed.
     Resync,
     /// Find the task definition that new attempts are pinned to, and validate it.
     Resolve,
     /// `StopTask`.
     Stop {
         task: TaskArn,
-        /// Why: shown as `stoppedReason`.
+        /// Reason; ECS shows it as `stoppedReason`.
         reason: &'static str,
     },
-    /// Write the terminal record unless it exists; answer with the terminal record that is there.
+    /// Write the terminal record unless it exists. The answer carries the terminal record that exists now.
     GiveUp {
         job: JobKey,
-        /// What to write.
+        /// The record to write.
         terminal: Arc<Terminal>,
     },
     /// Copy the winner's entry points to their stable names.
@@ -81,7 +82,7 @@ pub enum Action {
     /// Empty the folders of attempts of a decided job that did not win.
     Collect {
         job: JobKey,
-        /// Whose folders; never the winner's.
+        /// The attempts whose folders are emptied; never the winner.
         losers: Arc<[Attempt]>,
     },
     /// Send to the dead-letter queue of the message's queue.
@@ -94,10 +95,10 @@ pub enum Action {
         /// How long from now, in milliseconds; at most 12 h from the receive.
         for_ms: Ms,
     },
-    /// `ChangeMessageVisibility` to give the message back after `after_ms`.
+    /// `ChangeMessageVisibility` to give the message back: it is visible again after `after_ms`.
     Release {
         lease: LeaseRef,
-        /// When it becomes visible, in milliseconds; 0 at once.
+        /// Time until it is visible again, in milliseconds; 0 is at once.
         after_ms: Ms,
     },
 }

@@ -1,4 +1,4 @@
-//! Facts: what the world answered. They are the only way into the ledger.
+//! Facts: the answers of SQS, ECS and S3, and events. Facts are the only way into the ledger.
 
 use std::sync::Arc;
 
@@ -23,37 +23,37 @@ pub struct MessageId(pub Name);
 #[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct Incoming {
     pub id: MessageId,
-    /// Handle of this receive; a later receive gives another.
+    /// Handle of this receive. Each later receive of the message has another handle.
     pub receipt: String,
     /// Body, at most 1 MiB.
     pub body: String,
-    /// When it was sent (ms since 1970), where SQS says.
+    /// When the message was sent (ms since 1970); `None` when SQS does not say.
     pub sent_at_ms: Option<u64>,
     /// How often it was received, this time included, as SQS estimates; 0 where it does not say.
     pub receives: u32,
 }
 
-/// What kind of trouble a failed call met. One table in `aws/class.rs` turns SDK errors into these.
+/// Kind of a failed call. The table in the controller's `aws/class.rs` maps SDK errors to these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ErrorClass {
-    /// Refused for its rate. Nothing happened.
+    /// Refused: too many calls. The call had no effect.
     Throttled,
-    /// Refused for capacity or quota. Nothing happened.
+    /// Refused: no capacity, or a quota is used up. The call had no effect.
     Capacity,
-    /// No answer, or one that does not say: it may have happened.
+    /// No answer, or an unclear one: the call may have had its effect.
     Uncertain,
-    /// Refused for a passing reason. Nothing happened.
+    /// Refused for a temporary reason. The call had no effect.
     Transient,
     /// Refused for good: the same call will be refused again.
     Permanent,
     /// Refused because the deployment is wrong: permissions, missing cluster, bad network configuration.
     Misconfigured,
-    /// Refused with a code that this version does not know. Nothing happened; the same call may succeed or not.
+    /// Refused with an error code that this version does not know. The call had no effect; a repeated call may succeed.
     Unknown,
 }
 
 impl ErrorClass {
-    /// Name, as metrics have it.
+    /// Name of the class in metrics.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Throttled => "Throttled",
@@ -71,22 +71,22 @@ impl ErrorClass {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
 #[error("{operation}: {message}")]
 pub struct CallError {
-    /// Such as `ecs:RunTask`.
+    /// Service and operation, such as `ecs:RunTask`.
     pub operation: &'static str,
-    /// What kind of trouble.
+    /// Kind of the failure.
     pub class: ErrorClass,
-    /// AWS' error code and message, or what broke, and the request's id where there was an answer; in one line.
+    /// One line: AWS' error code and message, or the transport error, and the request's id if there was an answer.
     pub message: String,
 }
 
-/// What the state bucket says of a job. The terminal record is read **last**: it is at least as new as the rest.
+/// Contents of the state bucket for one job. The terminal record is read **last**: it is at least as new as the rest.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Snapshot {
-    /// The newest attempt's claim.
+    /// The newest attempt's claim; `None` before the first attempt.
     pub claim: Option<Arc<Claim>>,
-    /// That attempt's heartbeat.
+    /// That attempt's newest heartbeat.
     pub heartbeat: Option<Heartbeat>,
-    /// Heartbeats of earlier attempts of which ECS never said that they ended ([`crate::judge::outcome::unproven`]).
+    /// Heartbeats of earlier attempts whose end ECS never confirmed ([`crate::judge::outcome::unproven`]).
     pub earlier: Vec<Heartbeat>,
     /// The terminal record.
     pub terminal: Option<Arc<Terminal>>,
@@ -95,14 +95,15 @@ pub struct Snapshot {
 /// Why RunTask gave no task.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Refusal {
-    /// HTTP 200 with `failures[]` and no task. The same token is answered the same for ever: this attempt is over.
+    /// HTTP 200 with `failures[]` and no task. RunTask answers the same token the same way for ever: this attempt is
+    /// over.
     Definitive(String),
-    /// An error. Nothing was launched by this call, unless its class is [`Class::Uncertain`].
+    /// An error. This call launched nothing, unless its class is [`ErrorClass::Uncertain`].
     Failed(CallError),
 }
 
 impl Refusal {
-    /// The class of the refusal, as metrics have it.
+    /// Class of the refusal in metrics.
     pub const fn class(&self) -> &'static str {
         match self {
             Self::Definitive(_) => "Definitive",
@@ -111,25 +112,25 @@ impl Refusal {
     }
 }
 
-/// What attempts are pinned to.
+/// The task definition and the image that new attempts are pinned to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Pinned {
     /// ARN of the task definition, with its revision.
     pub task_definition: String,
-    /// Digest of the image that it names; none where that was not looked up.
+    /// Digest of the image that it names; `None` if the digest was not looked up.
     pub image_digest: Option<String>,
 }
 
-/// What the task definition's image turned out to be.
+/// Result of checking the task definition and its image.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Resolution {
-    /// Fit to be launched.
+    /// The image may be launched.
     Fit(Pinned),
-    /// Not to be launched: what is wrong and what to do.
+    /// The image must not be launched. The text says what is wrong and what to do.
     Unfit(String),
 }
 
-/// Something that hints at news. It wakes, it never decides.
+/// An event that hints at a change. A hint wakes the controller and never decides anything.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Hint {
     /// A terminal record was written.
@@ -138,111 +139,111 @@ pub enum Hint {
     Task(TaskArn),
 }
 
-/// One answer of the world.
+/// One answer, or one event.
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub enum Fact {
     /// Answer to `Receive`.
     Received {
         queue: QueueName,
-        /// What; may be empty.
+        /// The messages; may be empty.
         messages: Vec<Incoming>,
     },
-    /// `Receive` failed. Messages may have become invisible all the same; they come back.
+    /// `Receive` failed. Messages may have become invisible all the same; SQS delivers them again.
     ReceiveFailed { queue: QueueName, error: CallError },
     /// Answer to `Inspect`.
     Inspected {
         job: JobKey,
-        /// What is there.
+        /// Contents of the state bucket.
         snapshot: Box<Snapshot>,
     },
-    /// `Inspect` met a document of a newer schema, or one that cannot be read: leave the job alone (S15).
+    /// `Inspect` found a document of a newer schema, or one that cannot be read: the job is left alone (S15).
     Unreadable {
         job: JobKey,
         /// What was found.
         reason: String,
     },
-    /// Answer to `ReadSpec`, and to a `Claim` that found the specification of a job with the same idempotency key and
-    /// another source.
+    /// Answer to `ReadSpec`. Also the answer to a `Claim` that found, under the same idempotency key, a specification
+    /// with another source.
     SpecRead {
         job: JobKey,
-        /// What is there.
+        /// The specification that exists; `None` if there is none.
         spec: Option<Box<JobSpec>>,
     },
-    /// Answer to `Claim`: the claim that is there now, our own or one that another controller wrote first.
+    /// Answer to `Claim`: the claim that exists now, our own or one that another controller wrote first.
     Claimed {
         job: JobKey,
-        /// What is there.
+        /// The claim that exists.
         claim: Box<Claim>,
     },
-    /// RunTask gave a task: a new one, or the one that this token gave before.
+    /// RunTask returned a task: a new one, or the one that it returned for this token before.
     Launched { job: JobKey, attempt: Attempt, task: TaskArn },
-    /// RunTask gave no task.
+    /// RunTask returned no task.
     LaunchRefused { job: JobKey, attempt: Attempt, refusal: Refusal },
-    /// Answer to `Describe`: ECS knows it.
+    /// Answer to `Describe`: ECS knows the task.
     TaskSeen(Box<TaskView>),
-    /// Answer to `Resync`: it is on the list.
+    /// Answer to `Resync`: the task is on the list.
     TaskListed(Box<TaskView>),
-    /// DescribeTasks does not know it (yet, or any more).
+    /// DescribeTasks does not know the task (not yet, or not any more).
     TaskMissing(TaskArn),
-    /// DescribeTasks failed for these; or, without any, the list did.
+    /// DescribeTasks failed for these tasks. An empty list: `ListTasks` failed.
     DescribeFailed { tasks: Vec<TaskArn>, error: CallError },
-    /// The list of tasks was read to its end (the tasks came as [`Fact::TaskListed`] before), or not.
+    /// `ListTasks` has ended. The listed tasks came before, as [`Fact::TaskListed`].
     Resynced {
-        /// Read to its end.
+        /// All pages were read.
         complete: bool,
     },
-    /// StopTask was taken, or ECS does not know the task.
+    /// ECS accepted StopTask, or does not know the task.
     Stopped { task: TaskArn },
     /// StopTask failed.
     StopFailed { task: TaskArn, error: CallError },
-    /// Answer to `GiveUp`: the terminal record that is there now, our own or one written before.
+    /// Answer to `GiveUp`: the terminal record that exists now, our own or one written before.
     Decided {
         job: JobKey,
-        /// What is there.
+        /// The terminal record that exists.
         terminal: Box<Terminal>,
     },
-    /// The stable entry points are in place, or a newer job's are.
+    /// The stable entry points are in place, or those of a newer job are.
     Published {
         job: JobKey,
-        /// Which of the two.
+        /// Says which of the two.
         publication: Publication,
     },
-    /// What losers left behind is gone.
+    /// The leftovers of losers are gone.
     Collected { job: JobKey },
-    /// The dead-letter queue acknowledged.
+    /// The dead-letter queue acknowledged the letter.
     DeadLettered {
-        /// On behalf of which message.
+        /// The message for which the letter was sent.
         message: MessageId,
         job: JobKey,
     },
-    /// `DeleteMessage` was taken.
+    /// SQS accepted `DeleteMessage`.
     Deleted { message: MessageId },
-    /// The visibility timeout was set anew.
+    /// SQS set the visibility timeout.
     Extended {
         message: MessageId,
-        /// How long from the call on, in milliseconds.
+        /// New timeout from the begin of the call, in milliseconds.
         for_ms: Ms,
     },
     /// The message was given back.
     Released { message: MessageId },
-    /// The receipt handle is worthless: the message is visible again, leased elsewhere, or gone.
+    /// The receipt handle is no longer valid: the message is visible again, another consumer holds it, or it is gone.
     LeaseLost { message: MessageId },
     /// A call for a job failed (`Inspect`, `ReadSpec`, `Claim`, `GiveUp`, `Publish`, `Collect`).
     JobCallFailed { job: JobKey, error: CallError },
     /// A call for a message failed (`DeadLetter`, `Delete`, `Extend`, `Release`).
     MessageCallFailed { message: MessageId, error: CallError },
-    /// What new attempts are pinned to.
+    /// The task definition and the image that new attempts are pinned to.
     Resolved(Pinned),
-    /// The task definition's image must not be launched: nothing is, until it fits.
+    /// The task definition's image must not be launched. All launches pause until the image is fit.
     Unfit {
         /// What is wrong and what to do.
         reason: String,
     },
     /// `Resolve` failed: nothing new is claimed until it succeeds.
     ResolveFailed { error: CallError },
-    /// News from the events queue.
+    /// An event from the events queue.
     Hinted(Hint),
-    /// The process was asked to end: receive nothing, give back, let tasks run.
+    /// The process was asked to end: receive nothing more, give messages back, leave tasks running.
     DrainRequested,
 }

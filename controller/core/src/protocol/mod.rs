@@ -1,4 +1,4 @@
-//! The vocabulary: what happened ([`fact`]), what is to be done ([`action`]), and what both name.
+//! The vocabulary: what happened ([`fact`]), which calls are to be made ([`action`]), and the names that both use.
 //!
 //! May use the configuration's documents and nothing else of this crate.
 

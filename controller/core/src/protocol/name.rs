@@ -10,9 +10,9 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-/// A name, shared. Told apart and ordered by its id first, which is what follows the last slash of an ARN: all that comes
-/// before is the same for all tasks of a cluster. The beginning of the id, kept as a number, nearly always decides, and
-/// names are compared all the time, in every map of tasks and messages.
+/// A shared name. Names are compared by their id first: the part after the last slash of an ARN, because the part
+/// before it is the same for all tasks of a cluster. The first bytes of the id are kept as a number, which nearly
+/// always decides the comparison. Every map of tasks and messages compares names all the time.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub struct Name {

@@ -1,4 +1,4 @@
-//! Order among the jobs of one output prefix (S17): may a job become live, now that another is?
+//! Order among the jobs of one output prefix (S17): may a job become live while another one is live?
 
 use std::cmp::Ordering;
 
@@ -6,20 +6,20 @@ use transcode_config::contract::{JobKey, Published, SourceObject, SourceOrder};
 
 use crate::weakness::{Weakness, weak};
 
-/// How a job stands to what is live under its prefix.
+/// Position of a job relative to the job that is live under its prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
     /// It is newer, or nothing is live.
     Newer,
-    /// It is what is live.
+    /// It is the live job.
     Live,
     /// Something newer is live.
     Older,
 }
 
-/// How a job stands. In this order: the sequencer against the highest that was ever live, the sequencer against that of
-/// what is live, the time of the upload, the time of acceptance, the job's key. Sequencers count only between uploads of
-/// one object; times decide wherever one of the two has none.
+/// Compares a job with the live one. In this order: the sequencer with the highest that was ever live, the sequencer
+/// with that of the live job, the time of upload, the time of acceptance, the job's key. Sequencers are compared only
+/// between uploads of one object; where one of the two jobs has none, times decide.
 pub fn standing(
     job: &JobKey,
     source: &SourceObject,
@@ -55,7 +55,7 @@ fn newer(job: &JobKey, source: &SourceObject, order: &SourceOrder, live: &Publis
 }
 
 /// Sequencers are hexadecimal numbers of differing lengths; the shorter one is padded with zeros on the right, as S3's
-/// guide says ("Event message structure").
+/// guide ("Event message structure") requires.
 fn by_sequencer(one: &str, other: &str) -> Ordering {
     let length = one.len().max(other.len());
     let digits = |text: &str| {
@@ -69,7 +69,8 @@ fn by_sequencer(one: &str, other: &str) -> Ordering {
     digits(one).cmp(&digits(other))
 }
 
-/// Whether both are of one version of the object: the same id or, where the bucket keeps no versions, the same content.
+/// Whether both jobs have the same version of the object: the same version id or, where the bucket keeps no versions,
+/// the same content.
 fn same_version(one: &SourceOrder, other: &SourceOrder) -> bool {
     match (&one.version_id, &other.version_id) {
         (Some(one), Some(other)) => one == other,
@@ -78,7 +79,7 @@ fn same_version(one: &SourceOrder, other: &SourceOrder) -> bool {
     }
 }
 
-/// The pointer that makes a job live in place of what was.
+/// The pointer that makes job `next` live instead of `live`.
 pub fn successor(next: Published, live: Option<&Published>) -> Published {
     let Some(live) = live else {
         return Published { serial: 1, highest_sequencer: next.order.sequencer.clone(), ..next };

@@ -1,42 +1,43 @@
-//! Publishing (S17): the steps by which a winner's entry points come under their stable names, and never behind a newer
-//! job's. Pure: whoever drives it carries a step out and brings the answer.
+//! Publishing (S17): the steps that copy a winner's entry points to their stable names and never replace those of a
+//! newer job. Pure: the caller carries each step out and passes the answer back.
 //!
 //! 1. Look at what lies under each stable name (its entity tag).
-//! 2. Then read the prefix's pointer. Another job's that is newer: stop, this job is superseded. An older one's, or none:
-//!    move it to this job, on condition that it is still what was read.
-//! 3. Write each entry point, on condition that what lies there is still what step 1 saw.
-//! 4. Whenever a condition fails, begin again.
+//! 2. Then read the pointer of the prefix. If it names another job that is newer, stop: this job is superseded. If it
+//! names an older job, or does not exist, move it to this job, on condition that it is unchanged since it was read.
+//! 3. Write each entry point, on condition that the object under its stable name is unchanged since step 1.
+//! 4. If a condition fails, begin again.
 //!
-//! No entry point goes back: whoever writes over what a newer job wrote has seen that in step 1, so read the pointer in
-//! step 2 after it had moved to the newer job, and stopped. This holds for requests that arrive after their sender has
-//! died as well, because S3 checks the condition when it carries them out.
+//! No entry point moves back. A writer that replaces an entry point of a newer job saw that entry point in step 1, so
+//! it read the pointer in step 2 after the pointer had moved to the newer job, and stopped. The argument also covers
+//! requests that arrive after their sender has died, because S3 checks the condition when it carries the request out.
 
 use transcode_config::contract::{JobKey, Published};
 
 use super::order::{Standing, standing, successor};
 use crate::weakness::{Weakness, weak};
 
-/// Rounds before the call fails, to be made again later. Each lost one means that somebody else has written meanwhile.
+/// Rounds before the call fails; the call is repeated later. Each lost round means that another writer has written in
+/// the meantime.
 const ROUNDS: u32 = 8;
 
-/// What was seen of an object, to be compared with what is there later. S3's entity tag, in its own quotes.
+/// S3's entity tag of an object, with its quotes. Compared with the tag at a later time.
 pub type Tag = String;
 
-/// On which condition an object is written.
+/// Condition of a write.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum If {
-    /// There is none.
+    /// The object does not exist.
     Absent,
-    /// It is the one with this tag.
+    /// The object still has this tag.
     Still(Tag),
-    /// None: never, but for a weakened protocol.
+    /// No condition. Used only by a weakened protocol (tests of the tests).
     Whatever,
 }
 
-/// What is to be done next.
+/// The next request.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Step {
-    /// Look at what lies under the stable name of this entry point; answered by [`Answer::Seen`].
+    /// Read the tag of the object under the stable name of this entry point. Answered by [`Answer::Seen`].
     Look(usize),
     /// Read the pointer; answered by [`Answer::Pointer`].
     ReadPointer,
@@ -44,29 +45,29 @@ pub enum Step {
     MovePointer(Box<Published>, If),
     /// Copy this entry point to its stable name; answered by [`Answer::Written`].
     Write(usize, If),
-    /// All is done.
+    /// Publishing has ended.
     Done(Publication),
-    /// Others were in the way each time: to be tried again later.
+    /// Other writers won each round: try again later.
     Busy,
 }
 
-/// How a step went.
+/// Answer to a step.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Answer {
-    /// The tag of what lies there, if anything does.
+    /// Tag of the object; `None` if it does not exist.
     Seen(Option<Tag>),
-    /// The pointer and its tag, if there is one.
+    /// The pointer and its tag; `None` if it does not exist.
     Pointer(Option<(Box<Published>, Tag)>),
-    /// The condition held and it is written; or not. An answer that was lost counts as not.
+    /// `true`: the condition held and the object is written. A lost answer counts as `false`.
     Written(bool),
 }
 
-/// How publishing ended.
+/// Result of publishing.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Publication {
     /// The job is live.
     Live(Box<Published>),
-    /// Something newer is live, by this job; the stable names were left alone.
+    /// A newer job, named here, is live; the stable names were left alone.
     Superseded(JobKey),
 }
 
@@ -82,10 +83,10 @@ enum At {
 /// A winner on its way to the stable names.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Publishing {
-    /// The pointer as it should become; its serial and highest sequencer follow from the one before.
+    /// The pointer to write. Its serial and highest sequencer follow from the pointer before.
     next: Published,
     entries: usize,
-    /// The pointer, since it is known to be this job's.
+    /// The pointer, once it is known to name this job.
     live: Option<Box<Published>>,
     seen: Vec<Option<Tag>>,
     at: At,
@@ -93,14 +94,14 @@ pub struct Publishing {
 }
 
 impl Publishing {
-    /// Publishes this many entry points for `next`.
+    /// Begins to publish `entries` entry points for `next`.
     pub fn new(next: Published, entries: usize) -> Self {
         let mut new = Self { next, entries, live: None, seen: Vec::new(), at: At::Reading, rounds: 1 };
         new.begin();
         new
     }
 
-    /// What is to be done now.
+    /// The step to carry out now.
     pub fn step(&self) -> Step {
         match &self.at {
             At::Looking => Step::Look(self.seen.len()),
@@ -111,7 +112,7 @@ impl Publishing {
         }
     }
 
-    /// How it went. An answer to another step than the one that is due changes nothing.
+    /// Takes the answer to the current step. An answer to any other step is ignored.
     pub fn answer(&mut self, answer: Answer) {
         match (&self.at, answer) {
             (At::Looking, Answer::Seen(tag)) => {
@@ -135,7 +136,7 @@ impl Publishing {
         }
     }
 
-    /// A round begins: nothing that was seen before counts any more.
+    /// Begins a round: everything seen before is outdated.
     fn begin(&mut self) {
         (self.live, self.seen) = (None, Vec::new());
         self.at = match () {

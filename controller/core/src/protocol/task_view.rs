@@ -1,4 +1,4 @@
-//! A task as ECS describes it, reduced to what decisions need.
+//! A task as ECS describes it, reduced to the fields that decisions need.
 
 use std::fmt;
 
@@ -21,18 +21,18 @@ impl fmt::Display for TaskArn {
     }
 }
 
-/// `lastStatus`, as far as it matters.
+/// `lastStatus`, in the three classes that matter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TaskStatus {
     /// PROVISIONING, PENDING, ACTIVATING: not running yet.
     Starting,
-    /// RUNNING, DEACTIVATING, STOPPING: its process may be working.
+    /// RUNNING, DEACTIVATING, STOPPING: the process may be working.
     Running,
-    /// DEPROVISIONING with a recorded end of execution, STOPPED, DELETED: its process has ended for good.
+    /// STOPPED, DELETED, or DEPROVISIONING with a recorded end of execution: the process has ended for good.
     Ended,
 }
 
-/// Where a task is on its way to RUNNING. Each has a deadline of its own: what is slow differs, and who can act.
+/// Phase of a task before RUNNING. Each phase has its own deadline, because the cause of a delay and the remedy differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum StartPhase {
     /// It waits for a place and a network interface.
@@ -43,7 +43,7 @@ pub enum StartPhase {
     Activating,
 }
 
-/// Who the task says it is: from the environment overrides of its launch, which, unlike tags, outlive StopTask.
+/// Identity of the task: from the environment overrides of its launch, which, unlike tags, outlive StopTask.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct Identity {
@@ -51,16 +51,16 @@ pub struct Identity {
     pub attempt: Attempt,
 }
 
-/// What ran, what it is paid for, and when it was what. For people, metrics and the deadlines of its start.
+/// Size, platform and times of a task. For people, for metrics and for the deadlines of the start.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Billed {
-    /// What it has.
+    /// CPU and memory of the task.
     pub size: Size,
-    /// `x86_64` or `arm64`; empty where ECS does not say.
+    /// `x86_64` or `arm64`; empty if ECS does not say.
     pub architecture: String,
-    /// Digest of the image that was pulled for our container, once it was and where ECS says.
+    /// Digest of the image that was pulled for our container; `None` before the pull, or if ECS does not say.
     pub image_digest: Option<String>,
-    /// `createdAt`, by ECS' clock (ms since 1970), as all of these.
+    /// `createdAt` (ms since 1970, ECS' clock; so are all times here).
     pub created_at: Option<Ms>,
     /// `pullStartedAt`.
     pub pull_started_at: Option<Ms>,
@@ -72,16 +72,16 @@ pub struct Billed {
     pub stopped_at: Option<Ms>,
 }
 
-/// What DescribeTasks said of one task.
+/// The description of one task by DescribeTasks.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct TaskView {
     /// ARN.
     pub arn: TaskArn,
-    /// ECS' own counter: a view with a smaller one is older and is dropped.
+    /// ECS' counter. A view with a smaller number is older and is dropped.
     pub version: i64,
-    /// Its identity; none for a task that carries our `startedBy` but not our overrides: somebody else's.
+    /// `None`: a task that carries our `startedBy` but not our overrides; it belongs to somebody else.
     pub identity: Option<Identity>,
-    /// Where it is in its life.
+    /// Class of `lastStatus`.
     pub status: TaskStatus,
     /// `desiredStatus` is STOPPED.
     pub stopping: bool,
@@ -91,16 +91,16 @@ pub struct TaskView {
     pub stopped_reason: Option<String>,
     /// Exit code of our container.
     pub exit_code: Option<i32>,
-    /// Reason given for our container; says more than the task's.
+    /// ECS' reason for our container; more precise than the task's.
     pub container_reason: Option<String>,
     /// Whether it has ever been RUNNING (`startedAt` is set).
     pub started: bool,
-    /// What it has and is paid for.
+    /// Size, platform and times.
     pub billed: Billed,
 }
 
 impl TaskView {
-    /// How far its start has come, by which of ECS' timestamps are there; what they say does not matter.
+    /// The phase of the start, derived from which of ECS' timestamps exist; their values do not matter.
     pub fn start_phase(&self) -> StartPhase {
         match (self.billed.pull_started_at, self.billed.pull_stopped_at) {
             (_, Some(_)) => StartPhase::Activating,
@@ -109,7 +109,7 @@ impl TaskView {
         }
     }
 
-    /// Whether its process has ended for good.
+    /// Whether the process has ended for good.
     pub fn ended(&self) -> bool {
         self.status == TaskStatus::Ended
     }
