@@ -1,4 +1,4 @@
-//! Requests that come under an idempotency key which belongs to another source ([`crate::message::key_reused`]).
+//! Requests whose idempotency key belongs to another source ([`crate::message::key_reused`]).
 
 use transcode_config::contract::{JobKey, JobSpec};
 
@@ -14,7 +14,8 @@ use crate::{
 };
 
 impl Ledger {
-    /// A request as it may run: what is known of its job already shows whether its key is another source's.
+    /// Returns the request, or the refused job in its place if the known state of the job shows that the key belongs to
+    /// another source.
     pub(super) fn bound(&self, request: Request) -> Request {
         let Request::Run(asked) = &request else { return request };
         let named = self.jobs.get(&asked.job).filter(|_| asked.idempotency_key.is_some());
@@ -28,8 +29,8 @@ impl Ledger {
         }
     }
 
-    /// The specification that lies in the state bucket. Messages that ask for something else under its job's key ask
-    /// for a refused job from now on.
+    /// Takes in the specification in the state bucket. Messages that ask for another source under the job's key ask for
+    /// a refused job from now on.
     pub(super) fn spec_read(
         &mut self,
         key: &JobKey,
@@ -44,7 +45,7 @@ impl Ledger {
                 && !same_source(asked, &there)
             {
                 refused = Some((key_reused(asked, &there), std::mem::take(&mut job.leases)));
-                // Nobody asks here for the job itself.
+                // No message here asks for the job itself any more.
                 job.request = None;
                 job.binding = Binding::Other(there.into());
             }

@@ -1,4 +1,4 @@
-//! What answers to calls change, whatever they say: the call is over, failures are counted or forgotten.
+//! Changes that every answer to a call makes: the call is over, and failures are counted or reset.
 
 use transcode_config::contract::{Attempt, JobKey};
 
@@ -16,7 +16,7 @@ use crate::{
     weakness::{Weakness, weak},
 };
 
-/// How long ECS shows a task that has stopped, in ms.
+/// ECS shows a stopped task for this long (ms).
 const STOPPED_SHOWN: Ms = 3_600_000;
 
 impl Ledger {
@@ -30,7 +30,7 @@ impl Ledger {
         });
         self.know_task(task, key, attempt, now);
         if let Some(record) = self.tasks.get_mut(task) {
-            // Right after a launch ECS often does not know the task yet; the answer would say nothing.
+            // Right after a launch ECS often does not know the task yet; an answer then proves nothing.
             record.describe_at = record.describe_at.max(now.mono + 2000);
         }
     }
@@ -76,8 +76,8 @@ impl Ledger {
         }
     }
 
-    /// ECS does not know a task. That proves nothing, except of what only holds a slot here: a task of a newer version's
-    /// job, which this one leaves alone, is over once it has been missing for an hour.
+    /// Notes that ECS does not know a task. That proves nothing, with one exception: a task of a job that only a newer
+    /// version can read merely holds a slot here, and counts as ended once it has been missing for an hour.
     pub(super) fn missing(&mut self, arn: &TaskArn, policy: &Policy, now: Now) {
         self.described(arn, policy, now, |task| {
             task.missing_since.get_or_insert(now.mono);
@@ -96,7 +96,7 @@ impl Ledger {
         }
     }
 
-    /// S3 did what a call for a job asked. `change` is given when it began.
+    /// A call to S3 for a job succeeded. `change` gets the time (monotonic) at which the call began.
     pub(super) fn job_answered(&mut self, key: &JobKey, change: impl FnOnce(&mut Job, Ms)) {
         self.job_call_over(key, |job, asked_at| {
             job.failures = 0;
@@ -104,7 +104,7 @@ impl Ledger {
         });
     }
 
-    /// ECS has answered: that says nothing of S3, whose failures are counted on.
+    /// Ends the call of a job without resetting its failures: ECS has answered, and the failures count calls to S3.
     pub(super) fn job_call_over(&mut self, key: &JobKey, change: impl FnOnce(&mut Job, Ms)) {
         if let Some(job) = self.jobs.get_mut(key) {
             let asked_at = job.call.take().unwrap_or(0);
@@ -126,7 +126,7 @@ impl Ledger {
         }
     }
 
-    /// The handle of a call is no longer valid. If the message has been delivered here again meanwhile, its new one is.
+    /// The handle of a call is not valid any more. If the message was delivered again meanwhile, its new handle is.
     pub(super) fn lease_lost(&mut self, message: &MessageId, told: &mut Vec<Change>) {
         match self.leases.get_mut(message) {
             Some(lease) if lease.renewed => (lease.call, lease.renewed) = (None, false),

@@ -1,4 +1,5 @@
-//! What a fact changed: each change once, in the order in which it came about. What people see is a translation of these.
+//! Changes that facts cause: each change once, in the order in which they happened. Log lines and metrics are made from
+//! these.
 
 use std::sync::Arc;
 
@@ -21,75 +22,77 @@ use crate::{
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs, reason = "the fields are what the variant's own line names")]
 pub enum Change {
-    /// A message that was not held is held now, and asks for these jobs.
+    /// A message was received that was not held before. It asks for these jobs.
     MessageReceived { message: MessageId, queue: QueueName, jobs: Vec<JobKey>, sent_at_ms: Option<u64> },
-    /// A message that was received, or records in it, ask for no job.
+    /// A received message, or records in it, ask for no job.
     MessageIgnored { message: MessageId, records: Vec<Ignored> },
-    /// A message asks under an idempotency key that belongs to the job `of`, for another source: `job` stands for that.
+    /// A message asks for another source under the idempotency key of job `of`. The refused job `job` stands for the
+    /// request.
     KeyReused { message: MessageId, job: JobKey, of: JobKey },
-    /// SQS took the delete of a message that was held.
+    /// SQS accepted the delete of a held message.
     MessageDeleted { message: MessageId },
     /// A message was given back.
     MessageReleased { message: MessageId },
-    /// A message is held no more: its lease ran out, or its handle was worthless. `job` is the first that it asks for.
+    /// A message is not held any more: its lease expired, or its handle was not valid. `job` is the first job that it
+    /// asks for.
     LeaseLost { message: MessageId, job: Option<JobKey> },
-    /// The dead-letter queue acknowledged the letter of a job, for the sake of a message.
+    /// The dead-letter queue acknowledged the letter of a job, sent for this message.
     DeadLettered { job: JobKey, message: MessageId },
-    /// An attempt is claimed: by this controller, or, as the nonce tells, by another.
+    /// An attempt was claimed, by this controller or by another one; the nonce says which.
     AttemptClaimed { claim: Arc<Claim> },
     /// An attempt ended without winning.
     AttemptOver { job: JobKey, past: PastAttempt },
-    /// RunTask gave a task.
+    /// RunTask returned a task.
     Launched { job: JobKey, attempt: Attempt, task: TaskArn },
-    /// RunTask gave none.
+    /// RunTask returned no task.
     LaunchRefused { job: JobKey, attempt: Attempt, refusal: Refusal },
-    /// The terminal record of a job was found written. `witnessed`: it was absent when read before.
+    /// The terminal record of a job exists. `witnessed`: this controller had read before that it was absent.
     JobDecided { terminal: Arc<Terminal>, witnessed: bool },
-    /// The entry points of a job are in place, or stay those of a newer one.
+    /// The entry points of a job are in place, or those of a newer job are.
     JobPublished { job: JobKey, publication: Publication },
-    /// What the losers of a job left behind is gone.
+    /// The leftovers of a job's losers are gone.
     JobCollected { job: JobKey },
     /// The last message of a decided job was deleted. `sent_at_ms` says when that message was sent.
     JobSettled { terminal: Arc<Terminal>, sent_at_ms: Option<u64> },
-    /// This version cannot read a document of a job, and leaves the job alone.
+    /// This version cannot read a document of a job, so it leaves the job alone.
     JobUnreadable { job: JobKey, reason: String },
-    /// A task under our `startedBy` has no identity of ours.
+    /// A task with our `startedBy` does not carry our overrides.
     TaskForeign { task: TaskArn },
-    /// A task is at work that this controller did not launch.
+    /// A task is running that this controller did not launch.
     TaskAdopted { job: JobKey, attempt: Attempt, task: TaskArn },
-    /// A known task has come up. `asked_at_ms` says when its job was asked for.
+    /// A known task has started. `asked_at_ms`: when its job was asked for.
     TaskUp { view: Box<TaskView>, asked_at_ms: Option<u64> },
     /// A known task has ended. `ours`: this controller holds a message of its job.
     TaskEnded { view: Box<TaskView>, ours: bool },
-    /// A task runs another image than the one that was looked at for its attempt.
+    /// A task runs another image than the one that was checked for its attempt.
     TaskOfOtherImage { job: JobKey, attempt: Attempt, task: TaskArn, pinned: String, ran: String },
-    /// ECS took the stop of a task.
+    /// ECS accepted the stop of a task.
     TaskStopped { task: TaskArn, job: Option<JobKey> },
-    /// All tasks were listed, or could not be; `tasks` are known.
+    /// The list of all tasks was read, or failed; `tasks` is the number of known tasks.
     Resynced { complete: bool, tasks: usize },
-    /// The task's image must not be launched. `news`: it could be before, or was refused for another reason.
+    /// The task's image must not be launched. `news`: it could be launched before, or the reason is another one.
     DefinitionRefused { reason: String, news: bool },
     /// The task's image may be launched again.
     DefinitionFits { pinned: Pinned },
-    /// ECS refused a launch: none is tried for a while.
+    /// ECS refused a launch: no launch for `for_ms`.
     CooldownBegun { for_ms: Ms, reason: String },
-    /// So many jobs failed one after the other: they are claimed one at a time.
+    /// The breaker opened: `jobs` jobs failed one after the other, and jobs are claimed one at a time.
     BreakerOpened { trouble: FailureStage, jobs: usize },
-    /// A job got through: claiming goes on.
+    /// The breaker closed: a job succeeded, and claiming goes on.
     BreakerClosed,
-    /// Launches pause from now on, or for another reason than before.
+    /// Launches pause from now on, or the reason of the pause has changed.
     PauseBegun { pause: Pause },
     /// Launches go on.
     PauseEnded,
-    /// Nothing has been received for a while, because nothing more can be held.
+    /// Receiving has stopped for some time: `max_leases` messages are held.
     ReceivingPaused { reason: String },
-    /// Messages are received again.
+    /// Receiving goes on.
     ReceivingResumed,
-    /// An event told of something.
+    /// An event from the events queue.
     Hinted { hint: Hint },
-    /// A call failed that no other change tells of.
+    /// A call failed, and no other change reports it.
     CallFailed { job: Option<JobKey>, error: CallError },
-    /// The process was asked to end while it held so much.
+    /// The process was asked to end; it holds this many messages and tasks.
     DrainBegun { leases: usize, tasks: usize },
     /// A promise of the protocol is broken.
     PromiseBroken { violation: Violation },

@@ -1,4 +1,4 @@
-//! What a job learns from a reading of the state bucket.
+//! What a reading of the state bucket changes in a job.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -12,7 +12,7 @@ use crate::{
 };
 
 impl Job {
-    /// Takes the terminal record in, once. `witnessed`: only a reading has shown it.
+    /// Takes in the terminal record, once. `witnessed`: only a reading has shown it.
     pub(super) fn decide(
         &mut self,
         terminal: Arc<Terminal>,
@@ -77,7 +77,8 @@ impl Job {
         state.heartbeat_at = now.mono;
     }
 
-    /// What is remembered of earlier attempts when a newer one becomes known: their last signs, and when those came.
+    /// The last heartbeats of earlier attempts, and when they were seen, for the time after a newer attempt becomes
+    /// known.
     fn take_earlier(&mut self) -> BTreeMap<Attempt, Earlier> {
         let Some(last) = self.attempt.take() else { return BTreeMap::new() };
         let mut earlier = last.earlier;

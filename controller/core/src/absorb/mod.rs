@@ -1,7 +1,7 @@
-//! Taking facts in.
+//! Absorbing facts: how an answer or an event changes the ledger.
 //!
-//! A fact is believed for what it says and no more: a refusal says that nothing was launched by *that* call, a missing
-//! task says that ECS does not know it now, a hint says to look.
+//! A fact proves only its own content: a refusal proves that *that* call launched nothing, a missing task proves that
+//! ECS does not know the task now, a hint proves nothing and causes a read.
 
 mod binding;
 mod calls;
@@ -36,7 +36,7 @@ use crate::{
 };
 
 impl Ledger {
-    /// Takes one fact in, and gives what it changed.
+    /// Takes a fact into the ledger. Returns the changes that it causes.
     pub fn absorb(&mut self, fact: Fact, policy: &Policy, now: Now) -> Vec<Change> {
         let mut told = Vec::new();
         self.take_in(fact, policy, now, &mut told);
@@ -106,7 +106,7 @@ impl Ledger {
                 self.definition = Definition::Unfit(reason);
                 self.resolve.answered(true, policy.resync_every, policy, now.mono);
             }
-            // What was good stays good: an outage of ECS' or ECR's reading side must not stop launches.
+            // A definition that was fit stays fit: an outage of the reads of ECS or ECR must not stop launches.
             Fact::ResolveFailed { error } => {
                 self.throttled(CallKind::Read, &error, policy, now);
                 if let Definition::Unknown(why) = &mut self.definition {
@@ -137,7 +137,7 @@ impl Ledger {
                 lease.lettered.insert(job);
             }),
             Fact::Extended { message, for_ms } => self.message_answered(&message, |lease| {
-                // Counted from before the call: never later than SQS counts.
+                // Counted from before the call began; SQS never counts from an earlier time.
                 if !lease.renewed {
                     lease.deadline = lease.call.unwrap_or(now.mono) + for_ms;
                 }
@@ -186,7 +186,8 @@ impl Ledger {
         let asked_at = receiving.call.take().map_or(now.mono, |(_, at)| at);
         receiving.failures = 0;
         receiving.served += messages.len() as u64;
-        // An empty long poll has taken its time; one that comes back at once (an emulator, a fault) must not spin.
+        // An empty long poll has already waited. One that returns at once (an emulator, a fault) must not cause a busy
+        // loop.
         receiving.retry_at = if messages.is_empty() { asked_at + policy.call_retry_base } else { now.mono };
         if messages.is_empty() {
             self.has_had_its_turn(queue, policy);
@@ -196,8 +197,8 @@ impl Ledger {
         }
     }
 
-    /// A queue gave nothing. What the others had meanwhile it could not have had: it comes behind them now, or it would
-    /// be asked alone until it had caught up.
+    /// Moves an empty queue behind the others: it could not have had the messages that they received meanwhile.
+    /// Otherwise it alone would be asked until it had caught up.
     fn has_had_its_turn(&mut self, queue: &QueueName, policy: &Policy) {
         let weight =
             |queue: &QueueName| policy.queues.get(queue).map_or(1, |weight| u64::from(*weight).max(1));
@@ -218,7 +219,7 @@ impl Ledger {
     ) {
         let deadline = asked_at + policy.visibility;
         if let Some(lease) = self.leases.get_mut(&message.id) {
-            // Delivered again: the newest handle counts, and the clock of the 12 h begins anew.
+            // Delivered again: the newest handle counts, and SQS counts the 12 h anew.
             lease.receipt = message.receipt;
             lease.received_at = asked_at;
             lease.deadline = deadline;
@@ -299,7 +300,8 @@ impl Ledger {
                 });
             }
             if let Some(claim) = snapshot.claim {
-                // What is known to be over holds no slot; should it run on all the same, the list names it.
+                // An attempt that is known to be over holds no slot. If its task still runs, the list of tasks shows
+                // it.
                 let working = snapshot
                     .heartbeat
                     .as_ref()
@@ -315,7 +317,7 @@ impl Ledger {
         }
     }
 
-    /// What ECS said of a task to a call that was begun at `asked_at`.
+    /// Takes in ECS' view of a task; `asked_at` (monotonic) is when the call began.
     fn seen(&mut self, view: TaskView, asked_at: Option<Ms>, now: Now, told: &mut Vec<Change>) -> TaskArn {
         let arn = view.arn.clone();
         self.pulled(&view, told);
@@ -327,7 +329,7 @@ impl Ledger {
                         told.push(Change::TaskForeign { task: arn.clone() });
                     }
                 }
-                // An ended task of a job that nobody asks about is history.
+                // An ended task of a job that no message asks for is ignored.
                 Some(identity) if !view.ended() || self.jobs.contains_key(&identity.job) => {
                     let (job, attempt) = (identity.job.clone(), identity.attempt);
                     self.know_task(&arn, &job, attempt, now);
@@ -381,7 +383,8 @@ impl Ledger {
         Some(lease)
     }
 
-    /// Messages whose visibility timeout is over are no longer ours, whatever their handle still allows.
+    /// Drops messages whose visibility timeout has passed: they are not ours any more, even if their handle still
+    /// works.
     pub(crate) fn drop_lapsed(&mut self, now: Ms, told: &mut Vec<Change>) {
         let lapsed: Vec<MessageId> = self
             .leases

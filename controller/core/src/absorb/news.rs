@@ -1,4 +1,4 @@
-//! What is told of messages, tasks and calls. A fact that says nothing but what happened is a change as it stands.
+//! Changes of messages, tasks and calls.
 
 use super::change::Change;
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
 };
 
 impl Ledger {
-    /// The changes that a fact states by itself, before it is taken in.
+    /// Pushes the changes that a fact states by itself, before the fact is absorbed.
     pub(super) fn news_of(&self, fact: &Fact, told: &mut Vec<Change>) {
         let change = match fact {
             Fact::Published { job, publication } => {
@@ -53,7 +53,7 @@ impl Ledger {
             | Fact::MessageCallFailed { error, .. }
             | Fact::StopFailed { error, .. }
             | Fact::DescribeFailed { error, .. } => Change::CallFailed { job: None, error: error.clone() },
-            // What these change shows while they are taken in.
+            // Absorbing these facts pushes their changes.
             Fact::Received { .. }
             | Fact::Inspected { .. }
             | Fact::Claimed { .. }
@@ -70,8 +70,8 @@ impl Ledger {
         told.push(change);
     }
 
-    /// A message was deleted. A job that is decided is settled with the last message that asks for it: once while it is
-    /// known, however many messages ask for it.
+    /// A message was deleted. A decided job is settled when the last message that asks for it is deleted: once while
+    /// the job is known, however many messages ask for it.
     pub(super) fn deleted(&mut self, message: &MessageId, told: &mut Vec<Change>) {
         told.push(Change::MessageDeleted { message: message.clone() });
         let Some(lease) = self.forget_lease(message) else { return };
@@ -87,7 +87,7 @@ impl Ledger {
         }
     }
 
-    /// A message is held no more, and nobody gave it up.
+    /// A message is not held any more, and this controller did not give it back.
     pub(super) fn lose(&mut self, message: &MessageId, told: &mut Vec<Change>) {
         if let Some(lease) = self.forget_lease(message) {
             if weak(Weakness::TellsNobodyOfLostLease) {
@@ -97,7 +97,7 @@ impl Ledger {
         }
     }
 
-    /// Between the look at an image and its pull a tag can be moved. Told once, when the pull is first seen.
+    /// A tag may be moved between the check of an image and its pull. Reported once, when the pull is first seen.
     pub(super) fn pulled(&self, view: &TaskView, told: &mut Vec<Change>) {
         let (Some(identity), Some(ran)) = (&view.identity, &view.billed.image_digest) else { return };
         let known = self.tasks.get(&view.arn).and_then(|record| record.view.as_ref());
@@ -113,7 +113,7 @@ impl Ledger {
         }
     }
 
-    /// A known task was seen again: whether it has come up since, or ended.
+    /// A known task was seen again: reports whether it has started or ended since.
     pub(super) fn task_news(&self, arn: &TaskArn, was_up: bool, had_ended: bool, told: &mut Vec<Change>) {
         let Some(task) = self.tasks.get(arn) else { return };
         let Some(view) = &task.view else { return };

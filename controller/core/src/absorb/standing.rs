@@ -1,4 +1,4 @@
-//! How launching and receiving stand: what of it has changed since the turn before.
+//! State of launching and receiving as a whole, and its changes from turn to turn.
 
 use std::mem::{self, Discriminant};
 
@@ -10,10 +10,10 @@ use crate::{
     state::{breaker::FailureStage, ledger::Ledger},
 };
 
-/// A stop of receiving is reported once it has lasted for so long; for a moment it is the ordinary course.
+/// A stop of receiving is reported once it has lasted this long (ms); shorter ones are ordinary.
 const LASTING: Ms = 10_000;
 
-/// How launching and receiving stood in the turn before.
+/// State of launching and receiving in the turn before.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Standing {
     pause: Option<Discriminant<Pause>>,
@@ -26,15 +26,14 @@ pub(crate) struct Standing {
 enum Receiving {
     #[default]
     Open,
-    /// Nothing can be received since then (monotonic).
+    /// Nothing can be received since then (monotonic); not reported yet.
     Stopped(Ms),
-    /// The same, and it was reported.
+    /// Nothing can be received, and that was reported.
     Paused,
 }
 
 impl Standing {
-    /// Brings it up to date, and reports what has changed. Returns when the next turn must come for the sake of this
-    /// (monotonic).
+    /// Brings the state up to date and reports changes. Returns when the next turn must come for this (monotonic).
     pub(crate) fn update(
         &mut self,
         ledger: &Ledger,

@@ -1,4 +1,4 @@
-//! What a failure means for jobs other than the one that met it: slower calls, a pause, a breaker that opens.
+//! Effects of a failure on other jobs: slower calls, a pause, an open breaker.
 
 use transcode_config::contract::{Attempt, Capacity, JobKey, Outcome, Terminal};
 
@@ -13,7 +13,7 @@ use crate::{
 };
 
 impl Ledger {
-    /// What a refusal means for all launches: Spot is given a rest, or all of them are.
+    /// What a refusal means for all launches: Spot pauses, or all launches do.
     pub(super) fn slow_down(
         &mut self,
         key: &JobKey,
@@ -31,7 +31,7 @@ impl Ledger {
             state.claim.attempt == attempt && state.claim.variant.capacity == Capacity::FargateSpot
         });
         if spot && class == ErrorClass::Capacity {
-            // On-demand is another matter, and needs no rest from it.
+            // On-demand capacity is separate and needs no pause.
             self.spot_refused_until = self.spot_refused_until.max(now.mono + policy.spot_pause);
             return;
         }
@@ -62,7 +62,8 @@ impl Ledger {
         }
     }
 
-    /// Tells the breaker of a terminal record that was written before our eyes. One that was there before is history.
+    /// Reports a terminal record to the breaker if this controller saw it being written; an older record does not
+    /// count.
     pub(super) fn tell_terminal_record(
         &mut self,
         key: &JobKey,

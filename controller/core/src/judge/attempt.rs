@@ -1,14 +1,14 @@
-//! Judging an attempt: is it alive, is it proven over, what would tell?
+//! Judging an attempt: is it alive, is it proven over, or which call would show it?
 //!
-//! This is invariant S5. An attempt is over only when
+//! This is promise S5. An attempt is over only when
 //! - every task of it that is known was seen ended by ARN, and the terminal record was read after that; or
 //! - its launch was refused for good under its token; or
-//! - its heartbeat has stood still for `heartbeat_stale`, its launch deadline and the skew margin are past, ECS does
-//!   not know its tasks (or has had the order to stop them for longer than any container survives it), StopTask was
-//!   acknowledged for each, and the terminal record was read after all of that.
+//! - its heartbeat has not changed for `heartbeat_stale`; its launch deadline and the skew margin have passed; ECS does
+//!   not know its tasks, or acknowledged their stop longer ago than any container survives; StopTask was acknowledged for
+//!   each; and the terminal record was read after all of that.
 //!
-//! The last case leans on two promises of the task: it writes its first heartbeat *before* it looks at its launch
-//! deadline and for a newer attempt, and it stops working when it could not write a heartbeat for 120 s.
+//! The last case depends on two promises of the task: it writes its first heartbeat *before* it checks its launch
+//! deadline and looks for a newer attempt, and it stops working when it could not write a heartbeat for 120 s.
 
 use transcode_config::contract::{FailureCode, TaskState};
 
@@ -26,27 +26,27 @@ use crate::{
     weakness::{Weakness, weak},
 };
 
-/// What a look at an attempt says.
+/// The judgement of an attempt.
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub enum Verdict {
-    /// Alive, or not yet to be told. Nothing to do before the time given.
+    /// Alive, or not decidable yet. Nothing to do before the time given.
     Wait {
-        /// Look again then (monotonic).
+        /// Judge again at this time (monotonic).
         until: Ms,
-        /// Why, for people.
+        /// The reason, for people.
         why: &'static str,
     },
-    /// Send RunTask (again: the token makes it harmless), not before the time given.
+    /// Send RunTask (a repeated call is harmless: ECS knows the token), not before the time given.
     Launch {
-        /// Monotonic.
+        /// Earliest time of the call (monotonic).
         not_before: Ms,
     },
     /// Send StopTask.
     Stop { task: TaskArn, reason: &'static str },
-    /// Read the state bucket: what is known is older than what it is to be judged by.
+    /// Read the state bucket: the newest reading is older than the event that it must follow.
     Inspect,
-    /// Proven over, at the time given.
+    /// Proven over.
     Over {
         ended: Box<Ended>,
         /// Since when (monotonic).
@@ -54,7 +54,7 @@ pub enum Verdict {
     },
 }
 
-/// Everything that a judgement looks at.
+/// The inputs of a judgement.
 struct Case<'a> {
     attempt: &'a AttemptState,
     tasks: Vec<(&'a TaskArn, &'a TaskRecord)>,
@@ -79,13 +79,14 @@ pub fn judge<'a>(
 }
 
 impl Case<'_> {
-    /// When a task that came up, if only just in time, would have been heard of. Its first heartbeat is there before its
-    /// deadline; the rest is for a clock that is slower than the margin allows.
+    /// The heartbeat of a task that just made its launch deadline is seen by this time (monotonic). Such a task writes
+    /// its first heartbeat before the deadline; `heartbeat_stale` more allows for a clock that is slower than the
+    /// margin.
     fn silent_at(&self) -> Ms {
         self.attempt.expires_at + self.policy.heartbeat_stale
     }
 
-    /// When the heartbeat goes stale, if it stands still.
+    /// When the heartbeat becomes stale if it does not change (monotonic).
     fn stale_at(&self) -> Ms {
         self.attempt.heartbeat_at
             + if weak(Weakness::TakesPauseForEnd) { 60_000 } else { self.policy.heartbeat_stale }
@@ -120,10 +121,10 @@ impl Case<'_> {
         self.over_if_read_after(at, Ended::without_word(FailureCode::LaunchExpired, message, None))
     }
 
-    /// S6 with clocks further apart than the skew margin: an earlier attempt that ended without ECS' word may have come
-    /// up after all. It wrote its first heartbeat before it looked for a newer attempt, so either it finds this one's
-    /// claim and ends, or its heartbeat lay there before the claim did: it is looked for once more, now that the claim
-    /// is there. While one is heard of, nothing is launched.
+    /// S6 when clocks differ by more than the skew margin: an earlier attempt whose end ECS never confirmed may have
+    /// started after all. It writes its first heartbeat before it looks for a newer attempt. So either it finds this
+    /// attempt's claim and ends, or its heartbeat existed before this claim did: therefore the state bucket is read
+    /// once more after the claim. While such a heartbeat changes, nothing is launched.
     fn earlier_alive(&self) -> Option<Verdict> {
         let mut doubtful = self.attempt.claim.history.iter().filter(|past| unproven(past)).peekable();
         doubtful.peek().filter(|_| !weak(Weakness::LaunchesWithoutSecondLook))?;
@@ -156,7 +157,8 @@ impl Case<'_> {
         if let Some((until, why)) = wait {
             return Verdict::Wait { until, why };
         }
-        // All are over. The one that said most tells how: a described end before a disappearance.
+        // All tasks are over. A task that ECS describes as ended gives the reason of the end before one that
+        // disappeared.
         let told = self.tasks.iter().find_map(|(_, task)| task.view.as_ref().filter(|view| view.ended()));
         let ended = match told {
             Some(view) => classify(view, self.attempt.heartbeat.as_ref()),
@@ -174,7 +176,7 @@ impl Case<'_> {
         )
     }
 
-    /// One task of the attempt. `Over` here means only that this task cannot be working any more.
+    /// Judges one task of the attempt. `Over` here means only that this task cannot be working any more.
     fn one(&self, arn: &TaskArn, task: &TaskRecord) -> Verdict {
         let over = |at| Verdict::Over { ended: Box::new(self.vanished()), at };
         let now = self.now.mono;
@@ -201,9 +203,9 @@ impl Case<'_> {
         }
         if told && task.stopped_at.is_none() {
             return match self.overdue(task) {
-                // A bucket that cannot be read shows no heartbeats either: silence counts only when it was listened to,
-                // and lately: a task may come up after all. And ECS' word may be old: a heartbeat tells of a start that
-                // it does not show yet.
+                // A bucket that cannot be read shows no heartbeats either, so silence counts only if the bucket was
+                // read after the deadline, and recently: the task may start after all. ECS' view may be old, and a
+                // heartbeat shows a start that the view does not show yet.
                 Ok((
                     at,
                     stop_reason::NO_HEARTBEAT
@@ -229,7 +231,8 @@ impl Case<'_> {
         else {
             return if self.read_since(silent) { stop(stop_reason::LOST) } else { Verdict::Inspect };
         };
-        // Known to ECS: any container has been killed for good `stop_timeout` after the order. Unknown: nothing to wait for.
+        // Known to ECS: `stop_timeout` after the stop every container has been killed. Unknown to ECS: nothing to wait
+        // for.
         let gone = if told { stopped_at + self.policy.stop_timeout } else { stopped_at };
         if now < gone {
             return Verdict::Wait { until: gone, why: "stopping the task" };
@@ -237,11 +240,12 @@ impl Case<'_> {
         over(gone.max(silent))
     }
 
-    /// A living task that is past one of its deadlines: since when and which; else when the next deadline is.
+    /// `Ok`: a deadline of this living task has passed; since when (monotonic) and which. `Err`: the next deadline
+    /// (monotonic).
     fn overdue(&self, task: &TaskRecord) -> Result<(Ms, &'static str), Ms> {
         let now = self.now.mono;
         let status = task.view.as_ref().map_or(TaskStatus::Starting, |view| view.status);
-        // A heartbeat is as good a sign of a start as ECS' word, which may be late.
+        // A heartbeat proves a start as well as ECS' view, which may come late.
         let deadlines = if status == TaskStatus::Starting && self.attempt.heartbeat.is_none() {
             let (phase, since) = task.phase;
             let (most, reason) = match phase {
@@ -252,7 +256,7 @@ impl Case<'_> {
                 StartPhase::Activating => (self.policy.start_timeout, stop_reason::START_TIMEOUT),
             };
             let at = since + most;
-            // Held against what ECS says then, not against what it said long before.
+            // The deadline needs a view from after it; an older view may not show a start that happened in time.
             let at = if task.seen_at >= at || weak(Weakness::JudgesStartByOldView) {
                 at
             } else {
@@ -260,8 +264,8 @@ impl Case<'_> {
             };
             [Some((if weak(Weakness::WaitsForeverForStart) { Ms::MAX } else { at }, reason)), None, None]
         } else {
-            // The task keeps its run time itself; a quarter of an hour more is for one that cannot. One that ECS has not shown
-            // running yet may have come up late: its heartbeats say that it works, and not since when.
+            // The task limits its run time itself; a quarter of an hour more is for a task that cannot. A task that ECS
+            // has not shown running yet has no known start: its heartbeats show that it works, not since when.
             let most =
                 if weak(Weakness::LetsTaskRunTooLong) { Ms::MAX } else { self.policy.max_run + 900_000 };
             let run = task.running_at.map(|at| (at.saturating_add(most), stop_reason::RUN_TIMEOUT));
@@ -269,7 +273,7 @@ impl Case<'_> {
             let silence =
                 if weak(Weakness::LetsSilentTaskLive) { Ms::MAX } else { 2 * self.policy.heartbeat_stale };
             let silent = (alive_at.saturating_add(silence), stop_reason::NO_HEARTBEAT);
-            // A heartbeat that says how it ended is the last one, and NO_HEARTBEAT comes first.
+            // A heartbeat with a final state is the last one; NO_HEARTBEAT comes before this deadline.
             let stuck = (self.attempt.heartbeat.is_some() && !weak(Weakness::LetsStalledTaskLive))
                 .then(|| (self.attempt.progress_at + self.policy.no_progress, stop_reason::NO_PROGRESS));
             [run, Some(silent), stuck]
@@ -285,12 +289,13 @@ impl Case<'_> {
         if self.read_since(at) { Verdict::Over { ended: Box::new(ended), at } } else { Verdict::Inspect }
     }
 
-    /// Whether the state bucket was read after `at`.
+    /// Whether the state bucket was read after `at` (monotonic).
     fn read_since(&self, at: Ms) -> bool {
         weak(Weakness::JudgesWithoutRereading) || self.job.read_at().is_some_and(|read_at| read_at >= at)
     }
 
-    /// Whether that was lately: what was read before the controller stood still for a while says nothing of now.
+    /// Whether the newest reading is recent: after a pause of the whole controller, an old reading says nothing about
+    /// the present.
     fn read_lately(&self) -> bool {
         weak(Weakness::StopsByOldReading) || self.job.read_lately(self.now.mono)
     }

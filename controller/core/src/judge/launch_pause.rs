@@ -1,4 +1,4 @@
-//! Why nothing is launched, whatever waits: one answer for the planner, for people and for metrics.
+//! Why no job is launched: one answer for the planner, for people and for metrics.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use crate::{
     },
 };
 
-/// What keeps all launches back. Those that keep back claimed attempts too come first.
+/// The cause of a pause of all launches. The causes that also stop attempts already claimed come first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub enum Pause {
@@ -19,36 +19,36 @@ pub enum Pause {
     Draining,
     /// `launch.paused` is set.
     Asked,
-    /// The task's image must not be launched: what is wrong and what to do.
+    /// The task's image must not be launched. The text says what is wrong and what to do.
     Unfit(String),
-    /// ECS refused a launch.
+    /// ECS refused a launch recently.
     CoolingDown {
-        /// What it said.
+        /// ECS' reason.
         reason: String,
-        /// No launch is tried before this (monotonic).
+        /// No launch before this (monotonic).
         until: Ms,
     },
-    /// What runs is not known yet, so nothing can be counted.
+    /// The running tasks are not listed yet, so nothing can be counted.
     Unlisted {
-        /// It was asked for, in vain.
+        /// The list has failed.
         failed: bool,
     },
-    /// No task definition is known; the last failure to find it, if there was one.
+    /// No task definition is known yet; the last failure to find it, if there was one.
     Undefined(Option<String>),
-    /// One job after the other fails.
+    /// One job after the other fails: the breaker is open.
     Broken {
         trouble: FailureStage,
-        /// How many of them.
+        /// Number of failed jobs.
         jobs: usize,
-        /// Time between the claims that are made all the same.
+        /// Time between two claims during the pause.
         every: Ms,
-        /// The next of them (monotonic).
+        /// The next claim (monotonic).
         until: Ms,
     },
 }
 
 impl Pause {
-    /// When it ends by itself (monotonic), where that is known.
+    /// When the pause ends by itself (monotonic), if that is known.
     pub fn until(&self) -> Option<Ms> {
         match self {
             Self::CoolingDown { until, .. } | Self::Broken { until, .. } => Some(*until),
@@ -56,13 +56,13 @@ impl Pause {
         }
     }
 
-    /// Whether an attempt that is claimed is not launched either, until this is over.
+    /// Whether attempts that are already claimed wait for the end of the pause too.
     pub fn holds_claimed(&self) -> bool {
         matches!(self, Self::Draining | Self::Asked | Self::Unfit(_))
     }
 
-    /// Whether people are told that launches pause. Beginning and ending take their course, and the breaker has an
-    /// alarm of its own.
+    /// Whether the pause is reported. The pauses at the begin and end of the process are ordinary, and the breaker has
+    /// an alarm of its own.
     pub fn is_told(&self) -> bool {
         match self {
             Self::Asked | Self::Unfit(_) | Self::CoolingDown { .. } => true,
@@ -96,18 +96,18 @@ impl fmt::Display for Pause {
 }
 
 impl Ledger {
-    /// Messages that are held and kept.
+    /// Number of messages held, without copies that will be given back.
     pub(crate) fn held(&self) -> usize {
         self.leases.len() - self.spares.len()
     }
 
-    /// Whether receiving stops because as many messages are held as may be. Not while it rests in the ordinary course.
+    /// Whether receiving stops because `max_leases` messages are held. False while draining or paused.
     pub(crate) fn full(&self, policy: &Policy) -> bool {
         !self.draining && !policy.paused && self.held() >= policy.max_leases
     }
 
-    /// Why nothing is received although tasks may be free: as many messages are held as may be. None while receiving
-    /// goes on, and while it rests in the ordinary course.
+    /// Why receiving stops although slots may be free: `max_leases` messages are held. `None` while receiving goes on,
+    /// drains or is paused.
     pub fn receive_pause(&self, policy: &Policy) -> Option<String> {
         if !self.full(policy) {
             return None;
@@ -121,7 +121,7 @@ impl Ledger {
         ))
     }
 
-    /// Why nothing is launched now; none while launches go on.
+    /// Why no job is launched now; `None` while launches go on.
     pub fn launch_pause(&self, policy: &Policy, now: Now) -> Option<Pause> {
         if self.draining {
             return Some(Pause::Draining);

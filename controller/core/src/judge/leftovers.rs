@@ -1,8 +1,9 @@
-//! What attempts that did not win leave behind (L7): files in their folders, and multipart uploads that nobody will
-//! complete. Pure: which attempts, and whether it is time.
+//! Leftovers (L7) of attempts that did not win: files in their folders, and open multipart uploads. Pure: which
+//! attempts have leftovers, and whether they can be collected now.
 //!
-//! A message is deleted only once this is collected, so a crash in between repeats it; nothing else is remembered. A
-//! task that may still be working keeps its folder until it has ended: orphans are stopped after their grace.
+//! A message is deleted only after the leftovers are collected, so a crash in between repeats the work; no other state
+//! is kept. A task that may still be working keeps its folder until it has ended; orphans are stopped after their
+//! grace.
 
 use transcode_config::contract::{Attempt, Outcome};
 
@@ -14,23 +15,23 @@ use crate::{
     weakness::{Weakness, weak},
 };
 
-/// Failures in a row, with backoff some minutes, after which a message is let go without: leftovers cost a little
-/// money, a message that is never deleted costs a place.
+/// After this many consecutive failures (a few minutes of backoff) the message is deleted although leftovers remain:
+/// leftovers cost a little money, a message that is never deleted keeps one place of `max_leases`.
 pub const TRIES: usize = 8;
 
-/// How it stands with a job.
+/// State of a job's leftovers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Leftovers {
-    /// Nothing is there, or it is not for this controller to collect.
+    /// There are none, or another controller collects them.
     None,
-    /// A loser may still be working. Nothing changes by itself before this (monotonic), where that is known.
+    /// A loser may still be working. Nothing changes before this time (monotonic) by itself, if it is known.
     Later(Option<Ms>),
-    /// The folders of these attempts.
+    /// The folders of these attempts can be collected now.
     Of(Vec<Attempt>),
 }
 
 impl Ledger {
-    /// What there is to be collected of a job.
+    /// The leftovers of a job.
     pub fn leftovers(&self, job: &Job, policy: &Policy, now: Now) -> Leftovers {
         if job.collected || job.failures >= TRIES {
             return Leftovers::None;
@@ -59,8 +60,8 @@ impl Ledger {
     }
 }
 
-/// Whether the terminal record says that an attempt was over, by ECS' word or its own: a controller that comes later and has
-/// never heard of its task need not wait for it.
+/// Whether the terminal record says, from ECS or from the task itself, that an attempt was over. A controller that has
+/// never heard of the attempt's task then does not wait for that task.
 fn proven_over(job: &Job, attempt: Attempt) -> bool {
     match job.terminal().map(|terminal| &terminal.outcome) {
         Some(Outcome::Dead(dead)) => {
@@ -70,7 +71,7 @@ fn proven_over(job: &Job, attempt: Attempt) -> bool {
     }
 }
 
-/// Attempts of a decided job that may have written something and did not win.
+/// The attempts of a decided job that may have written files and did not win.
 fn losers(job: &Job) -> Vec<Attempt> {
     let Some(terminal) = job.terminal() else { return Vec::new() };
     let newest = job.attempt.as_ref().map(|newest| &newest.claim);

@@ -1,5 +1,5 @@
-//! Judgements that absorbing and planning share: is an [`attempt`] proven over, with which [`outcome`], what do losers
-//! leave behind ([`leftovers`]), and does anything keep all launches back ([`launch_pause`])?
+//! Judgements that both `absorb` and `plan` need: is an [`attempt`] proven over, what was its [`outcome`], which
+//! [`leftovers`] do losers have, and why do launches pause ([`launch_pause`])?
 //!
 //! May use [`crate::state`] and what is below it.
 

@@ -1,6 +1,7 @@
-//! How an attempt ended: from what the task said, what ECS said, and, last, the exit code, to a code and a budget.
+//! How an attempt ended: a failure code and a budget, from the task's last heartbeat, ECS' description and, last, the
+//! exit code.
 //!
-//! The terminal record outranks all of this (S12); it has been read, and was absent, before anything here is asked.
+//! The terminal record outranks all of this (S12): it was read, and was absent, before this module is asked.
 
 use transcode_config::contract::{
     Budget, ExitCode, Failure, FailureCode, Heartbeat, PastAttempt, TaskState, Who,
@@ -11,40 +12,40 @@ use crate::{
     weakness::{Weakness, weak},
 };
 
-/// `stoppedReason` of our own StopTask calls. They come back in the task's description, so a restarted controller
+/// `stoppedReason` of our own StopTask calls. ECS returns them in the task's description, so a restarted controller
 /// knows why its predecessor stopped a task.
 pub mod stop_reason {
-    /// It got no place or no network in time.
+    /// ECS did not provide a host or a network interface in time.
     pub const PROVISIONING_TIMEOUT: &str = "transcode-operator: was not provisioned in time";
-    /// Its image was not pulled in time.
+    /// ECS did not pull the image in time.
     pub const PULL_TIMEOUT: &str = "transcode-operator: did not pull its image in time";
-    /// It had its image and did not come up in time.
+    /// The task had its image and did not start in time.
     pub const START_TIMEOUT: &str = "transcode-operator: did not start in time";
-    /// It ran longer than it may (L3).
+    /// The task ran longer than a job may (L3).
     pub const RUN_TIMEOUT: &str = "transcode-operator: ran longer than the job may";
-    /// It is alive and gets nowhere.
+    /// The task is alive and makes no progress.
     pub const NO_PROGRESS: &str = "transcode-operator: no progress";
-    /// Its heartbeat stands still.
+    /// The task's heartbeat does not change.
     pub const NO_HEARTBEAT: &str = "transcode-operator: no heartbeat";
-    /// ECS does not know it any more; the stop makes sure (S5).
+    /// ECS does not know the task any more; the stop makes sure that it is over (S5).
     pub const LOST: &str = "transcode-operator: lost";
-    /// Its job is decided, or a newer attempt exists.
+    /// The task's job is decided, or a newer attempt exists.
     pub const ORPHAN: &str = "transcode-operator: orphan";
 }
 
-/// How an attempt ended.
+/// The end of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct Ended {
-    /// Whom it is charged to.
+    /// The budget that the attempt is charged to.
     pub budget: Budget,
     pub failure: Failure,
-    /// The task, where there was one.
+    /// The task, if there was one.
     pub task: Option<TaskArn>,
 }
 
 impl Ended {
-    /// As the next claim, or the terminal record, remembers it.
+    /// The entry in the history of the next claim or of the terminal record.
     pub fn past(&self, attempt: transcode_config::contract::Attempt) -> PastAttempt {
         PastAttempt {
             attempt,
@@ -55,24 +56,24 @@ impl Ended {
         }
     }
 
-    /// An attempt that ended without a task, or whose task vanished.
+    /// The end of an attempt without a task, or of one whose task disappeared.
     pub fn without_word(code: FailureCode, message: impl Into<String>, task: Option<TaskArn>) -> Self {
         Self { budget: Budget::Platform, failure: Failure::new(code, message), task }
     }
 }
 
-/// Whether an attempt may have ended without ECS' word: silence was its only sign. Some that are named here were seen
-/// ended all the same; for them one more look is one read too many.
+/// Whether ECS may never have confirmed the attempt's end: silence was its only sign. Some attempts with these codes
+/// were confirmed; for them the extra reading is unnecessary and harmless.
 pub fn unproven(past: &PastAttempt) -> bool {
     matches!(past.code, FailureCode::TaskLost | FailureCode::LaunchExpired)
 }
 
-/// Whether an attempt certainly had no task: its launch was refused for good.
+/// Whether the attempt certainly never had a task: its launch was refused for good.
 pub fn never_began(past: &PastAttempt) -> bool {
     past.code == FailureCode::LaunchRefused && past.task_arn.is_none()
 }
 
-/// Sorts the end of a task whose process has ended while the terminal record is absent.
+/// Classifies the end of a task whose process has ended while the terminal record is absent.
 pub fn classify(view: &TaskView, heartbeat: Option<&Heartbeat>) -> Ended {
     let failure = own_word(heartbeat, view)
         .or_else(|| before_start(view))
@@ -83,7 +84,7 @@ pub fn classify(view: &TaskView, heartbeat: Option<&Heartbeat>) -> Ended {
     with_evidence(ended, view)
 }
 
-/// Which budget a code is charged to (S10).
+/// The budget that a code is charged to (S10).
 fn budget(code: FailureCode) -> Budget {
     let platform = matches!(
         code,
@@ -95,7 +96,8 @@ fn budget(code: FailureCode) -> Budget {
     if platform && !weak(Weakness::ChargesPlatformFailures) { Budget::Platform } else { Budget::Job }
 }
 
-/// What the task's last heartbeat says. One that was told to stop does not know why: whoever stopped it does.
+/// The failure that the task's last heartbeat reports. A task that was stopped does not know the reason; the controller
+/// that stopped it does.
 fn own_word(heartbeat: Option<&Heartbeat>, view: &TaskView) -> Option<Failure> {
     match &heartbeat?.state {
         TaskState::Failed { failure } => Some(failure.clone()),
@@ -150,7 +152,7 @@ fn stopped_by(view: &TaskView) -> Option<Failure> {
 
 fn container(view: &TaskView) -> Option<Failure> {
     let container_reason = view.container_reason.as_deref().unwrap_or_default();
-    // The letter case of this text varies, and its exit code may be 137 or 1.
+    // ECS writes this text in varying letter case, and the exit code may be 137 or 1.
     if container_reason.to_ascii_lowercase().contains("outofmemory") {
         return Some(Failure::new(FailureCode::OutOfMemory, "the container was killed for its memory"));
     }

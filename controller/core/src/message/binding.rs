@@ -1,13 +1,13 @@
-//! An idempotency key belongs to the source that it was first used for.
+//! An idempotency key belongs to the source for which it was first used.
 //!
-//! The job of a key is named by the key alone, so that asking twice is one job. Whoever asks under it for another source
-//! must not be told that this is done: such a request is a job of its own, refused before any attempt.
+//! The key alone names the job, so two requests with one key are one job. A request with the same key and another
+//! source must not get the first source's result: it becomes a job of its own, refused before any attempt.
 
 use transcode_config::contract::{Failure, FailureCode, JobKey, JobSpec, Source};
 
 use super::types::Request;
 
-/// Whether two specifications of one job ask for the same: what is transcoded, and what is changed of it.
+/// Whether two specifications of one job ask for the same work: the same source and the same edit.
 pub fn same_source(one: &JobSpec, other: &JobSpec) -> bool {
     let name = |spec: &JobSpec| {
         let Source { bucket, key, version_id, .. } = &spec.source;
@@ -16,7 +16,7 @@ pub fn same_source(one: &JobSpec, other: &JobSpec) -> bool {
     name(one) == name(other) && one.edit == other.edit
 }
 
-/// The refused job that stands for a request whose idempotency key belongs to the job `there`.
+/// The refused job for a request whose idempotency key already belongs to the job `there`.
 pub fn key_reused(asked: &JobSpec, there: &JobSpec) -> Request {
     let Source { bucket, key, version_id, .. } = &asked.source;
     let name = asked.idempotency_key.clone().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! A job as a message names it: identity first, then whether it may run.
+//! A job as a message names it: its identity first, then whether it may run.
 
 use std::sync::Arc;
 
@@ -16,15 +16,16 @@ use super::types::{Request, Rules};
 /// Longest object key: S3's own limit, in bytes.
 const MAX_KEY_BYTES: usize = 1024;
 
-/// Longest bucket name.
+/// Longest bucket name, in bytes.
 const MAX_BUCKET_BYTES: usize = 63;
 
-/// A job whose generation is not yet fixed.
+/// A job without its generation.
 #[derive(Debug, Clone)]
 pub(super) struct Candidate {
-    /// Everything that names the job but its generation, and that it is forced.
+    /// All parts of the job's name except the generation and `forced`.
     identity: Vec<String>,
-    /// A person wants it live whatever is live now: a job of its own, or one that was accepted without would count.
+    /// A person wants it live, whatever is live now. Part of the job's name: otherwise an earlier job without force
+    /// would answer the request.
     forced: bool,
     verdict: Result<Accepted, Failure>,
 }
@@ -33,39 +34,39 @@ pub(super) struct Candidate {
 struct Accepted {
     source: Source,
     profile: Profile,
-    /// Root of its stable prefix.
+    /// Root of the job's stable prefix.
     root: String,
     edit: Edit,
     idempotency_key: Option<String>,
 }
 
-/// How a job came to be asked for.
+/// The fields of a request.
 pub(super) struct Asked {
     /// What to transcode.
     pub(super) source: Source,
-    /// The profile it asks for by name.
+    /// The requested profile; `None`: the default.
     pub(super) profile: Option<String>,
-    /// What is changed of the source.
+    /// Clip and overlay.
     pub(super) edit: Edit,
-    /// The caller's own name of the job.
+    /// The caller's own name for the job.
     pub(super) idempotency_key: Option<String>,
-    /// It is to win over what is live.
+    /// The job replaces the live one even if it is older.
     pub(super) forced: bool,
 }
 
 impl Candidate {
-    /// A job that is refused, named by `identity`.
+    /// A refused job with this identity.
     pub(super) fn refused(identity: &[&str], failure: Failure) -> Self {
         let identity = identity.iter().map(|&part| part.to_owned()).collect();
         Self { identity, forced: false, verdict: Err(failure) }
     }
 
-    /// The same, forced or not.
+    /// Sets or clears `forced`.
     pub(super) fn force(self, forced: bool) -> Self {
         Self { forced, ..self }
     }
 
-    /// Key under `generation`.
+    /// The job's key under `generation`.
     pub(super) fn key(&self, generation: u32) -> JobKey {
         let generation = generation.to_string();
         let forced = self.forced.then_some("forced");
@@ -73,7 +74,7 @@ impl Candidate {
         JobKey::of(&parts.collect::<Vec<_>>())
     }
 
-    /// Names the job and holds what was asked against the rules.
+    /// Names the job and checks the request against the rules.
     pub(super) fn of(asked: Asked, rules: &Rules) -> Self {
         let Asked { source, profile, edit, idempotency_key, forced } = asked;
         let allowed = rules.source_of(&source.bucket, &source.key);
@@ -86,7 +87,7 @@ impl Candidate {
         let verdict = refusal.map_or_else(|| known_profile(&profile, rules), Err);
         let identity = match &idempotency_key {
             Some(key) if verdict.is_ok() => vec!["caller".to_owned(), key.clone()],
-            // What is refused does not use the key up.
+            // A refused request does not use up its idempotency key.
             Some(key) => {
                 let own = ["caller-refused".to_owned(), key.clone()];
                 own.into_iter().chain(identity(&source, &profile, &edit)).collect()
@@ -97,7 +98,7 @@ impl Candidate {
         Self { identity, forced, verdict }
     }
 
-    /// The request under `generation`.
+    /// The request for `generation`.
     pub(super) fn into_request(self, generation: u32, rules: &Rules, wall_ms: u64) -> Request {
         let job = self.key(generation);
         let Accepted { source, profile, root, edit, idempotency_key } = match self.verdict {
@@ -130,8 +131,8 @@ fn known_profile(name: &str, rules: &Rules) -> Result<Profile, Failure> {
     })
 }
 
-/// What names an upload: the version where there is one; without, the content and S3's order of the writes on the key,
-/// so that the same file uploaded a second time is a second job, and the same event delivered a second time is not.
+/// The identity of an upload: the version id if there is one; otherwise the content and S3's sequencer. So the same
+/// file uploaded twice is two jobs, and the same event delivered twice is one.
 fn identity(source: &Source, profile: &str, edit: &Edit) -> Vec<String> {
     let mut parts = vec!["object".to_owned(), source.bucket.clone(), source.key.clone()];
     match &source.version_id {
@@ -172,7 +173,7 @@ fn refusal(source: &Source, allowed: Option<&SourceSettings>, rules: &Rules) -> 
     Some(failure.with("bucket", bucket).with("key", key))
 }
 
-/// What is asked for beside the transcode: numbers that make sense, and an overlay from where they may come from.
+/// Checks the edit: its numbers must make sense, and the overlay must come from an allowed source.
 fn edit_refusal(edit: &Edit, allowed: Option<&SourceSettings>) -> Option<Failure> {
     if let Err(problem) = edit.check() {
         return Some(Failure::new(FailureCode::MalformedMessage, problem));
@@ -187,12 +188,12 @@ fn edit_refusal(edit: &Edit, allowed: Option<&SourceSettings>) -> Option<Failure
     Some(failure.with("overlay_bucket", bucket).with("overlay_key", key))
 }
 
-/// The refused job that stands for something that cannot be read.
+/// The refused job for a body that cannot be read.
 pub(super) fn malformed(body: &str, why: &str) -> Candidate {
     named_by_body(body, Failure::new(FailureCode::MalformedMessage, why))
 }
 
-/// A refused job that has no other name than all of its body: the same garbage sent twice is one job.
+/// A refused job whose name is a hash of the whole body: the same broken body sent twice is one job.
 pub(super) fn named_by_body(body: &str, failure: Failure) -> Candidate {
     let name = JobKey::of(&[body]);
     Candidate::refused(&["malformed", name.as_str()], failure)

@@ -1,13 +1,13 @@
-//! What is inside a body.
+//! The content of a body.
 
 use super::{candidate::Candidate, dead_letter::DeadLetterBody, ignored::Ignored};
 
-/// What is inside a body, before it is known under which generation it runs.
+/// The content of a body, before the generation of its jobs is known.
 pub(super) enum Content {
-    /// One of the two is not empty.
+    /// Jobs, and records that ask for none. At least one of the two lists is not empty.
     Found(Vec<Candidate>, Vec<Ignored>),
     Park(String),
-    /// Came back from the dead-letter queue.
+    /// A dead letter that a redrive sent back.
     Redriven(Box<DeadLetterBody>),
 }
 

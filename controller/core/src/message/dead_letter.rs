@@ -1,5 +1,5 @@
-//! The body of a dead-letter message: the original and why it is here. A redrive sends it back as it is, and it is
-//! read as the next generation of the job that died.
+//! The body of a dead-letter message: the original body and the reason of the failure. A redrive sends it back
+//! unchanged, and it is read as the next generation of the job that died.
 
 use serde::{Deserialize, Serialize};
 use transcode_config::{
@@ -12,7 +12,7 @@ use crate::protocol::action::DeadLetter;
 /// `kind` of a dead letter.
 pub const DEAD_LETTER_KIND: &str = "transcode.dead-letter";
 
-/// Longest body that is sent: SQS' limit of 1 MiB less some room for message attributes.
+/// Longest body that is sent: SQS' limit of 1 MiB, less space for message attributes.
 const MAX_LETTER_BYTES: usize = (1 << 20) - (8 << 10);
 
 /// A dead letter as JSON.
@@ -24,25 +24,28 @@ pub struct DeadLetterBody {
     pub kind: String,
     /// The job that died.
     pub job: JobKey,
-    /// Its generation; a redrive runs the next.
+    /// Generation of the job that died; a redrive runs the next one.
     pub generation: u32,
-    /// Id of the message that is replaced by this one. The same id twice is a marked duplicate.
+    /// Id of the message that this letter replaces. Two letters with the same id are duplicates.
     pub message_id: String,
     pub dead: Dead,
-    /// The body that first asked for the job: of a job that died again after a redrive, still the first one.
+    /// The body that first asked for the job. If the job dies again after a redrive, the new letter keeps this first
+    /// body.
     pub original: String,
-    /// A person wants the job that this asks for live, though something newer is. Set by a redrive; a letter never has it.
+    /// A person wants this job live although a newer job is live. Only `redrive --force` sets it; a letter never has
+    /// it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub forced: bool,
-    /// `original` is only the beginning: with escapes and the rest it would not have fitted into a message.
+    /// `original` is cut off: the whole original, with JSON escapes, did not fit into a message.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub original_cut: bool,
 }
 
 impl DeadLetterBody {
-    /// The letter for a job that is dead.
+    /// The letter for a dead job.
     pub fn of(letter: &DeadLetter) -> Self {
-        // A letter that came back and died again: its own original, or letters would nest and double with each redrive.
+        // A redriven letter that dies again keeps its first original; otherwise letters would nest and grow with each
+        // redrive.
         let earlier = serde_json::from_str::<Self>(&letter.body)
             .ok()
             .filter(|earlier| earlier.kind == DEAD_LETTER_KIND && earlier.schema == SCHEMA);
@@ -63,18 +66,19 @@ impl DeadLetterBody {
         }
     }
 
-    /// The message's body, never longer than SQS takes: what is too long loses the end of its original, and says so.
+    /// Returns the message's body, never longer than SQS accepts. If it is too long, the end of the original is cut off
+    /// and `original_cut` is set.
     pub fn encode(mut self) -> String {
         loop {
             // Plain structures with string keys: serialising cannot fail.
             let text = serde_json::to_string(&self).unwrap_or_default();
-            // The same JSON, without characters that SQS refuses or that act on whoever looks at the letter.
+            // The same JSON without characters that SQS refuses or that a terminal would interpret.
             let text = net(&text).into_owned();
             if text.len() <= MAX_LETTER_BYTES || self.original.is_empty() {
                 return text;
             }
             self.original_cut = true;
-            // Escapes are unevenly spread, so the first cut may not be enough; each one takes at least a byte.
+            // Escapes are spread unevenly, so one cut may not be enough; each cut removes at least one byte.
             let share = self.original.len() * MAX_LETTER_BYTES / text.len();
             let keep = self.original.floor_char_boundary(share.min(self.original.len() - 1));
             self.original.truncate(keep);

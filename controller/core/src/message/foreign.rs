@@ -1,12 +1,12 @@
-//! Notifications from which no job can ever be read: somebody has set up a queue, a topic or a rule wrongly, and uploads
-//! do not arrive. Each becomes a dead letter that says what to change.
+//! Notifications that can never name a job: a queue, a topic or a rule is set up wrongly, and uploads do not arrive.
+//! Each becomes a dead letter that says what to change.
 
 use serde_json::Value;
 use transcode_config::contract::{Failure, FailureCode};
 
 use super::candidate::{Candidate, named_by_body};
 
-/// A notification of SNS about a subscription.
+/// An SNS notification about a subscription.
 pub(super) fn sns_notice(kind: &str, value: &Value, body: &str) -> Candidate {
     let why = if kind == "SubscriptionConfirmation" {
         "SNS waits for somebody to confirm that this queue is subscribed to the topic, and sends nothing before: open the \
@@ -19,12 +19,12 @@ pub(super) fn sns_notice(kind: &str, value: &Value, body: &str) -> Candidate {
     named_by_body(body, unusable(why).with("topic", topic))
 }
 
-/// Whether this is a message of SQS as Lambda and `EventBridge` Pipes pass it on.
+/// Whether this is an SQS message in the form that Lambda and `EventBridge` Pipes forward.
 pub(super) fn is_message_copy(value: &Value) -> bool {
     value.get("messageId").is_some() && value.get("body").is_some_and(Value::is_string)
 }
 
-/// One or more of these.
+/// A refused job for one or more forwarded messages.
 pub(super) fn message_copy(body: &str) -> Candidate {
     named_by_body(
         body,
@@ -35,7 +35,7 @@ pub(super) fn message_copy(body: &str) -> Candidate {
     )
 }
 
-/// Records of another service than S3. `source` is its `eventSource`.
+/// A refused job for records of another service than S3. `source` is their `eventSource`.
 pub(super) fn records_of(source: &str, body: &str) -> Candidate {
     if source == "aws:sqs" {
         return message_copy(body);
@@ -49,7 +49,7 @@ pub(super) fn records_of(source: &str, body: &str) -> Candidate {
     named_by_body(body, unusable(why).with("event_source", source))
 }
 
-/// An event of `EventBridge` that is none of S3's about an object.
+/// A refused job for an `EventBridge` event that is no S3 object event.
 pub(super) fn bridge_event(source: &str, kind: &str, body: &str) -> Candidate {
     let why = if kind.ends_with("via CloudTrail") {
         "an event of CloudTrail, which tells of a call and not of a new object: let the rule match the source aws.s3 and \

@@ -1,11 +1,11 @@
-//! Why a message, or a record in one, asks for no job although it is understood.
+//! Why a message, or a record in one, asks for no job although it can be read.
 
-/// The reasons. A closed list: metrics count by them.
+/// The reasons. A closed list: metrics have one counter for each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum IgnoreReason {
-    /// S3 tries out a notification that was just set up (`s3:TestEvent`).
+    /// S3 tests a notification that was just set up (`s3:TestEvent`).
     TestEvent,
-    /// An event of S3 that tells of something else than a new object: a deletion, a restore, a tag.
+    /// An S3 event about something other than a new object: a deletion, a restore, a tag.
     NotCreated,
     /// The empty object that a console (`name/`) or Hadoop (`name_$folder$`) makes for a folder.
     FolderMarker,
@@ -14,11 +14,11 @@ pub enum IgnoreReason {
 }
 
 impl IgnoreReason {
-    /// All of them, for tables and tests.
+    /// All reasons, for tables and tests.
     pub const ALL: &'static [Self] =
         &[Self::TestEvent, Self::NotCreated, Self::FolderMarker, Self::OtherSuffix];
 
-    /// Name, as metrics and logs have it.
+    /// Name of the reason in metrics and logs.
     pub const fn name(self) -> &'static str {
         match self {
             Self::TestEvent => "TestEvent",
@@ -34,7 +34,7 @@ impl IgnoreReason {
 #[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct Ignored {
     pub reason: IgnoreReason,
-    /// The event's name and the object that it is about, where there is one: `ObjectRemoved:Delete s3://bucket/key`.
+    /// The event's name and its object, if it has one: `ObjectRemoved:Delete s3://bucket/key`.
     pub event: String,
 }
 
@@ -43,7 +43,7 @@ impl Ignored {
         Self { reason, event: event.into() }
     }
 
-    /// Of an event with this name, about this object.
+    /// For an event with this name, about this object.
     pub(super) fn about(reason: IgnoreReason, name: &str, bucket: &str, key: &str) -> Self {
         Self::new(reason, format!("{name} s3://{bucket}/{key}"))
     }

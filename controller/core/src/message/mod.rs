@@ -1,18 +1,18 @@
-//! Messages: what a body asks for. Pure; any bytes give an answer and never a panic.
+//! Messages: which jobs a body asks for. Pure; every body gives a result and none gives a panic.
 //!
-//! | shape | how it is told apart |
+//! | shape | recognised by |
 //! |---|---|
 //! | S3 event | `Records` |
-//! | S3 event through SNS | an envelope with `Type` and a string `Message`, which holds any of the others |
+//! | S3 event through SNS | an envelope with `Type` and a string `Message`, which holds any of the other shapes |
 //! | S3 event through `EventBridge` | `detail-type` |
 //! | our own job request | `kind` is `transcode.job` |
-//! | our own dead letter, come back by redrive | `kind` is `transcode.dead-letter` |
+//! | our own dead letter, sent back by a redrive | `kind` is `transcode.dead-letter` |
 //!
-//! What cannot be read at all is a job too: one that is refused. So it takes the ordinary way to the dead-letter queue
-//! (terminal record, letter, delete) and nothing is ever deleted without a trace. So is a notification from which no job can ever
-//! be read ([`foreign`]): it shows that a queue, a topic or a rule is set up wrongly. What is understood and asks for
-//! nothing is deleted, and says why ([`ignored`]). What is of a **version** that this program
-//! does not know may be perfectly good for its successor, and is parked instead (S15).
+//! A body that cannot be read becomes a refused job. So it takes the ordinary way to the dead-letter queue (terminal
+//! record, letter, delete), and nothing is deleted without a trace. The same holds for a notification that can never
+//! name a job ([`foreign`]): it shows that a queue, a topic or a rule is set up wrongly. A message that is understood
+//! and asks for nothing is deleted, and the reason is logged ([`ignored`]). A message of an unknown **version** may be
+//! valid for a newer release; it is parked (S15).
 //!
 //! May use [`crate::protocol`].
 
@@ -45,16 +45,16 @@ use self::{
     content::Content,
 };
 
-/// Longest body that is read: SQS' own limit.
+/// Longest body that is read, in bytes: SQS' own limit.
 const MAX_BODY_BYTES: usize = 1 << 20;
 
-/// Envelopes within each other: a dead letter, SNS, the event itself.
+/// Most nested envelopes: a dead letter, SNS, the event itself.
 const MAX_ENVELOPES: u8 = 3;
 
-/// Some programs put it before their JSON; it means nothing.
+/// Some programs write it before their JSON; it has no meaning.
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
-/// Reads a body. `wall_ms` becomes the time of acceptance.
+/// Reads a body. `wall_ms` (ms since 1970) becomes the time of acceptance.
 pub fn parse(body: &str, rules: &Rules, wall_ms: u64) -> Parsed {
     let (candidates, ignored, generation) = match read(body, rules, MAX_ENVELOPES) {
         Content::Park(why) => return Parsed::Park(why),
@@ -84,11 +84,11 @@ pub fn parse(body: &str, rules: &Rules, wall_ms: u64) -> Parsed {
     if requests.is_empty() { Parsed::Ignore(ignored) } else { Parsed::Jobs(requests, ignored) }
 }
 
-/// Of the original's jobs the one that died; the others have had their own end. It is forced if the redrive says so,
-/// whatever was asked for when it died.
+/// Returns the one job of the original that died; the other jobs have ended by themselves. The new job is forced if the
+/// redrive is forced, whether or not the dead job was.
 fn the_dead_one(candidates: Vec<Candidate>, letter: &DeadLetterBody) -> Vec<Candidate> {
     if letter.dead.failure.code == FailureCode::IdempotencyKeyReused {
-        // Another generation of the key's job would be of the wrong source.
+        // The job of the key has another source, so its next generation would be the wrong job.
         return vec![Candidate::refused(&["reused", letter.job.as_str()], letter.dead.failure.clone())];
     }
     let died = |candidate: &Candidate| {
@@ -101,7 +101,8 @@ fn the_dead_one(candidates: Vec<Candidate>, letter: &DeadLetterBody) -> Vec<Cand
         candidates.into_iter().map(|candidate| candidate.force(letter.forced)).collect();
     match (found, candidates.len()) {
         (Some(index), _) => vec![candidates.swap_remove(index)],
-        // The default profile, which is part of the key, has been changed since: there is no doubt which job is meant.
+        // The default profile, which is part of the key, has changed since. The original names only one job, so it is
+        // the dead one.
         (None, 1) => candidates,
         (None, _) => {
             vec![malformed(
@@ -159,7 +160,7 @@ fn read(body: &str, rules: &Rules, envelopes: u8) -> Content {
     bad("neither an S3 event nor a job request")
 }
 
-/// A message of our own kinds. Their schema is looked at before anything else in them.
+/// A message of one of our own kinds. `schema` is checked before any other field.
 fn own(kind: &str, value: &Value, body: &str, rules: &Rules) -> Content {
     let bad = |why: &str| Content::one(malformed(body, why));
     match value.get("schema").and_then(Value::as_u64) {

@@ -1,6 +1,6 @@
-//! Our own job request: `{"schema":1,"kind":"transcode.job","source":{"bucket":…,"key":…}}`. With a `clip` or an
-//! `overlay` it is of schema 2, with `force` of schema 3; a controller that does not know these puts it aside instead of
-//! refusing it (S15).
+//! Our own job request: `{"schema":1,"kind":"transcode.job","source":{"bucket":…,"key":…}}`. A request with a `clip` or
+//! an `overlay` has schema 2, one with `force` has schema 3. An older controller that does not know these puts the
+//! message aside and does not refuse it (S15).
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -17,7 +17,7 @@ pub(super) const KIND: &str = "transcode.job";
 /// Longest idempotency key, in bytes.
 const MAX_IDEMPOTENCY_BYTES: usize = 256;
 
-/// The request. Unknown keys are refused: a misspelt `profile` would otherwise run with the default one.
+/// The request. Unknown keys are refused; otherwise a misspelt `profile` would run with the default one.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct JobRequest {
@@ -33,7 +33,7 @@ struct JobRequest {
     overlay: Option<Overlay>,
     #[serde(default)]
     idempotency_key: Option<String>,
-    /// It is to win over what is live, though it may be older.
+    /// The job replaces the live one even if it is older.
     #[serde(default)]
     force: bool,
 }
@@ -47,8 +47,8 @@ struct RequestSource {
     version_id: Option<String>,
 }
 
-/// Reads the request. Without an idempotency key it is named by what it asks for: sent twice it is one job, also when
-/// an object without versions was replaced in between.
+/// Reads the request. Without an idempotency key its fields name the job: the same request sent twice is one job, even
+/// if an object without versions was replaced between the two.
 pub(super) fn read(value: &Value, body: &str, rules: &Rules) -> Candidate {
     let JobRequest { schema, source, profile, clip, overlay, idempotency_key, force, .. } =
         match serde_json::from_value(value.clone()) {

@@ -15,14 +15,14 @@ use super::{
     types::Rules,
 };
 
-/// Most records in one event. S3 sends one; whoever batches them by hand stays below this, or one message would be
-/// able to occupy the whole controller (L5).
+/// Most records in one event. S3 sends one record per event; a program that batches events must stay below this, or one
+/// message could occupy the whole controller (L5).
 const MAX_RECORDS: usize = 100;
 
-/// What the name of the empty object ends with that Hadoop makes for a folder.
+/// Ending of the empty objects that Hadoop creates for folders.
 const HADOOP_FOLDER: &str = "_$folder$";
 
-/// What both kinds of event say of an object.
+/// The fields of an object that both kinds of event have.
 struct Created {
     bucket: String,
     key: String,
@@ -34,7 +34,7 @@ struct Created {
 }
 
 impl Created {
-    /// The job, or why there is none.
+    /// Returns the job, or why the event asks for none.
     fn candidate(self, rules: &Rules) -> Result<Candidate, Ignored> {
         let ignored =
             |reason, bucket: &str, key: &str| Err(Ignored::about(reason, "ObjectCreated", bucket, key));
@@ -46,7 +46,7 @@ impl Created {
         let source = Source {
             bucket: self.bucket,
             key: self.key,
-            // `null` is what objects carry that were written while versioning was off: it pins nothing.
+            // Objects written while versioning was off have the version `null`: it names no fixed version.
             version_id: present(self.version_id).filter(|version| version != "null"),
             etag: present(self.etag.map(|etag| etag.trim_matches('"').to_owned())),
             size: self.size,
@@ -110,11 +110,11 @@ pub(super) fn direct(value: &Value, body: &str, rules: &Rules) -> Content {
         return bad(&format!("{} records, more than {MAX_RECORDS}", records.len()));
     }
     let mut sources = records.iter().filter_map(|record| record.get("eventSource").and_then(Value::as_str));
-    // Other stores that speak S3's protocol name themselves in front.
+    // Other stores that implement S3's protocol put their own name before `:s3`.
     if let Some(other) = sources.find(|source| !source.ends_with(":s3")) {
         return Content::one(foreign::records_of(other, body));
     }
-    // Versions first, all of them: one record from the future and the whole message is left alone.
+    // Check the versions of all records first: if one record is of an unknown version, the whole message is left alone.
     for record in records {
         if let Some(version) = record.get("eventVersion").and_then(Value::as_str)
             && version.split('.').next() != Some("2")
@@ -122,11 +122,11 @@ pub(super) fn direct(value: &Value, body: &str, rules: &Rules) -> Content {
             return Content::Park(format!("S3 event version {version}; this version knows 2.x"));
         }
     }
-    // Seldom needed, and a hash of up to 1 MiB.
+    // Seldom needed, and it hashes up to 1 MiB.
     let name = LazyCell::new(|| JobKey::of(&[body]));
     let read = |(index, record): (usize, &Value)| match created(record) {
         Ok(created) => created.and_then(|created| created.candidate(rules)),
-        // The other records of the message are not to suffer.
+        // Refuse this record alone; the other records of the message still run.
         Err(why) => Ok(Candidate::refused(
             &["malformed", name.as_str(), &index.to_string()],
             Failure::new(FailureCode::MalformedMessage, why).with("record", index),
@@ -142,7 +142,7 @@ pub(super) fn direct(value: &Value, body: &str, rules: &Rules) -> Content {
     Content::Found(candidates, ignored)
 }
 
-/// What a record says of a new object, or why it says nothing of one. `Err`: it cannot be read.
+/// Reads a record. `Ok(Err)`: it is understood and describes no new object. `Err`: it cannot be read.
 fn created(record: &Value) -> Result<Result<Created, Ignored>, String> {
     if record.get("eventVersion").and_then(Value::as_str).is_none() {
         return Err("a record without `eventVersion`".into());

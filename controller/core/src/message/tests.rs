@@ -1,4 +1,4 @@
-//! Bodies as they really look, and bodies as they should not.
+//! Bodies as AWS and people send them, and bodies that are broken.
 
 use std::sync::Arc;
 
@@ -127,7 +127,7 @@ fn keys_of_direct_events_are_form_encoded() {
         ("1%2B1.mp4", "1+1.mp4"),
         ("100%25.mp4", "100%.mp4"),
         ("%D0%BA%D0%BE%D1%82/%E7%8C%AB.mp4", "кот/猫.mp4"),
-        // Not an escape: taken as it stands.
+        // Not an escape: kept unchanged.
         ("50%-off.mp4", "50%-off.mp4"),
     ] {
         let spec = run(&event(&[record(encoded, 5)]));

@@ -1,6 +1,6 @@
-//! Times as S3's events write them: `2026-11-30T06:41:10.123Z`.
+//! Times in the format of S3's events: `2026-11-30T06:41:10.123Z`.
 
-/// Milliseconds since 1970; none for anything that is not such a time between 1970 and 9999.
+/// Returns milliseconds since 1970; `None` if `text` is not such a time between 1970 and 9999.
 pub(super) fn parse(text: &str) -> Option<u64> {
     let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
     let (time, fraction) = time.split_once('.').unwrap_or((time, ""));
@@ -27,7 +27,8 @@ fn numbers(text: &str, by: char) -> Option<[u64; 3]> {
     parts.next().is_none().then_some(found)
 }
 
-/// Days since 1970-01-01 in the Gregorian calendar. Years begin in March here, so that a leap day is a year's last.
+/// Returns days since 1970-01-01 in the Gregorian calendar. Years begin in March here, so that the leap day is the last
+/// day of a year.
 const fn days(year: u64, month: u64, day: u64) -> u64 {
     let year = if month <= 2 { year - 1 } else { year };
     let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;

@@ -1,4 +1,4 @@
-//! What bodies are read by, and what becomes of them.
+//! The rules for reading bodies, and the result of reading one.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -10,22 +10,22 @@ use transcode_config::{
 
 use super::ignored::Ignored;
 
-/// What messages are held against. Taken from the settings.
+/// The rules that each message is checked against. Taken from the settings.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Rules {
     /// Allowed sources.
     pub sources: Vec<SourceSettings>,
     /// Profiles by name.
     pub profiles: BTreeMap<String, Profile>,
-    /// Profile of what names none.
+    /// Profile of a request that names none.
     pub default_profile: String,
     /// Production bucket.
     pub output_bucket: String,
-    /// Root of the stable prefixes of sources that have none of their own, with a trailing slash or empty.
+    /// Root of the stable prefixes for sources without a root of their own; ends with a slash, or is empty.
     pub output_root: String,
-    /// Longest run of one attempt.
+    /// Longest run of one attempt, in seconds.
     pub max_run_seconds: u64,
-    /// Largest source.
+    /// Largest source, in bytes.
     pub max_source_bytes: u64,
 }
 
@@ -43,7 +43,8 @@ impl Rules {
 pub enum Request {
     /// Run it.
     Run(Arc<JobSpec>),
-    /// Refused before any attempt. It takes the ordinary way: terminal record, dead letter, delete.
+    /// Refused before any attempt. The job still gets a terminal record and a dead letter, and then its message is
+    /// deleted.
     Refuse { job: JobKey, generation: u32, failure: Failure },
 }
 
@@ -56,7 +57,7 @@ impl Request {
         }
     }
 
-    /// Its generation: 0 for an upload, one more for each redrive.
+    /// The job's generation: 0 for an upload, one more for each redrive.
     pub fn generation(&self) -> u32 {
         match self {
             Self::Run(spec) => spec.generation,
@@ -65,13 +66,13 @@ impl Request {
     }
 }
 
-/// What a body turned out to be.
+/// The result of reading a body.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Parsed {
-    /// Jobs, each key once, and at least one; and the records beside them that ask for none.
+    /// At least one job, each key once; and the records of the same body that ask for none.
     Jobs(Vec<Request>, Vec<Ignored>),
-    /// Understood, and nothing to do: the message may be deleted. At least one.
+    /// Understood, and nothing to do: the message may be deleted. Holds at least one record.
     Ignore(Vec<Ignored>),
-    /// Of a version that is not known here. Never deleted (S15).
+    /// Of a version that this program does not know. Never deleted (S15). Holds the reason.
     Park(String),
 }

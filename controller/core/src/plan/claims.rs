@@ -1,4 +1,4 @@
-//! Claims: which of the jobs that could be launched are, and as what.
+//! Claims: which jobs get an attempt now, and with which task shape.
 
 use std::sync::Arc;
 
@@ -16,21 +16,21 @@ use crate::{
     weakness::{Weakness, weak},
 };
 
-/// Why a launch waits that nothing else keeps back.
+/// Note of a launch that only the rate holds back.
 pub(super) const TOO_FAST: &str = "waiting to launch: the rate of launches is limited";
 
-/// What is noted of a job that waits for this.
+/// Note of a job that waits for the end of this pause.
 pub(super) fn note(pause: &Pause) -> String {
     format!("launches pause: {pause}")
 }
 
-/// A job that could be launched now, if there were room.
+/// A job that could be claimed now if a slot were free.
 pub(super) struct Candidate<'a> {
     pub key: &'a JobKey,
     pub job: &'a Job,
     pub spec: &'a Arc<JobSpec>,
     pub history: Vec<PastAttempt>,
-    /// When it is to be looked at again.
+    /// When the job is visited next.
     pub requeue: Requeue,
     /// Its newest attempt is proven over.
     pub over: Option<AttemptOver>,
@@ -45,8 +45,8 @@ impl Candidate<'_> {
 }
 
 impl<'a> View<'a> {
-    /// Claims attempts for as many candidates as there is room for, oldest first. To those that are looked at anyway come
-    /// as many from the line as could be claimed: for the rest nothing has changed.
+    /// Claims attempts for as many candidates as there are free slots, the oldest job first. From the jobs in line, it
+    /// visits only as many as could be claimed; nothing has changed for the rest.
     pub(super) fn claim(self, plan: &mut Planner, scope: Scope, mut candidates: Vec<Candidate<'a>>) {
         let line = scope == Scope::Due && self.ledger.jobs.anyone_waits();
         if candidates.is_empty() && !line {
@@ -71,7 +71,7 @@ impl<'a> View<'a> {
         }
         if line {
             let most = match plan.held() {
-                // Each of them waits for another reason than it did.
+                // The reason to wait has changed, so each job in line needs a new note.
                 why if why != self.ledger.held.as_ref() => usize::MAX,
                 Some(_) => 0,
                 None => room.at_most(self.policy),
@@ -90,7 +90,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Claims an attempt, if there is room for it.
+    /// Claims an attempt if a slot is free for it.
     fn claim_one(self, plan: &mut Planner, candidate: &Candidate<'_>, room: &mut Headroom) {
         self.claim_as(plan, candidate, self.variant(candidate), room);
     }
@@ -114,12 +114,12 @@ impl<'a> View<'a> {
         true
     }
 
-    /// Whether the state bucket was read lately enough to write into it what follows from the reading.
+    /// Whether the state bucket was read recently enough to write a decision that depends on that reading.
     pub(super) fn fresh(self, job: &Job) -> bool {
         weak(Weakness::DecidesByOldReading) || job.read_lately(self.now.mono)
     }
 
-    /// What keeps every job from being claimed, if anything does, and until when.
+    /// Why no job may be claimed, and until when (monotonic) if that is known; `None` while claiming is open.
     fn hold(self) -> Option<(String, Option<Ms>)> {
         let (policy, now) = (self.policy, self.now.mono);
         if let Some(pause) = self.ledger.launch_pause(policy, self.now) {
@@ -132,8 +132,8 @@ impl<'a> View<'a> {
         })
     }
 
-    /// How many claims wait for their launch, and how many may: one that the rate does not let launch before its deadline
-    /// would be wasted.
+    /// Number of claims that wait for their launch, and the most that may wait. A claim that the rate does not launch
+    /// before its deadline would be wasted.
     fn to_be_launched(self) -> (usize, usize) {
         let lasts =
             if weak(Weakness::ClaimsMoreThanItLaunches) { Ms::MAX } else { self.policy.launch_deadline / 4 };
@@ -141,7 +141,7 @@ impl<'a> View<'a> {
         (self.ledger.in_flight.to_be_launched(self.now.wall), usize::try_from(most).unwrap_or(usize::MAX))
     }
 
-    /// What the next attempt asks for.
+    /// The task shape of the next attempt.
     pub(super) fn variant(self, candidate: &Candidate<'_>) -> TaskShape {
         let asked = candidate
             .job

@@ -1,4 +1,4 @@
-//! Jobs: read, claim, launch, try again, give up, publish.
+//! Jobs: read, claim, launch, retry, give up, publish.
 
 use std::sync::Arc;
 
@@ -27,10 +27,10 @@ use crate::{
     weakness::{Weakness, weak},
 };
 
-/// Folders are emptied for so many jobs in one turn at most: it is the least urgent of all work.
+/// Most folders emptied in one turn: this is the least urgent work.
 const COLLECTS: usize = 10;
 
-/// Another controller holds its message, and launches it.
+/// Another controller holds the job's message and launches the attempt.
 const NO_MESSAGE: &str = "claimed; not launched from here";
 
 pub(super) fn plan(plan: &mut Planner, scope: Scope, view: View<'_>) {
@@ -43,8 +43,8 @@ pub(super) fn plan(plan: &mut Planner, scope: Scope, view: View<'_>) {
 }
 
 impl<'a> View<'a> {
-    /// Plans one job and the end of its unwanted tasks, and says when the job is visited next. Returns the job when it
-    /// lacks nothing but a free slot: then it waits in line, and its visit ends with the claims.
+    /// Plans one job and the stops of its unneeded tasks, and asks for the job's next visit. Returns the job if it
+    /// lacks only a free slot: then it waits in line, and its visit ends with the claims.
     pub(super) fn visit(self, plan: &mut Planner, key: &'a JobKey, job: &'a Job) -> Option<Candidate<'a>> {
         let mut candidate = None;
         if job.free(self.now.mono) {
@@ -64,7 +64,7 @@ impl<'a> View<'a> {
         candidate
     }
 
-    /// Plans one job. Returns it when it lacks nothing but a free slot.
+    /// Plans one job. Returns it if it lacks only a free slot.
     fn one(self, plan: &mut Planner, key: &'a JobKey, job: &'a Job) -> Option<Candidate<'a>> {
         if job.unbound() {
             plan.act(Action::ReadSpec { job: key.clone() });
@@ -92,7 +92,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Plans what a decided job needs before its messages may be deleted, dead letters apart.
+    /// Plans the remaining steps of a decided job before its messages may be deleted, without the dead letters.
     fn settle(self, plan: &mut Planner, key: &JobKey, job: &Job, outcome: &Outcome) {
         if let (Outcome::Succeeded(winner), false) = (outcome, job.published) {
             plan.act(Action::Publish { job: key.clone(), winner: Arc::new(winner.clone()) });
@@ -147,7 +147,7 @@ impl<'a> View<'a> {
         None
     }
 
-    /// The newest attempt is claimed: it is launched as soon as nothing keeps it back.
+    /// The newest attempt is claimed: it is launched as soon as nothing holds it back.
     fn claimed(self, plan: &mut Planner, job: &Job, attempt: &AttemptState, not_before: Ms) {
         plan.requeue(Requeue::EachTurn);
         let pause = self.ledger.launch_pause(self.policy, self.now);
@@ -158,7 +158,8 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Launches what the rate allows, the soonest deadline first: nobody overtakes a claim until that is too late.
+    /// Launches claims as the rate allows, the earliest launch deadline first. No claim overtakes another one whose
+    /// deadline is earlier.
     fn launch(self, plan: &mut Planner) {
         for ready in plan.take_ready() {
             let allowed_at = self.ledger.launch_allowed_at(self.policy, plan.launches(), self.now);
@@ -173,7 +174,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// The newest attempt is proven over, since `at`: another one, or dead.
+    /// The newest attempt has been proven over since `at` (monotonic): plans the next attempt, or gives the job up.
     fn over(
         self,
         plan: &mut Planner,
@@ -183,8 +184,9 @@ impl<'a> View<'a> {
         ended: &Ended,
         at: Ms,
     ) -> Option<Candidate<'a>> {
-        // What never had a message here is decided by whoever holds it. One that was held and lost still counts: a proof may
-        // take longer than the 12 h for which SQS lets one controller hold it, and nobody would ever come to its end.
+        // A job that never had a message here is decided by the controller that holds its message. A job whose message
+        // was held and lost still counts: a proof may take longer than the 12 h for which SQS lets one controller hold
+        // a message, and then no controller would ever decide it.
         job.request.as_ref()?;
         let number = attempt.claim.attempt;
         let mut history = attempt.claim.history.clone();
@@ -195,7 +197,7 @@ impl<'a> View<'a> {
         if (!ended.failure.code.info().retryable && !weak(Weakness::RetriesTheHopeless))
             || !self.policy.allows_another(&history)
         {
-            // Another controller may have judged otherwise meanwhile, and gone on: then this is not the newest attempt.
+            // Another controller may have judged differently meanwhile and claimed a newer attempt: read again first.
             let give_up = || self.give_up(key, ended, history);
             plan.act(if self.fresh(job) { give_up() } else { Action::Inspect { job: key.clone() } });
             return None;
@@ -233,7 +235,8 @@ impl<'a> View<'a> {
     }
 }
 
-/// What the end of an attempt means for other jobs. A refusal by Spot means nothing: the next attempt asks on-demand.
+/// The stage at which an attempt's end counts for the breaker. A refusal by Spot does not count: the next attempt asks
+/// for on-demand.
 fn breaker_stage(attempt: &AttemptState, ended: &Ended) -> Option<FailureStage> {
     let spot = attempt.claim.variant.capacity == Capacity::FargateSpot;
     FailureStage::of(&ended.failure).filter(|stage| !spot || *stage != FailureStage::Refused)

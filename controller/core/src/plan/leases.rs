@@ -62,8 +62,8 @@ fn next(message: &MessageId, lease: &Lease, policy: &Policy, ledger: &Ledger, no
     if jobs.iter().all(|job| settled(lease, job, ledger) && tidied(job)) {
         return Some(Action::Delete { lease: named() });
     }
-    // A copy of what is held already, or more than there is place for: it comes back when its job may be decided, or
-    // its turn may have come.
+    // A copy of a held message, or a message beyond those that may wait here: it returns when its job may be decided,
+    // or when its turn may have come.
     let undecided = |job: &JobKey| ledger.jobs.get(job).is_none_or(|job| job.terminal().is_none());
     if let Some(spare) = lease.spare
         && jobs.iter().all(undecided)
@@ -72,8 +72,8 @@ fn next(message: &MessageId, lease: &Lease, policy: &Policy, ledger: &Ledger, no
         let after_ms = lease.put_back(spare, message, policy, now.mono);
         return Some(Action::Release { lease: named(), after_ms });
     }
-    // A job that only a newer version understands is put aside with its message (S15); held here, such messages would
-    // in the end leave no room for others.
+    // A job that only a newer version can read is put aside with its message (S15). If such messages were held, they
+    // would in the end leave no room for others.
     let aside = |job: &JobKey| ledger.jobs.get(job).is_some_and(|job| job.unreadable.is_some());
     if !weak(Weakness::HoldsMessagesOfJobsLeftAlone)
         && jobs.iter().any(aside)
@@ -86,7 +86,7 @@ fn next(message: &MessageId, lease: &Lease, policy: &Policy, ledger: &Ledger, no
         decided && !matches!(leftovers(job, policy, ledger, now), Leftovers::Later(_))
     });
     if ledger.draining && !settling {
-        // Tasks go on; whoever receives the message next adopts them.
+        // Tasks continue; the controller that receives the message next adopts them.
         return Some(Action::Release { lease: named(), after_ms: 0 });
     }
     if lease.extend_at(policy) <= now.mono {
@@ -95,7 +95,7 @@ fn next(message: &MessageId, lease: &Lease, policy: &Policy, ledger: &Ledger, no
     None
 }
 
-/// The dead letter that has yet to be sent for a job on behalf of a message.
+/// The dead letter that must still be sent for a job on behalf of this message.
 fn letter(message: &MessageId, lease: &Lease, key: &JobKey, ledger: &Ledger) -> Option<DeadLetter> {
     let job = ledger.jobs.get(key).filter(|job| !job.unbound())?;
     let Outcome::Dead(dead) = &job.terminal()?.outcome else { return None };
@@ -112,7 +112,7 @@ fn leftovers(key: &JobKey, policy: &Policy, ledger: &Ledger, now: Now) -> Leftov
     ledger.jobs.get(key).map_or(Leftovers::None, |job| ledger.leftovers(job, policy, now))
 }
 
-/// Whether nothing is left to do for a job before a message that asks for it may be deleted (S1).
+/// Whether a job needs nothing more before a message that asks for it may be deleted (S1).
 fn settled(lease: &Lease, key: &JobKey, ledger: &Ledger) -> bool {
     let Some(job) = ledger.jobs.get(key).filter(|job| !job.unbound()) else { return false };
     match job.terminal().map(|terminal| &terminal.outcome) {

@@ -1,21 +1,22 @@
-//! The planner: from what is known to what is to be done. Pure: no clock, no randomness, no memory of its own.
+//! The planner: the ledger in, actions out. Pure: no clock, no randomness, no memory of its own.
 //!
 //! # Expected flow of a job
-//! 1. [`Action::Inspect`]: what has been decided, what has been tried?
-//! 2. terminal record there → settle: [`Action::Publish`] or [`Action::DeadLetter`], [`Action::Collect`] what losers left, then
-//!    [`Action::Delete`]
-//! 3. no attempt, or the last one proven over and its backoff past → [`Action::Claim`], then [`Action::Launch`]
-//! 4. an attempt that may be alive → watch it ([`Action::Describe`], [`Action::Inspect`]), keep the lease
-//! 5. budgets spent, or a failure that no retry can mend → [`Action::GiveUp`], then as 2
+//! 1. [`Action::Inspect`]: read what was decided and which attempts exist.
+//! 2. A terminal record exists → settle: [`Action::Publish`] or [`Action::DeadLetter`], then [`Action::Collect`] for
+//!    the losers' leftovers, then [`Action::Delete`].
+//! 3. No attempt, or the last one is proven over and its backoff has passed → [`Action::Claim`], then
+//!    [`Action::Launch`].
+//! 4. An attempt may be alive → watch it ([`Action::Describe`], [`Action::Inspect`]) and keep the lease.
+//! 5. The budget is spent, or the failure cannot be retried → [`Action::GiveUp`], then as in 2.
 //!
 //! # Guarantees
-//! - A message is deleted only when each of its jobs is settled (S1).
-//! - Planning again after [`crate::state::ledger::Ledger::begin`] took the actions gives none of them again.
-//! - What an action says is a function of the ledger alone: the same ledger gives the same plan.
+//! - A message is deleted only after each of its jobs is settled (S1).
+//! - After [`crate::state::ledger::Ledger::begin`] took the actions of a plan, planning again returns none of them.
+//! - The plan is a function of policy, ledger and time: the same inputs give the same plan.
 //!
 //! # Assumptions
-//! - Each begun action is answered by at least one fact, its failure included; the executor's timeouts see to that.
-//! - Facts that follow from a call are absorbed no earlier than the call began.
+//! - Each begun action is answered by at least one fact, also when it fails; the executor's timeouts ensure that.
+//! - A fact that follows from a call is absorbed no earlier than the call began.
 
 mod claims;
 mod jobs;
@@ -30,12 +31,13 @@ pub use self::output::{Plan, Scope, Visit};
 use self::{output::Planner, view::View};
 use crate::{policy::Policy, protocol::clock::Now, state::ledger::Ledger};
 
-/// Plans, looking at everything. See the module.
+/// Plans with a visit to every row. See the module.
 pub fn plan(policy: &Policy, ledger: &Ledger, now: Now) -> Plan {
     plan_of(Scope::All, policy, ledger, now)
 }
 
-/// Plans. What is due is all that an action could follow from: the same actions as if everything were looked at.
+/// Plans with a visit to the rows of `scope`. `Due` gives the same actions as `All`: a row that is not due cannot cause
+/// an action.
 pub fn plan_of(scope: Scope, policy: &Policy, ledger: &Ledger, now: Now) -> Plan {
     let (mut plan, view) = (Planner::default(), View { policy, ledger, now });
     leases::plan(&mut plan, scope, policy, ledger, now);

@@ -1,4 +1,4 @@
-//! A plan, and how it is put together.
+//! A plan, and the planner that builds it.
 
 use std::{borrow::Cow, mem, sync::Arc};
 
@@ -19,34 +19,34 @@ use crate::{
     },
 };
 
-/// One job that a turn visited.
+/// A job that a turn visited.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct Visit {
     pub job: JobKey,
-    /// Why it waits, if it does.
+    /// Why the job waits, if it does.
     pub note: Option<Note>,
     /// When the job is visited next.
     pub(crate) requeue: Requeue,
-    /// Where the job waits for a free slot, if it lacks nothing else.
+    /// The job's place among those that wait for a free slot; `None` if it waits for something else too.
     pub(crate) rank: Option<Rank>,
     /// The newest attempt is proven over.
     pub(crate) over: Option<AttemptOver>,
 }
 
-/// An attempt that is proven over, for the breaker.
+/// An attempt that is proven over, as the breaker counts it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct AttemptOver {
-    /// The stage at which it failed, where other jobs may fail there as well.
+    /// The stage at which it failed, if other jobs may fail there too.
     pub(crate) stage: Option<FailureStage>,
 }
 
-/// How many rows a turn visits.
+/// Which rows a turn visits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
     /// Every row.
     All,
-    /// Rows that have changed, and rows whose time has come.
+    /// Rows that have changed, and rows that are due.
     Due,
 }
 
@@ -61,10 +61,10 @@ impl Scope {
     }
 }
 
-/// The actions of one turn, and the time of the next.
+/// The actions of a turn, and the time of the next turn.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Plan {
-    /// In order of importance; all of them can be carried out at once.
+    /// In order of importance; all of them may run at the same time.
     pub actions: Vec<Action>,
     /// Latest time of the next turn (monotonic).
     pub wake_at: Option<Ms>,
@@ -88,33 +88,33 @@ impl Plan {
         self.wake_at = Some(self.wake_at.map_or(at, |sooner| sooner.min(at)));
     }
 
-    /// Why a visited job waits, if it does.
+    /// Why a visited job waits; `None` if it does not.
     pub fn note_of(&self, job: &JobKey) -> Option<&Note> {
         self.jobs.iter().find(|visit| visit.job == *job)?.note.as_ref()
     }
 }
 
-/// A claim held back only by the launch rate.
+/// A claim that only the launch rate may hold back.
 #[derive(Debug)]
 pub(super) struct ReadyClaim {
     pub(super) claim: Arc<Claim>,
     /// No launch before this (monotonic).
     pub(super) not_before: Ms,
-    /// The visit to its job, an index of [`Plan::jobs`].
+    /// Index in [`Plan::jobs`] of the visit to its job.
     visit: usize,
 }
 
-/// Puts a plan together: the plan so far, and what is said of the row that is being visited.
+/// Builds a plan: the actions so far, and the notes of the current visit.
 #[derive(Debug, Default)]
 pub(super) struct Planner {
     plan: Plan,
-    /// The soonest next visit that was asked for.
+    /// The earliest next visit that was asked for.
     requeue: Option<Requeue>,
     /// Why the job waits.
     note: Option<Note>,
     /// The job's newest attempt is proven over.
     over: Option<AttemptOver>,
-    /// Claims that are launched as soon as the rate allows it.
+    /// Claims to launch as soon as the rate allows it.
     ready: Vec<ReadyClaim>,
     /// Calls in `plan.actions`, by [`CallKind`].
     calls: [u64; 3],
@@ -134,7 +134,7 @@ impl Planner {
         self.plan.actions.push(action);
     }
 
-    /// Plans a call to ECS now, or a turn at the time when its rate allows the call.
+    /// Plans a call to ECS if its rate allows one now; otherwise a turn at the time when it does.
     pub(super) fn act_when_allowed(&mut self, kind: CallKind, action: Action, view: View<'_>) {
         let at = view.ledger.limiter.allowed_at(kind, self.calls(kind), view.policy, view.now.mono);
         if at <= view.now.mono {
@@ -149,12 +149,12 @@ impl Planner {
         self.calls.get(kind as usize).copied().unwrap_or(0)
     }
 
-    /// Launches that are planned so far.
+    /// Number of launches planned so far.
     pub(super) fn launches(&self) -> u64 {
         self.calls(CallKind::Launch)
     }
 
-    /// Folders that the plan empties so far.
+    /// Number of folders that this plan empties so far.
     pub(super) fn collects(&self) -> usize {
         self.plan.actions.iter().filter(|action| matches!(action, Action::Collect { .. })).count()
     }
@@ -163,8 +163,8 @@ impl Planner {
         self.plan.wake(at);
     }
 
-    /// Asks for the next visit to this row. A time also wakes the controller, even where the row is visited in each
-    /// turn: nothing else may bring that turn about.
+    /// Asks for the next visit to this row. A time also wakes the controller, even if the row is visited in each turn:
+    /// no other event may cause a turn at that time.
     pub(super) fn requeue(&mut self, requeue: Requeue) {
         if let Requeue::At(at) = requeue {
             self.wake(at);
@@ -172,7 +172,7 @@ impl Planner {
         self.requeue = Some(self.requeue.map_or(requeue, |sooner| sooner.min(requeue)));
     }
 
-    /// Ends what was said about the next visit to this row. By default that is when the row changes.
+    /// Returns when this row is visited next, and resets it. The default is: when the row changes.
     pub(super) fn take_requeue(&mut self) -> Requeue {
         self.requeue.take().unwrap_or(Requeue::OnChange)
     }
@@ -182,27 +182,27 @@ impl Planner {
         self.note = Some(Note { why: why.into(), until });
     }
 
-    /// The visited job's newest attempt is proven over.
+    /// Notes that the visited job's newest attempt is proven over.
     pub(super) fn attempt_over(&mut self, stage: Option<FailureStage>) {
         self.over = Some(AttemptOver { stage });
     }
 
-    /// The same, for a visit that ends later.
+    /// Returns whether the newest attempt is proven over, for a visit that ends later.
     pub(super) fn take_over(&mut self) -> Option<AttemptOver> {
         self.over.take()
     }
 
-    /// Why the visited job waits, as far as it was said.
+    /// The note of the visited job so far.
     pub(super) fn noted(&self) -> Option<String> {
         self.note.as_ref().map(|note| note.why.to_string())
     }
 
-    /// The visited job has a claim that only the launch rate may hold back.
+    /// Notes that the visited job has a claim that only the launch rate may hold back.
     pub(super) fn ready(&mut self, claim: &Arc<Claim>, not_before: Ms) {
         self.ready.push(ReadyClaim { claim: Arc::clone(claim), not_before, visit: self.plan.jobs.len() });
     }
 
-    /// The ready claims, the soonest launch deadline first.
+    /// Returns the ready claims, the earliest launch deadline first.
     pub(super) fn take_ready(&mut self) -> Vec<ReadyClaim> {
         let mut ready = mem::take(&mut self.ready);
         ready.sort_by(|a, b| {
@@ -211,7 +211,7 @@ impl Planner {
         ready
     }
 
-    /// The launch rate holds a ready claim back.
+    /// Notes that the launch rate holds a ready claim back.
     pub(super) fn not_ready(&mut self, claim: &ReadyClaim, why: String, until: Ms) {
         if let Some(visit) = self.plan.jobs.get_mut(claim.visit) {
             visit.note = Some(Note { why: why.into(), until: Some(until) });
@@ -236,12 +236,12 @@ impl Planner {
         self.plan.held = why;
     }
 
-    /// Why no job is being claimed.
+    /// Why no job is being claimed; `None` while claiming is open.
     pub(super) fn held(&self) -> Option<&String> {
         self.plan.held.as_ref()
     }
 
-    /// The plan. The next turn never comes in the same millisecond as this one.
+    /// Returns the plan. The next turn never comes in the same millisecond as this one.
     pub(super) fn finish(mut self, now: Now) -> Plan {
         self.plan.wake_at = self.plan.wake_at.map(|at| at.max(now.mono + 1));
         self.plan

@@ -1,5 +1,5 @@
-//! Receiving is a decision: no more than can be launched; or, where there are tenants, whatever is there, to see whose it
-//! is.
+//! Receiving is a decision. Without tenants: no more messages than jobs that can be launched. With tenants: as many as
+//! the queue has, to learn which tenants wait.
 
 use super::output::Planner;
 use crate::{
@@ -9,14 +9,15 @@ use crate::{
     weakness::{Weakness, weak},
 };
 
-/// Messages that are about to be put back at a time.
+/// Most messages that are about to be put back at the same time.
 const SPARES: usize = 500;
 
-/// SQS hands out no more at once.
+/// Most messages of one receive: SQS' limit.
 const RECEIVE_MAX: usize = 10;
 
 pub(super) fn plan(plan: &mut Planner, policy: &Policy, ledger: &Ledger, now: Now) {
-    // After a restart the tasks are found before their messages come back: the first list comes first.
+    // After a restart the first list of tasks comes before the first receive: running tasks must be known before their
+    // messages return.
     if ledger.draining || policy.paused || !ledger.resync.done {
         return;
     }
@@ -42,8 +43,8 @@ pub(super) fn plan(plan: &mut Planner, policy: &Policy, ledger: &Ledger, now: No
         if weak(Weakness::NeverLooksAhead) { 0 } else { policy.look_ahead.map_or(0, |_| leases) };
     let mut queues: Vec<(&QueueName, u32)> =
         policy.queues.iter().map(|(name, weight)| (name, *weight)).collect();
-    // Whoever has had the least of its share comes first: with room for one message only, an empty queue of great
-    // weight would otherwise be asked for ever, and no other.
+    // The queue that has had the smallest part of its share comes first. Otherwise, with room for one message only, an
+    // empty queue of great weight would be asked for ever and no other queue.
     let had = |queue: &QueueName| {
         if weak(Weakness::LetsEmptyQueueStarveOthers) {
             0
@@ -68,24 +69,24 @@ pub(super) fn plan(plan: &mut Planner, policy: &Policy, ledger: &Ledger, now: No
     }
 }
 
-/// Whether so much of a queue was put back that SQS would hand out nothing any more, or so much is about to be that
-/// something is wrong with putting back.
+/// Whether receiving from a queue must stop: so many of its messages were put back that SQS would deliver no more, or
+/// so many are about to be put back that the calls for it seem to fail.
 fn crowded(queue: &QueueName, ledger: &Ledger, now: Now) -> bool {
     let away = ledger.receiving.get(queue).map_or(0, |receiving| receiving.away.count(now.mono));
     away + ledger.leases.len() >= away::MOST || ledger.spares.len() >= SPARES
 }
 
-/// This queue's part of the room, at least one while there is any.
+/// This queue's part of the room; at least one while there is room.
 fn share(room: usize, weight: u32, weights: u32) -> usize {
     let part = room * weight as usize / weights.max(1) as usize;
     part.max(usize::from(room > 0))
 }
 
-/// How many messages there is room for: free slots, less those spoken for by jobs that wait for one; and one for each
-/// task whose message has not come back yet, so that finished work is settled even when all slots are taken.
+/// Number of messages to receive: free slots, less the jobs that already wait for one, plus one for each task whose
+/// message has not come back yet. So finished work is settled even when all slots are taken.
 fn room(policy: &Policy, ledger: &Ledger) -> usize {
     let mut free = ledger.room(policy);
-    // As many as the rest of the vCPU limit lets run at the usual size.
+    // The number of tasks of the usual size that fit into the rest of the vCPU limit.
     let by_cpu = usize::try_from(free.cpu / u64::from(policy.variant.cpu.max(1))).unwrap_or(usize::MAX);
     free.tasks = free.tasks.min(by_cpu);
     if ledger.breaker.open(policy).is_some() {

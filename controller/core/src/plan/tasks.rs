@@ -1,4 +1,4 @@
-//! Tasks: describe, list, stop what nobody needs.
+//! Tasks: describe, list, stop unneeded ones.
 
 use super::{output::Planner, view::View};
 use crate::{
@@ -8,13 +8,13 @@ use crate::{
     weakness::{Weakness, weak},
 };
 
-/// DescribeTasks takes no more.
+/// Most tasks of one DescribeTasks call: ECS' limit.
 const DESCRIBE_MAX: usize = 100;
 
 pub(super) fn plan(plan: &mut Planner, view: View<'_>) {
     let View { ledger, now, .. } = view;
     describe(plan, view);
-    // The list comes last: how many calls it takes shows only when it begins.
+    // The list comes last: its number of calls is known only when it begins.
     for (periodic, action) in [(&ledger.resolve, Action::Resolve), (&ledger.resync, Action::Resync)] {
         if periodic.due(now.mono) {
             plan.act_when_allowed(CallKind::Read, action, view);
@@ -24,7 +24,7 @@ pub(super) fn plan(plan: &mut Planner, view: View<'_>) {
     }
 }
 
-/// Describes everything as soon as anything is due, so that calls are full.
+/// Describes tasks as soon as one is due, together with others that are due soon, so that calls are full.
 fn describe(plan: &mut Planner, view: View<'_>) {
     let View { policy, ledger, now } = view;
     let due_by =
@@ -32,7 +32,7 @@ fn describe(plan: &mut Planner, view: View<'_>) {
     if due_by(now.mono).next().is_none() {
         return;
     }
-    // What is due within half a period goes along.
+    // Tasks that are due within half a period are described with them.
     let due: Vec<TaskArn> =
         due_by(now.mono + policy.describe_every / 2).map(|(arn, _)| arn.clone()).collect();
     for tasks in due.chunks(DESCRIBE_MAX) {
@@ -41,10 +41,11 @@ fn describe(plan: &mut Planner, view: View<'_>) {
 }
 
 impl View<'_> {
-    /// Stops tasks whose job is decided, or which a newer attempt has replaced, after a grace: they end themselves.
+    /// Stops tasks whose job is decided, or that a newer attempt has replaced, after a grace in which they end
+    /// themselves.
     ///
-    /// A task without a message is left to work: the message may be with another controller, and what it writes counts.
-    /// Its run time is limited all the same.
+    /// A task without a message continues: another controller may hold the message, and the task's result counts. Its
+    /// run time is limited all the same.
     pub(super) fn tasks_of(self, plan: &mut Planner, job: &Job) {
         let now = self.now.mono;
         for (arn, task) in job.tasks.keys().filter_map(|arn| self.ledger.tasks.get_key_value(arn)) {
@@ -52,7 +53,7 @@ impl View<'_> {
                 continue;
             }
             if let Some(stopped_at) = task.stopped_at {
-                // Then it counts as gone, and the job may be forgotten.
+                // From then on the task counts as gone, and the job may be forgotten.
                 let gone_at = stopped_at + self.policy.stop_timeout;
                 if now < gone_at {
                     plan.requeue(Requeue::At(gone_at));

@@ -1,8 +1,8 @@
-//! What planning looks at. Its methods stand with their subjects.
+//! The inputs of the planner. Each method is in the module of its subject.
 
 use crate::{policy::Policy, protocol::clock::Now, state::ledger::Ledger};
 
-/// What planning looks at.
+/// The inputs of the planner.
 #[derive(Clone, Copy)]
 pub(super) struct View<'a> {
     pub policy: &'a Policy,

@@ -3,7 +3,7 @@
 //!
 //! 1. Look at what lies under each stable name (its entity tag).
 //! 2. Then read the pointer of the prefix. If it names another job that is newer, stop: this job is superseded. If it
-//! names an older job, or does not exist, move it to this job, on condition that it is unchanged since it was read.
+//!    names an older job, or does not exist, move it to this job, on condition that it is unchanged since it was read.
 //! 3. Write each entry point, on condition that the object under its stable name is unchanged since step 1.
 //! 4. If a condition fails, begin again.
 //!

@@ -1,9 +1,9 @@
-//! Rows with an agenda: which have changed, and when each of the others is to be looked at.
+//! Rows with an agenda: which rows have changed, and when each of the others is due.
 //!
-//! A controller with 5,000 tasks takes a turn for every answer, and nearly all that it knows is as it was. So a turn
-//! looks at the rows that are due and at no others: those that somebody may have changed since the last look, and those
-//! for which time alone makes a difference now. Nobody has to remember to say that a row changed: there is no way to
-//! change one that does not note it, but for a call that begins. Reading is as in a map.
+//! A controller with 5,000 tasks takes a turn for every answer, and nearly all rows are unchanged. So a turn visits
+//! only the rows that are due: rows that may have changed since their last visit, and rows whose time has come. A
+//! caller cannot forget to mark a changed row: every mutable access marks it, except [`Agenda::begin_call`]. Reading
+//! works as in a map.
 
 use std::{
     collections::{BTreeMap, BTreeSet, btree_map::Entry},
@@ -15,14 +15,14 @@ use crate::{
     weakness::{Weakness, weak},
 };
 
-/// When a row is to be looked at again, unless it changes before.
+/// When a row is visited again, unless it changes before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Requeue {
-    /// In the next turn, whenever that is: it depends on what is not its own, such as the rate of calls.
+    /// In every turn: the row depends on something outside it, such as the rate of calls.
     EachTurn,
-    /// From then on (monotonic).
+    /// At this time (monotonic).
     At(Ms),
-    /// Not before it changes.
+    /// Only when it changes.
     OnChange,
 }
 
@@ -42,7 +42,7 @@ pub struct Agenda<K, V> {
     lists: Lists<K>,
 }
 
-/// A row, and in which of the lists it stands.
+/// A row and its place in the lists.
 #[derive(Debug, Clone, PartialEq)]
 struct Row<V> {
     value: V,
@@ -58,7 +58,7 @@ struct Place {
 }
 
 impl Place {
-    /// Looked at in the next turn, whenever that is.
+    /// Whether the row is visited in the next turn.
     fn soon(self) -> bool {
         self.touched || self.each_turn
     }
@@ -71,19 +71,19 @@ impl Place {
 
 #[derive(Debug, Clone, PartialEq)]
 struct Lists<K> {
-    /// May have changed: to be looked at in the next turn.
+    /// Rows that may have changed: visited in the next turn.
     touched: BTreeSet<K>,
-    /// To be looked at in each turn.
+    /// Rows that are visited in each turn.
     each_turn: BTreeSet<K>,
-    /// When the others are due.
+    /// Due times of the other rows.
     agenda: BTreeSet<(Ms, K)>,
-    /// Those that lack nothing but room, by line and rank.
+    /// Rows that lack only a free slot, by line and rank.
     lines: BTreeMap<u32, BTreeSet<(u64, K)>>,
-    /// How many those are.
+    /// The number of rows in `lines`.
     waiting: usize,
 }
 
-/// Moves what stands in a list for a row, where it moves.
+/// Moves a row's entry in a list from its old place to its new one, if the two differ.
 fn moved<T: Copy + PartialEq, E: Ord>(
     list: &mut BTreeSet<E>,
     from: T,
@@ -103,7 +103,7 @@ impl<K: Ord + Clone> Lists<K> {
         }
     }
 
-    /// A row has got another place.
+    /// Gives a row a new place.
     fn put(&mut self, key: &K, place: &mut Place, new: Place) {
         let listed = |is: bool| is.then(|| key.clone());
         let timed = |at: Option<Ms>| at.map(|at| (at, key.clone()));
@@ -156,27 +156,27 @@ impl<K, V> Default for Agenda<K, V> {
 }
 
 impl<K, V> Agenda<K, V> {
-    /// How many rows there are.
+    /// Number of rows.
     pub fn len(&self) -> usize {
         self.rows.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no rows.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
-    /// All rows, by key.
+    /// All rows with their keys, in the order of the keys.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         self.rows.iter().map(|(key, row)| (key, &row.value))
     }
 
-    /// All keys, in their order.
+    /// All keys, in order.
     pub fn keys(&self) -> impl Iterator<Item = &K> {
         self.rows.keys()
     }
 
-    /// All rows, by key, without it.
+    /// All rows, in the order of their keys.
     pub fn values(&self) -> impl Iterator<Item = &V> {
         self.rows.values().map(|row| &row.value)
     }
@@ -188,25 +188,25 @@ impl<K: Ord + Clone, V> Agenda<K, V> {
         self.rows.get(key).map(|row| &row.value)
     }
 
-    /// A row with its key.
+    /// A row and its key.
     pub fn get_key_value(&self, key: &K) -> Option<(&K, &V)> {
         self.rows.get_key_value(key).map(|(key, row)| (key, &row.value))
     }
 
-    /// Whether there is one.
+    /// Whether the key has a row.
     pub fn contains_key(&self, key: &K) -> bool {
         self.rows.contains_key(key)
     }
 
-    /// A row to be changed.
+    /// A row, mutable. Marks it as changed.
     pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
         let row = self.rows.get_mut(key)?;
         self.lists.touch(key, &mut row.place);
         Some(&mut row.value)
     }
 
-    /// A row of which a call is about to be made. It was looked at for that, and is left alone until the call is
-    /// answered: so it is not due, and it does not wait for room.
+    /// A row whose call is about to begin, mutable. The row is not due and waits for no slot until the call is
+    /// answered.
     pub fn begin_call(&mut self, key: &K) -> Option<&mut V> {
         let row = self.rows.get_mut(key)?;
         let place = Place { rank: None, ..row.place };
@@ -214,7 +214,7 @@ impl<K: Ord + Clone, V> Agenda<K, V> {
         Some(&mut row.value)
     }
 
-    /// A row to be changed, which `make` makes where there is none.
+    /// A row, mutable; `make` creates it if it does not exist. Marks it as changed.
     pub fn or_insert_with(&mut self, key: &K, make: impl FnOnce() -> V) -> &mut V {
         let new = || Row { value: make(), place: Place::default() };
         let row = self.rows.entry(key.clone()).or_insert_with(new);
@@ -222,44 +222,44 @@ impl<K: Ord + Clone, V> Agenda<K, V> {
         &mut row.value
     }
 
-    /// Puts a row there.
+    /// Inserts a row and marks it as changed.
     pub fn insert(&mut self, key: K, value: V) {
         let mut place = self.rows.get(&key).map(|row| row.place).unwrap_or_default();
         self.lists.touch(&key, &mut place);
         self.rows.insert(key, Row { value, place });
     }
 
-    /// Takes a row away.
+    /// Removes a row.
     pub fn remove(&mut self, key: &K) -> Option<V> {
         let mut row = self.rows.remove(key)?;
         self.lists.put(key, &mut row.place, Place::default());
         Some(row.value)
     }
 
-    /// All rows, to be changed.
+    /// All rows, mutable. Marks all of them as changed.
     pub fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
         self.touch_all();
         self.rows.values_mut().map(|row| &mut row.value)
     }
 
-    /// A row is to be looked at in the next turn: something changed that it depends on.
+    /// Marks a row as changed, because something that it depends on has changed.
     pub fn touch(&mut self, key: &K) {
         if let Some(row) = self.rows.get_mut(key) {
             self.lists.touch(key, &mut row.place);
         }
     }
 
-    /// So is every row.
+    /// Marks every row as changed.
     pub fn touch_all(&mut self) {
         self.rows.iter_mut().for_each(|(key, row)| self.lists.touch(key, &mut row.place));
     }
 
-    /// What may have changed.
+    /// The rows that may have changed.
     pub fn touched(&self) -> impl Iterator<Item = (&K, &V)> {
         self.lists.touched.iter().filter_map(|key| self.get_key_value(key))
     }
 
-    /// What a turn at `now` looks at, in no order that means anything, each once.
+    /// The rows that a turn at `now` visits, each once, in no particular order.
     pub fn due(&self, now: Ms) -> impl Iterator<Item = (&K, &V)> {
         let touched = self.lists.touched.iter().filter_map(|key| self.row(key));
         let each_turn = self.lists.each_turn.iter().filter_map(|key| self.row(key));
@@ -275,31 +275,31 @@ impl<K: Ord + Clone, V> Agenda<K, V> {
         self.rows.get_key_value(key)
     }
 
-    /// Rows whose time is not later than this.
+    /// Rows with a due time not later than `until` (monotonic).
     pub fn timed(&self, until: Ms) -> impl Iterator<Item = (&K, &V)> {
         let due = self.lists.agenda.iter().take_while(move |(at, _)| *at <= until);
         due.filter_map(|(_, key)| self.get_key_value(key))
     }
 
-    /// When the next row is due by its time alone.
+    /// The earliest due time (monotonic).
     pub fn next_at(&self) -> Option<Ms> {
         self.lists.agenda.first().map(|(at, _)| *at)
     }
 
-    /// The same, without those that are due at `now`.
+    /// The earliest due time after `now` (monotonic).
     pub fn next_after(&self, now: Ms) -> Option<Ms> {
         self.lists.agenda.iter().map(|(at, _)| *at).find(|at| *at > now)
     }
 
-    /// A row has been looked at. It waits for room, at this rank, or does not. Given is the row, for what the look said
-    /// to be noted in it.
+    /// Ends the visit to a row: sets when it is visited next and, if it waits for a free slot, its rank. Returns the
+    /// row, so that the result of the visit can be noted in it.
     pub fn requeue(&mut self, key: &K, requeue: Requeue, rank: Option<Rank>) -> Option<&mut V> {
         let row = self.rows.get_mut(key)?;
         self.lists.requeue(key, &mut row.place, requeue, rank);
         Some(&mut row.value)
     }
 
-    /// Looks at each row that may have changed; `look` says when it is to be looked at again.
+    /// Visits each row that may have changed; `visit` returns when the row is due next.
     pub fn requeue_touched(&mut self, mut visit: impl FnMut(&V) -> Requeue) {
         for key in mem::take(&mut self.lists.touched) {
             if let Some(row) = self.rows.get_mut(&key) {
@@ -309,7 +309,7 @@ impl<K: Ord + Clone, V> Agenda<K, V> {
         }
     }
 
-    /// Whether any row waits for room.
+    /// Whether any row waits for a free slot.
     pub fn anyone_waits(&self) -> bool {
         self.waiting() > 0
     }
@@ -319,7 +319,7 @@ impl<K: Ord + Clone, V> Agenda<K, V> {
         self.lists.waiting
     }
 
-    /// Those that wait for room, in their order, but for the ones that a turn at `now` looks at anyway.
+    /// The rows that wait for a free slot, by rank, without those that a turn at `now` visits anyway.
     pub fn in_line(&self, now: Ms) -> impl Iterator<Item = (&K, &V)> {
         let waiting = self.lists.lines.values().flatten().filter_map(|(_, key)| self.row(key));
         waiting.filter(move |(_, row)| !row.place.due(now)).map(|(key, row)| (key, &row.value))

@@ -1,13 +1,14 @@
-//! The breaker: when one job after the other fails, launching more of them mends nothing.
+//! The breaker limits claims when one job after the other fails: more launches would only fail too.
 //!
-//! ECS refuses every launch, no task comes up (an image that cannot be pulled, a subnet without a way out), or whatever
-//! is launched fails (a role that may not write, an image that is broken): each costs attempts, money and dead letters.
-//! What speaks of one file alone does not count: whoever may upload could stop everybody with ten bad files. So
-//! the jobs that failed **without one success in between** are counted, different ones, for each of the three. At
-//! `breaker_jobs` the breaker opens: instead of all jobs, one is claimed every `breaker_probe`. A success closes it.
+//! There are three stages at which a common cause shows: ECS refuses every launch; no task starts (an image that cannot
+//! be pulled, a subnet without a route); or every attempt fails (a role that may not write, a broken image). Each
+//! failure costs attempts, money and dead letters. A failure caused by one file alone does not count; otherwise anybody
+//! who may upload could stop all jobs with ten bad files. For each stage the breaker counts the different jobs that
+//! failed **without a success between them**. At `breaker_jobs` it opens: one job is claimed every `breaker_probe`. A
+//! success closes it.
 //!
-//! It cannot lock itself up: a probe depends on the clock alone, not on how the one before it went. What it knows is
-//! a cache like the rest of the ledger; a restarted controller launches `breaker_jobs` before it knows again.
+//! It cannot block for ever: a probe depends on the clock alone, not on the result of the probe before. Its state is a
+//! cache like the rest of the ledger: after a restart, `breaker_jobs` jobs fail before it opens again.
 
 use std::{collections::BTreeSet, fmt};
 
@@ -19,12 +20,12 @@ use crate::{
     weakness::{Weakness, weak},
 };
 
-/// How far jobs get. In the order in which a success at one says that those before it work too.
+/// How far a job gets. In order: a success at one stage shows that the stages before it work too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FailureStage {
     /// ECS refuses their launches.
     Refused,
-    /// Their tasks do not come up.
+    /// Their tasks do not start.
     NotStarted,
     /// Their attempts fail.
     Failed,
@@ -33,8 +34,8 @@ pub enum FailureStage {
 impl FailureStage {
     const ALL: [Self; 3] = [Self::Refused, Self::NotStarted, Self::Failed];
 
-    /// What an attempt's end says of the others to come. What merely happens to a task (Spot, a lost host, a launch
-    /// that was late) says nothing, and neither does what lies in one file or one request.
+    /// The stage that an attempt's end counts for. Events that hit a single task (Spot, a lost host, a late launch)
+    /// count for none, and neither do causes in one file or one request.
     pub fn of(failure: &Failure) -> Option<Self> {
         if speaks_of_one_file(failure) && !weak(Weakness::CountsBadFiles) {
             return None;
@@ -48,14 +49,14 @@ impl FailureStage {
     }
 }
 
-/// Whether a file, or whoever sent it, can be the cause: the platform and the image may be as they should.
+/// Whether one file or its sender can be the cause, so that platform and image may be fine.
 fn speaks_of_one_file(failure: &Failure) -> bool {
     use FailureCode as F;
     if failure.code.info().who == Who::Uploader {
         return true;
     }
     match failure.code {
-        // The answer for a file that only its uploader's key opens; a role without permission is told by another.
+        // SSE-C: only the uploader's key opens the file. A role without permission gets another answer.
         F::SourceDenied | F::OverlayDenied => {
             let said = |name: &str, value: &str| failure.evidence.get(name).is_some_and(|it| it == value);
             said("http_status", "400") || said("aws_code", "InvalidRequest")
@@ -90,14 +91,14 @@ impl fmt::Display for FailureStage {
 /// The breaker.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Breaker {
-    /// Jobs that failed since the last success, for each [`FailureStage`]; never more than open it.
+    /// Jobs that failed since the last success, for each [`FailureStage`]; at most `breaker_jobs` each.
     failed: [BTreeSet<JobKey>; 3],
-    /// No claim before this, while it is open.
+    /// No claim before this (monotonic) while it is open.
     probe_at: Ms,
 }
 
 impl Breaker {
-    /// Which trouble keeps it open, if one does.
+    /// The stage that keeps it open; `None` while it is closed.
     pub fn open(&self, policy: &Policy) -> Option<FailureStage> {
         let enough = |jobs: &BTreeSet<JobKey>| {
             policy.breaker_jobs > 0 && jobs.len() >= policy.breaker_jobs && !weak(Weakness::BreakerNeverOpens)
@@ -109,12 +110,12 @@ impl Breaker {
             .map(|(trouble, _)| trouble)
     }
 
-    /// When the next job may be claimed (monotonic), and why not before; none while it is closed.
+    /// The failing stage, and when the next job may be claimed (monotonic); `None` while it is closed.
     pub fn probe_at(&self, policy: &Policy) -> Option<(FailureStage, Ms)> {
         self.open(policy).map(|trouble| (trouble, self.probe_at))
     }
 
-    /// A job failed in this way.
+    /// Counts a job that failed at this stage.
     pub(crate) fn failed(&mut self, trouble: FailureStage, job: &JobKey, policy: &Policy, now: Ms) {
         let was_open = self.open(policy).is_some();
         if let Some(jobs) = self.failed.get_mut(trouble as usize)
@@ -127,14 +128,14 @@ impl Breaker {
         }
     }
 
-    /// A job got past this, and past what comes before it.
+    /// Notes that a job passed this stage, and so all stages before it.
     pub(crate) fn passed(&mut self, stage: FailureStage) {
         for jobs in self.failed.iter_mut().take(stage as usize + 1) {
             jobs.clear();
         }
     }
 
-    /// A job is about to be claimed.
+    /// Notes that a job is about to be claimed.
     pub(crate) fn claimed(&mut self, policy: &Policy, now: Ms) {
         if !weak(Weakness::BreakerProbesAtOnce) {
             self.probe_at = now + policy.breaker_probe;

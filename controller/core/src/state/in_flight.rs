@@ -1,8 +1,8 @@
-//! Sums over all jobs: what is in flight, who waits for room, and what room is left.
+//! Sums over all jobs: tasks in flight, jobs that wait for a slot, and free slots.
 //!
-//! Each job has a share in them, which is a function of the job and its tasks. A turn works out anew the shares of jobs
-//! that may have changed, and of those that time alone changes, and of no others. A sum moves only together with the
-//! share that it is made of, so none can leak; [`InFlight::of`] is the same, counted from nothing.
+//! Each job has a share in the sums, which is a function of the job and its tasks. A turn computes anew only the shares
+//! of jobs that may have changed and of jobs whose share depends on the time. A sum changes only together with a share,
+//! so no slot can leak. [`InFlight::of`] computes the same sums from nothing.
 
 use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
@@ -18,27 +18,27 @@ use crate::{
     weakness::{Weakness, weak},
 };
 
-/// Tasks that run, may run or are about to.
+/// Tasks that run, may run, or are about to run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct Usage {
     pub tasks: usize,
-    /// CPU units that they ask for together (1024 = one vCPU): Fargate's quota counts these.
+    /// CPU units of these tasks together (1024 = one vCPU): Fargate's quota counts vCPUs.
     pub cpu: u64,
 }
 
 impl Usage {
-    /// One task more, of so many CPU units.
+    /// Adds one task of `cpu` CPU units.
     pub(crate) fn add(&mut self, cpu: u32) {
         self.tasks += 1;
         self.cpu += u64::from(cpu);
     }
 }
 
-/// Room for more.
+/// Free slots.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Headroom {
-    /// Tasks.
+    /// Number of tasks.
     pub tasks: usize,
     /// CPU units.
     pub cpu: u64,
@@ -47,23 +47,23 @@ pub struct Headroom {
 const NO_SLOT: &str = "waiting for a free slot";
 
 impl Headroom {
-    /// For nobody.
+    /// No room at all.
     pub(crate) const NONE: Self = Self { tasks: 0, cpu: 0 };
 
-    /// What lacks, where nobody finds room.
+    /// The reason why no task fits, as a phrase; `None` while slots are free.
     pub(crate) fn full(&self) -> Option<String> {
         (self.tasks == 0).then(|| NO_SLOT.into())
     }
 
-    /// More cannot be claimed, and one more is told what it lacks.
+    /// At most this many jobs can be claimed, plus one that is then noted as waiting for a slot.
     pub(crate) fn at_most(&self, policy: &Policy) -> usize {
         let sizes = policy.oom_sizes.iter().map(|(cpu, _)| *cpu).chain([policy.variant.cpu]);
         let by_cpu = self.cpu / u64::from(sizes.min().unwrap_or(1).max(1)) + 1;
         self.tasks.min(usize::try_from(by_cpu).unwrap_or(usize::MAX))
     }
 
-    /// Takes room for one task, or says what lacks. Who does not fit keeps its place: a smaller one behind it must not
-    /// overtake it for ever.
+    /// Takes a slot for one task, or returns which limit is reached. After that nothing fits: a smaller task behind a
+    /// large one must not overtake it for ever.
     pub fn take(&mut self, cpu: u32, policy: &Policy) -> Result<(), String> {
         if self.tasks == 0 {
             return Err(NO_SLOT.into());
@@ -82,7 +82,7 @@ impl Headroom {
     }
 }
 
-/// What the jobs of one tenant add up to.
+/// The sums over the jobs of one tenant.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Sums {
     /// Its tasks that run, may run or are about to.
@@ -93,7 +93,7 @@ pub struct Sums {
     pub claiming: usize,
 }
 
-/// What one job adds to the sums.
+/// One job's part of the sums.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Share {
     /// Its tenant.
@@ -102,13 +102,13 @@ struct Share {
     usage: Usage,
     /// An attempt is being claimed.
     claiming: bool,
-    /// The launch deadline (ms since 1970) of its newest attempt, while a task of that may yet come up.
+    /// Launch deadline (ms since 1970) of the newest attempt, while a task of that attempt may still start.
     launch_by: Option<Ms>,
-    /// It is known by its task alone: its message is elsewhere.
+    /// Only the job's task is known: its message is elsewhere.
     adopted: bool,
-    /// It has a message and no attempt yet. One that waits out its backoff does not hold a slot (L5).
+    /// The job has a message and no attempt yet. A job that waits for its backoff holds no slot (L5).
     waiting: bool,
-    /// Time alone changes this then (monotonic).
+    /// The share changes at this time (monotonic) by itself.
     until: Option<Ms>,
 }
 
@@ -142,25 +142,25 @@ impl Share {
     }
 }
 
-/// CPU units of a task: what ECS says, else what its claim asked for, else what claims ask for today.
+/// CPU units of a task: from ECS' description, else from the attempt's claim, else from the policy.
 fn cpu_of(task: &TaskRecord, job: &Job, policy: &Policy) -> u32 {
     let told = task.view.as_ref().map(|view| view.billed.size.cpu).filter(|cpu| *cpu > 0);
     let claim = job.attempt.as_ref().filter(|newest| newest.claim.attempt == task.attempt);
     told.or_else(|| claim.map(|it| it.claim.variant.cpu)).unwrap_or(policy.variant.cpu)
 }
 
-/// The sums, as of the last turn: what has been absorbed since is not in them yet.
+/// The sums, as of the last turn; facts absorbed since are not counted yet.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct InFlight {
     shares: BTreeMap<JobKey, Share>,
-    /// When time alone changes which of them (monotonic).
+    /// When the share of a job changes by itself (monotonic).
     lapses: BTreeSet<(Ms, JobKey)>,
     usage: Usage,
     adopted: usize,
     waiting: usize,
     /// Attempts that are being claimed.
     claiming: usize,
-    /// Attempts whose task may yet come up; and how many of them have which launch deadline.
+    /// Attempts whose task may still start, and the number of attempts per launch deadline.
     coming: usize,
     launch_by: BTreeMap<Ms, usize>,
     /// By tenant, where there are any.
@@ -168,7 +168,7 @@ pub struct InFlight {
 }
 
 impl InFlight {
-    /// Counts all jobs, from nothing.
+    /// Counts all jobs from nothing.
     pub fn of(
         jobs: &Agenda<JobKey, Job>,
         tasks: &Agenda<TaskArn, TaskRecord>,
@@ -180,34 +180,35 @@ impl InFlight {
         in_flight
     }
 
-    /// What is in flight: what the limits are held against.
+    /// Tasks and CPU units in flight; the limits apply to these.
     pub fn usage(&self) -> Usage {
         self.usage
     }
 
-    /// Jobs that are known by their task alone.
+    /// Number of jobs of which only the task is known.
     pub(crate) fn adopted(&self) -> usize {
         self.adopted
     }
 
-    /// Jobs that have a message and no attempt yet.
+    /// Number of jobs with a message and no attempt yet.
     pub(crate) fn waiting(&self) -> usize {
         self.waiting
     }
 
-    /// Attempts that are claimed, or being claimed, and not launched, as far as is known. One that is past its deadline
-    /// (ms since 1970) waits for no launch, though its task may yet come up.
+    /// Number of attempts that are claimed, or being claimed, and not launched as far as is known. An attempt past its
+    /// deadline (`wall`, ms since 1970) is not counted, although its task may still start.
     pub(crate) fn to_be_launched(&self, wall: Ms) -> usize {
         self.claiming + self.coming
             - self.launch_by.range(..=wall).map(|(_, attempts)| attempts).sum::<usize>()
     }
 
-    /// What a tenant's jobs add up to.
+    /// The sums over a tenant's jobs.
     pub fn tenant(&self, number: u32) -> Sums {
         self.tenants.get(&number).copied().unwrap_or_default()
     }
 
-    /// Counts a job as it is now, or no more where it is forgotten. Gives the tenants whose sums have changed.
+    /// Counts a job as it is now; removes its share if the job is forgotten. Returns the tenants whose sums have
+    /// changed.
     pub(crate) fn count(
         &mut self,
         key: &JobKey,
@@ -284,7 +285,7 @@ impl InFlight {
         }
     }
 
-    /// The jobs whose share time alone has changed since it was worked out.
+    /// The jobs whose share has changed by time alone since it was computed.
     pub(crate) fn lapsed(&self, now: Ms) -> Vec<JobKey> {
         self.lapses.iter().take_while(|(at, _)| *at <= now).map(|(_, key)| key.clone()).collect()
     }

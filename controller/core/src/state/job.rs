@@ -1,4 +1,4 @@
-//! A job as this controller sees it. All of it can be rebuilt by looking.
+//! A job as this controller knows it. All of it can be rebuilt from SQS, ECS and S3.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,29 +14,29 @@ use crate::{
     state::{agenda::Rank, note::Note},
 };
 
-/// A reading of the state bucket older than this is renewed before an attempt is claimed, a job is given up, or a task
-/// is stopped for its silence.
+/// A reading of the state bucket older than this (ms) is repeated before an attempt is claimed, a job is given up, or a
+/// task is stopped for its silence.
 const FRESH: Ms = 30_000;
 
-/// What is known of the terminal record.
+/// State of the terminal record.
 #[derive(Debug, Clone, PartialEq)]
 pub enum TerminalRecord {
     /// Not read yet.
     Unknown,
-    /// It was absent when read. The time is from before the read began.
+    /// It was absent when read. The time (monotonic) is from before the read began.
     Absent(Ms),
     /// The job is decided.
     Decided(Arc<Terminal>),
 }
 
-/// For which source a job is that is named by an idempotency key.
+/// The source to which the job of an idempotency key belongs.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Binding {
-    /// Nobody has looked.
+    /// The specification was not read yet.
     Unknown,
-    /// For the one that is asked for here.
+    /// The source that is asked for here.
     Own,
-    /// For another one: this is its specification.
+    /// Another source, from this specification.
     Other(Arc<JobSpec>),
 }
 
@@ -45,35 +45,35 @@ pub enum Binding {
 #[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct AttemptState {
     pub claim: Arc<Claim>,
-    /// When, on the monotonic clock, its launch deadline and the skew margin have passed.
+    /// When its launch deadline and the skew margin have passed (monotonic).
     pub expires_at: Ms,
-    /// RunTask was refused for good under its token, when (monotonic) and why: it is over without having begun.
+    /// RunTask was refused for good under its token: when (monotonic) and why. The attempt is over and never began.
     pub refused: Option<(Ms, String)>,
-    /// RunTask is not sent before this.
+    /// No RunTask before this (monotonic).
     pub launch_retry_at: Ms,
-    /// Refused or failed RunTask calls in a row.
+    /// Consecutive refused or failed RunTask calls.
     pub launch_failures: usize,
     /// Its newest heartbeat.
     pub heartbeat: Option<Heartbeat>,
-    /// When that was first seen (monotonic), or when the attempt became known.
+    /// When that heartbeat was first seen, or when the attempt became known (monotonic).
     pub heartbeat_at: Ms,
-    /// When its stage or its percentage was first seen to be what it is (monotonic).
+    /// When its current stage or percentage was first seen (monotonic).
     pub progress_at: Ms,
-    /// When the attempt became known (monotonic): its claim was there by then.
+    /// When the attempt became known (monotonic): its claim existed by then.
     pub known_at: Ms,
-    /// Attempts before it that ended without ECS' word, by their heartbeats: should one of them have come up after
-    /// all, that shows.
+    /// Heartbeats of earlier attempts whose end ECS never confirmed. A new heartbeat shows that such an attempt is
+    /// alive after all.
     pub earlier: BTreeMap<Attempt, Earlier>,
-    /// Its end has been told to the breaker.
+    /// Its end was reported to the breaker.
     pub told: bool,
 }
 
-/// An attempt that is held to be over, and its last sign of life.
+/// An attempt that is considered over, and its last heartbeat.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Earlier {
     /// Its newest heartbeat.
     pub heartbeat: Heartbeat,
-    /// When that was first seen (monotonic).
+    /// When that heartbeat was first seen (monotonic).
     pub seen_at: Ms,
 }
 
@@ -81,55 +81,56 @@ pub struct Earlier {
 #[derive(Debug, Clone, PartialEq)]
 #[allow(clippy::struct_excessive_bools, reason = "each is known of itself")]
 pub struct Job {
-    /// What a message asks for; none while the job is known by its task alone.
+    /// The request of a message; `None` while only the job's task is known.
     pub request: Option<Request>,
     /// Whose it is: a number of [`crate::state::tenants::Tenants`]; 0 where no source has tenants, and while nothing is
     /// known of it but its task.
     pub tenant: u32,
     /// Messages that ask for it.
     pub leases: BTreeSet<MessageId>,
-    /// When the first of them was sent (ms since 1970), where SQS says.
+    /// When the first of them was sent (ms since 1970), if SQS says so.
     pub asked_at_ms: Option<u64>,
-    /// When it became known (monotonic). Older jobs are launched first.
+    /// When the job became known (monotonic). Older jobs are launched first.
     pub since: Ms,
     /// The terminal record.
     pub record: TerminalRecord,
-    /// When the terminal record was found decided (monotonic).
+    /// When the terminal record was first read (monotonic).
     pub decided_at: Ms,
-    /// For which source it is, if it is named by an idempotency key.
+    /// The source to which its idempotency key belongs, if it has one.
     pub binding: Binding,
-    /// The newest attempt; none before the first.
+    /// The newest attempt; `None` before the first.
     pub attempt: Option<AttemptState>,
-    /// Its tasks that ECS knew of, of any attempt.
+    /// Its tasks, of any attempt, that ECS has named.
     pub tasks: BTreeMap<TaskArn, Attempt>,
-    /// Its messages are put back because too many wait: it is not begun here.
+    /// Its messages are put back because too many wait here: this controller does not begin the job.
     pub put_back: bool,
-    /// Its last message was deleted once it was decided, and that was told.
+    /// Its last message was deleted after it was decided, and that was reported.
     pub settled: bool,
-    /// Its entry points are in place, or a newer job's are.
+    /// Its entry points are in place, or those of a newer job are.
     pub published: bool,
     /// The newer job whose entry points are in place instead (S17).
     pub superseded_by: Option<JobKey>,
-    /// What its losers left behind is gone.
+    /// The leftovers of its losers are gone.
     pub collected: bool,
-    /// A document of it cannot be read by this version: it is left alone (S15). Says what was found.
+    /// This version cannot read one of its documents, for this reason: the job is left alone (S15).
     pub unreadable: Option<String>,
-    /// A call for it is under way, since when.
+    /// A call for it is under way since then (monotonic).
     pub call: Option<Ms>,
-    /// That call claims an attempt of so many CPU units, or looks it up for that: the job holds its slot already.
+    /// The call under way claims an attempt of this many CPU units, or reads the state for that claim: the job already
+    /// holds its slot.
     pub claiming: Option<u32>,
-    /// No call before this.
+    /// No call before this (monotonic).
     pub retry_at: Ms,
-    /// Failed calls in a row.
+    /// Consecutive failed calls.
     pub failures: usize,
-    /// Look again not later than this.
+    /// The state bucket is read again not later than this (monotonic).
     pub inspect_at: Ms,
-    /// Why it waits, as of the last look at it.
+    /// Why it waits, as of its last visit.
     pub note: Option<Note>,
 }
 
 impl Job {
-    /// A job of which nothing has been read yet.
+    /// A job whose documents were not read yet.
     pub fn new(request: Option<Request>, now: Ms) -> Self {
         Self {
             request,
@@ -162,8 +163,8 @@ impl Job {
         self.call.is_none() && self.retry_at <= now && self.unreadable.is_none()
     }
 
-    /// Whether it has begun under an idempotency key, and nobody has looked yet for which source. Not before it has: who
-    /// claims it first decides.
+    /// Whether it has begun under an idempotency key and its specification was not read yet. Before the first attempt
+    /// there is nothing to read: the first claim decides the source.
     pub fn unbound(&self) -> bool {
         let named = matches!(&self.request, Some(Request::Run(spec)) if spec.idempotency_key.is_some());
         named && self.binding == Binding::Unknown && (self.attempt.is_some() || self.terminal().is_some())
@@ -184,7 +185,7 @@ impl Job {
         }
     }
 
-    /// Whether the terminal record says that an attempt is over: it won, or all were over when the job was given up.
+    /// Whether the terminal record shows that an attempt is over: it won, or the job was given up and so all were over.
     pub fn is_over(&self, attempt: Attempt) -> bool {
         self.terminal().is_some_and(|terminal| match &terminal.outcome {
             Outcome::Succeeded(winner) => winner.attempt == attempt,
@@ -192,12 +193,12 @@ impl Job {
         })
     }
 
-    /// Whether its newest attempt has no known task and one may yet come up.
+    /// Whether its newest attempt has no known task, and one may still start.
     pub fn may_come_up(&self, policy: &Policy, now: Ms) -> bool {
         self.terminal().is_none() && self.may_have_come_up(policy, now)
     }
 
-    /// The same, whether or not the job is decided: a task that began before it was may be at work.
+    /// The same for a decided job too: a task that started before the decision may be working.
     pub fn may_have_come_up(&self, policy: &Policy, now: Ms) -> bool {
         self.attempt.as_ref().is_some_and(|attempt| {
             let number = attempt.claim.attempt;
@@ -207,7 +208,8 @@ impl Job {
         })
     }
 
-    /// From before when the newest reading of the state bucket is.
+    /// The newest reading of the state bucket began not before this (monotonic); `None` if there was none, or if the
+    /// job is decided.
     pub fn read_at(&self) -> Option<Ms> {
         match self.record {
             TerminalRecord::Absent(at) => Some(at),
@@ -215,7 +217,7 @@ impl Job {
         }
     }
 
-    /// Whether the state bucket was read lately enough to do what cannot be undone because of what it said.
+    /// Whether the state bucket was read recently enough for an action that cannot be undone.
     pub fn read_lately(&self, now: Ms) -> bool {
         self.read_at().is_some_and(|at| now <= at + FRESH)
     }

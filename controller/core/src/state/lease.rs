@@ -1,4 +1,4 @@
-//! A lease: a message that this controller holds for a while.
+//! A lease: a message that this controller holds for a limited time.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -13,19 +13,19 @@ use crate::{
     },
 };
 
-/// Room that an extension leaves below SQS' 12 h: a value above what is left is an error there, not clamped.
+/// Margin (ms) below SQS' 12 h. SQS refuses a longer extension; it does not shorten it.
 const CAP_MARGIN: Ms = 60_000;
 
-/// Messages of one job that are held at once. Two ways for one event (S3 and `EventBridge`, a repeated delivery) are
-/// ordinary and settled together; a flood of copies must not take the room of other jobs.
+/// Most messages of one job that are held at the same time. Two notifications of one event (S3 and `EventBridge`, or a
+/// repeated delivery) are common and are settled together; a flood of copies must not take the room of other jobs.
 pub const COPIES: usize = 2;
 
-/// What the message's body asked for.
+/// The content of the message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Content {
-    /// These jobs. Empty: nothing to do (a test event); the message is deleted.
+    /// The jobs that it asks for. Empty: nothing to do (a test event); the message is deleted.
     Jobs(BTreeSet<JobKey>),
-    /// A version that is not known here: put aside, never deleted (S15).
+    /// A version that this program does not know: put aside, never deleted (S15). Holds the reason.
     Parked(String),
 }
 
@@ -51,28 +51,28 @@ pub struct Lease {
     pub content: Content,
     /// When it was sent (ms since 1970), for the age metric.
     pub sent_at_ms: Option<u64>,
-    /// When the newest receive was asked for (monotonic): not later than SQS counts from.
+    /// When the newest receive call began (monotonic). SQS counts from no earlier time.
     pub received_at: Ms,
-    /// When it becomes visible again (monotonic): not later than SQS does it.
+    /// When the message becomes visible again (monotonic), at the earliest.
     pub deadline: Ms,
-    /// Jobs whose dead letter has been acknowledged on behalf of this message.
+    /// Jobs whose dead letter was acknowledged for this message.
     pub lettered: BTreeSet<JobKey>,
-    /// It is put back, and why; none of one that is kept.
+    /// Why it is put back; `None` if it is kept.
     pub spare: Option<Spare>,
     /// How often it was received, as SQS estimates.
     pub receives: u32,
-    /// A call for it is under way, since when.
+    /// A call for it is under way since then (monotonic).
     pub call: Option<Ms>,
-    /// It was delivered again since: what that call is told concerns the handle of before.
+    /// The message was delivered again during the call under way: the answer to that call concerns the old handle.
     pub renewed: bool,
-    /// No call before this.
+    /// No call before this (monotonic).
     pub retry_at: Ms,
-    /// Failed calls in a row.
+    /// Consecutive failed calls.
     pub failures: usize,
 }
 
 impl Lease {
-    /// The jobs that it asks for; none of a message that is put aside.
+    /// The jobs that it asks for; none if the message is put aside.
     pub fn jobs(&self) -> impl Iterator<Item = &JobKey> {
         let jobs = match &self.content {
             Content::Jobs(jobs) => Some(jobs),
@@ -81,7 +81,7 @@ impl Lease {
         jobs.into_iter().flatten()
     }
 
-    /// A message that was asked for at `received_at` and becomes visible again at `deadline`.
+    /// A message whose receive began at `received_at` and that becomes visible again at `deadline`.
     pub fn new(queue: QueueName, content: Content, received_at: Ms, deadline: Ms) -> Self {
         Self {
             queue,
@@ -101,7 +101,7 @@ impl Lease {
         }
     }
 
-    /// The message as actions name it.
+    /// The message and its handle, as actions name them.
     pub fn named(&self, message: &MessageId) -> LeaseRef {
         LeaseRef { queue: self.queue.clone(), message: message.clone(), receipt: self.receipt.clone() }
     }
@@ -111,12 +111,12 @@ impl Lease {
         self.call.is_none() && self.retry_at <= now
     }
 
-    /// When it has to be extended.
+    /// When it must be extended (monotonic).
     pub fn extend_at(&self, policy: &Policy) -> Ms {
         self.deadline.saturating_sub(policy.lease_margin)
     }
 
-    /// How long it can be put aside now: a value above what is left of the 12 h is an error.
+    /// How long it can be put aside now: SQS refuses a value beyond the end of the 12 h.
     pub fn put_aside(&self, policy: &Policy, now: Ms) -> Ms {
         policy.park.min(self.left(now))
     }
@@ -133,7 +133,8 @@ impl Lease {
         (self.received_at + VISIBILITY_CAP).saturating_sub(CAP_MARGIN).saturating_sub(now)
     }
 
-    /// How far it can be extended now; none near the 12 h cap: then it is let go, comes back, and is adopted (row 6).
+    /// How long it can be extended now; `None` near the 12 h cap. Then the lease expires, SQS delivers the message
+    /// again, and its task is adopted (row 6).
     pub fn extension(&self, policy: &Policy, now: Ms) -> Option<Ms> {
         let wanted = policy.visibility.min(self.left(now));
         (now + wanted > self.deadline + 1000).then_some(wanted)

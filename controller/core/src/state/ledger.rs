@@ -1,8 +1,8 @@
 //! The ledger: everything this controller knows, and the calls that are under way.
 //!
-//! It changes in two ways only: [`Ledger::absorb`] takes a fact in, [`Ledger::begin`] notes that an action's call is
-//! about to be made. Between the two the planner leaves the job or message alone, so planning twice gives no second
-//! launch. All of it is a cache: losing it costs time, never a job.
+//! It changes in two ways only: [`Ledger::absorb`] takes a fact in, and [`Ledger::begin`] notes that the call of an
+//! action is about to be made. Between the two the planner plans nothing for the job or message, so planning twice
+//! gives no second launch. All of the ledger is a cache: losing it costs time, never a job.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,36 +32,37 @@ use crate::{
     weakness::{Weakness, weak},
 };
 
-/// How receiving from one queue goes.
+/// State of receiving from one queue.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Receiving {
-    /// A receive for so many messages is under way, since when.
+    /// A receive is under way: most messages, and when it began (monotonic).
     pub call: Option<(u8, Ms)>,
-    /// No receive before this.
+    /// No receive before this (monotonic).
     pub retry_at: Ms,
-    /// Failed receives in a row.
+    /// Consecutive failed receives.
     pub failures: usize,
-    /// Messages so far, and what it could have had: what the queue has had of its share.
+    /// Messages received from this queue, plus its share of those that it could have had while it was empty. The queue
+    /// with the smallest part of its share comes first.
     pub served: u64,
     /// What was put back because more waits than there is place for.
     pub away: Away,
 }
 
-/// A call that is made again and again for the controller as a whole.
+/// A call that is repeated for the whole controller.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Periodic {
-    /// Since when one is under way.
+    /// The call is under way since then (monotonic).
     pub call: Option<Ms>,
-    /// Due not before this.
+    /// Not due before this (monotonic).
     pub due_at: Ms,
-    /// Failures in a row.
+    /// Consecutive failures.
     pub failures: usize,
-    /// It has succeeded once.
+    /// It has succeeded at least once.
     pub done: bool,
 }
 
 impl Periodic {
-    /// Whether it should be made now.
+    /// Whether the call is due now.
     pub fn due(&self, now: Ms) -> bool {
         self.call.is_none() && self.due_at <= now
     }
@@ -74,61 +75,61 @@ impl Periodic {
     }
 }
 
-/// What is known of the task definition.
+/// State of the task definition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Definition {
-    /// Nothing yet; the last failure, if there was one.
+    /// Not known yet; the last failure, if there was one.
     Unknown(Option<String>),
     /// New attempts are pinned to it.
     Fit(Pinned),
-    /// Its image must not be launched: what is wrong and what to do.
+    /// Its image must not be launched. The text says what is wrong and what to do.
     Unfit(String),
 }
 
-/// Everything that is known.
+/// Everything that the controller knows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ledger {
-    /// Distinguishes this process' writes from others'.
+    /// Distinguishes the writes of this process from those of others.
     pub instance: String,
-    /// How bodies are read.
+    /// The rules for reading bodies.
     pub rules: Rules,
     /// Held messages.
     pub leases: Agenda<MessageId, Lease>,
-    /// Letters of messages that were put aside.
+    /// Dead letters that were sent for messages put aside.
     pub letters: Letters,
     /// Known jobs.
     pub jobs: Agenda<JobKey, Job>,
-    /// What keeps all from being claimed that could be, as of the last turn.
+    /// Why no job is being claimed; `None` while claiming is open. As of the last turn.
     pub held: Option<String>,
     /// Known tasks of known jobs.
     pub tasks: Agenda<TaskArn, TaskRecord>,
-    /// Sums over them.
+    /// Sums over jobs and tasks.
     pub in_flight: InFlight,
-    /// What each tenant has had; empty where no source has tenants.
+    /// The use of each tenant; empty if no source has tenants.
     pub tenants: Tenants,
     /// Messages that are about to be put back.
     pub(crate) spares: BTreeSet<MessageId>,
-    /// Tasks that carry our `startedBy` and not our overrides. Never stopped; reported.
+    /// Tasks that carry our `startedBy` but not our overrides. Reported, and never stopped.
     pub foreign: BTreeSet<TaskArn>,
     /// Receiving, by queue.
     pub receiving: BTreeMap<QueueName, Receiving>,
-    /// Listing all tasks.
+    /// The list of all tasks.
     pub resync: Periodic,
-    /// Finding the task definition.
+    /// The search for the task definition.
     pub resolve: Periodic,
-    /// What new attempts are pinned to.
+    /// The task definition that new attempts are pinned to.
     pub definition: Definition,
-    /// No RunTask before this: ECS refused for rate, capacity, quota or configuration.
+    /// No RunTask before this (monotonic): ECS refused for rate, capacity, quota or configuration.
     pub cooldown_until: Ms,
-    /// What ECS said then, in one line.
+    /// ECS' reason for that refusal, in one line.
     pub cooldown_reason: String,
-    /// Refused launches in a row.
+    /// Consecutive refused launches.
     pub refusals: usize,
-    /// Spot had no capacity lately: until then (monotonic) claims ask for on-demand.
+    /// Spot had no capacity recently: until then (monotonic) claims ask for on-demand.
     pub spot_refused_until: Ms,
-    /// Rates of the calls to ECS.
+    /// Limits the rates of the calls to ECS.
     pub limiter: Limiter,
-    /// Whether launching is worth it.
+    /// Limits claims while one job after the other fails.
     pub breaker: Breaker,
     /// The process is ending.
     pub draining: bool,
@@ -171,7 +172,7 @@ impl Ledger {
             }
             Action::Resync => {
                 self.resync.call = Some(now.mono);
-                // The list's pages, and the descriptions of what is on them.
+                // One call per page of the list, and the describe calls for the tasks on it.
                 let pages = 1 + self.tasks.len() as u64 / 100;
                 self.limiter.take(CallKind::Read, 2 * pages, policy, now.mono);
             }
@@ -243,13 +244,13 @@ impl Ledger {
         }
     }
 
-    /// When the rate allows a launch (monotonic), with `planned` launches planned before it and not begun yet. Not
-    /// later than now: it is allowed.
+    /// The time at which the rate allows a launch (monotonic), if `planned` launches come before it. A time not later
+    /// than `now` allows it at once.
     pub fn launch_allowed_at(&self, policy: &Policy, planned: u64, now: Now) -> Ms {
         self.limiter.allowed_at(CallKind::Launch, planned, policy, now.mono).max(self.cooldown_until)
     }
 
-    /// Notes a task of a job. Says whether it was unknown.
+    /// Notes a task of a job. Returns whether it was unknown.
     pub(crate) fn know_task(&mut self, arn: &TaskArn, job: &JobKey, attempt: Attempt, now: Now) -> bool {
         let news = !self.tasks.contains_key(arn);
         if !news && self.jobs.get(job).is_some_and(|it| it.tasks.get(arn) == Some(&attempt)) {
@@ -261,8 +262,8 @@ impl Ledger {
         news
     }
 
-    /// Carries news on to what depends on it: from tasks to their jobs, and from jobs that are decided or cannot be read
-    /// to the messages that ask for them; the others' messages are merely kept.
+    /// Marks the rows that depend on changed rows: the jobs of changed tasks, and the messages of jobs that are decided
+    /// or cannot be read. Messages of all other jobs are only kept.
     pub(crate) fn spread_news(&mut self) {
         self.requeue_tasks();
         let matters = |job: &&Job| {
@@ -273,7 +274,8 @@ impl Ledger {
         }
     }
 
-    /// A task by itself is due when it is to be described; everything else about it is looked at with its job.
+    /// Sets each changed task's due time to that of its next describe; every other decision about it is part of the
+    /// visit to its job.
     pub(crate) fn requeue_tasks(&mut self) {
         self.tasks.requeue_touched(|task| {
             if !weak(Weakness::SkipsJobOfChangedTask) {
@@ -283,21 +285,21 @@ impl Ledger {
         });
     }
 
-    /// Everything is to be looked at anew: what decisions go by has changed.
+    /// Marks every row as changed, because the policy or the rules have changed.
     pub fn requeue_all(&mut self) {
         self.tasks.touch_all();
         self.jobs.touch_all();
         self.leases.touch_all();
     }
 
-    /// When something is due by time alone (monotonic). A task that is due already waits for the rate of reads, and the
-    /// plan has said until when.
+    /// The earliest due time (monotonic). A task whose describe is already due waits for the rate of reads; the plan
+    /// has set the time for that.
     pub(crate) fn next_at(&self, now: Now) -> Option<Ms> {
         let times = [self.leases.next_at(), self.jobs.next_at(), self.tasks.next_after(now.mono)];
         times.into_iter().flatten().min()
     }
 
-    /// Forgets what nothing depends on any more: jobs without a message and without a task that may be working.
+    /// Removes rows that nothing depends on: jobs without a message and without a task that may be working.
     pub(crate) fn sweep(&mut self, policy: &Policy, now: Now) {
         let tasks = &self.tasks;
         let idle = |job: &Job| {
@@ -314,13 +316,13 @@ impl Ledger {
         }
     }
 
-    /// Counts a job as it is now, or no more where it is forgotten.
+    /// Counts a job as it is now; removes its share if the job is forgotten.
     pub(crate) fn count_job(&mut self, key: &JobKey, policy: &Policy, now: Now) {
         let tenants = self.in_flight.count(key, self.jobs.get(key), &self.tasks, policy, now);
         self.tenants.changed_all(tenants);
     }
 
-    /// Brings the tally up to date, once news has been spread: which jobs may have changed is known then.
+    /// Brings the sums up to date. Called once changes are spread: only then are all changed jobs marked.
     pub(crate) fn count(&mut self, policy: &Policy, now: Now) {
         for (key, job) in self.jobs.touched() {
             let tenants = self.in_flight.count(key, Some(job), &self.tasks, policy, now);
@@ -350,7 +352,7 @@ impl Ledger {
         }
     }
 
-    /// What is left of the limits, as of the last turn.
+    /// The room below the limits, as of the last turn.
     pub(crate) fn room(&self, policy: &Policy) -> Headroom {
         let Usage { tasks, cpu } = self.in_flight.usage();
         let room = Headroom {

@@ -1,9 +1,10 @@
-//! Rates of the calls to ECS, whose limits everything else in the account shares.
+//! Rates of the calls to ECS. Everything else in the account shares ECS' limits.
 //!
-//! Each lane is a generic cell rate algorithm: calls are let through at an average rate with bursts. The rates of the
-//! settings leave headroom, and still others may use it up: then ECS throttles, and the lane's share of its rate is
-//! halved, grows back evenly with time, and is whole again one backoff cap after the last throttle (L6). ECS counts
-//! RunTask and StopTask in one bucket and reads in another, so they share what they learn in the same way.
+//! For each kind of call, the generic cell rate algorithm lets calls through at an average rate, with bursts. The rates
+//! in the settings leave headroom, but other programs may use it up. Then ECS throttles, and the limiter halves the
+//! rate for this kind of call. The rate grows back evenly with time, and is whole again one `call_retry_cap` after the
+//! last throttle (L6). ECS counts RunTask and StopTask in one bucket and reads in another; so launches and stops are
+//! halved together.
 
 use crate::{
     policy::Policy,
@@ -14,10 +15,10 @@ use crate::{
 /// The whole share, in thousandths of the rate.
 const WHOLE: u64 = 1000;
 
-/// The least that is left of a rate: lower, and stopping what must be stopped would take too long.
+/// The smallest share of a rate; below it, stopping tasks would take too long.
 const LEAST: u64 = WHOLE / 32;
 
-/// What a call is counted under.
+/// Kind of call; each has its own rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallKind {
     /// `RunTask`.
@@ -33,13 +34,13 @@ pub enum CallKind {
 pub struct Rate {
     /// Average time between calls.
     pub interval: Ms,
-    /// Calls at once, after a rest.
+    /// Calls allowed at once after a pause.
     pub burst: u64,
 }
 
 impl Rate {
-    /// The rate of a lane. Bursts of stops and reads are two seconds' worth: describing everything after a restart
-    /// must not take minutes, and the account has a hundred for all.
+    /// The rate of a kind of call. A burst of stops or reads is two seconds' worth: describing all tasks after a
+    /// restart must not take minutes, and the account's limit is a burst of a hundred.
     pub fn of(lane: CallKind, policy: &Policy) -> Self {
         let of = |interval: Ms| Self { interval, burst: (2000 / interval.max(1)).max(1) };
         match lane {
@@ -50,12 +51,12 @@ impl Rate {
     }
 }
 
-/// What is left of a rate after throttles.
+/// The share of a rate that is left after throttles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Share {
-    /// Thousandths, right after the last throttle.
+    /// Thousandths of the rate, right after the last throttle.
     left: u64,
-    /// When that was; none before the first.
+    /// Time of the last throttle (monotonic); `None` before the first.
     cut_at: Option<Ms>,
 }
 
@@ -66,7 +67,7 @@ impl Share {
         (self.left + grown).min(WHOLE)
     }
 
-    /// Calls that were under way together are refused together: that is one piece of news.
+    /// Halves the share. Calls that are under way together are refused together, so their refusals count once.
     fn cut(&mut self, policy: &Policy, now: Ms) {
         if self.cut_at.is_none_or(|at| now >= at + policy.call_retry_base)
             && !weak(Weakness::IgnoresThrottling)
@@ -79,7 +80,7 @@ impl Share {
 /// The limiter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limiter {
-    /// When each lane's allowance is full again (theoretical arrival time).
+    /// When each kind's allowance is full again (theoretical arrival time).
     launch: Ms,
     stop: Ms,
     read: Ms,
@@ -95,8 +96,8 @@ impl Default for Limiter {
 }
 
 impl Limiter {
-    /// When a call is let through (monotonic), with `planned` calls planned before it and not begun yet. Not later than
-    /// now: at once.
+    /// The time at which a call is allowed (monotonic), if `planned` calls come before it. A time not later than `now`
+    /// allows it at once.
     pub fn allowed_at(&self, lane: CallKind, planned: u64, policy: &Policy, now: Ms) -> Ms {
         let rate = Rate::of(lane, policy);
         let full_at = match lane {
@@ -112,7 +113,7 @@ impl Limiter {
         after.saturating_sub(rate.interval.saturating_mul(rate.burst.saturating_sub(1)))
     }
 
-    /// Notes that `calls` are about to be made.
+    /// Notes that `calls` calls are about to be made.
     pub(crate) fn take(&mut self, lane: CallKind, calls: u64, policy: &Policy, now: Ms) {
         if (weak(Weakness::ReadsBeyondRate) && lane == CallKind::Read)
             || (weak(Weakness::StopsBeyondRate) && lane == CallKind::Stop)
@@ -128,7 +129,7 @@ impl Limiter {
         *full_at = now.max(*full_at) + cost;
     }
 
-    /// ECS refused a call for its rate.
+    /// Notes that ECS refused a call for its rate.
     pub(crate) fn throttled(&mut self, lane: CallKind, policy: &Policy, now: Ms) {
         match lane {
             CallKind::Launch | CallKind::Stop => self.writes.cut(policy, now),
@@ -136,7 +137,7 @@ impl Limiter {
         }
     }
 
-    /// Time between calls, at the share that is left.
+    /// Time between calls at the current share.
     fn interval(&self, lane: CallKind, policy: &Policy, now: Ms) -> Ms {
         let share = match lane {
             CallKind::Launch | CallKind::Stop => self.writes,

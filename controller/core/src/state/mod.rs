@@ -1,8 +1,8 @@
-//! What is known: a cache of SQS, ECS and S3 that a restart rebuilds. The [`ledger`] holds all of it.
+//! The known state: a cache of SQS, ECS and S3 that a restart rebuilds. The [`ledger`] holds all of it.
 //!
-//! [`job`], [`lease`] and [`task`] are its rows, kept in [`agenda`]s, which say what is due. [`in_flight`] sums them up,
-//! [`limiter`], [`breaker`], [`sent_letters`] and [`tenants`] remember what went before, and a [`note`] says why a job
-//! waits.
+//! [`job`], [`lease`] and [`task`] are its rows. [`agenda`] keeps them and says which are due. [`in_flight`] sums them
+//! up; [`limiter`], [`breaker`], [`sent_letters`] and [`tenants`] remember earlier calls and their results; a [`note`]
+//! says why a job waits.
 //!
 //! May use [`crate::message`], [`crate::policy`] and [`crate::protocol`].
 

@@ -4,11 +4,11 @@ use std::borrow::Cow;
 
 use crate::protocol::clock::Ms;
 
-/// Why a job is where it is, for people.
+/// Why a job waits, for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Note {
-    /// One phrase.
+    /// The reason, as one phrase.
     pub why: Cow<'static, str>,
-    /// Nothing happens before this by itself (monotonic), where that is known.
+    /// The job waits until then at the earliest (monotonic); `None` if no time is known.
     pub until: Option<Ms>,
 }

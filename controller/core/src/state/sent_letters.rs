@@ -1,8 +1,8 @@
 //! Dead letters of messages that were put aside.
 //!
-//! A message may ask for a job that is dead and, beside it, for one that only a newer version understands (S15). The dead
-//! one's letter is sent and the message put aside, and it comes back for as long as the other is not understood. What was
-//! sent is remembered, so that it is sent once; a controller that was started since sends it once more.
+//! A message may name a dead job and one that only a newer version can read (S15). The dead job's letter is sent and
+//! the message is put aside; it returns for as long as the other job cannot be read. The controller remembers the sent
+//! letters, so that each is sent once per controller process.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -10,15 +10,15 @@ use transcode_config::contract::JobKey;
 
 use crate::protocol::fact::MessageId;
 
-/// Messages that are remembered. The oldest is forgotten first, which costs a letter.
+/// Most messages that are remembered. The oldest is forgotten first; its letter is then sent twice.
 const MOST: usize = 1000;
 
-/// Messages that were put aside, each with the jobs whose letter has been acknowledged on its behalf.
+/// Messages that were put aside, each with the jobs whose letters were acknowledged for it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Letters(VecDeque<(MessageId, BTreeSet<JobKey>)>);
 
 impl Letters {
-    /// A message is put aside.
+    /// Notes that a message is put aside, with the jobs whose letters were sent for it.
     pub(crate) fn put_aside(&mut self, message: &MessageId, sent: BTreeSet<JobKey>) {
         if sent.is_empty() {
             return;
@@ -29,7 +29,7 @@ impl Letters {
         self.0.push_back((message.clone(), sent));
     }
 
-    /// It is back.
+    /// Notes that a message is back. Returns the jobs whose letters were sent for it.
     pub(crate) fn back(&mut self, message: &MessageId) -> BTreeSet<JobKey> {
         let known = self.0.iter().position(|(known, _)| known == message);
         known.and_then(|at| self.0.remove(at)).map(|(_, sent)| sent).unwrap_or_default()

@@ -14,38 +14,38 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct TaskRecord {
-    /// Whose it is.
+    /// The job that it works on.
     pub job: JobKey,
     pub attempt: Attempt,
-    /// What ECS last said; none before its first answer.
+    /// The newest view; `None` before ECS' first answer.
     pub view: Option<TaskView>,
     /// When it became known (monotonic).
     pub known_at: Ms,
-    /// When ECS was last asked for something of it that was not older than what it had said before: an answer may have
-    /// waited long, while the controller stood still.
+    /// When the newest view that is not older than the one before was asked for (monotonic). The answer may have waited
+    /// long while the controller stood still.
     pub seen_at: Ms,
-    /// How far its start was seen to have come, since when (monotonic).
+    /// The phase of its start, and since when it was seen in that phase (monotonic).
     pub phase: (StartPhase, Ms),
-    /// When it was first seen past its start.
+    /// When it was first seen past its start (monotonic).
     pub running_at: Option<Ms>,
-    /// When it was seen ended.
+    /// When it was seen ended (monotonic).
     pub ended_at: Option<Ms>,
-    /// Since when DescribeTasks does not know it. Right after a launch that means nothing.
+    /// Since when DescribeTasks does not know it (monotonic). Right after a launch that proves nothing.
     pub missing_since: Option<Ms>,
-    /// When StopTask was acknowledged.
+    /// When ECS acknowledged StopTask (monotonic).
     pub stopped_at: Option<Ms>,
-    /// A StopTask is under way.
+    /// A StopTask call is under way.
     pub stop_call: bool,
-    /// StopTask is not sent before this.
+    /// No StopTask before this (monotonic).
     pub stop_retry_at: Ms,
-    /// Since when a DescribeTasks is under way.
+    /// A DescribeTasks call is under way since then (monotonic).
     pub describe_call: Option<Ms>,
-    /// Describe not later than this.
+    /// It is described not later than this (monotonic).
     pub describe_at: Ms,
 }
 
 impl TaskRecord {
-    /// A task that has not been described yet.
+    /// A task without a view.
     pub fn new(job: JobKey, attempt: Attempt, now: Ms) -> Self {
         Self {
             job,
@@ -65,8 +65,8 @@ impl TaskRecord {
         }
     }
 
-    /// Takes a view in that was asked for at `asked_at`, unless it is older than the one that is there. Says whether it
-    /// was news.
+    /// Takes a view that was asked for at `asked_at`, unless it is older than the current one. Returns whether it was
+    /// newer.
     pub fn see(&mut self, view: TaskView, asked_at: Ms, now: Ms) -> bool {
         self.missing_since = None;
         if self.view.as_ref().is_none_or(|known| known.version <= view.version) {
@@ -88,12 +88,13 @@ impl TaskRecord {
         true
     }
 
-    /// Whether it cannot be working any more: it ended, or was told to stop longer ago than any container survives.
+    /// Whether it cannot be working any more: it ended, or StopTask was acknowledged longer ago than any container
+    /// survives.
     pub fn gone(&self, policy: &Policy, now: Ms) -> bool {
         self.ended() || self.stopped_at.is_some_and(|at| now >= at + policy.stop_timeout)
     }
 
-    /// When it is to be described next, unless that is under way or says nothing any more.
+    /// When it must be described next (monotonic); `None` while a call is under way or an answer would change nothing.
     pub fn describe_due(&self) -> Option<Ms> {
         (!self.ended() && self.describe_call.is_none()).then_some(self.describe_at)
     }

@@ -1,10 +1,10 @@
-//! What decides which result is live, and where: force, idempotency keys, addresses.
+//! The inputs that decide which result is live, and where: force, idempotency keys, addresses.
 
 use transcode_config::contract::{Attempt, Layout, output_prefix};
 
 use super::*;
 
-/// The same letter as `redrive --force` sends it.
+/// The letter as `redrive --force` sends it.
 fn forced(letter: &str) -> String {
     let letter: DeadLetterBody = serde_json::from_str(letter).unwrap();
     DeadLetterBody { forced: true, ..letter }.encode()
@@ -18,7 +18,7 @@ fn a_forced_redrive_is_a_job_of_its_own_and_stays_forced_for_one_generation() {
     let spec = run(&forced(&plain));
     assert!(spec.forced && !run(&plain).forced);
     assert_ne!(spec.job, run(&plain).job, "or one that was accepted without would count");
-    // It dies too: its letter is found again among the original's jobs, and asks for nothing special.
+    // The forced job dies too: its letter still finds it among the original's jobs, and is not forced.
     let again = run(&letter(&forced(&plain), &spec.job, 1));
     assert_eq!((again.source.key.as_str(), again.generation, again.forced), ("b.mp4", 2, false));
 }
@@ -36,7 +36,7 @@ fn a_request_is_forced_by_the_schema_that_knows_it_alone() {
     );
     let spec = run(&body(3));
     assert!(spec.forced && spec.schema == SCHEMA, "tasks of the version before can run it");
-    // A redrive of it is asked for by somebody else.
+    // Somebody else asks for a plain redrive of it.
     assert!(!run(&letter(&body(3), &spec.job, 0)).forced);
 }
 
@@ -53,7 +53,7 @@ fn a_letter_for_a_key_of_another_source_is_refused_again() {
     assert_eq!(refusal(&letter.encode()), FailureCode::IdempotencyKeyReused);
 }
 
-/// Segments of keys, of every kind that the mapping to addresses looks at.
+/// Parts of keys, one of each kind that the mapping to addresses treats differently.
 fn key() -> impl Strategy<Value = String> {
     let segment = prop_oneof![
         Just(String::new()),

@@ -1,4 +1,4 @@
-//! What is due, when, and who stands in line.
+//! Which rows are due, when, and which rows wait for a slot.
 
 use super::*;
 
