@@ -36,21 +36,17 @@
 //! # Invariants
 //! | id | promise | kept in |
 //! |---|---|---|
-//! | S1 | a message is deleted only after the terminal records of its jobs were read, and the DLQ has acknowledged the
-//! letter of each dead job | `plan/leases.rs` |
+//! | S1 | a message is deleted only after the terminal records of its jobs were read, and the DLQ has acknowledged the letter of each dead job | `plan/leases.rs` |
 //! | S2 | the terminal record is written at most once | `effects::ports::Store::bury`, the task |
-//! | S5 | attempt n+1 starts only when attempt n is proven over and the terminal record is absent | `judge/attempt.rs`,
-//! `plan/jobs.rs` |
+//! | S5 | attempt n+1 starts only when attempt n is proven over and the terminal record is absent | `judge/attempt.rs`, `plan/jobs.rs` |
 //! | S7 | `RunTask` for (j, n, variant) is byte-identical each time and never sent after its deadline | the controller's `aws/run_task.rs` |
 //! | S9, S10 | the controller counts budgets from the attempt objects; the platform has a budget of its own |
 //! `policy/`, the claim's history |
 //! | S6 | one task works on a job, however far the clocks of the machines differ | `judge/attempt.rs` |
 //! | S12 | the terminal record outranks ECS | `plan/jobs.rs` |
 //! | L6 | calls stay below their rates, and throttling lowers the rates | `state/limiter.rs` |
-//! | L7 | the leftovers of losers are collected before the message is deleted | `judge/leftovers.rs`, the controller's
-//! `aws/leftovers.rs` |
-//! | S15 | a document or message of an unknown version is parked, never deleted or overwritten | `message/`, `absorb/`
-//! |
+//! | L7 | the leftovers of losers are collected before the message is deleted | `judge/leftovers.rs`, the controller's `aws/leftovers.rs` |
+//! | S15 | a document or message of an unknown version is parked, never deleted or overwritten | `message/`, `absorb/` |
 //! | S17 | stable names only move forward | `protocol/publishing.rs`, `protocol/order.rs`, the controller's `aws/publish.rs` |
 
 /// How facts change what is known. May use [`judge`] and what is above it, and [`invariant`]; not [`mod@plan`].
