@@ -59,3 +59,30 @@ pub fn binary(name: &str) -> Result<PathBuf> {
     );
     Ok(path)
 }
+
+/// Half a second of a test picture, 320×180, H.264 without audio, made in `folder`: small enough for one rendition.
+pub fn test_picture(folder: &Path) -> Result<PathBuf> {
+    let clip = folder.join("clip.mp4");
+    let args = "-v error -nostdin -f lavfi -i testsrc2=s=320x180:r=25:d=0.5 -c:v libx264 -y";
+    let status = Command::new("ffmpeg").args(args.split(' ')).arg(&clip).status().context("ffmpeg")?;
+    ensure!(status.success(), "ffmpeg ended with {status}");
+    Ok(clip)
+}
+
+/// A path as a shell reads it.
+pub(crate) fn quoted(path: &Path) -> String {
+    let path = path.display().to_string();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-:".contains(c);
+    if path.chars().all(plain) { path } else { format!("'{}'", path.replace('\'', r"'\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_can_be_pasted_into_a_shell() {
+        assert_eq!(quoted(Path::new("out/a-1")), "out/a-1");
+        assert_eq!(quoted(Path::new("it's mine")), r"'it'\''s mine'");
+    }
+}

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::{
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, Output},
     time::Duration,
 };
@@ -31,18 +31,6 @@ use transcode_tests::{
 };
 
 const LIMIT: Duration = Duration::from_mins(4);
-
-/// Half a second of video, small enough for one rung.
-fn clip(folder: &Path) -> PathBuf {
-    let clip = folder.join("clip.mp4");
-    let made = Command::new("ffmpeg")
-        .args("-v error -nostdin -f lavfi -i testsrc2=s=320x180:r=25:d=0.5 -c:v libx264 -y".split(' '))
-        .arg(&clip)
-        .status()
-        .unwrap();
-    assert!(made.success());
-    clip
-}
 
 async fn stack(overlays: &str) -> Stack {
     let template = Some(with_overlays(overlays));
@@ -251,7 +239,7 @@ fn what_ecs_does(stack: &Stack, groups: &[&str]) -> Vec<Call> {
 async fn the_pipeline_works_with_its_roles_and_they_hold_nothing_more() {
     let folder = tempfile::tempdir().unwrap();
     let stack = stack("brand").await;
-    a_job_that_succeeds(&stack, &clip(folder.path())).await;
+    a_job_that_succeeds(&stack, &paths::test_picture(folder.path()).unwrap()).await;
     a_job_that_fails_and_is_redriven(&stack).await;
     a_job_with_an_overlay(&stack, "brand").await;
     a_task_that_is_stopped(&stack).await;
@@ -488,7 +476,7 @@ async fn a_task_without_a_permission_ends_with_the_code_that_says_so() {
         .setting("jobs.retry_cap_seconds", "1")
         .setting("observe.describe_seconds", "1");
     let stack = Stack::with(options).await.unwrap();
-    stack.put_source("denied.mp4", &clip(folder.path())).await.unwrap();
+    stack.put_source("denied.mp4", &paths::test_picture(folder.path()).unwrap()).await.unwrap();
     match stack.wait_for_terminal_record("denied.mp4", LIMIT).await.unwrap().outcome {
         Outcome::Dead(dead) => assert_eq!(dead.failure.code, FailureCode::SourceDenied, "{dead:?}"),
         Outcome::Succeeded(_) => panic!("without reading the source"),

@@ -6,7 +6,6 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     path::Path,
-    process::Command,
     time::Duration,
 };
 
@@ -79,18 +78,6 @@ fn lines(file: &Path) -> Vec<Line> {
     text.lines().map(line).collect()
 }
 
-/// Half a second of video, small enough for one rung.
-fn clip(folder: &Path) -> Vec<u8> {
-    let clip = folder.join("clip.mp4");
-    let made = Command::new("ffmpeg")
-        .args("-v error -nostdin -f lavfi -i testsrc2=s=320x180:r=25:d=0.5 -c:v libx264 -y".split(' '))
-        .arg(&clip)
-        .status()
-        .unwrap();
-    assert!(made.success());
-    std::fs::read(clip).unwrap()
-}
-
 fn once(kind: FaultKind) -> Fault {
     Fault { kind, operation: Some("RunTask".into()), job: None, count: Some(1), one_in: None }
 }
@@ -109,7 +96,7 @@ async fn eventful() -> Stack {
     stack.fargate.fault(&once(FaultKind::ThrottleWrapped)).await.unwrap();
     let reason = "CannotPullContainerError: no such image".to_owned();
     stack.fargate.fault(&once(FaultKind::StartFailure { reason })).await.unwrap();
-    stack.put_source_body("good.mp4", clip(stack.folder())).await.unwrap();
+    stack.put_source("good.mp4", &paths::test_picture(stack.folder()).unwrap()).await.unwrap();
     stack.put_source_body("bad.mp4", b"no video".to_vec()).await.unwrap();
     let log = stack.folder().join("logs/controller.out");
     let paused = async || {

@@ -2,7 +2,7 @@
 //! pipeline writes.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-use std::{collections::BTreeMap, path::PathBuf, process::Command, time::Duration};
+use std::{collections::BTreeMap, process::Command, time::Duration};
 
 use aws_sdk_ecs::types::{TaskField, TaskOverride};
 use transcode_config::contract::Outcome;
@@ -26,13 +26,6 @@ async fn presign(stack: &Stack, what: &[&str], key: &str) -> String {
     // The address itself goes to standard output, for whoever asked.
     assert!(output.status.success() && !said.contains("X-Amz-Signature"), "{said}");
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
-}
-
-fn clip(folder: &std::path::Path) -> PathBuf {
-    let clip = folder.join("clip.mp4");
-    let args = "-v error -nostdin -f lavfi -i testsrc2=s=320x180:r=25:d=0.5 -c:v libx264 -y";
-    assert!(Command::new("ffmpeg").args(args.split(' ')).arg(&clip).status().unwrap().success());
-    clip
 }
 
 fn logs(stack: &Stack, written: &mut Written) {
@@ -116,7 +109,7 @@ async fn no_credential_is_in_logs_overrides_records_letters_or_metrics() {
     .setting("observe.describe_seconds", "1")
     .setting("metrics.period_seconds", "1");
     let stack = Stack::with(options).await.unwrap();
-    let body = std::fs::read(clip(stack.folder())).unwrap();
+    let body = std::fs::read(paths::test_picture(stack.folder()).unwrap()).unwrap();
     let put = presign(&stack, &["put", "--bytes", &body.len().to_string()], "good.mp4").await;
     assert!(
         reqwest::Client::new()

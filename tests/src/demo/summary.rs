@@ -6,7 +6,7 @@ use anyhow::Result;
 use transcode_config::contract::{Succeeded, output_prefix};
 
 use super::console::{Console, size};
-use crate::Stack;
+use crate::{Stack, paths::quoted};
 
 /// Says what was published and where.
 pub(super) async fn print(
@@ -35,17 +35,11 @@ pub(super) async fn print(
 
 /// Says how to play the copy.
 pub(super) fn how_to_play(console: &mut Console, out: &Path) -> Result<()> {
-    let folder = quoted(&out.display().to_string());
+    let folder = quoted(out);
     console.say(&format!("A copy is in {folder}. To play it:"))?;
     console.say(&format!("  ffplay {folder}/master.m3u8"))?;
     console.say(&format!("  python3 -m http.server --bind 127.0.0.1 --directory {folder} 8000"))?;
     console.say("    and open http://127.0.0.1:8000/master.m3u8 in Safari, VLC or any HLS player")
-}
-
-/// A path as a shell reads it.
-fn quoted(path: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
-    if path.chars().all(plain) { path.to_owned() } else { format!("'{}'", path.replace('\'', r"'\''")) }
 }
 
 /// One line for each file under a stable name, one for each folder of segments.
@@ -71,12 +65,6 @@ fn listing(objects: &BTreeMap<String, u64>, prefix: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn paths_can_be_pasted_into_a_shell() {
-        assert_eq!(quoted("out/a-1"), "out/a-1");
-        assert_eq!(quoted("it's mine"), r"'it'\''s mine'");
-    }
 
     #[test]
     fn segments_are_added_up_and_stable_names_come_first() {

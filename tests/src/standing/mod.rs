@@ -14,7 +14,7 @@ mod serve;
 use std::{
     fs::File,
     os::unix::process::CommandExt,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -135,11 +135,4 @@ fn signal(pid: i32, signal: Signal) -> Result<()> {
 fn say(text: &str) -> Result<()> {
     use std::io::Write as _;
     writeln!(std::io::stdout().lock(), "{text}").context("standard output")
-}
-
-/// A path as a shell reads it.
-pub(crate) fn quoted(path: &Path) -> String {
-    let path = path.display().to_string();
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-:".contains(c);
-    if path.chars().all(plain) { path } else { format!("'{}'", path.replace('\'', r"'\''")) }
 }

@@ -5,8 +5,11 @@ use std::{fs, time::Duration};
 use anyhow::{Context, Result};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{files::Files, quoted};
-use crate::{Stack, StackOptions, paths};
+use super::files::Files;
+use crate::{
+    Stack, StackOptions,
+    paths::{self, quoted},
+};
 
 /// Between two looks at the processes.
 const WATCH: Duration = Duration::from_secs(1);

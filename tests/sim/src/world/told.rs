@@ -25,6 +25,8 @@ pub(super) struct Told {
     settled: BTreeMap<JobKey, Ms>,
     /// Jobs that lost their last message by its delete and have yet to be told settled.
     due: BTreeSet<JobKey>,
+    /// Receiving is reported as paused.
+    paused: bool,
 }
 
 impl Told {
@@ -68,6 +70,14 @@ impl Told {
                     let before = self.settled.insert(job.clone(), known);
                     told(before != Some(known), || format!("{job} is settled twice"))?;
                     told(self.due.remove(job), || format!("{job} is settled, and a message asks for it"))?;
+                }
+                Change::ReceivingPaused { .. } => {
+                    told(!self.paused, || "receiving pauses twice".into())?;
+                    self.paused = true;
+                }
+                Change::ReceivingResumed => {
+                    told(self.paused, || "receiving goes on, and was not paused".into())?;
+                    self.paused = false;
                 }
                 _ => {}
             }
