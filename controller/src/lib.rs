@@ -1,25 +1,25 @@
 //! The controller: a reconciling operator for ECS.
 //!
-//! What it decides is in [`transcode_core`], which is pure. This crate is what joins that to the world: the loop on a
-//! real clock, the adapters to AWS, what people see, and the commands.
+//! All decisions are in [`transcode_core`], which is pure. This crate connects the core to the outside: the loop on a
+//! real clock, the adapters to AWS, log lines and metrics, and the commands.
 //!
-//! Each module may use the core and the configuration, and beside them what its line says. Nothing here decides what becomes of a job.
+//! Each module may use the core, the configuration, and the modules that its line names. No module here decides
+//! anything about a job.
 
-/// Holds the protocol's invariants against the logs of controllers. May use no other module.
+/// Checks the protocol's promises against the logs of controllers. May use no other module.
 pub mod audit;
-/// Adapters to AWS: thin, one call each. May use [`events`], whose numbers it sends.
+/// Adapters to AWS: thin, one call each. May use [`events`], whose metrics it sends.
 pub mod aws;
 /// The commands. May use every module.
 pub mod cli;
-/// The dashboard as a function of names. May use no other module.
+/// The dashboard, generated from names. May use no other module.
 pub mod dashboard;
-/// Looks at a live environment and says what to do. May use [`aws`] and the clock of [`runtime`].
+/// Checks a live environment and says what to repair. May use [`aws`] and the clock of [`runtime`].
 pub mod doctor;
 /// Events, log lines and metrics by name. May use no other module.
 pub mod events;
-/// What people see of what happens: log lines, metrics, the status page. May use [`events`], and
-/// [`runtime`]'s `Observer`.
+/// Log lines, metrics and the status page, from changes and plans. May use [`events`], and [`runtime`]'s `Observer`.
 pub mod observe;
-/// The loop on a real clock. May use no other module: it knows adapters by the
-/// core's ports, and what people see by its `Observer`.
+/// The loop on a real clock. May use no other module: it calls adapters through the core's ports, and reports through
+/// its `Observer`.
 pub mod runtime;

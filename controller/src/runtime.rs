@@ -1,4 +1,5 @@
-//! The loop on a real clock: what [`transcode_core::reconciler`] decides is carried out, and what it answers is brought back.
+//! The loop on a real clock: carries out the actions of [`transcode_core::reconciler`] and feeds their answers back as
+//! facts.
 
 use std::{
     collections::HashMap,
@@ -30,16 +31,16 @@ use transcode_core::{
     state::ledger::Ledger,
 };
 
-/// Facts absorbed in one turn at most, so that a flood cannot keep the planner from its turn.
+/// Most facts absorbed in one turn, so that a flood of facts cannot delay the planner.
 const FACTS_PER_TURN: usize = 1000;
 
-/// Longest time without a turn: who watches the loop sees that it turns.
+/// Longest time without a turn (ms), so that a health check can tell an idle loop from one that hangs.
 const IDLE: Ms = 60_000;
 
-/// Sees everything that happens, and changes nothing.
+/// Receives every turn; changes nothing.
 pub trait Observer: Send + Sync + 'static {
-    /// A turn was taken: its plan, and what has changed. `reason` says why it was taken; it is for logs only. Gives when
-    /// it wants the next one at the latest (monotonic), though nothing happens.
+    /// Called after each turn, with its plan and the changes. `reason` says why the turn was taken; it is for logs
+    /// only. Returns when the observer needs the next turn at the latest (monotonic), even if nothing happens.
     fn turn(
         &self,
         reason: &'static str,
@@ -53,24 +54,24 @@ pub trait Observer: Send + Sync + 'static {
 /// Limits of the loop, from the settings.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Calls under way at once, long polls not counted.
+    /// Most calls under way at the same time, without long polls.
     pub concurrency: usize,
-    /// An action that takes longer is given up. Above what the adapters' own timeouts add up to.
+    /// An action that takes longer is given up. Longer than the sum of the adapters' own timeouts.
     pub give_up: Duration,
-    /// Longest drain.
+    /// Longest time for draining.
     pub drain: Duration,
 }
 
-/// Numbers and rules that replace those in force, as a whole.
+/// Policy and rules that replace those in force, as a whole.
 #[derive(Debug, Clone)]
 #[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct Reload {
     pub policy: Policy,
-    /// How bodies are read from now on. Jobs that were accepted run as they were accepted.
+    /// The rules for bodies from now on. Jobs that were accepted before keep their specification.
     pub rules: Rules,
 }
 
-/// What reaches the loop beside the answers to its own calls.
+/// The inputs of the loop, beside the answers to its own calls.
 #[derive(Debug)]
 pub struct Inputs {
     /// Facts from the events queue.
@@ -90,15 +91,15 @@ pub fn wall_ms() -> u64 {
 }
 
 impl Clock {
-    /// Begins to count.
+    /// Starts the clock.
     pub fn start() -> Self {
         Self(Instant::now())
     }
 
-    /// What time it is. Both values fit into 64 bits for the next 500 million years.
+    /// The current time. Both values fit into 64 bits for the next 500 million years.
     pub fn now(&self) -> Now {
         let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-        // One hour of head start, so that no subtraction from the first moments reaches below zero.
+        // The clock starts at one hour, so that no subtraction from early times goes below zero.
         let mono = 3_600_000 + millis(self.0.elapsed());
         Now { mono, wall: wall_ms() }
     }
@@ -108,7 +109,7 @@ impl Clock {
     }
 }
 
-/// Calls under way, each with what it carries out, so that one that panics is answered too.
+/// The calls under way, each with its actions, so that a call that panics is answered too.
 struct Calls {
     set: JoinSet<Vec<Fact>>,
     works: HashMap<Id, Work>,
@@ -121,7 +122,7 @@ impl Calls {
         let (ports, permits, give_up) = (Arc::clone(ports), Arc::clone(&self.permits), self.give_up);
         let copy = work.clone();
         let handle = self.set.spawn(async move {
-            // A long poll waits for nobody and keeps nobody waiting.
+            // A long poll waits for no permit and holds none.
             let _permit = match &work {
                 Work::One(Action::Receive { .. }) => None,
                 _ => permits.acquire_owned().await.ok(),
@@ -154,7 +155,7 @@ fn all_gave_up(work: &Work, after_ms: u64) -> Vec<Fact> {
     work.actions().iter().flat_map(|action| gave_up(action, after_ms)).collect()
 }
 
-/// Runs until `stop`, then drains. Says whether every answer that was awaited has come.
+/// Runs until `stop`, then drains. Returns whether every call under way was answered.
 pub async fn run<Q: Queue, C: Cluster, S: Store>(
     mut reconciler: Reconciler,
     ports: Ports<Q, C, S>,

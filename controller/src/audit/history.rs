@@ -1,4 +1,4 @@
-//! What the logs have said so far, and the predicates over it.
+//! The state that the logs describe so far, and the checks on it.
 
 use std::collections::BTreeMap;
 
@@ -9,27 +9,27 @@ use super::{
     totals::Totals,
 };
 
-/// Most jobs, and most messages, that are remembered at a time.
+/// Most jobs, and most messages, that are kept at a time.
 pub(super) const MAX_KNOWN: usize = 200_000;
 
-/// Most violations that are kept in words; the others are counted.
+/// Most violations kept as text; further ones are only counted.
 const MAX_VIOLATIONS: usize = 1000;
 
-/// By how much a launch may be logged after its deadline: between the decision and its line lies no call.
+/// A launch may be logged this long (ms) after its deadline: no call lies between the decision and the line.
 const LAUNCH_SLACK_MS: u64 = 1000;
 
-/// A job. Numbers of processes say who has read, and done, what.
+/// A job. Process numbers say which process has read or done what.
 #[derive(Debug, Default)]
 struct Job {
     record: Option<RecordRead>,
     terminal_record_read_by: u64,
     published_by: u64,
-    /// By attempt number: who claimed it, and its task.
+    /// By attempt number: the nonce of its claim, and its task.
     claims: BTreeMap<u64, String>,
     tasks: BTreeMap<u64, String>,
 }
 
-/// Everything that the logs have said.
+/// The state that the logs describe.
 #[derive(Debug, Default)]
 pub struct History {
     jobs: BTreeMap<String, Job>,
@@ -44,14 +44,14 @@ pub struct History {
 }
 
 impl History {
-    /// A log begins: what follows was said by another process.
+    /// A log begins: the following lines are from another process.
     pub(super) fn begin(&mut self, file: &str) {
         file.clone_into(&mut self.file);
         self.totals.files += 1;
         self.process += 1;
     }
 
-    /// Takes a line in.
+    /// Takes in a line.
     pub(super) fn line(&mut self, number: u64, line: Line) {
         self.line = number;
         self.totals.lines += 1;
@@ -119,7 +119,7 @@ impl History {
         }
     }
 
-    /// What is to be said of the logs read so far.
+    /// The report on the logs read so far.
     pub fn report(mut self) -> AuditReport {
         let messages = self.messages.into_iter().map(|(message, known)| {
             let end = known.end();
@@ -138,7 +138,7 @@ impl History {
         }
     }
 
-    /// A job, remembered from now on. Where there is no room, the decided ones are forgotten.
+    /// Returns a job, and keeps it from now on. If there is no room, decided jobs are forgotten.
     fn job(&mut self, key: &str) -> &mut Job {
         if self.jobs.len() >= MAX_KNOWN && !self.jobs.contains_key(key) {
             let all = self.jobs.len();
@@ -180,7 +180,7 @@ impl History {
         let Some(message) = self.messages.get_mut(id) else { return };
         match end {
             End::Parked => message.parked = true,
-            // Putting aside is giving back for later.
+            // A message is put aside by a release with a delay.
             End::Released if message.parked => return,
             _ => {}
         }
@@ -189,7 +189,7 @@ impl History {
 
     /// S1, S15.
     fn deleted(&mut self, id: &str, at: u64) {
-        // Received before the log begins: nothing can be said.
+        // Received before the log begins: nothing can be concluded.
         let Some(message) = self.messages.get(id).filter(|message| message.held_by == self.process) else {
             self.totals.unexplained += 1;
             return;

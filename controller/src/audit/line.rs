@@ -1,12 +1,12 @@
-//! One line of a log, as far as the audit understands it.
+//! One log line, as far as the audit understands it.
 
 use aws_smithy_types::{DateTime, date_time::Format};
 use serde_json::Value;
 
-/// What a line says.
+/// The content of a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum LogEvent {
-    /// A process has begun, with these limits.
+    /// A process has started, with these limits.
     Started {
         attempts: Option<u64>,
         platform: Option<u64>,
@@ -16,17 +16,17 @@ pub(super) enum LogEvent {
         platform: bool,
         to: u64,
     },
-    /// A message that was not held was received; it asks for so many jobs.
+    /// A message that was not held was received; it asks for this many jobs.
     Received {
         message: String,
         jobs: u64,
     },
-    /// It asks for this job.
+    /// The message asks for this job.
     Asked {
         message: String,
         job: String,
     },
-    /// It asks for `job` in place of `of`, whose idempotency key belongs to another source.
+    /// The message asks for `job` instead of `of`, whose idempotency key belongs to another source.
     AskedInstead {
         message: String,
         job: String,
@@ -48,7 +48,7 @@ pub(super) enum LogEvent {
         message: String,
         job: String,
     },
-    /// An attempt is claimed, after so many others were charged to the job and to the platform.
+    /// An attempt was claimed, after this many attempts charged to the job and to the platform.
     Claimed {
         job: String,
         attempt: u64,
@@ -56,7 +56,7 @@ pub(super) enum LogEvent {
         by_job: u64,
         by_platform: u64,
     },
-    /// RunTask is sent, not after this moment.
+    /// RunTask is sent, with this deadline.
     Sent {
         job: String,
         attempt: u64,
@@ -74,14 +74,14 @@ pub(super) enum LogEvent {
     Published {
         job: String,
     },
-    /// A job is settled, as a success or dead.
+    /// A job is settled, as a success or as dead.
     Settled {
         job: String,
         success: bool,
     },
 }
 
-/// The terminal record as it was read.
+/// The terminal record, as it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct RecordRead {
     pub(super) success: bool,
@@ -91,18 +91,18 @@ pub(super) struct RecordRead {
     pub(super) task: Option<String>,
 }
 
-/// What became of a line.
+/// The result of reading a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Line {
-    /// Understood, with its time (ms since 1970), where it has one.
+    /// Understood; its time (ms since 1970), if it has one.
     Event(Option<u64>, LogEvent),
-    /// Of no concern here, or of another version.
+    /// Not needed, or of another version.
     Other,
     /// No JSON object: torn, cut off, or of another program.
     Torn,
 }
 
-/// Reads a line. Any bytes give an answer.
+/// Reads a line. Every line gives a result.
 pub(super) fn parse(bytes: &[u8]) -> Line {
     let Ok(Value::Object(fields)) = serde_json::from_slice::<Value>(bytes) else { return Line::Torn };
     let fields = Fields(&fields);
@@ -119,7 +119,7 @@ impl Fields<'_> {
         self.0.get(name)?.as_str().map(str::to_owned)
     }
 
-    /// A number, or a text that is one.
+    /// A number, or a string that holds one.
     fn number(&self, name: &str) -> Option<u64> {
         let value = self.0.get(name)?;
         value.as_u64().or_else(|| value.as_str()?.parse().ok())
@@ -131,7 +131,7 @@ impl Fields<'_> {
         u64::try_from(millis).ok()
     }
 
-    /// None where a field is missing: a line of another version proves nothing.
+    /// The event of a line; `None` if a field is missing: a line of another version proves nothing.
     fn said(&self) -> Option<LogEvent> {
         let (job, message) = (|| self.text("job"), || self.text("message_id"));
         Some(match self.text("message")?.as_str() {

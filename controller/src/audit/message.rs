@@ -1,29 +1,29 @@
-//! A message, as the logs have it, and where it ended.
+//! A message in the logs, and how it ended.
 
 use serde::Serialize;
 
-/// Where a message ended.
+/// How a message ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum End {
     /// Deleted; all its jobs are published.
     Succeeded,
-    /// Deleted; a job of it is dead, and its letter is in the dead-letter queue.
+    /// Deleted; one of its jobs is dead, and the letter is in the dead-letter queue.
     Dead,
     /// Deleted; it asked for nothing.
     Ignored,
-    /// Put aside: of a version that the controller does not know.
+    /// Put aside: its version is unknown to the controller.
     Parked,
     /// Given back.
     Released,
-    /// Its lease ran out or was taken.
+    /// Its lease expired or was lost.
     Lost,
-    /// Held when the log ends, or when its controller did.
+    /// Held at the end of the log, or at the end of its controller.
     Held,
 }
 
 impl End {
-    /// Whether the message is gone.
+    /// Whether the message was deleted.
     pub(super) fn settled(self) -> bool {
         matches!(self, Self::Succeeded | Self::Dead | Self::Ignored)
     }
@@ -45,21 +45,21 @@ impl End {
 #[derive(Debug, Default)]
 pub(super) struct Message {
     pub(super) jobs: Vec<String>,
-    /// When it was received last.
+    /// When it was last received.
     held_at: u64,
-    /// When it was deleted last, and as what.
+    /// When and how it was last deleted.
     gone: Option<(u64, End)>,
     /// When it was last given back, put aside or lost.
     left: Option<(u64, End)>,
     /// The process that holds it, or held it last.
     pub(super) held_by: u64,
     pub(super) parked: bool,
-    /// Jobs whose dead letter was acknowledged on its behalf, and to which process.
+    /// Jobs whose dead letter was acknowledged for this message, and the process that logged it.
     pub(super) lettered: Vec<(String, u64)>,
 }
 
 impl Message {
-    /// Notes an end, or a receipt. Logs of several controllers are read one after the other: their times count.
+    /// Notes an end, or a receipt. The logs of several controllers are read one after the other, so the times decide.
     pub(super) fn to(&mut self, end: End, at: u64) {
         let newest = match end {
             End::Held => {
@@ -74,7 +74,8 @@ impl Message {
         }
     }
 
-    /// Where it is. What is deleted is not given back, nor its lease lost; it may be received again, as a copy.
+    /// How the message ended. A deleted message is not given back and its lease is not lost; it may be received again,
+    /// as a copy.
     pub(super) fn end(&self) -> End {
         let since = |end: &(u64, End)| end.0 >= self.held_at;
         self.gone.filter(since).or(self.left.filter(since)).map_or(End::Held, |(_, end)| end)

@@ -1,26 +1,26 @@
-//! Audit: the job protocol's invariants, held against the controllers' logs.
+//! Audit: checks the controllers' logs against the job protocol's promises.
 //!
 //! ```text
-//! log file ─ line ─► Book (jobs, messages) ─► violations, and where each message ended
+//! log file ─ line ─► History (jobs, messages) ─► violations, and how each message ended
 //! ```
 //!
-//! It needs nothing but the lines that [`crate::events`] writes at the usual level, one file for each controller: what
-//! one process may do depends on what that process has read. Restarts within a file are told by `controller started`.
+//! The audit reads only the lines that [`crate::events`] writes at the usual level, one file for each controller: what
+//! a process may do depends on what that process has read. A line `controller started` within a file marks a restart.
 //!
 //! | id | what the logs must not show |
 //! |---|---|
 //! | S1 | a delete before that process read the terminal record of each job, published a success, or had a dead letter acknowledged |
 //! | S2 | two terminal records of one job |
-//! | S5 | a claim while an attempt before it is not said to be over |
+//! | S5 | a claim while an earlier attempt is not logged as over |
 //! | S6 | two claims of one attempt number |
 //! | S7 | a launch after its deadline, or two tasks for one attempt |
 //! | S9, S10 | a claim beyond the job's, or the platform's, budget |
-//! | S11 | a dead terminal record without code, attempts, or the task that there was |
-//! | S12 | a claim or a launch after the terminal record was read; an ending that is not the terminal record's |
+//! | S11 | a dead terminal record without code, attempts, or the task that existed |
+//! | S12 | a claim or a launch after the terminal record was read; a job settled otherwise than its terminal record says |
 //! | S15 | a delete of a message that was put aside |
 //!
-//! Memory is bounded: 200,000 jobs and as many messages; what is settled is forgotten first. No line, however
-//! torn, is an error; it is counted.
+//! Memory is bounded: 200,000 jobs and as many messages; settled ones are forgotten first. A torn line is no error; it
+//! is counted.
 
 mod history;
 mod line;
@@ -39,7 +39,7 @@ pub use self::{
     totals::Totals,
 };
 
-/// Longest line that is looked at. Ours are far shorter; a longer one counts as torn.
+/// Longest line that is read, in bytes. Ours are far shorter; a longer one counts as torn.
 const MAX_LINE: u64 = 1 << 20;
 
 impl History {
@@ -64,7 +64,7 @@ impl History {
     }
 }
 
-/// Passes over the rest of a line without keeping it.
+/// Skips the rest of a line without keeping it.
 fn skip_line(log: &mut impl BufRead) -> io::Result<()> {
     loop {
         let buffer = log.fill_buf()?;

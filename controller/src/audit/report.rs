@@ -1,4 +1,4 @@
-//! What the audit says in the end.
+//! The report of the audit.
 
 use std::fmt::Write;
 
@@ -7,26 +7,26 @@ use transcode_config::escape::{Place, escaped};
 
 use super::{message::End, totals::Totals};
 
-/// A message and where it ended.
+/// A message and how it ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct MessageReport {
     pub message: String,
-    /// Where it ended.
+    /// How it ended.
     pub end: End,
     /// The jobs that it asked for.
     pub jobs: Vec<String>,
 }
 
-/// A promise that the logs show to be broken.
+/// A promise that is broken according to the logs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct Violation {
-    /// Which: `S1`, …
+    /// The promise: `S1`, …
     pub invariant: &'static str,
-    /// In which log.
+    /// The log file.
     pub file: String,
-    /// On which line.
+    /// The line number.
     pub line: u64,
     pub text: String,
 }
@@ -34,9 +34,9 @@ pub struct Violation {
 /// The outcome of an audit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct AuditReport {
-    /// Every message that is remembered.
+    /// Every message that is still kept.
     pub messages: Vec<MessageReport>,
-    /// What was violated; the first thousand.
+    /// The first thousand violations.
     pub violations: Vec<Violation>,
     /// Counts.
     pub totals: Totals,

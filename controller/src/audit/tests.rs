@@ -2,7 +2,7 @@ use std::fmt::Write;
 
 use super::{AuditReport, End, History};
 
-/// A log of these events, a second apart.
+/// A log of these events, one second apart.
 fn log(events: &[&str]) -> String {
     let mut text = String::new();
     for (second, event) in events.iter().enumerate() {
@@ -114,10 +114,10 @@ fn each_broken_promise_is_named() {
 
 #[test]
 fn what_one_process_has_read_another_has_not() {
-    // The second controller deletes on the strength of what the first has read.
+    // The second controller deletes without having read the terminal record itself.
     let second = log(&[START, RECEIVED, ASKED, DELETED]);
     assert_eq!(broken(&audit(&[&log(GOOD), &second])), ["S1"]);
-    // The same within one file, where it has started again.
+    // The same within one file, after a restart.
     let both: Vec<&str> = GOOD.iter().chain(&[START, RECEIVED, ASKED, DELETED]).copied().collect();
     assert_eq!(broken(&audit(&[&log(&both)])), ["S1"]);
     let right: Vec<&str> =

@@ -1,4 +1,4 @@
-//! What the audit counts.
+//! The counts of the audit.
 
 use serde::Serialize;
 
@@ -14,7 +14,7 @@ pub struct Totals {
     pub processes: u64,
     /// Lines that are not empty.
     pub lines: u64,
-    /// Lines that the audit has no use for.
+    /// Lines that the audit does not need.
     pub other: u64,
     /// Lines that are no JSON object.
     pub torn: u64,
@@ -25,9 +25,9 @@ pub struct Totals {
     pub released: u64,
     pub lost: u64,
     pub held: u64,
-    /// Deletes of messages whose receipt is in none of the logs.
+    /// Deletes of messages that were received in none of the logs.
     pub unexplained: u64,
-    /// Jobs and messages forgotten for want of room.
+    /// Jobs and messages forgotten because there was no room.
     pub forgotten: u64,
     /// Violations.
     pub violations: u64,

@@ -1,4 +1,5 @@
-//! From a failed call of the SDK to its [`Class`], by the table that the task has too ([`transcode_config::aws`]).
+//! Maps a failed call of the SDK to its [`ErrorClass`], by the table that the task uses too
+//! ([`transcode_config::aws`]).
 
 use std::error::Error;
 
@@ -11,23 +12,23 @@ use transcode_config::{
 };
 use transcode_core::protocol::fact::{CallError, ErrorClass};
 
-/// Longest error message that is kept, in characters. Enough for AWS' own texts; a page of HTML is cut.
+/// Longest error message that is kept, in characters. AWS' own texts are shorter; a page of HTML is cut.
 pub(super) const MAX_MESSAGE: usize = 600;
 
-/// How a call failed, reduced to what its class depends on.
+/// How a call failed, reduced to the fields that decide its class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SdkFailure<'a> {
-    /// The request could not be made, so it was not sent.
+    /// The request could not be built, so it was not sent.
     NotSent,
-    /// There were no credentials to sign it with, so it was not sent.
+    /// There were no credentials for the signature, so it was not sent.
     NoCredentials,
-    /// Connection failed or broke, or time ran out.
+    /// The connection failed or broke, or a timeout passed.
     NoAnswer,
     /// An answer that cannot be read.
     Garbled,
     /// An error answer.
     Refused {
-        /// AWS' error code, where the answer has one.
+        /// AWS' error code, if the answer has one.
         code: Option<&'a str>,
         /// HTTP status.
         status: u16,
@@ -38,11 +39,11 @@ pub enum SdkFailure<'a> {
     },
 }
 
-/// The class of a trouble.
+/// The class of a failure.
 pub fn classify(trouble: SdkFailure<'_>) -> ErrorClass {
     match trouble {
         SdkFailure::NotSent => ErrorClass::Permanent,
-        // Credentials come and go (a metadata endpoint that is slow, an expired session): degraded, not broken.
+        // Credentials may be missing for a time (a slow metadata endpoint, an expired session), so this is temporary.
         SdkFailure::NoCredentials => ErrorClass::Transient,
         SdkFailure::NoAnswer | SdkFailure::Garbled => ErrorClass::Uncertain,
         SdkFailure::Refused { code, status, message, other_region } => {
@@ -51,7 +52,7 @@ pub fn classify(trouble: SdkFailure<'_>) -> ErrorClass {
     }
 }
 
-/// What the controller makes of a meaning.
+/// The controller's class for a meaning.
 const fn class_of(meaning: Meaning) -> ErrorClass {
     match meaning {
         Meaning::Throttled => ErrorClass::Throttled,
@@ -74,7 +75,7 @@ const fn class_of(meaning: Meaning) -> ErrorClass {
     }
 }
 
-/// A failed call, as the rest of the controller knows it.
+/// The error that the rest of the controller gets for a failed call.
 pub fn call_error<E>(operation: &'static str, error: &SdkError<E, HttpResponse>) -> CallError
 where
     E: Error + ProvideErrorMetadata + 'static,
@@ -107,13 +108,13 @@ where
     CallError { operation, class: classify(trouble), message: one_line(&message, MAX_MESSAGE) }
 }
 
-/// What broke, from the outside in. The SDK's own context would add a whole answer, headers and body.
+/// The chain of causes, the outermost first. The SDK's own context would add a whole answer, with headers and body.
 fn causes(error: &(dyn Error + 'static)) -> String {
     let chain = std::iter::successors(Some(error), |error| (*error).source());
     chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
-/// The Region that an answer of S3 names, where it is not the one that the process was given.
+/// The Region that an answer of S3 names, if it is not the Region of this process.
 fn other_region<E>(error: &SdkError<E, HttpResponse>) -> Option<String> {
     let answer = error.raw_response()?;
     let body = answer.body().bytes().and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default();
@@ -122,13 +123,13 @@ fn other_region<E>(error: &SdkError<E, HttpResponse>) -> Option<String> {
     (ours.as_deref() != Some(named.as_str())).then_some(named)
 }
 
-/// What AWS' support asks for; S3's name for it differs.
+/// The request's id, for AWS' support; S3 has another name for it.
 fn request_id<E>(error: &SdkError<E, HttpResponse>) -> Option<&str> {
     let headers = error.raw_response()?.headers();
     headers.get("x-amzn-requestid").or_else(|| headers.get("x-amz-request-id"))
 }
 
-/// What was asked for, or none where the answer is that it is not there.
+/// Returns the output, or `None` if the error says that the object does not exist.
 pub(super) fn unless_absent<T, E>(
     operation: &'static str,
     answer: Result<T, SdkError<E, HttpResponse>>,
@@ -144,14 +145,14 @@ where
     }
 }
 
-/// An entry of a batch that failed by itself. `ours`: SQS calls it the sender's fault.
+/// The error of a single entry of a batch. `ours`: SQS says that the sender is at fault.
 pub(super) fn entry_error(operation: &'static str, code: &str, message: &str, ours: bool) -> CallError {
     let status = if ours { 400 } else { 500 };
     let class = classify(SdkFailure::Refused { code: Some(code), status, message, other_region: false });
     CallError { operation, class, message: one_line(&format!("{code}: {message}"), MAX_MESSAGE) }
 }
 
-/// HTTP status of the answer; none where there was none.
+/// HTTP status of the answer; `None` if there was no answer.
 pub(super) fn status<E>(error: &SdkError<E, HttpResponse>) -> Option<u16> {
     error.raw_response().map(|response| response.status().as_u16())
 }

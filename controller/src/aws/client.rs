@@ -1,7 +1,7 @@
 //! Clients with the timeouts of the settings.
 //!
-//! Endpoints, Region and credentials come the ordinary way (`AWS_ENDPOINT_URL_*`, `AWS_REGION`, the task role): there
-//! is no local special case in the controller.
+//! Endpoints, Region and credentials come from the SDK's usual sources (`AWS_ENDPOINT_URL_*`, `AWS_REGION`, the task
+//! role). The controller has no special case for local runs.
 
 use std::time::Duration;
 
@@ -9,19 +9,19 @@ use aws_config::{BehaviorVersion, SdkConfig, retry::RetryConfig, timeout::Timeou
 use aws_sdk_s3::config::StalledStreamProtectionConfig;
 use transcode_config::settings::CallSettings;
 
-/// Tries of a call that only reads. The planner asks again anyway; this only hides single hiccups.
+/// Tries of a call that only reads. The planner repeats reads anyway; this hides single failures.
 const READ_ATTEMPTS: u32 = 3;
 
-/// Longest wait between the SDK's own tries of a read. Longer waits are the planner's.
+/// Longest wait between the SDK's own tries of a read. Longer waits are up to the planner.
 const READ_BACKOFF: Duration = Duration::from_secs(5);
 
-/// A client for reads, which the SDK may retry, and one for calls that change the world, which it may not: a retry
+/// A client for reads, which the SDK may retry, and one for calls that change state, which it must not retry: a retry
 /// inside the SDK would hide from the planner that the first try may have been carried out.
 #[derive(Debug, Clone)]
 pub struct Pair<C> {
     /// For reads.
     pub read: C,
-    /// For all else.
+    /// For all other calls.
     pub write: C,
 }
 
@@ -32,24 +32,24 @@ pub struct Clients {
     pub sqs: Pair<aws_sdk_sqs::Client>,
     /// Cluster.
     pub ecs: Pair<aws_sdk_ecs::Client>,
-    /// Images. Only read.
+    /// Images; read only.
     pub ecr: aws_sdk_ecr::Client,
     /// State and output buckets.
     pub s3: Pair<aws_sdk_s3::Client>,
-    /// Metrics. The flusher keeps what could not be sent, so the SDK need not retry.
+    /// Metrics. The flusher keeps unsent metrics, so the SDK does not retry.
     pub cloudwatch: aws_sdk_cloudwatch::Client,
 }
 
 impl Clients {
-    /// Clients by environment, profile and task role.
+    /// The clients, from the environment, the profile and the task role.
     pub async fn load(calls: &CallSettings) -> Self {
         let sdk = aws_config::defaults(BehaviorVersion::latest()).load().await;
-        // An endpoint that is not AWS' own has no wildcard name for buckets.
+        // An endpoint other than AWS' own has no wildcard host names for buckets.
         let overridden = sdk.endpoint_url().is_some() || std::env::var_os("AWS_ENDPOINT_URL_S3").is_some();
         Self::of(&sdk, calls, overridden)
     }
 
-    /// Clients by a configuration that is there; `path_style` puts bucket names into the path.
+    /// The clients for an existing configuration; `path_style` puts bucket names into the path.
     pub fn of(sdk: &SdkConfig, calls: &CallSettings, path_style: bool) -> Self {
         let with = |retries: RetryConfig| {
             sdk.clone()
@@ -76,7 +76,7 @@ impl Clients {
     }
 }
 
-/// Without an attempt timeout, long polls were seen to hang for ever. The settings' checks keep it above the long poll.
+/// Without an attempt timeout, long polls were seen to hang for ever. The settings' check keeps it above the long poll.
 fn timeouts(calls: &CallSettings) -> TimeoutConfig {
     TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(calls.connect_seconds))
@@ -85,7 +85,7 @@ fn timeouts(calls: &CallSettings) -> TimeoutConfig {
         .build()
 }
 
-/// All our bodies are small and in memory: a body that stands still is a dead connection, in both directions. The
+/// All our bodies are small and in memory, so a body that stands still is a dead connection, in both directions. The
 /// attempt timeout ends before a body is read, so without this a stalled download would last for ever.
 fn stalls(calls: &CallSettings) -> StalledStreamProtectionConfig {
     StalledStreamProtectionConfig::enabled()

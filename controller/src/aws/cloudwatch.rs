@@ -1,4 +1,5 @@
-//! Sends what [`crate::events`] has counted to `CloudWatch`. An outage there costs metrics and nothing else.
+//! Sends the metrics of [`crate::events`] to `CloudWatch`. An outage of `CloudWatch` loses metrics and affects nothing
+//! else.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -19,10 +20,11 @@ use crate::events::{Event, Events, Point, Value};
 const MAX_DATUMS: usize = 1000;
 const MAX_VALUES: usize = 150;
 
-/// Periods that are kept while `CloudWatch` is away: an hour with the shipped settings. A period has some 40 datums.
+/// Most periods kept while `CloudWatch` does not answer: an hour with the shipped settings. A period has about 40
+/// datums.
 const MAX_PERIODS: usize = 60;
 
-/// The last flush of a process that is asked to end may take this long.
+/// Longest last flush of a process that was asked to end.
 const LAST_FLUSH: Duration = Duration::from_secs(5);
 
 /// The flusher.
@@ -36,7 +38,7 @@ pub struct CloudWatch {
 }
 
 impl CloudWatch {
-    /// For these settings.
+    /// The flusher for these settings.
     pub fn new(client: Client, settings: &Settings) -> Self {
         Self {
             client,
@@ -47,11 +49,11 @@ impl CloudWatch {
         }
     }
 
-    /// Sends every period until told to stop, and then once more.
+    /// Sends every period until `stop`, and once more after it.
     pub async fn run(mut self, events: Arc<Events>, stop: CancellationToken) {
         let mut ticks = tokio::time::interval(self.period);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        // The first tick comes at once, when there is nothing to tell.
+        // The first tick comes at once, when nothing is counted yet.
         ticks.tick().await;
         loop {
             tokio::select! {
@@ -64,13 +66,13 @@ impl CloudWatch {
         }
     }
 
-    /// Takes what has been counted and sends it, oldest period first; what cannot be sent is kept for the next time.
+    /// Takes the counted metrics and sends them, the oldest period first. Unsent periods are kept for the next flush.
     pub async fn flush(&mut self, events: &Events) {
         self.keep(events);
         while let Some(period) = self.waiting.front() {
             match self.send(period).await {
                 Ok(()) => {}
-                // It will be refused again, and would stand in the way of all that follow.
+                // It would be refused again, and would block all periods after it.
                 Err(error) if error.class == ErrorClass::Permanent => {
                     tracing::error!(%error, "metrics refused");
                     events.emit(Event::MetricsDropped { periods: 1 });
@@ -103,7 +105,7 @@ impl CloudWatch {
         Ok(())
     }
 
-    /// The datums of a point: one, or as many as its values need.
+    /// The datums of a point: one, or several if it has too many values.
     fn datums(&self, point: &Point, at: DateTime) -> Vec<MetricDatum> {
         let info = point.metric.info();
         let dimension = |name: &str, value: &str| Dimension::builder().name(name).value(value).build();

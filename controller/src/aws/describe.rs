@@ -1,4 +1,4 @@
-//! DescribeTasks' answer, reduced to views. Pure.
+//! From DescribeTasks' answer to views. Pure.
 
 use aws_sdk_ecs::{
     primitives::DateTime,
@@ -10,8 +10,8 @@ use transcode_config::{
 };
 use transcode_core::protocol::task_view::{Billed, Identity, TaskArn, TaskStatus, TaskView};
 
-/// The view of a task; none for one without an ARN, which AWS never sends. `ours` is the name of our container: there
-/// may be sidecars, and a task that failed to start can have no container at all.
+/// The view of a task; `None` without an ARN, which AWS always sends. `ours` is the name of our container: a task may
+/// have sidecars, and a task that failed to start may have no container at all.
 pub(super) fn view(task: &Task, ours: &str) -> Option<TaskView> {
     let container = task.containers().iter().find(|container| container.name() == Some(ours));
     Some(TaskView {
@@ -54,7 +54,7 @@ fn billed(task: &Task) -> Billed {
     }
 }
 
-/// A status that is not known here counts as starting: nothing is concluded from it, and deadlines still run.
+/// The class of a status. An unknown status counts as starting: no decision follows from it, and deadlines still apply.
 fn status(last: &str, execution_stopped: bool) -> TaskStatus {
     match last {
         "STOPPED" | "DELETED" => TaskStatus::Ended,

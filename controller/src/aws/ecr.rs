@@ -1,8 +1,8 @@
-//! The task's image in ECR: read here, judged in [`crate::aws::image`].
+//! The task's image in ECR: read here, checked in [`crate::aws::image`].
 //!
-//! Three calls and a download, each time the last good reading is older than `image.recheck_seconds`: manifest (of an
-//! index, its platform's too), findings of the scan, and the configuration, which carries architecture and labels and
-//! lies where layers lie.
+//! Three calls and a download, each time the last successful check is older than `image.recheck_seconds`: the manifest
+//! (of an index, also the platform's), the findings of the scan, and the configuration, which holds architecture and
+//! labels and is stored like a layer.
 
 use std::{
     collections::BTreeMap,
@@ -36,27 +36,27 @@ const GET_IMAGE: &str = "ecr:BatchGetImage";
 const GET_FINDINGS: &str = "ecr:DescribeImageScanFindings";
 const GET_LAYER: &str = "ecr:GetDownloadUrlForLayer";
 
-/// Longest image configuration that is read. Those of ordinary images have a few kilobytes.
+/// Longest image configuration that is read, in bytes. Ordinary ones have a few kilobytes.
 const MAX_CONFIGURATION: usize = 1 << 20;
 
-/// Revisions whose tags are remembered. A deployment makes one; this is some years of them.
+/// Most revisions whose tags are remembered. Each deployment makes one; this lasts for years.
 const MAX_REVISIONS: usize = 1000;
 
-/// What a revision of a task definition says of its image.
+/// The image in a revision of a task definition.
 #[derive(Debug, Clone, Copy)]
 pub struct Named<'a> {
     /// ARN of the revision.
     pub task_definition: &'a str,
-    /// The image as it is named there.
+    /// The image reference in that revision.
     pub image: &'a str,
     /// `amd64` or `arm64`.
     pub architecture: &'static str,
 }
 
-/// The digest of an image that may be launched (none: it was not looked at), or why it may not.
+/// The digest of an image that may be launched (`None`: not checked), or why it may not.
 pub type ImageCheck = Result<Option<String>, Unfit>;
 
-/// Looks at images.
+/// Checks images.
 #[derive(Debug)]
 pub struct Images {
     client: Client,
@@ -67,20 +67,20 @@ pub struct Images {
 
 #[derive(Debug, Default)]
 struct Memory {
-    /// The last good reading: when, of which revision, with which digest.
+    /// The last successful check: its time, the revision, the digest.
     good: Option<(Instant, String, Option<String>)>,
-    /// What tags meant when their revision was first seen.
+    /// The digest of each tag when its revision was first seen.
     tags: BTreeMap<String, String>,
 }
 
 impl Images {
-    /// With these settings.
+    /// The checker for these settings.
     pub fn new(client: Client, settings: &Settings) -> Self {
         let (settings, calls) = (settings.image.clone(), settings.calls.clone());
         Self { client, settings, calls, memory: Mutex::default() }
     }
 
-    /// Whether the image may be launched. `Err`: that could not be read.
+    /// Checks whether the image may be launched. `Err`: the registry could not be read.
     pub async fn check(&self, named: Named<'_>) -> Result<ImageCheck, CallError> {
         if let Some(good) = self.known_good(named) {
             return Ok(good);
@@ -152,7 +152,7 @@ impl Images {
         }
     }
 
-    /// The image is there: `digest` is what its name means, `image` the manifest for the platform.
+    /// Checks an image that exists: `digest` is that of its reference, `image` the manifest for the platform.
     async fn judge(
         &self,
         named: Named<'_>,
@@ -180,7 +180,7 @@ impl Images {
         Ok(Ok(Some(digest.to_owned())))
     }
 
-    /// What a tag meant when its revision was first found fit is what it has to mean.
+    /// Notes the digest of a tag when its revision is first found fit; refuses any other digest for it later.
     fn remember(&self, named: Named<'_>, digest: Option<String>) -> ImageCheck {
         let by_tag = Reference::parse(named.image).filter(|reference| reference.digest.is_none());
         let (Some(tag), Some(now), false) =
@@ -243,7 +243,7 @@ impl Images {
             .registry_id(place.account)
             .repository_name(&place.reference.repository)
             .image_id(ImageIdentifier::builder().image_digest(digest).build())
-            // The counts are of all findings, whatever the page.
+            // The counts cover all findings, whatever the page size.
             .max_results(1)
             .customize()
             .config_override(place.region())
@@ -254,7 +254,7 @@ impl Images {
             return Ok(Scan::None("no scan".into()));
         };
         let status = answer.image_scan_status().and_then(|status| status.status());
-        // ACTIVE: enhanced scanning goes on and on, and has found what it has found.
+        // ACTIVE: enhanced scanning never completes; its findings so far count.
         if !matches!(status, Some(ScanStatus::Complete | ScanStatus::Active)) {
             return Ok(Scan::None(status.map_or("no status", ScanStatus::as_str).to_owned()));
         }
@@ -267,7 +267,7 @@ impl Images {
         ))
     }
 
-    /// The image's configuration, proven by its digest.
+    /// The image's configuration, verified by its digest.
     async fn configuration(
         &self,
         place: Place<'_>,
@@ -296,7 +296,7 @@ impl Images {
         })
     }
 
-    /// Downloads from an address that ECR has signed. It is a secret while it lasts, so no error names it.
+    /// Downloads from a URL that ECR has signed. The URL is a secret while it is valid, so no error contains it.
     async fn download(&self, url: &str) -> Result<Vec<u8>, String> {
         let answer = plain::ask(&self.calls, MAX_CONFIGURATION, |client| client.get(url)).await;
         match answer {
@@ -307,7 +307,7 @@ impl Images {
     }
 }
 
-/// Where calls for an image go.
+/// Registry and repository of an image.
 #[derive(Clone, Copy)]
 struct Place<'a> {
     account: &'a str,
@@ -316,13 +316,13 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
-    /// The image may be in another Region than the cluster.
+    /// The image's Region may differ from the cluster's.
     fn region(&self) -> Builder {
         aws_sdk_ecr::config::Config::builder().region(Region::new(self.region.to_owned()))
     }
 }
 
-/// How `BatchGetImage` is asked for an image: a digest outranks the tag beside it.
+/// The image identity in `BatchGetImage`: a digest outranks the tag in the same reference.
 struct ImageIdentity<'a> {
     tag: Option<&'a str>,
     digest: Option<&'a str>,

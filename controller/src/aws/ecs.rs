@@ -1,4 +1,4 @@
-//! The cluster.
+//! The cluster port on ECS.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -36,14 +36,13 @@ use super::{
 /// ECS' limit for one DescribeTasks.
 const DESCRIBE_CHUNK: usize = 100;
 
-/// Pages of one listing: 20,000 tasks, four times what the settings allow. Also the end of a listing whose pages lead
-/// in a circle.
+/// Most pages of one list: 20,000 tasks, four times the settings' limit. It also ends a list whose pages form a circle.
 const MAX_PAGES: usize = 200;
 
-/// How long a task definition is believed to be the newest.
+/// How long the newest revision of a task definition is cached.
 const DEFINITION_AGE: Duration = Duration::from_mins(1);
 
-/// Longest reason that a StopTask carries, in characters; ours are one line.
+/// Longest reason of a StopTask, in characters; ours are one line.
 const MAX_REASON: usize = 255;
 
 const RUN_TASK: &str = "ecs:RunTask";
@@ -78,8 +77,8 @@ impl Ecs {
         }
     }
 
-    /// One DescribeTasks. Every task asked for is in the answer, or there is an error: a task that is neither described
-    /// nor reported as missing must not be taken for one that is gone.
+    /// One DescribeTasks call. Every task is in the result, or the call is an error: a task that ECS neither describes
+    /// nor reports as missing must not count as gone.
     async fn describe_chunk(&self, tasks: &[TaskArn]) -> Result<Vec<(TaskArn, Option<TaskView>)>, CallError> {
         let answer = self
             .clients
@@ -114,7 +113,7 @@ impl Ecs {
                 .read
                 .list_tasks()
                 .cluster(&self.cluster)
-                // ECS takes no other filter beside it.
+                // ECS accepts no other filter together with this one.
                 .started_by(self.template.started_by())
                 .set_next_token(next)
                 .send()
@@ -164,7 +163,7 @@ impl Cluster for Ecs {
             .template
             .request(claim)
             .map_err(|error| Refusal::Failed(failed(RUN_TASK, ErrorClass::Permanent, error.to_string())))?;
-        // The last moment before the request leaves: the planner's decision may be old by now (S7).
+        // Checked right before the request is sent: the planner's decision may be old by now (S7).
         if wall_ms() >= claim.launch_not_after_ms {
             return Err(Refusal::Failed(failed(RUN_TASK, ErrorClass::Transient, "deadline passed".into())));
         }
@@ -181,7 +180,7 @@ impl Cluster for Ecs {
 
     async fn list(&self) -> Result<Vec<TaskView>, CallError> {
         let arns: Vec<TaskArn> = self.list_arns().await?.into_iter().collect();
-        // Listed and then missing: gone meanwhile, or an old list. Neither is news.
+        // Listed but missing: the task is gone meanwhile, or the list is old. Neither is a fact.
         Ok(self.describe(&arns).await?.into_iter().filter_map(|(_, view)| view).collect())
     }
 
@@ -203,7 +202,7 @@ impl Cluster for Ecs {
         Ok(match self.images.check(named).await? {
             Ok(image_digest) => Resolution::Fit(Pinned { task_definition: arn.clone(), image_digest }),
             Err(unfit) => {
-                // The way out may be a new revision: it is looked for each time.
+                // The repair may be a new revision, so the next call looks for one.
                 self.remember_definition(None);
                 Resolution::Unfit(format!("{arn}: {unfit}"))
             }
@@ -211,7 +210,7 @@ impl Cluster for Ecs {
     }
 }
 
-/// What RunTask's answer means. A task that is there is adopted, however we came to know of it.
+/// The meaning of RunTask's answer. If a task exists, it is adopted, also when the answer is an error.
 fn launched(answer: Result<RunTaskOutput, SdkError<RunTaskError, HttpResponse>>) -> Result<TaskArn, Refusal> {
     match answer {
         Ok(output) => match output.tasks().iter().find_map(|task| task.task_arn()) {
@@ -219,7 +218,7 @@ fn launched(answer: Result<RunTaskOutput, SdkError<RunTaskError, HttpResponse>>)
             None => Err(refused(output.failures())),
         },
         Err(error) => {
-            // The token was used before with other parameters; what it launched then stands for this attempt.
+            // The token was used before with other parameters; the task launched then stands for this attempt.
             if let Some(RunTaskError::ConflictException(conflict)) = error.as_service_error()
                 && let Some(arn) = conflict.resource_ids().first()
             {
@@ -230,8 +229,8 @@ fn launched(answer: Result<RunTaskOutput, SdkError<RunTaskError, HttpResponse>>)
     }
 }
 
-/// 200 without a task. With reasons it is ECS' last word under this token. Without any, or with MISSING, which is an
-/// answer to another question, it says nothing.
+/// A refusal with status 200 and no task. With reasons, it is ECS' final answer under this token. Without reasons, or
+/// with MISSING, which answers another call, it means nothing.
 fn refused(failures: &[Failure]) -> Refusal {
     let reasons: Vec<String> = failures
         .iter()
@@ -249,7 +248,7 @@ fn refused(failures: &[Failure]) -> Refusal {
     Refusal::Definitive(reasons.join("; "))
 }
 
-/// ECS has no code of its own for it, so code and text together decide.
+/// ECS has no error code for this, so code and text together decide.
 fn task_not_found<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool {
     error.as_service_error().is_some_and(|error| {
         error.code() == Some("InvalidParameterException")
@@ -257,7 +256,7 @@ fn task_not_found<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) ->
     })
 }
 
-/// A revision of the task definition, as far as it matters here.
+/// The needed fields of a revision of the task definition.
 #[derive(Debug, Clone)]
 struct Defined {
     arn: String,
@@ -265,7 +264,7 @@ struct Defined {
     architecture: &'static str,
 }
 
-/// A task definition that can run our tasks.
+/// Checks that a task definition can run our tasks.
 fn checked(definition: Option<&TaskDefinition>, container: &str) -> Result<Defined, CallError> {
     let misconfigured = |message: String| failed(DESCRIBE_DEFINITION, ErrorClass::Misconfigured, message);
     let definition = definition.ok_or_else(|| misconfigured("no task definition in the answer".into()))?;
@@ -275,7 +274,7 @@ fn checked(definition: Option<&TaskDefinition>, container: &str) -> Result<Defin
     let ours = definition.container_definitions().iter().find(|known| known.name() == Some(container));
     let ours = ours.ok_or_else(|| misconfigured(format!("{arn} has no container named {container}")))?;
     if ours.log_configuration().is_none() {
-        // Tasks run all the same; but when one dies, nobody can read why.
+        // Tasks run without it, but when one dies, nobody can read why.
         tracing::warn!(task_definition = arn, container, "container has no log configuration");
     }
     let platform = definition.runtime_platform().and_then(|platform| platform.cpu_architecture());

@@ -1,8 +1,8 @@
 //! The events queue: S3 notifications on terminal records and ECS state changes.
 //!
-//! What comes from it wakes and never decides: events are lost, repeated, late, out of order and can be forged. So
-//! they are deleted as soon as they are read, whatever they say; and with the queue dead everything still ends, at the
-//! pace of the ordinary looking.
+//! A hint wakes the loop and never decides: events may be lost, repeated, late, out of order or forged. Therefore they
+//! are deleted as soon as they are read, whatever they contain. Without the queue every job still ends, at the pace of
+//! the periodic reads.
 
 use std::time::Duration;
 
@@ -28,10 +28,11 @@ use super::class::call_error;
 /// First wait after a failed poll; doubles up to [`MAX_BACKOFF`].
 const BACKOFF: Duration = Duration::from_secs(1);
 
-/// Longest wait between failed polls. Without hints the loop looks by itself every 15 s, so nothing urgent waits here.
+/// Longest wait between failed polls. Without hints the loop reads by itself every 15 s, so nothing urgent waits for
+/// this.
 const MAX_BACKOFF: Duration = Duration::from_mins(1);
 
-/// SQS' most for one receive and one batch.
+/// Most messages of one receive and of one batch: SQS' limit.
 const BATCH: i32 = 10;
 
 /// Reads the events queue.
@@ -43,13 +44,13 @@ pub struct Hints {
 }
 
 impl Hints {
-    /// The reader; none where the settings name no events queue.
+    /// Returns the reader; `None` if the settings name no events queue.
     pub fn new(client: Client, settings: &Settings) -> Option<Self> {
         let wait = i32::try_from(settings.calls.receive_wait_seconds).unwrap_or(20);
         Some(Self { client, url: settings.events.queue_url.clone()?, wait })
     }
 
-    /// Reads until told to stop, or until nobody listens any more. A full channel drops hints.
+    /// Reads until `stop`, or until the receiver of the facts is closed. If the channel is full, hints are dropped.
     pub async fn run(self, facts: mpsc::Sender<Fact>, stop: CancellationToken) {
         let mut backoff = BACKOFF;
         while !facts.is_closed() {
@@ -82,13 +83,13 @@ impl Hints {
             .map_err(|error| call_error("sqs:ReceiveMessage", &error))?;
         let messages = answer.messages.unwrap_or_default();
         for hint in messages.iter().filter_map(Message::body).flat_map(read) {
-            // Full: the loop is awake already. Closed: the loop above ends.
+            // Full: the loop is awake already. Closed: the check at the head of this loop ends it.
             let _ = facts.try_send(Fact::Hinted(hint));
         }
         self.delete(&messages).await
     }
 
-    /// Entries that fail come back and are read again, which is harmless.
+    /// Deletes messages. An entry that fails is delivered and read again, which is harmless.
     async fn delete(&self, messages: &[Message]) -> Result<(), CallError> {
         let entry = |(index, message): (usize, &Message)| {
             let entry = DeleteMessageBatchRequestEntry::builder().id(index.to_string());
@@ -104,7 +105,7 @@ impl Hints {
     }
 }
 
-/// The hints in a body; none in what is not understood.
+/// The hints in a body; empty if the body is not understood.
 fn read(body: &str) -> Vec<Hint> {
     let Ok(event) = serde_json::from_str::<Value>(body) else { return Vec::new() };
     if event.get("detail-type").and_then(Value::as_str) == Some("ECS Task State Change") {
@@ -116,7 +117,7 @@ fn read(body: &str) -> Vec<Hint> {
     records.iter().filter_map(key).map(Hint::TerminalRecord).collect()
 }
 
-/// The job whose terminal record lies at a form-encoded key.
+/// The job of a terminal record, from the form-encoded key of the object.
 fn job_of(key: &str) -> Option<JobKey> {
     Layout::job_of_terminal(&percent_decode_str(key).decode_utf8().ok()?)
 }

@@ -1,14 +1,15 @@
-//! The task's image: what a task definition names, what a registry says of it, and whether it may be launched. Pure.
+//! The task's image: its reference in the task definition, its description in the registry, and whether it may be
+//! launched. Pure.
 //!
-//! An image that cannot run costs every job its attempts, one by one and slowly: each pulls, fails and is tried again.
-//! So it is looked at before anything is claimed, and one that does not fit pauses launches with a reason.
+//! An image that cannot run costs every job its attempts, one by one and slowly: each attempt pulls, fails and is
+//! retried. Therefore the image is checked before any claim, and an unfit image pauses launches with a reason.
 //!
 //! # What is pinned
-//! An attempt names a revision of the task definition, and `RunTask` names nothing else of the image: it has no override
-//! for it. Registering a revision of our own by digest would pin more, but a controller that may register definitions
-//! and pass roles may run any image with them. So a revision by digest is the operator's to deploy (`image.require_digest`
-//! insists on it), a tag must not come to mean another image under one revision, and the digest that a tag meant is
-//! kept in the claim. `RunTask` stays a function of the claim alone (S7): none of this is in it.
+//! An attempt names a revision of the task definition; `RunTask` has no override for the image. The controller could
+//! register its own revision with a digest, but a controller that may register definitions and pass roles may run any
+//! image with those roles. So the operator deploys a revision with a digest (`image.require_digest` enforces it). A tag
+//! must not change its image under one revision, and the claim records the digest that the tag meant. `RunTask` stays a
+//! function of the claim alone (S7): no result of this check is part of it.
 
 use std::collections::BTreeMap;
 
@@ -18,20 +19,20 @@ use transcode_config::{
     settings::Severity,
 };
 
-/// Platforms that are listed in a reason.
+/// Most platforms listed in a reason.
 const MAX_LISTED: usize = 8;
 
-/// Where an image is.
+/// The registry of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Registry {
-    /// ECR, of this account, in this Region.
+    /// ECR of this account and Region.
     Ecr {
-        /// Twelve digits.
+        /// Account id, twelve digits.
         account: String,
-        /// Such as `eu-west-1`.
+        /// Region, such as `eu-west-1`.
         region: String,
     },
-    /// Any other host.
+    /// Another host.
     Other(String),
 }
 
@@ -39,12 +40,12 @@ pub enum Registry {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct Reference {
-    /// Where.
+    /// The registry.
     pub registry: Registry,
     pub repository: String,
-    /// By which tag; `latest` where neither tag nor digest is named.
+    /// The tag; `latest` if the reference has neither tag nor digest.
     pub tag: Option<String>,
-    /// By which digest, `sha256:…`. It outranks a tag beside it.
+    /// The digest, `sha256:…`. It outranks a tag in the same reference.
     pub digest: Option<String>,
 }
 
@@ -52,22 +53,22 @@ pub struct Reference {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub enum Unfit {
-    /// No image has such a name.
+    /// The text is no image reference.
     #[error(
         "{0:?} is no image reference: deploy a task definition with registry/repository:tag or @sha256:…"
     )]
     NotAReference(String),
-    /// Nothing can be read of it, and the settings want that.
+    /// The registry cannot be read, and the settings require a check.
     #[error(
         "the image is in {0}, where nothing can be read of it: push it to ECR, or set image.other_registries = \"skip\""
     )]
     OtherRegistry(String),
-    /// The settings want a digest.
+    /// The settings require a digest.
     #[error(
         "the image {0} is named by tag: deploy a task definition with @sha256:…, or set image.require_digest = false"
     )]
     ByTag(String),
-    /// The registry does not have it.
+    /// The registry does not have the image.
     #[error(
         "there is no image {0} in ECR: push it, or deploy a task definition that names one that is there"
     )]
@@ -79,44 +80,44 @@ pub enum Unfit {
     )]
     Moved {
         tag: String,
-        /// What it meant.
+        /// The digest that the tag meant.
         was: String,
-        /// What it means.
+        /// The digest that the tag means now.
         now: String,
     },
-    /// It would not start.
+    /// The image has another platform.
     #[error(
         "the task definition wants {wanted} and the image is for {found}: push one for {wanted}, or deploy with the other CpuArchitecture"
     )]
     OtherPlatform {
         /// `os/architecture`.
         wanted: String,
-        /// What there is.
+        /// The platforms of the image.
         found: String,
     },
-    /// Not one of ours, or too old.
+    /// The image has no label of ours, or is older than the label.
     #[error(
         "the image has no label {IMAGE_CONTRACT_LABEL}, so it is no transcode-task, or one before the label: deploy one that has it"
     )]
     NoContract,
-    /// Another version of the contract.
+    /// The image has another version of the contract.
     #[error(
         "the image's task speaks version {0} of the contract and this controller {SCHEMA}: deploy task and controller of one release"
     )]
     OtherContract(String),
-    /// Its scan found too much.
+    /// The scan has findings that the settings refuse.
     #[error("ECR's scan of the image found {0}: push one without them, or raise image.refuse_findings")]
     Findings(String),
-    /// It was not scanned.
+    /// The image was not scanned.
     #[error("ECR has not scanned the image ({0}): scan it, or set image.require_scan = false")]
     NotScanned(String),
-    /// What the registry answered is not what it should be.
+    /// The registry's answer has an unexpected form.
     #[error("the image in ECR cannot be read ({0}): push it again")]
     Unreadable(String),
 }
 
 impl Reference {
-    /// Reads a reference; none where it is none.
+    /// Parses a reference; `None` if the text is none.
     pub fn parse(text: &str) -> Option<Self> {
         let (rest, digest) = match text.split_once('@') {
             Some((rest, digest)) => (rest, Some(digest.to_owned())),
@@ -173,23 +174,23 @@ fn registry(host: &str) -> Registry {
     }
 }
 
-/// `sha256:` and 64 hexadecimal digits.
+/// Whether the text is `sha256:` and 64 hexadecimal digits.
 fn is_digest(text: &str) -> bool {
     text.strip_prefix("sha256:")
         .is_some_and(|hex| hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
-/// The architecture of a task definition, as images call it. ECS takes none for x86.
+/// The architecture of a task definition, in the words of image manifests. ECS' default is x86.
 pub fn architecture(runtime_platform: Option<&str>) -> &'static str {
     if runtime_platform == Some("ARM64") { "arm64" } else { "amd64" }
 }
 
-/// What a manifest leads to, each by digest.
+/// The next document that a manifest refers to, by digest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Manifest {
-    /// One image: its configuration.
+    /// A manifest of one image: its configuration.
     Image(String),
-    /// Several: the manifest of the one for the wanted architecture.
+    /// An index: the manifest for the wanted architecture.
     Index(String),
 }
 
@@ -212,7 +213,7 @@ struct Platform {
     architecture: String,
 }
 
-/// Reads a manifest (Docker's or OCI's, of one image or of several).
+/// Reads a manifest (Docker's or OCI's, of one image or an index).
 pub fn manifest(text: &str, architecture: &str) -> Result<Manifest, Unfit> {
     let raw: RawManifest =
         serde_json::from_str(text).map_err(|error| Unfit::Unreadable(format!("manifest: {error}")))?;
@@ -252,7 +253,7 @@ struct Inner {
     labels: Option<BTreeMap<String, String>>,
 }
 
-/// Judges an image's configuration: platform and contract.
+/// Checks an image's configuration: platform and contract.
 pub fn configuration(text: &str, architecture: &str) -> Result<(), Unfit> {
     let raw: RawConfig =
         serde_json::from_str(text).map_err(|error| Unfit::Unreadable(format!("configuration: {error}")))?;
@@ -267,16 +268,16 @@ pub fn configuration(text: &str, architecture: &str) -> Result<(), Unfit> {
     }
 }
 
-/// What ECR's scan says.
+/// The result of ECR's scan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Scan {
-    /// How many findings of each severity, as ECR names them.
+    /// Number of findings for each severity, as ECR names them.
     Done(BTreeMap<String, u32>),
-    /// Not there, not finished, or not possible: ECR's word for it.
+    /// No result: not scanned, not finished, or not possible. Holds ECR's status.
     None(String),
 }
 
-/// Judges a scan.
+/// Checks the result of a scan.
 pub fn scan(scan: &Scan, refuse: Severity, required: bool) -> Result<(), Unfit> {
     let counts = match scan {
         Scan::Done(counts) => counts,

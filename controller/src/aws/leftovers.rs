@@ -1,5 +1,5 @@
-//! Collecting what an attempt left behind in the output bucket (L7): files, and multipart uploads that nobody will
-//! complete. Only below the attempt's own folder; the bucket's lifecycle rule is the net under it.
+//! Collects an attempt's leftovers in the output bucket (L7): files, and open multipart uploads. Only below the
+//! attempt's own folder; the bucket's lifecycle rule removes the rest.
 
 use aws_sdk_s3::{
     operation::abort_multipart_upload::AbortMultipartUploadError,
@@ -13,8 +13,8 @@ use super::{
     state::{S3Store, failed},
 };
 
-/// Pages of one folder in one go: 10,000 files or uploads, more than a job makes. What is left then goes with the next
-/// try.
+/// Most pages of one folder in one call: 10,000 files or uploads, more than a job makes. The next call removes the
+/// rest.
 const MAX_PAGES: usize = 10;
 
 const LIST: &str = "s3:ListObjectsV2";
@@ -26,7 +26,7 @@ const ABORT: &str = "s3:AbortMultipartUpload";
 impl S3Store {
     /// Empties a folder: a key prefix with a trailing slash. `Err`: a part of it may be gone.
     pub(super) async fn empty(&self, bucket: &str, folder: &str) -> Result<(), CallError> {
-        // An upload that is completed meanwhile lies in the folder, which is emptied after it.
+        // Uploads first: an upload that is completed meanwhile becomes a file in the folder, which is emptied next.
         for _ in 0..MAX_PAGES {
             if self.abort_uploads(bucket, folder).await? {
                 return self.delete_files(bucket, folder).await;
@@ -37,7 +37,7 @@ impl S3Store {
 
     async fn delete_files(&self, bucket: &str, folder: &str) -> Result<(), CallError> {
         for _ in 0..MAX_PAGES {
-            // From the beginning each time: what was on the page before is gone.
+            // From the beginning each time: the files of the page before are gone.
             let list = self.clients.read.list_objects_v2().bucket(bucket).prefix(folder);
             let listed = list.encoding_type(EncodingType::Url).send().await;
             let page = listed.map_err(|error| call_error(LIST, &error))?;
@@ -75,7 +75,7 @@ impl S3Store {
         Err(entry_error(DELETE, code, message, false))
     }
 
-    /// Aborts the open uploads of one page. Says whether there was no other page.
+    /// Aborts the open uploads of one page. Returns whether this was the last page.
     async fn abort_uploads(&self, bucket: &str, folder: &str) -> Result<bool, CallError> {
         let list = self.clients.read.list_multipart_uploads().bucket(bucket).prefix(folder);
         let listed = list.encoding_type(EncodingType::Url).send().await;
@@ -84,14 +84,14 @@ impl S3Store {
             let (Some(key), Some(id)) = (upload.key(), upload.upload_id()) else { continue };
             let key = written(LIST_UPLOADS, key, page.encoding_type())?;
             let abort = self.clients.write.abort_multipart_upload().bucket(bucket).key(key).upload_id(id);
-            // Completed or aborted meanwhile, where it is not there any more.
+            // "No such upload": it was completed or aborted meanwhile.
             unless_absent(ABORT, abort.send().await, AbortMultipartUploadError::is_no_such_upload)?;
         }
         Ok(page.is_truncated() != Some(true))
     }
 }
 
-/// A key as it was written. A server that does not know the encoding says so by leaving it out of the answer.
+/// Decodes a key of a list. A server that does not know the encoding omits it from the answer.
 pub(crate) fn written(
     operation: &'static str,
     key: &str,

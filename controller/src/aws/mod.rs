@@ -1,22 +1,22 @@
 //! Adapters: the ports of [`transcode_core::effects::ports`] on AWS, one file for each service.
 //!
-//! They are thin. Each method is one call (or its pages), and what it means lies in the port's documentation. They
-//! decide nothing and retry nothing that changes the world: a planner that knows why a call is made also knows whether
-//! it should be made again. Reads may be retried by the SDK.
+//! They are thin. Each method is one call (or its pages); the port's documentation gives its meaning. They decide
+//! nothing and never repeat a call that changes state: the planner knows why a call is made, so it decides whether to
+//! repeat it. The SDK may repeat reads.
 //!
 //! | file | what |
 //! |---|---|
-//! | `client` | one HTTP client for all services, with the timeouts of the settings |
-//! | `class` | the one table from error to [`transcode_core::protocol::fact::Class`] |
+//! | `client` | the clients of all services, with the timeouts of the settings |
+//! | `class` | the one table from SDK errors to [`transcode_core::protocol::fact::ErrorClass`] |
 //! | `sqs`, `ecs`, `state` | the ports |
 //! | `sqs_batch` | deletes and visibility timeouts, ten at a time, each with its own answer |
 //! | `leftovers` | empties the folders of attempts that did not win |
-//! | `run_task`, `describe` | pure: claim to RunTask, DescribeTasks' answer to views |
-//! | `ecr` | whether the task's image may be launched |
-//! | `image` | the judgement on it; no call |
+//! | `run_task`, `describe` | pure: from a claim to RunTask, from DescribeTasks' answer to views |
+//! | `ecr` | reads the task's image, to check whether it may be launched |
+//! | `image` | the check itself; no call |
 //! | `hints` | the events queue, which wakes and never decides |
-//! | `query` | services that only `doctor` asks, without a client |
-//! | `plain` | HTTP with limits, for what the SDK has no operation for |
+//! | `query` | services that only `doctor` calls, without an SDK client |
+//! | `plain` | HTTP with limits, for calls that the SDK does not have |
 //! | `cloudwatch` | sends the metrics of [`crate::events`] |
 
 pub mod class;
@@ -43,7 +43,7 @@ pub use self::{
     client::Clients, cloudwatch::CloudWatch, ecr::Images, ecs::Ecs, hints::Hints, sqs::Sqs, state::S3Store,
 };
 
-/// The wall clock, in milliseconds since 1970. Adapters are one of the edges that may ask for it.
+/// The wall clock, in milliseconds since 1970. Only adapters and the runtime may read it.
 fn wall_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)

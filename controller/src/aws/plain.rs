@@ -1,4 +1,4 @@
-//! Plain HTTP requests with limits, for what the SDK has no operation for.
+//! Plain HTTP requests with limits, for calls that the SDK does not have.
 
 use std::time::Duration;
 
@@ -9,19 +9,19 @@ use transcode_config::settings::CallSettings;
 pub(super) struct Response {
     /// HTTP status.
     pub(super) status: u16,
-    /// The server's clock, where it says.
+    /// The server's clock, if the answer has a `Date` header.
     pub(super) date: Option<String>,
     /// Body.
     pub(super) bytes: Vec<u8>,
 }
 
-/// Why there is none. It never names the address: one that is signed is a secret.
+/// Why there is no answer. The text never names the URL: a signed one is a secret.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
-    /// It could not be sent, or the answer broke off.
+    /// The request could not be sent, or the answer broke off.
     #[error("{0}")]
     Broken(String),
-    /// The answer has more bytes than are read.
+    /// The answer is longer than the limit, in bytes.
     #[error("more than {0} bytes")]
     TooLong(usize),
 }
@@ -32,7 +32,7 @@ impl From<reqwest::Error> for Failure {
     }
 }
 
-/// Sends one request with the settings' timeouts, and reads at most so many bytes of the answer, whatever its status.
+/// Sends one request with the settings' timeouts, and reads at most `most` bytes of the answer, whatever its status.
 pub(super) async fn ask(
     calls: &CallSettings,
     most: usize,

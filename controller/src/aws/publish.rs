@@ -1,6 +1,6 @@
-//! Carries the steps of [`transcode_core::protocol::publishing`] out. What is published, and where, follows from the job's specification
-//! and the attempt's number: the terminal record comes from the process that decoded a stranger's file, and is only believed
-//! where it says the same.
+//! Carries out the steps of [`transcode_core::protocol::publishing`]. The names to publish follow from the job's
+//! specification and the attempt's number. The terminal record comes from a process that decoded an untrusted file; it
+//! is refused if it names anything else.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -32,12 +32,12 @@ const GET: &str = "s3:GetObject";
 const PUT: &str = "s3:PutObject";
 const COPY: &str = "s3:CopyObject";
 
-/// What may stand unescaped in `x-amz-copy-source`.
+/// Characters that must be escaped in `x-amz-copy-source`.
 const COPY_SOURCE: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 impl S3Store {
-    /// Publishes a winner, unless something newer is live.
+    /// Publishes a winner, unless a newer job is live.
     pub(super) async fn bring_live(
         &self,
         job: &JobKey,
@@ -76,7 +76,7 @@ impl S3Store {
         }
     }
 
-    /// Who is live under an output prefix, and the tag of the pointer that says so.
+    /// The job that is live under an output prefix, and the tag of the pointer.
     async fn read_pointer(&self, key: &str) -> Result<Option<(Box<Published>, Tag)>, InspectError> {
         let answer = self.clients.read.get_object().bucket(&self.bucket).key(key).send().await;
         let object =
@@ -119,7 +119,8 @@ impl S3Store {
         };
         match copy.send().await {
             Ok(_) => Ok(true),
-            // 404: what lay there is gone. With nothing to be replaced it can only be the source that is missing.
+            // 404: the object under the stable name is gone. If the condition was "absent", only the source can be
+            // missing.
             Err(error) if status(&error) == Some(404) && *condition != If::Absent => Ok(false),
             Err(error) if matches!(status(&error), Some(409 | 412)) => Ok(false),
             Err(error) => Err(call_error(COPY, &error)),
@@ -148,7 +149,7 @@ fn pointer(spec: &JobSpec, winner: &Succeeded, now_ms: u64) -> Published {
     }
 }
 
-/// What a terminal record says that does not follow from the specification and the attempt, if anything.
+/// The first field of a terminal record that does not follow from the specification and the attempt, if any.
 fn stranger(job: &JobKey, spec: &JobSpec, winner: &Succeeded) -> Option<String> {
     let output = &spec.output;
     if spec.job != *job {

@@ -1,7 +1,8 @@
-//! A handful of reads from services that have no client here: STS, IAM, EC2 and Service Quotas.
+//! A few reads from services without an SDK client here: STS, IAM, EC2 and Service Quotas.
 //!
-//! Their SDK crates would take longer to build than all the rest of the controller, EC2's above all, for one answer each.
-//! So these requests are written out and signed with the SDK's own signer, and the answers are looked into.
+//! Their SDK crates, EC2's above all, would take longer to build than all the rest of the controller, for one answer
+//! each. So these requests are written by hand and signed with the SDK's own signer, and only the needed fields of the
+//! answers are read.
 
 use std::time::SystemTime;
 
@@ -19,15 +20,15 @@ use super::{
     plain::{self, Failure, Response},
 };
 
-/// Longest answer that is read: a thousand subnets take a tenth of it.
+/// Longest answer that is read, in bytes: a thousand subnets take a tenth of it.
 const MAX_ANSWER: usize = 8 << 20;
 
-/// A service that is asked in this way.
+/// A service that this module calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Service {
-    /// Who we are.
+    /// The caller's identity.
     Sts,
-    /// What we may.
+    /// The caller's permissions.
     Iam,
     /// Subnets.
     Ec2,
@@ -36,7 +37,7 @@ pub enum Service {
 }
 
 impl Service {
-    /// Host part, name to sign with, and the variable that overrides its address.
+    /// Host name part, service name of the signature, and the environment variable that overrides the endpoint.
     fn names(self) -> (&'static str, &'static str, &'static str) {
         match self {
             Self::Sts => ("sts", "sts", "AWS_ENDPOINT_URL_STS"),
@@ -52,11 +53,11 @@ impl Service {
 pub struct Answer {
     /// Body.
     pub text: String,
-    /// The server's clock, to the second, where it says.
+    /// The server's clock, to the second, if the answer has it.
     pub date: Option<String>,
 }
 
-/// Asks.
+/// Sends the requests.
 #[derive(Debug, Clone)]
 pub struct Query {
     sdk: SdkConfig,
@@ -161,7 +162,7 @@ impl Query {
         given.map_or_else(own, |url| format!("{}/", url.trim_end_matches('/')))
     }
 
-    /// The headers that a signature adds. Errors are for people, and hold no credentials.
+    /// The headers of the signature. Errors are for people, and contain no credentials.
     async fn signed(
         &self,
         service: Service,
@@ -172,7 +173,7 @@ impl Query {
         let provider = self.sdk.credentials_provider().ok_or("no credentials are configured")?;
         let credentials = provider.provide_credentials().await.map_err(|error| error.to_string())?;
         let identity = credentials.into();
-        // IAM is in one Region for all.
+        // IAM has one Region for each partition.
         let region = match (service, self.partition()) {
             (Service::Iam, "aws") => "us-east-1",
             (Service::Iam, "aws-us-gov") => "us-gov-west-1",
@@ -195,7 +196,7 @@ impl Query {
     }
 }
 
-/// What ARNs of a Region begin with: `aws`, or the name of another partition.
+/// The partition of a Region, as ARNs begin: `aws`, or another name.
 pub fn partition(region: &str) -> &'static str {
     match region {
         region if region.starts_with("cn-") => "aws-cn",
@@ -204,7 +205,7 @@ pub fn partition(region: &str) -> &'static str {
     }
 }
 
-/// As forms are encoded.
+/// Form encoding.
 fn encoded(text: &str) -> String {
     percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
 }
@@ -220,7 +221,7 @@ fn error_of(text: &str) -> (Option<String>, String) {
     (texts(text, "Code").into_iter().next(), texts(text, "Message").into_iter().next().unwrap_or_default())
 }
 
-/// The texts of all elements of this name, in order; none where the answer is no XML.
+/// The texts of all elements with this name, in order; empty if the answer is no XML.
 pub fn texts(xml: &str, name: &str) -> Vec<String> {
     let Ok(document) = roxmltree::Document::parse(xml) else { return Vec::new() };
     let elements = document.descendants().filter(|node| node.tag_name().name() == name);

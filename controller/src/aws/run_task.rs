@@ -1,7 +1,7 @@
 //! RunTask, built from the claim alone.
 //!
-//! **Promise (S7):** the same claim gives the same bytes. Under one client token ECS answers another request with
-//! `ConflictException`, so nothing in here may depend on time, receive count, receipt handle or on who asks.
+//! **Promise (S7):** the same claim gives the same bytes. ECS answers a different request under the same client token
+//! with `ConflictException`, so nothing here may depend on time, receive count, receipt handle or process.
 
 use aws_sdk_ecs::{
     error::BuildError,
@@ -17,23 +17,23 @@ use transcode_config::{
     settings::{ClusterSettings, Settings},
 };
 
-/// ECS' limit for overrides as JSON, in characters.
+/// Longest overrides as JSON, in characters: ECS' limit.
 pub const MAX_OVERRIDES: usize = 8192;
 
-/// What all launches of this environment have in common.
+/// The fields that all launches of this environment share.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LaunchTemplate {
     environment: String,
     cluster: ClusterSettings,
 }
 
-/// Why no request can be made of a claim.
+/// Why a claim gives no request.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
-    /// ECS would refuse it.
+    /// ECS would refuse overrides of this length.
     #[error("the overrides have {0} characters as JSON; ECS takes {MAX_OVERRIDES}")]
     OverridesTooLong(usize),
-    /// Something that ECS requires is missing.
+    /// A field that ECS requires is missing.
     #[error(transparent)]
     Incomplete(#[from] BuildError),
 }
@@ -44,7 +44,7 @@ impl LaunchTemplate {
         Self { environment: settings.environment.clone(), cluster: settings.cluster.clone() }
     }
 
-    /// `startedBy` of every task of this environment. By it they are found again: StopTask deletes tags.
+    /// `startedBy` of every task of this environment. The controller finds its tasks by it: StopTask deletes tags.
     pub fn started_by(&self) -> String {
         format!("transcode-{}", self.environment)
     }
@@ -62,18 +62,18 @@ impl LaunchTemplate {
             .client_token(claim.client_token())
             .started_by(self.started_by())
             .count(1)
-            // Instead of a launch type: with one, ECS refuses Spot.
+            // Instead of a launch type: ECS refuses Spot together with one.
             .capacity_provider_strategy(provider(claim.variant.capacity)?)
             .platform_version(&self.cluster.platform_version)
             .network_configuration(self.network()?)
             .overrides(overrides)
-            // A shell in a container that decodes untrusted files is not offered.
+            // No shell in a container that decodes untrusted files.
             .enable_execute_command(false)
             .propagate_tags(PropagateTags::TaskDefinition);
         Ok(self.tags(claim).into_iter().fold(request, RunTaskInputBuilder::tags))
     }
 
-    /// Length of a claim's overrides as ECS counts it.
+    /// Length of a claim's overrides as ECS counts it, in characters.
     pub fn overrides_length(&self, claim: &Claim) -> usize {
         json_length(&self.overrides(claim))
     }
@@ -89,7 +89,7 @@ impl LaunchTemplate {
         Ok(NetworkConfiguration::builder().awsvpc_configuration(vpc).build())
     }
 
-    /// The identity is all that the task is told (S16); everything else is in `spec.json`.
+    /// The task gets its identity and nothing else (S16); all other inputs are in `spec.json`.
     fn overrides(&self, claim: &Claim) -> TaskOverride {
         let TaskShape { cpu, memory_mib, ephemeral_gib, .. } = &claim.variant;
         let pair = |name: &str, value: String| KeyValuePair::builder().name(name).value(value).build();
@@ -106,7 +106,7 @@ impl LaunchTemplate {
             .build()
     }
 
-    /// For cost reports and people. Identity does not depend on them.
+    /// Tags are for cost reports and people. Identity does not depend on them.
     fn tags(&self, claim: &Claim) -> [Tag; 3] {
         let tag = |key: &str, value: String| Tag::builder().key(key).value(value).build();
         [

@@ -49,7 +49,8 @@ impl Sqs {
         }
     }
 
-    /// A queue that the settings no longer name has no address any more; its messages come back by themselves.
+    /// The settings of a queue. A queue that the settings no longer name has no URL any more; SQS delivers its messages
+    /// again.
     fn queue(&self, operation: &'static str, name: &QueueName) -> Result<&QueueSettings, CallError> {
         self.queues.get(name).ok_or_else(|| CallError {
             operation,
@@ -58,7 +59,7 @@ impl Sqs {
         })
     }
 
-    /// Address of the queue that a batch goes to.
+    /// URL of the queue of a batch.
     pub(super) fn url_of(
         &self,
         operation: &'static str,
@@ -135,8 +136,8 @@ impl Queue for Sqs {
     }
 }
 
-/// A message as it was received. SQS sends none without id and handle; one without a body is read as empty, so that
-/// it is refused with a reason instead of coming back for ever.
+/// Converts a message; `None` without id or handle, which SQS always sends. A message without a body counts as empty,
+/// so that it is refused with a reason and does not return for ever.
 fn incoming(message: Message) -> Option<Incoming> {
     use MessageSystemAttributeName as Name;
     let attribute = |name| message.attributes.as_ref()?.get(&name);
@@ -151,7 +152,8 @@ fn incoming(message: Message) -> Option<Incoming> {
     })
 }
 
-/// Whole seconds, rounded up: a lease must not end before the ledger thinks so, nor a message come back too soon.
+/// Whole seconds, rounded up: a lease must not end before its deadline in the ledger, and a message must not return too
+/// soon.
 pub(super) fn seconds(ms: Ms) -> i32 {
     i32::try_from(ms.div_ceil(1000)).unwrap_or(MAX_VISIBILITY).min(MAX_VISIBILITY)
 }

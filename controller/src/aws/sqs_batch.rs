@@ -1,4 +1,4 @@
-//! Batch calls to SQS: an answer for each entry, whatever became of the others (row 14 of the fault catalogue).
+//! Batch calls to SQS: each entry has its own answer, whatever happened to the others (row 14 of the fault catalogue).
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ use super::{
 const DELETE: &str = "sqs:DeleteMessageBatch";
 const CHANGE_VISIBILITY: &str = "sqs:ChangeMessageVisibilityBatch";
 
-/// What became of one entry: see [`transcode_core::effects::ports::Queue`].
+/// The answer to one entry: see [`transcode_core::effects::ports::Queue`].
 type Entry = Result<bool, CallError>;
 
 impl Sqs {
@@ -64,7 +64,8 @@ impl Sqs {
     }
 }
 
-/// Deals an answer back to its `count` entries. One that it leaves out may have been carried out or not.
+/// Splits an answer into those of its `count` entries. An entry that is missing from the answer may have been carried
+/// out.
 fn dealt<E>(
     operation: &'static str,
     count: usize,
@@ -95,8 +96,8 @@ fn refused(operation: &'static str, entry: &BatchResultErrorEntry) -> Entry {
     Err(entry_error(operation, entry.code(), message, entry.sender_fault()))
 }
 
-/// Ordinary ends of a lease. The same code also stands for a timeout beyond the 12 h, which is another matter: there
-/// the lease is still ours, so the text is looked at too.
+/// Whether an error means that the lease is lost. The same code also stands for a timeout beyond the 12 h, where the
+/// lease is still ours; so the text is checked too.
 fn lease_lost(code: &str, text: &str) -> bool {
     match code {
         "ReceiptHandleIsInvalid"

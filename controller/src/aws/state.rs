@@ -1,4 +1,4 @@
-//! The state bucket and, for settling, the output bucket.
+//! The state bucket and, for publishing and collecting, the output bucket.
 
 use std::time::Duration;
 
@@ -24,29 +24,29 @@ use super::{
     client::Pair,
 };
 
-/// Tries of a conditional write that met another one on the same key (409). Two controllers and a task at most write
-/// to one key, so the second try nearly always gets its answer.
+/// Attempts of a conditional write that meets another one on the same key (409). At most two controllers and a task
+/// write to one key, so the second attempt nearly always succeeds.
 const CONFLICT_TRIES: u32 = 4;
 
 /// Wait after the first 409; doubles.
 const CONFLICT_WAIT: Duration = Duration::from_millis(50);
 
-/// Pages of one listing of attempts: 10,000 objects, two for each attempt, many times the budgets of a job.
+/// Most pages of one list of attempts: 10,000 objects, two for each attempt, many times a job's budget.
 const MAX_PAGES: usize = 10;
 
-/// Largest document that is read. Above the contract's own limit, so that `decode` says what is wrong.
+/// Longest document that is read, in bytes. Above the contract's own limit, so that `decode` reports the error.
 const MAX_BODY: usize = (1 << 20) + 1;
 
 const GET: &str = "s3:GetObject";
 const PUT: &str = "s3:PutObject";
 const LIST: &str = "s3:ListObjectsV2";
 
-/// What became of a conditional write.
+/// Result of a conditional write.
 enum Put {
     Created,
-    /// There is an object.
+    /// An object exists.
     Exists,
-    /// Another conditional write on the same key was under way, and neither is known to have won.
+    /// Another conditional write on the same key was under way; neither is known to have succeeded.
     Conflict,
 }
 
@@ -59,7 +59,7 @@ pub struct S3Store {
 }
 
 impl S3Store {
-    /// The buckets of these settings.
+    /// The store with the buckets of these settings.
     pub fn new(clients: Pair<Client>, settings: &Settings) -> Self {
         Self {
             clients,
@@ -68,7 +68,7 @@ impl S3Store {
         }
     }
 
-    /// A document, or none where there is no such object.
+    /// Reads a document; `None` if there is no such object.
     pub async fn read<D: Document>(&self, key: &str) -> Result<Option<D>, InspectError> {
         let answer = self.clients.read.get_object().bucket(&self.bucket).key(key).send().await;
         let object = unless_absent(GET, answer, GetObjectError::is_no_such_key);
@@ -77,7 +77,7 @@ impl S3Store {
         decode(&bytes).map(Some).map_err(|error| InspectError::Unreadable(format!("{key}: {error}")))
     }
 
-    /// A document's bytes. The SDK's timeouts end where the body begins.
+    /// Reads a document's bytes, with a timeout: the SDK's timeouts end where the body begins.
     pub(super) async fn body(&self, body: ByteStream) -> Result<Vec<u8>, InspectError> {
         tokio::time::timeout(self.body_timeout, collect(body))
             .await
@@ -85,8 +85,8 @@ impl S3Store {
             .map_err(|message| InspectError::Call(failed(GET, ErrorClass::Transient, message)))
     }
 
-    /// Creates an object unless there is one. `Ok(false)`: there is one, which may be our own of a try whose answer was
-    /// lost.
+    /// Creates an object unless one exists. `Ok(false)`: one exists; it may be our own, from an earlier try whose
+    /// answer was lost.
     async fn create<D: Document>(&self, key: &str, document: &D) -> Result<bool, CallError> {
         let body = encode(document);
         let mut wait = CONFLICT_WAIT;
@@ -187,7 +187,8 @@ impl Store for S3Store {
             }
             snapshot.claim = Some(claim.into());
         }
-        // Last, so that "absent" is true of a moment after everything above: an attempt that was over by then has
+        // Read last, so that "absent" holds at a time after all readings above: an attempt that was over by then has
+        // not won.
         // not won.
         snapshot.terminal = self.read_terminal_record(job).await?.map(Into::into);
         Ok(snapshot)
@@ -199,7 +200,7 @@ impl Store for S3Store {
 
     async fn claim(&self, spec: &JobSpec, claim: &Claim) -> Result<Claim, InspectError> {
         let layout = Layout::of(&claim.job);
-        // First the specification: a task may start the moment that its claim is there.
+        // The specification comes first: a task may start as soon as its claim exists.
         let created = self.create(&layout.spec(), spec).await.map_err(InspectError::Call)?;
         if !created && spec.idempotency_key.is_some() {
             let there = self.spec(&spec.job).await?.ok_or_else(|| gone(&layout.spec()))?;
@@ -224,7 +225,7 @@ impl Store for S3Store {
 
     async fn collect(&self, job: &JobKey, losers: &[Attempt]) -> Result<(), CallError> {
         let layout = Layout::of(job);
-        // As it was accepted: where uploads go may have changed since.
+        // From the specification: the settings' output location may have changed since.
         let spec = self.read::<JobSpec>(&layout.spec()).await.map_err(|error| match error {
             InspectError::Call(error) => error,
             InspectError::Unreadable(why) => failed(GET, ErrorClass::Permanent, why),
@@ -244,7 +245,7 @@ impl Store for S3Store {
     }
 }
 
-/// The body, up to a document's size.
+/// Reads the body, up to the size of a document.
 async fn collect(mut body: ByteStream) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     while let Some(chunk) = body.try_next().await.map_err(|error| format!("body: {error}"))? {
@@ -257,12 +258,12 @@ async fn collect(mut body: ByteStream) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-/// It was there a moment ago. Lifecycle rules remove what is old; looking again tells.
+/// The object existed a moment ago. Lifecycle rules remove old objects; the next read shows.
 fn gone(key: &str) -> InspectError {
     InspectError::Call(failed(GET, ErrorClass::Transient, format!("{key}: gone meanwhile")))
 }
 
-/// A document that says of itself that it belongs elsewhere must not decide here (S15).
+/// A document that belongs to another key by its own content must not decide here (S15).
 fn strange(key: &str) -> InspectError {
     InspectError::Unreadable(format!("{key}: names another job or attempt than its key"))
 }

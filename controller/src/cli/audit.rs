@@ -1,4 +1,4 @@
-//! `audit`: the job protocol's invariants, held against the controllers' logs.
+//! `audit`: checks the controllers' logs against the job protocol's promises.
 
 use std::{
     fs::File,
@@ -13,10 +13,10 @@ use crate::audit::History;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Audit {
-    /// Logs as the controller writes them, one file for each controller; `-` is standard input.
+    /// Log files as the controller writes them, one for each controller; `-` is standard input.
     #[arg(required = true, value_name = "LOGS")]
     logs: Vec<PathBuf>,
-    /// One JSON object instead of text.
+    /// Print one JSON object instead of text.
     #[arg(long)]
     json: bool,
 }

@@ -13,12 +13,12 @@ use crate::{
 #[derive(Debug, Args)]
 #[group(skip)]
 pub(super) struct Dashboard {
-    /// Print its body, or put it into CloudWatch over what is there under its name.
+    /// Print its body, or put it into CloudWatch in place of the dashboard of that name.
     what: What,
-    /// Its name, for `put`; left out, the one that the template gives it: <environment>-transcode.
+    /// Its name, for `put`. Default: the name in the template, <environment>-transcode.
     #[arg(long)]
     name: Option<String>,
-    /// Address of the runbook that it names.
+    /// URL of the runbook in the dashboard's text.
     #[arg(long, default_value = "docs/runbook.md")]
     runbook: String,
 }
@@ -56,7 +56,8 @@ impl Dashboard {
     }
 }
 
-/// The names of this environment. Region, account and the queues' names are read from the queue's address:
+/// The names of this environment. Region, account and the queues' names are taken from the queue's URL:
+/// `https://sqs.<region>.amazonaws.com/<account>/<name>`.
 /// `https://sqs.<region>.amazonaws.com/<account>/<name>`.
 fn names(session: &Session, runbook: &str) -> anyhow::Result<Names> {
     let settings = &session.settings;
@@ -64,7 +65,7 @@ fn names(session: &Session, runbook: &str) -> anyhow::Result<Names> {
     let dead_letters = path(&queue.dead_letter_url)?;
     let region =
         session.clients.cloudwatch.config().region().context("no region: set AWS_REGION")?.to_string();
-    // The template's name; the settings know the events queue and not where its dead letters go.
+    // The template's name: the settings do not name the dead-letter queue of the events queue.
     let events = settings.events.queue_url.as_deref().map(path).transpose()?.unwrap_or(("", "events"));
     Ok(Names {
         alarm_arn: format!("arn:{}:cloudwatch:{region}:{}:alarm:", partition(&region), dead_letters.0),
@@ -77,7 +78,7 @@ fn names(session: &Session, runbook: &str) -> anyhow::Result<Names> {
     })
 }
 
-/// Account and name in a queue's address.
+/// Account and name in a queue's URL.
 fn path(url: &str) -> anyhow::Result<(&str, &str)> {
     let mut parts = url.rsplit('/');
     let (name, account) = (parts.next(), parts.next());

@@ -11,7 +11,7 @@ use crate::{
     doctor::{Status, Ward, examine, render, worst},
 };
 
-/// Nothing failed, and something could not be found out.
+/// Nothing failed, and some checks gave no result.
 const EXIT_UNKNOWN: u8 = 3;
 
 #[derive(Debug, clap::Args)]
@@ -20,10 +20,10 @@ pub(super) struct Doctor {
     /// Print findings as JSON.
     #[arg(long)]
     json: bool,
-    /// Role whose permissions are checked, by ARN: the controller's. Without it, whoever runs this.
+    /// Role whose permissions are checked, by ARN: the controller's. Default: the caller's own.
     #[arg(long, value_name = "ARN")]
     role: Option<String>,
-    /// How long each check may take, in seconds.
+    /// Longest time of each check, in seconds.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=600))]
     timeout: u64,
 }
@@ -46,7 +46,7 @@ impl Doctor {
     }
 }
 
-/// A call that waits longer than its check may say only that time ran out.
+/// Reduces the settings' call timeouts: a call that outlasts its check would only be reported as a timeout.
 fn patient(mut settings: Settings, seconds: u64) -> Settings {
     settings.calls.attempt_seconds = settings.calls.attempt_seconds.min(seconds);
     settings.calls.connect_seconds = settings.calls.connect_seconds.min(seconds);

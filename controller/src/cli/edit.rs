@@ -1,38 +1,38 @@
-//! What `submit` can ask for beside a plain transcode.
+//! The options of `submit` beside a plain transcode.
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use transcode_config::contract::{Clip, Edit, Overlay, Placement, Position};
 
-/// A part of the source, and a picture over it. Such a job is published below a prefix of its own.
+/// A part of the source, and an image over it. Such a job is published below a prefix of its own.
 #[derive(Debug, Default, Args)]
 #[group(skip)]
 #[command(next_help_heading = "Edit")]
 pub(super) struct EditArgs {
-    /// Begin with this moment of the source, in seconds.
+    /// Begin at this time of the source, in seconds.
     #[arg(long, value_name = "SECONDS", value_parser = milliseconds)]
     clip_start: Option<u64>,
-    /// End before this moment of the source, in seconds.
+    /// End before this time of the source, in seconds.
     #[arg(long, value_name = "SECONDS", value_parser = milliseconds)]
     clip_end: Option<u64>,
-    /// Lay this picture over the video; its bucket and prefix must be on the source's list.
+    /// Lay this image over the video; its bucket and prefix must be on the source's list.
     #[arg(long, value_name = "s3://BUCKET/KEY")]
     overlay: Option<String>,
-    /// Where in the picture.
+    /// Position of the overlay in the video.
     #[arg(long, requires = "overlay", value_enum, default_value = "bottom-right")]
     overlay_position: Place,
-    /// Width of the overlay in percent of the picture's.
+    /// Width of the overlay in percent of the video's width.
     #[arg(long, requires = "overlay", value_name = "PERCENT", default_value_t = Placement::default().width_percent)]
     overlay_width: u32,
-    /// Distance from the edges in percent of the picture's width.
+    /// Distance from the edges in percent of the video's width.
     #[arg(long, requires = "overlay", value_name = "PERCENT", default_value_t = Placement::default().margin_percent)]
     overlay_margin: u32,
-    /// How much of the picture it covers up, in percent.
+    /// Opacity of the overlay in percent.
     #[arg(long, requires = "overlay", value_name = "PERCENT", default_value_t = Placement::default().opacity_percent)]
     overlay_opacity: u32,
 }
 
-/// [`Position`] by its name on the command line.
+/// [`Position`] as a word of the command line.
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]
 enum Place {
     TopLeft,
@@ -44,7 +44,7 @@ enum Place {
 }
 
 impl EditArgs {
-    /// What they ask for. Whether it makes sense is for the request's reader to say.
+    /// The edit that the options ask for. The reader of the request checks whether it makes sense.
     pub(super) fn edit(&self) -> anyhow::Result<Edit> {
         let clip = (self.clip_start.is_some() || self.clip_end.is_some())
             .then(|| Clip { start_ms: self.clip_start.unwrap_or(0), end_ms: self.clip_end });
@@ -68,7 +68,7 @@ impl EditArgs {
     }
 }
 
-/// Seconds with at most three decimals, as milliseconds.
+/// Parses seconds with at most three decimals. Returns milliseconds.
 fn milliseconds(text: &str) -> Result<u64, String> {
     let wrong = || "seconds, such as 90 or 12.345".to_owned();
     let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));

@@ -1,6 +1,6 @@
-//! `explain`: for a person at three in the morning. What does the job wait for, until when, who can act?
+//! `explain`: for a person who is on call. Why does the job wait, until when, and who can act?
 //!
-//! What is decided is told from the record alone; what is going on, from the record and the controller's notes.
+//! A decided job is explained from its record alone, any other from its record and the controller's notes.
 
 use std::net::SocketAddr;
 
@@ -29,7 +29,7 @@ pub(super) async fn run(session: &Session, job: &JobKey) -> anyhow::Result<()> {
     say(&format!("{}\n", paragraph(job, record.as_ref(), &heard, &session.settings, wall_ms())))
 }
 
-/// The whole explanation. `heard` is what the controller says, or why it says nothing.
+/// The whole explanation. `heard` is the controller's answer, or why it gave none.
 fn paragraph(
     job: &JobKey,
     record: Option<&Record>,
@@ -59,7 +59,7 @@ fn paragraph(
         (Some(record), Some((Outcome::Dead(dead), at))) => vec![about(record, now), died(job, dead, at)],
     };
     let said = said.into_iter().filter(|sentence| !sentence.is_empty()).collect::<Vec<_>>().join(" ");
-    // Keys, and words of ffmpeg and AWS, are in it: one paragraph is one line.
+    // It contains keys, and texts of ffmpeg and AWS: the paragraph must stay one line.
     shown(&said).into_owned()
 }
 
@@ -85,7 +85,7 @@ fn succeeded(won: &Succeeded, at: u64) -> String {
     )
 }
 
-/// Its own result stays where it is until the lifecycle rule of the bucket removes it.
+/// The result of a superseded job stays until the lifecycle rule of the bucket removes it.
 fn superseded(won: &Succeeded, by: &Published, at: u64) -> String {
     format!(
         "It is superseded: attempt {} succeeded at {}, and something newer is live at {}: job {}, uploaded {}, published \
@@ -115,7 +115,7 @@ fn died(job: &JobKey, dead: &Dead, at: u64) -> String {
     )
 }
 
-/// Code, meaning, and what was found out in this case.
+/// Code, meaning, and the evidence of this failure.
 fn why(failure: &Failure) -> String {
     let info = failure.code.info();
     let message = failure.message.trim_end_matches('.');
@@ -134,7 +134,7 @@ fn who(failure: &Failure) -> String {
     }
 }
 
-/// What undecided jobs are looked at with.
+/// The inputs for the explanation of an undecided job.
 struct View<'a> {
     heard: &'a Result<Notes, String>,
     settings: &'a Settings,
@@ -229,7 +229,7 @@ impl View<'_> {
         }
     }
 
-    /// What is left of the attempts, once some are spent.
+    /// The attempts that are left, once some are spent.
     fn budgets(&self, history: &[PastAttempt]) -> String {
         let spent = |budget| history.iter().filter(|past| past.budget == budget).count();
         let Some(last) = history.last() else { return String::new() };
@@ -245,7 +245,7 @@ impl View<'_> {
         )
     }
 
-    /// What the running controller says of the job.
+    /// The running controller's note on the job.
     fn controller(&self, job: &JobKey) -> String {
         let notes = match self.heard {
             Ok(notes) => notes,
@@ -272,7 +272,7 @@ impl View<'_> {
                      right now."
                 .to_owned(),
         };
-        // The note of a job that waits for the same reason has said it already.
+        // The note of a job that waits for the same reason already contains it.
         let told = notes.launches_pause.as_ref().is_some_and(|why| said.contains(why.as_str()));
         said + if told { "" } else { &pause } + &full + draining
     }
@@ -281,7 +281,7 @@ impl View<'_> {
         format!("which follows within {}", span(self.settings.jobs.retry_cap_seconds * 1000))
     }
 
-    /// Clocks may differ by this.
+    /// The largest difference of clocks that the protocol allows for.
     fn margin(&self) -> u64 {
         self.settings.launch.clock_skew_seconds * 1000
     }

@@ -1,4 +1,4 @@
-//! `get`: what is on record, as text or JSON.
+//! `get`: a job's record, as text or JSON.
 
 use std::fmt::Write;
 
@@ -19,7 +19,7 @@ pub(super) struct Get {
     /// The job's key: 32 hexadecimal characters, as in the logs.
     #[arg(long, required_unless_present = "key", conflicts_with = "key")]
     job: Option<JobKey>,
-    /// Key of the object in the source bucket: shows every job that was made of it, newest first.
+    /// Key of the object in the source bucket: shows every job of the object, the newest first.
     #[arg(long)]
     key: Option<String>,
     /// Only from this source bucket.
@@ -55,7 +55,7 @@ impl Get {
     }
 }
 
-/// Since when there is a record. Of a refused job only the end is known.
+/// The earliest time in the record. For a refused job only the end is known.
 fn since(record: &Record) -> u64 {
     let accepted = record.spec.as_ref().map(|spec| spec.accepted_at_ms);
     accepted.or(record.terminal.as_ref().map(|terminal| terminal.written_at_ms)).unwrap_or_default()
@@ -73,7 +73,7 @@ pub(super) fn text(record: &Record) -> String {
         Some(spec) => specification(&mut line, spec),
         None => line("source", "not accepted: there is no specification"),
     }
-    // Of a dead job the terminal record knows every attempt's end, of any other the newest claim all but its own.
+    // The terminal record of a dead job has the ends of all attempts; the newest claim has the ends of all but its own.
     let past = match record.terminal.as_ref().map(|terminal| &terminal.outcome) {
         Some(Outcome::Dead(dead)) => dead.attempts.as_slice(),
         _ => record.history(),

@@ -1,7 +1,7 @@
-//! Which jobs are there for an object? Their keys are hashes, so they are computed anew and looked up; where that finds
-//! none, the record is searched.
+//! Finds the jobs of an object. Their keys are hashes, so they are computed again and looked up; if none is found, the
+//! records are searched.
 //!
-//! The hashing is the controller's own: the messages that would have asked for the jobs are made and read.
+//! The hashing is the controller's own code: the messages that would ask for the jobs are built and read.
 
 use aws_sdk_s3::types::{EncodingType, ObjectVersion};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -17,20 +17,20 @@ use super::{
 };
 use crate::aws::written;
 
-/// Versions of one object that are looked at, from the newest.
+/// Most versions of one object that are looked up, from the newest.
 const MAX_VERSIONS: usize = 20;
 
-/// Redrives of one job that are looked at.
+/// Most redrives of one job that are looked up.
 const MAX_GENERATIONS: u32 = 100;
 
-/// Jobs that are searched through at most: some seconds of reading.
+/// Most jobs that are searched: some seconds of reading.
 const MAX_SEARCHED: usize = 10_000;
 
-/// Documents read at once.
+/// Documents read at the same time.
 const CONCURRENCY: usize = 16;
 
-/// The jobs of an object, in every generation. Jobs under a caller's own idempotency key are found only where there is
-/// no other.
+/// The jobs of an object, in every generation. Jobs under a caller's own idempotency key are found only if there is no
+/// other job.
 pub(super) async fn of_object(
     session: &Session,
     bucket: Option<&str>,
@@ -55,7 +55,8 @@ pub(super) async fn of_object(
     if found.is_empty() { search(session, &buckets, key).await } else { Ok(found) }
 }
 
-/// Newest first. Without permission to list them, or after the object is gone, the search finds what there is.
+/// Version ids of the object, the newest first. Empty without permission to list them, or if the object is gone; then
+/// the search finds the jobs.
 async fn versions(session: &Session, bucket: &str, key: &str) -> Vec<String> {
     let list = session.clients.s3.read.list_object_versions().bucket(bucket).prefix(key);
     let Ok(page) = list.encoding_type(EncodingType::Url).send().await else { return Vec::new() };
@@ -67,7 +68,7 @@ async fn versions(session: &Session, bucket: &str, key: &str) -> Vec<String> {
     own.filter_map(ObjectVersion::version_id).take(MAX_VERSIONS).map(str::to_owned).collect()
 }
 
-/// The messages that ask for a job of this object.
+/// The messages that could ask for a job of this object.
 fn bodies(rules: &Rules, bucket: &str, key: &str, versions: &[String]) -> Vec<String> {
     let upload = |version: &String| {
         json!({
@@ -88,7 +89,7 @@ fn bodies(rules: &Rules, bucket: &str, key: &str, versions: &[String]) -> Vec<St
     versions.iter().map(upload).chain(named).collect()
 }
 
-/// The job that a message asks for, and what redrives made of it, as far as they are on record.
+/// The job that a message asks for, and its redrives, as far as they have a record.
 async fn generations(session: &Session, first: String) -> anyhow::Result<Vec<JobKey>> {
     let mut found = Vec::new();
     let mut body = first.clone();
@@ -104,7 +105,7 @@ async fn generations(session: &Session, first: String) -> anyhow::Result<Vec<Job
     Ok(found)
 }
 
-/// What a message asks for at `wall_ms`, where it asks for something.
+/// The request of a message received at `wall_ms` (ms since 1970); `None` if it asks for no job.
 pub(super) fn request_of(body: &str, rules: &Rules, wall_ms: u64) -> Option<Request> {
     match parse(body, rules, wall_ms) {
         Parsed::Jobs(requests, _) => requests.into_iter().next(),
@@ -134,7 +135,7 @@ fn letter(job: &JobKey, generation: u32, original: &str) -> String {
     letter.encode()
 }
 
-/// A job that was accepted has a specification, one that was refused a terminal record.
+/// Whether the job has a record: an accepted job has a specification, a refused one a terminal record.
 async fn exists(session: &Session, job: &JobKey) -> anyhow::Result<bool> {
     let layout = Layout::of(job);
     let spec: Option<JobSpec> = session.store.read(&layout.spec()).await.map_err(unreadable)?;
@@ -145,7 +146,7 @@ async fn exists(session: &Session, job: &JobKey) -> anyhow::Result<bool> {
     Ok(terminal.is_some())
 }
 
-/// Reads specifications until all are read or there are too many.
+/// Reads specifications until all are read or the limit is reached.
 async fn search(session: &Session, buckets: &[&str], key: &str) -> anyhow::Result<Vec<JobKey>> {
     let (mut jobs, mut next) = (Vec::new(), None);
     loop {

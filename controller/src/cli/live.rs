@@ -1,4 +1,4 @@
-//! What is live where a job would publish, and whether that is newer (S17).
+//! Which job is live under a job's prefix, and whether it is newer (S17).
 
 use transcode_config::contract::{
     JobSpec, Published, Source, SourceObject, SourceOrder, SourceRead, pointer_key,
@@ -8,8 +8,7 @@ use transcode_core::protocol::order::{Standing, standing};
 use super::session::{Session, address, shown, time, unreadable};
 use crate::runtime::wall_ms;
 
-/// What is live where a job would publish, if that is newer: the job would end as superseded. In words for people, with
-/// both orders.
+/// If the live job is newer, so that this job would end as superseded: a text for people, with both orders.
 pub(super) async fn newer(session: &Session, spec: &JobSpec) -> anyhow::Result<Option<String>> {
     let live: Option<Published> = session.store.read(&pointer_key(&spec.output)).await.map_err(unreadable)?;
     let Some(live) = live else { return Ok(None) };
@@ -37,7 +36,7 @@ fn ordered(bucket: &str, key: &str, order: &SourceOrder) -> String {
     format!("{}{version}, uploaded {}{sequencer}", address(bucket, key), time(order.uploaded_at_ms))
 }
 
-/// The object as the task will read it. Where that cannot be told, the job counts from its acceptance, as in the
+/// The object as the task will read it. `None` if that is unknown: then the job counts from its acceptance, as in the
 /// pipeline.
 async fn head(session: &Session, source: &Source) -> Option<SourceRead> {
     let head = session.clients.s3.read.head_object().bucket(&source.bucket).key(&source.key);

@@ -1,7 +1,7 @@
 //! Log lines on their way to standard output.
 //!
-//! Standard output may take nothing: a full disk, a log driver that waits for its service, a pipe that nobody reads.
-//! Lines then wait in memory up to a limit, and beyond it are lost and counted. The reconciler goes on.
+//! Standard output may block: a full disk, a log driver that waits for its service, a pipe that nobody reads. Lines
+//! then wait in memory up to a limit; lines beyond it are lost and counted. The reconciler goes on.
 
 use std::io::Write;
 
@@ -9,11 +9,11 @@ use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuild
 use tracing_subscriber::EnvFilter;
 use transcode_config::escape::Net;
 
-/// Lines that wait: some megabytes at most, and more than an ordinary minute writes.
+/// Most lines that wait: a few megabytes, and more than an ordinary minute writes.
 const WAITING: usize = 8192;
 
-/// Everything that is traced goes to standard output from now on, one JSON object a line. Dropping the guard waits a
-/// second at most for the last lines.
+/// Sends all traced events to standard output, one JSON object a line. Dropping the guard waits at most a second for
+/// the last lines.
 pub(super) fn start() -> (Losses, WorkerGuard) {
     let filter = EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| EnvFilter::new("warn,transcode_controller=info"));
@@ -28,7 +28,7 @@ fn bounded(out: impl Write + Send + 'static, waiting: usize) -> (NonBlocking, Wo
     NonBlockingBuilder::default().lossy(true).buffered_lines_limit(waiting).finish(out)
 }
 
-/// Lines that were lost.
+/// Counts lost lines.
 pub(super) struct Losses {
     counter: ErrorCounter,
     told: usize,
@@ -39,7 +39,7 @@ impl Losses {
         Self { counter: lines.error_counter(), told: 0 }
     }
 
-    /// How many since this was asked last.
+    /// The number lost since the last call.
     pub(super) fn news(&mut self) -> u64 {
         let lost = self.counter.dropped_lines();
         let news = lost.saturating_sub(self.told);
@@ -57,7 +57,7 @@ mod tests {
 
     use super::*;
 
-    /// Takes a line only once it is let through.
+    /// Accepts a line only after a permit arrives.
     struct Gate(mpsc::Receiver<()>, Arc<Mutex<Vec<u8>>>);
 
     impl Write for Gate {
@@ -80,7 +80,7 @@ mod tests {
         for number in 0..10 {
             lines.write_all(format!("{number}\n").as_bytes()).unwrap();
         }
-        // Two wait, and the writer may have taken one more from the queue.
+        // Two lines wait, and the writer may hold one more.
         let lost = losses.news();
         assert!((7..=8).contains(&lost), "{lost}");
         assert_eq!(losses.news(), 0);

@@ -1,6 +1,6 @@
 //! The command line.
 //!
-//! | command | asks |
+//! | command | calls |
 //! |---|---|
 //! | `run` | everything; it is the controller |
 //! | `check-config` | nothing |
@@ -14,7 +14,8 @@
 //! | `dashboard print` | nothing |
 //! | `dashboard put` | CloudWatch |
 //!
-//! Results go to standard output, complaints to standard error. None of the commands needs the controller to run.
+//! Results go to standard output, errors to standard error. None of the commands but `healthcheck` needs a running
+//! controller.
 
 mod audit;
 mod dashboard;
@@ -68,12 +69,12 @@ enum Command {
         /// Settings file.
         file: PathBuf,
     },
-    /// Ask the running controller's /healthz; exit status 0 when it answers well.
+    /// Ask the running controller's /healthz; exit status 0 if it is healthy.
     Healthcheck {
         #[command(flatten)]
         config: Config,
     },
-    /// Print an address that lets somebody without AWS credentials upload one file, or download one.
+    /// Print a URL that lets somebody without AWS credentials upload or download one file.
     Presign {
         #[command(flatten)]
         config: Config,
@@ -87,35 +88,36 @@ enum Command {
         #[command(flatten)]
         what: submit::Submit,
     },
-    /// Show what is on record of a job: specification, attempts, heartbeats, terminal record.
+    /// Show a job's record: specification, attempts, heartbeats, terminal record.
     Get {
         #[command(flatten)]
         config: Config,
         #[command(flatten)]
         what: get::Get,
     },
-    /// Say in a few sentences what a job waits for, until when, and who can act.
+    /// Explain in a few sentences why a job waits, until when, and who can act.
     Explain {
         #[command(flatten)]
         config: Config,
         /// The job's key: 32 hexadecimal characters, as in the logs.
         job: JobKey,
     },
-    /// Look at the live environment, and say what to do: exit status 0, 1 (something failed), 3 (something is unknown).
+    /// Check the live environment and say what to repair: exit status 0, 1 (something failed), 3 (something is
+    /// unknown).
     Doctor {
         #[command(flatten)]
         config: Config,
         #[command(flatten)]
         what: doctor::Doctor,
     },
-    /// Move our dead letters back to the queue that they came from; each runs as a new generation of its job.
+    /// Move our dead letters back to their queue; each runs as a new generation of its job.
     Redrive {
         #[command(flatten)]
         config: Config,
         #[command(flatten)]
         what: redrive::Redrive,
     },
-    /// Hold the job protocol's invariants against controllers' logs, and say where each message ended.
+    /// Check controllers' logs against the job protocol's promises, and print how each message ended.
     Audit(audit::Audit),
     /// Print the CloudWatch dashboard of this environment, or put it.
     Dashboard {
@@ -133,7 +135,7 @@ struct Config {
     file: PathBuf,
 }
 
-/// Reads the command line and does what it says.
+/// Parses the command line and runs the command.
 pub fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run { config } => with(&config.file, |settings| run::run(settings, &config.file)),
@@ -193,7 +195,7 @@ fn done(result: anyhow::Result<ExitCode>) -> ExitCode {
     }
 }
 
-/// Standard error, without a panic where nobody reads it.
+/// Writes to standard error, without a panic if it is closed.
 fn complain(text: &str) {
     writeln!(std::io::stderr().lock(), "transcode-controller: {}", net(text)).ok();
 }
@@ -209,7 +211,7 @@ mod tests {
         Cli::command().debug_assert();
     }
 
-    /// The commands in a document, as they would be typed: its own words stand for what is between `<` and `>`.
+    /// The commands in a document, as a person would type them; the placeholders between `<` and `>` stay.
     fn commands(text: &str) -> Vec<Vec<String>> {
         let joined = text.replace("\\\n", " ");
         let lines = joined

@@ -1,4 +1,4 @@
-//! `presign`: an address that carries its own permission, for one object and for a while.
+//! `presign`: a URL that carries its own permission, for one object and a limited time.
 
 use std::{
     io::{self, Write},
@@ -14,17 +14,17 @@ use super::{
     session::{Session, say},
 };
 
-/// AWS' longest validity.
+/// AWS' longest validity, in seconds.
 const MAX_SECONDS: u64 = 7 * 86_400;
 
-/// Longest validity for an upload. It only has to begin in that time; whoever finds the address later can do nothing.
+/// Longest validity for an upload, in seconds. The upload only has to begin in that time; a person who finds the URL
+/// later can do nothing with it.
 const MAX_PUT_SECONDS: u64 = 43_200;
 
 /// Longest object key, in bytes.
 const MAX_KEY_BYTES: usize = 1024;
 
-/// What is to be signed. Signing needs no call, so nothing says whether the signer may do what it signs: that shows
-/// when the address is used.
+/// What to sign. Signing needs no call, so whether the signer has the permission shows only when the URL is used.
 #[derive(Debug, Args)]
 #[group(skip)]
 pub(super) struct Presign {
@@ -32,17 +32,17 @@ pub(super) struct Presign {
     what: What,
     /// Object key. For `put` one that an allowed source covers, for `get` one in the output bucket.
     key: String,
-    /// Source bucket, where several sources take the key.
+    /// Source bucket, if several sources cover the key.
     #[arg(long)]
     bucket: Option<String>,
-    /// Valid for so long: at most 12 hours for `put`, which has to begin in that time, and a week for `get`. Addresses
+    /// Valid for this long: at most 12 hours for `put`, which has to begin in that time, and a week for `get`. URLs
     /// signed with a role's credentials end with those at the latest.
     #[arg(long, value_name = "SECONDS", default_value_t = 900)]
     expires: u64,
-    /// With `put`: size of the file in bytes. No other size is taken.
+    /// With `put`: size of the file in bytes. S3 refuses any other size.
     #[arg(long, required_if_eq("what", "put"))]
     bytes: Option<u64>,
-    /// With `put`: media type of the file. No other is taken.
+    /// With `put`: media type of the file. S3 refuses any other type.
     #[arg(long = "type", value_name = "MEDIA-TYPE")]
     media_type: Option<String>,
     /// With `put`: replace an upload of the same key. Otherwise a second upload is refused.
@@ -52,9 +52,9 @@ pub(super) struct Presign {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum What {
-    /// For a PUT of the file as the request's body.
+    /// For a PUT with the file as the request's body.
     Put,
-    /// For a GET of one file. A playlist's segments are other files: play over a CDN, not with this.
+    /// For a GET of one file. A playlist's segments are other files: use a CDN for playback.
     Get,
 }
 
@@ -85,14 +85,14 @@ impl Presign {
                 s3.get_object().bucket(bucket).key(key).presigned(config).await?
             }
         };
-        // S3 refuses a request without them. The length is sent by every client on its own.
+        // S3 refuses a request without these headers. Every client sends the length by itself.
         for (name, value) in signed.headers().filter(|(name, _)| !["host", "content-length"].contains(name)) {
             writeln!(io::stderr(), "to be sent along: {name}: {value}").ok();
         }
         say(&format!("{}\n", signed.uri())).context("the address")
     }
 
-    /// The size of the upload, if a job may have such a source.
+    /// The size of the upload, if it is within the limit for sources.
     fn size(&self, session: &Session) -> anyhow::Result<i64> {
         let most = session.settings.jobs.max_source_bytes;
         let size = self.bytes.filter(|size| (1..=most).contains(size));

@@ -1,4 +1,4 @@
-//! What is on record of a job in the state bucket.
+//! A job's record: its documents in the state bucket.
 
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
@@ -11,23 +11,23 @@ use transcode_core::protocol::order::{Standing, standing};
 use super::session::unreadable;
 use crate::aws::S3Store;
 
-/// Attempts that are read, from the newest. The newest one's history tells how those before ended.
+/// Most attempts that are read, from the newest. The newest claim's history names the ends of those before.
 const MAX_ATTEMPTS: u32 = 50;
 
-/// Documents read at once.
+/// Documents read at the same time.
 const CONCURRENCY: usize = 16;
 
-/// All documents of a job. The terminal record is read last, as the controller does: what is absent here was absent after
-/// all the rest was read.
+/// All documents of a job. The terminal record is read last, as in the controller: if it is absent here, it was absent
+/// after all other reads.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Record {
     pub(super) job: JobKey,
-    /// None for a job that was refused before it was accepted.
+    /// `None` for a job that was refused before it was accepted.
     pub(super) spec: Option<JobSpec>,
-    /// Oldest first.
+    /// The oldest first.
     pub(super) attempts: Vec<AttemptRecord>,
     pub(super) terminal: Option<Terminal>,
-    /// Who is live where the job publishes.
+    /// The job that is live under this job's prefix.
     pub(super) live: Option<Published>,
 }
 
@@ -39,7 +39,7 @@ pub(super) struct AttemptRecord {
 }
 
 impl Record {
-    /// Reads a job's record; none where there is no document of it at all.
+    /// Reads a job's record; `None` if it has no document.
     pub(super) async fn read(store: &S3Store, job: &JobKey) -> anyhow::Result<Option<Self>> {
         let layout = Layout::of(job);
         let spec: Option<JobSpec> = store.read(&layout.spec()).await.map_err(unreadable)?;
@@ -52,7 +52,7 @@ impl Record {
             .await?;
         let attempts: Vec<AttemptRecord> = attempts.into_iter().flatten().collect();
         let terminal: Option<Terminal> = store.read(&layout.terminal()).await.map_err(unreadable)?;
-        // After the register: a job that is not live then, though it is decided, is yet to be published or superseded.
+        // After the terminal record: a decided job that is not live yet will be published or superseded.
         let live = match &spec {
             Some(spec) => store.read(&pointer_key(&spec.output)).await.map_err(unreadable)?,
             None => None,
@@ -61,7 +61,7 @@ impl Record {
         Ok(anything.then(|| Self { job: job.clone(), spec, attempts, terminal, live }))
     }
 
-    /// What is live instead of this job, which has succeeded, because it is newer.
+    /// The newer job that is live instead of this succeeded one.
     pub(super) fn superseded_by(&self) -> Option<&Published> {
         let (spec, terminal, live) = (self.spec.as_ref()?, self.terminal.as_ref()?, self.live.as_ref()?);
         let Outcome::Succeeded(won) = &terminal.outcome else { return None };
@@ -75,7 +75,7 @@ impl Record {
         self.attempts.last()
     }
 
-    /// How the attempts before the newest ended.
+    /// The ends of the attempts before the newest.
     pub(super) fn history(&self) -> &[PastAttempt] {
         self.newest().map(|attempt| attempt.claim.history.as_slice()).unwrap_or_default()
     }

@@ -1,10 +1,10 @@
-//! `redrive`: our dead letters go back to the queue that they came from.
+//! `redrive`: moves our dead letters back to their queue.
 //!
-//! Each is received, sent, and only then deleted. A crash in between leaves it in both queues, and a second redrive of
-//! it asks for the same generation of the same job: it runs once. A job that dies again while this runs is not moved
-//! again, or a cause that lasts would keep this going for ever. What is older than what is live stays, unless forced:
-//! it would run and end as superseded. SQS' own message moves would do as well, for all
-//! letters at once; this one looks at them, takes as many as asked for, and says what each becomes.
+//! Each letter is received, sent, and only then deleted. A crash in between leaves it in both queues; a second redrive
+//! asks for the same generation of the same job, which runs once. A job that dies again during the run is not moved
+//! again; otherwise a lasting cause would keep the run going for ever. A job older than the live one stays unless
+//! forced: it would run and end as superseded. SQS' own message move could move all letters at once; this command
+//! checks each letter, takes as many as asked for, and prints what each becomes.
 
 use std::{borrow::Cow, collections::BTreeSet};
 
@@ -24,16 +24,16 @@ use super::{
 };
 use crate::runtime::wall_ms;
 
-/// Letters that are looked at in one run, so that it ends.
+/// Most letters that one run looks at, so that it ends.
 const MAX_LOOKED_AT: usize = 10_000;
 
-/// A letter that is looked at is invisible for this long; those left alone are given back at the end.
+/// A letter that is looked at is invisible for this long, in seconds; letters that stay are given back at the end.
 const VISIBILITY: i32 = 300;
 
-/// Receives in a row that bring nothing before a queue counts as empty: one may miss servers that have messages.
+/// Consecutive empty receives before a queue counts as empty: one receive may miss servers that have messages.
 const EMPTY_RECEIVES: u32 = 2;
 
-/// SQS' most for one receive.
+/// Most messages of one receive: SQS' limit.
 const BATCH: i32 = 10;
 
 /// Which letters to move.
@@ -43,32 +43,32 @@ pub(super) struct Redrive {
     /// Only letters of this job.
     #[arg(long)]
     job: Option<JobKey>,
-    /// At most so many. Start with a few when the cause may not be mended.
+    /// Move at most this many. Start with a few if the cause may not be repaired.
     #[arg(long, value_name = "N")]
     max: Option<usize>,
-    /// Also what is older than what is live: it goes live in its place.
+    /// Move jobs older than the live one too: they go live in its place.
     #[arg(long)]
     force: bool,
 }
 
-/// What became of the letters of a queue.
+/// The results of one queue.
 #[derive(Debug, Default)]
 struct Tally {
     moved: usize,
     left: usize,
-    /// Handles of what was not moved, to be given back.
+    /// Handles of letters that were not moved, to be given back.
     held: Vec<String>,
-    /// Messages. One seen a second time: the queue has been gone through.
+    /// Ids of the messages seen. A repeated id means that the whole queue was read.
     seen: BTreeSet<String>,
-    /// Jobs that were begun here, whose letters are therefore new.
+    /// Jobs that this run began; letters of these are new.
     begun: BTreeSet<JobKey>,
 }
 
-/// What becomes of one letter.
+/// The result for one letter.
 enum Fate {
     Moved,
     Left,
-    /// Of a job that was begun here.
+    /// A letter of a job that this run began.
     New,
 }
 
@@ -79,7 +79,7 @@ impl Redrive {
             let mut tally = Tally::default();
             let room = self.max.unwrap_or(usize::MAX).saturating_sub(moved);
             let result = self.queue(session, queue, room, &mut tally).await;
-            // Whatever happened: what was only looked at is not hidden from others any longer than needed.
+            // In every case: letters that were only looked at stay hidden no longer than needed.
             give_back(&session.clients.sqs.write, &queue.dead_letter_url, &tally.held).await;
             result.with_context(|| format!("queue {name}"))?;
             moved += tally.moved;
@@ -88,7 +88,7 @@ impl Redrive {
         say(&format!("{moved} moved, {left} looked at and left\n"))
     }
 
-    /// Goes through one dead-letter queue.
+    /// Reads one dead-letter queue and moves its letters.
     async fn queue(
         &self,
         session: &Session,
@@ -104,7 +104,7 @@ impl Redrive {
             let answer = receive.wait_time_seconds(1).send().await.context("receiving dead letters")?;
             let messages = answer.messages.unwrap_or_default();
             empty = if messages.is_empty() { empty + 1 } else { 0 };
-            // All of them before anything can fail, or the rest of the batch would stay hidden.
+            // All handles before the first possible failure, or the rest of the batch would stay hidden.
             tally.held.extend(messages.iter().filter_map(|message| message.receipt_handle.clone()));
             for message in messages {
                 if !tally.seen.insert(message.message_id.clone().unwrap_or_default()) {
@@ -120,7 +120,7 @@ impl Redrive {
         Ok(())
     }
 
-    /// Moves one letter, if it is to be moved.
+    /// Moves one letter, unless the options exclude it.
     async fn letter(
         &self,
         session: &Session,
@@ -162,7 +162,7 @@ impl Redrive {
         }
         let (job, next) = (&letter.job, next.job());
         let sqs = &session.clients.sqs.write;
-        // Before it is sent: its next letter can be here as soon as that.
+        // Before the send: the job's next letter may arrive right after it.
         tally.begun.insert(next.clone());
         let send = sqs.send_message().queue_url(&queue.url).message_body(body.as_ref());
         send.send().await.with_context(|| format!("job {job}: not sent; the letter is still there"))?;
@@ -177,8 +177,7 @@ impl Redrive {
     }
 }
 
-/// A letter that the controller would understand when it comes back, and what it would ask for; otherwise why
-/// it stays where it is.
+/// The letter and its request, if the controller can read it; otherwise why the letter stays.
 fn readable(body: &str, rules: &Rules) -> Result<(DeadLetterBody, Request), String> {
     let value: serde_json::Value =
         serde_json::from_str(body).map_err(|_| "not a dead letter of ours".to_owned())?;
@@ -199,7 +198,7 @@ fn readable(body: &str, rules: &Rules) -> Result<(DeadLetterBody, Request), Stri
     Ok((letter, next))
 }
 
-/// Makes messages visible again. Those for which it fails come back by themselves.
+/// Makes messages visible again. SQS does the same for those that fail, after their timeout.
 async fn give_back(sqs: &Client, url: &str, receipts: &[String]) {
     for receipt in receipts {
         let change = sqs.change_message_visibility().queue_url(url).receipt_handle(receipt);

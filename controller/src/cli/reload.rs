@@ -1,8 +1,8 @@
 //! New settings without a restart: on SIGHUP, or when the file changes.
 //!
-//! What decides ([launch], [jobs], [observe], [sources], the queues' weights) takes effect at once. What names things
-//! (queues, buckets, the cluster, …) was given to adapters at the start and waits for a restart; a change there is said and left. Settings that
-//! are refused change nothing: the last good ones stay in force.
+//! Settings of decisions ([launch], [jobs], [observe], [sources], the queues' weights) take effect at once. Settings of
+//! names (queues, buckets, the cluster, …) were given to adapters at the start and need a restart; a change of these is
+//! reported and ignored. Settings that are refused change nothing: the last good ones stay in force.
 
 use std::{
     collections::BTreeMap,
@@ -17,10 +17,10 @@ use transcode_core::policy::Policy;
 use super::rules::rules;
 use crate::runtime::Reload;
 
-/// How often the file is looked at. One `stat`.
+/// Time between two looks at the file. Each costs one `stat`.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// Watches the file and SIGHUP, and sends what may take effect.
+/// Watches the file and SIGHUP, and sends the settings that may take effect.
 pub(super) async fn watch(
     file: PathBuf,
     mut current: Settings,
@@ -57,7 +57,7 @@ fn modified(file: &Path) -> Option<SystemTime> {
     std::fs::metadata(file).and_then(|meta| meta.modified()).ok()
 }
 
-/// The settings in force after reading the file again; none where nothing that may take effect has changed.
+/// Reads the file again. Returns the new settings; `None` if nothing that may take effect has changed.
 fn read(file: &Path, current: &Settings) -> anyhow::Result<Option<(Settings, Reload)>> {
     let new = transcode_config::load(file)?;
     let mut queues = current.queues.clone();
@@ -92,7 +92,7 @@ fn read(file: &Path, current: &Settings) -> anyhow::Result<Option<(Settings, Rel
     Ok(Some((merged, reload)))
 }
 
-/// Keys that differ, with both values as text.
+/// Keys whose values differ, with both values as text.
 fn differences(old: &Settings, new: &Settings) -> anyhow::Result<BTreeMap<String, (String, String)>> {
     let (old, new) = (flat(old)?, flat(new)?);
     let value =
@@ -165,7 +165,7 @@ subnets = ["s"]
         let hangup = signal(SignalKind::hangup()).unwrap();
         let watching = tokio::spawn(watch(file.clone(), current, hangup, send));
         for weight in [3, 1] {
-            // Of the same time as before: nothing but the signal brings it in.
+            // The same modification time as before: only the signal makes the watcher read it.
             std::fs::write(&file, TEXT.replace("weight = 1", &format!("weight = {weight}"))).unwrap();
             std::fs::File::options().append(true).open(&file).unwrap().set_modified(time).unwrap();
             kill_process(getpid(), Signal::HUP).unwrap();

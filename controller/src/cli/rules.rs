@@ -1,11 +1,11 @@
-//! What messages are held against, from the settings.
+//! The rules for messages, from the settings.
 
 use std::collections::BTreeMap;
 
 use transcode_config::{Settings, ladder::Profile};
 use transcode_core::message::Rules;
 
-/// The rules of these settings. Every profile that they name must be there.
+/// The rules of these settings. Error if a profile that they name is missing.
 pub(super) fn rules(settings: &Settings) -> anyhow::Result<Rules> {
     let profiles: BTreeMap<String, Profile> = Profile::built_in_names()
         .filter_map(|name| Profile::built_in(name).map(|profile| (name.to_owned(), profile)))
@@ -29,7 +29,7 @@ pub(super) fn rules(settings: &Settings) -> anyhow::Result<Rules> {
     })
 }
 
-/// The bucket of the allowed sources that a key belongs to: the one named, or the only one that takes such a key.
+/// The bucket of an allowed source that covers the key: the named bucket, or the only one that matches.
 pub(super) fn source_bucket<'a>(
     settings: &'a Settings,
     bucket: Option<&str>,

@@ -1,4 +1,4 @@
-//! `run`: settings and adapters put together.
+//! `run`: builds the adapters from the settings and runs the loop.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -32,7 +32,7 @@ use crate::{
     runtime::{Inputs, Limits, run as reconcile},
 };
 
-/// Hints that wait to be absorbed. A full channel drops hints: they only wake.
+/// Most hints that wait to be absorbed. A full channel drops hints: they only wake the loop.
 const HINTS: usize = 1024;
 
 pub(super) fn run(settings: Settings, file: &Path) -> anyhow::Result<()> {
@@ -89,7 +89,7 @@ async fn serve(settings: Settings, file: &Path, losses: Losses) -> anyhow::Resul
     let complete =
         reconcile(reconciler, ports, Inputs { hints, reloads }, watch, limits(&settings), stop).await;
     reloading.abort();
-    // The sender lives until here: a closed channel would be taken for a dead events queue.
+    // The sender lives until here: the loop would take a closed channel for a dead events queue.
     drop(hint);
     depth.abort();
     logs.abort();
@@ -102,13 +102,13 @@ async fn serve(settings: Settings, file: &Path, losses: Losses) -> anyhow::Resul
 fn limits(settings: &Settings) -> Limits {
     Limits {
         concurrency: settings.calls.concurrency as usize,
-        // An action is at most a handful of calls, one after the other.
+        // An action makes at most a few calls, one after the other.
         give_up: Duration::from_secs(settings.calls.operation_seconds * 4),
         drain: Duration::from_secs(settings.drain.timeout_seconds),
     }
 }
 
-/// Reads the queues' counts for the metrics. Nothing is decided by them: they lag by a minute and more.
+/// Reads the queues' counts for the metrics. No decision uses them: they lag by a minute and more.
 async fn watch_depth(queue: Sqs, settings: Settings, events: Arc<Events>) {
     let mut every = tokio::time::interval(Duration::from_secs(settings.metrics.period_seconds));
     loop {
@@ -122,7 +122,7 @@ async fn watch_depth(queue: Sqs, settings: Settings, events: Arc<Events>) {
     }
 }
 
-/// Tells of log lines that were lost.
+/// Reports log lines that were lost.
 async fn watch_logs(mut losses: Losses, period_seconds: u64, events: Arc<Events>) {
     let mut every = tokio::time::interval(Duration::from_secs(period_seconds));
     loop {

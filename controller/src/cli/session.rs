@@ -1,4 +1,4 @@
-//! What the commands have in common: clients, standard output, times for people.
+//! Shared by the commands: clients, standard output, times for people.
 
 use std::{borrow::Cow, io::Write};
 
@@ -13,7 +13,7 @@ use transcode_core::{effects::ports::InspectError, message::Rules};
 use super::rules::rules;
 use crate::aws::{Clients, S3Store};
 
-/// What a command works with.
+/// The settings and clients of a command.
 pub(super) struct Session {
     pub(super) settings: Settings,
     pub(super) rules: Rules,
@@ -21,7 +21,7 @@ pub(super) struct Session {
     pub(super) store: S3Store,
 }
 
-/// Runs a command to its end.
+/// Runs a command's future to its end.
 pub(super) fn within<T>(
     settings: Settings,
     act: impl AsyncFnOnce(Session) -> anyhow::Result<T>,
@@ -35,18 +35,18 @@ pub(super) fn within<T>(
     })
 }
 
-/// Writes to standard output. That nobody reads it any more is an error: the rest of the work may be pointless.
+/// Writes to standard output. A closed output is an error: the rest of the work may be pointless.
 pub(super) fn say(text: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     out.write_all(net(text).as_bytes()).and_then(|()| out.flush()).context("standard output")
 }
 
-/// One value in a line for people, whatever a stranger wrote into it.
+/// One value on one line for people, with unsafe characters escaped.
 pub(super) fn shown(value: &str) -> Cow<'_, str> {
     escaped(value, Place::Line)
 }
 
-/// An object's address for people. In quotes where it could be taken for the words around it.
+/// An object's address for people. In quotes where it could be mistaken for the text around it.
 pub(super) fn address(bucket: &str, key: &str) -> String {
     let address = format!("s3://{bucket}/{key}");
     if address.chars().any(|c| c.is_whitespace() || c == '"' || hidden(c)) {
@@ -64,13 +64,13 @@ pub(super) fn unreadable(error: InspectError) -> anyhow::Error {
     }
 }
 
-/// A moment as people and AWS write it, to the second.
+/// A time in the format of AWS, to the second.
 pub(super) fn time(ms: u64) -> String {
     let seconds = i64::try_from(ms / 1000).unwrap_or(i64::MAX);
     DateTime::from_secs(seconds).fmt(Format::DateTime).unwrap_or_else(|_| format!("{ms} ms since 1970"))
 }
 
-/// A span of time, in the unit that says most.
+/// A duration, in the unit that fits best.
 pub(super) fn span(ms: u64) -> String {
     let seconds = ms / 1000;
     match seconds {

@@ -1,4 +1,4 @@
-//! `submit`: a job request for an object that lies in an allowed source.
+//! `submit`: a job request for an object in an allowed source.
 
 use std::sync::Arc;
 
@@ -23,23 +23,23 @@ use super::{
 };
 use crate::runtime::wall_ms;
 
-/// The name that a deployment with one queue gives it.
+/// Name of the queue in a deployment with one queue.
 const DEFAULT_QUEUE: &str = "default";
 
-/// What is asked for. Asked for twice it is one job; another --idempotency-key makes it another.
+/// What to transcode. Submitting the same again is the same job; another --idempotency-key makes another job.
 #[derive(Debug, Args)]
 #[group(skip)]
 pub(super) struct Submit {
     /// Object key in the source bucket.
     #[arg(long)]
     key: String,
-    /// Source bucket, where several sources take the key.
+    /// Source bucket, if several sources cover the key.
     #[arg(long)]
     bucket: Option<String>,
-    /// Version of the object; without it what lies there when the task reads it.
+    /// Version of the object. Default: the object that exists when the task reads it.
     #[arg(long, value_name = "ID")]
     version_id: Option<String>,
-    /// Profile; without it the source's own, or the default one.
+    /// Profile. Default: the source's own, or the default profile.
     #[arg(long)]
     profile: Option<String>,
     #[command(flatten)]
@@ -47,10 +47,10 @@ pub(super) struct Submit {
     /// The caller's own name for this job, instead of bucket, key, profile and edit.
     #[arg(long, value_name = "I")]
     idempotency_key: Option<String>,
-    /// Send it although something newer is live: it goes live in its place.
+    /// Submit it although something newer is live: it goes live in its place.
     #[arg(long)]
     force: bool,
-    /// Name of the job queue in the settings, where there are several.
+    /// Name of the job queue in the settings, if there are several.
     #[arg(long, value_name = "NAME")]
     queue: Option<String>,
 }
@@ -97,7 +97,7 @@ impl Submit {
     }
 }
 
-/// What a request is about.
+/// The source and the options of a request.
 pub(super) struct Object<'a> {
     pub(super) bucket: &'a str,
     pub(super) key: &'a str,
@@ -134,12 +134,12 @@ pub(super) fn body(
     if force {
         (body["schema"], body["force"]) = (REQUEST_WITH_FORCE.into(), true.into());
     }
-    // SQS takes no message with some characters that a key may have; JSON has another way to write them.
+    // A key may contain characters that SQS refuses; JSON can escape them.
     net(&body.to_string()).into_owned()
 }
 
-/// What the controller will make of the request: it is the same code that reads it. A request that would be refused is
-/// not sent, because its place would be the dead-letter queue.
+/// Reads the request with the controller's own code. A request that would be refused is not sent, because it would end
+/// in the dead-letter queue.
 fn accepted(session: &Session, body: &str) -> anyhow::Result<Arc<JobSpec>> {
     match parse(body, &session.rules, wall_ms()) {
         Parsed::Jobs(requests, _) => match requests.first() {

@@ -1,20 +1,20 @@
-//! What is shown where.
+//! Which graphs the dashboard shows, and in which order.
 
 use transcode_config::metrics::{Metric as M, MetricInfo, Queue, TaskMetric as T};
 
-/// A line of a graph, or several.
+/// One line of a graph, or several.
 #[derive(Debug)]
 pub(super) enum Series {
-    /// A metric by a statistic.
+    /// One metric and its statistic.
     One(MetricInfo, &'static str),
-    /// Every value of its dimension, as sums.
+    /// One line for each value of the metric's dimension, as sums.
     Each(MetricInfo),
-    /// Messages that wait in a queue, and how that line is called.
+    /// Messages that wait in a queue, and the line's label.
     Waiting(Queue, &'static str),
 }
 
 impl Series {
-    /// How the values of a period become one.
+    /// The statistic that reduces a period to one value.
     pub(super) fn stat(&self) -> &'static str {
         match self {
             Self::One(_, stat) => stat,
@@ -28,7 +28,7 @@ impl Series {
 #[derive(Debug)]
 pub(super) struct Widget {
     pub(super) title: &'static str,
-    /// What the axis says.
+    /// Label of the axis.
     pub(super) unit: &'static str,
     pub(super) stacked: bool,
     pub(super) series: &'static [Series],
@@ -53,7 +53,7 @@ const fn sum(metric: M) -> Series {
     Series::One(metric.info(), "Sum")
 }
 
-/// Of a gauge, the highest: with several controllers each sends its own.
+/// The highest value of a gauge: with several controllers each sends its own.
 const fn high(metric: M) -> Series {
     Series::One(metric.info(), "Maximum")
 }
@@ -66,8 +66,7 @@ const fn task(metric: T, stat: &'static str) -> Series {
     Series::One(metric.info(), stat)
 }
 
-/// From the top: what comes and goes, what runs, how long it takes, how it ends, what comes out, what it costs, and
-/// whether the controller is well.
+/// From the top: messages, running tasks, durations, ends, results, costs, and the state of the controller.
 pub(super) const SECTIONS: &[Section] = &[
     Section {
         title: "Flow",

@@ -1,5 +1,5 @@
-//! The dashboard, made of the registry of metrics. Pure: `transcode-controller dashboard` prints or puts it, and the
-//! template carries the same body with its own names in it.
+//! The dashboard, made from the registry of metrics. Pure: `transcode-controller dashboard` prints it or puts it into
+//! CloudWatch, and the template carries the same body with its own names.
 
 mod layout;
 
@@ -14,15 +14,15 @@ const COLUMNS: usize = 24;
 /// Height of a graph, in the dashboard's units.
 const GRAPH: usize = 6;
 
-/// Seconds that one point of a graph stands for.
+/// Seconds of one point of a graph.
 const PERIOD: u32 = 60;
 
-/// The names that the body holds. In the template they are placeholders.
+/// The names in the body. In the template they are placeholders.
 #[derive(Debug, Clone)]
 pub struct Names {
     /// Region.
     pub region: String,
-    /// What the alarms' ARNs begin with: `arn:aws:cloudwatch:<region>:<account>:alarm:`.
+    /// The beginning of the alarms' ARNs: `arn:aws:cloudwatch:<region>:<account>:alarm:`.
     pub alarm_arn: String,
     /// Environment.
     pub environment: String,
@@ -32,12 +32,12 @@ pub struct Names {
     pub dead_letters: String,
     /// Name of the events queue's dead-letter queue.
     pub events_dead_letters: String,
-    /// Address of the runbook, or its path in the repository.
+    /// URL of the runbook, or its path in the repository.
     pub runbook: String,
 }
 
 impl Names {
-    /// Name of a queue that SQS counts for.
+    /// Name of a queue whose messages SQS counts.
     pub fn queue(&self, queue: Queue) -> &str {
         match queue {
             Queue::DeadLetters => &self.dead_letters,
@@ -45,7 +45,7 @@ impl Names {
         }
     }
 
-    /// What the names of this environment's alarms begin with.
+    /// The beginning of the names of this environment's alarms.
     pub fn alarm_prefix(environment: &str) -> String {
         format!("{environment}-transcode-")
     }
@@ -55,7 +55,7 @@ impl Names {
     }
 }
 
-/// The body, one widget a line, so that a difference of two versions can be read.
+/// The body, one widget a line, so that the difference of two versions is readable.
 pub fn body(names: &Names) -> String {
     let lines: Vec<String> = widgets(names).iter().map(Value::to_string).collect();
     format!("{{\"widgets\":[\n{}\n]}}\n", lines.join(",\n"))
@@ -81,7 +81,7 @@ fn widgets(names: &Names) -> Vec<Value> {
     widgets
 }
 
-/// Puts widgets side by side into one row, which they fill.
+/// Puts widgets side by side into one row that they fill.
 fn place(widgets: &mut Vec<Value>, top: &mut usize, height: usize, row: Vec<Value>) {
     let width = COLUMNS / row.len().max(1);
     for (index, mut widget) in row.into_iter().enumerate() {
@@ -112,7 +112,7 @@ fn graph(widget: &Widget, names: &Names) -> Value {
     })
 }
 
-/// One line of a graph, as dashboards write it: "." repeats what stands at the same place in the line before. A
+/// One line of a graph in the dashboard's format: "." repeats the value at the same place of the line before. A
 /// template may have 51,200 bytes.
 fn line(series: &[Series], at: usize, stat: &'static str, names: &Names) -> Value {
     let before = at.checked_sub(1).and_then(|before| series.get(before));
@@ -139,7 +139,7 @@ fn line(series: &[Series], at: usize, stat: &'static str, names: &Names) -> Valu
     line
 }
 
-/// All values of a metric's dimension, whichever there are.
+/// All values of a metric's dimension.
 fn each(info: &MetricInfo, names: &Names) -> String {
     let dimension = info.dimension.unwrap_or_default();
     format!(

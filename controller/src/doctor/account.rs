@@ -1,4 +1,4 @@
-//! The account: who asks, whose clock, how much.
+//! The account: the caller, the clock, the quota.
 
 use aws_smithy_types::{DateTime, date_time::Format};
 use serde_json::{Value, json};
@@ -11,14 +11,14 @@ use crate::{
     runtime::wall_ms,
 };
 
-/// A difference of clocks that says that time is not kept, though nothing suffers yet. The header has whole seconds.
+/// A clock difference that shows a badly kept clock, although it does no harm yet (ms). The header has whole seconds.
 const DRIFT_MS: u64 = 3_000;
 
 /// Quotas of Fargate vCPUs, as Service Quotas names them.
 const QUOTA_ON_DEMAND: &str = "L-3032A538";
 const QUOTA_SPOT: &str = "L-36FBB829";
 
-/// Who asks, and by the same answer the clock.
+/// Checks the caller and, with the same answer, the clock.
 pub(super) async fn identity(ward: &Ward) -> Vec<Finding> {
     let asked = wall_ms();
     match caller(ward).await {
@@ -50,7 +50,7 @@ pub(super) fn pair(name: impl Into<String>, value: impl Into<String>) -> (String
     (name.into(), value.into())
 }
 
-/// The server's clock lay between the two moments, give or take what the header rounds off.
+/// Checks the clock: the server's time was between `before` and `after`, except for the rounding of the header.
 fn clock(date: Option<&str>, before: u64, after: u64, limit: u64) -> Finding {
     const CHECK: &str = "account.clock";
     let server = date.and_then(|date| DateTime::from_str(date, Format::HttpDate).ok());
@@ -66,14 +66,14 @@ fn clock(date: Option<&str>, before: u64, after: u64, limit: u64) -> Finding {
     Finding::when(CHECK, off <= DRIFT_MS.min(limit), status, seen, todo)
 }
 
-/// Whether as many tasks as the settings allow fit into the account's quota.
+/// Checks that the most tasks of the settings fit into the account's quota.
 pub(super) async fn quota(ward: &Ward) -> Vec<Finding> {
     const CHECK: &str = "account.quota";
     let launch = &ward.settings.launch;
     let largest =
         launch.oom_sizes.iter().map(|(cpu, _)| *cpu).chain([launch.cpu]).max().unwrap_or(launch.cpu);
     let needed = f64::from(launch.max_tasks) * f64::from(largest) / 1024.0;
-    // A job that Spot was taken from goes on on-demand.
+    // A job whose Spot task was interrupted continues on-demand.
     let quotas = match launch.capacity {
         Capacity::Fargate => vec![("on-demand", QUOTA_ON_DEMAND)],
         Capacity::FargateSpot => vec![("Spot", QUOTA_SPOT), ("on-demand", QUOTA_ON_DEMAND)],
@@ -106,7 +106,7 @@ fn judge_quota(text: &str, needed: f64) -> Finding {
     };
     let seen = format!("{quota} vCPU; launch.max_tasks of the largest size take {needed}");
     let todo = "ask for a higher quota of Fargate vCPUs in Service Quotas, or lower launch.max_tasks";
-    // Nothing is lost: launches are refused and tried again. With none at all, nothing runs.
+    // Nothing is lost: launches are refused and repeated. Without any quota, nothing runs.
     let status = if quota < 1.0 { Status::Fail } else { Status::Warn };
     Finding::when(CHECK, quota >= needed, status, seen, todo)
 }

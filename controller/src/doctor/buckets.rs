@@ -1,4 +1,4 @@
-//! Buckets: do uploads and terminal records send messages, and may nobody overwrite what is written once?
+//! Buckets: do uploads and terminal records send messages, and are write-once objects protected from overwriting?
 
 use aws_sdk_s3::{
     operation::get_bucket_notification_configuration::GetBucketNotificationConfigurationOutput as Wired,
@@ -108,7 +108,7 @@ async fn versioned(ward: &Ward, bucket: &str) -> Finding {
     finding.of(bucket)
 }
 
-/// Whether the state bucket's policy denies overwriting what is written once.
+/// Whether the state bucket's policy denies overwriting write-once objects.
 async fn written_once(ward: &Ward, bucket: &str) -> Finding {
     const CHECK: &str = "buckets.written_once";
     let todo =
@@ -133,7 +133,7 @@ async fn written_once(ward: &Ward, bucket: &str) -> Finding {
     finding.of(bucket)
 }
 
-/// Of the objects that are written once, those that no statement protects.
+/// The write-once objects that no statement protects.
 fn overwritable(policy: &Value, bucket: &str) -> Vec<String> {
     let job = JobKey::of(&["doctor"]);
     let layout = Layout::of(&job);
@@ -151,7 +151,7 @@ fn overwritable(policy: &Value, bucket: &str) -> Vec<String> {
     keys.into_iter().filter(|key| !covered(key)).collect()
 }
 
-/// Denies everybody a `PutObject` that has no `If-None-Match`.
+/// Whether a statement denies everybody a `PutObject` without `If-None-Match`.
 fn requires_condition(statement: &Value) -> bool {
     let puts = |action: &Value| {
         action.as_str().is_some_and(|action| matches(action.to_lowercase().as_bytes(), b"s3:putobject"))
@@ -174,7 +174,7 @@ fn list(value: &Value) -> Vec<&Value> {
     }
 }
 
-/// IAM's patterns: `*` is any text, `?` any one character.
+/// IAM's patterns: `*` matches any text, `?` any one character.
 fn matches(pattern: &[u8], text: &[u8]) -> bool {
     let (mut p, mut t, mut star) = (0, 0, None);
     while t < text.len() {

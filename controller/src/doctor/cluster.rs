@@ -1,4 +1,4 @@
-//! The cluster, the task definition, its image, and whether what is sent with a launch fits.
+//! The cluster, the task definition, its image, and the size of a launch's overrides.
 
 use aws_sdk_ecs::types::{ContainerDefinition, CpuArchitecture, KernelCapabilities, TaskDefinition};
 use transcode_config::{
@@ -19,7 +19,7 @@ use crate::aws::{
 
 const DEPLOY: &str = "deploy the template's TaskDefinition";
 
-/// The cluster and its capacity providers.
+/// Checks the cluster and its capacity providers.
 pub(super) async fn cluster(ward: &Ward) -> Vec<Finding> {
     const CHECK: &str = "cluster.state";
     let name = &ward.settings.cluster.name;
@@ -32,7 +32,7 @@ pub(super) async fn cluster(ward: &Ward) -> Vec<Finding> {
         let todo = "deploy the template, or correct cluster.name";
         return vec![Finding::bad(CHECK, Status::Fail, "there is no such active cluster", todo).of(name)];
     };
-    // A job that Spot was taken from goes on on-demand.
+    // A job whose Spot task was interrupted continues on-demand.
     let wanted: &[&str] = match ward.settings.launch.capacity {
         Capacity::Fargate => &["FARGATE"],
         Capacity::FargateSpot => &["FARGATE", "FARGATE_SPOT"],
@@ -47,7 +47,7 @@ pub(super) async fn cluster(ward: &Ward) -> Vec<Finding> {
     vec![Finding::when(CHECK, missing.is_empty(), Status::Fail, seen, todo).of(name)]
 }
 
-/// The task definition, its image, the overrides.
+/// Checks the task definition, its image, the overrides.
 pub(super) async fn definition(ward: &Ward) -> Vec<Finding> {
     const CHECK: &str = "definition.exists";
     let family = &ward.settings.cluster.task_definition;
@@ -99,13 +99,13 @@ fn size(definition: &TaskDefinition) -> Finding {
     Finding::when("definition.size", fargate_size(number(cpu), number(memory)), Status::Fail, seen, todo)
 }
 
-/// Images' word for what the definition's tasks run on.
+/// The architecture of the definition's tasks, in the words of image manifests.
 fn architecture_of(definition: &TaskDefinition) -> &'static str {
     let platform = definition.runtime_platform().and_then(|platform| platform.cpu_architecture());
     architecture(platform.map(CpuArchitecture::as_str))
 }
 
-/// Whether what tasks cost can be reckoned.
+/// Whether the settings have a price for the tasks.
 fn prices(cost: &CostSettings, arn: &str, architecture: &str) -> Finding {
     let region = arn.split(':').nth(3).unwrap_or_default();
     // Fargate's word for it.
@@ -136,7 +136,7 @@ fn roles(definition: &TaskDefinition) -> Finding {
     Finding::when("definition.roles", missing.is_empty(), Status::Fail, seen, DEPLOY)
 }
 
-/// What stands between a hostile video and the rest.
+/// Checks the limits of the container that decodes untrusted videos.
 fn isolation(container: &ContainerDefinition) -> Finding {
     let linux = container.linux_parameters();
     let dropped =
@@ -205,7 +205,7 @@ async fn image(
     finding.of(image)
 }
 
-/// The longest overrides that these settings make.
+/// Checks the longest overrides that these settings can make.
 fn overrides(ward: &Ward, task_definition: &str) -> Finding {
     let launch = &ward.settings.launch;
     let claim = Claim {

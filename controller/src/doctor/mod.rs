@@ -1,12 +1,12 @@
-//! `doctor`: looks at a live environment and says what to do.
+//! `doctor`: checks a live environment and says what to repair.
 //!
-//! Each check reads, judges and says what it saw. They run side by side, each with its own time, and one that fails or
-//! hangs stops no other. Nothing is changed, and nothing that costs money is called.
+//! Each check reads, judges and reports what it saw. The checks run concurrently, each with its own timeout; one that
+//! fails or hangs stops no other. No check changes anything or makes a call that costs money.
 //!
 //! | file | checks |
 //! |---|---|
 //! | `account` | identity, clock, vCPU quota |
-//! | `permissions` | what IAM says to all that the controller does |
+//! | `permissions` | IAM's answer to every call of the controller |
 //! | `queues` | job queues, their dead-letter queues, the events queue |
 //! | `buckets` | notifications, versioning, the state bucket's policy |
 //! | `cluster` | cluster, task definition, image, size of the overrides |
@@ -30,44 +30,44 @@ use transcode_core::protocol::fact::CallError;
 
 use crate::aws::{Clients, query::Query};
 
-/// How a check came out.
+/// Result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// As it should be.
     Ok,
-    /// It works, and will not always.
+    /// It works now and may fail later.
     Warn,
-    /// It could not be found out.
+    /// The check gave no result.
     Unknown,
-    /// It does not work, or loses something.
+    /// It does not work, or it loses something.
     Fail,
 }
 
-/// One thing that was looked at.
+/// The result for one checked thing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// Stable name, such as `queues.redrive`.
     pub check: &'static str,
-    /// What of several: a queue, a bucket.
+    /// Which of several: a queue, a bucket.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
-    /// How it came out.
+    /// Result of the check.
     pub status: Status,
-    /// What was seen.
+    /// What the check saw.
     pub seen: String,
-    /// What to do; none where all is well.
+    /// What to do; `None` if all is well.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub todo: Option<String>,
 }
 
 impl Finding {
-    /// All is well.
+    /// A check that passed.
     pub fn ok(check: &'static str, seen: impl Into<String>) -> Self {
         Self { check, subject: None, status: Status::Ok, seen: seen.into(), todo: None }
     }
 
-    /// Something is not.
+    /// A check that did not pass.
     pub fn bad(
         check: &'static str,
         status: Status,
@@ -77,19 +77,19 @@ impl Finding {
         Self { check, subject: None, status, seen: seen.into(), todo: Some(todo.into()) }
     }
 
-    /// It could not be read.
+    /// A check whose read failed.
     pub fn unread(check: &'static str, error: &CallError) -> Self {
         let todo = format!("give whoever runs doctor {}, or look by hand", error.operation);
         Self::bad(check, Status::Unknown, error.to_string(), todo)
     }
 
-    /// Of several.
+    /// Sets the subject.
     #[must_use]
     pub fn of(self, subject: impl Into<String>) -> Self {
         Self { subject: Some(subject.into()), ..self }
     }
 
-    /// Fine when `holds`, else `status` with what to do.
+    /// Ok if `holds`; else `status` with what to do.
     fn when(
         check: &'static str,
         holds: bool,
@@ -101,22 +101,22 @@ impl Finding {
     }
 }
 
-/// What checks look with.
+/// The inputs of the checks.
 #[derive(Debug)]
 pub struct Ward {
     /// The settings that the controller runs with.
     pub settings: Settings,
     /// Clients.
     pub clients: Clients,
-    /// Services without a client.
+    /// Calls services without an SDK client.
     pub query: Query,
-    /// Whose permissions; none: whoever runs doctor.
+    /// Role whose permissions are checked; `None`: the caller's.
     pub role: Option<String>,
 }
 
 type Findings<'a> = Pin<Box<dyn Future<Output = Vec<Finding>> + 'a>>;
 
-/// Runs all checks, each for `patience` at most.
+/// Runs all checks, each for at most `patience`.
 pub async fn examine(ward: &Ward, patience: Duration) -> Vec<Finding> {
     let checks: [(&'static str, Findings<'_>); 9] = [
         ("account.identity", Box::pin(account::identity(ward))),
@@ -143,12 +143,12 @@ pub async fn examine(ward: &Ward, patience: Duration) -> Vec<Finding> {
     futures::future::join_all(timed).await.concat()
 }
 
-/// The worst of them.
+/// The worst status.
 pub fn worst(findings: &[Finding]) -> Status {
     findings.iter().map(|finding| finding.status).max().unwrap_or(Status::Ok)
 }
 
-/// For people: one line each, and below it what to do.
+/// For people: one line for each finding, and below it what to do.
 pub fn render(findings: &[Finding]) -> String {
     let mut text = String::new();
     for Finding { check, subject, status, seen, todo } in findings {

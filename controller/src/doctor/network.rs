@@ -1,11 +1,11 @@
-//! Subnets: are they there, together, and with addresses for all tasks?
+//! Subnets: do they exist, in one VPC, with addresses for all tasks?
 
 use super::{Finding, Status, Ward};
 use crate::aws::query::{Service, texts};
 
 const CHECK: &str = "network.subnets";
 
-/// The subnets in the settings.
+/// Checks the subnets of the settings.
 pub(super) async fn subnets(ward: &Ward) -> Vec<Finding> {
     let ids = &ward.settings.cluster.subnets;
     let mut parameters = vec![
@@ -37,7 +37,7 @@ fn judge(xml: &str, asked: usize, tasks: u64) -> Finding {
     }
     let free: u64 = free.iter().filter_map(|count| count.parse::<u64>().ok()).sum();
     let seen = format!("{asked} with {free} free addresses; launch.max_tasks is {tasks}, each takes one");
-    // Without any, no task starts; with few, some wait.
+    // Without free addresses no task starts; with few, some tasks wait.
     let status = if free == 0 { Status::Fail } else { Status::Warn };
     Finding::when(CHECK, free >= tasks, status, seen, "add larger subnets, or lower launch.max_tasks")
 }

@@ -1,7 +1,7 @@
-//! What IAM says to all that the controller does.
+//! IAM's answer to every call of the controller.
 //!
-//! IAM's simulator judges identity policies and the context that is given to it. What buckets and queues themselves deny
-//! it does not see, so "all allowed" is a strong hint and no proof.
+//! IAM's simulator evaluates identity policies with the context that is given to it. It does not see what the policies
+//! of buckets and queues deny, so "all allowed" is a strong hint and no proof.
 
 use aws_sdk_ecs::types::TaskDefinition;
 use transcode_core::protocol::fact::CallError;
@@ -17,13 +17,13 @@ use crate::aws::{
 
 const CHECK: &str = "account.permissions";
 
-/// What the controller does with one resource.
+/// Actions of the controller on one resource.
 struct Need {
     actions: Vec<&'static str>,
     resource: String,
 }
 
-/// What ARNs here begin with.
+/// The beginning of ARNs here.
 struct Place {
     partition: &'static str,
     region: String,
@@ -40,7 +40,7 @@ impl Place {
     }
 }
 
-/// Of the role that was named, or of whoever asks.
+/// Checks the permissions of the named role, or of the caller.
 pub(super) async fn permissions(ward: &Ward) -> Vec<Finding> {
     let principal = match &ward.role {
         Some(role) => role.clone(),
@@ -54,7 +54,8 @@ pub(super) async fn permissions(ward: &Ward) -> Vec<Finding> {
         region: ward.query.region().to_owned(),
         account: principal.split(':').nth(4).unwrap_or_default().to_owned(),
     };
-    // Its roles are passed and its image is read. Without it only these are left out; `definition.exists` says so.
+    // The task definition's roles are passed and its image is read. If it is missing, only these checks are omitted;
+    // `definition.exists` reports it.
     let family = &ward.settings.cluster.task_definition;
     let definition = ward.clients.ecs.read.describe_task_definition().task_definition(family).send().await;
     let definition = definition.ok().and_then(|answer| answer.task_definition);
@@ -128,7 +129,7 @@ fn needs(ward: &Ward, place: &Place, definition: Option<&TaskDefinition>) -> Vec
     needs
 }
 
-/// Looking at the image before a launch, where it is in ECR and looked at.
+/// The reads of the image check, if the image is in ECR and checked.
 fn image(ward: &Ward, place: &Place, definition: &TaskDefinition) -> Option<Need> {
     let container = &ward.settings.cluster.container;
     let named =
@@ -141,7 +142,8 @@ fn image(ward: &Ward, place: &Place, definition: &TaskDefinition) -> Option<Need
     ward.settings.image.check.then_some(Need { actions, resource: repository })
 }
 
-/// The actions that IAM does not allow, with their resource. The keys that the template's conditions look at have the values of the real call.
+/// The actions that IAM does not allow, with their resource. The context keys that the template's conditions need have
+/// the values of the real call.
 async fn refused(ward: &Ward, principal: &str, place: &Place, need: &Need) -> Result<Vec<String>, CallError> {
     let name = ward.settings.cluster.name.rsplit('/').next().unwrap_or_default();
     let cluster = place.arn("ecs", &format!("cluster/{name}"));

@@ -1,4 +1,4 @@
-//! Queues: are they there, and do their retention, redrive and encryption keep messages?
+//! Queues: do they exist, and do their retention, redrive and encryption keep messages?
 
 use std::collections::HashMap;
 
@@ -9,12 +9,13 @@ use transcode_core::protocol::fact::CallError;
 use super::{Finding, Status, Ward};
 use crate::aws::class::call_error;
 
-/// Fewer receives than this can pass without any controller having seen the message: restarts, lost answers.
+/// With fewer receives than this, SQS may move a message that no controller has seen: restarts and lost answers count
+/// too.
 const MIN_RECEIVES: u64 = 20;
 
 type Attributes = HashMap<Name, String>;
 
-/// The job queues with their dead-letter queues.
+/// Checks the job queues and their dead-letter queues.
 pub(super) async fn jobs(ward: &Ward) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (name, queue) in &ward.settings.queues {
@@ -43,7 +44,7 @@ async fn job_queue(ward: &Ward, queue: &QueueSettings) -> Vec<Finding> {
     findings
 }
 
-/// The events queue. Everything ends without it, slower.
+/// Checks the events queue. Everything ends without it, only more slowly.
 pub(super) async fn events(ward: &Ward) -> Vec<Finding> {
     const CHECK: &str = "events.queue";
     let Some(url) = &ward.settings.events.queue_url else {
@@ -56,7 +57,7 @@ pub(super) async fn events(ward: &Ward) -> Vec<Finding> {
     }]
 }
 
-/// All attributes of a queue.
+/// Reads all attributes of a queue.
 pub(super) async fn attributes(ward: &Ward, url: &str) -> Result<Attributes, CallError> {
     let call = ward.clients.sqs.read.get_queue_attributes().queue_url(url).attribute_names(Name::All);
     let answer = call.send().await.map_err(|error| call_error("sqs:GetQueueAttributes", &error))?;
@@ -76,7 +77,7 @@ fn number(attributes: &Attributes, name: &Name) -> u64 {
     attributes.get(name).and_then(|value| value.parse().ok()).unwrap_or(0)
 }
 
-/// A dead letter that SQS moves keeps the time at which it was first sent.
+/// A dead letter that SQS moves keeps the time of its first send.
 fn retention(source: &Attributes, dead: &Attributes) -> Finding {
     let kept = |attributes| number(attributes, &Name::MessageRetentionPeriod);
     let seen = format!("jobs are kept {} h, dead letters {} h", kept(source) / 3600, kept(dead) / 3600);

@@ -1,4 +1,4 @@
-//! Moments: what happens to jobs and to the controller, as people see it.
+//! Events: changes of jobs and of the controller, as people see them.
 
 use transcode_config::contract::{Attempt, Budget, Claim, FailureCode, JobKey, Published, Terminal};
 use transcode_core::{
@@ -15,7 +15,7 @@ use transcode_core::{
 
 use super::{Metric, registry::Registry};
 
-/// How a job was settled.
+/// How a settled job ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
     /// Published.
@@ -24,7 +24,7 @@ pub enum Ending {
     Dead(FailureCode),
 }
 
-/// How long a task took to start, by ECS' timestamps; none where ECS left one out.
+/// How long a task took to start, by ECS' timestamps; `None` where a timestamp is missing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Phases {
     /// From `createdAt` to `pullStartedAt`.
@@ -35,47 +35,47 @@ pub struct Phases {
     pub start_ms: Option<Ms>,
 }
 
-/// One moment. Its counters are in this file, its log line is in `log.rs`, and nowhere else.
+/// One event. Its metrics are in this file, its log line is in `log.rs`, and nowhere else.
 #[derive(Debug, Clone, Copy)]
 #[allow(missing_docs, reason = "the fields are what the variant's own line names")]
 pub enum Event<'a> {
     /// The loop has taken a turn.
     Turned,
-    /// All that the loop knows was looked at. `oldest_ms` is the age of the oldest message held, `cpu` the CPU units of
-    /// the tasks, `paused` whether launches pause.
-    /// `full`: receiving stands still.
+    /// The loop was sampled. `oldest_ms`: age of the oldest message held. `cpu`: CPU units of the tasks. `paused`:
+    /// launches pause. `full`: receiving has stopped.
     Sampled { tasks: usize, cpu: u64, jobs: usize, oldest_ms: Option<Ms>, paused: bool, full: bool },
-    /// A message that was not held has been received; `jobs` is how many it asks for.
+    /// A message that was not held was received; it asks for `jobs` jobs.
     MessageReceived { message: &'a MessageId, queue: &'a str, jobs: usize },
-    /// A message that asks for a job has been received; `waited_ms` is how long after it was sent.
+    /// A received message asks for this job; `waited_ms` is the time since it was sent.
     JobReceived { job: &'a JobKey, message: &'a MessageId, queue: &'a str, waited_ms: Option<Ms> },
     /// A message, or a record in it, asks for no job.
     Ignored { message: &'a MessageId, record: &'a Ignored },
-    /// A message asks under another job's idempotency key for another source; `job` is refused in its place.
+    /// A message asks for another source under the idempotency key of job `of`; the refused job `job` stands for the
+    /// request.
     KeyReused { message: &'a MessageId, job: &'a JobKey, of: &'a JobKey },
-    /// SQS has taken the delete of a message.
+    /// SQS accepted the delete of a message.
     MessageDeleted { message: &'a MessageId },
     /// A message was given back.
     MessageReleased { message: &'a MessageId },
     /// A message of an unknown version is put aside.
     Parked { message: &'a MessageId, reason: &'a str },
-    /// An action is carried out.
+    /// The call of an action begins.
     ActionStarted { action: &'a str, job: Option<&'a JobKey> },
-    /// A call failed; refused launches have a moment of their own.
+    /// A call failed; refused launches have an event of their own.
     CallFailed { job: Option<&'a JobKey>, error: &'a CallError },
-    /// An attempt is claimed: by us, or, as `claim.nonce` tells, by another controller.
+    /// An attempt was claimed, by us or by another controller; `claim.nonce` says which.
     AttemptClaimed { claim: &'a Claim },
     /// RunTask is about to be sent.
     LaunchSent { claim: &'a Claim },
-    /// RunTask gave a task.
+    /// RunTask returned a task.
     Launched { job: &'a JobKey, attempt: Attempt, task: &'a TaskArn },
-    /// RunTask gave none.
+    /// RunTask returned no task.
     LaunchRefused { job: &'a JobKey, attempt: Attempt, refusal: &'a Refusal },
-    /// A task is seen running for the first time; `queued_ms` is how long after its message was sent.
+    /// A task is seen running for the first time; `queued_ms` is the time since its message was sent.
     Running { job: &'a JobKey, attempt: Attempt, task: &'a TaskArn, queued_ms: Option<Ms> },
-    /// ECS says when a task started.
+    /// ECS has given the times of a task's start.
     Started { job: &'a JobKey, attempt: Attempt, task: &'a TaskArn, phases: Phases },
-    /// A task has ended. `usd` is what it cost, where its price is known.
+    /// A task has ended. `usd` is its cost, if its price is known.
     Ended {
         job: &'a JobKey,
         attempt: Attempt,
@@ -84,9 +84,10 @@ pub enum Event<'a> {
         stop_code: Option<&'a str>,
         usd: Option<f64>,
     },
-    /// A settled job's last task has ended: what all of them cost, and the minutes of the result if there is one.
+    /// The last task of a settled job has ended: the cost of all its tasks, and the minutes of the result if it has
+    /// one.
     JobCost { job: &'a JobKey, usd: f64, minutes: Option<f64> },
-    /// A task is there that this controller did not launch.
+    /// A task is running that this controller did not launch.
     Adopted { job: &'a JobKey, attempt: Attempt, task: &'a TaskArn },
     /// An attempt ended without winning.
     AttemptOver {
@@ -97,68 +98,68 @@ pub enum Event<'a> {
         code: FailureCode,
         message: &'a str,
     },
-    /// The terminal record was found written.
+    /// The terminal record of a job exists.
     RecordRead { terminal: &'a Terminal },
     /// A job's entry points are in place.
     Published { job: &'a JobKey, live: &'a Published },
-    /// A newer job's entry points are in place; this one's stay in their folder.
+    /// A newer job's entry points are in place; this job's stay in their folder.
     Superseded { job: &'a JobKey, by: &'a JobKey },
-    /// What attempts of a job that did not win had left behind is gone.
+    /// The leftovers of a job's losers are gone.
     Collected { job: &'a JobKey },
-    /// A job is settled; `job_ms` is how long after its message was sent.
+    /// A job is settled; `job_ms` is the time since its message was sent.
     Settled { job: &'a JobKey, ending: Ending, job_ms: Option<Ms> },
-    /// The dead-letter queue has acknowledged.
+    /// The dead-letter queue acknowledged the letter.
     DeadLettered { job: &'a JobKey, message: &'a MessageId },
-    /// A lease ran out or was taken.
+    /// A lease expired, or its handle is not valid any more.
     LeaseLost { message: &'a MessageId, job: Option<&'a JobKey> },
-    /// A document cannot be read by this version; its job is left alone.
+    /// This version cannot read a document of a job; the job is left alone.
     Unreadable { job: &'a JobKey, reason: &'a str },
-    /// A task under our `startedBy` without our identity.
+    /// A task with our `startedBy` does not carry our identity.
     ForeignTask { task: &'a TaskArn },
-    /// The task's image must not be launched; `news`: it could be before, or for another reason.
+    /// The task's image must not be launched. `news`: it could be launched before, or the reason is another one.
     ImageRefused { reason: &'a str, news: bool },
-    /// A task runs another image than the one that was looked at for its attempt.
+    /// A task runs another image than the one that was checked for its attempt.
     OtherImage { job: &'a JobKey, attempt: Attempt, task: &'a TaskArn, pinned: &'a str, ran: &'a str },
-    /// It may be launched again.
+    /// The task's image may be launched again.
     ImageFits { task_definition: &'a str },
-    /// A task is stopped.
+    /// A task is being stopped.
     Stopped { task: &'a TaskArn, job: Option<&'a JobKey>, reason: &'a str },
-    /// All launches pause.
+    /// All launches pause for `for_ms`.
     CooldownBegun { for_ms: Ms, reason: &'a str },
-    /// One job after the other fails: only one is launched now and then.
+    /// One job after the other fails: jobs are claimed one at a time.
     BreakerOpened { trouble: FailureStage, jobs: usize },
-    /// A job got through: launching goes on.
+    /// A job succeeded: claiming goes on.
     BreakerClosed,
-    /// A task is to be stopped because nobody needs it any more.
+    /// A task is stopped because its job does not need it any more.
     OrphanFound { task: &'a TaskArn, job: Option<&'a JobKey> },
-    /// Nothing is launched from now on, whatever waits.
+    /// No job is launched from now on.
     PauseBegun { pause: &'a Pause },
     /// Launches go on.
     PauseEnded,
-    /// Nothing is received any more.
+    /// Receiving has stopped.
     ReceivingPaused { reason: &'a str },
-    /// Messages are received again.
+    /// Receiving goes on.
     ReceivingGoesOn,
-    /// News was found by looking, and no event told of it. `what` is a task or a job.
+    /// A read has shown a change that no event announced. `what` is a task or a job.
     NotificationMissed { what: &'a str },
-    /// A promise of the job protocol is broken: a bug, or somebody else's hand.
+    /// A promise of the job protocol is broken: by a bug, or by another program.
     InvariantBroken { id: &'a str, what: &'a str },
     /// The list of tasks was read.
     Resynced { complete: bool, tasks: usize },
-    /// SQS' estimates of a queue.
+    /// SQS' estimated counts of a queue.
     DepthPolled { queue: &'a str, depth: Depth },
     /// The process was asked to end.
     DrainBegun { leases: usize, tasks: usize },
-    /// The process ends. `complete`: every answer that was awaited has come.
+    /// The process ends. `complete`: every call under way was answered.
     DrainEnded { complete: bool },
-    /// Periods of metrics were thrown away: `CloudWatch` has been away for too long.
+    /// Periods of metrics were dropped: `CloudWatch` did not answer for too long.
     MetricsDropped { periods: u64 },
-    /// Log lines were thrown away: standard output took none for too long.
+    /// Log lines were dropped: standard output accepted none for too long.
     LogLinesDropped { lines: u64 },
 }
 
 impl Event<'_> {
-    /// Adds it to what it is counted under.
+    /// Adds the event to its metrics.
     pub(super) fn count(&self, registry: &Registry) {
         use Metric as M;
         match self {
@@ -224,7 +225,7 @@ impl Event<'_> {
         }
     }
 
-    /// The counter of moments that are counted one by one.
+    /// The counter of an event that adds one to one metric.
     fn counter(&self) -> Option<Metric> {
         match self {
             Self::Turned => Some(Metric::Turns),

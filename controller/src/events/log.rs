@@ -1,4 +1,5 @@
-//! The log lines of moments: lower case, fields, nothing interpolated. Always the same names: `job`, `attempt`, `task`.
+//! The log lines of events: lower case, values as fields, no interpolation. Field names are always the same: `job`,
+//! `attempt`, `task`.
 
 use transcode_config::contract::{Budget, Claim, JobKey, Outcome, Terminal, pointer_key};
 use transcode_core::{effects::ports::Depth, protocol::fact::Refusal};
@@ -6,7 +7,7 @@ use transcode_core::{effects::ports::Depth, protocol::fact::Refusal};
 use super::{Ending, Event};
 
 impl Event<'_> {
-    /// Writes its line.
+    /// Writes the event's line.
     pub(super) fn log(&self) {
         match *self {
             Self::Turned => tracing::trace!("turned"),
@@ -66,7 +67,7 @@ impl Event<'_> {
         }
     }
 
-    /// The moments of one job.
+    /// The events of one job.
     fn log_job(&self) {
         match *self {
             Self::JobReceived { job, message, queue, waited_ms } => {
@@ -114,7 +115,7 @@ impl Event<'_> {
             Self::JobCost { job, usd, minutes } => tracing::info!(%job, usd, minutes, "job paid for"),
             Self::Adopted { job, attempt, task } => tracing::info!(%job, %attempt, %task, "task adopted"),
             Self::AttemptOver { job, attempt, task, budget, code, message } => {
-                // Not `message`: the line has that name already.
+                // Not `message`: the line has a field of that name already.
                 tracing::warn!(%job, %attempt, task, ?budget, %code, reason = message, "attempt over");
             }
             Self::Settled { job, ending: Ending::Succeeded, job_ms } => {
@@ -132,7 +133,8 @@ impl Event<'_> {
     }
 }
 
-/// With what the audit holds claims against: who made it, and how the attempts before it were charged.
+/// With the fields that the audit checks claims by: who made the claim, and which budgets the attempts before were
+/// charged to.
 fn claimed(claim: &Claim) {
     let Claim { job, attempt, nonce, history, .. } = claim;
     let platform = history.iter().filter(|past| past.budget == Budget::Platform).count();
@@ -140,7 +142,7 @@ fn claimed(claim: &Claim) {
     tracing::info!(%job, %attempt, nonce, over_by_job = by_job, over_by_platform = platform, "attempt claimed");
 }
 
-/// With what the audit holds terminal records against: who wrote it, and what a dead one says of its attempts.
+/// With the fields that the audit checks terminal records by: who wrote the record, and the attempts of a dead job.
 fn terminal_record_read(terminal: &Terminal) {
     let Terminal { job, nonce, outcome, .. } = terminal;
     match outcome {

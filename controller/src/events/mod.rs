@@ -1,7 +1,7 @@
-//! Each observable moment once: its log line and its metric leave together.
+//! Each event in one place: its log line and its metric are emitted together.
 //!
-//! Code that does something says [`Events::emit`] with a [`Event`]; what is logged and what is counted is decided
-//! here. Nothing in here needs a runtime, a network or a clock: the simulator counts with the same code.
+//! Other code calls [`Events::emit`] with an [`Event`]; this module decides what is logged and counted. It needs no
+//! runtime, network or clock: the simulator counts with the same code.
 
 mod event;
 mod log;
@@ -14,25 +14,25 @@ pub use self::{
     registry::{Point, Registry, Value},
 };
 
-/// Where moments go.
+/// Receives events.
 #[derive(Debug, Default)]
 pub struct Events {
     registry: Registry,
 }
 
 impl Events {
-    /// With all counters at zero.
+    /// All counters are zero.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Logs and counts a moment.
+    /// Logs and counts an event.
     pub fn emit(&self, event: Event<'_>) {
         event.log();
         event.count(&self.registry);
     }
 
-    /// What has been counted.
+    /// The metrics counted so far.
     pub fn registry(&self) -> &Registry {
         &self.registry
     }

@@ -1,4 +1,4 @@
-//! Counters, gauges and distributions between two flushes.
+//! Counters, gauges and distributions of the time between two flushes.
 
 use std::{
     collections::BTreeMap,
@@ -10,33 +10,33 @@ use transcode_config::metrics::{Kind, Metric};
 /// Values of distributions are kept in millionths of their unit.
 const MICRO: f64 = 1e6;
 
-/// Most different values of one distribution in one period; more are counted under their nearest lower neighbour.
+/// Most different values of one distribution in one period; further values count as their nearest lower neighbour.
 /// Three digits over six decades are 5,400 values at worst; a thousand jobs a minute stay below this.
 const MAX_VALUES: usize = 1200;
 
 /// Most parts of one gauge, such as queues.
 const MAX_PARTS: usize = 100;
 
-/// What is sent of one metric for one period.
+/// One metric's data of one period.
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct Point {
     pub metric: Metric,
-    /// Value of its dimension; none for the total.
+    /// Value of its dimension; `None` for the total.
     pub label: Option<&'static str>,
     pub value: Value,
 }
 
-/// How much.
+/// The data of a point.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
     /// One number.
     One(f64),
-    /// Values, each with how often it came.
+    /// Values, each with its number of occurrences.
     Many(Vec<(f64, f64)>),
 }
 
-/// All metrics since the last flush. Its lock is held for one map operation at a time.
+/// All metrics since the last flush. The lock is held for one map operation at a time.
 #[derive(Debug, Default)]
 pub struct Registry {
     state: Mutex<State>,
@@ -55,7 +55,7 @@ impl Registry {
         self.add_to(metric, None, count);
     }
 
-    /// Adds to a counter in total, and under a value of its dimension. There must be few of these.
+    /// Adds to a counter's total, and to its part for a value of the dimension. There must be few values.
     pub fn add_labelled(&self, metric: Metric, label: &'static str, count: u64) {
         self.add_to(metric, None, count);
         self.add_to(metric, Some(label), count);
@@ -72,7 +72,7 @@ impl Registry {
         self.set_part(metric, "", value);
     }
 
-    /// Sets one part of a gauge; the parts are added up when it is sent.
+    /// Sets one part of a gauge; the flush sends the sum of the parts.
     pub fn set_part(&self, metric: Metric, part: &str, value: f64) {
         let mut state = self.lock();
         let parts = state.gauges.entry(metric).or_default();
@@ -83,12 +83,12 @@ impl Registry {
         }
     }
 
-    /// Records one value of a distribution of seconds, given in milliseconds.
+    /// Records one value, in milliseconds, of a distribution in seconds.
     pub fn record_ms(&self, metric: Metric, ms: u64) {
         self.record_micro(metric, ms.saturating_mul(1000));
     }
 
-    /// Records one value of a distribution, in its unit. What is no positive number below 10^12 is left out.
+    /// Records one value of a distribution, in its unit. Ignores values that are not positive or are 10^12 and above.
     pub fn record(&self, metric: Metric, value: f64) {
         if (0.0..1e12).contains(&value) {
             #[allow(
@@ -110,7 +110,7 @@ impl Registry {
         *values.entry(key).or_default() += 1;
     }
 
-    /// What has been counted since the last time. Counters and distributions begin anew, gauges stand.
+    /// Returns the data since the last call. Resets counters and distributions; gauges keep their values.
     pub fn drain(&self) -> Vec<Point> {
         let (mut counters, values, gauges) = {
             let mut state = self.lock();
@@ -139,12 +139,12 @@ impl Registry {
         counters.chain(gauges).chain(values).collect()
     }
 
-    /// A counter since the last flush: for tests, and for the notes.
+    /// A counter since the last flush, for tests and for the notes.
     pub fn count(&self, metric: Metric) -> u64 {
         self.lock().counters.get(&(metric, None)).copied().unwrap_or_default()
     }
 
-    /// A panic elsewhere must not take the numbers with it: every state of the maps is a valid one.
+    /// A panic elsewhere must not lose the metrics: every state of the maps is valid.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -158,7 +158,7 @@ fn float(count: u64) -> f64 {
     count as f64
 }
 
-/// Rounds to three significant digits: half a percent, so that values repeat and stay few.
+/// Rounds to three significant digits (an error of at most half a percent), so that values repeat and there are few.
 fn three_digits(value: u64) -> u64 {
     let scale = 10_u64.pow(value.checked_ilog10().unwrap_or(0).saturating_sub(2));
     value / scale * scale

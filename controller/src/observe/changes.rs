@@ -1,4 +1,4 @@
-//! From changes to moments.
+//! From changes to events.
 
 use transcode_config::contract::{JobKey, Outcome, PastAttempt, Terminal};
 use transcode_core::{
@@ -15,7 +15,7 @@ use super::{job_costs, watch::Watch};
 use crate::events::{Ending, Event, Phases};
 
 impl Watch {
-    /// Tells one change.
+    /// Reports one change.
     #[allow(clippy::too_many_lines, reason = "a table: one line for each kind of change")]
     pub(super) fn tell(&self, change: &Change, now: Now) {
         self.events.emit(match change {
@@ -94,7 +94,7 @@ impl Watch {
         });
     }
 
-    /// Something was found by looking that happened at `at`.
+    /// Notes a change that a read has shown and that happened at `at` (ms since 1970).
     fn found(&self, hint: Hint, at: Ms, now: Now) {
         if self.hints {
             self.memory().missed.found(hint, at, now.wall);
@@ -120,7 +120,8 @@ impl Watch {
         self.events.emit(Event::Started { job, attempt, task, phases: phases(view) });
     }
 
-    /// Billed to whoever holds the job's message, or has settled it: of several controllers, to one.
+    /// Counts the cost of a task. Only the controller that holds the job's message, or has settled it, counts: one of
+    /// several.
     fn ended(&self, view: &TaskView, ours: bool, now: Now) {
         let Some(identity) = &view.identity else { return };
         let (job, attempt, task) = (&identity.job, identity.attempt, &view.arn);

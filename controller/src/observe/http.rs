@@ -1,7 +1,7 @@
-//! `/healthz`, `/readyz` and `/notes`: whether the loop turns, whether it knows what runs, why each job waits.
+//! `/healthz`, `/readyz` and `/notes`: whether the loop turns, whether it knows the running tasks, why each job waits.
 //!
-//! A controller that launches nothing, because the task's image does not fit or for another reason, is healthy and ready
-//! all the same: it settles and adopts. `/notes` says so.
+//! A controller that launches nothing, because the task's image is unfit or for another reason, is healthy and ready
+//! all the same: it settles and adopts jobs. `/notes` gives the reason.
 
 use std::{
     collections::BTreeMap,
@@ -30,19 +30,19 @@ use transcode_core::{
 
 use super::connections::{self, Limits};
 
-/// The loop wakes at least once a minute; twice that without a turn is a loop that hangs.
+/// The loop turns at least once a minute; after twice that time without a turn it counts as hung.
 const HEALTHY: Duration = Duration::from_mins(2);
 
-/// Notes shown at most: as many as a person reads.
+/// Most notes shown: more than a person reads.
 const MAX_NOTES: usize = 1000;
 
-/// Longest answer that is read: [`MAX_NOTES`] of them take a tenth of it.
+/// Longest answer that is read, in bytes: [`MAX_NOTES`] notes take a tenth of it.
 const MAX_ANSWER: u64 = 4 << 20;
 
-/// How long the controller may take to answer. It answers from memory.
+/// Longest time for the controller's answer. It answers from memory.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// What the endpoints show.
+/// The state that the endpoints show.
 #[derive(Debug, Default)]
 pub struct Status(Mutex<Shown>);
 
@@ -53,36 +53,36 @@ struct Shown {
     notes: Notes,
 }
 
-/// What `/notes` answers: why each job waits.
+/// The answer of `/notes`: why each job waits.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notes {
-    /// Tasks launched and not seen ended.
+    /// Tasks that were launched and not seen ended.
     pub tasks_in_flight: usize,
-    /// On its way out: nothing new is begun.
+    /// The process is ending: it begins nothing new.
     pub draining: bool,
-    /// Why nothing is launched, whatever waits, where that is not the ordinary course of things.
+    /// Why launches pause; absent while they go on, and during ordinary short pauses.
     #[serde(default)]
     pub launches_pause: Option<String>,
-    /// Why nothing is received, where that is not the ordinary course of things.
+    /// Why receiving stops; absent while it goes on, and during ordinary short stops.
     #[serde(default)]
     pub receiving_pause: Option<String>,
-    /// Jobs that wait, by key. What is neither here nor decided is being worked on at this moment.
+    /// Jobs that wait, by key. A job that is neither here nor decided is being worked on now.
     pub jobs: BTreeMap<String, Waiting>,
-    /// Waiting jobs that are not listed, because there are too many.
+    /// Number of waiting jobs that are not listed, because there are too many.
     pub left_off: usize,
 }
 
 /// Why one job waits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waiting {
-    /// One phrase.
+    /// The reason, as one phrase.
     pub why: String,
-    /// Nothing happens before this by itself (ms since 1970), where that is known.
+    /// The job waits until then at the earliest (ms since 1970), if a time is known.
     pub until_ms: Option<u64>,
 }
 
 impl Status {
-    /// The loop has taken a turn.
+    /// Notes a turn.
     pub fn turned(&self, ledger: &Ledger) {
         let mut shown = self.lock();
         shown.turned = Some(Instant::now());
@@ -90,7 +90,7 @@ impl Status {
         shown.notes.draining = ledger.draining;
     }
 
-    /// What is shown of jobs, until the next time.
+    /// Replaces the notes of jobs.
     pub fn noted(
         &self,
         ledger: &Ledger,
@@ -99,7 +99,7 @@ impl Status {
         full: Option<&str>,
         now: Now,
     ) {
-        // People have no monotonic clock.
+        // People need wall-clock times.
         let wall = |mono: Ms| now.wall.saturating_add(mono.saturating_sub(now.mono));
         let waiting = |(job, note): (&JobKey, &Note)| {
             (job.to_string(), Waiting { why: note.why.to_string(), until_ms: note.until.map(wall) })
@@ -151,7 +151,7 @@ async fn readyz(State(status): Shared) -> (StatusCode, &'static str) {
     }
 }
 
-/// JSON in which no hidden character stands as it is: people look at it with `curl`.
+/// JSON without unescaped control or invisible characters: people read it with `curl`.
 async fn notes(State(status): Shared) -> impl IntoResponse {
     let notes = status.lock().notes.clone();
     // Plain structures with string keys: serialising cannot fail.
@@ -159,12 +159,12 @@ async fn notes(State(status): Shared) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "application/json")], body)
 }
 
-/// Asks `/healthz`, for ECS' container health check: the image has no other client.
+/// Requests `/healthz`, for ECS' container health check: the image has no other HTTP client.
 pub fn ask_health(address: SocketAddr) -> io::Result<bool> {
     Ok(ask(address, "/healthz")?.0 == 200)
 }
 
-/// Asks a running controller for its notes.
+/// Requests a running controller's notes.
 pub fn ask_notes(address: SocketAddr) -> io::Result<Notes> {
     let (status, body) = ask(address, "/notes")?;
     if status != 200 {
@@ -173,7 +173,7 @@ pub fn ask_notes(address: SocketAddr) -> io::Result<Notes> {
     Ok(serde_json::from_str(&body)?)
 }
 
-/// A GET of our own endpoints: status and body.
+/// A GET request to our own endpoints; returns status and body.
 fn ask(address: SocketAddr, path: &str) -> io::Result<(u16, String)> {
     use std::io::{Read, Write};
     let mut stream = std::net::TcpStream::connect_timeout(&address, PATIENCE)?;

@@ -1,16 +1,17 @@
-//! What jobs cost: the tasks that this controller saw end, added up until their job is settled and forgotten.
+//! Costs of jobs: the costs of the tasks that this controller saw end, summed up until the job is settled and
+//! forgotten.
 
 use std::collections::BTreeMap;
 
 use transcode_config::{contract::JobKey, prices::Prices, settings::CostSettings};
 use transcode_core::protocol::task_view::{Billed, TaskArn};
 
-/// A settled job's bill.
+/// The cost of a settled job.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct JobCost {
     pub(super) job: JobKey,
     pub(super) usd: f64,
-    /// Minutes of the result; none for a dead job.
+    /// Minutes of the result; `None` for a dead job.
     pub(super) minutes: Option<f64>,
 }
 
@@ -21,29 +22,29 @@ struct Bill {
     minutes: Option<f64>,
 }
 
-/// Open bills.
+/// Sums of jobs that are not closed yet.
 #[derive(Debug, Default)]
 pub(super) struct Bills(BTreeMap<JobKey, Bill>);
 
 impl Bills {
-    /// A task of a job ended and cost this much.
+    /// Adds the cost of an ended task to its job.
     pub(super) fn task(&mut self, job: &JobKey, usd: f64) {
         self.0.entry(job.clone()).or_default().usd += usd;
     }
 
-    /// The job was settled by this controller.
+    /// Notes that this controller has settled the job.
     pub(super) fn settled(&mut self, job: &JobKey, minutes: Option<f64>) {
         let bill = self.0.entry(job.clone()).or_default();
         (bill.settled, bill.minutes) = (true, minutes);
     }
 
-    /// Whether this controller settled it.
+    /// Whether this controller has settled the job.
     pub(super) fn is_settled(&self, job: &JobKey) -> bool {
         self.0.get(job).is_some_and(|bill| bill.settled)
     }
 
-    /// The bills of settled jobs that are known no more: all their tasks have ended. Those of others are thrown away;
-    /// whoever settles them has their bill.
+    /// Returns and removes the costs of settled jobs that the ledger has forgotten: all their tasks have ended. Removes
+    /// those of unsettled forgotten jobs too; the controller that settles them has their costs.
     pub(super) fn close(&mut self, known: impl Fn(&JobKey) -> bool) -> Vec<JobCost> {
         let closed = self.0.extract_if(.., |job, _| !known(job));
         closed
@@ -53,7 +54,8 @@ impl Bills {
     }
 }
 
-/// What a task cost, from the begin of the pull to its end; none where its region has no prices or it never got so far.
+/// Cost of a task in USD, from the begin of the pull to its end; `None` if its Region has no prices or the pull never
+/// began.
 pub(super) fn usd(task: &TaskArn, billed: &Billed, settings: &CostSettings) -> Option<f64> {
     let region = task.0.split(':').nth(3)?;
     let ms = billed.stopped_at?.saturating_sub(billed.pull_started_at?);

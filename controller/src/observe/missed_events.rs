@@ -1,24 +1,24 @@
-//! News that no event told of.
+//! Changes that no event announced.
 //!
-//! Everything ends without events, only slower; so a broken rule or queue policy would go unnoticed. Here what was
-//! found by looking is held against what was hinted at. Several controllers share one events queue and each sees its
-//! part of it, so with more than one of them this counts too much.
+//! Everything ends without events, only more slowly, so a broken rule or queue policy would go unnoticed. This module
+//! compares the changes that reads have shown with the hints that came. Several controllers share one events queue and
+//! each gets a part of it; so with more than one controller the count is too high.
 
 use std::collections::HashMap;
 
 use transcode_core::protocol::{clock::Ms, fact::Hint};
 
-/// How long after it was found an event may still come.
+/// An event may still come for this long (ms) after the read that showed its change.
 const GRACE: Ms = 60_000;
 
-/// An event that came earlier than this before what it should tell of does not tell of it. Covers that ECS' clock and
-/// ours differ.
+/// An event that came earlier than this (ms) before a change does not announce it. Allows for a difference between ECS'
+/// clock and ours.
 const SKEW: Ms = 10_000;
 
-/// How long events are remembered: longer than looking takes.
+/// How long events are remembered (ms): longer than the time between reads.
 const KEEP: Ms = 600_000;
 
-/// What was hinted at, and what was found without. All times by the wall clock: ECS' times are held against ours.
+/// Hints that came, and changes found without one. All times by the wall clock: ECS' times are compared with ours.
 #[derive(Debug, Default)]
 pub(super) struct Missed {
     hinted: HashMap<Hint, Ms>,
@@ -27,13 +27,13 @@ pub(super) struct Missed {
 }
 
 impl Missed {
-    /// An event came.
+    /// Notes an event.
     pub(super) fn hinted(&mut self, hint: &Hint, now: Ms) {
         self.found.remove(hint);
         self.hinted.insert(hint.clone(), now);
     }
 
-    /// Something was found by looking that happened at `at`.
+    /// Notes a change that a read has shown and that happened at `at` (ms since 1970).
     pub(super) fn found(&mut self, hint: Hint, at: Ms, now: Ms) {
         let told = self.hinted.get(&hint).is_some_and(|hinted| *hinted + SKEW >= at);
         if !told {
@@ -41,7 +41,7 @@ impl Missed {
         }
     }
 
-    /// What no event told of in time. Each is named once.
+    /// Returns the changes that no event announced in time, each once.
     pub(super) fn overdue(&mut self, now: Ms) -> Vec<Hint> {
         if now.saturating_sub(self.swept_at) < GRACE / 6 {
             return Vec::new();

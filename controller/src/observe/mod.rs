@@ -1,4 +1,4 @@
-//! What people see of the loop: changes and plans become log lines and metrics. It reads the ledger and changes nothing.
+//! Log lines and metrics, made from changes and plans. Reads the ledger and changes nothing.
 
 mod changes;
 mod connections;

@@ -1,4 +1,4 @@
-//! What is told in each turn, and what once in a while.
+//! Events of each turn, and events of a sample.
 
 use std::sync::Arc;
 
@@ -54,7 +54,7 @@ impl Watched {
         self.watch.turn("test", (&plan, &told), &self.core.ledger, self.core.policy(), now)
     }
 
-    /// A gauge, as it would be sent now.
+    /// A gauge's current value.
     fn gauge(&self, metric: Metric) -> Option<f64> {
         let point = self.events.registry().drain().into_iter().find(|point| point.metric == metric);
         point.and_then(|point| if let Value::One(value) = point.value { Some(value) } else { None })
@@ -64,7 +64,7 @@ impl Watched {
         self.events.registry().count(metric)
     }
 
-    /// These messages are held, and ask for one job.
+    /// Adds held messages that ask for one job.
     fn hold(&mut self, messages: &[&str], record: TerminalRecord) {
         let key = JobKey::of(&["x"]);
         let mut job = Job { record, ..Job::new(None, 0) };

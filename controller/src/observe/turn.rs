@@ -16,12 +16,12 @@ use transcode_core::{
 use super::watch::Watch;
 use crate::events::Event;
 
-/// Time between samples of the ledger. A controller with thousands of tasks takes a turn for every answer, and people do
-/// not read that fast.
+/// Time between samples of the ledger (ms). A controller with thousands of tasks takes a turn for every answer, far
+/// more often than people read gauges.
 const SAMPLE_EVERY: Ms = 1000;
 
 impl Watch {
-    /// A turn was planned. Returns when the next sample is due, unless one was taken now.
+    /// Reports a planned turn. Returns when the next sample is due, unless one was taken now.
     pub(super) fn turned(&self, plan: &Plan, ledger: &Ledger, policy: &Policy, now: Now) -> Option<Ms> {
         self.events.emit(Event::Turned);
         let pause = ledger.launch_pause(policy, now).filter(Pause::is_told);

@@ -4,7 +4,7 @@ fn refused<'a>(code: &'a str, status: u16, message: &'a str) -> SdkFailure<'a> {
     SdkFailure::Refused { code: Some(code), status, message, other_region: false }
 }
 
-/// What AWS was seen to answer, and what must follow from it.
+/// Answers that AWS was seen to give, and the class of each.
 #[test]
 fn each_row_of_what_aws_answers() {
     use ErrorClass::{Capacity, Misconfigured, Permanent, Throttled, Transient, Uncertain};

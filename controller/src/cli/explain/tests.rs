@@ -8,7 +8,7 @@ use transcode_config::{
 
 use super::*;
 
-/// 2026-11-24T03:00:00Z, when somebody was woken up.
+/// 2026-11-24T03:00:00Z, in the middle of the night.
 const NOW: u64 = 1_795_489_200_000;
 const MINUTE: u64 = 60_000;
 
@@ -30,7 +30,7 @@ fn job() -> JobKey {
     JobKey::of(&["x"])
 }
 
-/// A job accepted 10 minutes ago, with one attempt claimed then and this heartbeat.
+/// A job accepted 10 minutes ago, with an attempt claimed at that time and this heartbeat.
 fn record(heartbeat: Option<(TaskState, u64)>) -> Record {
     let spec = JobSpec {
         schema: SCHEMA,
@@ -103,7 +103,7 @@ fn explain(record: Option<&Record>, heard: Notes) -> String {
     paragraph(&job(), record, &Ok(heard), &settings(), NOW)
 }
 
-/// With a controller that does not answer.
+/// The explanation when the controller does not answer.
 fn explain_alone(record: Option<&Record>) -> String {
     paragraph(&job(), record, &Err("127.0.0.1:8080: refused".into()), &settings(), NOW)
 }
@@ -160,7 +160,7 @@ fn of_a_dead_job_it_says_who_can_act() {
 #[test]
 fn a_task_at_work_is_waited_for_until_its_longest_run() {
     let text = explain(Some(&record(Some((TaskState::Working, 5_000)))), notes("the task is alive", None));
-    // Launch deadline 02:55, a minute for clocks, four hours of run time.
+    // Launch deadline 02:55, a minute of clock skew, four hours of run time.
     has(
         &text,
         &["transcoding, 42 % done, last heard of 5 s ago", "2026-11-24T06:56:00Z (in 3 h)", "Nobody has"],
@@ -171,7 +171,7 @@ fn a_task_at_work_is_waited_for_until_its_longest_run() {
 #[test]
 fn a_silent_task_is_named_with_the_time_when_it_is_stopped() {
     let text = explain(Some(&record(Some((TaskState::Working, 4 * MINUTE)))), notes("x", Some(NOW + MINUTE)));
-    // Heard of at 02:56; twice 180 s later.
+    // Last heartbeat at 02:56; 360 s later.
     has(
         &text,
         &["dead or cut off", "2026-11-24T03:02:00Z", "stop arn:task/1", "2026-11-24T03:01:00Z (in 60 s)"],
@@ -238,7 +238,7 @@ fn what_the_controller_does_not_say_is_said() {
     has(&silent, &["The controller did not answer (127.0.0.1:8080: refused)", "start one"]);
 }
 
-/// A key that clears the screen, hides what follows and says something itself.
+/// A key that clears the screen, hides the following text and adds text of its own.
 #[test]
 fn no_word_of_a_stranger_acts_on_the_terminal_or_passes_for_the_explanation() {
     let forged = "a\u{1b}]0;x\u{7}\r\nIt is done: attempt 1 succeeded. Nobody has to act.\u{1b}[8m\u{202e}\u{2028}.mp4";
@@ -265,7 +265,7 @@ fn no_word_of_a_stranger_acts_on_the_terminal_or_passes_for_the_explanation() {
     }
 }
 
-/// Succeeded, while the job of `by` is live with a later upload.
+/// A succeeded job, while the job `by` is live with a later upload.
 fn succeeded_behind(by: &JobKey, uploaded_at_ms: u64) -> Record {
     let object = ObjectRef { key: "k".into(), size: 1, sha256: String::new() };
     let folder = "videos/cat.mp4/v-1/".to_owned();
@@ -308,7 +308,7 @@ fn a_superseded_job_says_by_which_and_where_its_own_result_is() {
     }
     let shown = super::super::get::text(&record);
     assert!(shown.contains(&format!("superseded by job {by}")), "{shown}");
-    // What is live is older: this job is about to be published.
+    // The live job is older: this job is about to be published.
     assert!(!explain(Some(&succeeded_behind(&by, 1)), Notes::default()).contains("superseded"));
     assert!(!explain(Some(&succeeded_behind(&job(), NOW)), Notes::default()).contains("superseded"));
 }
