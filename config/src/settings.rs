@@ -216,6 +216,7 @@ pub struct JobSettings {
     pub retry_cap_seconds: u64,
     pub max_run_seconds: u64,
     pub max_source_bytes: u64,
+    pub stop_superseded: bool,
     pub default_profile: String,
 }
 

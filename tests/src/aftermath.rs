@@ -50,6 +50,7 @@ impl Stack {
                 ensure!(expected.success, "{key} succeeded");
                 self.published_whole(key, winner).await?;
             }
+            Outcome::Superseded(_) => ensure!(false, "{key} is superseded"),
             Outcome::Dead(dead) => {
                 ensure!(!expected.success, "{key} is dead: {}", dead.failure);
                 ensure!(

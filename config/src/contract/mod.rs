@@ -5,7 +5,7 @@
 //! | `jobs/<j>/spec.json` | controller | the job is accepted | `If-None-Match: *` |
 //! | `jobs/<j>/attempts/<n>.json` | controller | before `RunTask` for attempt n | `If-None-Match: *` |
 //! | `jobs/<j>/attempts/<n>.heartbeat.json` | the task of attempt n | while it works, and once more when it ends | overwritten |
-//! | `jobs/<j>/terminal.json` | task (succeeded) or controller (dead) | once | `If-None-Match: *` |
+//! | `jobs/<j>/terminal.json` | task (succeeded) or controller (dead, superseded) | once | `If-None-Match: *` |
 //! | `published/<p>.json` | controller | before it writes the entry points of a newer job | `If-None-Match: *`, then `If-Match` |
 //!
 //! Every document carries `schema`. A reader that meets a newer schema than it knows leaves the object, and the
@@ -36,7 +36,7 @@ pub use job::{Attempt, JobKey, JobKeyError, JobSpec, OutputTarget, Source};
 pub(crate) use layout::escaped;
 pub use layout::{Layout, edited_prefix, output_prefix, pointer_key};
 pub use published::{Published, SourceObject, SourceOrder};
-pub use terminal::{Dead, EntryPoint, ObjectRef, Outcome, SourceRead, Succeeded, Terminal};
+pub use terminal::{Dead, EntryPoint, ObjectRef, Outcome, SourceRead, Succeeded, Superseded, Terminal};
 
 /// The schema number that this version writes, and the newest that it reads.
 pub const SCHEMA: u32 = 1;

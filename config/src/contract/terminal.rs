@@ -86,6 +86,20 @@ pub struct Dead {
     pub attempts: Vec<PastAttempt>,
 }
 
+/// A later upload of the same object went live before the job had a result: it was stopped, or never begun (S17).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Superseded {
+    /// The job that was live then, where whoever wrote this knew it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<JobKey>,
+    /// The last task, where one is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_task_arn: Option<String>,
+    /// Every attempt, oldest first.
+    #[serde(default)]
+    pub attempts: Vec<PastAttempt>,
+}
+
 /// How the job ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
@@ -94,6 +108,8 @@ pub enum Outcome {
     Succeeded(Succeeded),
     /// Written by the controller.
     Dead(Dead),
+    /// Written by the controller.
+    Superseded(Superseded),
 }
 
 /// The terminal record.

@@ -183,6 +183,8 @@ weaknesses! {
     TellsNobodyOfSettledJob,
     /// publishes without comparing with what is live
     ComparesNothingBeforePublishing,
+    /// stops the tasks of any other upload once one is live
+    StopsWhatIsNotOlder,
     /// pads sequencers on the left
     PadsSequencersOnTheLeft,
     /// reads the pointer before it looks at the stable names

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::{
-    line::{Line, LogEvent, RecordRead},
+    line::{Line, LogEvent, Outcome, Pointer, RecordRead},
     message::{End, Message},
+    prefixes::Prefixes,
     report::{AuditReport, MessageReport, Violation},
     totals::Totals,
 };
@@ -34,6 +35,7 @@ struct Job {
 pub struct History {
     jobs: BTreeMap<String, Job>,
     pub(super) messages: BTreeMap<String, Message>,
+    prefixes: Prefixes,
     pub(super) violations: Vec<Violation>,
     pub(super) totals: Totals,
     file: String,
@@ -111,7 +113,14 @@ impl History {
             }
             LogEvent::Launched { job, attempt, task } => self.launched(&job, attempt, &task),
             LogEvent::RecordRead { job, record } => self.record(&job, record),
-            LogEvent::Published { job } => {
+            LogEvent::Published { job, pointer } => {
+                let process = self.process;
+                self.job(&job).published_by = process;
+                if let Some(pointer) = pointer {
+                    self.live(job, pointer);
+                }
+            }
+            LogEvent::Superseded { job } => {
                 let process = self.process;
                 self.job(&job).published_by = process;
             }
@@ -208,7 +217,8 @@ impl History {
                     "S1",
                     format!("message {id} deleted before the terminal record of job {key} was read"),
                 )),
-                Some((job, record)) if record.success => {
+                Some((_, record)) if record.outcome == Outcome::Superseded => {}
+                Some((job, record)) if record.outcome == Outcome::Succeeded => {
                     if job.published_by != self.process {
                         wrong.push(("S1", format!("message {id} deleted before job {key} was published")));
                     }
@@ -291,7 +301,7 @@ impl History {
         job.terminal_record_read_by = process;
         let claims = job.claims.keys().next_back().copied().unwrap_or(0);
         let mut wrong = Vec::new();
-        if !record.success {
+        if record.outcome == Outcome::Dead {
             if record.code.is_none() {
                 wrong.push(("S11", format!("job {key} is dead without a code")));
             }
@@ -325,10 +335,19 @@ impl History {
         }
     }
 
+    /// S17.
+    fn live(&mut self, job: String, pointer: Pointer) {
+        let (wrong, forgotten) = self.prefixes.live(job, pointer);
+        self.totals.forgotten += forgotten;
+        for text in wrong {
+            self.violated("S17", text);
+        }
+    }
+
     /// S12.
     fn settled(&mut self, key: &str, success: bool) {
         let word = |success| if success { "a success" } else { "dead" };
-        let record = self.job(key).record.as_ref().map(|record| record.success);
+        let record = self.job(key).record.as_ref().map(|record| record.outcome == Outcome::Succeeded);
         if let Some(decided) = record.filter(|decided| *decided != success) {
             let text = format!(
                 "job {key} is settled as {} and its terminal record says {}",

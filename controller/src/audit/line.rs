@@ -71,7 +71,13 @@ pub(super) enum LogEvent {
         job: String,
         record: RecordRead,
     },
+    /// A job is live; with the pointer of its prefix, where the line has it.
     Published {
+        job: String,
+        pointer: Option<Pointer>,
+    },
+    /// Something newer is live instead.
+    Superseded {
         job: String,
     },
     /// A job is settled, as a success or as dead.
@@ -81,10 +87,27 @@ pub(super) enum LogEvent {
     },
 }
 
+/// How a terminal record says that the job ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Succeeded,
+    Dead,
+    Superseded,
+}
+
+/// The pointer of an output prefix when a job went live.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Pointer {
+    pub(super) key: String,
+    pub(super) serial: u64,
+    /// Of the upload, where one is known.
+    pub(super) sequencer: Option<String>,
+}
+
 /// The terminal record, as it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct RecordRead {
-    pub(super) success: bool,
+    pub(super) outcome: Outcome,
     pub(super) nonce: String,
     pub(super) code: Option<String>,
     pub(super) attempts: Option<u64>,
@@ -174,21 +197,30 @@ impl Fields<'_> {
                 LogEvent::Launched { job: job()?, attempt: self.number("attempt")?, task: self.text("task")? }
             }
             "register read" => LogEvent::RecordRead { job: job()?, record: self.record()? },
-            "entry points published" => LogEvent::Published { job: job()? },
+            "entry points published" => LogEvent::Published { job: job()?, pointer: self.pointer() },
+            "superseded: a newer upload of the same object is published" => {
+                LogEvent::Superseded { job: job()? }
+            }
             "job succeeded" => LogEvent::Settled { job: job()?, success: true },
             "job dead" => LogEvent::Settled { job: job()?, success: false },
             _ => return None,
         })
     }
 
+    fn pointer(&self) -> Option<Pointer> {
+        let (key, serial) = (self.text("pointer")?, self.number("serial")?);
+        Some(Pointer { key, serial, sequencer: self.text("sequencer") })
+    }
+
     fn record(&self) -> Option<RecordRead> {
-        let success = match self.text("outcome")?.as_str() {
-            "succeeded" => true,
-            "dead" => false,
+        let outcome = match self.text("outcome")?.as_str() {
+            "succeeded" => Outcome::Succeeded,
+            "dead" => Outcome::Dead,
+            "superseded" => Outcome::Superseded,
             _ => return None,
         };
         Some(RecordRead {
-            success,
+            outcome,
             nonce: self.text("nonce")?,
             code: self.text("code"),
             attempts: self.number("attempts"),

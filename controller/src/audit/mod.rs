@@ -18,6 +18,7 @@
 //! | S11 | a dead terminal record without code, attempts, or the task that existed |
 //! | S12 | a claim or a launch after the terminal record was read; a job settled otherwise than its terminal record says |
 //! | S15 | a delete of a message that was put aside |
+//! | S17 | two jobs live under one serial number of a prefix, or an older upload under a higher one |
 //!
 //! Memory is bounded: 200,000 jobs and as many messages; settled ones are forgotten first. A torn line is no error; it
 //! is counted.
@@ -25,6 +26,7 @@
 mod history;
 mod line;
 mod message;
+mod prefixes;
 mod report;
 #[cfg(test)]
 mod tests;

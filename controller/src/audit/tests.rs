@@ -184,3 +184,40 @@ fn torn_lines_strange_fields_and_bytes_that_are_no_text_are_counted_and_harm_not
     assert_eq!((report.totals.torn, report.totals.other, report.totals.lines), (4, 1, GOOD.len() as u64 + 5));
     assert_eq!((broken(&report), report.totals.succeeded), (vec![], 1));
 }
+
+/// A job goes live.
+fn live(job: &str, serial: u64, sequencer: Option<&str>) -> String {
+    let sequencer = sequencer.map(|it| format!(r#","sequencer":"{it}""#)).unwrap_or_default();
+    format!(
+        r#""message":"entry points published","job":"{job}","pointer":"published/p.json","serial":{serial}{sequencer}"#
+    )
+}
+
+#[test]
+fn under_one_prefix_serial_and_order_only_go_forward() {
+    let first = live("one", 1, Some("0055"));
+    let forced = live("again", 2, None);
+    let later = live("two", 3, Some("0055A"));
+    let other_prefix = live("x", 1, Some("0001")).replace("p.json", "q.json");
+    // Another controller's log is read later and tells of what was before.
+    assert_eq!(broken(&audit(&[&log(&[&later, &other_prefix]), &log(&[&first, &forced, &first])])), [""; 0]);
+    let older = live("old", 4, Some("0054"));
+    assert_eq!(broken(&audit(&[&log(&[&first, &later, &older])])), ["S17"]);
+    assert_eq!(broken(&audit(&[&log(&[&older]), &log(&[&first])])), ["S17"], "in whatever order it is told");
+    assert_eq!(
+        broken(&audit(&[&log(&[&first, &live("two", 1, Some("0056"))])])),
+        ["S17"],
+        "two of one number"
+    );
+}
+
+#[test]
+fn a_superseded_job_is_settled_without_being_published_by_whoever_read_so() {
+    let won = without(GOOD, SUCCEEDED);
+    let told = r#""message":"superseded: a newer upload of the same object is published","job":"j","by":"k""#;
+    assert_eq!(broken(&audit(&[&log(&with(&won, PUBLISHED, told))])), [""; 0]);
+    let stopped = WON.replace("succeeded", "superseded");
+    let path = without(&with(&won, WON, &stopped), PUBLISHED);
+    assert_eq!(broken(&audit(&[&log(&path)])), [""; 0]);
+    assert_eq!(broken(&audit(&[&log(&without(&path, &stopped))])), ["S1"]);
+}

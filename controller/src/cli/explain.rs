@@ -7,7 +7,8 @@ use std::net::SocketAddr;
 use transcode_config::{
     Settings,
     contract::{
-        Budget, Dead, Failure, Heartbeat, JobKey, Outcome, PastAttempt, Published, Succeeded, TaskState, Who,
+        Budget, Dead, Failure, Heartbeat, JobKey, Outcome, PastAttempt, Published, Succeeded, Superseded,
+        TaskState, Who,
     },
 };
 
@@ -56,6 +57,7 @@ fn paragraph(
             let end = record.superseded_by().map_or_else(|| succeeded(won, at), |by| superseded(won, by, at));
             vec![about(record, now), end]
         }
+        (Some(record), Some((Outcome::Superseded(superseded), at))) => vec![about(record, now), stopped(superseded, at)],
         (Some(record), Some((Outcome::Dead(dead), at))) => vec![about(record, now), died(job, dead, at)],
     };
     let said = said.into_iter().filter(|sentence| !sentence.is_empty()).collect::<Vec<_>>().join(" ");
@@ -82,6 +84,16 @@ fn succeeded(won: &Succeeded, at: u64) -> String {
         time(at),
         won.files,
         stable.unwrap_or_else(|| address(&won.bucket, &won.folder)),
+    )
+}
+
+/// It has no result.
+fn stopped(superseded: &Superseded, at: u64) -> String {
+    let by = superseded.by.as_ref().map(|by| format!(": job {by}")).unwrap_or_default();
+    let tried = if superseded.attempts.is_empty() { "It was not begun" } else { "Its task was stopped" };
+    let at = time(at);
+    format!(
+        "It is superseded since {at}: a later upload of the same object is live{by}. {tried}. Nobody has to act."
     )
 }
 

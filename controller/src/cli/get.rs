@@ -76,6 +76,7 @@ pub(super) fn text(record: &Record) -> String {
     // The terminal record of a dead job has the ends of all attempts; the newest claim has the ends of all but its own.
     let past = match record.terminal.as_ref().map(|terminal| &terminal.outcome) {
         Some(Outcome::Dead(dead)) => dead.attempts.as_slice(),
+        Some(Outcome::Superseded(superseded)) => superseded.attempts.as_slice(),
         _ => record.history(),
     };
     for attempt in &record.attempts {
@@ -159,6 +160,10 @@ fn decided(line: &mut impl FnMut(&str, &str), terminal: &Terminal) {
             for entry in &won.entry_points {
                 line("", &address(&won.bucket, &entry.to));
             }
+        }
+        Outcome::Superseded(superseded) => {
+            let by = superseded.by.as_ref().map(|by| format!(" by job {by}")).unwrap_or_default();
+            line("record", &format!("superseded {at}{by}: no result, and nobody has to act"));
         }
         Outcome::Dead(dead) => {
             line("terminal record", &format!("dead {at}: {}", dead.failure));

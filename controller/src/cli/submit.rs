@@ -158,6 +158,9 @@ fn accepted(session: &Session, body: &str) -> anyhow::Result<Arc<JobSpec>> {
 fn already(job: &JobKey, terminal: &Terminal) -> String {
     let at = time(terminal.written_at_ms);
     let (end, hint) = match &terminal.outcome {
+        Outcome::Superseded(_) => {
+            ("was superseded by a newer upload", "an --idempotency-key makes it another job")
+        }
         Outcome::Succeeded(_) => ("succeeded", "to make it again give an --idempotency-key of your own"),
         Outcome::Dead(_) => {
             ("is dead", "`redrive --job` runs it again; an --idempotency-key makes it another job")

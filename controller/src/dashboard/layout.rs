@@ -73,7 +73,11 @@ pub(super) const SECTIONS: &[Section] = &[
         widgets: &[
             lines("Queues", "messages", &[high(M::QueueDepth), high(M::QueueInFlight), high(M::JobsHeld)]),
             lines("Oldest message", "seconds", &[high(M::OldestMessageAge)]),
-            lines("Jobs a minute", "jobs", &[sum(M::JobsReceived), sum(M::JobsSucceeded), sum(M::JobsDead)]),
+            lines(
+                "Jobs a minute",
+                "jobs",
+                &[sum(M::JobsReceived), sum(M::JobsSucceeded), sum(M::JobsDead), sum(M::JobsSuperseded)],
+            ),
         ],
     },
     Section {

@@ -22,6 +22,8 @@ pub enum Ending {
     Succeeded,
     /// Given up.
     Dead(FailureCode),
+    /// Something newer is live.
+    Superseded,
 }
 
 /// How long a task took to start, by ECS' timestamps; `None` where a timestamp is missing.
@@ -207,6 +209,7 @@ impl Event<'_> {
             Self::Settled { ending, job_ms, .. } => {
                 match ending {
                     Ending::Succeeded => registry.add(M::JobsSucceeded, 1),
+                    Ending::Superseded => registry.add(M::JobsSuperseded, 1),
                     Ending::Dead(code) => registry.add_labelled(M::JobsDead, code.info().name, 1),
                 }
                 if let Some(ms) = job_ms {

@@ -121,6 +121,9 @@ impl Event<'_> {
             Self::Settled { job, ending: Ending::Succeeded, job_ms } => {
                 tracing::info!(%job, job_ms, "job succeeded");
             }
+            Self::Settled { job, ending: Ending::Superseded, job_ms } => {
+                tracing::info!(%job, job_ms, "job superseded");
+            }
             Self::Settled { job, ending: Ending::Dead(code), job_ms } => {
                 tracing::error!(%job, %code, job_ms, "job dead");
             }
@@ -154,6 +157,14 @@ fn terminal_record_read(terminal: &Terminal) {
             let (code, attempts, task) =
                 (dead.failure.code, dead.attempts.len(), dead.last_task_arn.as_deref());
             tracing::info!(%job, outcome = "dead", nonce, %code, attempts, task, "register read");
+        }
+        Outcome::Superseded(superseded) => {
+            let (by, attempts, task) = (
+                superseded.by.as_ref().map(JobKey::as_str),
+                superseded.attempts.len(),
+                superseded.last_task_arn.as_deref(),
+            );
+            tracing::info!(%job, outcome = "superseded", nonce, by, attempts, task, "register read");
         }
     }
 }

@@ -35,7 +35,9 @@ impl Watch {
                 }
                 Event::RecordRead { terminal }
             }
-            Change::JobSettled { terminal, sent_at_ms } => self.settled(terminal, age(*sent_at_ms, now.wall)),
+            Change::JobSettled { terminal, superseded, sent_at_ms } => {
+                self.settled(terminal, *superseded, age(*sent_at_ms, now.wall))
+            }
             Change::TaskUp { view, asked_at_ms } => return self.up(view, age(*asked_at_ms, now.wall)),
             Change::TaskEnded { view, ours } => return self.ended(view, *ours, now),
             Change::Hinted { hint } => return self.memory().missed.hinted(hint, now.wall),
@@ -101,12 +103,15 @@ impl Watch {
         }
     }
 
-    fn settled<'a>(&self, terminal: &'a Terminal, job_ms: Option<Ms>) -> Event<'a> {
+    fn settled<'a>(&self, terminal: &'a Terminal, superseded: bool, job_ms: Option<Ms>) -> Event<'a> {
         let (ending, minutes) = match &terminal.outcome {
             #[allow(clippy::cast_precision_loss, reason = "videos end after hours")]
             Outcome::Succeeded(winner) => (Ending::Succeeded, Some(winner.duration_ms as f64 / 60_000.0)),
             Outcome::Dead(dead) => (Ending::Dead(dead.failure.code), None),
+            Outcome::Superseded(_) => (Ending::Superseded, None),
         };
+        // A result that nobody sees is paid for all the same.
+        let ending = if superseded { Ending::Superseded } else { ending };
         self.memory().bills.settled(&terminal.job, minutes);
         Event::Settled { job: &terminal.job, ending, job_ms }
     }

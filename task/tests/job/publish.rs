@@ -52,6 +52,7 @@ pub(crate) async fn assert_published(fixture: &Fixture, result: &Succeeded) {
 pub(crate) async fn succeeded(fixture: &Fixture) -> Succeeded {
     match fixture.terminal().await.expect("there is no terminal record").outcome {
         Outcome::Succeeded(succeeded) => succeeded,
+        Outcome::Superseded(superseded) => panic!("{superseded:?}"),
         Outcome::Dead(dead) => panic!("{dead:?}"),
     }
 }

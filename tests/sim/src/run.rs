@@ -36,6 +36,10 @@ pub struct RunReport {
     pub steps: u64,
     /// How long it took to come to rest once faults had stopped.
     pub settled_in: Ms,
+    /// Jobs that ended behind a newer one.
+    pub superseded: u64,
+    /// Tasks that were stopped because something newer was live.
+    pub stopped_early: u64,
     /// Faults that struck.
     pub struck: Vec<Fault>,
     /// The trace as text, where it was asked for.
@@ -92,6 +96,8 @@ fn run_world(mut world: World) -> (RunReport, u64) {
         hash: world.trace.hash(),
         steps: world.steps,
         settled_in,
+        superseded: world.reached_superseded,
+        stopped_early: world.reached_stopped_early,
         struck,
         trace: world.trace.lines().to_vec(),
     };
@@ -162,6 +168,7 @@ fn unrest(world: &World, busy: impl Fn(&Task) -> bool) -> Option<String> {
         let settled = match job.terminal.as_ref().map(|terminal| &terminal.outcome) {
             None => false,
             Some(Outcome::Dead(_)) => job.letters > 0,
+            Some(Outcome::Superseded(_)) => true,
             Some(Outcome::Succeeded(winner)) => job.published == Some(winner.attempt),
         };
         if !settled {

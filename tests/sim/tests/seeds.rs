@@ -6,7 +6,10 @@ use std::{
     thread,
 };
 
-use transcode_sim::{report::failure_text, run::run};
+use transcode_sim::{
+    report::failure_text,
+    run::{RunReport, run},
+};
 
 /// As many as two cores simulate in less than a minute. Two of them have 5,000 tasks.
 const SEEDS: u64 = 6000;
@@ -45,4 +48,12 @@ fn no_seed_breaks_a_promise() {
 fn kept(seed: u64) {
     let report = run(seed, &[], false);
     assert!(report.violation.is_none(), "{}", failure_text(&report));
+}
+
+#[test]
+fn seeds_have_jobs_that_end_behind_a_newer_upload_and_tasks_that_are_stopped_for_it() {
+    let reports: Vec<_> = (0..300).map(|seed| run(seed, &[], false)).collect();
+    let sum = |of: fn(&RunReport) -> u64| reports.iter().map(of).sum::<u64>();
+    let (superseded, stopped_early) = (sum(|it| it.superseded), sum(|it| it.stopped_early));
+    assert!(superseded > 10 && stopped_early > 10, "{superseded} superseded, {stopped_early} stopped early");
 }

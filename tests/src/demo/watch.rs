@@ -38,6 +38,9 @@ pub(super) async fn until_decided(stack: &mut Stack, key: &str, console: &mut Co
     .await;
     match outcome {
         Ok(Outcome::Succeeded(succeeded)) => Ok(succeeded),
+        Ok(Outcome::Superseded(_)) => {
+            bail!("a later upload of the same key is live; nothing was made of this one")
+        }
         Ok(Outcome::Dead(dead)) => bail!("{}", death(&dead)),
         // The cause first: the logs are long.
         Err(error) => bail!("{error:#}\n{}", stack.tails(20)),

@@ -23,9 +23,15 @@ impl Job {
         if self.terminal().is_none() {
             let witnessed = witnessed && self.read_at().is_some();
             told.push(Change::JobDecided { terminal: Arc::clone(&terminal), witnessed });
-            if let Outcome::Dead(dead) = &terminal.outcome
-                && let Some(past) = dead.attempts.last()
-            {
+            let attempts = match &terminal.outcome {
+                Outcome::Succeeded(_) => &[],
+                Outcome::Dead(dead) => dead.attempts.as_slice(),
+                Outcome::Superseded(superseded) => {
+                    self.superseded_by = superseded.by.clone().or_else(|| self.superseded_by.take());
+                    superseded.attempts.as_slice()
+                }
+            };
+            if let Some(past) = attempts.last() {
                 told.push(Change::AttemptOver { job: terminal.job.clone(), past: past.clone() });
             }
             self.record = TerminalRecord::Decided(terminal);

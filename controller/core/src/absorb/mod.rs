@@ -9,6 +9,7 @@ pub mod change;
 mod learn;
 mod news;
 pub(crate) mod standing;
+mod superseded;
 mod trouble;
 
 use std::sync::Arc;
@@ -126,12 +127,17 @@ impl Ledger {
                 self.tell_terminal_record(&job, &terminal, policy, now);
                 self.job_answered(&job, |job, _| job.decide(Arc::new(*terminal), now.mono, false, told));
             }
-            Fact::Published { job, publication } => self.job_answered(&job, |job, _| {
-                job.published = true;
-                if let Publication::Superseded(by) = publication {
-                    job.superseded_by = Some(by);
+            Fact::Published { job, publication } => {
+                if let Publication::Live(live) = &publication {
+                    self.goes_live(live);
                 }
-            }),
+                self.job_answered(&job, |job, _| {
+                    job.published = true;
+                    if let Publication::Superseded(by) = publication {
+                        job.superseded_by = Some(by);
+                    }
+                });
+            }
             Fact::Collected { job } => self.job_answered(&job, |job, _| job.collected = true),
             Fact::DeadLettered { message, job } => self.message_answered(&message, |lease| {
                 lease.lettered.insert(job);

@@ -1,5 +1,7 @@
 //! Changes of messages, tasks and calls.
 
+use transcode_config::contract::Outcome;
+
 use super::change::Change;
 use crate::{
     protocol::{
@@ -82,7 +84,9 @@ impl Ledger {
                 && !weak(Weakness::TellsNobodyOfSettledJob)
             {
                 job.settled = true;
-                told.push(Change::JobSettled { terminal, sent_at_ms: lease.sent_at_ms });
+                let superseded =
+                    job.superseded_by.is_some() || matches!(terminal.outcome, Outcome::Superseded(_));
+                told.push(Change::JobSettled { terminal, superseded, sent_at_ms: lease.sent_at_ms });
             }
         }
     }

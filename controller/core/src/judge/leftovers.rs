@@ -5,7 +5,7 @@
 //! is kept. A task that may still be working keeps its folder until it has ended; orphans are stopped after their
 //! grace.
 
-use transcode_config::contract::{Attempt, Outcome};
+use transcode_config::contract::{Attempt, Dead, Outcome, Superseded};
 
 use crate::{
     judge::outcome::{never_began, unproven},
@@ -64,8 +64,8 @@ impl Ledger {
 /// never heard of the attempt's task then does not wait for that task.
 fn proven_over(job: &Job, attempt: Attempt) -> bool {
     match job.terminal().map(|terminal| &terminal.outcome) {
-        Some(Outcome::Dead(dead)) => {
-            dead.attempts.iter().any(|past| past.attempt == attempt && !unproven(past))
+        Some(Outcome::Dead(Dead { attempts, .. }) | Outcome::Superseded(Superseded { attempts, .. })) => {
+            attempts.iter().any(|past| past.attempt == attempt && !unproven(past))
         }
         _ => false,
     }
@@ -77,7 +77,9 @@ fn losers(job: &Job) -> Vec<Attempt> {
     let newest = job.attempt.as_ref().map(|newest| &newest.claim);
     let (winner, told) = match &terminal.outcome {
         Outcome::Succeeded(won) => (Some(won.attempt), [].as_slice()),
-        Outcome::Dead(dead) => (None, dead.attempts.as_slice()),
+        Outcome::Dead(Dead { attempts, .. }) | Outcome::Superseded(Superseded { attempts, .. }) => {
+            (None, attempts.as_slice())
+        }
     };
     let history = newest.map(|claim| claim.history.as_slice()).unwrap_or_default();
     let numbers = [winner, told.last().map(|past| past.attempt), newest.map(|claim| claim.attempt)];

@@ -29,6 +29,8 @@ pub mod stop_reason {
     pub const NO_HEARTBEAT: &str = "transcode-operator: no heartbeat";
     /// ECS does not know the task any more; the stop makes sure that it is over (S5).
     pub const LOST: &str = "transcode-operator: lost";
+    /// A later upload of the same object is live (S17).
+    pub const SUPERSEDED: &str = "transcode-operator: superseded";
     /// The task's job is decided, or a newer attempt exists.
     pub const ORPHAN: &str = "transcode-operator: orphan";
 }
@@ -111,7 +113,15 @@ fn own_word(heartbeat: Option<&Heartbeat>, view: &TaskView) -> Option<Failure> {
     }
 }
 
+/// Whether a controller has stopped the attempt's task because a later upload was live.
+pub fn stopped_as_superseded(ended: &Ended) -> bool {
+    ended.failure.evidence.get("ecs_stopped_reason").is_some_and(|reason| reason == stop_reason::SUPERSEDED)
+}
+
 fn before_start(view: &TaskView) -> Option<Failure> {
+    if view.stopped_reason.as_deref() == Some(stop_reason::SUPERSEDED) {
+        return None;
+    }
     if view.stop_code.as_deref() != Some("TaskFailedToStart") && view.started {
         return None;
     }

@@ -87,6 +87,7 @@ impl<'a> View<'a> {
         }
         match &job.attempt {
             None if job.put_back => None,
+            None if self.is_superseded(job) => self.supersede(plan, key, job, Vec::new()),
             None => candidate(key, job, Vec::new()),
             Some(attempt) => self.attempted(plan, key, job, attempt),
         }
@@ -122,6 +123,9 @@ impl<'a> View<'a> {
         attempt: &AttemptState,
     ) -> Option<Candidate<'a>> {
         let now = self.now.mono;
+        if self.is_superseded(job) && self.stop_superseded(plan, job, attempt) {
+            return None;
+        }
         match judge(job, attempt, |arn| self.ledger.tasks.get(arn), self.policy, self.now) {
             Verdict::Wait { until, why } => {
                 let looks = job.inspect_at <= now;
@@ -149,6 +153,12 @@ impl<'a> View<'a> {
 
     /// The newest attempt is claimed: it is launched as soon as nothing holds it back.
     fn claimed(self, plan: &mut Planner, job: &Job, attempt: &AttemptState, not_before: Ms) {
+        if self.is_superseded(job) {
+            // Not before its deadline is it certain that no task came up.
+            plan.note("superseded: claimed and not launched", Some(attempt.expires_at));
+            plan.requeue(Requeue::At(attempt.expires_at.max(self.now.mono + 1)));
+            return;
+        }
         plan.requeue(Requeue::EachTurn);
         let pause = self.ledger.launch_pause(self.policy, self.now);
         let held = pause.filter(Pause::holds_claimed).as_ref().map(note);
@@ -194,6 +204,9 @@ impl<'a> View<'a> {
             history.clear();
         }
         history.push(ended.past(number));
+        if self.ends_superseded(job, ended) {
+            return self.supersede(plan, key, job, history);
+        }
         if (!ended.failure.code.info().retryable && !weak(Weakness::RetriesTheHopeless))
             || !self.policy.allows_another(&history)
         {

@@ -71,6 +71,8 @@ pub struct Policy {
     pub max_attempts: usize,
     /// Attempts charged to the platform.
     pub max_platform_attempts: usize,
+    /// Tasks of older uploads are stopped once a newer one is live.
+    pub stop_superseded: bool,
     /// First wait between attempts.
     pub retry_base: Ms,
     /// Longest wait between attempts.
@@ -163,6 +165,7 @@ impl From<&Settings> for Policy {
             cooldown: launch.cooldown_seconds * 1000,
             max_attempts: jobs.max_attempts as usize,
             max_platform_attempts: jobs.max_platform_attempts as usize,
+            stop_superseded: jobs.stop_superseded,
             retry_base: jobs.retry_base_seconds * 1000,
             retry_cap: jobs.retry_cap_seconds * 1000,
             max_run: jobs.max_run_seconds * 1000,

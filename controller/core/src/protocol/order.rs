@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use transcode_config::contract::{JobKey, Published, SourceObject, SourceOrder};
+use transcode_config::contract::{JobKey, JobSpec, Published, Source, SourceObject, SourceOrder};
 
 use crate::weakness::{Weakness, weak};
 
@@ -54,9 +54,21 @@ fn newer(job: &JobKey, source: &SourceObject, order: &SourceOrder, live: &Publis
     order.is_gt()
 }
 
+/// Whether what is live is a later upload of a job's object, now and for good: the job can end as superseded and no other
+/// way. Before its task has read the source only sequencers say so.
+pub fn is_behind(spec: &JobSpec, live: &Published) -> bool {
+    let Source { bucket, key, sequencer, .. } = &spec.source;
+    let same = spec.output == live.output && live.source.bucket == *bucket && live.source.key == *key;
+    let sequencers =
+        sequencer.as_deref().filter(|_| same && !spec.forced).zip(live.highest_sequencer.as_deref());
+    sequencers.is_some_and(|(own, highest)| {
+        by_sequencer(own, highest).is_lt() || weak(Weakness::StopsWhatIsNotOlder)
+    })
+}
+
 /// Sequencers are hexadecimal numbers of differing lengths; the shorter one is padded with zeros on the right, as S3's
 /// guide ("Event message structure") requires.
-fn by_sequencer(one: &str, other: &str) -> Ordering {
+pub fn by_sequencer(one: &str, other: &str) -> Ordering {
     let length = one.len().max(other.len());
     let digits = |text: &str| {
         let text = text.to_ascii_uppercase();

@@ -108,7 +108,7 @@ pub struct Job {
     pub settled: bool,
     /// Its entry points are in place, or those of a newer job are.
     pub published: bool,
-    /// The newer job whose entry points are in place instead (S17).
+    /// The newer job that is live instead (S17).
     pub superseded_by: Option<JobKey>,
     /// The leftovers of its losers are gone.
     pub collected: bool,
@@ -189,7 +189,7 @@ impl Job {
     pub fn is_over(&self, attempt: Attempt) -> bool {
         self.terminal().is_some_and(|terminal| match &terminal.outcome {
             Outcome::Succeeded(winner) => winner.attempt == attempt,
-            Outcome::Dead(_) => true,
+            Outcome::Dead(_) | Outcome::Superseded(_) => true,
         })
     }
 

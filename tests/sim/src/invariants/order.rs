@@ -6,9 +6,13 @@ use super::{Kept, keep};
 use crate::truth::JobTruth;
 
 /// How new a job's source is, by S3's own rule: hexadecimal digits, padded on the right. Worked out anew here, so that
-/// the product's comparison is held against another one.
+/// the product's comparison is held against another one. What is forced is newer than every upload of a seed.
 pub fn rank(job: &JobTruth) -> u128 {
     let Request::Run(spec) = &job.request else { return 0 };
+    // No task here says what it has read, so what has no sequencer counts from its acceptance.
+    if spec.forced || spec.source.sequencer.is_none() {
+        return u128::MAX;
+    }
     let digits = spec.source.sequencer.as_deref().unwrap_or_default().bytes().chain(std::iter::repeat(b'0'));
     digits.take(24).fold(0, |sum, digit| sum * 16 + u128::from((digit as char).to_digit(16).unwrap_or(0)))
 }

@@ -71,6 +71,7 @@ fn any(rng: &mut Rng, crowd: bool) -> Policy {
         cooldown: rng.spread(SECOND, 5 * MINUTE),
         max_attempts: usize::try_from(rng.between(1, 4)).unwrap_or(3),
         max_platform_attempts: usize::try_from(rng.spread(1, 20)).unwrap_or(20),
+        stop_superseded: rng.chance(0.8),
         retry_base,
         retry_cap: rng.spread(retry_base, HOUR),
         max_run: rng.spread(10 * MINUTE, 20 * HOUR),

@@ -19,9 +19,18 @@ pub(super) fn version(job: u64, size: u64, number: usize) -> serde_json::Value {
     let sequencer = SEQUENCERS.get(number).copied().unwrap_or("02");
     json!({
         "eventVersion": "2.1", "eventName": "ObjectCreated:Put",
+        // Long before any job is accepted: whatever is forced is newer.
+        "eventTime": format!("2000-01-01T00:00:0{number}Z"),
         "s3": {"bucket": {"name": "uploads"},
                "object": {"key": format!("{job}.mp4"), "size": size, "eTag": "e", "sequencer": sequencer}}
     })
+}
+
+/// A job request for whatever version lies there, which is to win over what is live.
+fn forced(job: u64) -> String {
+    json!({"schema": 3, "kind": "transcode.job", "force": true,
+           "source": {"bucket": "uploads", "key": format!("{job}.mp4")}})
+    .to_string()
 }
 
 pub(super) fn uploads(rng: &mut Rng, jobs: u64, heal_at: Ms, sort: Sort) -> Vec<Upload> {
@@ -50,6 +59,10 @@ pub(super) fn uploads(rng: &mut Rng, jobs: u64, heal_at: Ms, sort: Sort) -> Vec<
         while number < SEQUENCERS.len() && rng.chance(odd) {
             push(rng, event(vec![version(job, 1000, number)]), Kind::Jobs);
             number += 1;
+        }
+        if number > 1 && rng.chance(odd) {
+            // A person wants what lies there live, whatever is.
+            push(rng, forced(job), Kind::Jobs);
         }
         if rng.chance(odd) {
             // A second producer announces the same upload.

@@ -7,6 +7,7 @@ use transcode_config::{
     prices::Size,
 };
 use transcode_core::{
+    judge::outcome::stop_reason,
     protocol::{
         clock::Ms,
         fact::{ErrorClass, Hint, Refusal},
@@ -242,7 +243,11 @@ impl World {
             self.reached.reach(30);
             return;
         }
-        if let Some(job) = task.job.and_then(|job| self.jobs.get(job)) {
+        let job = task.job.and_then(|job| self.jobs.get(job));
+        if let Some(job) = job.filter(|_| reason == stop_reason::SUPERSEDED) {
+            self.reached_stopped_early += 1;
+            self.check(invariants::s17_superseded_by_newer(job, self.live_instead_of(job)));
+        } else if let Some(job) = job {
             let beats = (task.beat_from, self.last_beat(&task));
             let when = (sent_at, self.now);
             self.check(invariants::l4_healthy_is_left_alone(job, &task, beats, when, &self.setup.policy));

@@ -100,6 +100,8 @@ pub struct World {
     prefixes: BTreeMap<String, PrefixTruth>,
     /// Jobs that ended behind a newer one.
     pub reached_superseded: u64,
+    /// Tasks that were stopped because something newer was live.
+    pub reached_stopped_early: u64,
     messages: Vec<Message>,
     queues: Vec<Queue>,
     /// Bodies in the dead-letter queue, with the job of each letter.
@@ -138,6 +140,7 @@ impl World {
             by_key: BTreeMap::new(),
             prefixes: BTreeMap::new(),
             reached_superseded: 0,
+            reached_stopped_early: 0,
             messages: Vec::new(),
             queues: setup.policy.queues.keys().map(|name| Queue::new(name)).collect(),
             letters: Vec::new(),

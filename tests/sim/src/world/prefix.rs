@@ -6,6 +6,7 @@ use transcode_config::contract::{
     Attempt, JobKey, JobSpec, Layout, Outcome, Published, SCHEMA, SourceObject, SourceOrder, Succeeded,
 };
 use transcode_core::{
+    message::Request,
     protocol::publishing::{Answer, If, Publication, Publishing, Step, Tag},
     weakness::{Weakness, weak},
 };
@@ -15,6 +16,7 @@ use crate::{
     fault::Fault,
     invariants,
     setup::{HOUR, SECOND},
+    truth::JobTruth,
 };
 
 /// Stable names under each prefix.
@@ -188,6 +190,13 @@ impl World {
             // It may have been decided after the newer one had taken over.
             self.published(&name);
         }
+    }
+
+    /// The job that is live where another one publishes.
+    pub(super) fn live_instead_of(&self, job: &JobTruth) -> Option<&JobTruth> {
+        let Request::Run(spec) = &job.request else { return None };
+        let (_, live, _) = self.prefixes.get(&spec.output.prefix)?.pointer.as_ref()?;
+        self.jobs.get(*live)
     }
 
     /// At rest: the newest that succeeded is live.

@@ -1,0 +1,73 @@
+//! Jobs that a later upload of their object has overtaken before they had a result (S17): their tasks are stopped, nothing
+//! of them is tried again, and they end as superseded. Whoever has not heard of it lets them work to their end, and
+//! publishing finds out.
+
+use std::sync::Arc;
+
+use transcode_config::contract::{JobKey, Outcome, PastAttempt, SCHEMA, Superseded, Terminal};
+
+use super::{claims::Candidate, output::Planner, view::View};
+use crate::{
+    judge::outcome::{Ended, stop_reason, stopped_as_superseded},
+    protocol::action::Action,
+    state::{
+        agenda::Requeue,
+        job::{AttemptState, Job},
+        limiter::CallKind,
+    },
+};
+
+impl<'a> View<'a> {
+    /// Whether nothing more is to be made of a job. A controller that is ending lets tasks run (L8).
+    pub(super) fn is_superseded(self, job: &Job) -> bool {
+        self.policy.stop_superseded && job.superseded_by.is_some() && !self.ledger.draining
+    }
+
+    /// Whether an attempt that is over was the last for that reason: this controller knows it, or another one has stopped
+    /// the task. A failure that no retry can mend is told as what it is.
+    pub(super) fn ends_superseded(self, job: &Job, ended: &Ended) -> bool {
+        let hopeless = !ended.failure.code.info().retryable;
+        !hopeless && (self.is_superseded(job) || stopped_as_superseded(ended))
+    }
+
+    /// Stops the tasks of the newest attempt. Says whether any was still to be stopped.
+    pub(super) fn stop_superseded(self, plan: &mut Planner, job: &Job, attempt: &AttemptState) -> bool {
+        let own = job.tasks.iter().filter(|(_, of)| **of == attempt.claim.attempt);
+        let known = own.filter_map(|(arn, _)| self.ledger.tasks.get_key_value(arn));
+        let running = known.filter(|(_, task)| !task.ended() && task.stopped_at.is_none() && !task.stop_call);
+        let mut any = false;
+        for (arn, task) in running {
+            any = true;
+            plan.note("superseded: its task is stopped", None);
+            if task.stop_retry_at > self.now.mono {
+                plan.requeue(Requeue::At(task.stop_retry_at));
+            } else {
+                let stop = Action::Stop { task: arn.clone(), reason: stop_reason::SUPERSEDED };
+                plan.act_when_allowed(CallKind::Stop, stop, self);
+            }
+        }
+        any
+    }
+
+    /// Writes that a job is superseded, once nothing of it works any more.
+    pub(super) fn supersede(
+        self,
+        plan: &mut Planner,
+        key: &JobKey,
+        job: &Job,
+        attempts: Vec<PastAttempt>,
+    ) -> Option<Candidate<'a>> {
+        let last_task_arn = attempts.iter().rev().find_map(|past| past.task_arn.clone());
+        let superseded = Superseded { by: job.superseded_by.clone(), last_task_arn, attempts };
+        let terminal = Terminal {
+            schema: SCHEMA,
+            job: key.clone(),
+            nonce: format!("{}/supersede", self.ledger.instance),
+            written_at_ms: self.now.wall,
+            outcome: Outcome::Superseded(superseded),
+        };
+        let give_up = Action::GiveUp { job: key.clone(), terminal: Arc::new(terminal) };
+        plan.act(if self.fresh(job) { give_up } else { Action::Inspect { job: key.clone() } });
+        None
+    }
+}
