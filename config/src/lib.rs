@@ -2,6 +2,9 @@
 //! objects in the state bucket, the exit codes and the failure codes through which the two communicate.
 //!
 //! This crate is a leaf. It does no input or output beyond reading the settings file.
+//!
+//! Unit tests stand beside the code. `tests/settings.rs` tests [`settings`], [`check`] and `load`; `tests/parsers` reads
+//! the documents of [`contract`] from a corpus; `tests/tests/docs` compares every table with the documents.
 
 pub mod aws;
 pub mod check;

@@ -76,6 +76,11 @@
 //! | `repeated_list`, `gapped_list` | | `ListTasks` |
 //! | `event_lost`, `event_duplicated`, `event_held` | | events; the operation's name is `Event` |
 //!
+//! # Tests
+//!
+//! Unit tests stand beside the code. `tests/endpoint/` calls every operation through the SDK, a file for each subject,
+//! and `tests/tests/conformance/` compares the answers with those of ECS.
+//!
 //! # Bounds
 //!
 //! Connections, request bodies, reading times, tasks, STOPPED records, tokens, definitions, clusters, faults, waiting

@@ -25,6 +25,12 @@
 //! | [`process`] | the one place that starts programs | `sandbox` |
 //! | [`sandbox`] | the layers of isolation around each run | nothing here |
 //! | [`rational`] | exact fractions | nothing here |
+//!
+//! Unit tests stand beside the code. Tests on real media are in `tests/media/`, a file for each subject: [`examine`],
+//! [`plan`] and [`encode`] in `audio`, `video`, `colours`, `streams`, `time`, `corpus`, `refusals`, `edit` and `chunks`;
+//! [`measure`] in `audio`, `per_title` and `quality`; [`captions`] in `captions`; [`package`] in `package`, `profiles`,
+//! `progressive` and `event_playlist`; [`verify`] in `proof`. [`process`] and [`sandbox`] are tested with the task's
+//! program, in `task/tests/sandbox/`. `tests/memory/` measures the memory of this process.
 
 pub mod captions;
 pub mod encode;
