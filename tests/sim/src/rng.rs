@@ -1,4 +1,5 @@
-//! A small generator of our own (splitmix64): the same numbers on every machine and with every version of every crate.
+//! A small random generator of our own (splitmix64): the same numbers on every machine and with every version of every
+//! crate.
 
 /// The generator.
 #[derive(Debug, Clone)]
@@ -39,7 +40,8 @@ impl Rng {
         low + self.below(high.saturating_sub(low) + 1)
     }
 
-    /// A number in `low..=high` whose order of magnitude is even: short and long delays are equally likely.
+    /// A number in `low..=high` with an evenly distributed order of magnitude: short and long delays are equally
+    /// likely.
     pub fn spread(&mut self, low: u64, high: u64) -> u64 {
         let (low, high) = (low.max(1), high.max(1));
         let octaves = u64::from((high / low).max(1).ilog2());
@@ -47,13 +49,13 @@ impl Rng {
         self.between(base, (base * 2).min(high).max(base)).min(high)
     }
 
-    /// True once in a while.
+    /// True with probability `rate`.
     #[allow(clippy::cast_precision_loss, reason = "53 bits are kept")]
     pub fn chance(&mut self, rate: f64) -> bool {
         rate > 0.0 && ((self.draw() >> 11) as f64) < rate * (1_u64 << 53) as f64
     }
 
-    /// One of several.
+    /// One of `from`; `otherwise` if there is none.
     pub fn pick<T: Copy>(&mut self, from: &[T], otherwise: T) -> T {
         let index = self.below(from.len() as u64);
         usize::try_from(index).ok().and_then(|index| from.get(index)).copied().unwrap_or(otherwise)

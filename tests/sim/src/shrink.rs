@@ -1,14 +1,14 @@
-//! From a failing seed to the fewest faults that still break a promise.
+//! Reduces a failing seed to the fewest faults that still break a promise.
 
 use crate::{
     fault::Fault,
     run::{RunReport, run},
 };
 
-/// Events that shrinking may take in all: a run that goes round in circles takes as many as it may each time.
+/// Most events of all shrinking runs together: a run in an endless loop takes as many as it may, each time.
 const MOST_STEPS: u64 = 10_000_000;
 
-/// Takes faults away one by one as long as the run still fails, and gives what is left with the last failing run.
+/// Removes faults one by one as long as the run still fails. Returns the remaining faults and the last failing run.
 pub fn shrink(report: &RunReport) -> (Vec<Fault>, RunReport) {
     let mut without: Vec<Fault> = Vec::new();
     let mut last = report.clone();

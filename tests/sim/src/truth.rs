@@ -1,4 +1,4 @@
-//! Jobs and tasks as they really are: what the promises are held against.
+//! Jobs and tasks as they really are: the promises are checked against these.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -10,18 +10,18 @@ use transcode_core::{
 
 use crate::setup::Nature;
 
-/// A job, as it really is.
+/// The true state of a job.
 #[derive(Debug, Clone)]
 pub struct JobTruth {
-    /// What was asked for.
+    /// The request.
     pub request: Request,
-    /// Its specification, once it is in the bucket.
+    /// Its specification, once it exists in the bucket.
     pub spec: Option<Arc<JobSpec>>,
-    /// What becomes of its attempts.
+    /// The fate of its attempts.
     pub nature: Nature,
-    /// Its claims, by attempt.
+    /// Its claims, in the order of the attempts.
     pub claims: Vec<Arc<Claim>>,
-    /// When each was claimed.
+    /// The time of each claim.
     pub claimed_at: Vec<Ms>,
     /// Its terminal record.
     pub terminal: Option<Arc<Terminal>>,
@@ -29,7 +29,7 @@ pub struct JobTruth {
     pub decided_at: Ms,
     /// How often the terminal record was written.
     pub records: u32,
-    /// Its winner, once its entry points are in place or something newer has taken over.
+    /// Its winner, once its entry points are in place or a newer job is live.
     pub published: Option<Attempt>,
     /// Letters in the dead-letter queue.
     pub letters: u32,
@@ -37,17 +37,17 @@ pub struct JobTruth {
     pub messages: u32,
     /// Its tasks.
     pub tasks: Vec<usize>,
-    /// Tasks that work on it now.
+    /// Tasks that are working on it now.
     pub working: u32,
-    /// Attempts that certainly ended through the platform's fault.
+    /// Attempts whose end is certainly the platform's fault.
     pub platform: BTreeSet<Attempt>,
     /// Attempts whose folder holds every file of its manifest.
     pub complete: BTreeSet<Attempt>,
     /// Attempts whose folders hold files or open uploads.
     pub files: BTreeSet<Attempt>,
-    /// Calls to empty folders that got no answer.
+    /// Calls to empty its folders that had no answer.
     pub uncollected: usize,
-    /// A newer version has written documents of it.
+    /// A newer version has written documents of this job.
     pub newer: bool,
 }
 
@@ -81,65 +81,65 @@ impl JobTruth {
     }
 }
 
-/// Where a task's process really is.
+/// The true state of a task's process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Proc {
     /// Not begun.
     NotStarted,
     /// Start checks.
     Starting,
-    /// Working since.
+    /// Working since this time.
     Working(Ms),
-    /// Its machine stands still; it had been working since.
+    /// Its machine is suspended; it had been working since this time.
     Frozen(Ms),
     /// Over.
     Gone,
 }
 
-/// A task, as it really is.
+/// The true state of a task.
 #[derive(Debug, Clone)]
 pub struct Task {
-    /// What ECS says of it.
+    /// ECS' view of it.
     pub view: TaskView,
-    /// What ECS said before its last change.
+    /// ECS' view before its last change.
     pub(crate) old: TaskView,
-    /// Index of its job; none for somebody else's task.
+    /// Index of its job; `None` for a task of another program.
     pub job: Option<usize>,
     /// Its claim.
     pub claim: Arc<Claim>,
     /// Where its process is.
     pub proc: Proc,
-    /// Outdated steps carry another number.
+    /// Steps with another number are outdated.
     pub(crate) epoch: u32,
     /// When it was launched.
     pub made_at: Ms,
-    /// Since when it is in the phase of its start that ECS shows.
+    /// Since when it is in the start phase that ECS shows.
     pub phase_since: Ms,
     /// ECS does not know it before this.
     pub(crate) shows_at: Ms,
     pub(crate) stopped_at: Option<Ms>,
-    /// Somebody has asked to stop it, whether or not ECS found it.
+    /// Somebody has sent StopTask for it, whether or not ECS found it.
     pub told_to_stop: bool,
-    /// ECS has forgotten it from then on.
+    /// ECS does not know it from this time on.
     pub(crate) purged_at: Ms,
     /// It never reaches STOPPED by itself.
     pub(crate) stuck: bool,
     /// When its first heartbeat was written.
     pub(crate) beat_from: Option<Ms>,
-    /// No heartbeat is written within this.
+    /// No heartbeat is written in this interval.
     pub(crate) quiet: Option<(Ms, Ms)>,
-    /// No heartbeat is written after this.
+    /// No heartbeat is written after this time.
     pub beat_until: Ms,
-    /// It gets no further from then on, though it goes on writing heartbeats.
+    /// It makes no progress from this time on, although it still writes heartbeats.
     pub stalls_at: Option<Ms>,
-    /// What its last heartbeat says, and when it was written.
+    /// The state in its last heartbeat, and when that was written.
     pub(crate) last_word: Option<(Ms, TaskState)>,
-    /// How far its wall clock is off.
+    /// Offset of its wall clock, in milliseconds.
     pub(crate) offset: i64,
 }
 
 impl Task {
-    /// Whether its process may be doing something, now or later.
+    /// Whether its process may be working, now or later.
     pub fn alive(&self) -> bool {
         self.proc != Proc::Gone
     }

@@ -1,4 +1,4 @@
-//! What the services of a small world say.
+//! Answers of the services of a small world.
 
 use transcode_config::contract::{
     Attempt, Claim, Failure, FailureCode, Heartbeat, JobKey, ObjectRef, Outcome, SCHEMA, Stage, Succeeded,
@@ -16,9 +16,9 @@ use super::state::{Phase, SmallTask, State};
 
 /// Exit code of a task whose encoder failed.
 pub(super) const ENCODE_FAILED: i32 = 16;
-/// Exit code of a task that came too late.
+/// Exit code of a task that started too late.
 pub(super) const SUPERSEDED: i32 = 12;
-/// Exit code of a task that was told to stop.
+/// Exit code of a task that was stopped.
 pub(super) const STOPPED: i32 = 143;
 
 pub(super) fn arn(index: usize) -> TaskArn {
@@ -97,7 +97,7 @@ fn heartbeat(state: &State, at: usize, task: &SmallTask) -> Heartbeat {
         job: task.claim.job.clone(),
         attempt: task.claim.attempt,
         task_arn: Some(arn(at).0.to_string()),
-        // A task that works shows a new one each time.
+        // A working task shows a new heartbeat each time.
         seq: if task.phase == Phase::Working { state.now } else { 1 },
         written_at_ms: 0,
         stage: Stage::Transcoding,

@@ -1,9 +1,8 @@
-//! What of a state matters, as a hash.
+//! The parts of a state that matter, as a hash.
 //!
-//! Times are made relative to now. Kept are the order of all past moments of a controller, and distances in whole
-//! seconds; whether something is due is kept exactly. Left out are names (of processes, so that states in which
-//! controllers have changed places are one) and counters that nothing here depends on, since in these worlds every
-//! failed call waits equally long.
+//! Times become relative to now. The hash keeps the order of a controller's past times and their distances in whole
+//! seconds; whether something is due is kept exactly. It omits process names, so that states with exchanged controllers
+//! are equal, and counters that change nothing here: in these worlds every failed call waits equally long.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -34,12 +33,12 @@ fn hash_of(value: &impl Hash) -> u64 {
     hasher.finish()
 }
 
-/// Whether and in how many seconds something is due.
+/// Whether something is due, and otherwise in how many seconds.
 fn due(at: Ms, now: Ms) -> u64 {
     if at <= now { 0 } else { 1 + (at - now + SECOND / 2) / SECOND }
 }
 
-/// The presence of one controller, and the order of its past moments.
+/// One controller's current time, and the order of its past times.
 struct View {
     now: Ms,
     moments: Vec<Ms>,
@@ -107,7 +106,7 @@ fn terminal(terminal: &Terminal) -> impl Hash {
 }
 
 fn heartbeat(beat: &Heartbeat) -> impl Hash {
-    // Every reading of a task that works shows a new one; which it is does not matter.
+    // Every reading of a working task shows a new heartbeat; its number does not matter.
     (beat.attempt, beat.task_arn.clone(), beat.seq.min(2), matches!(beat.state, TaskState::Failed { .. }))
 }
 
@@ -127,7 +126,7 @@ fn job(job: &Job, view: &View) -> impl Hash {
             view.due(attempt.launch_retry_at),
             attempt.heartbeat.as_ref().map(heartbeat),
             view.moment(attempt.heartbeat_at),
-            // Asked of only where an earlier attempt ended in silence.
+            // Used only if an earlier attempt ended in silence.
             attempt.claim.history.iter().any(unproven).then(|| earlier(attempt, view)),
         ))
     });
@@ -216,12 +215,12 @@ fn fact(fact: &Fact, now: Ms) -> u64 {
         Fact::Decided { job, terminal: record } => hash_of(&(2, job, terminal(record))),
         Fact::TaskSeen(view) => hash_of(&(3, &view.arn, view.version, view.exit_code)),
         Fact::TaskListed(view) => hash_of(&(4, &view.arn, view.version, view.exit_code)),
-        // Without times.
+        // All other actions have no times.
         other => hash_of(&format!("{other:?}")),
     }
 }
 
-/// The same for the same calls in whatever order.
+/// The same hash for the same calls in any order.
 fn sorted(hashes: impl Iterator<Item = u64>) -> Vec<u64> {
     let mut hashes: Vec<u64> = hashes.collect();
     hashes.sort_unstable();

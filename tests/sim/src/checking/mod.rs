@@ -1,14 +1,14 @@
-//! Model checking: the real core over small worlds, searched to the end.
+//! Model checking: the real core in small worlds, searched completely.
 //!
-//! A [`state`] is the ledgers, the requests under way, and what queue, bucket and cluster hold. A step ([`steps`])
-//! carries out one request at its service ([`services`]), loses its answer, delays the answer or the request itself,
-//! kills a controller, lets a task begin or end, or lets time pass until a controller wants to act. What cannot go
-//! wrong in an interesting way (listing, resolving, extending) is answered at once; everything else may happen in
-//! every order. What may go wrong is bounded by number ([`Bounds`]), so the search ends.
+//! A [`state`] consists of the ledgers, the requests under way, and the contents of queue, bucket and cluster. A step
+//! ([`steps`]) carries out one request at its service ([`services`]), loses its answer, delays the answer or the
+//! request, kills a controller, lets a task begin or end, or lets time pass until a controller's next turn. Calls whose
+//! order and loss change nothing (list, resolve, extend) are answered at once; all others may happen in every order.
+//! The number of faults of each kind is bounded ([`Bounds`]), so the search ends.
 //!
-//! Two states are one when they differ only in the time of day, in which controller is which, or in differences of
-//! times below a second ([`fingerprint`]). The core compares times with each other and with now, never with a
-//! constant, and no limit of time in these worlds is shorter than a second.
+//! Two states are equal if they differ only in the time of day, in the numbering of the controllers, or in time
+//! differences below a second ([`fingerprint`]). The core compares times with each other and with now, never with a
+//! constant, and no time limit in these worlds is shorter than a second.
 
 mod answers;
 mod fingerprint;

@@ -1,8 +1,9 @@
-//! One output prefix and everybody who may publish under it: the real [`Publishing`], step by step, in every order (S17).
+//! One output prefix and all jobs that may publish under it: the real [`Publishing`], step by step, in every order
+//! (S17).
 //!
-//! A step carries one request of one publisher out; or sends it and kills its sender, so that it arrives at any later
-//! time, or never; or begins a job anew, as a restarted or a second controller does. How often publishers die is bounded,
-//! so the search ends.
+//! A step carries out one request of a publisher; or kills the publisher, so that its request arrives at any later time
+//! or never; or begins a job again, as a restarted or second controller does. The number of deaths is bounded, so the
+//! search ends.
 
 use stateright::{Checker, Model, Property};
 use transcode_config::contract::{
@@ -13,21 +14,21 @@ use transcode_core::protocol::publishing::{Answer, If, Publication, Publishing, 
 /// Stable names under the prefix.
 const ENTRIES: usize = 2;
 
-/// The sequencers of the versions, oldest first. Of different lengths, as S3's are.
+/// The sequencers of the versions, the oldest first. They have different lengths, as S3's may.
 const SEQUENCERS: [&str; 3] = ["00F", "00F1", "01"];
 
 /// The model.
 #[derive(Debug, Clone)]
 pub struct Prefix {
-    /// Who publishes: the number of a version for each. The same number twice: two controllers with one job.
+    /// The publishers: each has the number of its version. The same number twice: two controllers with one job.
     pub publishers: Vec<usize>,
-    /// How often a publisher dies.
+    /// Most deaths of publishers.
     pub deaths: u8,
-    /// Conditions are not kept: S3 writes whatever arrives.
+    /// Conditions are ignored: S3 carries out every write.
     pub blind: bool,
 }
 
-/// What lies under a name, with a tag that no other write gives.
+/// An object with a tag that no other write has.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Object<T> {
     content: T,
@@ -40,7 +41,7 @@ pub struct State {
     publishers: Vec<Publishing>,
     pointer: Option<Object<Box<Published>>>,
     entries: Vec<Option<Object<usize>>>,
-    /// Writes whose sender is dead: of which version, and what.
+    /// Writes whose sender is dead: the version, and the write.
     late: Vec<(usize, Step)>,
     writes: u8,
     deaths: u8,
@@ -50,9 +51,9 @@ pub struct State {
 /// A step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Move {
-    /// A publisher's request is carried out and answered.
+    /// A request of this publisher is carried out and answered.
     Goes(usize),
-    /// A publisher dies; its request is still on its way. Another begins anew.
+    /// A publisher dies with its request under way; another publisher begins the job again.
     Dies(usize),
     /// A request of a dead publisher arrives.
     Arrives(usize),
@@ -69,7 +70,7 @@ fn holds(tag: Option<&Tag>, condition: &If) -> bool {
 fn next(version: usize) -> Published {
     let sequencer = SEQUENCERS.get(version).map(|text| (*text).to_owned());
     let at = version as u64;
-    // Accepted in the opposite order: only the version counts.
+    // The order of acceptance is reversed: only the version counts.
     let order = SourceOrder {
         sequencer: sequencer.clone(),
         version_id: None,
@@ -235,7 +236,7 @@ impl Model for Prefix {
     }
 }
 
-/// What searching a prefix found: states, and the promise that is broken with the steps to it.
+/// Searches a prefix. Returns the number of states and, if a promise is broken, the promise and the steps to it.
 pub fn search_prefix(prefix: Prefix) -> (usize, Option<(&'static str, Vec<Move>)>) {
     let checker = prefix.checker().spawn_bfs().join();
     let broken = checker.discovery("every promise is kept").map(|path| {
@@ -250,7 +251,7 @@ pub fn search_prefix(prefix: Prefix) -> (usize, Option<(&'static str, Vec<Move>)
     (checker.unique_state_count(), broken)
 }
 
-/// A few prefixes, searched within a second each.
+/// Searches a few prefixes, each within a second.
 pub(super) fn anything_goes_back() -> Option<&'static str> {
     let worlds = [(vec![0, 1], 1), (vec![0, 1, 2], 0)];
     worlds.into_iter().find_map(|(publishers, deaths)| {

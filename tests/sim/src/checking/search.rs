@@ -1,21 +1,21 @@
-//! Searching a small world to its end.
+//! Searches all states of a small world.
 
 use stateright::{Checker, Model, Path};
 
 use super::{Bounds, Small, State, Step, WeakProtocol, prefix::anything_goes_back};
 
-/// What a search found.
+/// The result of a search.
 #[derive(Debug, Clone)]
 pub struct Searched {
     /// Different states.
     pub states: usize,
-    /// Steps to the one that is furthest away.
+    /// Steps to the state that is furthest away.
     pub deepest: usize,
-    /// All of them were seen.
+    /// All states were visited.
     pub finished: bool,
-    /// In one of them every job is settled and every message gone.
+    /// In at least one state every job is settled and every message deleted.
     pub settles: bool,
-    /// The promise that is broken, and the steps to it.
+    /// The broken promise and the steps to it.
     pub broken: Option<(&'static str, Vec<Step>)>,
 }
 
@@ -23,7 +23,7 @@ fn found(path: Path<State, Step>) -> (&'static str, Vec<Step>) {
     (path.last_state().broken().unwrap_or_default(), path.into_actions())
 }
 
-/// Searches a world. `shortest` finds the shortest way to a broken promise, and needs more memory.
+/// Searches a world. `shortest` finds the shortest path to a broken promise, and needs more memory.
 pub fn search(world: Small, shortest: bool) -> Searched {
     fn read(checker: &impl Checker<Small>) -> Searched {
         Searched {
@@ -41,7 +41,7 @@ pub fn search(world: Small, shortest: bool) -> Searched {
     }
 }
 
-/// A few worlds that are searched within a second each: for whoever only wants to know whether anything breaks.
+/// Searches a few worlds, each within a second. Returns a broken promise, if one is found.
 pub fn anything_breaks() -> Option<&'static str> {
     if let Some(what) = anything_goes_back() {
         return Some(what);

@@ -1,4 +1,4 @@
-//! SQS, ECS and S3 of a small world, and the task's side of the contract; with the promises that each could break.
+//! SQS, ECS and S3 of a small world, the task's side of the contract, and the promises that each could break.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ fn message_index(id: &MessageId) -> Option<usize> {
 }
 
 impl Small {
-    /// Carries a request out. `host` is the controller that made it, where it still waits.
+    /// Carries a request out. `host` is the controller that made it, if it still waits for the answer.
     pub(super) fn carry_out(&self, state: &mut State, host: Option<usize>, action: &Action) -> Vec<Fact> {
         match action {
             Action::Receive { queue, max } => {
@@ -138,7 +138,7 @@ impl Small {
         if state.jobs.get(owner).is_some_and(|job| job.refused.contains(&token)) {
             return Fact::LaunchRefused { job, attempt, refusal: Refusal::Definitive("RESOURCE:CPU".into()) };
         }
-        // A token outlives its task by an hour, which is longer than any launch deadline here; then it is unknown.
+        // A token outlives its task by an hour, longer than any launch deadline here; after that it is unknown.
         let expired = state.now + AHEAD >= claim.launch_not_after_ms;
         let lives = |task: &SmallTask| !expired || !matches!(task.phase, Phase::Ended(_));
         let known = state.tasks.iter().position(|task| task.token == token && lives(task));
@@ -159,7 +159,7 @@ impl Small {
         Fact::Launched { job, attempt, task: arn(index) }
     }
 
-    /// `failures[]` under this token, for ever.
+    /// Answers with `failures[]` under this token, for ever.
     pub(super) fn refuse(&self, state: &mut State, claim: &Claim) -> Vec<Fact> {
         if let Some(job) = state.jobs.get_mut(self.job(&claim.job)) {
             job.refused.push(claim.client_token());
@@ -182,7 +182,7 @@ impl Small {
     }
 
     fn delete(state: &mut State, message: usize) {
-        // Each message here asks for the job of the same number.
+        // Here each message asks for the job with the same number.
         let settled = state.jobs.get(message).is_some_and(super::state::SmallJob::settled);
         state.promise(settled, "S1: the message was deleted before its job was settled");
         if let Some(message) = state.messages.get_mut(message) {
@@ -215,7 +215,7 @@ impl Small {
     }
 }
 
-/// Each job here has an object of its own; what several do under one prefix has a model of its own ([`super::prefix`]).
+/// Each job here has an object of its own; several jobs under one prefix have a separate model ([`super::prefix`]).
 fn publication(job: &JobKey, winner: &Succeeded) -> Publication {
     let order =
         SourceOrder { sequencer: None, version_id: None, etag: None, uploaded_at_ms: 0, accepted_at_ms: 0 };
@@ -237,14 +237,14 @@ fn working(state: &State, job: usize) -> bool {
     state.tasks.iter().any(|task| task.job == job && task.phase == Phase::Working)
 }
 
-/// The message of a handle, where it is the newest and nobody else can have it.
+/// The message of a handle, if the handle is the newest and no other controller can have received the message.
 fn current(state: &State, lease: &LeaseRef) -> Option<usize> {
     let index = message_index(&lease.message)?;
     let message = state.messages.get(index)?;
     (!message.deleted && lease.receipt == receipt(index, message.receipt)).then_some(index)
 }
 
-/// The number of the receive that a controller works from.
+/// The number of the receive whose handle a controller uses.
 fn received(state: &State, host: Option<usize>, message: usize) -> Attempt {
     let lease = host
         .and_then(|host| state.controllers.get(host))

@@ -1,4 +1,4 @@
-//! A small world: its controllers, its messages and what may go wrong.
+//! A small world: its controllers, its messages and its possible faults.
 
 use transcode_config::contract::JobKey;
 use transcode_core::{
@@ -11,20 +11,20 @@ use transcode_core::{
 use super::state::{Bounds, Controller, WeakProtocol};
 use crate::setup::{MINUTE, SECOND, Setup};
 
-/// Longer than anything that is waited for in these worlds.
+/// Longer than any wait in these worlds.
 pub(super) const NEVER: Ms = 1 << 36;
 
-/// What the wall clock is ahead of the monotonic one.
+/// Difference of the wall clock and the monotonic clock.
 pub(super) const AHEAD: Ms = 1_700_000_000_000;
 
 /// The model.
 #[derive(Debug, Clone)]
 pub struct Small {
-    /// How many controllers.
+    /// Number of controllers.
     pub controllers: usize,
-    /// How often things go wrong.
+    /// Most faults of each kind.
     pub bounds: Bounds,
-    /// What is weaker than it should be.
+    /// The weakness of the protocol.
     pub weakness: WeakProtocol,
     pub(super) policy: Policy,
     pub(super) bodies: Vec<String>,
@@ -33,24 +33,24 @@ pub struct Small {
 }
 
 impl Small {
-    /// A world with a message for each of `jobs`: an upload that can be transcoded (`true`), or one that is refused.
+    /// A world with one message for each of `jobs`: an upload that can be transcoded (`true`), or one that is refused.
     pub fn new(controllers: usize, jobs: &[bool], bounds: Bounds, weakness: WeakProtocol) -> Self {
         let Setup { mut policy, rules, uploads, .. } = Setup::plain();
         policy.max_tasks = 1;
         policy.launch_deadline = MINUTE;
         policy.heartbeat_stale = MINUTE;
         (policy.retry_base, policy.retry_cap) = (SECOND, SECOND);
-        // Longer than the launch deadline: one delayed launch is enough to miss it.
+        // Longer than the launch deadline: one delayed launch is enough to miss the deadline.
         (policy.call_retry_base, policy.call_retry_cap) = (2 * MINUTE, 2 * MINUTE);
         policy.launch_burst = 100;
         policy.cooldown = SECOND;
-        // What only repeats would make no new states but many.
+        // Periodic calls would only multiply states.
         policy.resync_every = NEVER;
         policy.describe_every = NEVER;
         policy.visibility = NEVER;
         policy.lease_margin = NEVER / 2;
         policy.orphan_grace = 2 * NEVER;
-        // Rates and progress are no part of the protocol.
+        // Rates and progress are not part of the protocol.
         (policy.stop_interval, policy.read_interval, policy.no_progress) = (1, 1, NEVER);
         let (bad, good): (Vec<_>, Vec<_>) = uploads.into_iter().map(|upload| upload.body).partition(|body| {
             matches!(parse(body, &rules, 0), Parsed::Jobs(requests, _)
@@ -68,7 +68,7 @@ impl Small {
         Self { controllers, bounds, weakness, keys: keys.collect(), bodies, policy, rules }
     }
 
-    /// The number of a job.
+    /// The index of a job.
     pub(super) fn job(&self, key: &JobKey) -> usize {
         self.keys.iter().position(|known| known == key).unwrap_or(usize::MAX)
     }

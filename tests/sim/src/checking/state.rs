@@ -1,4 +1,4 @@
-//! What a small world is made of.
+//! The parts of a small world.
 
 use std::sync::Arc;
 
@@ -8,14 +8,14 @@ use transcode_core::{
     reconciler::Reconciler,
 };
 
-/// How often each thing may go wrong.
+/// Most faults of each kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Bounds {
     /// Controllers killed.
     pub crashes: u8,
     /// Answers lost.
     pub lost: u8,
-    /// Requests that arrive when nobody waits any more.
+    /// Requests that arrive after their caller has stopped waiting.
     pub delayed: u8,
     /// Answers that arrive after other things have happened.
     pub slow: u8,
@@ -25,34 +25,34 @@ pub struct Bounds {
     pub fails: u8,
     /// Launches answered with `failures[]`.
     pub refused: u8,
-    /// Descriptions that do not know a task which is there.
+    /// DescribeTasks answers that omit an existing task.
     pub unseen: u8,
-    /// Times that time passes.
+    /// Steps in which time passes.
     pub waits: u8,
 }
 
-/// A protocol that is weaker than ours.
+/// A protocol weaker than ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WeakProtocol {
     /// None.
     None,
-    /// The message is deleted once RunTask has been accepted.
+    /// The message is deleted once ECS has accepted RunTask.
     DeleteOnAccept,
     /// RunTask's token is different each time.
     RandomToken,
-    /// Attempts are counted by receives.
+    /// Attempts are counted by the number of receives.
     CountsReceives,
     /// The terminal record is overwritten.
     BlindTerminalRecord,
-    /// A task begins although its launch deadline is past.
+    /// A task begins after its launch deadline.
     NoLaunchDeadline,
 }
 
-/// Where a task is.
+/// The phase of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Phase {
     Starting,
-    /// Its first heartbeat is written, its checks are to come.
+    /// Its first heartbeat is written, its start checks are not done.
     Looking,
     Working,
     Ended(i32),
@@ -65,7 +65,7 @@ pub(super) struct SmallTask {
     pub(super) claim: Arc<Claim>,
     pub(super) token: String,
     pub(super) phase: Phase,
-    /// It has been told to stop; it may end in its own way first.
+    /// It has SIGTERM; it may end otherwise before.
     pub(super) stopping: bool,
 }
 
@@ -78,7 +78,7 @@ pub(super) struct SmallMessage {
     pub(super) receipt: u32,
 }
 
-/// What bucket and dead-letter queue hold of a job.
+/// The documents of a job in the bucket and its letters in the dead-letter queue.
 #[derive(Debug, Clone, Default)]
 pub(super) struct SmallJob {
     pub(super) claims: Vec<Arc<Claim>>,
@@ -90,7 +90,7 @@ pub(super) struct SmallJob {
 }
 
 impl SmallJob {
-    /// Whether nothing is left to do for it (S1).
+    /// Whether the job needs nothing more (S1).
     pub(super) fn settled(&self) -> bool {
         match self.terminal.as_ref().map(|terminal| &terminal.outcome) {
             None => false,
@@ -101,15 +101,15 @@ impl SmallJob {
     }
 }
 
-/// A controller with the calls that it has under way.
+/// A controller and its calls under way.
 #[derive(Debug, Clone)]
 pub(super) struct Controller {
     pub(super) core: Reconciler,
     pub(super) boot: u8,
     pub(super) wake: Option<Ms>,
-    /// Sent, not carried out.
+    /// Sent, and not carried out.
     pub(super) calls: Vec<Arc<Action>>,
-    /// Carried out, not answered.
+    /// Carried out, and not answered.
     pub(super) answers: Vec<Vec<Fact>>,
 }
 
@@ -118,7 +118,7 @@ pub(super) struct Controller {
 pub struct State {
     pub(super) now: Ms,
     pub(super) controllers: Vec<Arc<Controller>>,
-    /// Requests whose caller has given up or died, and that may still arrive.
+    /// Requests whose caller has given up or died; they may still arrive.
     pub(super) wire: Vec<Arc<Action>>,
     pub(super) messages: Vec<SmallMessage>,
     pub(super) jobs: Vec<SmallJob>,
@@ -128,12 +128,12 @@ pub struct State {
 }
 
 impl State {
-    /// The promise that is broken, if one is.
+    /// The broken promise, if there is one.
     pub fn broken(&self) -> Option<&'static str> {
         self.broken
     }
 
-    /// Whether every job is settled and every message gone.
+    /// Whether every job is settled and every message deleted.
     pub fn at_rest(&self) -> bool {
         self.messages.iter().all(|message| message.deleted) && self.jobs.iter().all(SmallJob::settled)
     }
@@ -151,34 +151,34 @@ impl State {
 pub enum Step {
     /// A request of a controller is carried out and answered.
     Answer(usize, usize),
-    /// A request is carried out; its answer is on its way.
+    /// A request is carried out; its answer is under way.
     CarryOut(usize, usize),
     /// An answer arrives.
     Deliver(usize, usize),
     /// A request is carried out, its answer is lost.
     Lose(usize, usize),
-    /// A request stays on its way; its caller gives up.
+    /// A request stays under way; its caller gives up.
     Delay(usize, usize),
     /// A launch is answered with `failures[]`.
     Refuse(usize, usize),
-    /// A description does not know its tasks.
+    /// A DescribeTasks answer omits the tasks.
     Unseen(usize, usize),
-    /// A request arrives that nobody waits for.
+    /// A request without a waiting caller arrives.
     Arrive(usize),
-    /// kill -9, with what is under way left on its way; the next process begins at once.
+    /// kill -9: the calls stay under way, and the next process starts at once.
     Crash(usize),
     /// A message becomes visible again.
     Expire(usize),
     /// A task writes its first heartbeat.
     Beat(usize),
-    /// A task looks around and begins, or ends.
+    /// A task makes its start checks and begins, or ends.
     Begin(usize),
     /// A task writes its terminal record and ends.
     Succeed(usize),
     /// A task fails.
     Fail(usize),
-    /// A task that was told to stop does.
+    /// A stopped task ends.
     Stop(usize),
-    /// Time passes until a controller wants to act.
+    /// Time passes until a controller's next turn.
     Wait(usize),
 }

@@ -21,7 +21,7 @@ use super::{
 use crate::setup::MINUTE;
 
 impl Small {
-    /// A controller takes facts in and acts. What needs no order is answered on the spot.
+    /// A controller absorbs facts and begins its calls. Calls whose order changes nothing are answered at once.
     fn turn(state: &mut State, index: usize, mut facts: Vec<Fact>) {
         loop {
             state.now += 1;
@@ -123,7 +123,7 @@ impl Small {
     }
 }
 
-/// Requests whose late arrival changes anything.
+/// Whether a late arrival of the request changes anything.
 fn delayable(action: &Action) -> bool {
     matches!(
         action,
@@ -135,7 +135,7 @@ fn delayable(action: &Action) -> bool {
     )
 }
 
-/// Requests whose late answer may be out of date.
+/// Whether a late answer may be outdated.
 fn reads(action: &Action) -> bool {
     matches!(
         action,
@@ -143,7 +143,7 @@ fn reads(action: &Action) -> bool {
     )
 }
 
-/// Whether ECS would say anything that the controller does not know.
+/// Whether ECS' answer would contain anything that the controller does not know.
 fn news(state: &State, controller: &Controller, tasks: &[TaskArn]) -> bool {
     tasks.iter().any(|arn| {
         let known = controller.core.ledger.tasks.get(arn).and_then(|task| task.view.as_ref());
@@ -152,11 +152,11 @@ fn news(state: &State, controller: &Controller, tasks: &[TaskArn]) -> bool {
     })
 }
 
-/// The steps that the calls of a controller allow.
+/// The steps that a controller's calls allow.
 fn call_steps(state: &State, host: usize, controller: &Controller, steps: &mut Vec<Step>) {
     let left = &state.left;
     for (call, action) in controller.calls.iter().enumerate() {
-        // An empty receive is a wait; a description without news is one too.
+        // An empty receive is a wait; so is a description without changes.
         let waits = match &**action {
             Action::Receive { .. } => !state.messages.iter().any(|message| message.visible),
             Action::Describe { tasks } => !news(state, controller, tasks),
@@ -187,7 +187,7 @@ fn call_steps(state: &State, host: usize, controller: &Controller, steps: &mut V
     }
 }
 
-/// Whether nobody holds a message any more: it comes back by itself.
+/// Whether no controller holds a message any more: SQS delivers it again.
 fn forgotten(state: &State, message: usize, receipt: u32) -> bool {
     let handle = format!("{message}/{receipt}");
     !state.controllers.iter().any(|controller| {

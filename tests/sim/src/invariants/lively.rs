@@ -1,4 +1,4 @@
-//! What must go on: healthy tasks, rates and pauses, and what is tidied up (L4, L6, L7).
+//! Promises of progress: healthy tasks, rates and pauses, and leftovers (L4, L6, L7).
 
 use transcode_config::contract::{Attempt, Outcome};
 use transcode_core::{
@@ -19,8 +19,8 @@ use crate::{
     truth::{JobTruth, Proc, Task},
 };
 
-/// L4: a healthy task of an undecided job's newest attempt is not stopped, once whoever sent the order at `sent_at`
-/// could have read its first heartbeat.
+/// L4: a healthy task of an undecided job's newest attempt is not stopped, if the sender of the stop at `sent_at` could
+/// have read its first heartbeat.
 pub fn l4_healthy_is_left_alone(
     job: &JobTruth,
     task: &Task,
@@ -36,12 +36,12 @@ pub fn l4_healthy_is_left_alone(
         && first.is_some_and(|at| at + FRESH < sent_at)
         && last.is_some_and(|at| now - at < FENCE)
         && now - since < policy.max_run
-        // Its last step forward may have been written a heartbeat before it hung.
+        // Its last progress may have been written one heartbeat before it hung.
         && task.stalls_at.is_none_or(|at| now + 2 * BEAT_EVERY < at + policy.no_progress);
     keep(!healthy, "L4", || format!("{} was healthy and was stopped", task.view.arn))
 }
 
-/// L4: a task on its way up has, in each phase, all of the time that is meant for it.
+/// L4: a starting task has the full time of each phase.
 pub fn l4_start_has_its_time(task: &Task, reason: &str, now: Ms, policy: &Policy) -> Kept {
     let most = match task.view.start_phase() {
         StartPhase::Provisioning => policy.provisioning_timeout,
@@ -58,7 +58,7 @@ pub fn l4_start_has_its_time(task: &Task, reason: &str, now: Ms, policy: &Policy
     })
 }
 
-/// Row 37: what somebody else runs under our name is never stopped.
+/// Row 37: a task of another program under our name is never stopped.
 pub fn foreign_is_left_alone(task: &TaskArn) -> Kept {
     keep(false, "row 37", || format!("{task} is somebody else's and was stopped"))
 }
@@ -68,17 +68,17 @@ pub fn age_is_known(message: &MessageId, sent_at: Option<Ms>, began: Ms) -> Kept
     keep(sent_at.is_some_and(|at| at < began), "row 9", || format!("the age of {} is lost", message.0))
 }
 
-/// Each message that goes, and each job that ends, is told once.
+/// Each message that goes, and each job that ends, is reported once.
 pub fn told(holds: bool, what: impl FnOnce() -> String) -> Kept {
     keep(holds, "told once", what)
 }
 
-/// L6: launches keep to their rate; everything else makes no hot loop.
+/// L6: launches keep to their rate; all other calls make no busy loop.
 pub fn l6_within_budget(what: &str, used: u64, allowed: u64) -> Kept {
     keep(used <= allowed, "L6", || format!("{used} {what}, {allowed} are allowed"))
 }
 
-/// L6: a call to ECS comes no sooner than its rate allows. Milliseconds apart are not told apart: no two turns of the
+/// L6: a call to ECS comes no sooner than its rate allows. Times within a millisecond are equal: no two turns of the
 /// core share one.
 pub fn l6_within_rate(lane: CallKind, early: Ms, throttled: bool) -> Kept {
     keep(early <= 10, "L6", || {
@@ -86,17 +86,17 @@ pub fn l6_within_rate(lane: CallKind, early: Ms, throttled: bool) -> Kept {
     })
 }
 
-/// L6: a call that failed so many times in a row waits before it is made again.
+/// L6: after this many consecutive failures a call waits before it is repeated.
 pub fn l6_waits_after_a_failure(action: &Action, times: u32, early: Ms) -> Kept {
     keep(early == 0, "L6", || format!("{} again {early} ms too soon after {times} failures", action.name()))
 }
 
-/// S15: what only a newer version understands is not looked at again while its message is here.
+/// S15: a document that only a newer version can read is not read again while its message is held.
 pub fn s15_is_not_looked_at_again(action: &Action) -> Kept {
     keep(false, "S15", || format!("{} for a job that a newer version has", action.name()))
 }
 
-/// The limit of tasks: one whose attempt was over before this controller ever heard of it holds no slot.
+/// The limit of tasks: an attempt that was over before this controller heard of it holds no slot.
 pub fn history_takes_no_slot(history: &[TaskArn], ledger: &Ledger) -> Kept {
     let held = history.iter().find(|arn| ledger.tasks.contains_key(arn));
     keep(held.is_none(), "limit", || format!("{held:?} is history and holds a slot"))
@@ -113,7 +113,7 @@ pub fn l7_only_losers_are_collected(job: Option<&JobTruth>, attempts: &[Attempt]
     keep(holds, "L7", || format!("the folders of {attempts:?} were emptied, and not all of them lost"))
 }
 
-/// L7: once a job is settled, only the winner's folder is left; unless emptying the others failed over and over.
+/// L7: once a job is settled, only the winner's folder is left, unless emptying the others failed repeatedly.
 pub fn l7_losers_are_collected(job: &JobTruth) -> Kept {
     let winner = job.terminal.as_ref().and_then(|terminal| match &terminal.outcome {
         Outcome::Succeeded(winner) => Some(winner.attempt),

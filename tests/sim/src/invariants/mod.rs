@@ -1,6 +1,6 @@
-//! One predicate for each promise of the job protocol, held against the truth at the moment when it could be broken.
+//! One predicate for each promise of the job protocol, checked against the true state when the promise could be broken.
 //!
-//! | id | where it is asked |
+//! | id | checked when |
 //! |---|---|
 //! | S1, S15 | a message is deleted |
 //! | S2, S3, S11 | the terminal record is written |
@@ -14,7 +14,7 @@
 //! | L1, L2, L3 | after faults have stopped |
 //! | L4 | `StopTask` reaches ECS |
 //! | L7 | folders are emptied; after faults have stopped |
-//! | L6 | a controller plans: its calls are counted, and those that failed before have waited |
+//! | L6 | a controller plans: its calls are counted, and those that failed before must have waited |
 
 use std::{
     collections::BTreeSet,
@@ -45,10 +45,10 @@ pub use order::*;
 pub use transcode_core::invariant::Violation;
 pub use turns::*;
 
-/// A promise that was kept, or not.
+/// The result of a check: the promise was kept, or its violation.
 pub type Kept = Result<(), Violation>;
 
-/// How old a reading may be that the next attempt, or the end of a job, rests on.
+/// Oldest reading on which the next attempt, or giving a job up, may depend.
 const FRESH: Ms = 30_000;
 
 fn keep(holds: bool, id: &'static str, what: impl FnOnce() -> String) -> Kept {
@@ -74,21 +74,21 @@ pub fn s2_written_once(job: Option<&JobTruth>) -> Kept {
     keep(job.is_none_or(|job| job.records <= 1), "S2", || "a terminal record was written twice".into())
 }
 
-/// S3: every file of the manifest is there when the terminal record becomes visible.
+/// S3: every file of the manifest exists when the terminal record becomes visible.
 pub fn s3_files_are_there(job: &JobTruth, winner: &Succeeded) -> Kept {
     keep(job.complete.contains(&winner.attempt), "S3", || {
         format!("{}: attempt {} succeeded with files missing", job.key(), winner.attempt)
     })
 }
 
-/// S4: what is published lies in the folder of the attempt that the terminal record names.
+/// S4: the published files are those of the attempt that the terminal record names.
 pub fn s4_published_is_the_winner(job: Option<&JobTruth>, attempt: Attempt) -> Kept {
     let record = job.and_then(|job| job.terminal.as_ref()).map(|terminal| &terminal.outcome);
     let holds = matches!(record, Some(Outcome::Succeeded(winner)) if winner.attempt == attempt);
     keep(holds, "S4", || format!("attempt {attempt} was published and is not the winner"))
 }
 
-/// S5: nothing of an earlier attempt works, when the next is claimed.
+/// S5: no task of an earlier attempt works when the next attempt is claimed.
 pub fn s5_previous_is_over(job: &JobTruth, claim: &Claim, tasks: &[&Task]) -> Kept {
     keep(claim.attempt.number() as usize == job.claims.len() + 1, "S5", || {
         format!("{}: attempt {} was claimed after {}", job.key(), claim.attempt, job.claims.len())
@@ -99,7 +99,7 @@ pub fn s5_previous_is_over(job: &JobTruth, claim: &Claim, tasks: &[&Task]) -> Ke
     })
 }
 
-/// S5: a task that is held to be lost, and whose end ECS does not show, was told to stop.
+/// S5: a lost task whose end ECS does not show was stopped.
 pub fn s5_lost_was_stopped(past: Option<&PastAttempt>, tasks: &[&Task]) -> Kept {
     let arn = past.filter(|past| past.code == FailureCode::TaskLost).and_then(|past| past.task_arn.as_ref());
     let task = arn.and_then(|arn| tasks.iter().find(|task| *task.view.arn.0 == **arn));
@@ -108,14 +108,14 @@ pub fn s5_lost_was_stopped(past: Option<&PastAttempt>, tasks: &[&Task]) -> Kept 
     })
 }
 
-/// S5: the terminal record is absent when the next attempt is claimed. A claim that was long on its way does not count: the
-/// terminal record was absent when it was sent.
+/// S5: the terminal record is absent when the next attempt is claimed. A claim that was under way for long does not
+/// count: the terminal record was absent when it was sent.
 pub fn s5_undecided(job: &JobTruth, late: bool) -> Kept {
     let succeeded = job.terminal.as_ref().is_some_and(|it| matches!(it.outcome, Outcome::Succeeded(_)));
     keep(!succeeded || late, "S5", || format!("{} was claimed again after it had succeeded", job.key()))
 }
 
-/// S5, for the last attempt: nothing works any more, when the job is given up.
+/// S5, for the last attempt: no task works when the job is given up.
 pub fn s5_dead_when_over(job: &JobTruth, tasks: &[&Task]) -> Kept {
     let working = tasks.iter().find(|task| matches!(task.proc, Proc::Working(_)));
     keep(working.is_none(), "S5", || format!("{} was given up while a task worked on it", job.key()))
@@ -126,12 +126,12 @@ pub fn s6_one_works(job: &JobTruth) -> Kept {
     keep(job.working <= 1, "S6", || format!("{} tasks work on {}", job.working, job.key()))
 }
 
-/// S7: the same launch is asked for each time.
+/// S7: each RunTask of an attempt is the same.
 pub fn s7_same_launch(first: &Claim, again: &Claim) -> Kept {
     keep(first == again, "S7", || format!("{}: two launches under one token", first.job))
 }
 
-/// S7: RunTask is not sent past its deadline, and only for the claim that lies in the bucket.
+/// S7: RunTask is not sent past its deadline, and only for the claim in the bucket.
 pub fn s7_launch_as_claimed(job: Option<&JobTruth>, claim: &Claim, wall: Ms) -> Kept {
     let number = claim.attempt.number() as usize;
     let claimed = job.and_then(|job| job.claims.get(number - 1)).is_some_and(|there| **there == *claim);
@@ -141,7 +141,7 @@ pub fn s7_launch_as_claimed(job: Option<&JobTruth>, claim: &Claim, wall: Ms) -> 
     })
 }
 
-/// S7: nobody even plans a RunTask past its deadline.
+/// S7: a RunTask past its deadline is not even planned.
 pub fn s7_planned_in_time(planned: &[Action], wall: Ms) -> Kept {
     let late = planned.iter().find_map(|action| match action {
         Action::Launch { claim } if claim.launch_not_after_ms <= wall => Some(claim),
@@ -176,7 +176,7 @@ pub fn s9_budgets(job: &JobTruth, claim: &Claim, policy: &Policy) -> Kept {
     keep(holds, "S9", || format!("{}: attempt {} after {history:?}", job.key(), claim.attempt))
 }
 
-/// S9: a job dies of a failure that no retry can mend, or of a spent budget, and not sooner.
+/// S9: a job dies of a failure that cannot be retried, or of a spent budget, and not before.
 pub fn s9_dead_when_spent(job: &JobTruth, dead: &Dead, policy: &Policy) -> Kept {
     let refused = matches!(job.request, Request::Refuse { .. });
     let holds = refused
@@ -186,7 +186,7 @@ pub fn s9_dead_when_spent(job: &JobTruth, dead: &Dead, policy: &Policy) -> Kept 
     keep(holds, "S9", || format!("{} was given up with attempts left: {:?}", job.key(), dead.failure.code))
 }
 
-/// The next attempt waits: half of its backoff at least after the one before was really over.
+/// The next attempt waits at least half of its backoff after the end of the one before.
 pub fn waits_between_attempts(
     job: &JobTruth,
     claim: &Claim,
@@ -197,7 +197,7 @@ pub fn waits_between_attempts(
     let Some(last) = claim.history.last() else { return Ok(()) };
     let failures = spent(&claim.history, last.budget);
     let wait = (policy.retry_base << (failures - 1).min(30)).min(policy.retry_cap) / 2;
-    // A task of an attempt that ended without ECS' word may come up, and end, later than that.
+    // A task of an attempt that ended without ECS' confirmation may start, and end, later than that.
     let own = tasks.iter().filter(|task| task.attempt() == last.attempt && !unproven(last));
     let ended = own.filter(|task| !task.alive()).map(|task| task.beat_until).min();
     let over_at = ended.or_else(|| job.claimed_at.last().copied()).unwrap_or(0);
@@ -207,7 +207,7 @@ pub fn waits_between_attempts(
     })
 }
 
-/// S10: what the platform did is charged to the platform.
+/// S10: the platform's failures are charged to the platform.
 pub fn s10_platform_pays(platform: &BTreeSet<Attempt>, history: &[PastAttempt]) -> Kept {
     let wrong = history.iter().find(|past| past.budget == Budget::Job && platform.contains(&past.attempt));
     keep(wrong.is_none(), "S10", || format!("charged to the job: {wrong:?}"))

@@ -5,8 +5,9 @@ use transcode_core::message::Request;
 use super::{Kept, keep};
 use crate::truth::JobTruth;
 
-/// How new a job's source is, by S3's own rule: hexadecimal digits, padded on the right. Worked out anew here, so that
-/// the product's comparison is held against another one. What is forced is newer than every upload of a seed.
+/// Position of a job's source by S3's own rule: hexadecimal digits, padded on the right. Computed independently, so
+/// that the product's comparison is checked against a second implementation. A forced job is newer than every upload of
+/// a seed.
 pub fn rank(job: &JobTruth) -> u128 {
     let Request::Run(spec) = &job.request else { return 0 };
     // No task here says what it has read, so what has no sequencer counts from its acceptance.
@@ -17,7 +18,7 @@ pub fn rank(job: &JobTruth) -> u128 {
     digits.take(24).fold(0, |sum, digit| sum * 16 + u128::from((digit as char).to_digit(16).unwrap_or(0)))
 }
 
-/// What lies under a stable name, or what the pointer names, is never followed by an older version.
+/// An object under a stable name, or the job of the pointer, is never followed by an older version.
 pub fn s17_moves_forward(what: &str, before: Option<&JobTruth>, after: &JobTruth) -> Kept {
     let back = before.is_some_and(|before| rank(before) > rank(after));
     keep(!back, "S17", || {
@@ -26,13 +27,13 @@ pub fn s17_moves_forward(what: &str, before: Option<&JobTruth>, after: &JobTruth
     })
 }
 
-/// Whoever is told that it is superseded is.
+/// A job that is reported as superseded really is.
 pub fn s17_superseded_by_newer(job: &JobTruth, pointer: Option<&JobTruth>) -> Kept {
     let newer = pointer.is_some_and(|live| rank(live) > rank(job));
     keep(newer, "S17", || format!("{} is superseded by nothing newer", job.key()))
 }
 
-/// At rest the newest version that succeeded is live under every stable name.
+/// At rest, the newest version that succeeded is live under every stable name.
 pub fn s17_newest_is_live(newest: &JobTruth, live: Option<&JobTruth>) -> Kept {
     keep(live.is_some_and(|live| rank(live) >= rank(newest)), "S17", || {
         let live = live.map_or_else(|| "nothing".to_owned(), |job| job.key().to_string());

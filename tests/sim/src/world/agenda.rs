@@ -1,9 +1,8 @@
-//! What happens next: events at a moment of their own, the next plan of each controller, and receives that wait for a
+//! The next events: events at times of their own, the next plan of each controller, and receives that wait for a
 //! message.
 //!
-//! A controller's next plan moves often, and so does the moment at which a waiting receive finds something. Neither
-//! lies in the heap of events, where each move would leave a dead event behind: there are few, so they are looked
-//! through.
+//! A controller's next plan is often moved, and so is the time at which a waiting receive finds a message. They are not
+//! in the heap of events, where each move would leave a dead event behind: there are few, so all are compared.
 
 use std::{cmp::Reverse, collections::BinaryHeap};
 
@@ -11,7 +10,7 @@ use transcode_core::protocol::clock::Ms;
 
 use super::{World, event::Event};
 
-/// An event with its place in the heap. Compared by that place alone.
+/// An event and its key in the heap. Compared by the key alone.
 #[derive(Debug)]
 struct Due {
     at: Ms,
@@ -39,16 +38,16 @@ impl Ord for Due {
     }
 }
 
-/// A receive that waits.
+/// A waiting receive.
 #[derive(Debug)]
 struct Poll {
-    /// It looks again then.
+    /// The time of its next look.
     at: Ms,
     queue: usize,
     call: u32,
 }
 
-/// Where the next event comes from.
+/// The source of the next event.
 #[derive(Debug, Clone, Copy)]
 enum Source {
     Heap,
@@ -61,7 +60,7 @@ enum Source {
 pub(super) struct Agenda {
     heap: BinaryHeap<Reverse<Due>>,
     order: u64,
-    /// By controller; `Ms::MAX` where nothing is planned.
+    /// By controller; `Ms::MAX` if nothing is planned.
     plans: Vec<Ms>,
     polls: Vec<Poll>,
 }
@@ -82,7 +81,7 @@ impl Agenda {
         next
     }
 
-    /// Takes the next event out, if it is due before `until`.
+    /// Removes and returns the next event, if it is due before `until`.
     pub(super) fn take(&mut self, until: Ms) -> Option<(Ms, Event)> {
         let (at, source) = self.next();
         if at >= until {
@@ -99,7 +98,7 @@ impl Agenda {
         Some((at, event))
     }
 
-    /// A controller plans not later than `at`.
+    /// A controller plans at `at` at the latest.
     pub(super) fn plan_by(&mut self, host: usize, at: Ms) {
         if self.plans.len() <= host {
             self.plans.resize(host + 1, Ms::MAX);
@@ -109,7 +108,7 @@ impl Agenda {
         }
     }
 
-    /// A controller does not plan by itself any more.
+    /// Removes a controller's next plan.
     pub(super) fn cancel_plan(&mut self, host: usize) {
         if let Some(planned) = self.plans.get_mut(host) {
             *planned = Ms::MAX;

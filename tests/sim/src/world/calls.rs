@@ -1,4 +1,4 @@
-//! Calls: from an action over the wire to its effect, and back to facts; with everything that a wire can do.
+//! Calls: an action goes over the wire to its effect, and its answer comes back as facts; with all faults of a wire.
 
 use std::{ops::ControlFlow, sync::Arc};
 
@@ -17,7 +17,7 @@ use transcode_core::{
 use super::{World, event::Event, fate::Fate};
 use crate::setup::{CALL_TIMEOUT, MINUTE, SECOND};
 
-/// How old a reading may be that a controller gives a job up by: the core's limit, and what a turn takes.
+/// Oldest reading on which a controller may give a job up: the core's limit, and the length of a turn.
 const READ_AGE: Ms = MINUTE;
 
 /// A call under way.
@@ -26,16 +26,16 @@ pub(super) struct Call {
     boot: u32,
     action: Action,
     stage: u8,
-    /// What was read in an earlier stage.
+    /// The result of an earlier stage's read.
     snapshot: Option<Box<Snapshot>>,
-    /// How far publishing has got.
+    /// The state of publishing.
     publishing: Option<Box<Publishing>>,
     answer: Vec<Fact>,
-    /// The answer will not arrive; the caller gives up on its own.
+    /// The answer will not arrive; the caller's timeout ends the call.
     deaf: bool,
-    /// The caller has given up, or has had its answer.
+    /// The caller has given up, or has its answer.
     answered: bool,
-    /// Its effect is still to come.
+    /// Its effect has not happened yet.
     pending: bool,
     /// When it was sent.
     began: Ms,
@@ -44,7 +44,7 @@ pub(super) struct Call {
 }
 
 impl Call {
-    /// A call of nobody's, carried out by hand.
+    /// A call without a caller, for direct use.
     pub(super) fn direct(action: Action, now: Ms) -> Self {
         Self {
             host: 0,
@@ -77,7 +77,7 @@ fn failure(action: &Action, class: ErrorClass) -> Fact {
 }
 
 impl World {
-    /// A controller begins a call. A launch may wait for its turn before it is sent.
+    /// A controller begins a call. A launch may be delayed before it is sent.
     pub(super) fn call(&mut self, host: usize, boot: u32, action: Action) {
         match &action {
             Action::Launch { claim } if self.faults.on && self.rng.below(4) == 0 => {
@@ -96,7 +96,7 @@ impl World {
 
     fn send_out(&mut self, host: usize, boot: u32, action: Action) {
         if let Action::Launch { claim } = &action {
-            // The adapter looks at the clock once more.
+            // The adapter reads the clock again before it sends.
             if self.host_wall(host) >= claim.launch_not_after_ms && !weak(Weakness::SendsRunTaskLate) {
                 let facts = vec![failure(&action, ErrorClass::Transient)];
                 return self.deliver(host, boot, facts);
@@ -174,7 +174,7 @@ impl World {
         }
     }
 
-    /// A request, or its next stage, reaches its service.
+    /// A request, or its next stage, arrives at its service.
     pub(super) fn effect(&mut self, index: u32) {
         let Some(mut call) = self.calls.get_mut(index as usize).and_then(Option::take) else { return };
         let (host, boot, deaf) = (call.host, call.boot, call.deaf);
@@ -190,7 +190,7 @@ impl World {
         }
         let alive = self.hosts.get(host).is_some_and(|it| it.boot == boot && it.core.is_some());
         match next {
-            // The stages of a call are made by its caller: they end with its life.
+            // The caller makes the stages of a call, so they end when it dies.
             Some(at) if alive => match &call.action {
                 Action::Receive { queue, .. } => {
                     let queue = self.queue(queue).unwrap_or(0);
@@ -216,7 +216,7 @@ impl World {
         }
     }
 
-    /// The answer sets out. Most are there at once, as far as a caller can tell that takes its time for every turn.
+    /// The answer is sent. Most answers arrive at once, measured against the time of a turn.
     fn send_back(&mut self, index: u32, call: &mut Call) {
         if self.faults.on && self.rng.below(self.setup.slow_answers) == 0 {
             let delay = self.rng.spread(50, CALL_TIMEOUT - 5 * SECOND);
@@ -226,7 +226,7 @@ impl World {
         self.deliver(call.host, call.boot, std::mem::take(&mut call.answer));
     }
 
-    /// An answer reaches its caller, or the caller has waited long enough.
+    /// An answer arrives at its caller, or the caller's timeout passes.
     pub(super) fn answer(&mut self, index: u32) {
         let Some(call) = self.calls.get_mut(index as usize).and_then(Option::as_mut) else { return };
         if call.answered {
@@ -243,7 +243,7 @@ impl World {
         self.deliver(host, boot, facts);
     }
 
-    /// Carries out one stage. Gives the time of the next one, if there is one.
+    /// Carries out one stage. Returns the time of the next stage, if there is one.
     pub(super) fn carry_out(&mut self, call: &mut Call) -> Option<Ms> {
         let stage = call.stage;
         call.stage += 1;
@@ -272,7 +272,7 @@ impl World {
                 snapshot.terminal = self.read_terminal_record(job);
                 Fact::Inspected { job: job.clone(), snapshot }
             }
-            // The specification first.
+            // The specification comes first.
             Action::Claim { spec, .. } if stage == 0 => {
                 self.put_spec(spec);
                 return Some(soon);
@@ -354,7 +354,7 @@ impl World {
                 let done = Fact::Released { message: lease.message.clone() };
                 self.set_visibility(lease, *after_ms, done)
             }
-            // Carried out by the caller.
+            // The caller carries these out.
             Action::Receive { .. }
             | Action::Inspect { .. }
             | Action::ReadSpec { .. }

@@ -1,5 +1,5 @@
-//! The models alone: no controllers, no faults, each call carried out at once. For the suite that holds them against
-//! the emulators (`tests/tests/conformance/`).
+//! The models alone: no controllers, no faults, each call carried out at once. For the tests that compare them with the
+//! emulators (`tests/tests/conformance/`).
 
 use transcode_core::protocol::{action::Action, clock::Ms, fact::Fact};
 
@@ -7,7 +7,7 @@ use super::{EPOCH, World, calls::Call};
 use crate::setup::{Kind, Setup};
 
 impl World {
-    /// A world in which nothing happens by itself, but for the lives of tasks.
+    /// A world in which nothing happens by itself except the lives of tasks.
     pub fn quiet() -> Self {
         let setup = Setup { controllers: 0, uploads: Vec::new(), long_poll: 0, ..Setup::plain() };
         let mut world = Self::new(setup, &[], false);
@@ -30,14 +30,14 @@ impl World {
         call.into_answer()
     }
 
-    /// Lets time pass, with all that is due in it.
+    /// Lets time pass, with all events that are due.
     pub fn pass(&mut self, ms: Ms) {
         let until = self.now + ms;
         while self.step(until + 1) {}
         self.now = until;
     }
 
-    /// What a machine's clock says (ms since 1970).
+    /// The wall clock of a correct machine (ms since 1970).
     pub fn wall_now(&self) -> Ms {
         EPOCH + self.now
     }

@@ -1,4 +1,4 @@
-//! ECS: the token table, tasks and their phases, views that are late, old or gone.
+//! ECS: the table of tokens, tasks and their phases, and views that are late, old or gone.
 
 use std::sync::Arc;
 
@@ -30,11 +30,11 @@ use crate::{
 
 const RUN_TASK: &str = "ecs:RunTask";
 
-/// What a client token stands for.
+/// The state of a client token.
 #[derive(Debug, Clone)]
 pub(super) struct Token {
     claim: Arc<Claim>,
-    /// Its task; none for a call that was answered with `failures[]`.
+    /// Its task; `None` for a call that was answered with `failures[]`.
     task: Option<usize>,
     made_at: Ms,
 }
@@ -44,7 +44,7 @@ fn number(arn: &TaskArn) -> Option<usize> {
 }
 
 impl World {
-    /// RunTask reaches ECS. `Conflict` is answered as the adapter does it: with the task that is there.
+    /// RunTask arrives at ECS. `Conflict` is answered as the adapter does: with the existing task.
     pub(super) fn run_task(&mut self, claim: &Arc<Claim>) -> Result<TaskArn, Refusal> {
         let mut token = claim.client_token();
         if weak(Weakness::RandomClientToken) {
@@ -96,7 +96,7 @@ impl World {
         self.tasks.iter().filter(|task| task.alive()).count()
     }
 
-    /// A token lives as long as its task and an hour, a day at most.
+    /// A token lives an hour longer than its task, at most a day.
     fn token_lives(&self, token: &Token) -> bool {
         let stopped = token.task.and_then(|task| self.tasks.get(task)).and_then(|task| task.stopped_at);
         self.now < stopped.map_or(Ms::MAX, |at| at + HOUR).min(token.made_at + 24 * HOUR)
@@ -173,7 +173,7 @@ impl World {
         index
     }
 
-    /// It will hang in one of the phases of its start: which, its timestamps tell. The ones before take most of their
+    /// The task will hang in a phase of its start, visible in its timestamps. The phases before take most of their
     /// time, and less than all of it.
     fn hang(&mut self, index: usize) {
         let (provisioning, pull) = (self.setup.policy.provisioning_timeout, self.setup.policy.pull_timeout);
@@ -186,7 +186,7 @@ impl World {
         }
     }
 
-    /// Changes what ECS says of a task, and may tell about it.
+    /// Changes ECS' view of a task, and may send an event.
     pub(super) fn change(&mut self, task: usize, change: impl FnOnce(&mut TaskView)) {
         let Some(task) = self.tasks.get_mut(task) else { return };
         task.old = task.view.clone();
@@ -208,7 +208,7 @@ impl World {
         (task.shows_at <= now).then(|| if stale { task.old.clone() } else { task.view.clone() })
     }
 
-    /// ListTasks to the end, described: what desires to run, or, when some of it is stale, also what does not.
+    /// ListTasks with all pages, described: tasks that should run and, if the list is stale, also others.
     pub(super) fn list(&mut self) -> Vec<TaskView> {
         let mut listed = std::mem::take(&mut self.listed);
         listed.retain(|index| {
@@ -228,7 +228,7 @@ impl World {
         views
     }
 
-    /// StopTask reaches ECS, which was sent at `sent_at`.
+    /// StopTask, sent at `sent_at`, arrives at ECS.
     pub(super) fn stop(&mut self, arn: &TaskArn, reason: &'static str, sent_at: Ms) {
         let Some(index) = number(arn) else { return };
         let Some(task) = self.tasks.get_mut(index) else { return };
@@ -237,7 +237,7 @@ impl World {
         if task.job.is_none() {
             self.check(invariants::foreign_is_left_alone(arn));
         }
-        // A task that ECS does not show yet it does not find either: nothing is stopped, and the answer is no error.
+        // ECS does not find a task that it does not show yet: nothing is stopped, and the answer is no error.
         let unknown = task.shows_at > self.now || task.purged_at <= self.now;
         if task.view.ended() || unknown || task.view.stopping {
             self.reached.reach(30);
@@ -252,7 +252,7 @@ impl World {
             let when = (sent_at, self.now);
             self.check(invariants::l4_healthy_is_left_alone(job, &task, beats, when, &self.setup.policy));
         }
-        // An old view may count as news.
+        // An old view may look like a change.
         if !self.faults.takes_part(Fault::StaleView) {
             self.check(invariants::l4_start_has_its_time(&task, reason, self.now, &self.setup.policy));
         }
@@ -266,15 +266,15 @@ impl World {
         self.terminate(index);
     }
 
-    /// Somebody else's task under our `startedBy`.
+    /// A task of another program with our `startedBy`.
     pub(super) fn foreign_task(&mut self) {
         self.reached.reach(37);
         let Some(claim) = self.jobs.iter().find_map(|job| job.claims.last().cloned()) else { return };
         let _ = self.new_task(None, &claim, None);
     }
 
-    /// Remembers that the platform is to blame for the end of an attempt (S10): where the attempt had one task at
-    /// most. Of two, the one that came too late says nothing of how the attempt ended.
+    /// Notes that the platform caused the end of an attempt (S10), if the attempt had at most one task. Of two tasks,
+    /// the late one says nothing about the end of the attempt.
     pub(super) fn platform_trouble(&mut self, claim: &Claim, its_tasks: usize) {
         let attempt = claim.attempt;
         let Some(index) = self.job_of(&claim.job) else { return };
@@ -286,7 +286,7 @@ impl World {
         }
     }
 
-    /// How many tasks an attempt has had.
+    /// The number of tasks of an attempt.
     fn tasks_of(&self, job: usize, claim: &Claim) -> usize {
         let tasks = self.jobs.get(job).into_iter().flat_map(|job| job.tasks.iter());
         tasks.filter_map(|task| self.tasks.get(*task)).filter(|task| task.attempt() == claim.attempt).count()

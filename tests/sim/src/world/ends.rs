@@ -1,4 +1,4 @@
-//! How tasks end: what they write last, what ECS and the invariants notice of it.
+//! The ends of tasks: the last documents that they write, and what ECS and the invariants see.
 
 use std::sync::Arc;
 
@@ -87,12 +87,12 @@ impl World {
         // The answer of the write may be lost: the read-back shows the task's own nonce.
         let _ = self.fault(Fault::WriteAnswerLost);
         self.say(index, TaskState::Finished);
-        // Now and then it is killed after all was done (S12).
+        // Sometimes it is killed after everything is done (S12).
         let code = if self.faults.on && self.rng.chance(0.05) { 137 } else { 0 };
         self.gone(index, Some(code), None);
     }
 
-    /// Counts work that has ended.
+    /// Adds the time of work that has ended.
     pub(super) fn worked(&mut self, job: Option<usize>, since: Ms) {
         self.worked += self.now - since;
         if let Some(job) = job.and_then(|job| self.jobs.get_mut(job)) {
@@ -133,13 +133,13 @@ impl World {
     fn check_run_time(&mut self, index: usize, since: Ms) {
         let (policy, heal_at) = (&self.setup.policy, self.setup.heal_at);
         let job = self.tasks.get(index).and_then(|task| self.jobs.get(task.job?));
-        // A job of a newer version is left alone, with all that works on it (S15): that version limits it.
+        // This version leaves a job of a newer version alone, with all its tasks (S15); the newer version limits them.
         if self.faults.on || job.is_some_and(|job| job.newer) {
             return;
         }
         let allowed =
             policy.max_run + 900 * SECOND + 2 * policy.describe_every + 2 * self.setup.slack + 10 * MINUTE;
-        // A controller that has crashed knows nothing of it until its list comes, and then has to see it stand still.
+        // A controller that has crashed learns of it with its list, and must then see its heartbeat stand still.
         let hangs = policy.no_progress + self.finding_out() + 10 * MINUTE;
         let found = self.tasks.get(index).map(|task| {
             let hung = task.stalls_at.map_or(0, |at| self.now.saturating_sub(at.max(heal_at)));
@@ -149,16 +149,16 @@ impl World {
         self.check(found.unwrap_or(Ok(())));
     }
 
-    /// Whether it is for this version to limit what a task does: after faults, and as the newest attempt of a job that
-    /// is open and no newer version's.
+    /// Whether this version must limit the task: after faults, as the newest attempt of an undecided job that is not a
+    /// newer version's.
     fn is_limited(&self, task: &Task) -> bool {
         let job = task.job.and_then(|job| self.jobs.get(job));
         let newest = |job: &JobTruth| job.claims.len() == task.attempt().number() as usize;
         !self.faults.on && job.is_some_and(|job| job.terminal.is_none() && !job.newer && newest(job))
     }
 
-    /// What a controller that knows nothing may take to find out and to act: a list, descriptions, a reading, and its
-    /// turn among all the others.
+    /// Longest time in which a restarted controller finds a task and acts: a list, descriptions, a reading, and its
+    /// turn among all others.
     fn finding_out(&self) -> Ms {
         let policy = &self.setup.policy;
         let in_line = self.tasks.iter().filter(|task| task.alive() || task.stuck).count() as Ms;
@@ -166,7 +166,7 @@ impl World {
         periods + in_line * (policy.stop_interval + policy.read_interval) + 2 * self.setup.slack + 15 * MINUTE
     }
 
-    /// A task comes up: not later than it may take to (L3).
+    /// Checks that a task starts within its time (L3).
     pub(super) fn check_start_time(&self, index: usize) -> Kept {
         let Some(task) = self.tasks.get(index).filter(|task| self.is_limited(task)) else { return Ok(()) };
         let policy = &self.setup.policy;
@@ -175,7 +175,7 @@ impl World {
         invariants::l3_start_is_limited(task, took, allowed + self.finding_out())
     }
 
-    /// A task is stopped of which nothing has been heard for a while: not later than silence may last (L3).
+    /// Checks that a silent task is stopped within its time (L3).
     pub(super) fn check_silence(&self, index: usize) -> Kept {
         let limited = self.tasks.get(index).filter(|task| task.stuck && self.is_limited(task));
         let Some(task) = limited else { return Ok(()) };
@@ -184,7 +184,7 @@ impl World {
         invariants::l3_silence_is_limited(task, silent, allowed)
     }
 
-    /// ECS shows the end.
+    /// ECS shows the end of the task.
     pub(super) fn noticed(&mut self, index: usize) {
         let now = self.now;
         self.change(index, |view| {
@@ -192,7 +192,7 @@ impl World {
             view.stopping = true;
             view.stop_code.get_or_insert_with(|| "EssentialContainerExited".into());
         });
-        // DEPROVISIONING may take long: its process has ended all the same, and the adapter says so.
+        // DEPROVISIONING may last long, but its process has ended, and the adapter says so.
         let until_stopped = if self.fault(Fault::LongDeprovisioning) {
             self.rng.spread(10 * MINUTE, 3 * HOUR)
         } else {
@@ -205,7 +205,7 @@ impl World {
         }
     }
 
-    /// Machines that stand still go on; tasks that ECS has lost are found when they are stopped.
+    /// Suspended machines continue; tasks that ECS has lost are found when they are stopped.
     pub(super) fn heal_tasks(&mut self) {
         let frozen: Vec<usize> = (0..self.tasks.len())
             .filter(|index| {
@@ -216,8 +216,8 @@ impl World {
             let delay = self.rng.below(MINUTE);
             self.task_after(index, delay, Step::Thaw);
         }
-        // Those of a newer version's jobs are for that version to stop; this one leaves them alone, and they hold slots. What
-        // ECS was stopping already it brings to an end: it takes no second order for it.
+        // Tasks of a newer version's jobs are left to that version, although they hold slots. A stop that ECS has begun
+        // is carried to its end: ECS accepts no second one.
         let newer = |task: &Task| task.job.and_then(|job| self.jobs.get(job)).is_some_and(|job| job.newer);
         let ends = |task: &Task| task.stuck && (newer(task) || task.view.stopping);
         let lost: Vec<usize> =

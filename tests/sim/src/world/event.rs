@@ -1,22 +1,22 @@
-//! What may happen at a moment of its own.
+//! The events of the simulated world.
 
 use std::sync::Arc;
 
 use transcode_config::contract::{Attempt, Claim, FailureCode, JobKey};
 use transcode_core::protocol::{clock::Ms, fact::Hint, publishing::Step as Publish};
 
-/// Something that happens at a moment.
+/// An event at a time of its own.
 #[derive(Debug, Clone)]
 pub(super) enum Event {
-    /// A request, or its next stage, reaches its service.
+    /// A request, or its next stage, arrives at its service.
     Effect(u32),
-    /// A launch is sent that was planned a while ago.
+    /// A launch that was planned earlier is sent.
     Launch(usize, u32, Arc<Claim>),
-    /// An answer, or the end of the patience for one, reaches its caller.
+    /// An answer, or the timeout for it, reaches its caller.
     Answer(u32),
     /// A controller plans.
     Plan(usize),
-    /// A controller's process begins, dies, stands still, goes on.
+    /// A controller's process starts, dies, is suspended, continues.
     Up(usize, u32),
     Crash(usize, u32),
     Pause(usize, u32),
@@ -25,19 +25,19 @@ pub(super) enum Event {
     Jump(usize),
     /// An event of ECS or S3 arrives at a controller.
     Hint(usize, Hint),
-    /// A step in a task's life, unless its story has changed since.
+    /// A step in a task's life, unless the step is outdated.
     Task(usize, u32, Step),
-    /// A deleted message is there again.
+    /// A deleted message is visible again.
     Returns(usize),
     /// The operator redrives the dead letters.
     Redrive,
     /// The task definition changes.
     Definition,
-    /// Somebody else's task.
+    /// A task of another program starts.
     Foreign,
     /// A newer version takes over some jobs.
     Newer(usize),
-    /// A write of a publisher arrives that nobody waits for.
+    /// A publisher's write arrives after its sender has stopped waiting.
     Straggler(JobKey, Attempt, Box<Publish>),
 }
 
@@ -50,37 +50,37 @@ pub(super) enum Step {
     Pulled,
     /// The container runs.
     Start,
-    /// Image, network, secret.
+    /// Image, network or secret.
     FailsToStart,
-    /// It tries to write its first heartbeat; given up after so many tries.
+    /// It tries to write its first heartbeat; it gives up after this many tries.
     FirstBeat(u32),
-    /// It looks whether it may work.
+    /// It makes its start checks.
     Check,
     /// Its work ends in this way.
     End(Ending),
-    /// Its machine stands still, and goes on after so long.
+    /// Its machine is suspended for this long.
     Freeze(Ms),
-    /// Its machine goes on.
+    /// Its machine continues.
     Thaw,
-    /// The platform takes it back.
+    /// The platform interrupts it.
     TakenBack(&'static str, &'static str),
     /// SIGKILL.
     Kill,
-    /// ECS has noticed its end.
+    /// ECS notices its end.
     Noticed,
 }
 
-/// How the work of a task ends.
+/// The end of a task's work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ending {
     /// Everything is uploaded.
     Done,
-    /// It failed and says why.
+    /// It fails and reports this code.
     Fails(FailureCode),
-    /// It cannot reach S3 for too long, and ends without a word.
+    /// It cannot reach S3 for too long, and ends without a report.
     Fenced,
-    /// It is told to stop.
+    /// It gets SIGTERM.
     Interrupted,
-    /// It dies without a word; ECS says so.
+    /// It dies without a report; ECS gives the reason.
     Dies(&'static str, i32),
 }

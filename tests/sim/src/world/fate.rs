@@ -1,4 +1,4 @@
-//! What the wire does to a request.
+//! The fate of a request on the wire.
 
 use transcode_core::protocol::{action::Action, clock::Ms, fact::ErrorClass};
 
@@ -8,7 +8,7 @@ use crate::{
     setup::{Episode, HOUR, MINUTE, SECOND},
 };
 
-/// What happens to a request.
+/// The fate of a request.
 pub(super) enum Fate {
     Ordinary,
     Refused(ErrorClass),

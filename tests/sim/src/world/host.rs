@@ -1,4 +1,4 @@
-//! Controllers: the production reconciler in a process that may crash, stand still, and have a wrong clock.
+//! Controllers: the production reconciler in a process that may crash, be suspended, and have a wrong clock.
 
 use transcode_config::contract::Capacity;
 use transcode_core::{
@@ -15,27 +15,27 @@ use crate::{
     setup::{Episode, HOUR, MINUTE, SECOND, Sort},
 };
 
-/// Where a controller runs.
+/// A machine that runs a controller.
 pub(super) struct Host {
-    /// Processes so far; facts for an earlier one are lost.
+    /// Number of processes so far; facts for an earlier one are lost.
     pub(super) boot: u32,
-    /// The process; none while it is down.
+    /// The process; `None` while it is down.
     pub(super) core: Option<Reconciler>,
     pub(super) booted_at: Ms,
     pub(super) offset: i64,
     pub(super) paused: bool,
     pub(super) inbox: Vec<Fact>,
-    /// Calls in the present minute.
+    /// Calls in the current minute.
     pub(super) minute: Ms,
     pub(super) calls: u64,
     /// Its calls to ECS.
     pub(super) meter: Meter,
-    /// What it has to wait with.
+    /// Checks its waits.
     pub(super) patience: Patience,
-    /// What it was told of failures.
+    /// The failures that it has seen.
     pub(super) witness: Witness,
     pub(super) told: Told,
-    /// Spot is given a rest until then (monotonic).
+    /// Spot must pause until then (monotonic).
     pub(super) spot_rests_until: Ms,
 }
 
@@ -116,7 +116,7 @@ impl World {
         }
     }
 
-    /// kill -9. `u32::MAX` stands for whichever process is there.
+    /// kill -9. `u32::MAX` stands for the current process.
     pub(super) fn crash(&mut self, index: usize, boot: u32) {
         let on = self.faults.on;
         let Some(host) = self.hosts.get_mut(index) else { return };
@@ -184,7 +184,7 @@ impl World {
         }
     }
 
-    /// Facts arrive at a process, unless it is not there any more.
+    /// Facts arrive at a process, unless it has ended.
     pub(super) fn deliver(&mut self, index: usize, boot: u32, facts: Vec<Fact>) {
         let now = self.now;
         for fact in &facts {
@@ -204,12 +204,12 @@ impl World {
         self.plan_by(index, delay);
     }
 
-    /// Lets a controller plan not later than in `delay`.
+    /// The controller plans in `delay` at the latest.
     pub(super) fn plan_by(&mut self, index: usize, delay: Ms) {
         self.agenda.plan_by(index, self.now + delay);
     }
 
-    /// Whether a fact says that Spot had no capacity for the newest attempt of a job.
+    /// Whether a fact says that Spot had no capacity for a job's newest attempt.
     fn refuses_spot(&self, fact: &Fact) -> bool {
         let Fact::LaunchRefused { job, attempt, refusal } = fact else { return false };
         let capacity = match refusal {
@@ -223,7 +223,7 @@ impl World {
             })
     }
 
-    /// Sends an event to all controllers, in its own time, or not at all.
+    /// Sends an event to each controller, after a delay of its own, or not at all.
     pub(super) fn hint(&mut self, hint: &Hint) {
         if !self.setup.hints || self.during(Episode::HintsDead) {
             return;

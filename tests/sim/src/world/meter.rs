@@ -1,8 +1,8 @@
-//! A controller's calls to ECS, held against their rates (L6).
+//! Checks a controller's calls to ECS against their rates (L6).
 //!
-//! Counted by another rule than the core's: a bucket that each call fills by its interval, and that empties with time.
-//! It errs on the side of the controller: the pages of a list count as one call, and a rate that has been throttled is
-//! only asked to be somewhat slower, and for a part of its recovery.
+//! The meter uses another rule than the core: a bucket that each call fills by its interval, and that empties with
+//! time. When in doubt, it favours the controller: the pages of a list count as one call, and after a throttle it
+//! requires only a somewhat lower rate, for a part of the recovery.
 
 use transcode_core::{
     policy::Policy,
@@ -15,19 +15,19 @@ use transcode_core::{
 
 use crate::invariants::{self, Kept};
 
-/// What lies in a bucket, by lane.
+/// The level of each bucket, by kind of call.
 #[derive(Debug, Default)]
 pub(super) struct Meter {
-    /// The bucket is empty again then.
+    /// The bucket is empty at this time.
     empty_at: [Ms; 3],
-    /// Throttled: until then its calls are fewer.
+    /// After a throttle, calls must be fewer until then.
     slower_until: [Ms; 3],
-    /// A launch was refused for its rate: none is sent before this.
+    /// A launch was throttled: no launch before this.
     paused_until: Ms,
 }
 
 impl Meter {
-    /// A fact that the controller takes in now.
+    /// Called with a fact that the controller absorbs now.
     pub(super) fn hears(&mut self, fact: &Fact, policy: &Policy, now: Ms) {
         let (lanes, error) = match fact {
             Fact::LaunchRefused { refusal: Refusal::Failed(error), .. } | Fact::StopFailed { error, .. } => {
@@ -48,8 +48,8 @@ impl Meter {
         }
     }
 
-    /// Counts a call. Half of the rate is left after a throttle, and three quarters at most after a quarter of the way
-    /// back; a throttle that comes while others are being answered changes nothing: four fifths are asked for.
+    /// Counts a call. After a throttle half of the rate is left, and at most three quarters after a quarter of the
+    /// recovery; a throttle that comes while others are being answered changes nothing. The meter requires four fifths.
     pub(super) fn counts(&mut self, lane: CallKind, policy: &Policy, now: Ms) -> Kept {
         let rate = Rate::of(lane, policy);
         let slower = self.slower_until.get(lane as usize).is_some_and(|until| now < *until);

@@ -1,8 +1,8 @@
 //! The simulated world: one virtual clock, one queue of events, models of SQS, ECS and S3, tasks, and controllers that
 //! run the production core.
 //!
-//! Everything is a plain function of the seed. The models follow AWS' documented behaviour in its worst reading:
-//! answers get lost after the work was done, requests arrive when nobody waits any more, lists leave things out.
+//! Everything is a function of the seed. The models follow the worst behaviour that AWS' documentation allows: answers
+//! are lost after the call took effect, requests arrive after their caller stopped waiting, lists omit entries.
 
 mod agenda;
 mod calls;
@@ -48,25 +48,25 @@ use crate::{
     truth::{JobTruth, Task},
 };
 
-/// The wall clock at the beginning of every run (ms since 1970).
+/// The wall clock at the start of every run (ms since 1970).
 pub const EPOCH: Ms = 1_700_000_000_000;
 
 /// A kill -9 at one numbered effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Kill {
-    /// Which effect, from 1 on.
+    /// The number of the effect, from 1 on.
     pub effect: u64,
-    /// The effect still happens, and the controller never learns of it; or it does not happen.
+    /// `true`: the effect happens and the controller never learns of it. `false`: it does not happen.
     pub after: bool,
 }
 
 /// The world.
 pub struct World {
-    /// What was drawn.
+    /// The drawn setup.
     pub setup: Setup,
-    /// What goes wrong.
+    /// The faults.
     pub faults: Faults,
-    /// Rows of the catalogue that were reached.
+    /// Rows of the fault catalogue that were reached.
     pub reached: Reached,
     /// Virtual time.
     pub now: Ms,
@@ -74,40 +74,40 @@ pub struct World {
     pub steps: u64,
     /// The first broken promise.
     pub violation: Option<Violation>,
-    /// Jobs, as they really are.
+    /// The true state of all jobs.
     pub jobs: Vec<JobTruth>,
-    /// Tasks, as they really are.
+    /// The true state of all tasks.
     pub tasks: Vec<Task>,
-    /// What happened, as a hash and on request as text.
+    /// The events, as a hash and on request as text.
     pub trace: Trace,
     /// Milliseconds that tasks worked.
     pub worked: Ms,
-    /// Of those, the ones after somebody else had decided the job.
+    /// Of those, the milliseconds after another attempt had decided the job.
     pub wasted: Ms,
-    /// Tasks that began to work, ever.
+    /// Number of tasks that began to work.
     pub began: u64,
-    /// Deleted messages of which a copy will come back.
+    /// Number of deleted messages of which a copy will return.
     pub returning: u64,
-    /// Effects of controllers' calls so far.
+    /// Number of effects of controllers' calls so far.
     pub effects: u64,
-    /// The one effect at which its controller is killed, where one is chosen.
+    /// The effect at which its controller is killed, if one is chosen.
     pub kill_at: Option<Kill>,
-    /// Each turn is taken twice, the second time by a copy that looks at everything: both must plan the same.
+    /// Each turn is taken twice, the second time by a copy that visits every row: both plans must be equal.
     pub compared: bool,
     rng: Rng,
     agenda: Agenda,
     by_key: BTreeMap<JobKey, usize>,
     prefixes: BTreeMap<String, PrefixTruth>,
-    /// Jobs that ended behind a newer one.
+    /// Number of superseded jobs.
     pub reached_superseded: u64,
     /// Tasks that were stopped because something newer was live.
     pub reached_stopped_early: u64,
     messages: Vec<Message>,
     queues: Vec<Queue>,
-    /// Bodies in the dead-letter queue, with the job of each letter.
+    /// Bodies in the dead-letter queue, one for each letter.
     letters: Vec<String>,
     tokens: BTreeMap<String, Token>,
-    /// Tasks that a list may show.
+    /// Tasks that a list may contain.
     listed: Vec<usize>,
     hosts: Vec<Host>,
     calls: Vec<Option<Call>>,
@@ -116,7 +116,7 @@ pub struct World {
 }
 
 impl World {
-    /// The world of a seed, before anything has happened.
+    /// The world of a seed, before its first event.
     pub fn new(setup: Setup, without: &[Fault], keep_text: bool) -> Self {
         let seed = setup.seed;
         let mut world = Self {
@@ -186,12 +186,12 @@ impl World {
         self.begin_hosts();
     }
 
-    /// The wall clock of a machine that is `offset` off.
+    /// The wall clock of a machine with this offset.
     fn wall(&self, offset: i64) -> Ms {
         (EPOCH + self.now).saturating_add_signed(offset)
     }
 
-    /// Whether a fault strikes now; counts its rows.
+    /// Whether a fault happens now; counts its rows.
     fn fault(&mut self, fault: Fault) -> bool {
         let hit = self.faults.strikes(fault);
         if hit {
@@ -206,7 +206,7 @@ impl World {
         self.faults.on && self.setup.during(episode, self.now)
     }
 
-    /// Notes a broken promise, if it is one. Only the first counts.
+    /// Notes a broken promise; only the first is kept.
     fn check(&mut self, found: Result<(), Violation>) {
         if let Err(violation) = found
             && self.violation.is_none()
@@ -216,11 +216,11 @@ impl World {
         }
     }
 
-    /// What is left behind (L7), and what has become of the jobs, once everything is at rest.
+    /// Checks leftovers (L7) and the ends of the jobs, once everything is at rest.
     pub fn check_leftovers(&mut self) {
         self.check_prefixes();
         let wanted = self.wanted_jobs();
-        // A message that stays for the sake of a newer version's job is settled, and tidied up after, by that version.
+        // A message that stays for a newer version's job is settled, and its leftovers collected, by that version.
         let kept: BTreeSet<usize> =
             self.messages.iter().filter(|it| it.there()).flat_map(|it| it.jobs.iter().copied()).collect();
         let settled = self.jobs.iter().zip(wanted).enumerate();
@@ -234,7 +234,7 @@ impl World {
         self.check(found);
     }
 
-    /// Lets the next event happen, if it is due before `until`. Says whether one was.
+    /// Carries out the next event, if it is due before `until`. Returns whether there was one.
     pub fn step(&mut self, until: Ms) -> bool {
         let Some((at, event)) = self.agenda.take(until) else { return false };
         self.now = at;
@@ -270,7 +270,7 @@ impl World {
         true
     }
 
-    /// Faults stop: every controller is up, every machine goes on, every service answers.
+    /// Faults stop: every controller is up, every machine runs, every service answers.
     pub fn heal(&mut self) {
         self.faults.on = false;
         self.trace.note(self.now, || "faults stop".to_owned());
@@ -278,7 +278,7 @@ impl World {
         self.heal_hosts();
     }
 
-    /// The index of a job, which is made up when it is named for the first time.
+    /// The index of a job, which is created when it is named for the first time.
     fn job_index(&mut self, request: &message::Request) -> usize {
         if let Some(index) = self.by_key.get(request.job()) {
             return *index;
@@ -290,7 +290,7 @@ impl World {
         index
     }
 
-    /// Sends a message: it becomes visible at `at`.
+    /// Sends a message that becomes visible at `at`.
     fn send(&mut self, queue: &str, body: String, kind: Kind, at: Ms) {
         let requests = match message::parse(&body, &self.setup.rules, EPOCH) {
             message::Parsed::Jobs(requests, _) => requests,

@@ -1,5 +1,5 @@
-//! What a controller has to wait with: calls that failed are made again after a while, longer each time (L6), and what
-//! only a newer version understands is left alone (S15).
+//! The waits of a controller: a failed call is repeated after a wait that grows (L6), and documents that only a newer
+//! version can read are left alone (S15).
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use transcode_core::{
 
 use crate::invariants::{self, Kept};
 
-/// What a call is made for.
+/// The subject of a call.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Subject {
     Job(JobKey),
@@ -26,7 +26,7 @@ enum Subject {
 }
 
 impl Subject {
-    /// Whether the controller has learned of it since `at`: what it forgot, it knows no failures of.
+    /// Whether the controller learned of the subject after `at`: it has forgotten earlier failures then.
     fn is_newer(&self, at: Ms, ledger: &Ledger) -> bool {
         let since = match self {
             Self::Job(job) => ledger.jobs.get(job).map(|job| job.since),
@@ -37,21 +37,21 @@ impl Subject {
     }
 }
 
-/// How it went.
+/// The result of the last call.
 #[derive(Debug, Clone, Copy)]
 enum Last {
-    /// So many failures in a row.
+    /// Number of consecutive failures.
     Failed(u32),
-    /// A newer version's.
+    /// A document of a newer version.
     Unreadable,
 }
 
-/// What a controller was told.
+/// The failures that a controller was told of.
 #[derive(Debug, Default)]
 pub(super) struct Patience(BTreeMap<Subject, (Last, Ms)>);
 
 impl Patience {
-    /// A fact that the controller with this ledger takes in now.
+    /// Called with a fact that the controller with this ledger absorbs now.
     pub(super) fn hears(&mut self, fact: &Fact, ledger: &Ledger, now: Ms) {
         match fact {
             Fact::JobCallFailed { job, .. } => self.failed(Subject::Job(job.clone()), ledger, now),
@@ -72,7 +72,7 @@ impl Patience {
             | Fact::Decided { job, .. }
             | Fact::Published { job, .. }
             | Fact::Collected { job } => self.worked(&Subject::Job(job.clone())),
-            // Another attempt begins with a clean slate.
+            // A new attempt begins without failures.
             Fact::Claimed { job, .. } | Fact::Launched { job, .. } => {
                 self.worked(&Subject::Job(job.clone()));
                 self.worked(&Subject::Launch(job.clone()));
@@ -104,7 +104,7 @@ impl Patience {
         self.0.remove(subject);
     }
 
-    /// What the controller with this ledger is about to do now.
+    /// Checks the actions that the controller with this ledger is about to begin.
     pub(super) fn allows(&self, planned: &[Action], ledger: &Ledger, policy: &Policy, now: Ms) -> Kept {
         for action in planned.iter().filter(|_| !self.0.is_empty()) {
             let Some(subject) = subject(action) else { continue };

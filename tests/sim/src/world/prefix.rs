@@ -1,4 +1,4 @@
-//! S3: pointers and stable names, and the steps of a publisher over the wire.
+//! S3's pointers and stable names, and the requests of a publisher.
 
 use std::{ops::ControlFlow, sync::Arc};
 
@@ -22,12 +22,12 @@ use crate::{
 /// Stable names under each prefix.
 pub(super) const ENTRIES: usize = 2;
 
-/// What lies under one output prefix.
+/// The contents of one output prefix.
 #[derive(Debug, Clone, Default)]
 pub(super) struct PrefixTruth {
-    /// The pointer, the job that it names, its tag.
+    /// The pointer, the index of its job, its tag.
     pointer: Option<(Box<Published>, usize, Tag)>,
-    /// Under each stable name: whose, and its tag.
+    /// For each stable name: the index of the job, and the tag.
     entries: [Option<(usize, Tag)>; ENTRIES],
     /// Jobs with this prefix that have a specification.
     jobs: Vec<usize>,
@@ -51,7 +51,7 @@ impl World {
         self.prefixes.entry(spec.output.prefix.clone()).or_default().jobs.push(index);
     }
 
-    /// A publisher begins; none for a job without a specification.
+    /// A publisher for a winner; `None` for a job without a specification.
     pub(super) fn publishing(&self, key: &JobKey, winner: &Succeeded) -> Option<Publishing> {
         let spec = self.jobs.get(self.job_of(key)?)?.spec.as_ref()?;
         let order = SourceOrder::of(spec, winner.source.as_ref(), EPOCH + self.now);
@@ -70,7 +70,7 @@ impl World {
         Some(Publishing::new(next, ENTRIES))
     }
 
-    /// Carries one step of a publisher out. Breaks when it ended: with what became of it, or with nothing if it gave up.
+    /// Carries out one step of a publisher. `Break` when it has ended: with its result, or with `None` if it gave up.
     pub(super) fn publish_step(
         &mut self,
         key: &JobKey,
@@ -85,7 +85,7 @@ impl World {
             }
             Step::Busy => return ControlFlow::Break(None),
             Step::MovePointer(..) | Step::Write(..) if self.fault(Fault::WriteDelayed) => {
-                // It is sent, and arrives when nobody waits any more.
+                // The request is sent, and arrives after its caller has stopped waiting.
                 let delay = self.rng.spread(SECOND, HOUR);
                 self.after(delay, Event::Straggler(key.clone(), attempt, Box::new(step.clone())));
                 Answer::Written(false)
@@ -99,7 +99,7 @@ impl World {
         ControlFlow::Continue(())
     }
 
-    /// A write arrives whose sender has given up.
+    /// A write whose sender has given up arrives.
     pub(super) fn straggles(&mut self, key: &JobKey, attempt: Attempt, step: &Step) {
         let _ = self.prefix_step(key, attempt, step);
     }
@@ -159,8 +159,8 @@ impl World {
         self.published(name);
     }
 
-    /// What of a prefix's jobs is settled now: something newer has taken over, or all stable names lead to it or to
-    /// something newer.
+    /// Marks the jobs of a prefix that are published: a newer job is live, or all stable names lead to the job or to
+    /// newer ones.
     fn published(&mut self, name: &str) {
         let Some(prefix) = self.prefixes.get(name) else { return };
         let rank = |job: usize| self.jobs.get(job).map_or(0, invariants::rank);
@@ -187,19 +187,19 @@ impl World {
             let found = invariants::s17_superseded_by_newer(job, live);
             self.reached_superseded += 1;
             self.check(found);
-            // It may have been decided after the newer one had taken over.
+            // The job may have been decided after a newer job went live.
             self.published(&name);
         }
     }
 
-    /// The job that is live where another one publishes.
+    /// The job that is live under the prefix of `job`.
     pub(super) fn live_instead_of(&self, job: &JobTruth) -> Option<&JobTruth> {
         let Request::Run(spec) = &job.request else { return None };
         let (_, live, _) = self.prefixes.get(&spec.output.prefix)?.pointer.as_ref()?;
         self.jobs.get(*live)
     }
 
-    /// At rest: the newest that succeeded is live.
+    /// At rest the newest job that succeeded must be live.
     pub(super) fn check_prefixes(&mut self) {
         let mut found = Ok(());
         for prefix in self.prefixes.values() {

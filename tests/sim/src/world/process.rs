@@ -1,5 +1,5 @@
-//! The task's side of the contract: first heartbeat, *then* start checks (S8), work with heartbeats, fence, terminal record,
-//! last heartbeat, exit code. And what may happen to it.
+//! The task's side of the contract: first heartbeat, *then* start checks (S8), work with heartbeats, fence, terminal
+//! record, last heartbeat, exit code. And the faults of a task.
 
 use std::sync::Arc;
 
@@ -49,7 +49,7 @@ impl World {
         self.after(delay, Event::Task(index, epoch, step));
     }
 
-    /// Outdates every step that was planned for a task.
+    /// Makes every planned step of a task outdated.
     pub(super) fn new_story(&mut self, index: usize) {
         if let Some(task) = self.tasks.get_mut(index) {
             task.epoch += 1;
@@ -82,7 +82,7 @@ impl World {
         }
     }
 
-    /// Its start gets on, as ECS shows by its timestamps.
+    /// The next phase of its start, visible in ECS' timestamps.
     fn gets_on(&mut self, index: usize, step: Step) {
         let now = self.now;
         let Some(task) = self.tasks.get_mut(index).filter(|task| task.proc == Proc::NotStarted) else {
@@ -155,7 +155,8 @@ impl World {
         }
         if let Some(job) = self.jobs.get_mut(job_index) {
             job.working += 1;
-            // From its first segment on, and an upload in parts beside it. That it tidies up itself is not relied on.
+            // From its first segment on, with an open multipart upload. The model does not rely on the task's own
+            // cleanup.
             job.files.insert(attempt);
         }
         let found = self.jobs.get(job_index).map_or(Ok(()), invariants::s6_one_works);
@@ -163,7 +164,7 @@ impl World {
         self.draw_story(index, job_index);
     }
 
-    /// Draws how the work of a task goes.
+    /// Draws the course of a task's work.
     fn draw_story(&mut self, index: usize, job: usize) {
         let most = self.setup.policy.max_run;
         let (shortest, longest) = self.setup.work;
@@ -196,7 +197,7 @@ impl World {
         if work > most {
             (work, ending) = (most, Ending::Fails(FailureCode::RunTimeExceeded));
         } else if ending == Ending::Fails(FailureCode::EncoderStalled) && self.rng.chance(0.5) {
-            // Nothing in the task ends it.
+            // The task itself never ends it.
             work = most * 3;
             let (now, lasts) = (self.now, self.rng.below(most));
             if let Some(task) = self.tasks.get_mut(index) {
@@ -219,7 +220,7 @@ impl World {
         self.task_after(index, work, Step::End(ending));
     }
 
-    /// S3 cannot be reached for a while. Longer than the fence, and the task ends itself.
+    /// S3 cannot be reached for a time. If that is longer than the fence, the task ends itself.
     fn cut_off(&mut self, index: usize, work: Ms, ending: &mut Ending) -> Ms {
         let (at, length) = (self.rng.below(work), self.rng.spread(10 * SECOND, HOUR));
         let (begin, end) = (self.now + at, self.now + at + length);
@@ -240,7 +241,7 @@ impl World {
         self.task_after(index, at, Step::TakenBack(code, reason));
     }
 
-    /// The platform takes the task back, with a warning or without.
+    /// The platform interrupts the task, with or without a warning.
     fn taken_back(&mut self, index: usize, code: &'static str, reason: &'static str) {
         if let Some(task) = self.tasks.get(index).filter(|task| !task.view.stopping) {
             let claim = Arc::clone(&task.claim);
@@ -263,7 +264,7 @@ impl World {
         let Some(proc) = self.tasks.get(index).map(|task| task.proc) else { return };
         match proc {
             Proc::Gone if self.tasks.get(index).is_some_and(|task| task.stuck) => {
-                // The order is what gets a vanished task unstuck, if anything does.
+                // The stop may release a task that hangs in a phase.
                 let delay = self.rng.spread(SECOND, 5 * MINUTE);
                 if !self.faults.on || self.rng.chance(0.5) {
                     self.task_after(index, delay, Step::Noticed);
@@ -271,7 +272,7 @@ impl World {
             }
             Proc::Gone => {}
             Proc::Frozen(_) => {
-                // A machine that stands still does not hear SIGTERM; its host kills it.
+                // A suspended machine does not receive SIGTERM; its host kills it.
                 let delay = self.rng.between(30 * SECOND, 120 * SECOND);
                 self.new_story(index);
                 self.task_after(index, delay, Step::Kill);
@@ -303,7 +304,7 @@ impl World {
         task.proc = Proc::Frozen(since);
         let job = task.job;
         self.worked(job, since);
-        // What would have ended its work before it goes on again cannot happen meanwhile.
+        // Events that would have ended its work cannot happen while it is suspended.
         self.new_story(index);
         self.task_after(index, length, Step::Thaw);
     }
@@ -313,7 +314,7 @@ impl World {
         if !matches!(task.proc, Proc::Frozen(_)) {
             return;
         }
-        // It notices that it has been away; or it had been about to write its terminal record, and does.
+        // It notices that it was suspended; or it was about to write its terminal record, and does so.
         let late_terminal_record = self.rng.chance(0.5);
         task.proc = Proc::Starting;
         self.end(index, if late_terminal_record { Ending::Done } else { Ending::Fenced });

@@ -1,4 +1,4 @@
-//! Tasks that take no slot, whatever a controller knew before it took these facts in.
+//! Tasks that hold no slot, whatever a controller knew before it absorbs these facts.
 
 use transcode_config::contract::Outcome;
 use transcode_core::{
@@ -6,7 +6,7 @@ use transcode_core::{
     state::ledger::Ledger,
 };
 
-/// Tasks of which nothing but a heartbeat tells, and whose attempt was over when their job was decided.
+/// Tasks that only a heartbeat shows, and whose attempt was over when their job was decided.
 pub(super) fn history(facts: &[Fact], ledger: &Ledger) -> Vec<TaskArn> {
     let told = |arn: &TaskArn| {
         facts.iter().any(|fact| match fact {

@@ -1,4 +1,4 @@
-//! SQS: visibility, handles that outlive their use, copies, the 12 h limit, native redrive.
+//! SQS: visibility, outdated handles, copies, the 12 h limit, native redrive.
 
 use std::collections::BTreeSet;
 
@@ -18,10 +18,10 @@ use crate::{
     setup::{HOUR, Kind, MINUTE, SECOND},
 };
 
-/// SQS gives a message up after this, however often it is extended.
+/// SQS makes a message visible after this time, however often it is extended.
 const CAP: Ms = 12 * HOUR;
 
-/// A message, as it really is.
+/// The true state of a message.
 #[derive(Debug, Clone)]
 pub(super) struct Message {
     pub(super) id: MessageId,
@@ -55,7 +55,7 @@ impl Message {
         }
     }
 
-    /// Whether it is still in its queue.
+    /// Whether it is in its queue.
     pub(super) fn there(&self) -> bool {
         !self.deleted && !self.given_up
     }
@@ -69,7 +69,7 @@ impl Message {
 #[derive(Debug)]
 pub(super) struct Queue {
     name: String,
-    /// Its messages by when they become visible, or did.
+    /// Its messages by the time at which they become, or became, visible.
     order: BTreeSet<(Ms, usize)>,
 }
 
@@ -98,7 +98,7 @@ impl World {
         self.agenda.wake_polls(message.queue, at.max(self.now + 1));
     }
 
-    /// A message is no longer in its queue.
+    /// A message leaves its queue.
     fn leaves(&mut self, index: usize) {
         if let Some(message) = self.messages.get(index)
             && let Some(queue) = self.queues.get_mut(message.queue)
@@ -107,7 +107,7 @@ impl World {
         }
     }
 
-    /// What a receive finds: of what is visible what has been so for longest, and at times what is in flight.
+    /// The messages that a receive finds: those visible for longest, and sometimes one in flight.
     fn found(&mut self, queue: usize, max: usize) -> Vec<usize> {
         let now = self.now;
         if self.fault(Fault::DuplicateDelivery) {
@@ -119,7 +119,7 @@ impl World {
         order.into_iter().flatten().map(|(_, index)| *index).take(max).collect()
     }
 
-    /// Receives; none while there is nothing, and then the time to look again.
+    /// Receives. `Err`: there is nothing; the time of the next look.
     pub(super) fn receive(&mut self, name: &str, max: u8, until: Ms) -> Result<Fact, Ms> {
         let answer = |messages| Ok(Fact::Received { queue: name.to_owned(), messages });
         let Some(queue) = self.queue(name).filter(|_| !self.fault(Fault::EmptyReceive)) else {
@@ -233,7 +233,7 @@ impl World {
         Fact::DeadLettered { message: letter.lease.message.clone(), job: letter.job.clone() }
     }
 
-    /// The operator sends everything back that died, under new message ids.
+    /// The operator moves every dead letter back, with new message ids.
     pub(super) fn redrive(&mut self) {
         let letters = std::mem::take(&mut self.letters);
         let at = self.now + self.rng.below(MINUTE);
@@ -252,7 +252,7 @@ impl World {
         }
     }
 
-    /// Messages that are still to be settled: not those which nobody here may touch.
+    /// Messages that must still be settled, without those that this version leaves alone.
     pub fn open_messages(&self) -> impl Iterator<Item = &str> {
         self.messages
             .iter()
@@ -263,13 +263,14 @@ impl World {
             .map(|message| &*message.id.0)
     }
 
-    /// Whether SQS itself gave up a message that asks for this job. Whoever knows the job goes on with it as long as one
-    /// of its tasks may be at work, attempt after attempt, and a launch of its may be under way: nothing bounds that.
+    /// Whether SQS itself moved a message for this job to the dead-letter queue. A controller that knows the job
+    /// continues with it as long as one of its tasks may be working and a launch may be under way, attempt after
+    /// attempt: nothing bounds that.
     pub fn given_up(&self, job: usize) -> bool {
         self.setup.max_receives > 0 && self.messages.iter().any(|it| it.given_up && it.jobs.contains(&job))
     }
 
-    /// Jobs that some message in a queue asks for.
+    /// For each job, whether a message in a queue asks for it.
     pub fn wanted_jobs(&self) -> Vec<bool> {
         let mut wanted = vec![true; self.jobs.len()];
         for message in self.messages.iter().filter(|message| message.given_up) {

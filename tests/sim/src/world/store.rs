@@ -1,4 +1,4 @@
-//! S3: one state bucket with conditional writes, and what was published.
+//! S3: a state bucket with conditional writes, and the published objects.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -26,7 +26,7 @@ impl World {
         self.by_key.get(key).copied()
     }
 
-    /// Newest claim and its heartbeat; the terminal record is read later.
+    /// The newest claim and its heartbeat; the terminal record is read later.
     pub(super) fn read_attempt(&self, key: &JobKey) -> Snapshot {
         let Some(job) = self.job_of(key).and_then(|job| self.jobs.get(job)) else {
             return Snapshot::default();
@@ -56,7 +56,7 @@ impl World {
         self.job_of(key).and_then(|job| self.jobs.get(job)).is_some_and(|job| job.newer)
     }
 
-    /// When a task's newest heartbeat was written. Heartbeats are not events: they are worked out when looked at.
+    /// When a task's newest heartbeat was written. Heartbeats are not events: they are computed when they are read.
     pub(super) fn last_beat(&self, task: &Task) -> Option<Ms> {
         let from = task.beat_from?;
         if let Some((at, _)) = task.last_word {
@@ -90,7 +90,7 @@ impl World {
         }
     }
 
-    /// Creates the claim unless it exists; gives back the one that is there.
+    /// Creates the claim unless it exists; returns the existing claim.
     pub(super) fn put_claim(&mut self, claim: &Arc<Claim>, late: bool) -> Option<Arc<Claim>> {
         let index = self.job_of(&claim.job)?;
         let number = claim.attempt.number() as usize;
@@ -118,7 +118,8 @@ impl World {
         Some(Arc::clone(claim))
     }
 
-    /// Creates the terminal record unless it exists; says whether this call did. It rests on a reading from `read_at`.
+    /// Creates the terminal record unless it exists; returns whether this call created it. It depends on a reading from
+    /// `read_at`.
     pub(super) fn put_terminal_record(&mut self, terminal: &Arc<Terminal>, read_at: Ms) -> bool {
         let Some(index) = self.job_of(&terminal.job) else { return false };
         let policy = &self.setup.policy;
@@ -175,7 +176,7 @@ impl World {
         let tasks = self.jobs.get(index).into_iter().flat_map(|job| &job.tasks);
         let working = tasks.filter_map(|task| self.tasks.get(*task));
         let working = working.filter(|task| matches!(task.proc, Proc::Working(_)));
-        // Who is at work goes on writing.
+        // An attempt that is working goes on writing.
         let writing: BTreeSet<Attempt> = working.map(Task::attempt).collect();
         if let Some(job) = self.jobs.get_mut(index) {
             job.files.retain(|attempt| !attempts.contains(attempt) || writing.contains(attempt));

@@ -1,7 +1,7 @@
-//! What a controller tells of messages and jobs, held against what it holds.
+//! Checks a controller's reported changes against its ledger.
 //!
-//! The told changes alone say which messages are held and which jobs are settled. So a message that goes untold, or a
-//! job that ends untold or twice, shows in the turn in which it happens.
+//! The changes alone say which messages are held and which jobs are settled. So a message that disappears without a
+//! change, or a job that ends without one or with two, fails in the turn in which it happens.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,25 +12,26 @@ use transcode_core::{
 
 use crate::invariants::{Kept, told};
 
-/// What one process has told since it began.
+/// The state that one process has reported since it started.
 #[derive(Debug, Default)]
 pub(super) struct Told {
     /// Messages that are held, with their jobs.
     held: BTreeMap<MessageId, Vec<JobKey>>,
-    /// How many of them ask for a job.
+    /// Number of held messages for each job.
     asking: BTreeMap<JobKey, usize>,
-    /// Jobs that are decided, by when they became known: one that was forgotten is another when it comes back.
+    /// Decided jobs, with the time when each became known: a job that was forgotten counts as another job when it
+    /// returns.
     decided: BTreeMap<JobKey, Ms>,
-    /// Those of them that are settled.
+    /// Settled jobs, in the same way.
     settled: BTreeMap<JobKey, Ms>,
-    /// Jobs that lost their last message by its delete and have yet to be told settled.
+    /// Jobs whose last message was deleted and that are not reported as settled yet.
     due: BTreeSet<JobKey>,
     /// Receiving is reported as paused.
     paused: bool,
 }
 
 impl Told {
-    /// The changes of a turn; `ledger` is what is known after it.
+    /// Takes the changes of a turn; `ledger` is the state after it.
     pub(super) fn hears(&mut self, changes: &[Change], ledger: &Ledger) -> Kept {
         for change in changes {
             match change {
@@ -82,7 +83,7 @@ impl Told {
                 _ => {}
             }
         }
-        // One that is settled already was asked for once more by a copy of its message.
+        // A copy of the message asked again for a job that is already settled.
         self.due.retain(|job| self.settled.get(job) != self.decided.get(job));
         let untold = self.due.pop_first();
         told(untold.is_none(), || format!("nobody is told that {untold:?} is settled"))?;
@@ -90,7 +91,7 @@ impl Told {
         told(held == is, || format!("{is} messages are held; by what is told, {held}"))
     }
 
-    /// A message is held no more. Gives its jobs.
+    /// Notes that a message is not held any more. Returns its jobs.
     fn goes(&mut self, message: &MessageId) -> Result<Vec<JobKey>, transcode_core::invariant::Violation> {
         let jobs = self.held.remove(message);
         told(jobs.is_some(), || format!("{} goes, and was not held", message.0))?;

@@ -1,4 +1,4 @@
-//! What happened: always as a hash, on request as text.
+//! The events of a run: always as a hash, on request as text.
 
 use std::fmt::{Debug, Display};
 
@@ -69,7 +69,7 @@ impl Trace {
         self.hash
     }
 
-    /// The lines, where they are kept.
+    /// The lines, if text is kept.
     pub fn lines(&self) -> &[String] {
         self.text.as_deref().unwrap_or_default()
     }

@@ -1,4 +1,4 @@
-//! A controller's turn, and what its calls are held against.
+//! A controller's turn, and the checks of its calls.
 
 use transcode_config::contract::Claim;
 use transcode_core::{
@@ -12,7 +12,7 @@ use super::{EPOCH, World, slots::history};
 use crate::{invariants, setup::MINUTE};
 
 impl World {
-    /// A controller takes in what has arrived, and plans.
+    /// A controller absorbs the facts that have arrived, and plans.
     pub(super) fn plan(&mut self, index: usize) {
         let Some(host) = self.hosts.get(index) else { return };
         let now = self.host_now(host);
@@ -88,13 +88,13 @@ impl World {
             self.call(index, boot, action);
         }
         if let Some(delay) = wake {
-            // A controller that writes its log slowly does everything slowly.
+            // A controller that is slow with its log is slow with everything.
             let late = self.rng.below(self.setup.slack);
             self.plan_by(index, delay + late);
         }
     }
 
-    /// Counts turns and calls: no hot loops, whatever the world answers (L6).
+    /// Counts turns and calls: no busy loop, whatever the answers are (L6).
     fn count_calls(&mut self, index: usize, calls: u64, now: Ms) {
         let things = (self.jobs.len() + self.messages.len() + self.tasks.len()) as u64;
         let Some(host) = self.hosts.get_mut(index) else { return };
@@ -107,7 +107,7 @@ impl World {
         self.check(invariants::l6_within_budget("turns and calls in a minute", used, 1000 + 80 * things));
     }
 
-    /// Row 9: whoever holds a message knows its age, so that it is reported before its retention ends.
+    /// Row 9: the controller that holds a message knows its age, so that it is reported before its retention ends.
     pub(super) fn check_age(&mut self, index: usize, message: &MessageId) {
         if !self.setup.old {
             return;
@@ -119,7 +119,7 @@ impl World {
         self.check(found);
     }
 
-    /// Spot is given a rest once it had no capacity.
+    /// Spot must pause after it had no capacity.
     pub(super) fn check_spot(&mut self, index: usize, claim: &Claim) {
         let now = self.now;
         let Some(host) = self.hosts.get(index) else { return };

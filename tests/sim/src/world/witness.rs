@@ -1,4 +1,4 @@
-//! What a controller was told of jobs that fail one after the other: enough to say when its breaker must be open.
+//! The failures that a controller has seen: enough to say when its breaker must be open.
 
 use std::{collections::BTreeSet, mem};
 
@@ -20,21 +20,21 @@ use transcode_core::{
 
 use crate::invariants::{self, Kept};
 
-/// The witness. It errs on the side of the controller: any success clears it.
+/// The witness. When in doubt, it favours the controller: any success clears it.
 #[derive(Debug, Default)]
 pub(super) struct Witness {
-    /// Jobs that failed, since anything succeeded.
+    /// Jobs that failed since the last success.
     failed: BTreeSet<JobKey>,
-    /// Jobs whose launch was refused, since anything was launched.
+    /// Jobs whose launch was refused since the last launch.
     refused: BTreeSet<JobKey>,
-    /// Jobs whose newest attempt was not known to be over before the turn that is being taken.
+    /// Jobs whose newest attempt was not known to be over before the current turn.
     open: BTreeSet<JobKey>,
     /// The last claim while the breaker had to be open (monotonic).
     claimed_at: Option<Ms>,
 }
 
 impl Witness {
-    /// A fact, before the controller with this ledger takes it in.
+    /// Called with a fact before the controller with this ledger absorbs it.
     pub(super) fn hears(&mut self, fact: &Fact, ledger: &Ledger, policy: &Policy) {
         match fact {
             Fact::Inspected { job, snapshot } => {
@@ -74,14 +74,15 @@ impl Witness {
             (self.failed, self.refused, self.open) = Default::default();
             return;
         };
-        // Only what was decided before its eyes, and is news to it, counts.
+        // Only a record that is new to the controller and was absent before counts.
         let absent = |job: &Job| matches!(job.record, TerminalRecord::Absent(_));
         if ledger.jobs.get(key).is_some_and(absent) && is_open(key, ledger) {
             self.fails(key, dead);
         }
     }
 
-    /// What a turn plans: a job that it gives up failed before its eyes, if a reading in this turn has shown that.
+    /// Called with a turn's plan. A job that is given up has failed in this controller's sight, if a reading in this
+    /// turn has shown that.
     pub(super) fn sees(&mut self, planned: &[Action]) {
         let open = mem::take(&mut self.open);
         for action in planned {
@@ -99,7 +100,7 @@ impl Witness {
         }
     }
 
-    /// So many claims in one turn: while the breaker has to be open, one in each of its periods.
+    /// Checks the number of claims in a turn: while the breaker must be open, one in each of its periods.
     pub(super) fn claims(&mut self, claims: usize, now: Ms, policy: &Policy) -> Kept {
         let most = self.failed.len().max(self.refused.len());
         if policy.breaker_jobs == 0 || most < policy.breaker_jobs {
