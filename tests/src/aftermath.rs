@@ -1,5 +1,5 @@
-//! What must be true once a job is over, whatever was done to the pipeline meanwhile: no message lost, nothing done
-//! twice, nothing left over.
+//! What must hold once a job is over, whatever faults the test caused: no message lost, nothing done twice, no
+//! leftovers.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -9,16 +9,16 @@ use transcode_config::contract::{Outcome, Succeeded, Terminal};
 
 use crate::Stack;
 
-/// How a job is to have ended.
+/// The expected end of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Expected {
-    /// With a success; otherwise dead.
+    /// `true`: succeeded; `false`: dead.
     pub success: bool,
-    /// After so many attempts, each with one task.
+    /// Number of attempts, each with one task.
     pub attempts: usize,
-    /// Most dead letters. One, if it is dead; one more where a letter's answer was lost. A success has none.
+    /// Most dead letters. A dead job has one, and a second one if the answer to the first was lost. A success has none.
     pub letters: usize,
-    /// Tasks that were killed, which tidy nothing up; on Fargate their disk goes with them.
+    /// Tasks that were killed and left files; on Fargate the disk is removed with them.
     pub killed: u64,
 }
 
@@ -26,15 +26,15 @@ impl Expected {
     /// One attempt, published.
     pub const SUCCESS: Self = Self { success: true, attempts: 1, letters: 0, killed: 0 };
 
-    /// Dead after so many attempts, with one letter.
+    /// Dead after this many attempts, with one letter.
     pub fn dead(attempts: usize) -> Self {
         Self { success: false, attempts, letters: 1, killed: 0 }
     }
 }
 
 impl Stack {
-    /// Waits until the job of an upload is over and its message gone, and looks at all that it left. An error says what
-    /// is not as it should be. Takes the job's dead letters out of their queue.
+    /// Waits until the job of an upload is over and its message gone, and checks all its traces. The error names the
+    /// first difference. Removes the job's dead letters from their queue.
     pub async fn aftermath(&self, key: &str, expected: Expected, limit: Duration) -> Result<Terminal> {
         let terminal = self.wait_for_terminal_record(key, limit).await?;
         self.wait_for_empty_queue(limit).await?;
@@ -83,7 +83,8 @@ impl Stack {
         Ok(terminal)
     }
 
-    /// S3, S4: every entry point is a copy of what the terminal record names, and there is nothing but the winner's folder.
+    /// S3, S4: every entry point is a copy of the file that the terminal record names, and only the winner's folder
+    /// exists.
     async fn published_whole(&self, key: &str, winner: &Succeeded) -> Result<()> {
         let prefix = format!("{}{key}/", self.deployment.output_root);
         let found = self.published(&prefix).await?;
@@ -110,7 +111,7 @@ impl Stack {
         Ok(())
     }
 
-    /// Takes the dead letters of a job out of their queue and counts them.
+    /// Receives and deletes the dead letters of a job, and counts them.
     async fn take_letters(&self, job: &str) -> Result<usize> {
         let mut taken = 0;
         for letter in self.dead_letters().await? {
@@ -128,7 +129,7 @@ impl Stack {
     }
 }
 
-/// A number that the endpoint keeps of a job.
+/// A counter of the endpoint for a job.
 fn count(counters: &Value, job: &str, name: &str) -> u64 {
     let of = counters.get("jobs").and_then(|jobs| jobs.get(job));
     of.and_then(|counts| counts.get(name)).and_then(Value::as_u64).unwrap_or_default()

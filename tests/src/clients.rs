@@ -3,9 +3,9 @@
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
 
-/// The Region that everything local is in.
+/// The Region of all local services.
 pub const REGION: &str = "us-east-1";
-/// The account that everything local is in.
+/// The account of all local services.
 pub const ACCOUNT: &str = "123456789012";
 
 /// One client for each service.
@@ -35,7 +35,7 @@ impl Clients {
     }
 
     fn of(config: &SdkConfig) -> Self {
-        // An address without a name has no virtual-hosted buckets.
+        // An endpoint that is an IP address has no virtual-hosted buckets.
         let s3 = aws_sdk_s3::config::Builder::from(config).force_path_style(true).build();
         Self {
             s3: aws_sdk_s3::Client::from_conf(s3),
@@ -52,7 +52,7 @@ pub fn ecs(endpoint: &str) -> aws_sdk_ecs::Client {
     aws_sdk_ecs::Client::new(&config(endpoint))
 }
 
-/// Configuration with credentials that open nothing, for an endpoint on loopback.
+/// Configuration for an endpoint on loopback, with credentials that are valid nowhere.
 pub fn config(endpoint: &str) -> SdkConfig {
     config_of(endpoint, Credentials::new("local", "local", None, None, "harness"))
 }
@@ -67,19 +67,19 @@ pub fn config_of(endpoint: &str, credentials: Credentials) -> SdkConfig {
         .build()
 }
 
-/// The variables by which a process of the pipeline finds its services. Nothing of them is the pipeline's own.
+/// The environment variables by which a process of the pipeline finds its services; all are ordinary `AWS_…` variables.
 pub fn environment(emulator: &str, ecs: Option<&str>) -> Vec<(String, String)> {
     let mut env = vec![
         ("AWS_REGION", REGION),
         ("AWS_ACCESS_KEY_ID", "local"),
         ("AWS_SECRET_ACCESS_KEY", "local"),
-        // Otherwise a missing credential is looked for at an address outside this machine.
+        // Otherwise the SDK looks for missing credentials at an address outside this machine.
         ("AWS_EC2_METADATA_DISABLED", "true"),
         ("AWS_ENDPOINT_URL_SQS", emulator),
         ("AWS_ENDPOINT_URL_S3", emulator),
         ("AWS_ENDPOINT_URL_CLOUDWATCH", emulator),
         ("AWS_ENDPOINT_URL_ECR", emulator),
-        // What only doctor asks.
+        // Services that only doctor calls.
         ("AWS_ENDPOINT_URL_STS", emulator),
         ("AWS_ENDPOINT_URL_IAM", emulator),
         ("AWS_ENDPOINT_URL_EC2", emulator),

@@ -1,4 +1,4 @@
-//! The controller as it ships, started as a process with a settings file of its own.
+//! The controller as it ships, started as a process with its own settings file.
 
 use std::{
     collections::BTreeMap,
@@ -17,10 +17,10 @@ use crate::{
     wait,
 };
 
-/// Settings by dotted key, each with its value as TOML.
+/// Settings: from dotted key to value, as TOML.
 pub type Settings = BTreeMap<String, String>;
 
-/// How a controller is started, any number of times.
+/// Starts a controller, any number of times.
 #[derive(Debug, Clone)]
 pub struct ControllerPlan {
     name: String,
@@ -32,7 +32,7 @@ pub struct ControllerPlan {
 }
 
 impl ControllerPlan {
-    /// Writes the settings file of a controller called `name` for what was deployed. `more` is laid over it.
+    /// Writes the settings file of a controller called `name` for a deployment. `more` overrides single settings.
     pub fn new(
         name: &str,
         deployment: &Deployment,
@@ -56,12 +56,12 @@ impl ControllerPlan {
         &self.config
     }
 
-    /// Starts the controller and waits until it says that it is ready.
+    /// Starts the controller and waits until it is ready.
     pub async fn start(&self) -> Result<Process> {
         self.ready(self.spawn(&["run", "--config"])?).await
     }
 
-    /// The same with its standard output led to `out`, a device or a pipe.
+    /// The same, with standard output to `out`, a device or a pipe.
     pub async fn start_into(&self, out: &Path) -> Result<Process> {
         self.ready(self.spawn_into(&["run", "--config"], Some(out))?).await
     }
@@ -79,7 +79,7 @@ impl ControllerPlan {
         }
     }
 
-    /// Starts the controller's binary with these arguments and the settings file after them.
+    /// Starts the controller's binary with these arguments, followed by the settings file.
     pub fn spawn(&self, args: &[&str]) -> Result<Process> {
         self.spawn_into(args, None)
     }
@@ -100,12 +100,12 @@ impl ControllerPlan {
     }
 }
 
-/// The environment of a controller: where its services are.
+/// The environment variables of a controller: the endpoints of its services.
 pub fn environment(emulator: &str, ecs: &str) -> Vec<(String, String)> {
     clients::environment(emulator, Some(ecs))
 }
 
-/// What names the environment; all else keeps the shipped default.
+/// The settings that name the environment; all others keep the shipped default.
 fn settings(deployment: &Deployment, listen: &str) -> Settings {
     // A JSON string is a TOML basic string.
     let text = |value: &str| serde_json::Value::from(value).to_string();

@@ -11,7 +11,7 @@ use crate::{clients::Clients, paths, wait};
 /// Tag of the images. The local Fargate endpoint runs the task's binary for the one in the task definition.
 pub const IMAGE_TAG: &str = "local";
 
-/// What the deployed stack made: the template's outputs.
+/// The outputs of the deployed stack.
 #[derive(Debug, Clone)]
 pub struct Deployment {
     /// Name of the environment and of the stack.
@@ -22,19 +22,19 @@ pub struct Deployment {
     pub production_bucket: String,
     /// Bucket of the job protocol.
     pub state_bucket: String,
-    /// Key prefix of everything that is published.
+    /// Key prefix of all published results.
     pub output_root: String,
-    /// Address of the jobs queue.
+    /// URL of the jobs queue.
     pub jobs_queue: String,
-    /// Address of the dead-letter queue.
+    /// URL of the dead-letter queue.
     pub dead_letter_queue: String,
-    /// Address of the events queue.
+    /// URL of the events queue.
     pub events_queue: String,
     /// Name of the cluster.
     pub cluster: String,
     /// Family of the task's definition.
     pub task_family: String,
-    /// The revision of the task's definition that was made.
+    /// The deployed revision of the task's definition.
     pub task_definition_arn: String,
     /// Repository of the task's image, without its registry.
     pub task_repository: String,
@@ -59,11 +59,11 @@ pub struct Roles {
     pub controller: String,
     /// The task's.
     pub task: String,
-    /// With which ECS starts containers.
+    /// ECS' role to start containers.
     pub execution: String,
-    /// For whoever hands out addresses to upload to.
+    /// For the program that hands out upload URLs.
     pub uploader: String,
-    /// For people at the command line.
+    /// For operators at the command line.
     pub operator: String,
 }
 
@@ -82,7 +82,7 @@ impl Deployment {
         Self::create_from(clients, environment, template).await
     }
 
-    /// The same with another template.
+    /// Deploys another template in the same way.
     pub async fn create_from(clients: &Clients, environment: &str, template: String) -> Result<Self> {
         let parameter =
             |name: &str, value: &str| Parameter::builder().parameter_key(name).parameter_value(value).build();
@@ -92,11 +92,11 @@ impl Deployment {
             .stack_name(environment)
             .template_url(upload(clients, template).await?)
             .parameters(parameter("Environment", environment))
-            // The VPC and the subnet that the emulator has from the start.
+            // The VPC and the subnet that the emulator has at its start.
             .parameters(parameter("VpcId", "vpc-00000001"))
             .parameters(parameter("SubnetIds", "subnet-00000001"))
             .parameters(parameter("ImageTag", IMAGE_TAG))
-            // The controller runs as a process of the harness.
+            // The harness runs the controller as a process.
             .parameters(parameter("ControllerCount", "0"))
             .capabilities(Capability::CapabilityIam)
             .send()
@@ -145,7 +145,7 @@ impl Deployment {
     }
 }
 
-/// Puts the template where CloudFormation reads it, and gives its address: the body of a call may have 51,200 bytes.
+/// Uploads the template for CloudFormation and returns its URL: the body of a call may have 51,200 bytes.
 async fn upload(clients: &Clients, template: String) -> Result<String> {
     const BUCKET: &str = "templates";
     clients.s3.create_bucket().bucket(BUCKET).send().await.context("CreateBucket")?;
@@ -156,7 +156,8 @@ async fn upload(clients: &Clients, template: String) -> Result<String> {
     Ok(address.uri().to_owned())
 }
 
-/// The stack's outputs once it is complete; an error that names the resources at fault when it failed.
+/// The stack's outputs once it is complete; `None` while it is created; an error with the failed resources if it
+/// failed.
 async fn outputs_if_complete(clients: &Clients, name: &str) -> Result<Option<BTreeMap<String, String>>> {
     let answer =
         clients.cloudformation.describe_stacks().stack_name(name).send().await.context("DescribeStacks")?;
@@ -228,7 +229,7 @@ mod tests {
             |queue: &BTreeMap<String, String>| queue["MessageRetentionPeriod"].parse::<u64>().unwrap();
         assert!(retention(&dead) > retention(&jobs));
 
-        // S3 sends a test event when a notification is set: both queue policies let it in.
+        // S3 sends a test event when a notification is set: both queue policies allow it.
         for queue in [&made.jobs_queue, &made.events_queue] {
             assert_eq!(receive(clients, queue).await[0]["Event"], "s3:TestEvent");
         }

@@ -11,11 +11,11 @@ use crate::{
     wait,
 };
 
-/// A running emulator. It keeps everything in memory: when it ends, nothing is left.
+/// A running emulator. It keeps all state in memory, so nothing remains after its end.
 #[derive(Debug)]
 pub struct Emulator {
     process: Process,
-    /// Its address.
+    /// Its URL.
     pub endpoint: String,
     /// Clients for it.
     pub clients: Clients,
@@ -27,14 +27,14 @@ impl Emulator {
         Self::start_with(folder, logs, &[]).await
     }
 
-    /// The same, with IAM enforced for everybody but the harness, and the decisions recorded in a file. Requests count
-    /// as sent over TLS while the file `tls` of `folder` is there.
+    /// The same, with IAM enforced for all but the harness, and the decisions recorded in a file. Requests count as
+    /// sent over TLS while the file `tls` exists in `folder`.
     pub async fn start_enforcing(folder: &Path, logs: &Path, record: &Path) -> Result<Self> {
         let tls = folder.join("tls");
         std::fs::write(&tls, "").with_context(|| tls.display().to_string())?;
         let env = [
             ("AUTH", "true".to_owned()),
-            // The harness is the account's root; the programs are not.
+            // The harness has the account's root credentials; the programs have not.
             ("AWS_ACCESS_KEY_ID", "local".to_owned()),
             ("AWS_SECRET_ACCESS_KEY", "local".to_owned()),
             ("AUTHORIZATION_LOG", record.display().to_string()),
@@ -46,7 +46,7 @@ impl Emulator {
     async fn start_with(folder: &Path, logs: &Path, more: &[(&str, String)]) -> Result<Self> {
         const TRIES: u32 = 3;
         let mut last = None;
-        // Between finding a free port and using it another process may take it; then this one ends at once.
+        // Another process may take the port between the search and its use; then the emulator ends at once.
         for _ in 0..TRIES {
             match Self::start_on(free_port()?, folder, logs, more).await {
                 Ok(emulator) => return Ok(emulator),
@@ -65,9 +65,9 @@ impl Emulator {
         let port_text = port.to_string();
         let env = [
             ("GATEWAY_PORT", port_text.as_str()),
-            // It listens on every interface unless told otherwise.
+            // Its default is every interface.
             ("BIND_HOST", "127.0.0.1"),
-            // What queue addresses are made of.
+            // The host name of queue URLs.
             ("MINISTACK_HOST", "127.0.0.1"),
             ("MINISTACK_ACCOUNT_ID", ACCOUNT),
         ];

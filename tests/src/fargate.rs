@@ -17,18 +17,18 @@ use crate::{
     wait,
 };
 
-/// What the endpoint is started with.
+/// Options of the endpoint.
 #[derive(Debug)]
 pub struct FargateOptions<'a> {
-    /// Address of the emulator: task definitions come from there, events go to a queue there.
+    /// URL of the emulator: task definitions come from there, and events go to a queue there.
     pub emulator: &'a str,
-    /// Queue that gets the state-change events.
+    /// Queue of the state-change events.
     pub events_queue: &'a str,
-    /// What runs for the image `transcode-task`; none takes the binary of this build.
+    /// The program that runs for the image `transcode-task`; `None`: this build's binary.
     pub task_program: Option<PathBuf>,
-    /// More environment for every task.
+    /// Additional environment variables of every task.
     pub task_env: &'a [(String, String)],
-    /// More arguments for the endpoint, such as its delays.
+    /// Additional arguments of the endpoint, such as its delays.
     pub args: &'a [String],
     /// Working folder; the tasks' folders lie below it.
     pub folder: &'a Path,
@@ -36,16 +36,16 @@ pub struct FargateOptions<'a> {
     pub logs: &'a Path,
 }
 
-/// A running endpoint. When it ends, its tasks end.
+/// A running endpoint. Its tasks end with it.
 #[derive(Debug)]
 pub struct Fargate {
     process: Process,
-    /// Its address.
+    /// Its URL.
     pub endpoint: String,
     /// An ECS client for it.
     pub ecs: aws_sdk_ecs::Client,
     task_logs: PathBuf,
-    /// The endpoint's control routes, for what has no method here.
+    /// The endpoint's control routes, for operations without a method here.
     pub control: ControlClient,
 }
 
@@ -69,7 +69,7 @@ impl Fargate {
             folder: options.folder,
             logs: options.logs,
             out: None,
-            // It ends its tasks.
+            // An orderly end stops its tasks.
             orderly: true,
         })?;
         let endpoint = wait::until(
@@ -85,7 +85,7 @@ impl Fargate {
         Ok(Self { process, ecs: clients::ecs(&endpoint), endpoint, task_logs, control })
     }
 
-    /// Switches a fault on; gives its id.
+    /// Switches a fault on; returns its id.
     pub async fn fault(&self, fault: &Fault) -> Result<Value> {
         let body = serde_json::to_value(fault).context("a fault as JSON")?;
         self.control.post("faults", &body).await.context("setting a fault")
@@ -96,7 +96,7 @@ impl Fargate {
         self.control.delete("faults").await.context("clearing faults").map(drop)
     }
 
-    /// The endpoint's counters: calls, tasks launched, the most at one time, by job.
+    /// The endpoint's counters: calls, tasks launched, the most at the same time, by job.
     pub async fn counters(&self) -> Result<Value> {
         self.control.get("counters").await.context("counters")
     }
@@ -119,12 +119,12 @@ impl Fargate {
         self.control.post(&format!("tasks/{task}/interrupt"), &body).await.context("a Spot interruption")
     }
 
-    /// Folders that tasks left with something in them.
+    /// Task folders that are not empty.
     pub async fn leftovers(&self) -> Result<Value> {
         self.control.get("leftovers").await.context("leftovers")
     }
 
-    /// Says which digest the registry gives for an image from now on.
+    /// Sets the digest that the registry returns for an image.
     pub async fn pulls(&self, image: &str, digest: &str) -> Result<()> {
         let body = json!({"image": image, "digest": digest});
         self.control.post("images", &body).await.context("images")?;
@@ -167,7 +167,7 @@ fn arguments(options: &FargateOptions<'_>, task: &Path, task_logs: &Path, work: 
     args.extend(["--log-dir".to_owned(), task_logs.display().to_string()]);
     args.extend(["--work-dir".to_owned(), work.display().to_string()]);
     let mut task_env = clients::environment(options.emulator, None);
-    // ffmpeg is looked for there.
+    // The endpoint finds ffmpeg there.
     task_env.extend(std::env::var("PATH").map(|path| ("PATH".to_owned(), path)));
     task_env.extend(options.task_env.iter().cloned());
     for (name, value) in task_env {
@@ -177,7 +177,7 @@ fn arguments(options: &FargateOptions<'_>, task: &Path, task_logs: &Path, work: 
     args
 }
 
-/// The address in the line that the endpoint prints when it listens.
+/// The URL in the line that the endpoint prints when it listens.
 fn address(line: &str) -> Option<String> {
     let value: Value = serde_json::from_str(line).ok()?;
     value.get("endpoint")?.as_str().map(str::to_owned)

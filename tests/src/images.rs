@@ -1,5 +1,5 @@
-//! Images in the emulator's ECR: a manifest and a configuration as an image builder makes them, without layers. Nothing
-//! pulls them (the local Fargate runs a program of this build), but the controller looks at them as on AWS.
+//! Images in the emulator's ECR: a manifest and a configuration as an image builder makes them, without layers. No
+//! program pulls them (the local Fargate runs a program of this build), but the controller checks them as on AWS.
 
 use anyhow::{Context, Result};
 use aws_sdk_ecr::types::ImageIdentifier;
@@ -11,23 +11,23 @@ use crate::{
     emulator::Emulator,
 };
 
-/// What the configuration of an image says.
+/// The configuration of an image.
 #[derive(Debug, Clone)]
 pub struct Image {
-    /// Such as `amd64`.
+    /// Architecture, such as `amd64`.
     pub architecture: String,
-    /// Value of the contract's label; none leaves the label out.
+    /// Value of the contract's label; `None`: no label.
     pub contract: Option<String>,
 }
 
 impl Default for Image {
-    /// What the template's task definition asks for.
+    /// The image that the template's task definition needs.
     fn default() -> Self {
         Self { architecture: "amd64".into(), contract: Some(SCHEMA.to_string()) }
     }
 }
 
-/// Pushes an image and gives its digest.
+/// Pushes an image and returns its digest.
 pub async fn push(emulator: &Emulator, repository: &str, tag: &str, image: &Image) -> Result<String> {
     let label = image.contract.as_ref().map(|version| json!({IMAGE_CONTRACT_LABEL: version}));
     let config = json!({
@@ -54,12 +54,12 @@ pub async fn push(emulator: &Emulator, repository: &str, tag: &str, image: &Imag
     Ok(id.context("an image without a digest")?.to_owned())
 }
 
-/// An image of the emulator's ECR as task definitions name it.
+/// The reference of an image of the emulator's ECR in a task definition.
 pub fn name(repository: &str, tag: &str) -> String {
     format!("{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{repository}:{tag}")
 }
 
-/// Takes a tag's image away.
+/// Removes a tag's image.
 pub async fn remove(emulator: &Emulator, repository: &str, tag: &str) -> Result<()> {
     let id = ImageIdentifier::builder().image_tag(tag).build();
     let call = emulator.clients.ecr.batch_delete_image().repository_name(repository).image_ids(id);

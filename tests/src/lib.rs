@@ -1,10 +1,10 @@
-//! The pipeline on one machine: what `make demo` and the end-to-end tests run on.
+//! The pipeline on one machine: the base of `make demo` and of the end-to-end tests.
 //!
-//! [`Stack::start`] starts an AWS emulator, deploys `deploy/template.yaml` on it, starts the local Fargate endpoint
-//! and the controller as it ships, and hands out SDK clients and helpers. Nothing of the pipeline knows that it is not
-//! on AWS: endpoints and credentials reach it through the ordinary `AWS_…` variables.
+//! [`Stack::start`] starts an AWS emulator, deploys `deploy/template.yaml` on it, starts the local Fargate endpoint and
+//! the controller as it ships, and provides SDK clients and helpers. No program of the pipeline has a special case for
+//! this: endpoints and credentials come from the ordinary `AWS_…` variables.
 //!
-//! | module | what it is for |
+//! | module | purpose |
 //! |---|---|
 //! | [`process`] | child processes that die with the harness, with their logs |
 //! | [`wait`] | the one place that polls |
@@ -13,19 +13,19 @@
 //! | [`fargate`] | the local ECS endpoint and its control routes |
 //! | [`images`] | images in the emulator's ECR |
 //! | [`controller`] | the controller's settings file and process |
-//! | [`iam`] | the roles: sessions, policies, what was called |
+//! | [`iam`] | the roles: sessions, policies, recorded calls |
 //! | [`clients`] | SDK clients |
 //! | [`stack`] | all of it together |
-//! | [`pipeline`] | what a test asks of it: upload, wait, count, read records |
-//! | [`aftermath`] | what must be true once a job is over, whatever happened |
-//! | [`order`] | what a controller writes for a task, where there is none |
-//! | [`proxy`] | what a test puts between a process and its services |
-//! | [`s3_faults`] | what a test puts between the task and S3: faults by rule |
+//! | [`pipeline`] | a test's operations on it: upload, wait, count, read records |
+//! | [`aftermath`] | what must hold once a job is over, whatever happened |
+//! | [`order`] | the documents of a controller for a task, for tests without a controller |
+//! | [`proxy`] | a proxy between a process and its services |
+//! | [`s3_faults`] | a proxy between the task and S3 with faults by rule |
 //! | [`demo`] | the parts of `make demo` |
 //! | [`standing`] | the parts of `make up` and `make down` |
-//! | [`picture`] | the dashboard as a picture |
+//! | [`picture`] | the dashboard as an image |
 //!
-//! Where the emulator differs from AWS stands in this folder's README.
+//! This folder's README lists the differences between the emulator and AWS.
 
 pub mod aftermath;
 pub mod clients;

@@ -1,11 +1,11 @@
-//! What a controller would have written for a task, for tests in which there is none.
+//! The documents that a controller writes for a task, for tests without a controller.
 
 use transcode_config::{
     contract::{Attempt, Capacity, Claim, Edit, JobKey, JobSpec, OutputTarget, SCHEMA, Source, TaskShape},
     ladder::Profile,
 };
 
-/// A job on `source` with no edit, which may run for ten minutes.
+/// The specification of a job on `source` without an edit, for at most ten minutes.
 pub fn spec(job: JobKey, source: Source, profile: Profile, output: OutputTarget) -> JobSpec {
     JobSpec {
         schema: SCHEMA,
@@ -23,7 +23,7 @@ pub fn spec(job: JobKey, source: Source, profile: Profile, output: OutputTarget)
     }
 }
 
-/// An attempt at it, which may be launched until `launch_not_after_ms`.
+/// The claim of an attempt that may be launched until `launch_not_after_ms` (ms since 1970).
 pub fn claim(job: JobKey, attempt: Attempt, launch_not_after_ms: u64) -> Claim {
     Claim {
         schema: SCHEMA,

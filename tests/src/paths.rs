@@ -1,4 +1,4 @@
-//! Where things lie: the checkout, its tools, the binaries of this build.
+//! Paths: the checkout, its tools, the binaries of this build.
 
 use std::{
     fs::Permissions,
@@ -15,7 +15,7 @@ pub fn checkout() -> PathBuf {
     here.parent().unwrap_or(here).to_path_buf()
 }
 
-/// A file that `scripts/setup` brings, relative to `.tools/`.
+/// A file that `scripts/setup` installs, relative to `.tools/`.
 pub fn tool(relative: &str) -> Result<PathBuf> {
     let path = checkout().join(".tools").join(relative);
     ensure!(path.exists(), "{} is not there: run scripts/setup", path.display());
@@ -37,7 +37,7 @@ pub fn tiny_clip(folder: &Path) -> Result<Vec<u8>> {
     std::fs::read(&made).with_context(|| made.display().to_string())
 }
 
-/// A shell script in `folder` that runs as the task.
+/// Writes a shell script to `folder`, to run as the task.
 pub fn script(folder: &Path, text: &str) -> Result<PathBuf> {
     let path = folder.join("task.sh");
     std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).with_context(|| path.display().to_string())?;
@@ -45,8 +45,8 @@ pub fn script(folder: &Path, text: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// A binary of this workspace. It is looked for beside the running one, which is a test (`…/deps/`) or the demo:
-/// cargo tells a package the place of its own binaries only.
+/// A binary of this workspace. It is found beside the running one, which is a test (`…/deps/`) or the demo: cargo gives
+/// a package the paths of its own binaries only.
 pub fn binary(name: &str) -> Result<PathBuf> {
     let me = std::env::current_exe().context("the running executable's path")?;
     let folder = me.parent().context("the running executable has no folder")?;

@@ -1,4 +1,4 @@
-//! What a test asks of a running pipeline.
+//! Operations of a test on a running pipeline.
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
@@ -9,19 +9,19 @@ use transcode_config::contract::{Attempt, Document, Heartbeat, JobKey, JobSpec, 
 
 use crate::{Stack, wait};
 
-/// How many messages a queue says that it has.
+/// Counts of a queue, as it reports them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct QueueCounts {
-    /// Waiting.
+    /// Messages waiting.
     pub visible: u64,
-    /// Received, neither deleted nor given back.
+    /// Messages received, and neither deleted nor given back.
     pub in_flight: u64,
-    /// Not to be seen yet.
+    /// Messages that are not visible yet.
     pub delayed: u64,
 }
 
 impl QueueCounts {
-    /// All together.
+    /// The sum.
     pub fn total(self) -> u64 {
         self.visible + self.in_flight + self.delayed
     }
@@ -41,7 +41,7 @@ impl Stack {
         Ok(())
     }
 
-    /// Waits until `look` gives a value; as [`wait::until`], and with the ends of the logs when it does not.
+    /// Waits until `look` returns a value, as [`wait::until`]; on failure the error contains the ends of the logs.
     pub async fn wait_for<T>(
         &self,
         what: &str,
@@ -52,7 +52,7 @@ impl Stack {
         wait::until(what, limit, look).await.map_err(|error| anyhow!("{error:#}\n{}", self.tails(30)))
     }
 
-    /// What a queue says of itself. SQS lets these numbers lag; the emulator's are exact.
+    /// The counts of a queue. SQS' counts may lag; the emulator's are exact.
     pub async fn queue_counts(&self, queue: &str) -> Result<QueueCounts> {
         let answer = self
             .clients()
@@ -95,8 +95,8 @@ impl Stack {
         Ok(answer.messages.unwrap_or_default())
     }
 
-    /// Makes a message of the jobs queue visible at once, as the end of its visibility timeout would. False: its handle
-    /// is worth nothing any more.
+    /// Makes a message of the jobs queue visible at once, as the end of its visibility timeout would. Returns `false`
+    /// if its handle is not valid any more.
     pub async fn end_visibility(&self, receipt: &str) -> bool {
         let change = self.clients().sqs.change_message_visibility().queue_url(&self.deployment.jobs_queue);
         change.receipt_handle(receipt).visibility_timeout(0).send().await.is_ok()
@@ -129,7 +129,7 @@ impl Stack {
         self.objects(&self.deployment.production_bucket, prefix).await
     }
 
-    /// An object's bytes; none where there is no such object.
+    /// An object's bytes; `None` if it does not exist.
     pub async fn read(&self, bucket: &str, key: &str) -> Result<Option<Vec<u8>>> {
         let answer = match self.clients().s3.get_object().bucket(bucket).key(key).send().await {
             Ok(answer) => answer,
@@ -142,13 +142,13 @@ impl Stack {
         Ok(Some(bytes.to_vec()))
     }
 
-    /// A document of the job protocol.
+    /// A document of the job protocol; `None` if it does not exist.
     pub async fn document<D: Document>(&self, key: &str) -> Result<Option<D>> {
         let bytes = self.read(&self.deployment.state_bucket, key).await?;
         bytes.map(|bytes| decode(&bytes).with_context(|| key.to_owned())).transpose()
     }
 
-    /// Every job that was accepted.
+    /// The specification of every accepted job.
     pub async fn jobs(&self) -> Result<Vec<JobSpec>> {
         let keys = self.objects(&self.deployment.state_bucket, "jobs/").await?.into_keys();
         let mut jobs = Vec::new();
@@ -158,12 +158,12 @@ impl Stack {
         Ok(jobs)
     }
 
-    /// The job that was accepted for an uploaded key, if there is one yet.
+    /// The specification of the accepted job for an uploaded key; `None` before it is accepted.
     pub async fn job_of(&self, source_key: &str) -> Result<Option<JobSpec>> {
         Ok(self.jobs().await?.into_iter().find(|job| job.source.key == source_key))
     }
 
-    /// The job's terminal record, if it has been written.
+    /// The job's terminal record; `None` before it is written.
     pub async fn record(&self, job: &JobKey) -> Result<Option<Terminal>> {
         self.document(&Layout::of(job).terminal()).await
     }
@@ -175,7 +175,7 @@ impl Stack {
         Ok(keys.keys().filter_map(|key| layout.attempt_of_claim(key)).collect())
     }
 
-    /// The latest heartbeat of the job's latest attempt that has one.
+    /// The heartbeat of the newest attempt that has one.
     pub async fn heartbeat(&self, job: &JobKey) -> Result<Option<Heartbeat>> {
         for attempt in self.attempts(job).await?.into_iter().rev() {
             if let Some(heartbeat) = self.document(&Layout::of(job).heartbeat(attempt)).await? {

@@ -18,10 +18,10 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::wait;
 
-/// How long a process may take to end after SIGTERM before it is killed.
+/// Longest time from SIGTERM to the end of a process; then it is killed.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// What to start.
+/// A process to start.
 #[derive(Debug)]
 pub struct Spec<'a> {
     /// Name for messages and for the log files.
@@ -36,14 +36,14 @@ pub struct Spec<'a> {
     pub folder: &'a Path,
     /// Folder of the log files.
     pub logs: &'a Path,
-    /// Where standard output goes instead of a log file: a device, a pipe.
+    /// Target of standard output instead of a log file: a device, a pipe.
     pub out: Option<&'a Path>,
-    /// Whether it has something to put in order at its end. Other processes are killed at once when dropped: what they
-    /// hold goes with the stack, and an orderly end takes seconds (open long polls).
+    /// Whether it must end in order. Other processes are killed at once when dropped: their state ends with the stack,
+    /// and an orderly end takes seconds (open long polls).
     pub orderly: bool,
 }
 
-/// A running child. Dropping it ends it. If the harness itself dies, the kernel kills it.
+/// A running child. Dropping it ends it. If the harness dies, the kernel kills it.
 #[derive(Debug)]
 pub struct Process {
     name: String,
@@ -54,15 +54,16 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts a child. Standard output goes to `<name>.out`, standard error to `<name>.log`, both appended to, so that
-    /// a restarted process continues its log.
+    /// Starts a child. Standard output goes to `<name>.out`, standard error to `<name>.log`, both appended, so that a
+    /// restarted process continues its log.
     pub fn start(spec: &Spec<'_>) -> Result<Self> {
         let out = spec.logs.join(format!("{}.out", spec.name));
         let log = spec.logs.join(format!("{}.log", spec.name));
         let append = |path: &Path| {
             File::options().create(true).append(true).open(path).with_context(|| path.display().to_string())
         };
-        // setpriv asks the kernel to kill the child when its parent dies, and becomes the child itself: same pid.
+        // setpriv asks the kernel to kill the child when its parent dies, and becomes the child by exec: the pid is the
+        // same.
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "--"]).arg(spec.program).args(&spec.args);
         command.env_clear();
@@ -71,13 +72,13 @@ impl Process {
                 command.env(name, value);
             }
         }
-        // Logs go to files, where colours are noise.
+        // Logs go to files, without colours.
         command.env("NO_COLOR", "1");
         command.env("HOME", spec.folder).env("TMPDIR", spec.folder);
         command.envs(spec.env.iter().map(|(name, value)| (name, value)));
         command.current_dir(spec.folder).stdin(Stdio::null());
         command.stdout(append(spec.out.unwrap_or(&out))?).stderr(append(&log)?);
-        // A Ctrl-C at the terminal is for the harness, which ends its children in order.
+        // A Ctrl-C at the terminal reaches only the harness, which ends its children in order.
         command.process_group(0);
         let child = spawn_from_lasting_thread(command)
             .with_context(|| format!("cannot start {} (setpriv is part of util-linux)", spec.name))?;
@@ -89,7 +90,7 @@ impl Process {
         self.child.id()
     }
 
-    /// How it ended, if it has.
+    /// Its exit status, if it has ended.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().ok().flatten()
     }
@@ -116,23 +117,23 @@ impl Process {
         self.child.wait().with_context(|| format!("wait for {}", self.name))
     }
 
-    /// Ends it with SIGTERM and waits; kills it after `grace`. Gives the exit status.
+    /// Sends SIGTERM and waits; kills it after `grace`. Returns the exit status.
     pub fn stop(&mut self, grace: Duration) -> Result<ExitStatus> {
         if let Some(status) = self.ended() {
             return Ok(status);
         }
         self.signal(Signal::TERM)?;
         wait::until_blocking(grace, || self.ended().is_some());
-        // A process that has ended is not killed again: its status is kept, and its pid may be another's.
+        // A process that has ended is not killed again: its status is kept, and its pid may belong to another process.
         self.ended().map_or_else(|| self.kill(), Ok)
     }
 
-    /// What it wrote to standard output so far.
+    /// Its standard output so far.
     pub fn output(&self) -> String {
         read(&self.out)
     }
 
-    /// What it logged so far.
+    /// Its log so far.
     pub fn log(&self) -> String {
         read(&self.log)
     }
@@ -150,7 +151,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Nothing can be done about an error here; the kernel's death signal remains.
+        // An error here cannot be handled; the kernel's death signal remains.
         drop(if self.orderly { self.stop(GRACE) } else { self.kill() });
     }
 }
@@ -167,8 +168,8 @@ fn read(path: &Path) -> String {
 
 type Order = (Command, Sender<io::Result<Child>>);
 
-/// Starts a process from a thread that lives as long as the harness: the death signal is sent when the *thread* that
-/// started a child ends, and test threads end early.
+/// Starts a process from a thread that lives as long as the harness: the death signal comes when the *thread* that
+/// started the child ends, and test threads end early.
 fn spawn_from_lasting_thread(command: Command) -> Result<Child> {
     static ORDERS: OnceLock<Mutex<Sender<Order>>> = OnceLock::new();
     let orders = ORDERS.get_or_init(|| {
@@ -210,7 +211,7 @@ mod tests {
 
     fn alive(pid: u32) -> bool {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        // The state follows the name in brackets; a zombie is dead and waits for its parent.
+        // The state follows the name in brackets; a zombie has ended and waits for its parent.
         stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
     }
 
@@ -253,7 +254,7 @@ mod tests {
         assert!(wait::until_blocking(GRACE, || !alive(pid)));
     }
 
-    /// What the test above runs as, in a process of its own that it kills.
+    /// The process that the test above starts and kills.
     fn be_killed(folder: &Path) {
         let mut child = sleeper(folder);
         std::fs::write(folder.join("pid"), child.pid().to_string()).unwrap();

@@ -1,4 +1,4 @@
-//! A proxy between a process of the pipeline and a service, in which a test decides what becomes of each call.
+//! A proxy between a process of the pipeline and a service; the test decides the treatment of each call.
 
 use std::{
     fmt::Debug,
@@ -18,37 +18,37 @@ use tokio::{
     task::AbortHandle,
 };
 
-/// Largest request that is passed on; ours are far smaller, apart from the task's uploads.
+/// Largest request that is forwarded; ours are far smaller, apart from the task's uploads.
 const MAX_REQUEST: usize = 64 << 20;
 
-/// Between two bytes of an answer that trickles.
+/// Time between two bytes of a trickling answer.
 const TRICKLE: Duration = Duration::from_millis(20);
 
 /// One call to a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
-    /// Different for any two calls of this process.
+    /// Unique among the calls of this process.
     pub id: u64,
     /// `s3`, `sqs` or `ecs`.
     pub service: &'static str,
-    /// Such as `SendMessage`, `RunTask`, `PutObject`.
+    /// Operation, such as `SendMessage`, `RunTask`, `PutObject`.
     pub operation: String,
-    /// Name of the queue, or the key's last part; empty for ECS.
+    /// Name of the queue, or the last part of the key; empty for ECS.
     pub subject: String,
 }
 
 impl Call {
-    /// As `sqs:SendMessage dead-letters`: the same for the same step of any two jobs.
+    /// A name such as `sqs:SendMessage dead-letters`: the same for the same step of any two jobs.
     pub fn name(&self) -> String {
         format!("{}:{} {}", self.service, self.operation, self.subject).trim_end().to_owned()
     }
 
-    /// Whether it changes something in the world. A receive does too: what it hands out is invisible for a while.
+    /// Whether the call changes state. A receive does: it makes messages invisible for a while.
     pub fn changes(&self) -> bool {
         !["Get", "List", "Describe", "Head"].iter().any(|reads| self.operation.starts_with(reads))
     }
 
-    /// Reads a request's head and body.
+    /// Parses a request's head and body.
     fn of(id: u64, head: &str, body: &[u8]) -> Self {
         let line = head.lines().next().unwrap_or_default();
         let mut words = line.split(' ');
@@ -74,7 +74,7 @@ impl Call {
         };
         let subject = match path.rsplit('/').next() {
             Some(_) if operation == "ListObjectsV2" => "",
-            // Its name is a hash of the prefix.
+            // The key's last part is a hash of the prefix.
             Some(_) if path.contains("/published/") => "pointer",
             name => name.unwrap_or_default(),
         };
@@ -82,29 +82,30 @@ impl Call {
     }
 }
 
-/// What becomes of a request.
+/// The treatment of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Treatment {
-    /// It goes on, and its answer comes back.
+    /// The request is forwarded, and its answer comes back.
     Forward,
-    /// It never reaches the service; the connection is closed.
+    /// The request is not forwarded; the connection is closed.
     Drop,
-    /// It never reaches the service; this status is the answer.
+    /// The request is not forwarded; the client gets this status.
     Refuse(u16),
-    /// It never reaches the service, and nothing is ever answered.
+    /// The request is not forwarded, and never answered.
     BlackHole,
-    /// It is carried out; the answer comes byte by byte.
+    /// The request is forwarded; the answer comes byte by byte.
     Trickle,
-    /// It is carried out; then the connection is reset.
+    /// The request is forwarded; then the connection is reset.
     Reset,
 }
 
-/// Decides what becomes of each call.
+/// Decides the treatment of each call.
 pub trait Interceptor: Debug + Send + Sync + 'static {
-    /// A request has come and has not gone on.
+    /// A request has arrived and was not forwarded yet.
     fn request(&self, call: &Call) -> Treatment;
 
-    /// The service has answered and the answer has not gone on. False: it never does, and the connection is closed.
+    /// The service has answered, and the answer was not forwarded yet. `false`: the answer is dropped and the
+    /// connection closed.
     fn answer(&self, call: &Call, answer: &[u8]) -> bool {
         let _ = (call, answer);
         true
@@ -118,16 +119,16 @@ pub fn receipts(answer: &[u8]) -> Vec<String> {
     after.filter_map(|rest| rest.split('"').nth(1).map(str::to_owned)).collect()
 }
 
-/// A proxy on loopback. Dropping it closes it to new connections.
+/// A proxy on loopback. Dropping it stops new connections.
 #[derive(Debug)]
 pub struct Proxy {
-    /// Its address, for `AWS_ENDPOINT_URL_…`.
+    /// Its URL, for `AWS_ENDPOINT_URL_…`.
     pub endpoint: String,
     accepting: AbortHandle,
 }
 
 impl Proxy {
-    /// A proxy in front of `upstream`, an address of loopback.
+    /// A proxy in front of `upstream`, a loopback address.
     pub async fn start(upstream: &str, interceptor: Arc<dyn Interceptor>) -> Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.context("no free port on loopback")?;
         let endpoint =
@@ -149,8 +150,8 @@ impl Drop for Proxy {
     }
 }
 
-/// One request a connection: what is done to one must not touch another. None: the client went away, or the proxy
-/// closes the connection.
+/// One request per connection: the treatment of one must not affect another. `None`: the client has gone away, or the
+/// proxy closes the connection.
 async fn serve(mut client: TcpStream, upstream: SocketAddr, interceptor: Arc<dyn Interceptor>) -> Option<()> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let (head, body) = read_request(&mut client).await?;
@@ -160,7 +161,7 @@ async fn serve(mut client: TcpStream, upstream: SocketAddr, interceptor: Arc<dyn
         Treatment::Drop => return None,
         Treatment::Refuse(status) => return client.write_all(refusal(&call, status).as_bytes()).await.ok(),
         Treatment::BlackHole => {
-            // Until the client gives up: what it sends now is of no interest.
+            // Until the client gives up; the bytes that it sends are ignored.
             while client.read(&mut [0; 64]).await.ok()? > 0 {}
             return None;
         }
@@ -183,7 +184,7 @@ async fn serve(mut client: TcpStream, upstream: SocketAddr, interceptor: Arc<dyn
     }
 }
 
-/// The head at once and the body byte by byte; without a body the head byte by byte.
+/// Sends the head at once and the body byte by byte; without a body, the head byte by byte.
 async fn trickle(client: &mut TcpStream, answer: &[u8]) -> Option<()> {
     let body = answer.windows(4).position(|window| window == b"\r\n\r\n").map_or(0, |at| at + 4);
     let (head, slow) = if body < answer.len() { answer.split_at(body) } else { ([].as_slice(), answer) };
@@ -195,7 +196,7 @@ async fn trickle(client: &mut TcpStream, answer: &[u8]) -> Option<()> {
     client.shutdown().await.ok()
 }
 
-/// An error in the service's own shape.
+/// An error in the service's own format.
 fn refusal(call: &Call, status: u16) -> String {
     let (kind, body) = match call.service {
         "s3" => {
@@ -242,7 +243,7 @@ async fn read_request(client: &mut TcpStream) -> Option<(String, Vec<u8>)> {
     Some((head, body))
 }
 
-/// The request as it goes on, asking the other side to close when done.
+/// The request to forward, with `Connection: close`.
 fn forwarded(head: &str, body: &[u8]) -> Vec<u8> {
     let kept = head.lines().filter(|line| {
         let name = line.split(':').next().unwrap_or_default();

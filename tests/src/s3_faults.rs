@@ -1,4 +1,4 @@
-//! An HTTP proxy in front of S3 with faults by rule: answers that S3 gives on bad days, and what networks do to answers.
+//! An HTTP proxy in front of S3 with faults by rule: bad answers of S3, and faults of the network.
 
 use std::{
     net::SocketAddr,
@@ -12,26 +12,26 @@ use tokio::{
     sync::Notify,
 };
 
-/// What happens to a request.
+/// A fault of a request.
 #[derive(Debug, Clone)]
 pub enum Fault {
-    /// It never reaches S3; this answer is given instead.
+    /// The request never reaches S3; the client gets this answer.
     Answer(u16, &'static str),
-    /// It never reaches S3; these bytes are the answer.
+    /// The request never reaches S3; the client gets these bytes.
     Raw(&'static str),
     /// S3 carries it out; the answer is lost.
     LoseAnswer,
-    /// S3 carries it out; the answer comes once the test says so.
+    /// S3 carries it out; the answer comes when the test notifies.
     HoldAnswer(Arc<Notify>),
-    /// It reaches S3; the body of the answer breaks off after so many bytes.
+    /// S3 carries it out; the body of the answer breaks off after this many bytes.
     Truncate(usize),
-    /// It reaches nobody and is never answered.
+    /// The request is dropped and never answered.
     BlackHole,
-    /// It reaches S3 once the test says so.
+    /// The request reaches S3 when the test notifies.
     Hold(Arc<Notify>),
 }
 
-/// Which requests a fault is for.
+/// Selects the requests of a fault.
 #[derive(Debug)]
 struct Rule {
     method: &'static str,
@@ -44,7 +44,7 @@ struct Rule {
 /// The proxy. It ends with the test's runtime.
 #[derive(Debug, Clone)]
 pub struct Proxy {
-    /// Its address, to be used as S3's endpoint.
+    /// Its URL, to be used as S3's endpoint.
     pub endpoint: String,
     upstream: String,
     rules: Arc<Mutex<Vec<Rule>>>,
@@ -79,23 +79,23 @@ impl Proxy {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What it stands in front of.
+    /// The address of the service behind it.
     pub fn upstream(&self) -> String {
         self.upstream.clone()
     }
 
-    /// The next `times` requests of `method` whose target contains `contains` meet with `fault`.
+    /// The next `times` requests of `method` whose target contains `contains` get `fault`.
     pub fn fault(&self, method: &'static str, contains: &str, times: usize, fault: Fault) {
         let rule = Rule { method, contains: contains.to_owned(), times, fault, hits: 0 };
         self.rules().push(rule);
     }
 
-    /// How many requests have met a fault for `contains`.
+    /// How many requests had a fault of the rule for `contains`.
     pub fn hits(&self, contains: &str) -> usize {
         self.rules().iter().filter(|rule| rule.contains == contains).map(|rule| rule.hits).sum()
     }
 
-    /// Every request so far: method and target, then the range of one that asks for a range.
+    /// Every request so far: method and target, and the range if it has one.
     pub fn requests(&self) -> Vec<String> {
         self.log().clone()
     }
@@ -111,7 +111,7 @@ impl Proxy {
         Some(rule.fault.clone())
     }
 
-    /// One request a connection: what a fault does to a connection must not touch another request.
+    /// One request per connection: a fault of a connection must not affect another request.
     async fn serve(self, mut client: TcpStream, upstream: SocketAddr) -> Option<()> {
         let (head, request) = read_request(&mut client).await?;
         let range = head.lines().find_map(|line| line.strip_prefix("range: ")).unwrap_or_default();
@@ -149,7 +149,7 @@ impl Proxy {
     }
 }
 
-/// The head as text, and the whole request as it goes on, asking the other side to close when done.
+/// The head as text, and the whole request to forward, with `Connection: close`.
 async fn read_request(client: &mut TcpStream) -> Option<(String, Vec<u8>)> {
     let mut bytes = Vec::new();
     let end = loop {

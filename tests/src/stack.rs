@@ -22,32 +22,32 @@ use crate::{
     proxy::{Interceptor, Proxy},
 };
 
-/// What a stack is to be like. The default is what ships: the real task, the shipped settings, one controller.
+/// Options of a stack. The default is what ships: the real task, the shipped settings, one controller.
 #[derive(Debug, Default)]
 pub struct StackOptions {
     /// Name of the environment; empty for `local`.
     pub environment: String,
     /// Settings of the controller that differ from the shipped ones, by dotted key, as TOML.
     pub settings: Settings,
-    /// What runs as the task; none takes this build's `transcode-task`.
+    /// The program that runs as the task; `None`: this build's `transcode-task`.
     pub task_program: Option<PathBuf>,
-    /// More environment for every task.
+    /// Additional environment variables of every task.
     pub task_env: Vec<(String, String)>,
-    /// More environment for the controllers.
+    /// Additional environment variables of the controllers.
     pub controller_env: Vec<(String, String)>,
-    /// More arguments for the local Fargate endpoint.
+    /// Additional arguments of the local Fargate endpoint.
     pub fargate_args: Vec<String>,
-    /// What decides over each call of the controllers to S3, SQS and ECS; none lets them talk to those directly.
+    /// Decides each call of the controllers to S3, SQS and ECS; `None`: they call these directly.
     pub interceptor: Option<Arc<dyn Interceptor>>,
-    /// Leave the task's image to be pushed by [`Stack::push_image`].
+    /// The test pushes the task's image itself, with [`Stack::push_image`].
     pub without_image: bool,
-    /// Leave the controller to be started by [`Stack::start_controller`].
+    /// The test starts the controller itself, with [`Stack::start_controller`].
     pub without_controller: bool,
     /// Another template than the one that ships.
     pub template: Option<String>,
-    /// Each program has the credentials of its role, and policies are enforced.
+    /// Each program uses its role's credentials, and policies are enforced.
     pub with_roles: bool,
-    /// Where the stack makes its temporary folder; none takes the system's place for those.
+    /// Parent of the stack's temporary folder; `None`: the system's default.
     pub work: Option<PathBuf>,
 }
 
@@ -60,18 +60,18 @@ impl StackOptions {
     }
 }
 
-/// A running pipeline. Dropping it ends every process and removes every file of it; a test that panics gets the ends
+/// A running pipeline. Dropping it ends all its processes and removes all its files; a test that panics prints the ends
 /// of the logs first.
 #[derive(Debug)]
 pub struct Stack {
-    // Dropped from the top: the controller before what it talks to, the folder last.
+    // Fields are dropped from the top: the controller before its services, the folder last.
     controller: Option<Process>,
     /// The local Fargate endpoint.
     pub fargate: Fargate,
     emulator: Emulator,
-    /// What was deployed.
+    /// The deployment.
     pub deployment: Deployment,
-    /// How the controller is started.
+    /// How to start a controller.
     pub plan: ControllerPlan,
     settings: Settings,
     environment: Vec<(String, String)>,
@@ -168,17 +168,17 @@ impl Stack {
         &self.emulator.endpoint
     }
 
-    /// The roles' sessions and the record of their calls, where the stack was started with roles.
+    /// The roles' sessions and the record of their calls; an error if the stack was started without roles.
     pub fn iam(&self) -> Result<&Iam> {
         self.iam.as_ref().context("the stack was started without roles")
     }
 
-    /// The variables by which a controller's program finds the stack.
+    /// The environment variables by which a controller's program finds the stack.
     pub fn environment(&self) -> &[(String, String)] {
         &self.environment
     }
 
-    /// The variables of a controller's program, with the credentials of another role than the controller's.
+    /// The same with the credentials of another role.
     pub fn environment_as(&self, role: &str) -> Result<Vec<(String, String)>> {
         let mut env = self.environment.clone();
         env.extend(self.iam()?.environment(role)?);
@@ -190,7 +190,7 @@ impl Stack {
         self.folder.path()
     }
 
-    /// Pushes the image that the task definition names, in the place of the one that is there, and gives its digest.
+    /// Pushes the task definition's image in place of the existing one. Returns its digest.
     pub async fn push_image(&self, image: &Image) -> Result<String> {
         self.remove_image().await?;
         let repository = &self.deployment.task_repository;
@@ -199,12 +199,12 @@ impl Stack {
         Ok(digest)
     }
 
-    /// Takes the image that the task definition names away.
+    /// Removes the task definition's image.
     pub async fn remove_image(&self) -> Result<()> {
         images::remove(&self.emulator, &self.deployment.task_repository, IMAGE_TAG).await
     }
 
-    /// Starts the controller and waits until it is ready. One that runs is stopped first.
+    /// Starts the controller and waits until it is ready. A running one is stopped first.
     pub async fn start_controller(&mut self) -> Result<()> {
         self.controller = None;
         self.controller = Some(self.plan.start().await?);
@@ -240,7 +240,7 @@ impl Stack {
         Ok(())
     }
 
-    /// Sends the controller a signal and leaves it at that.
+    /// Sends the controller a signal and does not wait.
     pub fn signal_controller(&mut self, signal: Signal) -> Result<()> {
         self.controller()?.signal(signal)
     }
@@ -251,7 +251,7 @@ impl Stack {
         self.start_controller().await
     }
 
-    /// An error with the end of a log if the emulator, the endpoint or the controller has ended by itself.
+    /// An error with the end of a log if the emulator, the endpoint or the controller has ended unexpectedly.
     pub fn ensure_alive(&mut self) -> Result<()> {
         self.emulator.ensure_running()?;
         self.fargate.ensure_running()?;
@@ -264,7 +264,7 @@ impl Stack {
         [self.emulator.process().pid(), self.fargate.process().pid()].into_iter().chain(controller).collect()
     }
 
-    /// The ends of all logs, for a failure's message.
+    /// The ends of all logs, for an error message.
     pub fn tails(&self, lines: usize) -> String {
         let mut text = String::new();
         let logs = std::fs::read_dir(self.folder.path().join("logs")).into_iter().flatten().flatten();
@@ -282,7 +282,7 @@ impl Stack {
     }
 }
 
-/// Puts a proxy before each endpoint that decides something; metrics go their own way.
+/// Puts a proxy before each endpoint that the protocol uses; metrics go directly.
 async fn proxied(
     environment: &mut [(String, String)],
     interceptor: Arc<dyn Interceptor>,

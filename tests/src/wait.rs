@@ -1,13 +1,13 @@
-//! The one place that polls. Everything else names a condition and a limit.
+//! The one place that polls. All other code names a condition and a limit.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-/// Between two looks. Every look is a call on loopback, or cheaper.
+/// Time between two probes. Each probe is a call on loopback, or cheaper.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// Looks until `probe` gives a value. An error of `probe` ends the wait at once, so a probe turns "not yet" into `None`.
+/// Probes until `probe` returns a value. An error of `probe` ends the wait at once; `None` means "not yet".
 pub async fn until<T>(
     what: &str,
     limit: Duration,
@@ -25,7 +25,7 @@ pub async fn until<T>(
     }
 }
 
-/// Watches a condition for `span` and fails as soon as it is broken: for what must *not* happen.
+/// Checks a condition for `span` and fails as soon as it is broken: for events that must *not* happen.
 pub async fn never(what: &str, span: Duration, mut broken: impl AsyncFnMut() -> Result<bool>) -> Result<()> {
     let start = Instant::now();
     while start.elapsed() < span {
@@ -37,7 +37,7 @@ pub async fn never(what: &str, span: Duration, mut broken: impl AsyncFnMut() -> 
     Ok(())
 }
 
-/// As [`until`], where nothing asynchronous can run: in `Drop`. True when the condition came about.
+/// As [`until`], for code that cannot be async, such as `Drop`. Returns whether the condition became true.
 pub fn until_blocking(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
     let start = Instant::now();
     loop {

@@ -1,7 +1,7 @@
-//! Every parser of bytes from outside, as a function that must return whatever the bytes are.
+//! Every parser of untrusted bytes, as a function that must return for any bytes.
 //!
-//! The fuzz targets (`fuzz/fuzz_targets/`) call these with bytes that libFuzzer makes up; the test beside them replays
-//! the corpus on every run. What each checks besides not panicking stands at it.
+//! The fuzz targets (`fuzz/fuzz_targets/`) call these with bytes from libFuzzer; the test in this crate replays the
+//! corpus on every run. The documentation of each function names its checks beside "no panic".
 #![allow(
     clippy::panic,
     clippy::missing_panics_doc,
@@ -22,10 +22,10 @@ use transcode_media::{
     verify::{dash, playlist},
 };
 
-/// A parser to be fed.
+/// A parser under test.
 pub type Parser = fn(&[u8]);
 
-/// All of them, by the names of their targets and corpus folders.
+/// All parsers, by the names of their targets and corpus folders.
 pub const PARSERS: [(&str, Parser); 6] = [
     ("message", message),
     ("document", document),
@@ -55,8 +55,8 @@ static RULES: LazyLock<Rules> = LazyLock::new(|| {
     }
 });
 
-/// Bodies of the jobs queue. Whatever they ask for, the output stays below the root, and source and overlay are
-/// allowed ones.
+/// Bodies of the jobs queue. For every accepted job the output stays below the root, and source and overlay are
+/// allowed.
 pub fn message(bytes: &[u8]) {
     let Ok(body) = std::str::from_utf8(bytes) else { return };
     let parsed = parse(body, &RULES, 1_700_000_000_000);
@@ -75,7 +75,7 @@ pub fn message(bytes: &[u8]) {
     }
 }
 
-/// Documents of the state bucket. One that can be read is written and read again as the same.
+/// Documents of the state bucket. A document that can be read is the same after writing and reading it again.
 pub fn document(bytes: &[u8]) {
     same::<JobSpec>(bytes);
     same::<Claim>(bytes);
@@ -90,12 +90,12 @@ fn same<D: Document>(bytes: &[u8]) {
     assert_eq!(again.as_ref(), Ok(&written), "{} changes by being written", D::NAME);
 }
 
-/// What ffprobe says of a hostile file.
+/// ffprobe's report on a hostile file.
 pub fn ffprobe(bytes: &[u8]) {
     let _ = probe::parse(bytes, 1 << 20);
 }
 
-/// Playlists and manifests as the verification reads them back.
+/// Playlists and manifests, as the verification parses them.
 pub fn playlists(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let _ = playlist::media(text);
@@ -103,13 +103,13 @@ pub fn playlists(bytes: &[u8]) {
     let _ = dash::templates(text);
 }
 
-/// Box headers of a source, before anything else opens it; and the look for a progressive file's index.
+/// Box headers of a source, before any other program opens it; and the search for the index of a progressive file.
 pub fn source_boxes(bytes: &[u8]) {
     let _ = structure::inspect(&mut Cursor::new(bytes));
     let _ = progressive::index(&mut Cursor::new(bytes), bytes.len() as u64);
 }
 
-/// Fragments of the encoder's output: it is ours, but a file from a stranger decided what it encodes.
+/// Fragments of the encoder's output: our own bytes, but an untrusted file determined their content.
 pub fn fragments(bytes: &[u8]) {
     let mut reader = BoxReader::new(Cursor::new(bytes));
     let Ok(Some(init)) = reader.init() else { return };

@@ -1,4 +1,4 @@
-//! The corpus of the fuzz targets, replayed: every file, every beginning of it, and every file with a byte changed.
+//! Replays the corpus of the fuzz targets: every file, prefixes of it, and every file with a byte changed.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use transcode_config::contract::{Claim, Document, Heartbeat, JobSpec, Terminal, decode};
 use transcode_parsers::PARSERS;
 
-/// Up to this size every beginning of a file is tried; of a larger one, so many evenly spread.
+/// Most prefixes of a file that are tried: all of a smaller file, evenly spread ones of a larger.
 const BEGINNINGS: usize = 256;
 
 fn corpus(name: &str) -> Vec<PathBuf> {
@@ -38,7 +38,7 @@ fn every_parser_survives_its_corpus_whole_cut_and_changed() {
     }
 }
 
-/// A seed that is refused at its first field feeds nothing behind it.
+/// A seed that is refused at its first field tests none of the fields after it.
 #[test]
 fn the_documents_of_the_corpus_are_ones() {
     fn read<D: Document>(names: &[&str]) {

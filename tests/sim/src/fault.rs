@@ -1,4 +1,4 @@
-//! The faults, each with the rows of the fault catalogue that it stands for, and how often a seed lets it strike.
+//! The faults, each with its rows of the fault catalogue, and the rates at which they happen in a seed.
 
 use crate::{
     rng::{Rng, mix},
@@ -7,7 +7,7 @@ use crate::{
 
 macro_rules! faults {
     ($($(#[$doc:meta])* $name:ident => [$($row:literal),*],)*) => {
-        /// Something that goes wrong.
+        /// A fault.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
         pub enum Fault { $($(#[$doc])* $name,)* }
 
@@ -15,7 +15,7 @@ macro_rules! faults {
             /// All of them.
             pub const ALL: &'static [Self] = &[$(Self::$name,)*];
 
-            /// Rows of the catalogue that are reached when it strikes.
+            /// Rows of the catalogue that the fault reaches.
             pub fn rows(self) -> &'static [u8] {
                 match self { $(Self::$name => &[$($row),*],)* }
             }
@@ -24,43 +24,43 @@ macro_rules! faults {
 }
 
 faults! {
-    /// The messages became invisible, the answer was lost.
+    /// Messages became invisible, and the answer was lost.
     ReceiveLost => [1],
     /// A message in flight is delivered a second time.
     DuplicateDelivery => [2],
-    /// A copy of a deleted message comes back.
+    /// A copy of a deleted message returns.
     DeletedReturns => [3],
     /// A delete with an outdated handle is acknowledged and deletes nothing.
     StaleDelete => [],
-    /// An extension does not get through.
+    /// An extension fails.
     ExtendFails => [5, 14],
-    /// A receive finds nothing although messages are there.
+    /// A receive finds nothing although messages exist.
     EmptyReceive => [8],
-    /// A delete does not get through.
+    /// A delete fails.
     DeleteFails => [14],
-    /// A delete was carried out and its answer lost, or the other way round.
+    /// A delete took effect and its answer was lost, or the reverse.
     DeleteLost => [],
-    /// The dead-letter queue took the letter, the answer was lost.
+    /// The dead-letter queue accepted the letter, and the answer was lost.
     LetterLost => [10],
     /// SQS answers 5xx or throttles.
     SqsError => [15],
-    /// RunTask was carried out, the answer was lost.
+    /// RunTask took effect, and the answer was lost.
     LaunchAnswerLost => [16],
     /// 200 with `failures[]`.
     LaunchFailures => [17],
-    /// A throttle, plain or wrapped.
+    /// A throttle, plain or wrapped in another error.
     LaunchThrottled => [18],
     /// No capacity.
     NoCapacity => [19],
     /// The token exists with other parameters.
     Conflict => [21],
-    /// RunTask arrives when nobody expects it any more.
+    /// RunTask arrives after its caller has stopped waiting.
     LaunchDelayed => [22],
-    /// The new task is not known for a while.
+    /// ECS does not know the new task for a while.
     MissingAfterLaunch => [23],
-    /// A view of a task is an old one.
+    /// A view of a task is outdated.
     StaleView => [25],
-    /// The list leaves tasks out.
+    /// The list omits tasks.
     PartialList => [25],
     /// PROVISIONING or PENDING for hours.
     StuckStart => [26],
@@ -68,11 +68,11 @@ faults! {
     Vanished => [27],
     /// DEPROVISIONING for hours.
     LongDeprovisioning => [28],
-    /// A stopped container uses up its stop timeout.
+    /// A stopped container needs all of its stop timeout.
     SlowStop => [29],
-    /// StopTask does not get through.
+    /// StopTask fails.
     StopLost => [30],
-    /// Spot takes the task back.
+    /// Spot interrupts the task.
     Spot => [31],
     /// The host is retired.
     Retirement => [32],
@@ -84,7 +84,7 @@ faults! {
     EcsError => [],
     /// The answer of a call that writes to S3 is lost.
     WriteAnswerLost => [41],
-    /// 409: somebody else is writing at the same moment.
+    /// 409: another write on the same key is under way.
     WriteConflict => [42],
     /// S3 answers 5xx.
     S3Error => [43],
@@ -96,9 +96,9 @@ faults! {
     DiesBeforeRegister => [46],
     /// A call gets no answer until it times out.
     BlackHole => [54],
-    /// The task is cut off from S3 for a while.
+    /// The task cannot reach S3 for a while.
     CutOff => [57],
-    /// The task's machine stands still for a while and then goes on.
+    /// The task's machine is suspended for a while and then continues.
     Frozen => [56],
     /// ffmpeg hangs; the watchdog ends it.
     Hang => [58],
@@ -112,7 +112,7 @@ faults! {
     HintForged => [40],
 }
 
-/// Rates at which a fault that takes part in a seed strikes. Extreme ones on purpose: plausible rates hide bugs.
+/// Rates at which a fault happens in a seed. Extreme ones on purpose: plausible rates hide bugs.
 const RATES: [f64; 6] = [0.002, 0.01, 0.05, 0.2, 0.5, 0.9];
 
 #[derive(Debug, Clone)]
@@ -122,17 +122,17 @@ struct Source {
     hits: u64,
 }
 
-/// What goes wrong in one run.
+/// The faults of one run.
 #[derive(Debug, Clone)]
 pub struct Faults {
     sources: Vec<Source>,
-    /// Off in the second phase.
+    /// `false` in the second phase.
     pub on: bool,
 }
 
 impl Faults {
-    /// Draws the seed's own mix. Each fault has its own stream of numbers, so that taking one away while shrinking
-    /// leaves the others as they were.
+    /// Draws the faults of the seed. Each fault has its own stream of random numbers, so that removing one while
+    /// shrinking does not change the others.
     pub fn draw(seed: u64, sort: Sort, without: &[Fault]) -> Self {
         let mut rng = Rng::new(mix(&[seed, 1]));
         let share = rng.pick(&[0.0, 0.1, 0.3, 0.6, 1.0], 0.3);
@@ -146,7 +146,7 @@ impl Faults {
         Self { sources: sources.collect(), on: true }
     }
 
-    /// These and no others.
+    /// Only these faults.
     pub fn only(seed: u64, rates: &[(Fault, f64)]) -> Self {
         let rate = |fault| rates.iter().find(|(which, _)| *which == fault).map_or(0.0, |(_, rate)| *rate);
         let source = |&fault: &Fault| Source {
@@ -157,12 +157,12 @@ impl Faults {
         Self { sources: Fault::ALL.iter().map(source).collect(), on: true }
     }
 
-    /// Whether it strikes at all, at times.
+    /// Whether the fault can happen in this run.
     pub fn takes_part(&self, fault: Fault) -> bool {
         self.sources.get(fault as usize).is_some_and(|source| source.rate > 0.0)
     }
 
-    /// Whether it strikes now.
+    /// Whether the fault happens now.
     pub fn strikes(&mut self, fault: Fault) -> bool {
         let on = self.on;
         self.sources.get_mut(fault as usize).is_some_and(|source| {
@@ -172,7 +172,7 @@ impl Faults {
         })
     }
 
-    /// Faults that struck, with how often.
+    /// Faults that happened, with their counts.
     pub fn struck(&self) -> impl Iterator<Item = (Fault, u64)> {
         Fault::ALL
             .iter()

@@ -13,45 +13,45 @@ use transcode_sim::{
 #[derive(Debug, Parser)]
 #[allow(clippy::struct_excessive_bools, reason = "one for each flag")]
 struct Arguments {
-    /// How many seeds.
+    /// Number of seeds.
     #[arg(long, default_value_t = 1000)]
     seeds: u64,
     /// First seed.
     #[arg(long, default_value_t = 0)]
     from: u64,
-    /// One seed alone.
+    /// Run this seed alone.
     #[arg(long)]
     seed: Option<u64>,
-    /// One named world alone; any part of its name will do.
+    /// Run this named world alone; a part of its name is enough.
     #[arg(long, conflicts_with_all = ["seed", "seeds"])]
     world: Option<String>,
-    /// Print everything that happens in that seed or world.
+    /// Print every event of that seed or world.
     #[arg(long)]
     trace: bool,
-    /// Stop after so many seconds, however many seeds are left.
+    /// Stop after this many seconds, however many seeds are left.
     #[arg(long)]
     seconds: Option<u64>,
-    /// Say how often each row of the fault catalogue was reached.
+    /// Print how often each row of the fault catalogue was reached.
     #[arg(long)]
     rows: bool,
-    /// Print the hash of each seed's run: the same as before, when a change is to change nothing that happens.
+    /// Print the hash of each seed's run: equal hashes before and after a change show that no run changed.
     #[arg(long)]
     hashes: bool,
-    /// Say how much was simulated in how many CPU-seconds.
+    /// Print how much was simulated in how many CPU-seconds.
     #[arg(long)]
     stats: bool,
 }
 
-/// What this process has used; 0 where the system does not say.
+/// CPU time of this process in seconds; 0 if the system does not provide it.
 fn cpu_seconds() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // Fields 14 and 15 in hundredths of a second, counted from behind the command's name.
+    // Fields 14 and 15 in hundredths of a second, counted after the command's name.
     let fields = stat.rsplit_once(')').map(|(_, rest)| rest.split_whitespace()).into_iter().flatten();
     let ticks: u32 = fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<u32>().ok()).sum();
     f64::from(ticks) / 100.0
 }
 
-/// Runs one named world, and says how it went.
+/// Runs one named world and prints the result.
 #[allow(clippy::print_stdout, reason = "its output is what it is for")]
 fn run_world(part: &str, trace: bool) -> ExitCode {
     let Some(world) = named().into_iter().find(|world| world.name.contains(part)) else {

@@ -1,4 +1,4 @@
-//! What is printed.
+//! The printed results.
 
 use crate::{
     rows::{ELSEWHERE, ROWS, Reached},
@@ -7,7 +7,7 @@ use crate::{
     shrink::shrink,
 };
 
-/// Seeds from which on every row must have been reached.
+/// From this many seeds on, every row must have been reached.
 const ENOUGH: u64 = 1000;
 
 /// Sums over many seeds.
@@ -40,12 +40,12 @@ impl Totals {
         self.reached.merge(&report.reached);
     }
 
-    /// Rows that a run of so many seeds must have reached and has not.
+    /// Rows that a run of this many seeds must have reached and has not.
     pub fn missing(&self) -> Vec<u8> {
         if self.seeds < ENOUGH { Vec::new() } else { self.reached.missing() }
     }
 
-    /// How much there was to do.
+    /// How much was simulated.
     #[allow(clippy::cast_precision_loss, reason = "for show")]
     pub fn stats(&self, cpu_seconds: f64) -> String {
         format!(
@@ -58,7 +58,7 @@ impl Totals {
         )
     }
 
-    /// The closing line. Rows for which other tests are answerable count as reached: [`Totals::rows_text`] names them.
+    /// The closing line. Rows that other tests check count as reached: [`Totals::rows_text`] names these tests.
     #[allow(clippy::cast_precision_loss, reason = "for show")]
     pub fn line(&self) -> String {
         format!(
@@ -80,7 +80,7 @@ impl Totals {
     }
 }
 
-/// What there is to say of a seed that broke a promise.
+/// The text for a seed that broke a promise.
 pub fn failure_text(report: &RunReport) -> String {
     let Some((step, violation)) = &report.violation else { return String::new() };
     let (left, last) = shrink(report);

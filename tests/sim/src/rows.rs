@@ -1,15 +1,15 @@
-//! Which rows of the fault catalogue were reached.
+//! Counts the rows of the fault catalogue that were reached.
 
-/// Rows in the catalogue.
+/// Number of rows in the catalogue.
 pub const ROWS: u8 = 64;
 
-/// Rows that do not exist at this level, with the test that is answerable for each.
+/// Rows that the simulator cannot reach, with the test that checks each.
 pub const ELSEWHERE: [(u8, &str); 2] = [
     (36, "an override that is too long: bytes of the adapter; controller/tests/aws/run_task.rs"),
     (62, "ffmpeg outlives its parent: process groups of the real task; task/tests/sandbox/misbehave.rs"),
 ];
 
-/// Counters, one for each row.
+/// One counter for each row.
 #[derive(Debug, Clone)]
 pub struct Reached([u64; ROWS as usize + 1]);
 
@@ -20,19 +20,19 @@ impl Default for Reached {
 }
 
 impl Reached {
-    /// Counts one.
+    /// Counts a row once.
     pub fn reach(&mut self, row: u8) {
         self.add(row, 1);
     }
 
-    /// Counts several.
+    /// Counts a row several times.
     pub fn add(&mut self, row: u8, times: u64) {
         if let Some(count) = self.0.get_mut(usize::from(row)) {
             *count += times;
         }
     }
 
-    /// Adds another run's.
+    /// Adds the counts of another run.
     pub fn merge(&mut self, other: &Self) {
         for (mine, theirs) in self.0.iter_mut().zip(other.0) {
             *mine += theirs;
@@ -44,12 +44,12 @@ impl Reached {
         self.0.get(usize::from(row)).copied().unwrap_or(0)
     }
 
-    /// Rows that can be reached at this level.
+    /// Rows that the simulator can reach.
     pub fn reachable() -> impl Iterator<Item = u8> {
         (1..=ROWS).filter(|row| ELSEWHERE.iter().all(|(elsewhere, _)| elsewhere != row))
     }
 
-    /// Rows that can be reached here and were not.
+    /// Rows that the simulator can reach and has not.
     pub fn missing(&self) -> Vec<u8> {
         Self::reachable().filter(|row| self.count(*row) == 0).collect()
     }

@@ -1,4 +1,5 @@
-//! One seed: faults and safety first, then faults stop and everything must come to rest, and stay there.
+//! One seed: first faults, with all checks of safety; then faults stop, and everything must come to rest and stay
+//! there.
 
 use transcode_config::contract::Outcome;
 use transcode_core::{message::Request, protocol::clock::Ms};
@@ -12,37 +13,38 @@ use crate::{
     world::{Kill, World},
 };
 
-/// More events than any run needs: it goes round in circles. Storms of turns and calls are noticed much sooner (L6).
+/// More events than any run needs, so the run is in an endless loop. Storms of turns and calls are detected much sooner
+/// (L6).
 const MOST_STEPS: u64 = 1_500_000;
 
-/// What came of a seed.
+/// The result of a seed.
 #[derive(Debug, Clone)]
 pub struct RunReport {
     /// The seed.
     pub seed: u64,
     /// The first broken promise, with the number of the event at which it broke.
     pub violation: Option<(u64, Violation)>,
-    /// Jobs.
+    /// Number of jobs.
     pub jobs: u64,
     /// Milliseconds that tasks worked.
     pub worked: Ms,
-    /// Of those, the ones beside the winner's.
+    /// Of those, the milliseconds of tasks that did not win.
     pub wasted: Ms,
-    /// Rows that were reached.
+    /// Rows of the fault catalogue that were reached.
     pub reached: Reached,
-    /// The same in each run of the seed.
+    /// A hash of all events; the same in each run of the seed.
     pub hash: u64,
-    /// Events.
+    /// Number of events.
     pub steps: u64,
-    /// How long it took to come to rest once faults had stopped.
+    /// Time from the end of faults to rest.
     pub settled_in: Ms,
-    /// Jobs that ended behind a newer one.
+    /// Number of superseded jobs.
     pub superseded: u64,
-    /// Tasks that were stopped because something newer was live.
+    /// Number of tasks that were stopped because a newer job was live.
     pub stopped_early: u64,
-    /// Faults that struck.
+    /// Faults that happened.
     pub struck: Vec<Fault>,
-    /// The trace as text, where it was asked for.
+    /// The trace as text, if it was asked for.
     pub trace: Vec<String>,
 }
 
@@ -59,15 +61,15 @@ pub fn run_named(named: Named, keep_text: bool) -> RunReport {
     run_world(world).0
 }
 
-/// Runs the plain scenario, in which nothing goes wrong but one kill; also says how many effects there were.
+/// Runs the plain scenario, without faults but for one kill; also returns the number of effects.
 pub fn run_plain(kill: Option<Kill>) -> (RunReport, u64) {
     let mut world = World::new(Setup::plain(), Fault::ALL, kill.is_some());
     world.kill_at = kill;
     run_world(world)
 }
 
-/// Runs a seed in which each turn is held against one that looks at everything. Without jumping clocks: a wall clock
-/// that goes back changes what nobody has looked at.
+/// Runs a seed in which each turn is compared with one that visits every row. Clocks do not jump: a wall clock that
+/// goes back changes rows that are not due.
 pub fn run_compared(seed: u64) -> RunReport {
     let mut world = World::new(Setup { jumps: false, ..Setup::draw(seed, Sort::of(seed)) }, &[], false);
     world.compared = true;
@@ -114,7 +116,7 @@ fn advance(world: &mut World, until: Ms) {
     }
 }
 
-/// L2: within its bound everything is at rest; then it stays so for a while.
+/// L2: everything comes to rest within its bound, and stays at rest.
 fn come_to_rest(world: &mut World) -> Ms {
     let from = world.now;
     let until = from + bound(world);
@@ -130,7 +132,7 @@ fn come_to_rest(world: &mut World) -> Ms {
             });
             return 0;
         }
-        // Not every minute of a month: the look itself takes longer than what happens in most of them.
+        // Not every minute of a month: the check takes longer than the events of most minutes.
         let next = world.now + (world.now - from).div_ceil(64).max(MINUTE);
         advance(world, next);
         world.now = world.now.max(next);
@@ -141,7 +143,7 @@ fn come_to_rest(world: &mut World) -> Ms {
     let stay = world.now + world.setup.policy.orphan_grace.min(HOUR) + HOUR;
     advance(world, stay);
     if world.violation.is_none() {
-        // A request that was under way for a day may still bring a task up; it looks around and ends.
+        // A request that was under way for a day may still start a task, which makes its start checks and ends.
         let again = unrest(world, |task| matches!(task.proc, Proc::Working(_)));
         let what = if world.began == began { again } else { Some("a task began to work".into()) };
         world.violation =
@@ -150,7 +152,7 @@ fn come_to_rest(world: &mut World) -> Ms {
     settled_in
 }
 
-/// What keeps the world from being at rest.
+/// Why the world is not at rest; `None` if it is.
 fn unrest(world: &World, busy: impl Fn(&Task) -> bool) -> Option<String> {
     let newer = |job: usize| world.jobs.get(job).is_some_and(|job| job.newer);
     let ours = |task: &&Task| task.job.is_some_and(|job| !newer(job) && !world.given_up(job));
@@ -179,8 +181,8 @@ fn unrest(world: &World, busy: impl Fn(&Task) -> bool) -> Option<String> {
     None
 }
 
-/// Not later than this after faults have stopped everything is at rest: what a message may be put aside for, and for
-/// each wave of jobs that fits the limit at once all the attempts they may need, each at its longest.
+/// The bound from the end of faults to rest: the longest time for which a message is put aside, and for each group of
+/// jobs that fits the limit at the same time all attempts that they may need, each at its longest.
 fn bound(world: &World) -> Ms {
     let policy = &world.setup.policy;
     let attempt = policy.launch_deadline
@@ -201,7 +203,7 @@ fn bound(world: &World) -> Ms {
     let at_once = policy.max_tasks.min(usize::try_from(policy.max_cpu / largest).unwrap_or(usize::MAX));
     let waves = (open / at_once.max(1) + 2) as u64;
     let attempts = (policy.max_attempts + 2) as u64;
-    // With the breaker open each launch waits for its probe.
+    // With an open breaker each launch waits for its probe.
     let interval = if policy.breaker_jobs > 0 { policy.breaker_probe } else { policy.launch_interval };
     let launches = open as u64 * attempts * interval.max(policy.launch_interval);
     2 * policy.visibility.max(policy.park) + waves * attempts * attempt + launches + 10 * MINUTE + SECOND

@@ -1,4 +1,4 @@
-//! What the demo shows: a bar on a terminal, plain lines elsewhere.
+//! The demo's output: a bar on a terminal, plain lines elsewhere.
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -9,13 +9,13 @@ use anyhow::Result;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use transcode_config::escape::net;
 
-/// On a stream without cursor a line comes for each of these many percent.
+/// Without a terminal, a line is printed each time the progress grows by this many percent.
 const STEP: f32 = 10.0;
 
-/// A moment of the job.
+/// The progress of the job at one time.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Event {
-    /// What is going on, in one or two words.
+    /// The stage, in one or two words.
     pub(super) stage: String,
     /// 0–100.
     pub(super) percent: f32,
@@ -23,7 +23,7 @@ pub(super) struct Event {
     pub(super) note: String,
 }
 
-/// Where the demo writes.
+/// The output of the demo.
 #[derive(Debug)]
 pub(super) struct Console {
     bar: Option<ProgressBar>,
@@ -49,7 +49,7 @@ impl Console {
         Ok(())
     }
 
-    /// Shows how far the job is.
+    /// Shows the progress of the job.
     pub(super) fn show(&mut self, moment: Event) -> Result<()> {
         if self.last.as_ref() == Some(&moment) {
             return Ok(());
@@ -80,14 +80,14 @@ impl Console {
         Ok(())
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub(super) fn finish(&mut self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
     }
 
-    /// A plain line is worth it for another stage, and every few percent.
+    /// Whether the event needs a plain line: another stage, or some more percent.
     fn is_news(&self, moment: &Event) -> bool {
         self.last.as_ref().is_none_or(|last| {
             last.stage != moment.stage || (last.percent / STEP).floor() < (moment.percent / STEP).floor()

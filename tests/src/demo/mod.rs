@@ -1,4 +1,4 @@
-//! `make demo`: one real video through the pipeline, shown while it happens.
+//! `make demo`: one real video through the pipeline, with its progress.
 
 mod console;
 mod output;
@@ -14,19 +14,19 @@ use crate::{Stack, StackOptions, paths};
 use console::Console;
 use output::OutputFolder;
 
-/// Takes a video through the whole pipeline on this machine.
+/// Runs a video through the whole pipeline on this machine.
 #[derive(Debug, Parser)]
 #[command(name = "demo", about)]
 pub struct Options {
-    /// The video; none takes a short real clip.
+    /// The video. Default: a short real clip.
     #[arg(long)]
     video: Option<PathBuf>,
-    /// Folder for a copy of everything that is published; replaced if an earlier demo made it.
+    /// Folder for a copy of the published files; replaced if an earlier demo made it.
     #[arg(long, default_value = "out")]
     out: PathBuf,
 }
 
-/// Runs the demo. Dropping the future before it is done ends every process and removes every file that it made.
+/// Runs the demo. Dropping the future early ends all its processes and removes all its files.
 pub async fn run(options: Options) -> Result<()> {
     let start = Instant::now();
     let video = match options.video {
@@ -43,7 +43,7 @@ pub async fn run(options: Options) -> Result<()> {
     console.say("Starting the local AWS, deploying deploy/template.yaml on it, starting the controller")?;
     let options = StackOptions {
         environment: "demo".to_owned(),
-        // So that the bar moves; the usual quarter of a minute is longer than a short clip takes.
+        // A short interval, so that the bar moves; the default of 15 s is longer than a short clip takes.
         task_env: vec![("TRANSCODE_HEARTBEAT_SECONDS".to_owned(), "1".to_owned())],
         ..StackOptions::default()
     };
@@ -79,7 +79,7 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_mins(1);
 
-    /// A demo whose temporary files lie in `folder`: every process of it has that path in its environment.
+    /// A demo with its temporary files in `folder`: all its processes have that path in their environment.
     fn start(folder: &Path) -> Child {
         let output = fs::File::create(folder.join("output")).unwrap();
         Command::new(paths::binary("demo").unwrap())

@@ -1,4 +1,4 @@
-//! The copy of what was published.
+//! The copy of the published files.
 
 use std::{
     fs,
@@ -11,17 +11,17 @@ use transcode_config::contract::output_prefix;
 
 use crate::Stack;
 
-/// Marks a folder as made by the demo, so that the next run may replace it and no other folder is ever touched.
+/// Marks a folder as made by the demo. The next run may replace such a folder and touches no other.
 const MARK: &str = ".made-by-transcode-demo";
 
-/// The folder that the copy goes to. Nothing is written there before the copy is complete.
+/// The target folder of the copy. It is written only when the copy is complete.
 #[derive(Debug)]
 pub(super) struct OutputFolder {
     target: PathBuf,
 }
 
 impl OutputFolder {
-    /// Checks, before anything is started, that the copy may go there.
+    /// Checks, before anything is started, that the copy may be written there.
     pub(super) fn claim(target: &Path) -> Result<Self> {
         if target.exists() {
             let mut entries = fs::read_dir(target)
@@ -35,7 +35,7 @@ impl OutputFolder {
         Ok(Self { target: target.to_owned() })
     }
 
-    /// Copies everything below the stable prefix of an uploaded key, then puts the copy in place at once.
+    /// Copies everything below the stable prefix of an uploaded key, then moves the copy to its place in one step.
     pub(super) async fn fill(self, stack: &Stack, key: &str) -> Result<()> {
         let partial = self.partial()?;
         let prefix = output_prefix(&stack.deployment.output_root, key);
@@ -46,7 +46,7 @@ impl OutputFolder {
         self.replace(partial)
     }
 
-    /// A folder beside the target, removed when something goes wrong.
+    /// A folder beside the target; removed if the copy fails.
     fn partial(&self) -> Result<TempDir> {
         let parent = self.target.parent().filter(|parent| !parent.as_os_str().is_empty());
         let parent = parent.unwrap_or(Path::new("."));
@@ -66,7 +66,7 @@ impl OutputFolder {
         let mut reader = answer.body.into_async_read();
         let mut writer = tokio::fs::File::create(file).await.with_context(|| file.display().to_string())?;
         tokio::io::copy(&mut reader, &mut writer).await.with_context(|| format!("copying {object}"))?;
-        // Errors of the last write come out here.
+        // Errors of the last write appear here.
         writer.sync_all().await.with_context(|| file.display().to_string())
     }
 
@@ -74,20 +74,20 @@ impl OutputFolder {
         use std::os::unix::fs::PermissionsExt;
         let target = self.target.display().to_string();
         fs::write(partial.path().join(MARK), "").with_context(|| target.clone())?;
-        // Temporary folders are private; this one is to be served.
+        // Temporary folders are private; this one will be served.
         fs::set_permissions(partial.path(), fs::Permissions::from_mode(0o755))
             .with_context(|| target.clone())?;
         if self.target.exists() {
             fs::remove_dir_all(&self.target).with_context(|| target.clone())?;
         }
-        // From here on the folder is the user's: `keep` gives up its removal.
+        // From here on the folder belongs to the user: `keep` cancels its removal.
         fs::rename(partial.path(), &self.target).with_context(|| target.clone())?;
         let _moved = partial.keep();
         Ok(())
     }
 }
 
-/// The path of a published name inside a folder. Names come from object keys, so they are not trusted to stay inside.
+/// The path of a published name inside a folder. Names come from object keys, so each is checked to stay inside.
 fn inside(folder: &Path, name: &str) -> Result<PathBuf> {
     let relative = Path::new(name);
     let plain = relative.components().all(|part| matches!(part, Component::Normal(_)));

@@ -1,4 +1,4 @@
-//! What the demo says at its end.
+//! The demo's closing text.
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
@@ -8,7 +8,7 @@ use transcode_config::contract::{Succeeded, output_prefix};
 use super::console::{Console, size};
 use crate::{Stack, paths::quoted};
 
-/// Says what was published and where.
+/// Prints what was published, and where.
 pub(super) async fn print(
     console: &mut Console,
     stack: &Stack,
@@ -33,7 +33,7 @@ pub(super) async fn print(
     Ok(())
 }
 
-/// Says how to play the copy.
+/// Prints how to play the copy.
 pub(super) fn how_to_play(console: &mut Console, out: &Path) -> Result<()> {
     let folder = quoted(out);
     console.say(&format!("A copy is in {folder}. To play it:"))?;

@@ -1,4 +1,4 @@
-//! Follows one job by what the pipeline writes into the state bucket, as any operator could.
+//! Follows one job through its documents in the state bucket, as any operator could.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use transcode_config::contract::{Dead, Heartbeat, Outcome, Stage, Succeeded};
 use super::console::{Console, Event};
 use crate::{Stack, wait};
 
-/// Longer than a job may take by the shipped settings, all attempts together.
+/// Longer than a job may take by the shipped settings, with all its attempts.
 const LONGEST: Duration = Duration::from_hours(24);
 /// Settling copies a few small objects and deletes a message.
 const SETTLING: Duration = Duration::from_mins(2);
@@ -78,7 +78,7 @@ fn of_heartbeat(heartbeat: &Heartbeat) -> Event {
     moment(heartbeat.stage.name(), heartbeat.percent, &note.join(", "))
 }
 
-/// A dead job in a few lines: code and message, evidence, attempts.
+/// A dead job as text: code and message, evidence, attempts.
 fn death(dead: &Dead) -> String {
     let failure = &dead.failure;
     let mut lines = vec![failure.to_string()];
@@ -92,7 +92,7 @@ fn death(dead: &Dead) -> String {
     lines.join("\n")
 }
 
-/// How a job died that never got a record of its own: the controller's letter says it in the terminal record's words.
+/// The failure of a job without a record: the controller's letter contains it.
 fn dead_letter(body: &str) -> Result<Dead> {
     let mut letter: Value = serde_json::from_str(body).with_context(|| format!("dead letter {body:?}"))?;
     serde_json::from_value(letter["dead"].take()).with_context(|| format!("dead letter {body:?}"))

@@ -1,4 +1,4 @@
-//! Calls as IAM sees them, and the patterns with which policies name them.
+//! Calls as IAM sees them, and the patterns that policies use for them.
 
 use std::collections::BTreeMap;
 
@@ -8,11 +8,11 @@ use serde_json::Value;
 /// A call as IAM sees it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Call {
-    /// Such as `s3:PutObject`.
+    /// Action, such as `s3:PutObject`.
     pub action: String,
-    /// ARN, or `*` where the action knows no resource.
+    /// ARN, or `*` if the action has no resource.
     pub resource: String,
-    /// Condition keys in lower case, with their values. A key that the request does not carry is absent.
+    /// Condition keys in lower case, with their values. A key that is missing in the request is absent.
     pub context: BTreeMap<String, String>,
 }
 
@@ -30,7 +30,7 @@ impl Call {
     }
 }
 
-/// One text or a list of them.
+/// A string or a list of strings.
 pub(super) fn texts(value: &Value) -> Result<Vec<String>> {
     let one =
         |value: &Value| value.as_str().map(str::to_owned).with_context(|| format!("{value} is no text"));
@@ -43,7 +43,7 @@ pub(super) fn texts(value: &Value) -> Result<Vec<String>> {
 /// Matches text against a pattern with `*` (any characters) and `?` (one).
 pub(super) fn matches(pattern: &str, text: &str) -> bool {
     let (pattern, text): (Vec<_>, Vec<_>) = (pattern.chars().collect(), text.chars().collect());
-    // The text that is matched by what stands before each place of the pattern.
+    // `reached[i]`: the pattern so far matches the first i characters of the text.
     let mut reached = vec![false; text.len() + 1];
     reached[0] = true;
     for wanted in pattern {

@@ -14,17 +14,17 @@ enum Operator {
     Bool,
 }
 
-/// One key of one operator, with the values that it may have.
+/// One key of one operator, with its allowed values.
 #[derive(Debug, Clone)]
 pub(super) struct Condition {
     operator: Operator,
-    /// In lower case: IAM compares keys so.
+    /// In lower case: IAM ignores the case of keys.
     key: String,
     values: Vec<String>,
 }
 
 impl Condition {
-    /// The conditions of a statement; none where it has no such element.
+    /// The conditions of a statement; empty if it has none.
     pub(super) fn all(value: &Value) -> Result<Vec<Self>> {
         let Some(operators) = value.as_object() else {
             return if value.is_null() { Ok(Vec::new()) } else { bail!("Condition is no object") };
@@ -34,7 +34,7 @@ impl Condition {
             let operator = match name.as_str() {
                 "StringEquals" => Operator::StringEquals,
                 "StringLike" => Operator::StringLike,
-                // The guide: the two are the same, and both take wildcards.
+                // According to IAM's guide, the two are the same, and both take wildcards.
                 "ArnEquals" | "ArnLike" => Operator::Arn,
                 "Null" => Operator::Null,
                 "Bool" => Operator::Bool,
@@ -48,7 +48,7 @@ impl Condition {
         Ok(found)
     }
 
-    /// Whether the call meets it. Apart from `Null`, a key that the call does not carry meets nothing.
+    /// Whether the call meets the condition. A key that is missing in the call meets no operator but `Null`.
     pub(super) fn holds(&self, call: &Call) -> bool {
         let actual = call.context.get(&self.key);
         let any = |meets: &dyn Fn(&str, &str) -> bool| {
@@ -67,7 +67,7 @@ impl Condition {
     }
 }
 
-/// Each of the six parts of an ARN for itself: a wildcard does not reach over a colon, but in the last part.
+/// Compares each of the six parts of an ARN: a wildcard does not match a colon, except in the last part.
 fn arn_matches(pattern: &str, arn: &str) -> bool {
     let (wanted, actual): (Vec<_>, Vec<_>) = (pattern.splitn(6, ':').collect(), arn.splitn(6, ':').collect());
     wanted.len() == actual.len() && wanted.iter().zip(&actual).all(|(wanted, actual)| matches(wanted, actual))

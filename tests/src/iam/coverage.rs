@@ -1,11 +1,11 @@
-//! Whether roles hold what they use and nothing besides.
+//! Checks that roles have the permissions that they use and no others.
 
 use super::{
     call::Call,
     policy::{Decision, Policy, decide, decide_without},
 };
 
-/// Calls that the policies do not allow, in words for whoever has to act.
+/// Calls that the policies do not allow, as texts for people.
 pub fn missing(role: &str, policies: &[&Policy], calls: &[Call]) -> Vec<String> {
     let refused = calls.iter().filter(|call| decide(policies, call) != Decision::Allowed);
     let words = |call: &Call| {
@@ -17,7 +17,7 @@ pub fn missing(role: &str, policies: &[&Policy], calls: &[Call]) -> Vec<String> 
     refused.map(words).collect()
 }
 
-/// Grants that can be taken away, each for itself, without a call being refused.
+/// Grants that can be removed, each alone, without refusing any call.
 pub fn unused(role: &str, policies: &[&Policy], calls: &[Call]) -> Vec<String> {
     let grants = policies.iter().flat_map(|policy| policy.grants());
     let idle = grants.filter(|grant| {
@@ -51,7 +51,7 @@ mod tests {
         assert_eq!(missing.len(), 1);
         assert!(missing[0].contains("s3:DeleteObject on b/k"), "{missing:?}");
         let idle = unused("task", &[&policy], &calls[..1]);
-        // Either of the two that allow the read can go, as long as the other one stays.
+        // Each of the two grants that allow the read can be removed, as long as the other one stays.
         assert_eq!(idle.len(), 3, "{idle:?}");
         assert!(idle[1].contains("statement Used allows s3:PutObject on b/*"), "{idle:?}");
         let more = [Call::new("s3:GetObject", "b/other"), Call::new("s3:PutObject", "b/other")];

@@ -1,5 +1,5 @@
-//! A gate before the local Fargate endpoint, which knows no IAM: it judges each call by the caller's deployed policies,
-//! as ECS would, and keeps a record.
+//! A gate before the local Fargate endpoint, which has no IAM: it checks each call against the caller's deployed
+//! policies, as ECS would, and records the decisions.
 
 use std::{
     net::SocketAddr,
@@ -26,10 +26,10 @@ use crate::clients::{ACCOUNT, REGION};
 
 const JSON: &str = "application/x-amz-json-1.1";
 
-/// The gate. It ends when dropped.
+/// The gate. Dropping it ends it.
 #[derive(Debug)]
 pub struct Gate {
-    /// Its address, to be used as ECS's endpoint.
+    /// Its URL, to be used as ECS' endpoint.
     pub endpoint: String,
     shared: Arc<Shared>,
     server: JoinHandle<()>,
@@ -38,7 +38,7 @@ pub struct Gate {
 #[derive(Debug)]
 struct Shared {
     upstream: String,
-    /// The roles that a task is started with.
+    /// The roles of a task definition.
     passed: Vec<String>,
     record: Record,
     client: reqwest::Client,
@@ -46,7 +46,7 @@ struct Shared {
 }
 
 impl Gate {
-    /// A gate before `upstream`. `record` knows whose keys are whose; `passed` are the roles in the task's definition.
+    /// A gate before `upstream`. `record` maps access keys to roles; `passed` are the roles of the task definition.
     pub async fn start(upstream: &str, record: Record, passed: Vec<String>) -> Result<Self> {
         let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.context("no port")?;
         let endpoint = format!("http://{}", listener.local_addr().context("no address")?);
@@ -59,7 +59,7 @@ impl Gate {
         });
         let routes = Router::new().fallback(pass).with_state(Arc::clone(&shared));
         let server = tokio::spawn(async move {
-            // It ends with the runtime at the latest.
+            // The task ends with the runtime at the latest.
             let _ = axum::serve(listener, routes).await;
         });
         Ok(Self { endpoint, shared, server })
@@ -109,7 +109,7 @@ fn denied(call: &Call) -> Vec<u8> {
 }
 
 impl Shared {
-    /// The first call that the caller's role does not allow, if there is one.
+    /// The first call that the caller's role does not allow; `None` if all are allowed.
     fn judged(&self, headers: &HeaderMap, body: &[u8]) -> Result<Option<Call>> {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let operation = text("x-amz-target").rsplit('.').next().unwrap_or_default().to_owned();
@@ -133,7 +133,8 @@ impl Shared {
     }
 }
 
-/// What IAM is asked for an ECS call, by the service authorization reference: actions, resources, condition keys.
+/// The calls that IAM evaluates for an ECS operation, by the service authorization reference: actions, resources,
+/// condition keys.
 fn calls(operation: &str, request: &Value, passed: &[String]) -> Vec<Call> {
     let arn = |rest: &str| format!("arn:aws:ecs:{REGION}:{ACCOUNT}:{rest}");
     let full = |kind: &str, name: &str| {
@@ -168,7 +169,7 @@ fn calls(operation: &str, request: &Value, passed: &[String]) -> Vec<Call> {
             let clusters = request["clusters"].as_array().into_iter().flatten();
             clusters.map(|one| Call::new(&action, &full("cluster", &named(one)))).collect()
         }
-        // These know no resource, as does whatever is not used yet.
+        // These operations have no resource; the same is assumed for operations that are not used yet.
         _ => vec![Call::new(&action, "*")],
     }
 }

@@ -1,8 +1,8 @@
-//! The pipeline with the roles of `deploy/template.yaml`, each program with its own.
+//! The pipeline with the roles of `deploy/template.yaml`: each program uses its own.
 //!
-//! The emulator enforces policies for S3, SQS and CloudWatch and records its decisions ([`record`]). What it does not
-//! judge, ECS and `iam:PassRole`, a [`gate`] before the local endpoint judges by the same documents, with an evaluator
-//! of this crate ([`policy`]). [`coverage`] compares a run's calls with what the roles hold.
+//! The emulator enforces policies for S3, SQS and CloudWatch and records its decisions ([`record`]). It does not check
+//! ECS and `iam:PassRole`; a [`gate`] before the local endpoint checks these against the same documents, with an
+//! evaluator of this crate ([`policy`]). [`coverage`] compares a run's calls with the roles' permissions.
 
 pub mod call;
 mod condition;
@@ -27,7 +27,7 @@ use crate::{clients, deployment::Roles};
 /// The variables that carry a session.
 const VARIABLES: [&str; 3] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
 
-/// Sessions of all roles, and the record of what is done with them.
+/// Sessions of all roles, and the record of their calls.
 #[derive(Debug)]
 pub struct Iam {
     sessions: BTreeMap<String, Credentials>,
@@ -51,7 +51,7 @@ impl Iam {
         Ok(Self { sessions, record, gate: None })
     }
 
-    /// Puts the gate before an ECS endpoint; gives its address.
+    /// Puts the gate before an ECS endpoint; returns the gate's URL.
     pub async fn guard(&mut self, ecs: &str, roles: &Roles) -> Result<String> {
         let passed = vec![roles.task.clone(), roles.execution.clone()];
         let gate = Gate::start(ecs, self.record.clone(), passed).await?;
@@ -63,7 +63,7 @@ impl Iam {
         self.sessions.get(role).cloned().with_context(|| format!("the role {role} was not assumed"))
     }
 
-    /// A role's credentials as variables.
+    /// A role's credentials as environment variables.
     pub fn environment(&self, role: &str) -> Result<Vec<(String, String)>> {
         let keys = self.credentials(role)?;
         let token = keys.session_token().unwrap_or_default();
@@ -71,7 +71,7 @@ impl Iam {
         Ok(VARIABLES.into_iter().zip(values).map(|(name, value)| (name.into(), value.into())).collect())
     }
 
-    /// Every decision so far about calls of a role, the emulator's and the gate's.
+    /// Every decision so far on calls of a role, of the emulator and of the gate.
     pub fn decisions(&self, role: &str) -> Result<Vec<Decided>> {
         let mut all = self.record.decisions()?;
         all.extend(self.gate.iter().flat_map(Gate::decisions));
@@ -79,7 +79,7 @@ impl Iam {
         Ok(all)
     }
 
-    /// The calls among them, each once.
+    /// The calls of a role, each once.
     pub fn calls(&self, role: &str) -> Result<Vec<Call>> {
         let mut calls: Vec<_> = self.decisions(role)?.into_iter().map(|decided| decided.call).collect();
         calls.sort();

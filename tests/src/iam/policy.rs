@@ -1,6 +1,6 @@
-//! Policy documents and what they decide, as IAM's guide says it: deny by default, an explicit deny outranks.
+//! Policy documents and their decisions, by IAM's guide: deny by default, an explicit deny outranks.
 //!
-//! Only what `deploy/template.yaml` uses is understood. Anything else is an error, never a silent "matches not".
+//! Only the elements that `deploy/template.yaml` uses are supported. Any other is an error, never a silent "no match".
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
@@ -10,7 +10,7 @@ use super::{
     condition::Condition,
 };
 
-/// What policies say of a call.
+/// The decision of policies on a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
     /// A statement allows it and none denies it.
@@ -21,7 +21,7 @@ pub enum Decision {
     NotAllowed,
 }
 
-/// One action on one resource in one statement: the smallest thing that can be taken away.
+/// One action on one resource in one statement: the smallest part that can be removed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Grant {
     /// Name of the statement.
@@ -36,7 +36,7 @@ pub struct Grant {
 struct Statement {
     sid: String,
     allow: bool,
-    /// Whom the statement of a resource's policy is about; none in a role's policy.
+    /// Whether a resource policy's statement is about everybody; `None` in a role's policy.
     everybody: Option<bool>,
     actions: Vec<String>,
     resources: Vec<String>,
@@ -50,7 +50,7 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Reads a document. An element or operator that is not known is an error.
+    /// Parses a document. An unknown element or operator is an error.
     pub fn parse(document: &Value) -> Result<Self> {
         ensure!(document["Version"] == "2012-10-17", "the version is {}", document["Version"]);
         let statements = match &document["Statement"] {
@@ -60,7 +60,7 @@ impl Policy {
         Ok(Self { statements })
     }
 
-    /// Everything that the policy allows, piece by piece.
+    /// Everything that the policy allows, as single grants.
     pub fn grants(&self) -> Vec<Grant> {
         let allowing = self.statements.iter().filter(|statement| statement.allow);
         allowing.flat_map(Statement::grants).collect()
@@ -115,12 +115,12 @@ impl Statement {
     }
 }
 
-/// What policies together say of a call.
+/// The decision of several policies on a call.
 pub fn decide(policies: &[&Policy], call: &Call) -> Decision {
     decide_without(policies, call, None)
 }
 
-/// The same with one grant taken away.
+/// The same without one grant.
 pub fn decide_without(policies: &[&Policy], call: &Call, gone: Option<&Grant>) -> Decision {
     let statements = || policies.iter().flat_map(|policy| &policy.statements);
     if statements().any(|statement| !statement.allow && statement.matches(call, None)) {

@@ -1,4 +1,4 @@
-//! The emulator's record of what it was asked and what it decided (`scripts/emulator_iam.py`).
+//! The emulator's record of requests and decisions (`scripts/emulator_iam.py`).
 
 use std::{
     collections::BTreeMap,
@@ -11,14 +11,14 @@ use serde_json::Value;
 
 use super::{call::Call, policy::Policy};
 
-/// A decision about a call of a role.
+/// A decision on a role's call.
 #[derive(Debug, Clone)]
 pub struct Decided {
     /// Name of the role.
     pub role: String,
     /// The call.
     pub call: Call,
-    /// Whether it was let through.
+    /// Whether the call was allowed.
     pub allowed: bool,
 }
 
@@ -65,7 +65,7 @@ impl Record {
         Ok(found)
     }
 
-    /// The role that a session's key was given for.
+    /// The role to whose session an access key belongs.
     pub fn role_of(&self, key: &str) -> Result<Option<String>> {
         Ok(self.lines()?.into_iter().find_map(|line| match line {
             Line::Session { role, access_key, .. } if access_key == key => Some(role),
@@ -73,7 +73,7 @@ impl Record {
         }))
     }
 
-    /// The policies of a role that was assumed, as they were deployed.
+    /// The policies of an assumed role, as deployed.
     pub fn policies(&self, name: &str) -> Result<Vec<Policy>> {
         let documents = self.lines()?.into_iter().rev().find_map(|line| match line {
             Line::Session { role, policies, .. } if role == name => Some(policies),
@@ -85,7 +85,7 @@ impl Record {
 
     fn lines(&self) -> Result<Vec<Line>> {
         let text = std::fs::read_to_string(&self.path).with_context(|| self.path.display().to_string())?;
-        // The emulator may be writing the last one.
+        // The emulator may be writing the last line.
         let whole = text.rfind('\n').map_or("", |end| text.get(..end).unwrap_or_default());
         let line = |line: &str| serde_json::from_str(line).with_context(|| line.to_owned());
         whole.lines().map(line).collect()

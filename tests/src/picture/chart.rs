@@ -11,12 +11,12 @@ use super::{
 const COLOURS: [&str; 8] =
     ["#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f"];
 
-/// Names that stand beside each other in a legend; more have two rows.
+/// Most names in one row of a legend; more names take two rows.
 const ONE_ROW: usize = 4;
 
 const AXIS: &str = "fill=\"#687078\" font-size=\"10\"";
 
-/// The plot's part of a frame, and its scales.
+/// The plot area of a frame, and its scales.
 struct Plot {
     left: f64,
     top: f64,
@@ -36,7 +36,7 @@ impl Plot {
     }
 }
 
-/// Draws a graph into a frame whose title is there.
+/// Draws a graph into a frame that already has its title.
 pub(super) fn draw(out: &mut String, frame: Frame, unit: &str, stacked: bool, lines: &[Line], span: &Span) {
     let piled = if stacked { pile(lines) } else { lines.iter().map(|line| line.points.clone()).collect() };
     let highest = piled.iter().flatten().map(|point| point.1).fold(0.0, f64::max);
@@ -56,7 +56,7 @@ pub(super) fn draw(out: &mut String, frame: Frame, unit: &str, stacked: bool, li
     legend(out, frame, lines);
 }
 
-/// Stacked: each line upon the ones before it, at the times that any of them has.
+/// Stacked: each line on top of the lines before, at the union of their times.
 fn pile(lines: &[Line]) -> Vec<Vec<(f64, f64)>> {
     let mut times: Vec<f64> = lines.iter().flat_map(|line| line.points.iter().map(|point| point.0)).collect();
     times.sort_by(f64::total_cmp);
@@ -73,7 +73,7 @@ fn pile(lines: &[Line]) -> Vec<Vec<(f64, f64)>> {
     piled
 }
 
-/// The next number that reads well: 1, 2, 5 and their tens.
+/// The next larger round number: 1, 2 or 5 times a power of ten.
 fn round_up(highest: f64) -> f64 {
     if highest <= 0.0 {
         return 1.0;
@@ -129,7 +129,7 @@ fn line(out: &mut String, plot: &Plot, points: &[(f64, f64)], colour: &str, fill
         "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.8\" stroke-linejoin=\"round\"/>",
         path.trim_end()
     );
-    // Dots as well, where there are few: a single value is no line.
+    // Dots for lines with few points: a single value draws no line.
     for (seconds, value) in points.iter().filter(|_| points.len() <= 12) {
         let _ = writeln!(
             out,
@@ -162,7 +162,7 @@ fn legend(out: &mut String, frame: Frame, lines: &[Line]) {
 
 fn legend_row(out: &mut String, frame: Frame, y: f64, lines: &[(&Line, &str)]) {
     let letters: usize = lines.iter().map(|(line, _)| line.label.chars().count()).sum();
-    // About as wide as the letters of a sans-serif face are, narrowed where they would not fit.
+    // The approximate width of sans-serif letters, reduced where the text would not fit.
     #[allow(clippy::cast_precision_loss, reason = "a handful")]
     let room = (frame.width - 20.0 - 26.0 * lines.len() as f64) / (letters.max(1) as f64);
     let letter = room.min(6.4);
@@ -181,7 +181,7 @@ fn legend_row(out: &mut String, frame: Frame, y: f64, lines: &[(&Line, &str)]) {
     }
 }
 
-/// A number as an axis has it.
+/// A number, formatted for an axis.
 fn short(value: f64) -> String {
     match value {
         0.0 => "0".to_owned(),

@@ -9,10 +9,10 @@ use serde_json::Value;
 
 use crate::Stack;
 
-/// Points of a line, at most.
+/// Most points of a line.
 const POINTS: i64 = 60;
 
-/// The time that is drawn.
+/// The drawn time.
 #[derive(Debug)]
 pub(super) struct Span {
     pub(super) from: DateTime,
@@ -24,13 +24,13 @@ impl Span {
         (self.to.secs() - self.from.secs()).max(1)
     }
 
-    /// Seconds of one point: what divides a minute, as CloudWatch wants it.
+    /// Seconds of one point: a divisor of a minute, as CloudWatch requires.
     fn period(&self) -> i32 {
         [5, 10, 30].into_iter().find(|period| self.seconds() / i64::from(*period) <= POINTS).unwrap_or(60)
     }
 }
 
-/// A place on the dashboard, in its units.
+/// Position and size on the dashboard, in its units.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place {
     pub(super) x: f64,
@@ -39,7 +39,7 @@ pub(super) struct Place {
     pub(super) height: f64,
 }
 
-/// What stands there.
+/// The content of a widget.
 #[derive(Debug)]
 pub(super) enum Content {
     Text(String),
@@ -60,14 +60,14 @@ pub(super) struct Widget {
     pub(super) content: Content,
 }
 
-/// A line: its name, and points as seconds from the begin and value.
+/// A line: its name, and its points (seconds from the begin, value).
 #[derive(Debug)]
 pub(super) struct Line {
     pub(super) label: String,
     pub(super) points: Vec<(f64, f64)>,
 }
 
-/// One line before its numbers are known.
+/// A line before its values are read.
 #[derive(Debug, Clone, Default)]
 struct Series {
     namespace: String,
@@ -77,7 +77,7 @@ struct Series {
     label: String,
 }
 
-/// The time of the newest value of a metric, once there are `count` of them.
+/// The time of a metric's newest value, once it has `count` values.
 pub(super) async fn latest(stack: &Stack, name: &str, count: u32) -> Result<Option<DateTime>> {
     let now = std::time::SystemTime::now();
     let hour = std::time::Duration::from_hours(1);
@@ -91,7 +91,7 @@ pub(super) async fn latest(stack: &Stack, name: &str, count: u32) -> Result<Opti
     Ok((found >= f64::from(count)).then(|| DateTime::from(now)))
 }
 
-/// Every widget of the deployed dashboard with its numbers.
+/// Every widget of the deployed dashboard with its values.
 pub(super) async fn read(stack: &Stack, span: &Span) -> Result<Vec<Widget>> {
     let name = format!("{}-transcode", stack.deployment.environment);
     let get = stack.clients().cloudwatch.get_dashboard().dashboard_name(name);
@@ -152,7 +152,7 @@ async fn lines(stack: &Stack, span: &Span, properties: &Value) -> Result<Vec<Lin
     Ok(lines)
 }
 
-/// A row of a widget's metrics; "." repeats what stood at its place in the row before.
+/// A row of a widget's metrics; "." repeats the value at the same place of the row before.
 fn series(row: &Value, before: Option<&Series>, default: &str) -> Series {
     let cells: Vec<&str> = row.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     let options = row.as_array().and_then(|row| row.last()).filter(|last| last.is_object());
@@ -175,7 +175,7 @@ fn series(row: &Value, before: Option<&Series>, default: &str) -> Series {
     }
 }
 
-/// What a SEARCH finds. The emulator evaluates none, so its terms are looked up with `ListMetrics`.
+/// The metrics of a SEARCH expression. The emulator evaluates none, so its terms are matched with `ListMetrics`.
 async fn found(stack: &Stack, search: &str) -> Result<Vec<Series>> {
     let schema = search.split_once('{').and_then(|(_, rest)| rest.split_once('}')).context("no schema")?.0;
     let mut schema = schema.split(',');

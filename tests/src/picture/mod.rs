@@ -1,5 +1,5 @@
-//! `make dashboard-picture`: the deployed dashboard, drawn from what the emulator's CloudWatch says after a run of
-//! several jobs. Numbers, names and layout are the real ones; only the drawing is ours.
+//! `make dashboard-picture`: the deployed dashboard, drawn from the metrics in the emulator's CloudWatch after a run of
+//! several jobs. Values, names and layout are real; only the drawing is ours.
 
 mod chart;
 mod data;
@@ -21,10 +21,10 @@ const LIMIT: Duration = Duration::from_mins(15);
 #[derive(Debug, Parser)]
 #[command(name = "dashboard-picture", about)]
 pub struct Options {
-    /// Where the picture goes.
+    /// Path of the image.
     #[arg(long, default_value = "docs/dashboard.svg")]
     out: PathBuf,
-    /// How many videos are uploaded, beside two files that are none.
+    /// Number of uploaded videos, beside two files that are no video.
     #[arg(long, default_value_t = 6)]
     videos: u32,
 }

@@ -1,4 +1,4 @@
-//! What graphs and widgets are drawn with.
+//! Basic shapes for graphs and widgets.
 
 use std::fmt::Write;
 
@@ -11,7 +11,7 @@ pub(super) struct Frame {
     pub(super) height: f64,
 }
 
-/// Text as XML has it.
+/// Text, escaped for XML.
 fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

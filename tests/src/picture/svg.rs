@@ -8,12 +8,12 @@ use super::{
     shape::{Frame, write_text},
 };
 
-/// Pixels of a column and of a unit of height.
+/// Pixels of a column, and of a unit of height.
 const COLUMN: f64 = 62.0;
 const UNIT: f64 = 33.0;
 const GAP: f64 = 6.0;
 
-/// The whole picture.
+/// The whole image.
 pub(super) fn draw(widgets: &[Widget], span: &Span) -> String {
     let bottom = widgets.iter().map(|widget| widget.place.y + widget.place.height).fold(0.0, f64::max);
     let (width, height) = (24.0 * COLUMN + GAP, bottom * UNIT + GAP);

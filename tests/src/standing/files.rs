@@ -31,7 +31,7 @@ impl Files {
         fs::read_to_string(self.log_path()).unwrap_or_default()
     }
 
-    /// Shell variables by which a command finds the stack.
+    /// Shell variables with which a command finds the stack.
     pub(super) fn environment(&self) -> PathBuf {
         self.folder.join("env")
     }
@@ -41,29 +41,29 @@ impl Files {
         self.folder.join("controller.toml")
     }
 
-    /// Where the stack keeps logs and tasks.
+    /// Folder of logs and tasks.
     pub(super) fn work(&self) -> PathBuf {
         self.folder.join("work")
     }
 
-    /// What `up` prints; there once the stack is ready.
+    /// The text that `up` prints; it exists once the stack is ready.
     pub(super) fn ready(&self) -> Option<String> {
         fs::read_to_string(self.folder.join("ready")).ok()
     }
 
-    /// Says that the stack is ready. The file appears whole or not at all.
+    /// Marks the stack as ready. The file appears completely or not at all.
     pub(super) fn write_ready(&self, text: &str) -> Result<()> {
         let part = self.folder.join("ready.part");
         fs::write(&part, text).with_context(|| part.display().to_string())?;
         fs::rename(&part, self.folder.join("ready")).context("ready")
     }
 
-    /// The process id of whoever holds the lock.
+    /// The process id of the server that holds the lock.
     pub(super) fn pid(&self) -> Option<i32> {
         fs::read_to_string(self.folder.join("pid")).ok()?.trim().parse().ok()
     }
 
-    /// Takes the lock for as long as the file is open, and says who has it.
+    /// Takes the lock for as long as the returned file is open, and writes the process id.
     pub(super) fn hold(&self) -> Result<File> {
         let Some(lock) = self.try_lock()? else {
             bail!("another stack runs in {}", self.folder.display());
@@ -89,10 +89,10 @@ impl Files {
         }
     }
 
-    /// Removes everything but the lock, which another process may be waiting for.
+    /// Removes all files but the lock, for which another process may be waiting.
     pub(super) fn clear(&self) {
         for name in ["pid", "ready", "ready.part", "env", "controller.toml", "log"] {
-            // A file that is not there is as good as removed.
+            // A missing file needs no removal.
             drop(fs::remove_file(self.folder.join(name)));
         }
         drop(fs::remove_dir_all(self.work()));

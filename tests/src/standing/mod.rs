@@ -5,8 +5,8 @@
 //! down ──SIGTERM to the pid in .stack/pid──► serve ends, the lock is free
 //! ```
 //!
-//! The lock says whether a stack runs: the kernel frees it however the server ends, so a file that a crash left behind
-//! misleads nobody, and a process id is used only while its owner holds the lock.
+//! The lock shows whether a stack runs: the kernel frees it however the server ends, so a file left by a crash does no
+//! harm, and a process id is used only while its owner holds the lock.
 
 mod files;
 mod serve;
@@ -26,16 +26,16 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::{process::last_lines, wait};
 use files::Files;
 
-/// Starting takes seconds; the first start of a machine that is busy, longer.
+/// Starting takes seconds; the first start on a busy machine takes longer.
 const START: Duration = Duration::from_mins(2);
-/// The controller drains nothing here, tasks are killed with the endpoint.
+/// The controller has nothing to drain here; the endpoint kills the tasks.
 const STOP: Duration = Duration::from_secs(30);
 
-/// A local stack that stays up until it is taken down.
+/// A local stack that runs until it is stopped.
 #[derive(Debug, Parser)]
 #[command(name = "stack", about)]
 pub struct Options {
-    /// Folder of the stack's files. One stack runs in it at a time.
+    /// Folder of the stack's files. One stack at a time uses it.
     #[arg(long, default_value = ".stack", global = true)]
     folder: PathBuf,
     #[command(subcommand)]
@@ -53,7 +53,7 @@ enum Step {
     Serve,
 }
 
-/// Carries the command out. Prints to standard output.
+/// Runs the command. Prints to standard output.
 pub async fn run(options: Options) -> Result<()> {
     std::fs::create_dir_all(&options.folder).with_context(|| options.folder.display().to_string())?;
     let folder = options.folder.canonicalize().with_context(|| options.folder.display().to_string())?;
@@ -65,7 +65,7 @@ pub async fn run(options: Options) -> Result<()> {
     }
 }
 
-/// Starts a server unless one runs, waits until it is ready, and prints what it wrote.
+/// Starts a server unless one runs, waits until it is ready, and prints its text.
 async fn up(files: &Files) -> Result<()> {
     let mut server = None;
     if files.free()? {
@@ -87,14 +87,14 @@ async fn up(files: &Files) -> Result<()> {
     match ready {
         Ok(text) => say(text.trim_end()),
         Err(error) => {
-            // A stack that did not come up is not left half alive.
+            // A stack that failed to start is removed completely.
             down(files)?;
             Err(error)
         }
     }
 }
 
-/// Starts the server in a process group of its own: a Ctrl-C at the terminal does not reach it, and it ignores the
+/// Starts the server in a process group of its own: a Ctrl-C at the terminal does not reach it, and it survives the
 /// terminal's end.
 fn start(files: &Files) -> Result<Child> {
     let log = File::create(files.log_path()).with_context(|| files.log_path().display().to_string())?;
@@ -122,7 +122,7 @@ fn down(files: &Files) -> Result<()> {
     Ok(())
 }
 
-/// Signals the server. One that has ended meanwhile is no error.
+/// Signals the server. A server that has ended in the meantime is no error.
 fn signal(pid: i32, signal: Signal) -> Result<()> {
     let raw = Pid::from_raw(pid).with_context(|| format!("{pid} is no process id"))?;
     match kill_process(raw, signal) {

@@ -11,19 +11,19 @@ use crate::{
     paths::{self, quoted},
 };
 
-/// Between two looks at the processes.
+/// Time between two checks of the processes.
 const WATCH: Duration = Duration::from_secs(1);
 
-/// The key that the emulator verifies presigned addresses with; it takes any key for other requests.
+/// The key with which the emulator verifies presigned URLs; it accepts any key for other requests.
 const SIGNER: &str = "test";
 
-/// Starts a stack, says how to use it, and keeps it until SIGTERM or SIGINT. A process of the stack that ends by itself
-/// ends the server with the last lines of its log.
+/// Starts a stack, writes how to use it, and keeps it until SIGTERM or SIGINT. If a process of the stack ends by
+/// itself, the server ends with the last lines of its log.
 pub(super) async fn run(files: &Files) -> Result<()> {
     let _lock = files.hold()?;
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT")?;
-    // Listening keeps the default, which would end the server with its terminal, from happening.
+    // A listener for SIGHUP replaces the default, which would end the server with its terminal.
     let _hangup = signal(SignalKind::hangup()).context("SIGHUP")?;
     fs::create_dir_all(files.work()).context("the working folder")?;
     let keep = async {
@@ -45,7 +45,7 @@ async fn start(files: &Files) -> Result<Stack> {
     let options = StackOptions {
         environment: "local".to_owned(),
         work: Some(files.work()),
-        // So that progress shows: the usual quarter of a minute is longer than a short clip takes.
+        // A short interval, so that progress shows: the default of 15 s is longer than a short clip takes.
         task_env: vec![("TRANSCODE_HEARTBEAT_SECONDS".to_owned(), "1".to_owned())],
         ..StackOptions::default()
     };
@@ -61,7 +61,7 @@ async fn start(files: &Files) -> Result<Stack> {
     Ok(stack)
 }
 
-/// What `up` prints.
+/// The text that `up` prints.
 fn describe(files: &Files, stack: &Stack) -> Result<String> {
     let program = quoted(&paths::binary("transcode-controller")?);
     let (env, settings) = (quoted(&files.environment()), quoted(&files.settings()));

@@ -1,6 +1,6 @@
-//! `make mutants`: each deliberate weakness in turn, until something notices it.
+//! `make mutants`: runs each deliberate weakness until a check fails.
 //!
-//! A weakness is on in a whole process, so each has one of its own, as many at a time as there are processors.
+//! A weakness is switched on for a whole process, so each runs in a process of its own, one per processor at a time.
 
 use std::{
     process::{Command, ExitCode},
@@ -15,19 +15,19 @@ use transcode_sim::{
     setup::worlds::named,
 };
 
-/// Seeds that a weakness may survive. The one with 5,000 tasks is not among them.
+/// Most seeds that run for a weakness, without those that have 5,000 tasks.
 const SEEDS: u64 = 990;
 
-/// Seeds of which each turn is held against one that looks at everything.
+/// Seeds in which each turn is compared with one that visits every row.
 const COMPARED: u64 = 20;
 
-/// Characters that are shown of a broken promise.
+/// Most characters that are printed of a broken promise.
 const WORDS: usize = 160;
 
-/// The argument with which the program calls itself for one weakness.
+/// The argument with which the program starts itself for one weakness.
 const ONE: &str = "--one";
 
-/// The broken promise in a few words: whether a weakness was noticed for what it is.
+/// The broken promise in a few words, to judge whether it fits the weakness.
 fn brief(violation: &Violation) -> String {
     let text = violation.to_string();
     let short: String = text.chars().take(WORDS).collect();
@@ -60,18 +60,18 @@ fn model_checked() -> Option<String> {
     Some(format!("{} (model checking)", anything_breaks()?))
 }
 
-/// What notices a weakness, on one line; nothing if nothing does. What takes longest comes last.
+/// The check that fails, on one line; `None` if none does. The slowest checks come last.
 fn killer(weakness: Option<Weakness>) -> Option<String> {
     weakness.into_iter().for_each(switch_on);
     named_worlds().or_else(compared).or_else(simulated).or_else(model_checked)
 }
 
-/// The weakness of a name, as the enum has it.
+/// The weakness with this name of the enum.
 fn by_name(name: &str) -> Option<Weakness> {
     Weakness::ALL.iter().copied().find(|weakness| format!("{weakness:?}") == name)
 }
 
-/// The same, in a process of its own.
+/// The same, in another process.
 fn killer_elsewhere(name: &str) -> Result<Option<String>, std::io::Error> {
     let output = Command::new(std::env::current_exe()?)
         .args([ONE, name])
@@ -84,7 +84,7 @@ fn killer_elsewhere(name: &str) -> Result<Option<String>, std::io::Error> {
     Ok((!line.is_empty()).then_some(line))
 }
 
-/// Tries one and says how it went. Gives whether it was noticed.
+/// Tries one weakness and prints the result. Returns whether a check failed.
 #[allow(clippy::print_stdout, reason = "its output is what it is for")]
 fn tried(weakness: Weakness) -> bool {
     let name = format!("{weakness:?}");

@@ -213,8 +213,8 @@ pub fn s10_platform_pays(platform: &BTreeSet<Attempt>, history: &[PastAttempt]) 
     keep(wrong.is_none(), "S10", || format!("charged to the job: {wrong:?}"))
 }
 
-/// S11: a dead terminal record carries code, attempts and the last task. A terminal record that was written while another
-/// controller claimed the next attempt does not list that one: `claims` are those that its writer could know of.
+/// S11: a dead terminal record carries code, attempts and the last task. If another controller claimed the next attempt
+/// while the record was written, the record does not list that attempt: `claims` are those that its writer could know.
 pub fn s11_dead_says_why(job: &JobTruth, dead: &Dead, claims: usize) -> Kept {
     let listed = dead.attempts.len();
     keep((claims..=job.claims.len()).contains(&listed), "S11", || {
@@ -226,7 +226,7 @@ pub fn s11_dead_says_why(job: &JobTruth, dead: &Dead, claims: usize) -> Kept {
     })
 }
 
-/// S12: nothing is dead-lettered but what the terminal record calls dead.
+/// S12: only a job whose terminal record is dead is dead-lettered.
 pub fn s12_terminal_record_outranks(job: &JobKey, record: Option<&Terminal>) -> Kept {
     let dead = record.is_some_and(|terminal| matches!(terminal.outcome, Outcome::Dead(_)));
     keep(dead, "S12", || format!("{job} was dead-lettered and its terminal record does not say dead"))
@@ -242,7 +242,7 @@ pub fn s15_newer_is_left_alone(job: &JobTruth, what: &str) -> Kept {
     keep(!job.newer, "S15", || format!("{what} was written for {}, which a newer version has", job.key()))
 }
 
-/// S16: no handle of a message in what is written down.
+/// S16: no receipt handle in any document.
 pub fn s16_no_secrets(document: &impl fmt::Debug) -> Kept {
     // Growing the text piece by piece would take longer than searching it. Writing to a string cannot fail.
     let mut text = String::with_capacity(4096);

@@ -1,5 +1,4 @@
-//! What is asked of a controller's turns, and of the limits, rates and deadlines that it keeps, beside the promises to
-//! each job.
+//! Checks of a controller's turns: plans, limits, rates and deadlines, beside the promises to each job.
 
 use transcode_config::contract::{Attempt, Budget, Capacity, Claim, FailureCode, Outcome, PastAttempt};
 use transcode_core::{
@@ -22,16 +21,16 @@ use crate::{
     truth::{JobTruth, Task},
 };
 
-/// Planning again without news asks for nothing again.
+/// Planning again without new facts returns no action again.
 pub fn plans_once(first: &[Action], again: &[Action]) -> Kept {
     let more = again.iter().find(|action| first.contains(action));
     keep(more.is_none(), "plan", || format!("planned again without news: {more:?}"))
 }
 
-/// A turn that looks at what is due plans what one plans that looks at everything.
+/// A turn that visits the due rows plans the same as a turn that visits every row.
 pub fn looks_at_enough(planned: &Plan, thorough: Option<&Plan>) -> Kept {
     let Some(thorough) = thorough else { return Ok(()) };
-    // Waking early costs a turn; waking late costs what was due.
+    // A wake-up that is too early costs a turn; one that is too late delays an action.
     let in_time = planned.wake_at.unwrap_or(Ms::MAX) <= thorough.wake_at.unwrap_or(Ms::MAX);
     keep(planned.actions == thorough.actions && in_time, "agenda", || {
         let without = |these: &Plan, those: &Plan| -> Vec<Action> {
@@ -47,14 +46,14 @@ pub fn looks_at_enough(planned: &Plan, thorough: Option<&Plan>) -> Kept {
     })
 }
 
-/// The sums that are kept as jobs change are those that counting all of them gives.
+/// The sums that are kept as jobs change equal the sums counted from nothing.
 pub fn in_flight_is_right(kept: &InFlight, counted: Option<&InFlight>) -> Kept {
     keep(counted.is_none_or(|counted| kept == counted), "tally", || {
         format!("{:?} is kept, {:?} counted", kept.usage(), counted.map(InFlight::usage))
     })
 }
 
-/// What is claimed, or given up after it was tried, was looked up in the bucket just before.
+/// A job that is claimed, or given up after an attempt, was read from the bucket shortly before.
 pub fn rests_on_a_fresh_reading(planned: &[Action], ledger: &Ledger, now: Ms) -> Kept {
     for action in planned {
         let key = match action {
@@ -70,8 +69,8 @@ pub fn rests_on_a_fresh_reading(planned: &[Action], ledger: &Ledger, now: Ms) ->
     Ok(())
 }
 
-/// S6 should clocks be further apart than is allowed for: an attempt that follows one of which nobody saw the end is
-/// launched only after a look that began when its own claim was there.
+/// S6 when clocks differ by more than the margin: an attempt that follows one whose end nobody saw is launched only
+/// after a reading that began when its own claim existed.
 pub fn earlier_was_looked_for(planned: &[Action], ledger: &Ledger) -> Kept {
     for action in planned {
         let Action::Launch { claim } = action else { continue };
@@ -85,7 +84,7 @@ pub fn earlier_was_looked_for(planned: &[Action], ledger: &Ledger) -> Kept {
     Ok(())
 }
 
-/// S15: a message all of whose jobs are a newer version's is put aside, not held: it would take the room of others.
+/// S15: a message whose jobs are all of a newer version is put aside, not held: it would take the room of others.
 pub fn nothing_is_held_in_vain(planned: &[Action], ledger: &Ledger) -> Kept {
     for action in planned {
         let Action::Extend { lease, .. } = action else { continue };
@@ -100,12 +99,12 @@ pub fn nothing_is_held_in_vain(planned: &[Action], ledger: &Ledger) -> Kept {
     Ok(())
 }
 
-/// What a controller can see broken by itself: nothing, or the metric `InvariantViolations` would cry wolf.
+/// The controller itself must see no violation; otherwise the metric `InvariantViolations` would give false alarms.
 pub fn nothing_is_seen(seen: Option<&Violation>) -> Kept {
     seen.map_or(Ok(()), |seen| Err(seen.clone()))
 }
 
-/// The limit of tasks: whoever claims an attempt has room for it, claims under way included.
+/// The limit of tasks: a claimed attempt has a free slot, with the claims under way counted.
 pub fn limit_is_kept(claimed: bool, used: Usage, policy: &Policy) -> Kept {
     let holds = used.tasks <= policy.max_tasks && used.cpu <= policy.max_cpu;
     keep(!claimed || holds, "limit", || {
@@ -116,7 +115,7 @@ pub fn limit_is_kept(claimed: bool, used: Usage, policy: &Policy) -> Kept {
     })
 }
 
-/// Where nothing goes wrong, a good job succeeds at its first attempt.
+/// Without faults, a good job succeeds at its first attempt.
 pub fn good_jobs_succeed(job: &JobTruth) -> Kept {
     let good = job.nature == Nature::Good && matches!(job.request, Request::Run(_));
     let record = job.terminal.as_ref().map(|terminal| &terminal.outcome);
@@ -130,19 +129,19 @@ pub fn good_jobs_succeed(job: &JobTruth) -> Kept {
     })
 }
 
-/// Where nothing goes wrong, no more run than may, by what really runs and not by what a controller counts.
+/// Without faults, no more tasks run than allowed, counted by the true state and not by a controller.
 pub fn no_more_run_than_may(tasks: usize, cpu: u64, policy: &Policy) -> Kept {
     keep(tasks <= policy.max_tasks && cpu <= policy.max_cpu, "limit", || {
         format!("{tasks} tasks of {cpu} units run, {} and {} are allowed", policy.max_tasks, policy.max_cpu)
     })
 }
 
-/// L3: a task that is alive and gets nowhere is stopped.
+/// L3: a task that is alive without progress is stopped.
 pub fn l3_hang_is_limited(task: &Task, hung: Ms, allowed: Ms) -> Kept {
     keep(hung <= allowed, "L3", || format!("{} hung for {hung} ms, {allowed} are allowed", task.view.arn))
 }
 
-/// A job that Spot refused or gave up too often, or that has waited too long since `sent_at`, asks for on-demand.
+/// A job that Spot refused or interrupted too often, or that has waited too long since `sent_at`, asks for on-demand.
 pub fn spot_gives_way(claim: &Claim, sent_at: Ms, policy: &Policy) -> Kept {
     let lost = |past: &&PastAttempt| {
         matches!(past.code, FailureCode::LaunchRefused | FailureCode::Interrupted)
@@ -156,13 +155,13 @@ pub fn spot_gives_way(claim: &Claim, sent_at: Ms, policy: &Policy) -> Kept {
     })
 }
 
-/// Spot has just had no capacity: nobody is sent there for a while.
+/// While Spot pauses because it had no capacity, no claim asks for it.
 pub fn spot_is_rested(claim: &Claim, rests: bool) -> Kept {
     let spot = claim.variant.capacity == Capacity::FargateSpot;
     keep(!(spot && rests), "Spot", || format!("{}: asks for Spot, which is given a rest", claim.job))
 }
 
-/// Where one job after the other fails, the breaker lets one through in each of its periods.
+/// While one job after the other fails, the breaker lets one claim through in each of its periods.
 pub fn breaker_is_open(claims: usize, since_last: Ms, probe: Ms) -> Kept {
     keep(claims <= 1 && since_last >= probe, "breaker", || {
         format!(
@@ -171,8 +170,8 @@ pub fn breaker_is_open(claims: usize, since_last: Ms, probe: Ms) -> Kept {
     })
 }
 
-/// L5: where nothing goes wrong, neither a bad file keeps the others from being launched nor the copies of one message
-/// the others from being received.
+/// L5: without faults, a bad file does not keep other jobs from being launched, and copies of one message do not keep
+/// others from being received.
 pub fn l5_one_uploader_stops_nobody(ordinary: bool, ledger: &Ledger, policy: &Policy) -> Kept {
     let open = ledger.breaker.open(policy).filter(|_| ordinary);
     keep(open.is_none(), "L5", || format!("nothing is wrong but files, and {open:?} keeps launches back"))?;
@@ -182,19 +181,19 @@ pub fn l5_one_uploader_stops_nobody(ordinary: bool, ledger: &Ledger, policy: &Po
     })
 }
 
-/// L3: a task is ended soon after its longest run.
+/// L3: a task is stopped soon after its longest run.
 pub fn l3_run_is_limited(task: &Task, ran: Ms, allowed: Ms) -> Kept {
     keep(ran <= allowed, "L3", || format!("{} worked for {ran} ms, {allowed} are allowed", task.view.arn))
 }
 
-/// L3: a task that does not come up is stopped.
+/// L3: a task that does not start is stopped.
 pub fn l3_start_is_limited(task: &Task, took: Ms, allowed: Ms) -> Kept {
     keep(took <= allowed, "L3", || {
         format!("{} took {took} ms to start, {allowed} are allowed", task.view.arn)
     })
 }
 
-/// L3: a task that gives no sign of life is stopped.
+/// L3: a silent task is stopped.
 pub fn l3_silence_is_limited(task: &Task, silent: Ms, allowed: Ms) -> Kept {
     keep(silent <= allowed, "L3", || {
         format!("{} was silent for {silent} ms before it was stopped, {allowed} are allowed", task.view.arn)

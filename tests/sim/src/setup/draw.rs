@@ -8,7 +8,7 @@ use super::{
 use crate::rng::{Rng, mix};
 
 impl Setup {
-    /// Draws everything.
+    /// Draws all inputs.
     pub fn draw(seed: u64, sort: Sort) -> Self {
         let mut rng = Rng::new(mix(&[seed, 3]));
         let jobs = match sort {
@@ -21,7 +21,7 @@ impl Setup {
         let policy = draw_policy(&mut rng, sort, jobs, heal_at);
         let uploads = uploads(&mut rng, jobs, heal_at, sort);
         let often = |rng: &mut Rng, low, high| if rng.chance(0.5) { rng.spread(low, high) } else { 0 };
-        // A calm seed has many jobs, and so many effects: as many crashes in all.
+        // A calm seed has many jobs and so many effects; a lower rate gives as many crashes in all.
         let rarely = if calm { 16 } else { 1 };
         let pace = if calm { rng.between(5 * SECOND, 20 * SECOND) } else { rng.spread(50, 20 * SECOND) };
         let longest = policy.max_run * 9 / 10;
@@ -47,7 +47,7 @@ impl Setup {
             quota: if rng.chance(0.2) { policy.max_tasks.div_ceil(2) } else { usize::MAX },
             max_receives: if rng.chance(0.1) { 5 } else { 0 },
             crash_every: match sort {
-                // The controller that has launched them does not see them end.
+                // The controller that launched the tasks does not see them end.
                 Sort::Crowd => 2 * HOUR,
                 Sort::Calm => often(&mut rng, 2 * HOUR, 24 * HOUR),
                 Sort::Harsh => often(&mut rng, 5 * MINUTE, 8 * HOUR),

@@ -1,4 +1,4 @@
-//! What a seed draws before its run begins: settings, uploads, natures of jobs, troubles with a time of their own.
+//! The inputs that a seed draws before its run: settings, uploads, natures of jobs, episodes.
 
 mod draw;
 mod policy;
@@ -21,26 +21,26 @@ pub const MINUTE: Ms = 60 * SECOND;
 /// One hour.
 pub const HOUR: Ms = 60 * MINUTE;
 
-/// How often a task writes its heartbeat.
+/// Time between a task's heartbeats.
 pub const BEAT_EVERY: Ms = 30 * SECOND;
 /// A task that could not write a heartbeat for this long stops working.
 pub const FENCE: Ms = 120 * SECOND;
-/// How long a call may take before its caller gives up.
+/// Time after which a caller gives a call up.
 pub const CALL_TIMEOUT: Ms = 30 * SECOND;
 
-/// What a seed is meant for.
+/// The purpose of a seed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sort {
-    /// Few jobs and much trouble: most seeds, and most of what is ever found.
+    /// Few jobs and many faults: most seeds, and most findings.
     Harsh,
-    /// Hundreds of jobs that take half a day or more, and troubles that are rare: what takes days happens too.
+    /// Hundreds of jobs that take half a day or more, and rare faults: the run also reaches events that take days.
     Calm,
     /// 5,000 tasks that outlive their controller.
     Crowd,
 }
 
 impl Sort {
-    /// Of a seed.
+    /// The purpose of a seed's number.
     pub fn of(seed: u64) -> Self {
         match (seed % 5000, mix(&[seed, 6]) % 4) {
             (999, _) => Self::Crowd,
@@ -50,14 +50,14 @@ impl Sort {
     }
 }
 
-/// A trouble with a beginning and an end.
+/// A fault with a begin and an end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Episode {
     /// Nobody may read or write the state bucket.
     StateDenied,
     /// The controllers' credentials have expired.
     Credentials,
-    /// Nothing answers at all.
+    /// No service answers.
     BrownOut,
     /// The events queue is dead.
     HintsDead,
@@ -65,107 +65,107 @@ pub enum Episode {
     AllDown,
 }
 
-/// What will become of a job's attempts, faults aside.
+/// The fate of a job's attempts, apart from faults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Nature {
     /// Succeeds.
     Good,
-    /// Refused for what it is.
+    /// Refused for its content.
     Permanent(FailureCode),
     /// Fails each time.
     Fails,
-    /// Fails now and then.
+    /// Fails sometimes.
     Flaky,
 }
 
-/// What a message is.
+/// The kind of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Asks for jobs.
     Jobs,
-    /// Asks for nothing.
+    /// Asks for no job.
     Nothing,
-    /// Of a version that nobody here knows.
+    /// Of a version that no controller knows.
     Unknown,
 }
 
-/// A message that somebody will send.
+/// A message to send.
 #[derive(Debug, Clone)]
 pub struct Upload {
-    /// When.
+    /// The time of sending.
     pub at: Ms,
-    /// What it says.
+    /// Its body.
     pub body: String,
-    /// What it is.
+    /// Its kind.
     pub kind: Kind,
 }
 
-/// Everything that was drawn.
+/// All drawn inputs.
 #[derive(Debug, Clone)]
 #[allow(clippy::struct_excessive_bools, reason = "independent switches, each drawn on its own")]
 pub struct Setup {
     /// The seed.
     pub seed: u64,
-    /// What it is meant for.
+    /// Its purpose.
     pub sort: Sort,
-    /// Numbers of all controllers.
+    /// The policy of all controllers.
     pub policy: Policy,
-    /// How bodies are read.
+    /// The rules for bodies.
     pub rules: Rules,
-    /// How many controllers.
+    /// Number of controllers.
     pub controllers: usize,
-    /// Longest offset of any clock, either way.
+    /// Largest offset of any clock, in both directions.
     pub offset: Ms,
-    /// When faults stop.
+    /// The time at which faults stop.
     pub heal_at: Ms,
     /// Messages.
     pub uploads: Vec<Upload>,
-    /// Shortest and longest work of one attempt.
+    /// Shortest and longest work of an attempt.
     pub work: (Ms, Ms),
-    /// Whether short work is as frequent as long work, rather than as each of its orders of magnitude.
+    /// `true`: the length of work is drawn evenly. `false`: its order of magnitude is.
     pub even_work: bool,
     /// Share of bad jobs, in percent.
     pub bad: u64,
-    /// Tasks that the account's quota allows.
+    /// Most tasks that the account's quota allows.
     pub quota: usize,
-    /// Receives after which SQS itself moves a message to the dead-letter queue; 0 never.
+    /// Receives after which SQS itself moves a message to the dead-letter queue; 0: never.
     pub max_receives: u32,
-    /// Average time between crashes of a controller; 0 never.
+    /// Average time between crashes of a controller; 0: never.
     pub crash_every: Ms,
-    /// One in so many effects is followed by a crash; 0 none.
+    /// One in this many effects is followed by a crash; 0: none.
     pub crash_at_effect: u64,
-    /// Average time between pauses of a controller; 0 never.
+    /// Average time between pauses of a controller; 0: never.
     pub pause_every: Ms,
     /// Episodes with begin and end.
     pub episodes: Vec<(Episode, Ms, Ms)>,
-    /// When an operator sends the dead letters back.
+    /// Times at which an operator moves the dead letters back.
     pub redrives: Vec<Ms>,
-    /// When the task definition changes.
+    /// Times at which the task definition changes.
     pub definitions: Vec<Ms>,
-    /// When somebody else starts a task under our name.
+    /// Times at which another program starts a task under our name.
     pub foreign: Vec<Ms>,
-    /// Longest time from a fact's arrival to the turn that takes it in.
+    /// Longest time from a fact's arrival to the turn that absorbs it.
     pub pace: Ms,
-    /// Longest time by which a timer is late.
+    /// Longest delay of a timer.
     pub slack: Ms,
-    /// How long a receive waits for a message. May be longer than SQS does it: an empty answer tells nothing.
+    /// How long a receive waits for a message. May be longer than SQS' limit: an empty answer says nothing.
     pub long_poll: Ms,
     /// Whether events reach the controllers.
     pub hints: bool,
     /// Whether clocks jump.
     pub jumps: bool,
-    /// One in so many jobs is taken over by a newer version; 0 none.
+    /// One in this many jobs is taken over by a newer version; 0: none.
     pub newer: u64,
-    /// One in so many answers takes long.
+    /// One in this many answers is slow.
     pub slow_answers: u64,
-    /// Nothing goes wrong: what is promised for such days is asked for too.
+    /// Without faults: the promises for ordinary days are checked too.
     pub ordinary: bool,
     /// Messages were sent long ago: their retention is about to end.
     pub old: bool,
 }
 
 impl Setup {
-    /// A scenario without any trouble: one controller, four uploads of which some fail, short work.
+    /// A scenario without faults: one controller, four uploads of which some fail, short work.
     pub fn plain() -> Self {
         let mut setup = Self::draw(2, Sort::Harsh);
         setup.policy = Policy {
@@ -230,7 +230,7 @@ impl Setup {
         }
     }
 
-    /// Whether an episode is on.
+    /// Whether an episode is under way.
     pub fn during(&self, kind: Episode, now: Ms) -> bool {
         self.episodes.iter().any(|(which, from, until)| *which == kind && (*from..*until).contains(&now))
     }

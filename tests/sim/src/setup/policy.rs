@@ -13,7 +13,7 @@ use transcode_core::{message::Rules, policy::Policy, protocol::clock::Ms};
 use super::{HOUR, MINUTE, SECOND, Sort};
 use crate::rng::Rng;
 
-/// Draws the settings of a seed with so many jobs.
+/// Draws the settings of a seed with this many jobs.
 pub(super) fn draw_policy(rng: &mut Rng, sort: Sort, jobs: u64, heal_at: Ms) -> Policy {
     let mut policy = any(rng, sort == Sort::Crowd);
     match sort {
@@ -22,7 +22,7 @@ pub(super) fn draw_policy(rng: &mut Rng, sort: Sort, jobs: u64, heal_at: Ms) -> 
         Sort::Crowd => {
             calm_down(rng, &mut policy, jobs);
             policy.max_tasks = 5000;
-            // All are launched within minutes: the turns until then are work that shows nothing.
+            // All are launched within minutes: further turns would show nothing.
             policy.launch_interval = rng.between(50, 100);
             policy.launch_burst = 100;
         }
@@ -96,8 +96,7 @@ fn any(rng: &mut Rng, crowd: bool) -> Policy {
     }
 }
 
-/// What matters is how periods compare with each other and with the work: a run that is described ten thousand times
-/// shows nothing that one does not which is described two hundred times.
+/// Only the proportions of periods and work matter: ten thousand descriptions of a task show no more than two hundred.
 fn in_proportion(rng: &mut Rng, policy: &mut Policy, heal_at: Ms) {
     let longest = policy.max_run.max(heal_at);
     policy.describe_every = policy.describe_every.max(longest / 200);
@@ -110,7 +109,7 @@ fn in_proportion(rng: &mut Rng, policy: &mut Policy, heal_at: Ms) {
     policy.park = policy.park.max(longest / 20);
 }
 
-/// Long jobs and long periods: much work and little polling, so that what takes days happens too.
+/// Long jobs and long periods: much work and few polls, so that the run also reaches events that take days.
 fn calm_down(rng: &mut Rng, policy: &mut Policy, jobs: u64) {
     policy.max_tasks = usize::try_from(rng.between(jobs / 2, 2 * jobs)).unwrap_or(usize::MAX);
     policy.max_cpu = policy.max_cpu.max(policy.max_tasks as u64 * u64::from(policy.variant.cpu) / 2);
@@ -123,15 +122,15 @@ fn calm_down(rng: &mut Rng, policy: &mut Policy, jobs: u64) {
     policy.resync_every = rng.between(4 * HOUR, 8 * HOUR);
     policy.park = rng.between(2 * HOUR, 12 * HOUR);
     policy.launch_deadline = rng.between(10 * MINUTE, HOUR);
-    // As long as the settings allow: twice as long, after which a task is known to be lost, is well below the 12 h after
-    // which a message comes back and all about its job is learned anew.
+    // As long as the settings allow: a task is lost after twice this time, well below the 12 h after which a message
+    // returns and the controller learns of its job again.
     policy.heartbeat_stale = rng.between(3 * HOUR, 4 * HOUR);
     policy.no_progress = 2 * policy.heartbeat_stale + rng.spread(MINUTE, 10 * HOUR);
     policy.retry_base = policy.retry_base.max(10 * SECOND);
 }
 
 pub(super) fn rules(policy: &Policy) -> Rules {
-    // A short ladder: it is cloned with each body that is read, and decides nothing here.
+    // A short ladder: it is cloned for each body, and decides nothing here.
     let profile = serde_json::from_value::<Profile>(json!({
         "name": "standard", "codec": "h264", "crf": 21, "preset": "fast", "gop_seconds": 2, "segment_gops": 3,
         "rung": [], "audio": {"bps": 128_000}, "max_duration_seconds": 3600,

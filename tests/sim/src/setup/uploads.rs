@@ -6,8 +6,8 @@ use transcode_core::protocol::clock::Ms;
 use super::{Kind, MINUTE, Sort, Upload};
 use crate::rng::Rng;
 
-/// Sequencers of the versions of an object, oldest first: of differing lengths, and only padding on the right tells
-/// their order.
+/// Sequencers of the versions of an object, the oldest first: of differing lengths, so that only padding on the right
+/// gives their order.
 const SEQUENCERS: [&str; 5] = ["0055", "0055A", "0055AB1", "0056", "01"];
 
 pub(super) fn record(job: u64, size: u64) -> serde_json::Value {
@@ -38,7 +38,7 @@ pub(super) fn uploads(rng: &mut Rng, jobs: u64, heal_at: Ms, sort: Sort) -> Vec<
     let burst = rng.chance(0.5);
     let when = |rng: &mut Rng| {
         let span = if sort == Sort::Crowd || burst { MINUTE } else { heal_at * 3 / 4 };
-        // A backlog: most arrives at once, some of it in the middle of everything.
+        // A backlog: most uploads arrive at once, some during the faults.
         if burst && rng.chance(0.3) { heal_at / 2 + rng.below(MINUTE) } else { rng.below(span) }
     };
     let event = |records: Vec<serde_json::Value>| json!({ "Records": records }).to_string();
@@ -54,7 +54,7 @@ pub(super) fn uploads(rng: &mut Rng, jobs: u64, heal_at: Ms, sort: Sort) -> Vec<
             records.push(record(job + 100_000, 1000));
         }
         push(rng, event(records), Kind::Jobs);
-        // Uploaded again under the same key, as often as may be; their events come in any order.
+        // Uploaded again under the same key, as often as possible; the events come in any order.
         let mut number = 1;
         while number < SEQUENCERS.len() && rng.chance(odd) {
             push(rng, event(vec![version(job, 1000, number)]), Kind::Jobs);

@@ -1,4 +1,4 @@
-//! Named worlds: each is made for a promise that a drawn seed puts to the test only by chance.
+//! Named worlds: each tests a promise that a drawn seed tests only by chance.
 
 use serde_json::json;
 use transcode_config::contract::{Capacity, TaskShape};
@@ -13,21 +13,21 @@ use crate::fault::Fault;
 /// A world with a name.
 #[derive(Debug)]
 pub struct Named {
-    /// What it is about.
+    /// The promise or the situation.
     pub name: &'static str,
-    /// What there is.
+    /// The inputs.
     pub setup: Setup,
-    /// What goes wrong, and how often.
+    /// The faults and their rates.
     pub faults: &'static [(Fault, f64)],
 }
 
-/// So many uploads, one every `every` milliseconds.
+/// `count` uploads, one every `every` milliseconds.
 fn uploads(count: u64, every: u64) -> Vec<Upload> {
     let body = |job| json!({ "Records": [record(job, 1000)] }).to_string();
     (0..count).map(|job| Upload { at: job * every, body: body(job), kind: Kind::Jobs }).collect()
 }
 
-/// A world of good jobs: the plain scenario with these numbers, and what else is different.
+/// A world of good jobs: the plain scenario with this policy and these differences.
 fn world(
     name: &'static str,
     faults: &'static [(Fault, f64)],
@@ -70,12 +70,12 @@ pub fn named() -> Vec<Named> {
     ]
 }
 
-/// Nothing but good jobs, and more of them than there is room for.
+/// Only good jobs, and more of them than there are slots.
 fn ordinary(name: &'static str, numbers: impl FnOnce(Policy) -> Policy) -> Named {
     world(name, &[], numbers, |plain| Setup { uploads: uploads(30, 200), ordinary: true, ..plain })
 }
 
-/// Room for all jobs, and hardly any launches: what is claimed too early is not launched in time.
+/// A slot for every job, and hardly any launches: an attempt claimed too early is not launched in time.
 fn few_launches() -> Named {
     ordinary("few launches", |plain| Policy {
         max_tasks: 100,
@@ -86,7 +86,7 @@ fn few_launches() -> Named {
     })
 }
 
-/// Each answer takes long.
+/// Each answer is slow.
 fn late_answers() -> Named {
     world(
         "answers that come late",
@@ -96,7 +96,8 @@ fn late_answers() -> Named {
     )
 }
 
-/// Every other launch works, and nobody hears of it. Waits between attempts are as long as a task takes to come up.
+/// Every other launch takes effect, and its answer is lost. Waits between attempts are as long as a task needs to
+/// start.
 fn lost_answers() -> Named {
     world(
         "launches whose answer is lost",
@@ -111,7 +112,7 @@ fn lost_answers() -> Named {
     )
 }
 
-/// Of some jobs a newer version has written what this one cannot read.
+/// A newer version has written documents of some jobs, which this version cannot read.
 fn newer() -> Named {
     world(
         "jobs that a newer version has",
@@ -121,7 +122,7 @@ fn newer() -> Named {
     )
 }
 
-/// Of 60 tasks many do not come up, and those that do get nowhere: all are to be stopped, and few calls may be made.
+/// Many of 60 tasks do not start, and the others make no progress: all must be stopped, with few calls.
 fn few_calls() -> Named {
     world(
         "few calls, and tasks that hang",
@@ -141,7 +142,7 @@ fn few_calls() -> Named {
     )
 }
 
-/// ECS refuses some of the calls for their rate, while there is much to launch.
+/// ECS throttles some of the calls, while many launches wait.
 fn throttled() -> Named {
     world(
         "ECS throttles",
@@ -159,8 +160,8 @@ fn throttled() -> Named {
     )
 }
 
-/// ECS does not show many tasks for minutes; meanwhile their machines stand still, or are cut off from S3 for a while.
-/// For the controller they are lost, and StopTask does not find them: another attempt follows while they go on.
+/// ECS does not show many tasks for minutes; meanwhile their machines are suspended, or cut off from S3 for a time. The
+/// controller counts them as lost, and StopTask does not find them: another attempt follows while they continue.
 fn unseen() -> Named {
     world(
         "tasks that ECS does not show yet",
@@ -185,15 +186,15 @@ fn unseen() -> Named {
     )
 }
 
-/// The same, and nearly all are cut off from S3: they end themselves before another attempt may follow.
+/// The same, and nearly all tasks are cut off from S3: they end themselves before another attempt may follow.
 fn cut_off() -> Named {
     let setup = Setup { work: (5 * MINUTE, 10 * MINUTE), ..unseen().setup };
     let faults = &[(Fault::MissingAfterLaunch, 0.9), (Fault::CutOff, 0.9)];
     Named { name: "tasks that are cut off, and that ECS does not show yet", setup, faults }
 }
 
-/// Machines stand still for minutes: the next attempt is at work when the one that was held to be lost goes on and wins.
-/// The loser's folder is emptied only when it is at work no more.
+/// Machines are suspended for minutes: the next attempt works when the one that counted as lost continues and wins. The
+/// loser's folder is emptied only when the loser works no more.
 fn overtaken() -> Named {
     let unseen = unseen().setup;
     let policy = Policy { max_tasks: 600, max_leases: 600, ..unseen.policy };
@@ -202,8 +203,8 @@ fn overtaken() -> Named {
     Named { name: "attempts that are overtaken by the one before", setup, faults }
 }
 
-/// Controllers stand still again and again, with answers under way, while tasks come up later than they should. They
-/// go on for seconds only, so that they are often stopped between what they read and what they do about it.
+/// Controllers are suspended again and again, with answers under way, while tasks start later than they should. They
+/// run for seconds only, so that they are often suspended between a reading and the action that follows.
 fn standing_still() -> Named {
     world(
         "controllers that stand still while tasks come up late",
@@ -247,8 +248,8 @@ fn half_a_day() -> Named {
     )
 }
 
-/// Tasks whose process is gone and whose end ECS does not notice, and tasks that hang and are alive. Nothing but their
-/// longest run limits the latter.
+/// Tasks whose process is gone and whose end ECS does not notice, and tasks that hang and are alive. Only their longest
+/// run limits the latter.
 fn nowhere() -> Named {
     world(
         "tasks that vanish, and tasks without an end",
@@ -270,8 +271,8 @@ fn nowhere() -> Named {
     )
 }
 
-/// Clocks are as far apart as they may be, and launches arrive late: some while the task's clock still allows it to
-/// begin and the controller's does not.
+/// Clocks differ as much as allowed, and launches arrive late: some while the task's clock still allows a begin and the
+/// controller's clock does not.
 fn clocks_apart() -> Named {
     world(
         "clocks as far apart as they may be",
@@ -297,7 +298,7 @@ fn clocks_apart() -> Named {
     )
 }
 
-/// Tasks that take most of their time in each phase of their start, and no events: between two descriptions they get on.
+/// Tasks that need most of the time of each start phase, and no events: the phases change between two descriptions.
 fn slow_starts() -> Named {
     world(
         "slow starts that are looked at rarely",
@@ -314,7 +315,7 @@ fn slow_starts() -> Named {
 }
 
 /// Each object is uploaded again and again, faster than it is transcoded; older versions often end last. Writes arrive
-/// when nobody waits for them any more, and controllers die.
+/// after their callers stopped waiting, and controllers die.
 fn uploaded_again() -> Named {
     let body = |job, number| json!({ "Records": [version(job, 1000, number)] }).to_string();
     let versions = (0..5).flat_map(move |number| {
@@ -360,7 +361,7 @@ fn all_fail() -> Named {
     )
 }
 
-/// One uploader's flood of files that are no video, which stops nobody.
+/// One uploader's flood of files that are no video; it must stop no other job.
 fn junk() -> Named {
     world(
         "a flood of junk",
@@ -370,7 +371,7 @@ fn junk() -> Named {
     )
 }
 
-/// The event of one upload, sent again and again, and then the others'.
+/// The event of one upload, sent again and again, and then the others' events.
 fn copies() -> Named {
     world(
         "copies of one event before everybody else's",
@@ -388,8 +389,8 @@ fn copies() -> Named {
     )
 }
 
-/// Tasks that ECS does not show yet, while messages lapse and come back late: for a while their jobs are known by
-/// nothing but their tasks. All have waited too long for Spot.
+/// Tasks that ECS does not show yet, while leases expire and messages return late: for a time only the tasks of their
+/// jobs are known. All jobs have waited too long for Spot.
 fn lapsing() -> Named {
     let unseen = unseen().setup;
     let variant = TaskShape { capacity: Capacity::FargateSpot, ..unseen.policy.variant.clone() };
