@@ -1,4 +1,5 @@
-//! `make bench`: what the task's sandbox costs, and what decoding once and encoding in chunks save, on the real clip.
+//! `make bench`: the cost of the task's sandbox, and the gain of decoding once and of encoding in chunks, on the real
+//! clip.
 #![allow(clippy::expect_used, reason = "what cannot be measured is not passed over")]
 
 include!("shared/ratio.rs");
@@ -25,7 +26,7 @@ fn main() {
     in_chunks(|| began.elapsed());
 }
 
-/// Other processes do the work, so the time that passes counts: on a machine that does nothing else.
+/// Other processes do the work, so wall time counts: run it on an idle machine.
 #[allow(clippy::disallowed_methods, reason = "a measurement")]
 fn began() -> Instant {
     Instant::now()
@@ -77,7 +78,7 @@ fn one_decoder(clock: impl Fn() -> Duration) {
     report("the ladder from one ffmpeg / from one for each rung", times);
 }
 
-/// A longer video, its picture in chunks side by side and in one run. Says something where there are more than two cores.
+/// A longer video, encoded in parallel chunks and in one run. The result means something with more than two cores.
 fn in_chunks(clock: impl Fn() -> Duration) {
     let folder = tempfile::tempdir().expect("a folder");
     let long = folder.path().join("long.mp4");

@@ -62,7 +62,7 @@ fn complained(stack: &Stack, command: &str, args: &[&str]) -> String {
     String::from_utf8(output.stderr).unwrap()
 }
 
-/// Uploads to an address, with the header that keeps it from replacing anything.
+/// Uploads to a URL, with the header that refuses to replace an object.
 async fn put(url: &str, body: &'static str) -> u16 {
     let put = reqwest::Client::new().put(url).header("if-none-match", "*").body(body);
     put.send().await.unwrap().status().as_u16()
@@ -189,7 +189,7 @@ async fn a_request_is_submitted_shown_explained_and_redriven() {
     redrives(&stack, upload.as_str(), submitted, named).await;
 }
 
-/// The second half: three dead letters are there.
+/// The second half, with three dead letters.
 async fn redrives(stack: &Stack, upload: &str, submitted: &str, named: &str) {
     let queue = &stack.deployment.dead_letter_queue;
     let strange = stack.clients().sqs.send_message().queue_url(queue).message_body("not ours");
@@ -241,7 +241,7 @@ async fn redrives(stack: &Stack, upload: &str, submitted: &str, named: &str) {
     );
 }
 
-/// Asks until the explanation has all these parts.
+/// Repeats the command until the explanation has all these parts.
 async fn explains(stack: &Stack, job: &str, parts: &[&str]) -> String {
     stack
         .wait_for(&format!("an explanation with {parts:?}"), LIMIT, async || {
@@ -257,7 +257,7 @@ fn now() -> u64 {
     u64::try_from(since.as_millis()).unwrap()
 }
 
-/// An upload's event that names two objects: with one slot, one of them has to wait.
+/// An upload's event with two objects: with one slot, one of them must wait.
 fn two_uploads(bucket: &str) -> String {
     let record = |key: &str| {
         json!({"eventVersion": "2.1", "eventName": "ObjectCreated:Put",
@@ -266,7 +266,7 @@ fn two_uploads(bucket: &str) -> String {
     json!({"Records": [record("one.mp4"), record("two.mp4")]}).to_string()
 }
 
-/// The job that waits for the other one, as the controller says itself.
+/// The waiting job, from the controller's notes.
 async fn waiting(stack: &Stack) -> String {
     let settings = std::fs::read_to_string(stack.plan.config()).unwrap();
     let listen = settings.lines().find_map(|line| line.strip_prefix("http.listen = ")).unwrap();

@@ -1,4 +1,4 @@
-//! `doctor` on the stack that the demo runs on: nothing to complain of, and then each piece that is broken by its name.
+//! `doctor` on the demo's stack: no finding at first, and then each broken part by its name.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::{
@@ -27,14 +27,14 @@ use transcode_tests::{
 /// Quotas of Fargate vCPUs: on demand, Spot.
 const QUOTAS: [&str; 2] = ["L-3032A538", "L-36FBB829"];
 
-/// What doctor said.
+/// The output of doctor.
 struct Said {
     code: Option<i32>,
     findings: Vec<Value>,
 }
 
 impl Said {
-    /// All that is not well, `check` to `status`; of a check with several subjects the worst counts.
+    /// All findings that are not ok, `check` to `status`; for a check with several subjects the worst status.
     fn bad(&self) -> BTreeMap<&str, &str> {
         let rank = |status: &str| ["warn", "unknown", "fail"].iter().position(|one| *one == status);
         let mut bad = BTreeMap::new();
@@ -47,7 +47,7 @@ impl Said {
         bad
     }
 
-    /// What was seen in the findings of a check that are not well.
+    /// The texts of the findings of a check that are not ok.
     fn seen(&self, check: &str) -> String {
         let ours = self.findings.iter().filter(|one| one["check"] == check && one["status"] != "ok");
         ours.map(|one| one["seen"].to_string()).collect()
@@ -88,7 +88,7 @@ async fn quota(stack: &Stack, code: &str, vcpus: u32) {
     assert!(ask.send().await.unwrap().status().is_success());
 }
 
-/// An STS whose clock is an hour ahead, and how often it was asked.
+/// An STS whose clock is an hour ahead, and the number of its calls.
 async fn hasty_sts() -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
@@ -106,7 +106,7 @@ async fn hasty_sts() -> (String, Arc<AtomicUsize>) {
     (address, asked)
 }
 
-/// A definition that lacks all that doctor looks for, and a cluster without capacity providers.
+/// A definition that violates every check, and a cluster without capacity providers.
 async fn poor_relations(stack: &Stack) {
     let ecs = ecs(&stack.fargate.endpoint);
     let image = "public.example.com/somebody/ffmpeg:latest";
@@ -131,8 +131,8 @@ async fn a_deployed_stack_is_well() {
     assert!(text.ends_with(" ok, 0 to look at, 0 failed, 0 not found out\n"), "{text}");
 }
 
-/// Variables that name what is not there or not as it should be; what is found, and words of it. The role may not do to
-/// others what it may do to its own, so its permissions fail too.
+/// Variables that name missing or wrong resources; the expected finding, and words of its text. The role has no
+/// permissions on other resources than its own, so the check of permissions fails too.
 fn wrong_names(hasty_sts: &str, long: &str, no_queue: &str) -> Vec<(String, &'static str, &'static str)> {
     [
         ("TRANSCODE_CLUSTER__NAME=nowhere", "fail account.permissions cluster.state", "no such active cluster"),

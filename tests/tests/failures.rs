@@ -1,5 +1,5 @@
-//! What becomes of jobs whose tasks fail, with the real controller on the local AWS. The tasks are small scripts that
-//! end as a task can end; the real task's own failures are in `pipeline.rs`.
+//! Jobs whose tasks fail, with the real controller on the local AWS. The tasks are small scripts, one for each way in
+//! which a task can end; the real task's own failures are in `pipeline.rs`.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::{os::unix::fs::PermissionsExt, path::PathBuf, time::Duration};
@@ -10,7 +10,7 @@ use transcode_tests::{Stack, StackOptions};
 
 const LIMIT: Duration = Duration::from_mins(1);
 
-/// A stack whose tasks run `script`, and whose failed attempts are followed up within seconds.
+/// A stack whose tasks run `script`, and that retries failed attempts within seconds.
 async fn stack(script: &str) -> (Stack, tempfile::TempDir) {
     stack_with(script, &[]).await
 }

@@ -1,5 +1,5 @@
-//! The roles of `deploy/template.yaml`: the pipeline works with them, they hold nothing that it does not use, and what
-//! they must not do they cannot.
+//! The roles of `deploy/template.yaml`: the pipeline works with them, it uses every permission that they have, and IAM
+//! refuses all other calls.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::{
@@ -70,7 +70,7 @@ async fn succeeded(stack: &Stack, key: &str) -> Succeeded {
     }
 }
 
-/// An upload through an address that the uploader's role signed, transcoded, and shown by the operator's commands.
+/// An upload through a URL that the uploader's role signed, transcoded, and shown by the operator's commands.
 async fn a_job_that_succeeds(stack: &Stack, clip: &Path) -> JobKey {
     let roles = &stack.deployment.roles;
     let http = reqwest::Client::new();
@@ -103,7 +103,7 @@ async fn a_job_that_succeeds(stack: &Stack, clip: &Path) -> JobKey {
     job
 }
 
-/// An upload that is no video: a dead letter, moved back by the operator; and one that is asked for by `submit`.
+/// An upload that is no video: a dead letter, moved back by the operator; and a job that `submit` asks for.
 async fn a_job_that_fails_and_is_redriven(stack: &Stack) {
     let roles = &stack.deployment.roles;
     stack.put_source_body("bad.mp4", b"no video".to_vec()).await.unwrap();
@@ -140,8 +140,7 @@ fn with_overlays(bucket: &str) -> String {
     text
 }
 
-/// An image over an upload, from a bucket that keeps versions; and one that is not there, which is no matter of
-/// permissions.
+/// An image over an upload, from a bucket that keeps versions; and a missing image, which is no matter of permissions.
 async fn a_job_with_an_overlay(stack: &Stack, bucket: &str) {
     let (roles, s3) = (&stack.deployment.roles, &stack.clients().s3);
     s3.create_bucket().bucket(bucket).send().await.unwrap();
@@ -166,7 +165,7 @@ async fn a_job_with_an_overlay(stack: &Stack, bucket: &str) {
     stack.wait_for_empty_queue(LIMIT).await.unwrap();
 }
 
-/// What is read and put from the command line when an environment is looked at.
+/// The reads and writes of an operator who examines an environment.
 async fn a_look_at_the_environment(stack: &Stack) {
     let roles = &stack.deployment.roles;
     let args = ["doctor", "--json", "--role", &roles.controller];
@@ -177,7 +176,7 @@ async fn a_look_at_the_environment(stack: &Stack) {
     command(stack, &roles.operator, &["dashboard", "put"]).await;
 }
 
-/// Files and an open upload in the folder of a job's first attempt, as a task leaves them that is killed.
+/// Files and an open upload in the folder of a job's first attempt, as a killed task leaves them.
 async fn what_a_task_leaves(stack: &Stack, key: &str) {
     let spec = stack.wait_for("the job is accepted", LIMIT, async || stack.job_of(key).await).await.unwrap();
     let folder = format!("{}{}", spec.output.prefix, Layout::of(&spec.job).folder(Attempt::FIRST));
@@ -188,7 +187,7 @@ async fn what_a_task_leaves(stack: &Stack, key: &str) {
     parts.send().await.unwrap();
 }
 
-/// A task that never gets to run: the controller stops it and launches another.
+/// A task that never starts: the controller stops it and launches another.
 async fn a_task_that_is_stopped(stack: &Stack) {
     let kind = FaultKind::Stuck { phase: "PENDING".to_owned() };
     let never_starts =
@@ -205,7 +204,8 @@ async fn a_task_that_is_stopped(stack: &Stack) {
     assert!(left.is_empty(), "L7: {left:?}");
 }
 
-/// What a task does only with files of 64 MiB or after losing a race: its own adapters do it here, with its role.
+/// Calls that a task makes only for files of 64 MiB or after losing a race: the task's own adapters make them here,
+/// with its role.
 async fn what_tasks_do_rarely(stack: &Stack) {
     let made = &stack.deployment;
     let keys = stack.iam().unwrap().credentials(&made.roles.task).unwrap();
@@ -218,7 +218,7 @@ async fn what_tasks_do_rarely(stack: &Stack) {
     objects.delete(&made.production_bucket, &[key]).await.unwrap();
 }
 
-/// What ECS itself asks for with the execution role, by the developer guide.
+/// Calls that ECS itself makes with the execution role, by the developer guide.
 fn what_ecs_does(stack: &Stack, groups: &[&str]) -> Vec<Call> {
     let repository = "arn:aws:ecr:us-east-1:123456789012:repository/transcode-task";
     let mut calls = vec![Call::new("ecr:GetAuthorizationToken", "*")];
@@ -305,7 +305,7 @@ impl Deployed {
         decide(&policies.iter().collect::<Vec<_>>(), call)
     }
 
-    /// Writes to the state bucket as a role and gives the error's code.
+    /// Writes to the state bucket as a role and returns the error's code.
     async fn write(&self, role: &str, key: &str, once: bool) -> Option<String> {
         let put = self.as_role(role).s3.put_object().bucket(&self.made.state_bucket).key(key);
         let put = put.set_if_none_match(once.then(|| "*".to_owned())).body(b"{}".to_vec().into());

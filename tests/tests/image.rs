@@ -1,4 +1,4 @@
-//! An image that cannot run costs no job an attempt: launches pause with a reason, and go on when it fits.
+//! An image that cannot run costs no job an attempt: launches pause with a reason, and go on when the image fits.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::{os::unix::fs::PermissionsExt, time::Duration};
@@ -13,7 +13,7 @@ use transcode_tests::{
 
 const LIMIT: Duration = Duration::from_mins(1);
 
-/// A stack without an image, whose tasks refuse their input, and which looks again every second.
+/// A stack without an image, with tasks that refuse their input, and an image check every second.
 async fn stack(folder: &tempfile::TempDir) -> Stack {
     let path = folder.path().join("task.sh");
     std::fs::write(&path, "#!/bin/sh\nexit 10\n").unwrap();

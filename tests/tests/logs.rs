@@ -1,5 +1,5 @@
-//! What `awslogs` gets from controller and task: one JSON object a line, by whose fields a job's story can be told; and
-//! the queries of docs/operations.md ask for nothing else.
+//! The output of controller and task for `awslogs`: one JSON object a line, with fields that tell a job's story; and
+//! the queries of docs/operations.md use only existing fields.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::{
@@ -20,7 +20,7 @@ use transcode_tests::{Stack, StackOptions, images::Image, paths};
 
 const LIMIT: Duration = Duration::from_mins(4);
 
-/// A line of a log. A name that comes twice is refused: readers of JSON disagree on which of the two counts.
+/// A log line. A repeated field name is an error: JSON parsers disagree on which of the two counts.
 #[derive(Debug)]
 struct Line(BTreeMap<String, Value>);
 
@@ -48,7 +48,7 @@ impl<'de> Deserialize<'de> for Line {
 }
 
 impl Line {
-    /// The text of a field, by the name that Logs Insights gives it: `span.job` is `job` in the object `span`.
+    /// The text of a field, by its name in Logs Insights: `span.job` is `job` in the object `span`.
     fn text(&self, path: &str) -> Option<&str> {
         let mut names = path.split('.');
         let first = self.0.get(names.next()?)?;
@@ -82,7 +82,8 @@ fn once(kind: FaultKind) -> Fault {
     Fault { kind, operation: Some("RunTask".into()), job: None, count: Some(1), one_in: None }
 }
 
-/// Launches pause for want of an image, one is refused, a task does not start; then one job succeeds and one fails.
+/// Launches pause because there is no image, one is refused, a task does not start; then one job succeeds and one
+/// fails.
 async fn eventful() -> Stack {
     let options = StackOptions { without_image: true, ..StackOptions::default() }
         .setting("launch.cooldown_seconds", "1")
@@ -118,7 +119,7 @@ async fn eventful() -> Stack {
     stack
 }
 
-/// Each line of a task says whose it is; gives all of them.
+/// Each line of a task has its identity; returns all lines.
 fn of_tasks(stack: &Stack) -> Vec<Line> {
     let mut all = Vec::new();
     for file in stack.fargate.task_logs() {
@@ -134,7 +135,7 @@ fn of_tasks(stack: &Stack) -> Vec<Line> {
     all
 }
 
-/// In the controller's log what is said of an attempt names it.
+/// In the controller's log, each line about an attempt names it.
 fn of_controller(stack: &Stack) -> Vec<Line> {
     let complaints = std::fs::read_to_string(stack.folder().join("logs/controller.log")).unwrap();
     assert_eq!(complaints, "", "everything goes the one way");
@@ -151,7 +152,7 @@ fn of_controller(stack: &Stack) -> Vec<Line> {
     all
 }
 
-/// What the query for one job finds, in its order.
+/// The result of the query for one job, in its order.
 fn story<'a>(all: &'a [Line], job: &str) -> Vec<&'a str> {
     let ours = |line: &&Line| line.text("job") == Some(job) || line.text("span.job") == Some(job);
     let mut found: Vec<_> = all.iter().filter(ours).collect();
@@ -159,7 +160,7 @@ fn story<'a>(all: &'a [Line], job: &str) -> Vec<&'a str> {
     found.into_iter().map(Line::message).collect()
 }
 
-/// Whether these come in this order, with anything in between.
+/// Whether these come in this order, with any other lines between.
 fn in_order(story: &[&str], wanted: &[&str]) -> bool {
     let mut rest = story.iter();
     wanted.iter().all(|one| rest.any(|found| found == one))
@@ -201,7 +202,8 @@ async fn every_line_is_one_object_and_the_documented_queries_find_what_they_name
     }
 }
 
-/// The fields and the quoted texts of a query. Words before a parenthesis are functions; what `as` names is the query's own.
+/// The fields and the quoted texts of a query. A word before a parenthesis is a function; a name after `as` is the
+/// query's own.
 fn asked_for(query: &str) -> (BTreeSet<String>, Vec<String>) {
     const WORDS: [&str; 14] = [
         "fields", "filter", "sort", "stats", "limit", "by", "as", "and", "or", "not", "in", "like", "asc",

@@ -1,4 +1,4 @@
-//! What an operator does to a running pipeline, and what must not matter to it.
+//! An operator's actions on a running pipeline, and outages that it must survive.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::{os::unix::fs::PermissionsExt, process::Command, time::Duration};
@@ -93,7 +93,7 @@ async fn two_controllers_share_the_work_and_run_each_upload_once() {
     drop(other);
 }
 
-/// Runs the controller's program beside the running one and gives its exit status and standard error.
+/// Runs the controller's program beside the running one and returns its exit status and standard error.
 async fn controller(stack: &Stack, args: &[&str]) -> (bool, String) {
     let program = paths::binary("transcode-controller").unwrap();
     let config = stack.plan.config().to_owned();
@@ -144,7 +144,7 @@ async fn a_pause_by_reload_launches_nothing_and_bad_settings_change_nothing() {
     stack.wait_for_empty_queue(LIMIT).await.unwrap();
 }
 
-/// Writes the settings file, sends SIGHUP, and waits until the controller says `said`.
+/// Writes the settings file, sends SIGHUP, and waits until the controller logs `said`.
 async fn reload(stack: &mut Stack, text: &str, said: &str) {
     std::fs::write(stack.plan.config(), text).unwrap();
     stack.signal_controller(Signal::HUP).unwrap();

@@ -1,5 +1,5 @@
-//! What was published, read back from the production bucket with parsers that are not ours: m3u8-rs, dash-mpd-core, ffprobe,
-//! ffmpeg.
+//! The published package, read from the production bucket with parsers that are not ours: m3u8-rs, dash-mpd-core,
+//! ffprobe, ffmpeg.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::{
@@ -63,7 +63,7 @@ fn rates(playlist: &Path) -> (f64, f64) {
     (peak, bits / seconds)
 }
 
-/// A rendition as one file, and what ffprobe says of its packets: (time, is key).
+/// A rendition as one file, and its packets by ffprobe: (time, is key).
 fn packets(playlist: &Path) -> Vec<(f64, bool)> {
     let (folder, list) = (playlist.parent().unwrap(), media(playlist));
     let init = list.segments.iter().find_map(|segment| segment.map.as_ref()).unwrap().uri.clone();
@@ -85,8 +85,8 @@ fn packets(playlist: &Path) -> Vec<(f64, bool)> {
     text.lines().filter_map(row).collect()
 }
 
-/// The DASH manifest lists what the HLS playlists list: the same renditions with the same segments, each of which is
-/// there, over the same time.
+/// The DASH manifest lists the same renditions and segments as the HLS playlists, over the same time, and each segment
+/// exists.
 fn manifest_agrees(copy: &Path, master: &MasterPlaylist) {
     let text = std::fs::read_to_string(copy.join("manifest.mpd")).unwrap();
     let manifest = dash_mpd_core::parse(&text).unwrap();

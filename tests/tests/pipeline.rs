@@ -188,7 +188,7 @@ async fn bad_input_is_refused_by_name_and_never_tried_again() {
     stack.wait_for_empty_queue(LIMIT).await.unwrap();
 }
 
-/// The clip with its index in front and its last third missing: ffmpeg itself takes it without an error.
+/// The clip with its index in front and its last third missing: ffmpeg itself accepts it without an error.
 fn moov_first_then_cut(folder: &Path, clip: &[u8]) -> Vec<u8> {
     let (whole, front) = (folder.join("whole.mp4"), folder.join("front.mp4"));
     std::fs::write(&whole, clip).unwrap();
@@ -240,7 +240,7 @@ async fn a_killed_task_is_followed_by_another_attempt_that_succeeds() {
     assert_eq!(open.uploads(), [], "L7");
 }
 
-/// What the controller's own command says.
+/// The output of a controller's command.
 fn submit(stack: &Stack, args: &[&str]) -> std::process::Output {
     Command::new(paths::binary("transcode-controller").unwrap())
         .args(["submit", "--config"])

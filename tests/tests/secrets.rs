@@ -1,5 +1,5 @@
-//! No credential gets out: real session keys, signatures of addresses and a planted value, looked for wherever the
-//! pipeline writes.
+//! No credential leaks: real session keys, signatures of URLs and a planted value are searched for in everything that
+//! the pipeline writes.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::{collections::BTreeMap, process::Command, time::Duration};
@@ -9,12 +9,12 @@ use transcode_config::contract::Outcome;
 use transcode_tests::{Stack, StackOptions, paths};
 
 const LIMIT: Duration = Duration::from_mins(4);
-/// In the environment of controller and tasks, as another program's secret would be.
+/// A secret of another program in the environment of controller and tasks.
 const PLANTED: &str = "planted-5f0c1d7e9a";
-/// In the metadata of an uploaded object, which is the uploader's own business.
+/// A secret of the uploader in the metadata of an uploaded object.
 const OF_THE_OBJECT: &str = "of-the-object-7d21b3c0";
 
-/// Everything that the pipeline has written, by where.
+/// Everything that the pipeline has written, by place.
 type Written = BTreeMap<String, String>;
 
 async fn presign(stack: &Stack, what: &[&str], key: &str) -> String {
@@ -71,14 +71,14 @@ async fn services(stack: &Stack, written: &mut Written) {
     }
 }
 
-/// The value of a parameter of an address, as it stands there.
+/// The value of a parameter in a URL, without decoding.
 fn parameter(address: &str, name: &str) -> String {
     let parameters = address.split(['?', '&']);
     let found = parameters.filter_map(|one| one.split_once('=')).find(|(key, _)| *key == name);
     found.unwrap_or_else(|| panic!("{name} is not in {address}")).1.to_owned()
 }
 
-/// What must not be found, by what it is.
+/// The texts that must not be found, by name.
 fn secrets(stack: &Stack, addresses: &[String]) -> Vec<(&'static str, String)> {
     let (iam, roles) = (stack.iam().unwrap(), &stack.deployment.roles);
     let mut secrets = vec![("planted value", PLANTED.to_owned())];

@@ -1,5 +1,5 @@
-//! Every resource of `deploy/template.yaml`, as CloudFormation made it on the emulator. A resource that is added there
-//! has to be looked at here; tests/README.md lists where the emulator differs from AWS.
+//! Every resource of `deploy/template.yaml`, as CloudFormation made it on the emulator. A new resource needs a check
+//! here; tests/README.md lists where the emulator differs from AWS.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,7 +38,7 @@ async fn world() -> World {
     World { emulator, made, ecs, _folder: folder }
 }
 
-/// Logical ids and types in the template's text, without those that only an option makes.
+/// Logical ids and types in the template's text, without those that an option makes.
 fn in_the_text() -> BTreeMap<String, String> {
     let text = std::fs::read_to_string(paths::checkout().join("deploy/template.yaml")).unwrap();
     let (mut found, mut name, mut inside) = (BTreeMap::new(), String::new(), false);
@@ -92,7 +92,7 @@ impl World {
         all.into_iter().map(|(name, value)| (name.as_str().to_owned(), value)).collect()
     }
 
-    /// Looks at one resource.
+    /// Checks one resource.
     async fn look(&self, resource: &Resource) {
         match resource.kind.as_str() {
             "AWS::SQS::Queue" => self.look_at_queue(resource).await,
@@ -341,7 +341,7 @@ fn tls_only(policy: &Value, name: &str) {
     assert!(statements(policy).iter().any(denies), "{name}: {policy}");
 }
 
-/// What both containers have in common.
+/// The common properties of both containers.
 fn hardened(definition: &TaskDefinition, name: &str) {
     let [container] = definition.container_definitions() else { panic!("{name}: one container") };
     assert_eq!(container.readonly_root_filesystem(), Some(true), "{name}");
@@ -355,7 +355,7 @@ fn hardened(definition: &TaskDefinition, name: &str) {
     assert_eq!(logs.options().unwrap()["mode"], "non-blocking");
 }
 
-/// The template names the settings as the controller knows them: a file with them alone is a whole configuration.
+/// The template names the settings as the controller knows them: a file with these alone is a complete configuration.
 fn settings_load(variables: &BTreeMap<&str, &str>) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("empty.toml");
@@ -390,7 +390,7 @@ async fn one_parameter_makes_both_definitions_those_of_graviton() {
     }
 }
 
-/// Everything that an environment with stricter rules sets: each is a parameter.
+/// The settings of an environment with stricter rules: each is a parameter.
 #[tokio::test]
 async fn key_boundary_principals_digests_and_endpoint_are_parameters() {
     let folder = tempfile::tempdir().unwrap();

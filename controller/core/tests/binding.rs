@@ -1,4 +1,4 @@
-//! An idempotency key belongs to the source that it was first used for.
+//! An idempotency key belongs to the source for which it was first used.
 
 use transcode_config::contract::JobSpec;
 use transcode_core::message::{Parsed, Request, parse};
@@ -18,14 +18,14 @@ fn spec_of(world: &Bench, body: &str) -> JobSpec {
     (**spec).clone()
 }
 
-/// The terminal record that is written for a refused job, its code and the job.
+/// The terminal record of a refused job, its code and the job.
 fn refused(actions: &[Action]) -> (FailureCode, JobKey) {
     let [Action::GiveUp { job, terminal }] = actions else { panic!("expected a refusal, got {actions:?}") };
     let Outcome::Dead(dead) = &terminal.outcome else { panic!("{terminal:?}") };
     (dead.failure.code, job.clone())
 }
 
-/// The refused request ends as a letter and is deleted then, and not before.
+/// The refused request ends as a dead letter; its message is deleted after that, and not before.
 fn ends_as_a_letter(world: &mut Bench, look: &[Action], message: &str, original: &JobKey) {
     let [Action::Inspect { job }] = look else { panic!("{look:?}") };
     assert_ne!(job, original);

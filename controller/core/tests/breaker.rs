@@ -1,4 +1,4 @@
-//! When one job after the other fails: the breaker.
+//! The breaker: one job after the other fails.
 
 use super::*;
 
@@ -12,7 +12,7 @@ fn poison(world: &mut Bench, n: u32) {
     assert!(matches!(bury.as_slice(), [Action::GiveUp { .. }]), "{bury:?}");
 }
 
-/// Where three jobs in a row have failed and two more are waiting.
+/// Three consecutive jobs have failed and two more are waiting.
 fn broken() -> (Bench, JobKey, JobKey) {
     let mut world = Bench::ready();
     world.reconciler.policy_mut().max_tasks = 10;
@@ -96,7 +96,7 @@ fn when_no_task_comes_up_the_breaker_opens_until_one_runs() {
     assert_eq!(world.reconciler.ledger.breaker.open(world.reconciler.policy()), None);
 }
 
-/// The task of a job that was launched ends in this way, and the state bucket says nothing of it.
+/// The task of a launched job ends in this way, and the state bucket has no record of the end.
 fn ends(world: &mut Bench, (job, claim): &(JobKey, Claim), end: TaskView) {
     world.turn([seen(end)]);
     world.turn([inspected(job, Some(claim), None, None)]);
@@ -140,7 +140,7 @@ fn an_end_counts_once_however_often_its_job_is_looked_at() {
     assert_eq!(open(&world), None, "that was before the success");
 }
 
-/// Ten texts of 24 bytes from one who may upload must not stop everybody.
+/// Ten text files of one uploader must not stop all others.
 #[test]
 fn what_lies_in_a_file_does_not_open_the_breaker() {
     use transcode_config::contract::Who;

@@ -1,10 +1,10 @@
-//! Attempts of which it is not certain that they are over, or that they get anywhere.
+//! Attempts that may not be over, or that make no progress.
 
 use transcode_core::judge::outcome::classify;
 
 use super::*;
 
-/// A job whose first attempt was never heard of and whose second has just been claimed.
+/// A job whose first attempt was never seen and whose second has just been claimed.
 fn claimed_again(world: &mut Bench) -> (JobKey, Claim) {
     let job = world.upload("m1", "a.mp4");
     let claim = claim_of(&world.turn([inspected(&job, None, None, None)]));
@@ -59,7 +59,7 @@ fn while_an_earlier_attempt_gives_signs_of_life_the_next_is_not_launched() {
     assert!(late.iter().any(|it| matches!(it, Action::Launch { .. })), "{late:?}");
 }
 
-/// Its deadline and the skew margin are past; and should its clock be slower than that, it has as long as silence lasts.
+/// Its deadline and the skew margin are past. Its clock may be slower than that, so `heartbeat_stale` more is allowed.
 #[test]
 fn a_claim_that_was_never_heard_of_is_over_when_no_task_can_come_up_any_more() {
     let mut world = Bench::ready();

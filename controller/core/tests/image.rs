@@ -1,4 +1,4 @@
-//! What the planner does when the task's image does not fit.
+//! The planner while the task's image is unfit.
 
 use super::*;
 

@@ -1,10 +1,10 @@
-//! What attempts that did not win leave behind (L7).
+//! Leftovers of attempts that did not win (L7).
 
 use transcode_config::contract::PastAttempt;
 
 use super::*;
 
-/// Brings a job whose first task fails to the moment at which its second attempt runs.
+/// Brings a job whose first task fails to the time at which its second attempt runs.
 fn second_attempt(world: &mut Bench) -> (JobKey, Claim) {
     let (job, claim) = world.launched("m1", "a.mp4", "task/1");
     let mut end = view("task/1", &job, 1, TaskStatus::Ended);
@@ -26,7 +26,7 @@ fn won_by(job: &JobKey, attempt: u32) -> Terminal {
     terminal
 }
 
-/// Lets the controller find a terminal record, and publishes what it names. What is planned then.
+/// The controller reads a terminal record, and publishes its entry points. Returns the next plan.
 fn published(world: &mut Bench, job: &JobKey, claim: &Claim, winner: u32) -> Vec<Action> {
     world.mono += 70_000;
     world.turn([]);

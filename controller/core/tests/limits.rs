@@ -1,4 +1,4 @@
-//! What there is room for: the limits of tasks and vCPU, Spot, and how queues share what is left.
+//! Limits: tasks and vCPU, Spot, and how queues share the free slots.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ fn refused(job: &JobKey, refusal: Refusal) -> Fact {
     Fact::LaunchRefused { job: job.clone(), attempt: Attempt::FIRST, refusal }
 }
 
-/// Takes a fresh job to the moment at which its launch is asked for.
+/// Brings a new job to the time of its launch.
 fn asked(world: &mut Bench, message: &str) -> (JobKey, Claim) {
     let job = world.upload(message, &format!("{message}.mp4"));
     let claim = claim_of(&world.turn([inspected(&job, None, None, None)]));
@@ -91,7 +91,7 @@ fn tasks_are_limited_by_their_vcpu_too() {
     assert_eq!(claims(&world.turn([])).len(), 1);
 }
 
-/// Five may wait for their launch within a quarter of the deadline; a sixth is told to wait.
+/// Five claims may wait for their launch within a quarter of the deadline; the sixth job must wait.
 #[test]
 fn no_more_is_claimed_than_the_rate_lets_launch_in_time() {
     let mut world = Bench::ready();
@@ -207,7 +207,7 @@ fn a_missing_task_of_a_newer_versions_job_does_not_hold_its_slot_for_ever() {
     assert_eq!(held(&world), 1, "of {read:?}'s own, missing proves nothing");
 }
 
-/// Somebody sends the event of a job that runs again and again.
+/// A producer sends the event of a running job again and again.
 #[test]
 fn copies_of_a_held_job_are_put_back_and_others_are_received() {
     let mut world = Bench::ready();
@@ -250,7 +250,7 @@ fn that_nothing_is_received_any_more_has_a_reason() {
     );
 }
 
-/// For a moment it is the ordinary course.
+/// A short stop is ordinary.
 #[test]
 fn that_nothing_is_received_is_reported_once_when_it_lasts_and_so_is_its_end() {
     let mut world = Bench::ready();

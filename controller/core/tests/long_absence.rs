@@ -1,10 +1,11 @@
-//! Past every horizon: a job longer than SQS holds a message, a controller that was away for longer than ECS remembers.
+//! Beyond every time limit: a job longer than SQS lets a message be held, a controller that was away longer than ECS
+//! remembers tasks.
 
 use super::*;
 
 const HOUR: Ms = 3_600_000;
 
-/// Ends the long poll that is under way, so that the next one begins now: leases count from when they were asked for.
+/// Ends the long poll that is under way, so that the next one begins now: a lease counts from the begin of its receive.
 fn poll_again(world: &mut Bench) {
     world.turn([Fact::Received { queue: "default".into(), messages: Vec::new() }]);
 }

@@ -1,4 +1,4 @@
-//! The core by hand: one job at a time, each promise where it can be read.
+//! The core, driven by hand: one job at a time, each promise in a test of its own.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod attempts;
@@ -52,16 +52,16 @@ fn pinned() -> Fact {
     Fact::Resolved(Pinned { task_definition: "t:1".into(), image_digest: Some("sha256:1".into()) })
 }
 
-/// A controller and the moment it lives in. Both clocks run together.
+/// A controller and its current time. Both clocks run together.
 struct Bench {
     reconciler: Reconciler,
-    /// What has changed, in all turns.
+    /// The changes of all turns.
     told: Vec<Change>,
     mono: Ms,
 }
 
 impl Bench {
-    /// At its start: it is looking round.
+    /// At its start: before the first list and the task definition.
     fn new() -> Self {
         let settings = from_text(SETTINGS, figment::providers::Env::prefixed("NONE_")).unwrap();
         let profile: Profile =
@@ -84,7 +84,7 @@ impl Bench {
         world
     }
 
-    /// After its first look round: nothing is running, the task definition is known.
+    /// After the first list: nothing is running, and the task definition is known.
     fn ready() -> Self {
         let mut world = Self::new();
         world.turn([Fact::Resynced { complete: true }, pinned()]);
@@ -95,7 +95,7 @@ impl Bench {
         Now { mono: self.mono, wall: 1_700_000_000_000 + self.mono }
     }
 
-    /// One turn; what is planned besides the ever-recurring receive, list and look-up.
+    /// One turn; returns the plan without the periodic receive, list and resolve.
     fn turn(&mut self, facts: impl IntoIterator<Item = Fact>) -> Vec<Action> {
         let now = self.now();
         let (plan, told) = self.reconciler.turn(facts, now);
@@ -116,7 +116,7 @@ impl Bench {
         self.turn([])
     }
 
-    /// Delivers an upload of `key` and gives the job it became.
+    /// Delivers an upload of `key` and returns its job.
     fn upload(&mut self, message: &str, key: &str) -> JobKey {
         let actions = self.deliver(message, &upload_of(key));
         match actions.as_slice() {
@@ -136,7 +136,7 @@ impl Bench {
         self.turn([Fact::Received { queue: "default".into(), messages: vec![incoming] }])
     }
 
-    /// Lets time pass, answering looks (nothing is there) and extensions; what else is planned meanwhile.
+    /// Lets time pass, and answers readings (nothing exists) and extensions. Returns the other actions.
     fn pass(&mut self, ms: Ms) -> Vec<Action> {
         let (mut facts, mut planned, end) = (Vec::new(), Vec::new(), self.mono + ms);
         while self.mono < end {
@@ -160,7 +160,7 @@ impl Bench {
         plan.note_of(job).map(|note| note.why.to_string()).unwrap_or_default()
     }
 
-    /// Lets time pass, answering what the job asks, until it is claimed again or buried.
+    /// Lets time pass, and answers the job's calls, until it is claimed again or given up.
     fn until_decided(&mut self, job: &JobKey, claim: &Claim) -> Action {
         let mut facts = vec![inspected(job, Some(claim), None, None)];
         for _ in 0..200 {
@@ -179,7 +179,7 @@ impl Bench {
         panic!("neither claimed nor buried in 1000 s");
     }
 
-    /// Brings a fresh job to its first task.
+    /// Brings a new job to its first task.
     fn launched(&mut self, message: &str, key: &str, arn: &str) -> (JobKey, Claim) {
         let job = self.upload(message, key);
         let claim = claim_of(&self.turn([inspected(&job, None, None, None)]));

@@ -1,4 +1,4 @@
-//! Why nothing is launched: one answer for all who ask, the weightiest first.
+//! Why launches pause: one answer for planner, people and metrics, the most important reason first.
 
 use transcode_core::judge::launch_pause::Pause;
 
@@ -8,7 +8,7 @@ fn pause(world: &Bench) -> Option<Pause> {
     world.reconciler.ledger.launch_pause(world.reconciler.policy(), world.now())
 }
 
-/// The reason, and whether people are told of it.
+/// The reason, and whether it is reported.
 fn said(world: &Bench) -> (String, bool) {
     pause(world).map_or_else(Default::default, |pause| (pause.to_string(), pause.is_told()))
 }

@@ -1,4 +1,4 @@
-//! Messages: settled, put aside, handed back; and what may be decided when (S1, S5, S15, L8).
+//! Messages: settled, put aside, given back; and which decisions are allowed when (S1, S5, S15, L8).
 
 use super::*;
 
@@ -127,7 +127,7 @@ fn a_document_of_a_newer_schema_is_left_alone_and_its_message_put_aside() {
     assert!(world.reconciler.ledger.leases.is_empty(), "it takes nobody's place");
 }
 
-/// Delivers one message for two uploads, and gives the jobs.
+/// Delivers one message for two uploads, and returns the jobs.
 fn for_two(world: &mut Bench) -> [JobKey; 2] {
     let record =
         |key: &str| serde_json::from_str::<serde_json::Value>(&upload_of(key)).unwrap()["Records"][0].take();
@@ -138,7 +138,7 @@ fn for_two(world: &mut Bench) -> [JobKey; 2] {
     }
 }
 
-/// The message comes back, later, to a controller whose long poll has found nothing else meanwhile.
+/// The message returns, later, to a controller whose long poll found nothing else in between.
 fn back_later(world: &mut Bench) -> [JobKey; 2] {
     world.turn([Fact::Released { message: MessageId("m1".into()) }]);
     assert!(world.reconciler.ledger.jobs.is_empty(), "it takes nobody's place");

@@ -4,7 +4,7 @@ use transcode_core::judge::outcome::classify;
 
 use super::*;
 
-/// A view of a task that ECS shows on its way up, with the timestamps it has by then.
+/// A view of a starting task, with the timestamps of this phase.
 fn starting(job: &JobKey, pull_started: bool, pull_stopped: bool) -> TaskView {
     let billed = Billed {
         pull_started_at: pull_started.then_some(1),
@@ -14,13 +14,12 @@ fn starting(job: &JobKey, pull_started: bool, pull_stopped: bool) -> TaskView {
     TaskView { billed, ..view("task/1", job, 1, TaskStatus::Starting) }
 }
 
-/// Keeps a task in a phase, described every 15 s with nothing else heard, and says after how long which order to stop
-/// it came.
+/// Keeps a task in a phase, described every 15 s without other news. Returns when a stop came, and with which reason.
 fn stopped_after(world: &mut Bench, job: &JobKey, claim: &Claim, shown: &TaskView) -> (Ms, &'static str) {
     stopped_within(10_000_000, world, claim, shown).unwrap_or_else(|| panic!("never stopped: {job}"))
 }
 
-/// The same, if it came within so long.
+/// The same; `None` if no stop came within this time.
 fn stopped_within(
     most: Ms,
     world: &mut Bench,

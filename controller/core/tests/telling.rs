@@ -1,4 +1,4 @@
-//! What has changed is told once, with its reason.
+//! Each change is reported once, with its reason.
 
 use transcode_core::{
     judge::launch_pause::Pause,
@@ -12,7 +12,7 @@ fn deleted(message: &str) -> Fact {
 }
 
 impl Bench {
-    /// How often what `is` says was told.
+    /// How many reported changes match `is`.
     fn times(&self, is: impl Fn(&Change) -> bool) -> usize {
         self.told.iter().filter(|change| is(change)).count()
     }

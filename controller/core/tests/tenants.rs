@@ -1,4 +1,4 @@
-//! Tenants: whose job is next, what a tenant may have at most, and what is put back.
+//! Tenants: whose job is next, the most tasks of a tenant, and which messages are put back.
 
 use std::mem;
 
@@ -15,7 +15,7 @@ fn rule(prefix: &str) -> TenantSettings {
 }
 
 impl Bench {
-    /// With these tenants, so many slots, and place for so many jobs that wait.
+    /// With these tenants, this many slots, and this many jobs that may wait.
     fn with_tenants(rules: Vec<TenantSettings>, slots: usize, look_ahead: usize) -> Self {
         let mut world = Self::ready();
         let mut new = world.reconciler.ledger.rules.clone();
@@ -37,7 +37,7 @@ impl Bench {
         world
     }
 
-    /// Delivers uploads and answers the looks at them: none of them was tried. Gives what is planned then.
+    /// Delivers uploads and answers their readings: none has an attempt. Returns the plan after that.
     fn uploads(&mut self, keys: impl IntoIterator<Item = String>) -> Vec<Action> {
         let message = |key: String| Incoming {
             id: MessageId(key.clone().into()),
@@ -51,7 +51,7 @@ impl Bench {
         self.answered(planned)
     }
 
-    /// Answers looks, claims and what is given back until nothing follows any more; gives what else is planned.
+    /// Answers readings, claims and releases until no more follow; returns all other actions.
     fn answered(&mut self, mut planned: Vec<Action>) -> Vec<Action> {
         let mut rest = Vec::new();
         while !planned.is_empty() {
@@ -86,20 +86,20 @@ impl Bench {
         rest
     }
 
-    /// A job is decided; gives what is planned then.
+    /// A job is decided; returns the next plan.
     fn decide(&mut self, job: &JobKey) -> Vec<Action> {
         let ended = seen(view(job.as_str(), job, 1, TaskStatus::Ended));
         let planned = self.turn([ended, inspected(job, None, None, Some(succeeded(job)))]);
         self.answered(planned)
     }
 
-    /// How many messages are being asked for.
+    /// The number of messages in the receives under way.
     fn asks(&self) -> Option<u8> {
         self.reconciler.ledger.receiving["default"].call.map(|(max, _)| max)
     }
 }
 
-/// Whose jobs are claimed, by the beginning of their keys.
+/// The tenants of the claimed jobs, by the beginning of their keys.
 fn whose(actions: &[Action]) -> Vec<char> {
     let tenant = |action: &Action| match action {
         Action::Claim { spec, .. } => spec.source.key.chars().next(),

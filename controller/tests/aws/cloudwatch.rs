@@ -1,4 +1,4 @@
-//! Metrics, on the emulator, and while CloudWatch is away.
+//! Metrics, on the emulator, and while CloudWatch does not answer.
 
 use std::time::{Duration, SystemTime};
 

@@ -1,4 +1,4 @@
-//! The task's image, in the emulator's ECR; and what the emulator does not say, from a server that says what it is told.
+//! The task's image, in the emulator's ECR; other answers come from a server with prepared answers.
 
 use aws_sdk_ecr::types::{EncryptionConfiguration, EncryptionType};
 use serde_json::{Value, json};
@@ -131,7 +131,7 @@ fn sha(text: &str) -> String {
     Sha256::digest(text).iter().fold("sha256:".to_owned(), |hex, byte| format!("{hex}{byte:02x}"))
 }
 
-/// The answers to one look at an image whose configuration is `config` and whose scan answers `scan`.
+/// The answers for one check of an image with the configuration `config` and the scan result `scan`.
 async fn answers(config: &str, claimed: &str, scan: Answer) -> Stub {
     let manifest = json!({"config": {"digest": sha(claimed)}}).to_string();
     let image = json!({"images": [{"imageId": {"imageDigest": sha("m")}, "imageManifest": manifest}], "failures": []});

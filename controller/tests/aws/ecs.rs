@@ -71,7 +71,7 @@ impl Fargate {
         self.control.post("faults", &fault).await.unwrap();
     }
 
-    /// Tasks launched so far.
+    /// Number of launched tasks.
     async fn launched(&self) -> u64 {
         self.control.get("counters").await.unwrap()["tasks"]["launched"].as_u64().unwrap()
     }

@@ -1,4 +1,4 @@
-//! What ECS answers when it refuses, and when it does not answer.
+//! ECS' refusals, and calls without an answer.
 
 use std::collections::BTreeSet;
 
@@ -23,7 +23,7 @@ async fn ecs(answers: impl IntoIterator<Item = Answer>) -> (Ecs, Stub) {
     (adapter(&stub.endpoint, &settings), stub)
 }
 
-/// What launching gives under this answer, and how many requests it took.
+/// The result of a launch under this answer, and the number of requests.
 async fn launch(answer: Answer) -> (Result<TaskArn, Refusal>, usize) {
     let (ecs, stub) = ecs([answer]).await;
     let result = ecs.launch(&claim(&job("x"), 1)).await;
@@ -193,7 +193,7 @@ async fn a_task_definition_is_looked_up_once_a_minute_and_must_have_our_containe
     assert_eq!(stub.sent().len(), 2, "a bad definition is not remembered");
 }
 
-/// Whole answers, with headers and bodies of anybody's, do not belong into logs, notes and terminal records.
+/// A whole answer, with headers and body, does not belong into logs, notes and terminal records.
 #[tokio::test]
 async fn an_error_says_what_broke_and_which_request_and_not_the_whole_answer() {
     let page = "<html>".repeat(100);

@@ -1,4 +1,4 @@
-//! Emptying the folders of attempts that did not win, on the emulator; odd answers on a stub.
+//! Emptying the folders of attempts that did not win, on the emulator; unusual answers on a stub.
 
 use transcode_config::contract::{Attempt, JobKey, Layout};
 use transcode_controller::aws::S3Store;
@@ -30,7 +30,7 @@ async fn open_upload(world: &Account, key: &str) {
     part.body(b"x".to_vec().into()).send().await.unwrap();
 }
 
-/// Keys of what lies in the output bucket, and of the uploads that are open there.
+/// Keys of all files in the output bucket, and of its open uploads.
 async fn left(world: &Account) -> (Vec<String>, Vec<String>) {
     let s3 = &world.emulator.clients.s3;
     let objects = s3.list_objects_v2().bucket("videos").send().await.unwrap();
@@ -65,7 +65,7 @@ async fn losers_folders_are_emptied_with_their_open_uploads_and_nothing_else_is_
     }
 }
 
-/// Files and open uploads whose names hold what XML cannot, or what an encoding changes.
+/// Files and open uploads whose names have characters that XML cannot hold, or that an encoding changes.
 #[tokio::test]
 async fn names_of_any_characters_are_emptied_too() {
     let world = world().await;
@@ -91,7 +91,7 @@ async fn names_of_any_characters_are_emptied_too() {
     assert_eq!(left(&world).await, (Vec::new(), Vec::new()));
 }
 
-/// S3 itself cannot list such a key but encoded, and takes none of them in a batch.
+/// S3 itself lists such a key only encoded, and accepts none of them in a batch.
 #[tokio::test]
 async fn a_key_that_xml_cannot_hold_is_listed_encoded_and_deleted_alone() {
     let listed = |key: &str| format!("<Contents><Key>{key}</Key></Contents>");
@@ -128,13 +128,13 @@ fn answered(body: &str) -> Answer {
     Answer::Say(200, body.to_owned())
 }
 
-/// A page of files, and whether another follows.
+/// A page of files; `truncated`: another page follows.
 fn page(truncated: bool) -> Answer {
     let key = "<Contents><Key>videos/cat.mp4/v-1/a</Key></Contents>";
     answered(&format!("<ListBucketResult><IsTruncated>{truncated}</IsTruncated>{key}</ListBucketResult>"))
 }
 
-/// A page of open uploads, and whether another follows.
+/// A page of open uploads; `truncated`: another page follows.
 fn uploads(truncated: bool, open: bool) -> Answer {
     let upload = "<Upload><Key>videos/cat.mp4/v-1/a</Key><UploadId>u</UploadId></Upload>";
     let upload = if open { upload } else { "" };
@@ -146,7 +146,7 @@ fn refused(status: u16, code: &str) -> Answer {
     Answer::Say(status, format!("<Error><Code>{code}</Code><Message>no</Message></Error>"))
 }
 
-/// A store on a stub that gives the specification, and then these answers.
+/// A store on a stub that answers with the specification, and then with these answers.
 async fn store_on(answers: Vec<Answer>) -> (S3Store, Stub) {
     let document = String::from_utf8(transcode_config::contract::encode(&spec(&job("x")))).unwrap();
     let stub = Stub::start([vec![answered(&document)], answers].concat()).await;
@@ -177,7 +177,7 @@ async fn a_file_that_cannot_be_deleted_is_a_failure_of_its_own_class() {
     assert_eq!((error.class, error.message.as_str()), (ErrorClass::Misconfigured, "AccessDenied: no"));
 }
 
-/// Both give up after ten pages, and what is left goes with the next try.
+/// Both stop after ten pages; the next try removes the rest.
 #[tokio::test]
 async fn what_never_ends_is_left_for_the_next_try() {
     let aborts = [uploads(true, true), Answer::Say(204, String::new())];

@@ -1,5 +1,5 @@
 //! The adapters with the real SDK over HTTP: against the emulator (SQS, S3, CloudWatch), against local Fargate (ECS),
-//! and, for what neither answers, against a loopback server that says what it is told to.
+//! and, for other answers, against a loopback server with prepared answers.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod cloudwatch;

@@ -1,4 +1,4 @@
-//! Publishing on the emulator: conditional copies, the pointer, and terminal records that name what is not theirs.
+//! Publishing on the emulator: conditional copies, the pointer, and terminal records that name files of others.
 
 use transcode_config::contract::{
     Attempt, EntryPoint, JobKey, JobSpec, Layout, ObjectRef, Published, Succeeded, encode, pointer_key,
@@ -27,7 +27,7 @@ async fn text(world: &Account, key: &str) -> Option<String> {
     Some(String::from_utf8(got.body.collect().await.unwrap().to_vec()).unwrap())
 }
 
-/// What an upload with this sequencer was accepted as.
+/// The specification of an upload with this sequencer.
 fn accepted(name: &str, sequencer: Option<&str>, prefix: &str) -> JobSpec {
     let mut spec = spec(&job(name));
     spec.source.sequencer = sequencer.map(str::to_owned);
@@ -35,7 +35,7 @@ fn accepted(name: &str, sequencer: Option<&str>, prefix: &str) -> JobSpec {
     spec
 }
 
-/// The terminal record of its first attempt, with these entry points (name and what the entry file is called).
+/// The terminal record of its first attempt, with these entry points (name and file of the entry).
 fn winner(spec: &JobSpec, entries: &[(&str, &str)]) -> Succeeded {
     let folder = format!("{}{}", spec.output.prefix, Layout::of(&spec.job).folder(Attempt::FIRST));
     let object = |name: &str| ObjectRef { key: format!("{folder}{name}"), size: 1, sha256: String::new() };
@@ -57,7 +57,7 @@ fn winner(spec: &JobSpec, entries: &[(&str, &str)]) -> Succeeded {
     }
 }
 
-/// A job that has succeeded: its specification and one entry file that says whose it is.
+/// A succeeded job: its specification and one entry file with the job's name.
 async fn succeeded(world: &Account, spec: &JobSpec) -> Succeeded {
     put(world, "state", &Layout::of(&spec.job).spec(), encode(spec)).await;
     let winner = winner(spec, &[("master.m3u8", "entry/master.m3u8")]);

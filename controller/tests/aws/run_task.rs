@@ -12,7 +12,7 @@ use crate::{
     support::{adapter, claim, job, settings},
 };
 
-/// Bodies that launching these claims sends.
+/// The request bodies of these claims' launches.
 async fn bodies(claims: &[Claim]) -> Vec<String> {
     let stub =
         Stub::start([Stub::json(&json!({"tasks": [{"taskArn": "arn:task/1"}], "failures": []}))]).await;

@@ -1,4 +1,4 @@
-//! The state bucket, on the emulator; order and odd answers on a stub.
+//! The state bucket, on the emulator; the order of calls and unusual answers on a stub.
 
 use serde_json::json;
 use transcode_config::contract::{

@@ -1,4 +1,4 @@
-//! A loopback server that answers what it is told to, in order, and keeps what it was sent.
+//! A loopback server that sends prepared answers, in order, and keeps the requests.
 
 use std::{
     collections::VecDeque,
@@ -13,21 +13,21 @@ use axum::{
 };
 use tokio::net::TcpListener;
 
-/// What every answer is called.
+/// The request id of every answer.
 pub(crate) const REQUEST_ID: &str = "request-1";
 
-/// What to answer.
+/// A prepared answer.
 #[derive(Debug, Clone)]
 pub(crate) enum Answer {
     /// Status and body.
     Say(u16, String),
-    /// Nothing, for ever.
+    /// No answer, for ever.
     BlackHole,
-    /// The start of a body, and then nothing.
+    /// The beginning of a body, and then nothing.
     Trickle,
 }
 
-/// What was sent.
+/// A request.
 #[derive(Debug, Clone)]
 pub(crate) struct Sent {
     /// Method, path and query.
@@ -42,7 +42,7 @@ struct Script {
     sent: Vec<Sent>,
 }
 
-/// The server. Out of answers it repeats the last one.
+/// The server. After the last answer it repeats it.
 #[derive(Debug, Clone)]
 pub(crate) struct Stub {
     pub(crate) endpoint: String,
@@ -60,17 +60,17 @@ impl Stub {
         Self { endpoint, script }
     }
 
-    /// An error as ECS and SQS send it.
+    /// An error in the format of ECS and SQS.
     pub(crate) fn error(status: u16, code: &str, message: &str) -> Answer {
         Answer::Say(status, serde_json::json!({"__type": code, "message": message}).to_string())
     }
 
-    /// A good answer.
+    /// A successful answer.
     pub(crate) fn json(body: &serde_json::Value) -> Answer {
         Answer::Say(200, body.to_string())
     }
 
-    /// What has been sent so far.
+    /// The requests so far.
     pub(crate) fn sent(&self) -> Vec<Sent> {
         self.script.lock().unwrap().sent.clone()
     }

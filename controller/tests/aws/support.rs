@@ -15,7 +15,7 @@ use transcode_config::{
 use transcode_controller::aws::{Clients, Ecs, Images};
 use transcode_tests::emulator::Emulator;
 
-/// Far in the future.
+/// A time far in the future.
 pub(crate) const NOT_AFTER: u64 = 4_000_000_000_000;
 
 const SETTINGS: &str = r#"
@@ -52,13 +52,13 @@ pub(crate) fn clients(endpoint: &str, settings: &Settings) -> Clients {
     Clients::of(&sdk, &settings.calls, true)
 }
 
-/// The cluster's adapter, with ECR at the same address.
+/// The cluster's adapter, with ECR at the same URL.
 pub(crate) fn adapter(endpoint: &str, settings: &Settings) -> Ecs {
     let clients = clients(endpoint, settings);
     Ecs::new(clients.ecs.clone(), Images::new(clients.ecr.clone(), settings), settings)
 }
 
-/// An emulator of one's own, with what the settings name. The folder goes with it.
+/// An emulator with the resources of the settings. The folder is removed with it.
 pub(crate) struct Account {
     pub(crate) settings: Settings,
     pub(crate) clients: Clients,

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-/// Measures `first` and `second` in turns by `clock` and gives the middle of each.
+/// Measures `first` and `second` alternately by `clock` and returns the median of each.
 fn in_turns(
     rounds: usize,
     clock: impl Fn() -> Duration,
@@ -29,7 +29,7 @@ fn middle(mut times: Vec<Duration>) -> Duration {
     times.get(times.len() / 2).copied().unwrap_or_default()
 }
 
-/// One line: what was compared, both times, and the first in units of the second.
+/// One line: the subject, both times, and their ratio.
 #[allow(clippy::print_stdout, reason = "its output is what it is for")]
 fn report(what: &str, (first, second): (Duration, Duration)) {
     let ratio = first.as_secs_f64() / second.as_secs_f64().max(f64::EPSILON);

@@ -1,4 +1,4 @@
-//! `make bench`: how the controller's turn grows with the tasks in flight.
+//! `make bench`: growth of the controller's turn with the number of tasks in flight.
 include!("../../benches/shared/ratio.rs");
 
 use transcode_core::{
@@ -13,22 +13,22 @@ use transcode_core::{
 };
 use transcode_sim::setup::Setup;
 
-/// A minute in which nothing is new, with 5,000 tasks in flight and with 500. 10 says that it grows as the tasks do. What is
-/// due comes all at once, every so often: of a single second the middle one would be idle.
+/// A minute without news, with 5,000 tasks in flight and with 500; a ratio of 10 is linear growth. Due rows come in
+/// bursts: of single seconds, the median one would be idle.
 fn main() {
     let (mut many, mut few) = (Fleet::running(5000), Fleet::running(500));
     let times = in_turns(21, on_processor, || many.minute(), || few.minute());
     report("a minute of the loop with 5,000 tasks in flight / with 500", times);
 }
 
-/// How long this thread was on a processor so far: what else the machine does is left out of it.
+/// Processor time of this thread: excludes other work of the machine.
 fn on_processor() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
 }
 
-/// A controller whose every call succeeds at once, and whose tasks run for ever. (The simulator's services would be a
-/// part of what is measured.)
+/// A controller whose every call succeeds at once, and whose tasks run for ever. (The simulator's services would be
+/// part of the measurement.)
 struct Fleet {
     reconciler: Reconciler,
     mono: Ms,
@@ -63,7 +63,7 @@ impl Fleet {
         self.settle(Vec::new());
     }
 
-    /// Turns until nothing follows from the answers any more.
+    /// Takes turns until the answers cause no more actions.
     fn settle(&mut self, mut facts: Vec<Fact>) {
         loop {
             let now = Now { mono: self.mono, wall: 1_700_000_000_000 + self.mono };

@@ -1,4 +1,4 @@
-//! A turn looks at what is due and at nothing else. Here each turn is held against one that looks at everything.
+//! A turn visits only due rows. Here each turn is compared with one that visits every row.
 
 use transcode_sim::{report::failure_text, run::run_compared};
 

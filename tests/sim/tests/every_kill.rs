@@ -1,4 +1,4 @@
-//! Row 48: kill -9 before and after every effect of a scenario, all of them (S13).
+//! Row 48: kill -9 before and after every effect of a scenario (S13).
 
 use transcode_sim::{run::run_plain, world::Kill};
 

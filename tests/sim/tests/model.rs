@@ -1,7 +1,7 @@
-//! The real core over small worlds, each searched to its end; and protocols weaker than ours, each refuted.
+//! The real core in small worlds, each searched completely; and protocols weaker than ours, each refuted.
 //!
-//! `cargo test -p transcode-sim --profile fast --test model -- --nocapture` shows how many states there were, and the
-//! shortest way in which each weaker protocol breaks.
+//! `cargo test -p transcode-sim --profile fast --test model -- --nocapture` prints the number of states, and the
+//! shortest path on which each weaker protocol breaks.
 #![allow(
     clippy::panic,
     clippy::print_stdout,
@@ -42,7 +42,7 @@ fn holds(controllers: usize, jobs: &[bool], bounds: Bounds) {
     assert!(searched.settles, "nothing is ever settled");
 }
 
-/// Breadth first: the trace is the shortest there is.
+/// Breadth first, so the trace is the shortest.
 fn refuted(controllers: usize, jobs: &[bool], bounds: Bounds, weakness: WeakProtocol, promise: &str) {
     let searched = search(Small::new(controllers, jobs, bounds, weakness), true);
     let (broken, steps) = searched.broken.unwrap_or_else(|| panic!("{weakness:?} was not refuted"));
@@ -118,7 +118,7 @@ fn weaker_protocols_are_refuted() {
     refuted(1, ONE, Bounds { delayed: 1, ..NOTHING }, WeakProtocol::NoLaunchDeadline, "S5");
 }
 
-/// S17: publishers of two and three versions, also two of one, that die with their writes under way.
+/// S17: publishers of two and three versions, also two of one version, that die with their writes under way.
 #[test]
 fn whoever_publishes_in_whatever_order_stable_names_never_go_back() {
     for (publishers, deaths) in [(vec![0, 1], 2), (vec![0, 1, 1], 0), (vec![0, 0, 1], 0), (vec![0, 1, 2], 0)]

@@ -1,4 +1,4 @@
-//! The named worlds: each is made for one promise.
+//! The named worlds: each tests one promise.
 
 use transcode_sim::{run::run_named, setup::worlds::named};
 

@@ -1,9 +1,9 @@
-//! One suite of scenarios for the simulator's models of SQS, S3 and ECS and for what stands in for the services here: the
-//! emulator and the local Fargate, through the controller's own adapters. What the simulator proves rests on its models
-//! answering as the services do.
+//! One suite of scenarios for the simulator's models of SQS, S3 and ECS and for the services' local replacements: the
+//! emulator and the local Fargate, through the controller's own adapters. The simulator's proof depends on models that
+//! answer as the services do.
 //!
-//! Where a subject answers otherwise than AWS, it says so in [`Deviation`], and the suite asserts the deviation: an
-//! emulator that has been put right fails here, and its row in `tests/README.md` can go.
+//! A subject that answers differently from AWS declares a [`Deviation`], and the suite asserts the deviation: a
+//! repaired emulator fails here, and its row in `tests/README.md` can be removed.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod scenarios;
@@ -17,13 +17,13 @@ use self::services::Services;
 /// How a subject differs from AWS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Deviation {
-    /// A visibility timeout beyond 12 h from the receive is taken.
+    /// It accepts a visibility timeout beyond 12 h from the receive.
     TwelveHours,
-    /// The handle of a message whose timeout is over, and which nobody has received since, still extends it.
+    /// The handle of a message whose timeout is over, and that nobody has received since, still extends it.
     LapsedHandle,
 }
 
-/// What the scenarios are played on.
+/// The subject of the scenarios.
 trait Subject {
     /// Name of its job queue.
     fn queue(&self) -> String;
@@ -33,7 +33,7 @@ trait Subject {
     fn unknown_task(&self) -> TaskArn;
     /// Its clock (ms since 1970).
     fn wall(&self) -> u64;
-    /// How long to wait between two looks, in its milliseconds.
+    /// The time between two looks, in its milliseconds.
     fn step(&self) -> u64;
     /// Sends a message to the job queue.
     async fn post(&mut self, body: &str);

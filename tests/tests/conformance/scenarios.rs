@@ -1,4 +1,4 @@
-//! The scenarios. Each states what AWS documents, as the controller sees it: actions in, facts out.
+//! The scenarios. Each states AWS' documented behaviour, as the controller sees it: actions in, facts out.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use super::{Deviation, Subject};
 
 const HOUR: u64 = 3_600_000;
 
-/// Between a timeout of a second and the look after it: SQS counts whole seconds.
+/// Time between a timeout of a second and the look after it: SQS counts whole seconds.
 const LAPSE: u64 = 1600;
 
 fn body(key: &str) -> String {
@@ -30,7 +30,7 @@ fn body(key: &str) -> String {
     .to_string()
 }
 
-/// What a body asks for, read by the simulator's own rules.
+/// The request of a body, read by the simulator's own rules.
 fn spec(body: &str) -> Arc<JobSpec> {
     let Parsed::Jobs(requests, _) = parse(body, &Setup::plain().rules, 0) else { panic!("no job in {body}") };
     let Some(Request::Run(spec)) = requests.into_iter().next() else { panic!("refused: {body}") };
@@ -51,7 +51,7 @@ async fn receive(subject: &mut impl Subject) -> Vec<Incoming> {
     }
 }
 
-/// The one message that is there now.
+/// The only message that is visible now.
 async fn received(subject: &mut impl Subject) -> LeaseRef {
     let mut messages = receive(subject).await;
     assert_eq!(messages.len(), 1, "{messages:?}");
@@ -145,7 +145,7 @@ async fn inspect(subject: &mut impl Subject, job: &JobKey) -> Snapshot {
     }
 }
 
-/// S3: conditional writes let the first in, and tell the others who it was.
+/// S3: of conditional writes the first succeeds, and the others learn who wrote it.
 pub(crate) async fn store(subject: &mut impl Subject) {
     let text = body("store.mp4");
     subject.post(&text).await;

@@ -1,4 +1,4 @@
-//! The emulator and the local Fargate behind the controller's own adapters.
+//! The emulator and the local Fargate, behind the controller's own adapters.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -1,4 +1,4 @@
-//! `docs/costs.md`, reckoned from the price table, the template's sizes and the registry.
+//! `docs/costs.md`, computed from the price table, the template's sizes and the registry.
 
 use std::fmt::Write;
 

@@ -22,7 +22,7 @@ fn documents() -> Vec<PathBuf> {
     found
 }
 
-/// What is not in fenced blocks.
+/// The text outside fenced blocks.
 fn prose(text: &str) -> String {
     text.split("```").step_by(2).collect()
 }

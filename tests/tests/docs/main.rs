@@ -1,6 +1,6 @@
-//! The tables in `docs/`, and the alarms and the dashboard in the template, are made from the code that they describe.
-//! This compares them, and with `UPDATE_DOCS=1` writes them. Of what is written by hand it checks that the tests that it
-//! names exist, and that links lead somewhere.
+//! The tables in `docs/`, and the alarms and the dashboard in the template, are generated from the code that they
+//! describe. This test compares them, and with `UPDATE_DOCS=1` writes them. In hand-written documents it checks that
+//! the named tests and the links exist.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod costs;
@@ -28,7 +28,7 @@ fn check(name: &str, body: &str) {
     rewrite(&path, &found, &text);
 }
 
-/// Compares a file's text with what it should be, or writes it.
+/// Compares a file's text with the generated one, or writes it.
 fn rewrite(path: &str, found: &str, text: &str) {
     if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::write(paths::checkout().join(path), text).unwrap();
@@ -66,7 +66,7 @@ fn assignment(line: &str) -> Option<(&str, &str)> {
     plain.then_some((name, value))
 }
 
-/// The keys of the shipped file. Comments stand before what they are about: a key, several keys, or a table.
+/// The keys of the shipped file. A comment stands before its subject: a key, several keys, or a table.
 fn keys(text: &str) -> Vec<Key<'_>> {
     let (mut found, mut table, mut reason, mut about_keys) = (Vec::new(), "", Vec::new(), false);
     for line in text.lines() {
@@ -246,7 +246,7 @@ fn named_tests(text: &str) -> Vec<(&str, &str)> {
         .collect()
 }
 
-/// Whether a source has this function and it is a test: attributes stand on the lines right above it.
+/// Whether a source has this function and it is a test: attributes are on the lines right above it.
 fn is_test(source: &str, function: &str) -> bool {
     let lines: Vec<&str> = source.lines().map(str::trim).collect();
     let named = format!("fn {function}(");
@@ -256,7 +256,7 @@ fn is_test(source: &str, function: &str) -> bool {
     above.any(|line| *line == "#[test]" || line.starts_with("#[tokio::test"))
 }
 
-/// A document's text; the tests that it names are there, and the files.
+/// A document's text; fails if a test or a file that it names does not exist.
 fn with_tests_that_exist(document: &str) -> String {
     let source = |file| std::fs::read_to_string(paths::checkout().join(file)).unwrap_or_default();
     let text = source(document);
@@ -304,7 +304,7 @@ fn each_kind_of_input_is_shown_by_a_test() {
     each_row_is_shown_by_a_test("docs/media.md", "| input");
 }
 
-/// Written by hand: what is promised is no table of the code. That its tests exist is checked.
+/// The document is hand-written; the test checks that the named tests exist.
 #[test]
 fn guarantees() {
     let text = with_tests_that_exist("docs/guarantees.md");

@@ -1,8 +1,8 @@
-//! Which files of a crate import which, read from their text.
+//! The imports between the files of a crate, read from their text.
 //!
-//! Followed are paths that begin with `crate`, `super`, `self` or a child module, in `use` lines and in code, to the
-//! file that defines the name: what a module re-exports counts to where it comes from. Left out are tests, paths inside
-//! macros, and a module's arrows to its own children, which it must name to declare them.
+//! The test follows paths that begin with `crate`, `super`, `self` or a child module, in `use` lines and in code, to
+//! the file that defines the name: a re-exported name counts for its origin. It ignores tests, paths inside macros, and
+//! a module's arrows to its own children, which it must name to declare them.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,5 +1,5 @@
-//! How the code is laid out: no files that import each other in a loop, arrows of core and media only downwards, few
-//! entries at each root, files that can be read at one sitting.
+//! The layout of the code: no import loops between files, arrows of core and media only downwards, few entries at each
+//! root, files of readable length.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod imports;
@@ -28,10 +28,10 @@ const CRATES: [&str; 8] = [
 /// The one loop that may be: what drives the processes of the local Fargate is one thing in several files.
 const ONE_DRIVER: (&str, &str) = ("local/src", "host::");
 
-/// Entries at a root that a reader takes in at a glance.
+/// Most entries at a root.
 const FEW: usize = 12;
 
-/// Lines of a file, in programs and in tests.
+/// Most lines of a file, in programs and in tests.
 const LONG: usize = 450;
 const LONG_TEST: usize = 500;
 

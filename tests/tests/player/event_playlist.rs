@@ -1,5 +1,5 @@
-//! A package that is played while the task still makes it: the real task, with S3 in front of which one segment of each
-//! track is held back, and hls.js on what lies in the bucket at each moment.
+//! A package that is played while the task still makes it: the real task, with a proxy before S3 that holds back one
+//! segment of each track, and hls.js on the contents of the bucket at each moment.
 
 use std::sync::{
     Arc,
@@ -23,15 +23,15 @@ use transcode_tests::{
 
 use super::*;
 
-/// Of the source, in segments of one second.
+/// Length of the source, in segments of one second.
 const WHOLE: f64 = 9.0;
-/// The segment that does not arrive, and how much can be played without it. More than the three segments that players
-/// keep away from the end of a live stream.
+/// The segment that does not arrive; the part before it can be played. It is longer than the three segments that
+/// players keep away from the end of a live stream.
 const HELD: &str = "00007.m4s";
 const LISTED: u32 = 6;
 const BUCKET: &str = "videos";
 
-/// Holds one segment of each track back: S3 asks to slow down, and the task tries again.
+/// Holds back one segment of each track: S3 answers with a throttle, and the task tries again.
 #[derive(Debug, Default)]
 struct Gate {
     open: AtomicBool,
@@ -125,7 +125,7 @@ impl Fixture {
         .unwrap()
     }
 
-    /// Where players begin, once each track lists all that is not held back.
+    /// The start position of players, once each track lists all segments that are not held back.
     async fn playable(&self) -> Option<String> {
         let beat = self.get(&self.layout().heartbeat(Attempt::FIRST)).await?;
         let key = decode::<Heartbeat>(&beat).unwrap().playable?;

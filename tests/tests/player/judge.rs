@@ -1,4 +1,4 @@
-//! What is right of what was seen and heard.
+//! Judges the players' reports.
 
 use serde_json::Value;
 
@@ -19,7 +19,7 @@ pub(crate) fn near(what: &str, measured: f64, wanted: f64, tolerance: f64) {
     assert!((measured - wanted).abs() <= tolerance, "{what}: {measured}, not {wanted}");
 }
 
-/// What holds for every package: begins at 0, audio in step, no errors, plays to its end.
+/// Checks of every package: it begins at 0, audio is in step, no errors, it plays to its end.
 pub(crate) fn judge(player: &str, seen: &Value, kinds: &[&str]) {
     let (start, play) = (&seen["start"], &seen["play"]);
     near(&format!("{player}: begins"), number(&start["time"]), 0.0, 0.0);
@@ -40,7 +40,7 @@ pub(crate) fn judge(player: &str, seen: &Value, kinds: &[&str]) {
     near(&format!("{player}: ends"), number(&play["time"]), number(&play["duration"]), FRAME);
 }
 
-/// What holds where there is a video: the right frames, in each rung, nearly all of them shown.
+/// Checks of a package with video: the right frames, in each rung, nearly all of them shown.
 pub(crate) fn judge_video(player: &str, seen: &Value, sizes: [(u32, u32); 2]) {
     let first = &seen["start"]["frame"];
     near(&format!("{player}: the first frame"), number(&first["time"]), 0.0, 0.001);

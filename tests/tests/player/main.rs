@@ -1,8 +1,8 @@
 //! Packages in real players: hls.js and shaka-player in headless Chromium, from a plain static server.
 //!
-//! Every frame of the source carries its number, and its audio beeps once a second, so that what is seen and heard can
-//! be held against what should be: the first frame at 0, the right frame after every seek and in every rung, audio in
-//! step with it. `tests/player/` looks, `judge.rs` judges. Screenshots stay in `target/tmp/player/`.
+//! Every frame of the source carries its number, and its audio beeps once a second, so the test can compare video and
+//! audio with the expected ones: the first frame at 0, the right frame after every seek and in every rung, audio in
+//! step with it. `tests/player/` observes, `judge.rs` judges. Screenshots stay in `target/tmp/player/`.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -31,21 +31,21 @@ use transcode_tests::{
 use judge::{IN_STEP, judge, judge_file, judge_storyboard, judge_video, list, near, number};
 use source::{in_high_range, in_surround, run, source, source_of, with_texts};
 
-/// Of sources. More than one segment, and no longer than needed: it is played in real time.
+/// Length of sources. More than one segment, and no longer than needed: the test plays it in real time.
 const SECONDS: f64 = 4.0;
 const RATE: f64 = 25.0;
 const FRAME: f64 = 1.0 / RATE;
-/// For all that two players do; it takes about 10 s.
+/// Longest run of both players together; it takes about 10 s.
 const LIMIT: Duration = Duration::from_secs(100);
 
-/// A package and where its screenshots go.
+/// A package and the folder of its screenshots.
 struct Made {
     _folder: tempfile::TempDir,
     output: PathBuf,
     shots: PathBuf,
 }
 
-/// When each track begins by libavformat, which reads for ffplay, mpv and many others.
+/// The begin of each track by libavformat, which ffplay, mpv and many others use.
 fn begins(master: &Path) -> Vec<f64> {
     let args = "-v error -show_entries stream=start_time -of csv=p=0";
     let out = Command::new("ffprobe").args(args.split(' ')).arg(master).output().unwrap();
@@ -73,7 +73,7 @@ fn profile(preset: &str, rungs: &[(u32, u32)]) -> String {
 
 const LADDER: [(u32, u32); 2] = [(144, 100_000), (216, 300_000)];
 
-/// Packages what `prepare` leaves as `source.mov`.
+/// Packages `source.mov`, which `prepare` writes.
 fn package(name: &str, profile: &str, prepare: impl FnOnce(&Path)) -> Made {
     let folder = tempfile::tempdir().unwrap();
     prepare(folder.path());
@@ -84,7 +84,7 @@ fn package(name: &str, profile: &str, prepare: impl FnOnce(&Path)) -> Made {
     Made { output: folder.path().join("package"), shots: shots(name), _folder: folder }
 }
 
-/// What both players showed: `hls` and `dash`, each with the steps of `tests/player/run.mjs`.
+/// The report of both players: `hls` and `dash`, each with the steps of `tests/player/run.mjs`.
 fn played(made: &Made) -> Value {
     let folder = tempfile::tempdir().unwrap();
     let mut node = player(&made.output.display().to_string(), &made.shots, folder.path());
@@ -209,7 +209,7 @@ fn surround_plays_beside_stereo() {
     }
 }
 
-/// Chromium has no decoder for HEVC. It must choose by what the manifests say, and never ask for those rungs.
+/// Chromium has no decoder for HEVC. It must choose by the manifests, and never request those rungs.
 #[test]
 fn a_rung_of_high_range_does_not_disturb_a_player_that_cannot_show_it() {
     let high = "[hdr]\ncrf = 30\npreset = \"ultrafast\"\n[[hdr.rung]]\nshort_side = 216\naverage_bps = 400_000\n\

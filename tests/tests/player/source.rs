@@ -34,7 +34,7 @@ pub(crate) fn source(folder: &Path, portrait: bool, hertz: &[u32]) {
     source_of(SECONDS, folder, portrait, hertz);
 }
 
-/// The same of another length; the clip's begins anew where it ends. Frames are counted up to 255.
+/// The same with another length: the clip is repeated. Frames are counted up to 255.
 pub(crate) fn source_of(seconds: f64, folder: &Path, portrait: bool, hertz: &[u32]) {
     let clip = paths::clip().unwrap();
     let size = if portrait { "216:384,setsar=1" } else { "384:216" };
@@ -60,8 +60,8 @@ pub(crate) fn source_of(seconds: f64, folder: &Path, portrait: bool, hertz: &[u3
     }
 }
 
-/// Sets the display matrix of the video's header as a telephone does that is held upright. By hand: how ffmpeg is
-/// told to do it differs between its versions.
+/// Sets the display matrix of the video's header as a telephone in portrait position does. By hand: ffmpeg's option for
+/// it differs between its versions.
 pub(crate) fn turn_clockwise(file: &Path) {
     let mut bytes = fs::read(file).unwrap();
     let header = bytes.windows(4).position(|kind| kind == b"tkhd").unwrap();
@@ -96,7 +96,7 @@ pub(crate) fn in_surround(folder: &Path) {
     fs::rename(folder.join("six.mov"), folder.join("source.mov")).unwrap();
 }
 
-/// `source.mov` as if it were of high dynamic range: black and white stay what they are.
+/// `source.mov` marked as high dynamic range: black and white stay the same.
 pub(crate) fn in_high_range(folder: &Path) {
     let args = "-v error -y -i source.mov -map 0 -c:v libx264 -preset ultrafast -crf 10 -pix_fmt yuv420p10le \
                 -color_primaries bt2020 -color_trc smpte2084 -colorspace bt2020nc -color_range tv -c:a copy high.mov";

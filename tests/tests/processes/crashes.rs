@@ -1,5 +1,5 @@
-//! kill -9 of the controller before and after each of its effects, one by one. The next controller must finish what was
-//! begun: no message lost, nothing done twice, nothing left over (S13, row 48 of the fault catalogue).
+//! kill -9 of the controller before and after each of its effects, one by one. The next controller must finish the
+//! work: no message lost, nothing done twice, no leftovers (S13, row 48 of the fault catalogue).
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,7 +17,7 @@ use transcode_tests::{
 
 const LIMIT: Duration = Duration::from_mins(1);
 
-/// On which side of an effect the controller dies.
+/// The controller dies before or after an effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Side {
     /// The call never reaches the service.
@@ -34,18 +34,18 @@ struct Killer(Mutex<State>);
 struct State {
     /// Effects so far, in order.
     seen: Vec<String>,
-    /// Numbers of those whose answers have not come.
+    /// Numbers of the effects without an answer yet.
     open: BTreeMap<u64, usize>,
     /// Receives that wait for a message.
     polls: BTreeSet<u64>,
     /// Handle of the newest receive.
     receipt: Option<String>,
-    /// Whom to kill, at which effect, on which side. Nobody once it is done.
+    /// The process to kill, the number of the effect, and the side. `None` once it is killed.
     order: Option<(Pid, usize, Side)>,
 }
 
 impl State {
-    /// Notes an effect; gives its number, counted from 0.
+    /// Notes an effect; returns its number, counted from 0.
     fn note(&mut self, call: &Call) -> usize {
         self.seen.push(call.name());
         self.seen.len() - 1
@@ -110,7 +110,8 @@ fn options(killer: &Arc<Killer>) -> StackOptions {
     .setting("calls.receive_wait_seconds", "1")
 }
 
-/// One job from its upload to its end, with the controller killed at effect `number` on a side. Gives the effects.
+/// One job from its upload to its end, with the controller killed at effect `number`, on this side. Returns the
+/// effects.
 async fn job(
     stack: &mut Stack,
     killer: &Killer,
@@ -143,8 +144,8 @@ async fn job(
     state.seen.clone()
 }
 
-/// Kills the controller at each effect of a job's path, on both sides. `letter` is the effect that, repeated, gives a
-/// second dead letter.
+/// Kills the controller at each effect of a job's path, on both sides. `letter` is the effect that gives a second dead
+/// letter when it is repeated.
 async fn each(stack: &mut Stack, killer: &Killer, body: &[u8], expected: Expected) -> Vec<String> {
     // S3's test event of the notification's making is one message more.
     stack.wait_for_empty_queue(LIMIT).await.unwrap();
@@ -200,7 +201,7 @@ async fn killed_at_any_effect_of_a_job_that_dies_its_successor_buries_it_once() 
     assert_steps(&path, &[&["Receive"], &attempt[..], &["terminal.json", "Send", "Delete"]].concat());
 }
 
-/// The effects are these, no fewer and no more: what is not counted is not tested.
+/// These are all effects: an effect that is not counted is not tested.
 fn assert_steps(path: &[String], steps: &[&str]) {
     let fits =
         path.len() == steps.len() && path.iter().zip(steps).all(|(effect, step)| effect.contains(step));

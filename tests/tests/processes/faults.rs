@@ -1,5 +1,5 @@
-//! S3, SQS and ECS answer badly, or not at all: each kind of call meets the fault once, and everything still ends as if
-//! nothing had been (rows 1, 10, 15, 16, 41, 43 and 54 of the fault catalogue).
+//! S3, SQS and ECS give bad answers, or none: each kind of call meets the fault once, and everything still ends as
+//! without it (rows 1, 10, 15, 16, 41, 43 and 54 of the fault catalogue).
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,12 +16,12 @@ use transcode_tests::{
 
 const LIMIT: Duration = Duration::from_mins(2);
 
-/// Lets the first call of each kind meet with a fault.
+/// The first call of each kind meets the fault.
 #[derive(Debug)]
 struct Once {
     fault: Treatment,
     met: Mutex<BTreeMap<String, u64>>,
-    /// Handles of messages that nobody knows of: their receive was carried out, and its answer was lost.
+    /// Handles of messages that no controller knows: the receive took effect, and its answer was lost.
     lost: Mutex<Vec<String>>,
 }
 

@@ -1,5 +1,5 @@
-//! Real controllers and tasks on the local AWS while processes die, stand still, fight and are answered badly. After each:
-//! no message lost, nothing done twice, nothing left over.
+//! Real controllers and tasks on the local AWS while processes die, are suspended, compete and get bad answers. After
+//! each test: no message lost, nothing done twice, no leftovers.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod crashes;
@@ -12,15 +12,15 @@ use std::{path::PathBuf, process::Command};
 use serde_json::Value;
 use transcode_tests::{Stack, paths};
 
-/// Runs `transcode-controller audit` over logs; gives whether it is content, and its report.
+/// Runs `transcode-controller audit` over logs; returns whether it found no violation, and its report.
 fn audit(logs: &[PathBuf]) -> (bool, Value) {
     let program = paths::binary("transcode-controller").unwrap();
     let output = Command::new(program).args(["audit", "--json"]).args(logs).output().unwrap();
     (output.status.success(), serde_json::from_slice(&output.stdout).unwrap())
 }
 
-/// The controllers' own logs show no broken promise and every message settled, apart from so many whose delete was
-/// carried out and never heard of; and they would show a broken one.
+/// The controllers' logs show no broken promise, and every message settled except `unheard` ones, whose delete took
+/// effect while its answer was lost. A broken promise added to the logs is found.
 fn audited(stack: &Stack, unheard: usize) {
     let logs = stack.controller_logs();
     let (content, report) = audit(&logs);

@@ -1,4 +1,4 @@
-//! Standard output that takes nothing: log lines are lost, and no work (row 55 of the fault catalogue).
+//! Standard output that blocks: log lines are lost, and no work (row 55 of the fault catalogue).
 
 use std::{
     fs::File,
@@ -14,7 +14,7 @@ use transcode_tests::{Stack, StackOptions, aftermath::Expected, paths};
 
 const LIMIT: Duration = Duration::from_mins(2);
 
-/// An upload goes through a controller whose log goes to `out`.
+/// An upload goes through a controller with its log on `out`.
 async fn an_upload_goes_through(out: &Path) {
     let options = StackOptions { without_controller: true, ..StackOptions::default() }
         .setting("jobs.default_profile", "\"audio\"")

@@ -1,4 +1,4 @@
-//! Two controllers on one queue: one that stands still while its messages go to the other, and two that are handed the
+//! Two controllers on one queue: one that is suspended while its messages go to the other, and two that receive the
 //! same messages again and again (S14; rows 2, 4, 5 and 49 of the fault catalogue).
 
 use std::{
@@ -20,7 +20,7 @@ use transcode_tests::{
 
 const LIMIT: Duration = Duration::from_mins(2);
 
-/// Stops a process at the answer to a call of this name.
+/// Suspends a process at the answer to a call of this name.
 #[derive(Debug, Default)]
 struct Stopper(Mutex<Option<(Pid, &'static str)>>);
 
@@ -107,7 +107,7 @@ async fn a_controller_stopped_for_longer_than_a_visibility_timeout_comes_back_an
     super::audited(&stack, 0);
 }
 
-/// Keeps every receipt handle that is given out.
+/// Keeps every receipt handle of every answer.
 #[derive(Debug, Default)]
 struct Thief(Mutex<Vec<String>>);
 
