@@ -296,9 +296,14 @@ fn a_message_that_is_put_back_for_two_weeks_is_not_taken_for_a_poison_message() 
         let (mut waited, mut receives) = (0, 0);
         while waited < 14 * 24 * 60 * MINUTE {
             receives += 1;
-            waited += policy.put_back_for(receives, &MessageId(id.into()));
+            waited += policy.put_back_for(receives, 0, &MessageId(id.into()));
         }
         assert!((200..=300).contains(&receives), "{receives} receives; the queue gives up after 1000");
+        let flood = policy.put_back_for(1, 10_000, &MessageId(id.into()));
+        assert!(
+            flood >= 10_000 * 50 / 2,
+            "{flood} ms: more would come back than leaves time for what is new"
+        );
     }
 }
 

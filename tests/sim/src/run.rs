@@ -201,10 +201,19 @@ fn bound(world: &World) -> Ms {
     let open = world.jobs.iter().filter(|job| job.terminal.is_none()).count();
     let largest = u64::from(policy.oom_sizes.iter().map(|(cpu, _)| *cpu).max().unwrap_or(policy.variant.cpu));
     let at_once = policy.max_tasks.min(usize::try_from(policy.max_cpu / largest).unwrap_or(usize::MAX));
+    let rules = world.setup.rules.sources.iter().flat_map(|source| &source.tenants);
+    let of_one = rules.map(|rule| rule.max_tasks as usize).filter(|tasks| *tasks > 0).min();
+    let at_once = of_one.map_or(at_once, |tasks| at_once.min(tasks));
     let waves = (open / at_once.max(1) + 2) as u64;
     let attempts = (policy.max_attempts + 2) as u64;
     // With an open breaker each launch waits for its probe.
     let interval = if policy.breaker_jobs > 0 { policy.breaker_probe } else { policy.launch_interval };
     let launches = open as u64 * attempts * interval.max(policy.launch_interval);
-    2 * policy.visibility.max(policy.park) + waves * attempts * attempt + launches + 10 * MINUTE + SECOND
+    // What was put back comes back later each time.
+    let away = if policy.look_ahead.is_some() { policy.put_back * (world.most_receives() + 60) } else { 0 };
+    away + 2 * policy.visibility.max(policy.park)
+        + waves * attempts * attempt
+        + launches
+        + 10 * MINUTE
+        + SECOND
 }

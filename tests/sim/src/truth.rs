@@ -35,6 +35,8 @@ pub struct JobTruth {
     pub letters: u32,
     /// Messages that ask for it.
     pub messages: u32,
+    /// When the first of them was sent.
+    pub sent_at: Ms,
     /// Its tasks.
     pub tasks: Vec<usize>,
     /// Tasks that are working on it now.
@@ -65,6 +67,7 @@ impl JobTruth {
             published: None,
             letters: 0,
             messages: 0,
+            sent_at: 0,
             tasks: Vec::new(),
             working: 0,
             platform: BTreeSet::new(),

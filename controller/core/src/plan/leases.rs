@@ -69,7 +69,8 @@ fn next(message: &MessageId, lease: &Lease, policy: &Policy, ledger: &Ledger, no
         && jobs.iter().all(undecided)
         && !ledger.draining
     {
-        let after_ms = lease.put_back(spare, message, policy, now.mono);
+        let away = ledger.receiving.get(&lease.queue).map_or(0, |queue| queue.away.count(now.mono));
+        let after_ms = lease.put_back(spare, message, away, policy, now.mono);
         return Some(Action::Release { lease: named(), after_ms });
     }
     // A job that only a newer version can read is put aside with its message (S15). If such messages were held, they

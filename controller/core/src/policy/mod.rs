@@ -26,6 +26,10 @@ pub const VISIBILITY_CAP: Ms = 12 * 3_600_000;
 /// Messages beyond those that may wait: received, and not yet looked up, or about to be put back.
 const LOOKED_UP: usize = 200;
 
+/// What was put back comes back one in this time, on average; that is as fast as tasks may be launched, and a twentieth of
+/// what can be received.
+const RETURN_INTERVAL: Ms = 50;
+
 /// Numbers and names; made from the settings, replaced as a whole on reload.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
@@ -234,13 +238,15 @@ impl Policy {
         jittered(wait, &[job.as_str(), &last.attempt.to_string()])
     }
 
-    /// How long a message is put back for because more wait than there is place for: longer with each receive, so that a
-    /// message that waits for as long as SQS keeps it (14 days at most) is received 300 times and not 20,000, and the
-    /// queue's own `maxReceiveCount` does not take it for a poison message. Jittered down by up to half, by the message's
-    /// id: what was put back together comes back in the course of time.
-    pub fn put_back_for(&self, receives: u32, message: &MessageId) -> Ms {
-        let receives = if weak(Weakness::PutsBackForTheSameTime) { 1 } else { u64::from(receives.max(1)) };
-        jittered(self.put_back.saturating_mul(receives), &[&message.0])
+    /// How long a message is put back for because more wait than there is place for, with so many of its queue put back
+    /// already. Longer with each receive, so that a message that waits for as long as SQS keeps it (14 days at most) is
+    /// received 300 times and not 20,000, and the queue's own `maxReceiveCount` does not take it for a poison message. And
+    /// so long that what comes back leaves time to receive what is new. Jittered down by up to half: what was put back
+    /// together comes back in the course of time.
+    pub fn put_back_for(&self, receives: u32, away: usize, message: &MessageId) -> Ms {
+        let times = if weak(Weakness::PutsBackForTheSameTime) { 1 } else { u64::from(receives.max(1)) };
+        let wait = self.put_back.saturating_mul(times).max(RETURN_INTERVAL.saturating_mul(away as u64));
+        jittered(wait, &[&message.0, &receives.to_string()])
     }
 
     /// The task shape of the next attempt, from the ends of the earlier ones. On-demand once Spot has refused or

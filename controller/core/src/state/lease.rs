@@ -121,11 +121,11 @@ impl Lease {
         policy.park.min(self.left(now))
     }
 
-    /// How long it is put back for now.
-    pub fn put_back(&self, spare: Spare, message: &MessageId, policy: &Policy, now: Ms) -> Ms {
+    /// How long it is put back for now, with so many of its queue put back already.
+    pub fn put_back(&self, spare: Spare, message: &MessageId, away: usize, policy: &Policy, now: Ms) -> Ms {
         match spare {
             Spare::Copy => self.put_aside(policy, now),
-            Spare::Excess => policy.put_back_for(self.receives, message).min(self.left(now)),
+            Spare::Excess => policy.put_back_for(self.receives, away, message).min(self.left(now)),
         }
     }
 

@@ -14,6 +14,7 @@
 //! | L1, L2, L3 | after faults have stopped |
 //! | L4 | `StopTask` reaches ECS |
 //! | L7 | folders are emptied; after faults have stopped |
+//! | L9 | an attempt is claimed, a task is launched, a controller plans; after faults have stopped |
 //! | L6 | a controller plans: its calls are counted, and those that failed before must have waited |
 
 use std::{
@@ -36,10 +37,12 @@ use crate::{
     truth::{JobTruth, Proc, Task},
 };
 
+mod fair;
 mod lively;
 mod order;
 mod turns;
 
+pub use fair::*;
 pub use lively::*;
 pub use order::*;
 pub use transcode_core::invariant::Violation;

@@ -10,6 +10,16 @@ use crate::rng::{Rng, mix};
 impl Setup {
     /// Draws all inputs.
     pub fn draw(seed: u64, sort: Sort) -> Self {
+        let mut setup = Self::draw_without_tenants(seed, sort);
+        // With numbers of their own: the other seeds stay as they are.
+        if sort != Sort::Crowd && mix(&[seed, 9]).is_multiple_of(4) {
+            setup.draw_tenants(&mut Rng::new(mix(&[seed, 10])));
+        }
+        setup
+    }
+
+    /// Draws everything else.
+    pub(super) fn draw_without_tenants(seed: u64, sort: Sort) -> Self {
         let mut rng = Rng::new(mix(&[seed, 3]));
         let jobs = match sort {
             Sort::Crowd => 5000,
@@ -67,6 +77,7 @@ impl Setup {
             newer: if rng.chance(0.1) { 4 } else { 0 },
             slow_answers: 8,
             ordinary: false,
+            expected: Vec::new(),
             old: rng.chance(0.1),
             policy,
         };

@@ -1,7 +1,10 @@
 //! The inputs that a seed draws before its run: settings, uploads, natures of jobs, episodes.
 
 mod draw;
+mod fair_worlds;
+mod named;
 mod policy;
+mod tenants;
 mod uploads;
 pub mod worlds;
 
@@ -100,6 +103,20 @@ pub struct Upload {
     pub kind: Kind,
 }
 
+/// What is asked of a run for tenants (L9). Tenants are named by the first part of their keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the fields are what the variant's own line names")]
+pub enum Expected {
+    /// Each upload of a tenant is claimed this soon after it was sent.
+    Soon { tenant: &'static str, within: Ms },
+    /// From one time to another a tenant has this share of the vCPU-seconds, in thousandths. All of a run name one time.
+    Share { tenant: &'static str, from: Ms, until: Ms, share: u64, within: u64 },
+    /// A tenant never has more tasks.
+    Limit { tenant: &'static str, tasks: usize },
+    /// SQS itself gives up no message.
+    NothingGivenUp,
+}
+
 /// All drawn inputs.
 #[derive(Debug, Clone)]
 #[allow(clippy::struct_excessive_bools, reason = "independent switches, each drawn on its own")]
@@ -160,6 +177,8 @@ pub struct Setup {
     pub slow_answers: u64,
     /// Without faults: the promises for ordinary days are checked too.
     pub ordinary: bool,
+    /// What is asked for tenants.
+    pub expected: Vec<Expected>,
     /// Messages were sent long ago: their retention is about to end.
     pub old: bool,
 }
@@ -167,7 +186,7 @@ pub struct Setup {
 impl Setup {
     /// A scenario without faults: one controller, four uploads of which some fail, short work.
     pub fn plain() -> Self {
-        let mut setup = Self::draw(2, Sort::Harsh);
+        let mut setup = Self::draw_without_tenants(2, Sort::Harsh);
         setup.policy = Policy {
             queues: BTreeMap::from([("jobs".to_owned(), 1)]),
             max_tasks: 2,
@@ -225,6 +244,7 @@ impl Setup {
             newer: 0,
             slow_answers: 8,
             ordinary: false,
+            expected: Vec::new(),
             old: false,
             ..setup
         }

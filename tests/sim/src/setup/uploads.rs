@@ -14,6 +14,15 @@ pub(super) fn record(job: u64, size: u64) -> serde_json::Value {
     version(job, size, 0)
 }
 
+/// An upload of this key.
+pub(super) fn keyed(key: &str) -> serde_json::Value {
+    let mut record = record(0, 1000);
+    if let Some(there) = record.pointer_mut("/s3/object/key") {
+        *there = key.into();
+    }
+    record
+}
+
 /// A later upload of the same key.
 pub(super) fn version(job: u64, size: u64, number: usize) -> serde_json::Value {
     let sequencer = SEQUENCERS.get(number).copied().unwrap_or("02");

@@ -4,22 +4,13 @@ use serde_json::json;
 use transcode_config::contract::{Capacity, TaskShape};
 use transcode_core::policy::Policy;
 
+pub use super::named::Named;
 use super::{
-    HOUR, Kind, MINUTE, SECOND, Setup, Upload,
+    HOUR, Kind, MINUTE, SECOND, Setup, Upload, fair_worlds,
+    named::world,
     uploads::{record, version},
 };
 use crate::fault::Fault;
-
-/// A world with a name.
-#[derive(Debug)]
-pub struct Named {
-    /// The promise or the situation.
-    pub name: &'static str,
-    /// The inputs.
-    pub setup: Setup,
-    /// The faults and their rates.
-    pub faults: &'static [(Fault, f64)],
-}
 
 /// `count` uploads, one every `every` milliseconds.
 fn uploads(count: u64, every: u64) -> Vec<Upload> {
@@ -27,21 +18,9 @@ fn uploads(count: u64, every: u64) -> Vec<Upload> {
     (0..count).map(|job| Upload { at: job * every, body: body(job), kind: Kind::Jobs }).collect()
 }
 
-/// A world of good jobs: the plain scenario with this policy and these differences.
-fn world(
-    name: &'static str,
-    faults: &'static [(Fault, f64)],
-    numbers: impl FnOnce(Policy) -> Policy,
-    rest: impl FnOnce(Setup) -> Setup,
-) -> Named {
-    let plain = Setup::plain();
-    let policy = numbers(plain.policy);
-    Named { name, setup: rest(Setup { policy, bad: 0, ..plain }), faults }
-}
-
 /// All of them.
 pub fn named() -> Vec<Named> {
-    vec![
+    let mut all = vec![
         ordinary("an ordinary day", |plain| Policy { max_tasks: 3, ..plain }),
         ordinary("little vCPU", |plain| Policy {
             max_tasks: 20,
@@ -67,7 +46,9 @@ pub fn named() -> Vec<Named> {
         copies(),
         lapsing(),
         uploaded_again(),
-    ]
+    ];
+    all.extend(fair_worlds::named());
+    all
 }
 
 /// Only good jobs, and more of them than there are slots.

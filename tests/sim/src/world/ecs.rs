@@ -82,6 +82,7 @@ impl World {
         let job = self.by_key.get(&claim.job).copied();
         let task = self.new_task(job, claim, Some(&claim.job));
         entry.task = Some(task);
+        self.runs(job, true);
         self.tokens.insert(token, entry);
         if self.setup.ordinary {
             let running = self.tasks.iter().filter(|task| task.alive());

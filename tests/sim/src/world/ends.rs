@@ -110,6 +110,7 @@ impl World {
         let (before, job) = (task.proc, task.job);
         task.proc = Proc::Gone;
         task.beat_until = now;
+        self.runs(job, false);
         if let Proc::Working(since) = before {
             self.worked(job, since);
             self.check_run_time(index, since);

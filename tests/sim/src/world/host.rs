@@ -9,7 +9,9 @@ use transcode_core::{
     reconciler::Reconciler,
 };
 
-use super::{World, event::Event, meter::Meter, patience::Patience, told::Told, witness::Witness};
+use super::{
+    World, event::Event, meter::Meter, patience::Patience, shares::Newcomers, told::Told, witness::Witness,
+};
 use crate::{
     fault::Fault,
     setup::{Episode, HOUR, MINUTE, SECOND, Sort},
@@ -35,6 +37,8 @@ pub(super) struct Host {
     /// The failures that it has seen.
     pub(super) witness: Witness,
     pub(super) told: Told,
+    /// New tenants that it passed over.
+    pub(super) newcomers: Newcomers,
     /// Spot must pause until then (monotonic).
     pub(super) spot_rests_until: Ms,
 }
@@ -56,6 +60,7 @@ impl World {
                 patience: Patience::default(),
                 witness: Witness::default(),
                 told: Told::default(),
+                newcomers: Newcomers::default(),
                 spot_rests_until: 0,
             });
             let at = self.rng.below(MINUTE);
@@ -100,6 +105,7 @@ impl World {
         host.booted_at = now;
         host.inbox.clear();
         (host.meter, host.patience, host.witness, host.told, host.spot_rests_until) = Default::default();
+        host.newcomers = Newcomers::default();
         self.agenda.cancel_plan(index);
         self.plan_by(index, 0);
         if self.faults.on {

@@ -16,6 +16,7 @@ mod meter;
 mod patience;
 mod prefix;
 mod process;
+mod shares;
 mod slots;
 mod sqs;
 mod store;
@@ -36,6 +37,7 @@ use self::{
     event::Event,
     host::Host,
     prefix::PrefixTruth,
+    shares::Had,
     sqs::{Message, Queue},
     trace::Trace,
 };
@@ -98,6 +100,8 @@ pub struct World {
     agenda: Agenda,
     by_key: BTreeMap<JobKey, usize>,
     prefixes: BTreeMap<String, PrefixTruth>,
+    /// What each tenant had of the slots.
+    had: BTreeMap<String, Had>,
     /// Number of superseded jobs.
     pub reached_superseded: u64,
     /// Tasks that were stopped because something newer was live.
@@ -139,6 +143,7 @@ impl World {
             agenda: Agenda::default(),
             by_key: BTreeMap::new(),
             prefixes: BTreeMap::new(),
+            had: BTreeMap::new(),
             reached_superseded: 0,
             reached_stopped_early: 0,
             messages: Vec::new(),
@@ -219,6 +224,7 @@ impl World {
     /// Checks leftovers (L7) and the ends of the jobs, once everything is at rest.
     pub fn check_leftovers(&mut self) {
         self.check_prefixes();
+        self.check_shares();
         let wanted = self.wanted_jobs();
         // A message that stays for a newer version's job is settled, and its leftovers collected, by that version.
         let kept: BTreeSet<usize> =
@@ -303,6 +309,9 @@ impl World {
             }
             let messages = self.jobs.get_mut(*job).map(|job| {
                 job.messages += 1;
+                if job.messages == 1 {
+                    job.sent_at = at;
+                }
                 job.messages
             });
             if messages > Some(1) {
@@ -310,7 +319,7 @@ impl World {
             }
         }
         let queue = self.queue(queue).unwrap_or(0);
-        let message = Message::new(self.messages.len(), queue, body, kind, jobs);
+        let message = Message::new(self.messages.len(), (queue, at), body, kind, jobs);
         self.messages.push(message);
         self.shows(self.messages.len() - 1, at);
     }

@@ -26,6 +26,7 @@ const CAP: Ms = 12 * HOUR;
 pub(super) struct Message {
     pub(super) id: MessageId,
     queue: usize,
+    sent_at: Ms,
     pub(super) body: String,
     pub(super) kind: Kind,
     /// Jobs it asks for.
@@ -40,10 +41,17 @@ pub(super) struct Message {
 }
 
 impl Message {
-    pub(super) fn new(number: usize, queue: usize, body: String, kind: Kind, jobs: Vec<usize>) -> Self {
+    pub(super) fn new(
+        number: usize,
+        (queue, sent_at): (usize, Ms),
+        body: String,
+        kind: Kind,
+        jobs: Vec<usize>,
+    ) -> Self {
         Self {
             id: MessageId(format!("m-{number}").into()),
             queue,
+            sent_at,
             body,
             kind,
             jobs,
@@ -129,6 +137,7 @@ impl World {
         let sent_at = if self.setup.old { EPOCH - 13 * 24 * HOUR } else { EPOCH };
         let (now, visibility) = (self.now, self.setup.policy.visibility);
         let limit = if self.faults.on { self.setup.max_receives } else { 0 };
+        let in_lines = !self.setup.expected.is_empty();
         let mut taken = Vec::new();
         for index in self.found(queue, usize::from(max)) {
             let Some(message) = self.messages.get_mut(index) else { continue };
@@ -148,7 +157,8 @@ impl World {
                 id: message.id.clone(),
                 receipt: message.handle(),
                 body: message.body.clone(),
-                sent_at_ms: Some(sent_at),
+                // Only in the lines of tenants it matters which was sent first.
+                sent_at_ms: Some(if in_lines { EPOCH + message.sent_at } else { sent_at }),
                 receives: message.receipt,
             });
             self.shows(index, now + visibility);
@@ -250,6 +260,11 @@ impl World {
             let name = self.queues.get(queue).map_or_else(String::new, |queue| queue.name.clone());
             self.send(&name, body, kind, at);
         }
+    }
+
+    /// How often the message was received that was received most.
+    pub fn most_receives(&self) -> u64 {
+        self.messages.iter().map(|message| u64::from(message.receipt)).max().unwrap_or(0)
     }
 
     /// Messages that must still be settled, without those that this version leaves alone.

@@ -115,6 +115,9 @@ impl World {
             job.claims.push(Arc::clone(claim));
             job.claimed_at.push(now);
         }
+        if number == 1 {
+            self.begun(index);
+        }
         Some(Arc::clone(claim))
     }
 

@@ -34,6 +34,8 @@ impl World {
             core.ledger.requeue_all();
             core.turn(facts.clone(), now).0
         });
+        host.newcomers.wait(&core.ledger);
+        let waiting: Vec<u32> = core.ledger.jobs.lines().map(|(tenant, _)| tenant).collect();
         let (planned, changes) = core.turn(facts.drain(..), now);
         host.inbox = facts;
         host.witness.sees(&planned.actions);
@@ -56,6 +58,8 @@ impl World {
             .and_then(|()| invariants::nothing_is_seen(seen.first()));
         let found = found
             .and(host.told.hears(&changes, &core.ledger))
+            .and(host.newcomers.passed(&planned.actions, &waiting, &core.ledger))
+            .and(invariants::l9_limits_are_kept(&planned.actions, &core.ledger))
             .and(host.witness.claims(claims, now.mono, core.policy()))
             .and(invariants::rests_on_a_fresh_reading(&planned.actions, &core.ledger, now.mono))
             .and(invariants::s7_planned_in_time(&planned.actions, now.wall))
