@@ -138,7 +138,17 @@ pub const ALARMS: &[Alarm] = &[
             "ReceivingPaused",
             Metric::ReceivingPaused,
             1,
-            "no message has been received for fifteen minutes, because the largest allowed number of messages is held",
+            "no message has been received for fifteen minutes, because too many are held or SQS refuses",
+        )
+    },
+    Alarm {
+        statistic: Statistic::Minimum,
+        periods: 3,
+        ..at_least(
+            "JobsStuck",
+            Metric::JobsStuck,
+            1,
+            "AWS has refused a step of a job for fifteen minutes, and will until somebody changes something",
         )
     },
     Alarm {

@@ -22,6 +22,8 @@ pub enum Metric {
     LaunchesPaused,
     /// Receiving stands still.
     ReceivingPaused,
+    /// Jobs at a step that AWS refuses.
+    JobsStuck,
     BreakerOpen,
     AttemptsOver,
     Adopted,
@@ -70,6 +72,7 @@ impl Metric {
         Self::LaunchesRefused,
         Self::LaunchesPaused,
         Self::ReceivingPaused,
+        Self::JobsStuck,
         Self::BreakerOpen,
         Self::AttemptsOver,
         Self::Adopted,
@@ -130,7 +133,9 @@ impl Metric {
             Self::LaunchesPaused => gauge("LaunchesPaused",
                 "1 while nothing is launched: paused by the settings, cooling down after a refusal, or without a usable task definition or a list of tasks"),
             Self::ReceivingPaused => gauge("ReceivingPaused",
-                "1 while nothing is received because as many messages are held as may be: results cannot be published or letters not sent"),
+                "1 while nothing is received: as many messages are held as may be (results cannot be published or letters not sent), or SQS refuses"),
+            Self::JobsStuck => gauge("JobsStuck",
+                "jobs at a step that AWS refuses until somebody changes something (reading, claiming, publishing, sending the letter, deleting)"),
             Self::BreakerOpen => gauge("BreakerOpen", "1 while launching has stopped because one job after the other fails"),
             Self::AttemptsOver => count("AttemptsOver", "attempts that ended without winning"),
             Self::Adopted => count("Adopted", "tasks found that this controller had not launched"),

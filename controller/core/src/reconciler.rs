@@ -17,7 +17,7 @@ use crate::{
         clock::{Ms, Now},
         fact::Fact,
     },
-    state::ledger::Ledger,
+    state::{failing::Failing, ledger::Ledger},
 };
 
 /// Ledger and policy.
@@ -53,6 +53,8 @@ impl Reconciler {
         *self.policy_mut() = policy;
         self.ledger.rules = rules;
         self.ledger.attribute_anew(self.last_turn);
+        // Whoever changes settings may have mended what was refused as well.
+        self.ledger.try_again(Failing::lasts);
     }
 
     /// One turn: absorbs the facts, plans, and notes the planned calls as begun. Returns the plan and the changes. The

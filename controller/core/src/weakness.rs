@@ -97,6 +97,16 @@ weaknesses! {
     RepeatsJobCallsAtOnce,
     /// repeats failed message calls at once
     RepeatsMessageCallsAtOnce,
+    /// repeats a refused call as often as one that failed in passing
+    RepeatsRefusedCalls,
+    /// forgets that a step is refused once an earlier one works
+    ForgetsRefusalAfterReading,
+    /// lets a message lapse while its letter is refused
+    LetsLeaseLapseWhileRefused,
+    /// does not say at which step of settling a job is
+    HidesStepsOfSettling,
+    /// does not try again what was refused once the same works for another job
+    WaitsOnThoughMended,
     /// forgets that a document is of a newer version
     ForgetsNewerDocument,
     /// claims and gives up by an old reading

@@ -122,17 +122,19 @@ fn a_job_gets_its_attempts_and_a_platform_failure_costs_none_of_them() {
 fn that_ecs_answers_does_not_make_the_state_bucket_well() {
     let mut world = Bench::ready();
     let job = world.upload("m1", "a.mp4");
-    let claim = claim_of(&world.turn([inspected(&job, None, None, None)]));
     let failed = || Fact::JobCallFailed { job: job.clone(), error: error(ErrorClass::Transient, "503") };
     for _ in 0..4 {
         world.turn([failed()]);
         world.mono += 60_000;
         world.turn([]);
     }
-    let failures = |world: &Bench| world.reconciler.ledger.jobs.get(&job).map(|job| job.failures);
+    let failures = |world: &Bench| {
+        let job = world.reconciler.ledger.jobs.get(&job);
+        job.map(|job| job.failing.as_ref().map_or(0, |failing| failing.times))
+    };
     assert_eq!(failures(&world), Some(4));
     let refusal = Refusal::Failed(error(ErrorClass::Throttled, "slower"));
-    world.turn([Fact::LaunchRefused { job: job.clone(), attempt: claim.attempt, refusal }]);
+    world.turn([Fact::LaunchRefused { job: job.clone(), attempt: Attempt::FIRST, refusal }]);
     assert_eq!(failures(&world), Some(4), "ECS has answered, and not S3");
     world.turn([inspected(&job, None, None, None)]);
     assert_eq!(failures(&world), Some(0));

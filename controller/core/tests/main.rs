@@ -11,6 +11,7 @@ mod limits;
 mod long_absence;
 mod pauses;
 mod rates;
+mod refused;
 mod reload;
 mod settling;
 mod start_deadlines;

@@ -1,6 +1,7 @@
 //! `explain`: for a person who is on call. Why does the job wait, until when, and who can act?
 //!
-//! A decided job is explained from its record alone, any other from its record and the controller's notes.
+//! A settled job is explained from its record alone, any other from its record and the controller's notes. A decided job
+//! whose result is not published yet, or whose letter has not been sent, is not settled.
 
 use std::net::SocketAddr;
 
@@ -53,12 +54,10 @@ fn paragraph(
             said.extend(view.undecided(record));
             said
         }
-        (Some(record), Some((Outcome::Succeeded(won), at))) => {
-            let end = record.superseded_by().map_or_else(|| succeeded(won, at), |by| superseded(won, by, at));
-            vec![about(record, now), end]
-        }
-        (Some(record), Some((Outcome::Superseded(superseded), at))) => vec![about(record, now), stopped(superseded, at)],
-        (Some(record), Some((Outcome::Dead(dead), at))) => vec![about(record, now), died(job, dead, at)],
+        (Some(record), Some((outcome, at))) => match view.unsettled(record, outcome) {
+            Some(left) => vec![about(record, now), ended(outcome, at), left],
+            None => vec![about(record, now), settled(record, outcome, at)],
+        },
     };
     let said = said.into_iter().filter(|sentence| !sentence.is_empty()).collect::<Vec<_>>().join(" ");
     // It contains keys, and texts of ffmpeg and AWS: the paragraph must stay one line.
@@ -74,6 +73,37 @@ fn about(record: &Record, now: u64) -> String {
     let source = address(&spec.source.bucket, &spec.source.key);
     let age = span(now.saturating_sub(spec.accepted_at_ms));
     format!("Job {} is {source}, profile {}{again}, accepted {age} ago.", record.job, spec.profile.name)
+}
+
+/// How a settled job ended.
+fn settled(record: &Record, outcome: &Outcome, at: u64) -> String {
+    match outcome {
+        Outcome::Succeeded(won) => {
+            record.superseded_by().map_or_else(|| succeeded(won, at), |by| superseded(won, by, at))
+        }
+        Outcome::Superseded(superseded) => stopped(superseded, at),
+        Outcome::Dead(dead) => died(&record.job, dead, at),
+    }
+}
+
+/// How a job ended that is not settled yet.
+fn ended(outcome: &Outcome, at: u64) -> String {
+    match outcome {
+        Outcome::Succeeded(won) => format!(
+            "Attempt {} has succeeded at {} with {} files, and the job is not settled yet.",
+            won.attempt,
+            time(at),
+            won.files,
+        ),
+        Outcome::Superseded(_) => format!("It is superseded since {}, and not settled yet.", time(at)),
+        Outcome::Dead(dead) => format!(
+            "It is given up since {}, {}: {}. {} The job is not settled yet.",
+            time(at),
+            tried(dead),
+            why(&dead.failure),
+            who(&dead.failure),
+        ),
+    }
 }
 
 fn succeeded(won: &Succeeded, at: u64) -> String {
@@ -113,18 +143,22 @@ fn superseded(won: &Succeeded, by: &Published, at: u64) -> String {
 }
 
 fn died(job: &JobKey, dead: &Dead, at: u64) -> String {
-    let tried = match dead.attempts.len() {
-        0 => "without an attempt".to_owned(),
-        1 => "after 1 attempt".to_owned(),
-        many => format!("after {many} attempts"),
-    };
     let arn = dead.last_task_arn.as_ref().map(|arn| format!(" The last task was {arn}.")).unwrap_or_default();
     format!(
-        "It is dead since {}, {tried}: {}.{arn} {} Then `redrive --job {job}` runs it again.",
+        "It is dead since {}, {}: {}.{arn} {} Then `redrive --job {job}` runs it again.",
         time(at),
+        tried(dead),
         why(&dead.failure),
         who(&dead.failure),
     )
+}
+
+fn tried(dead: &Dead) -> String {
+    match dead.attempts.len() {
+        0 => "without an attempt".to_owned(),
+        1 => "after 1 attempt".to_owned(),
+        many => format!("after {many} attempts"),
+    }
 }
 
 /// Code, meaning, and the evidence of this failure.
@@ -144,6 +178,17 @@ fn who(failure: &Failure) -> String {
         Who::Operator => format!("You can act: {}.", info.remedy),
         Who::Aws => format!("It was AWS' doing: {}.", info.remedy),
     }
+}
+
+/// Who can do something about what a job waits for.
+fn acts(waiting: &Waiting) -> String {
+    if waiting.refused {
+        return "You can act: AWS refuses that call until somebody changes what it names (a permission, a key, a \
+                setting). The controller tries it less and less often, at last every 15 min; SIGHUP with changed \
+                settings makes it try at once."
+            .to_owned();
+    }
+    "Nobody has to act as long as that passes.".to_owned()
 }
 
 /// The inputs for the explanation of an undecided job.
@@ -257,6 +302,32 @@ impl View<'_> {
         )
     }
 
+    /// What is left to be done for a decided job: by the controller's notes, and by what is live under its stable prefix.
+    fn unsettled(&self, record: &Record, outcome: &Outcome) -> Option<String> {
+        match self.heard {
+            Ok(notes) => match notes.jobs.get(record.job.as_str()) {
+                Some(waiting) => Some(format!("{} {}", self.said(waiting), acts(waiting))),
+                None if record.is_unpublished(outcome) => Some(format!(
+                    "Nothing of it is published yet. {} Its message comes back to the queue by itself, and the controller \
+                     goes on with it then.",
+                    self.controller(&record.job)
+                )),
+                None => None,
+            },
+            Err(_) if record.is_unpublished(outcome) => {
+                Some(format!("Nothing of it is published yet. {}", self.controller(&record.job)))
+            }
+            Err(_) => None,
+        }
+    }
+
+    fn said(&self, Waiting { why, until_ms, .. }: &Waiting) -> String {
+        match until_ms {
+            Some(until) => format!("The controller says: {why}; it looks again at {}.", self.until(*until)),
+            None => format!("The controller says: {why}."),
+        }
+    }
+
     /// The running controller's note on the job.
     fn controller(&self, job: &JobKey) -> String {
         let notes = match self.heard {
@@ -273,10 +344,8 @@ impl View<'_> {
         let full = full.map(|why| format!(" It receives nothing at present: {why}.")).unwrap_or_default();
         let draining = if notes.draining { " It is draining and begins nothing new." } else { "" };
         let said = match notes.jobs.get(job.as_str()) {
-            Some(Waiting { why, until_ms: Some(until) }) => {
-                format!("The controller says: {why}; it looks again at {}.", self.until(*until))
-            }
-            Some(Waiting { why, until_ms: None }) => format!("The controller says: {why}."),
+            Some(waiting) if waiting.refused => format!("{} {}", self.said(waiting), acts(waiting)),
+            Some(waiting) => self.said(waiting),
             None if notes.left_off > 0 => {
                 format!("The controller's notes do not mention it, but leave {} jobs off.", notes.left_off)
             }

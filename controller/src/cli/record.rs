@@ -70,6 +70,12 @@ impl Record {
         (standing(&self.job, &source, &order, Some(live)) == Standing::Older).then_some(live)
     }
 
+    /// Whether it has succeeded, and neither it nor anything newer is live.
+    pub(super) fn is_unpublished(&self, outcome: &Outcome) -> bool {
+        let live = self.live.as_ref().is_some_and(|live| live.job == self.job);
+        matches!(outcome, Outcome::Succeeded(_)) && !live && self.superseded_by().is_none()
+    }
+
     /// The newest attempt.
     pub(super) fn newest(&self) -> Option<&AttemptRecord> {
         self.attempts.last()

@@ -93,6 +93,8 @@ pub(super) const SECTIONS: &[Section] = &[
                     sum(M::LaunchesRefused),
                     high(M::LaunchesPaused),
                     high(M::ReceivingPaused),
+                    high(M::JobsStuck),
+                    high(M::JobsStuck),
                     sum(M::ImagesRefused),
                     sum(M::OtherImages),
                     high(M::BreakerOpen),
@@ -191,7 +193,11 @@ pub(super) const SECTIONS: &[Section] = &[
                     sum(M::LogLinesDropped),
                 ],
             ),
-            lines("Messages", "a minute", &[sum(M::LeasesLost), sum(M::Parked)]),
+            lines(
+                "Messages",
+                "a minute",
+                &[sum(M::LeasesLost), sum(M::Parked), sum(M::Ignored), Series::Each(M::Ignored.info())],
+            ),
             lines(
                 "Events and promises",
                 "a minute",

@@ -44,8 +44,16 @@ pub enum Event<'a> {
     /// The loop has taken a turn.
     Turned,
     /// The loop was sampled. `oldest_ms`: age of the oldest message held. `cpu`: CPU units of the tasks. `paused`:
-    /// launches pause. `full`: receiving has stopped.
-    Sampled { tasks: usize, cpu: u64, jobs: usize, oldest_ms: Option<Ms>, paused: bool, full: bool },
+    /// launches pause. `full`: receiving has stopped. `stuck`: jobs at a step that AWS refuses.
+    Sampled {
+        tasks: usize,
+        cpu: u64,
+        jobs: usize,
+        oldest_ms: Option<Ms>,
+        paused: bool,
+        full: bool,
+        stuck: usize,
+    },
     /// A message that was not held was received; it asks for `jobs` jobs.
     MessageReceived { message: &'a MessageId, queue: &'a str, jobs: usize },
     /// A received message asks for this job; `waited_ms` is the time since it was sent.
@@ -138,6 +146,10 @@ pub enum Event<'a> {
     PauseBegun { pause: &'a Pause },
     /// Launches go on.
     PauseEnded,
+    /// AWS refuses a step of jobs until somebody changes something. `job` is one of them, `why` what its note says.
+    StepRefused { step: &'a str, jobs: usize, job: &'a JobKey, why: &'a str },
+    /// No job is kept at that step any more.
+    StepGoesOn { step: &'a str },
     /// Receiving has stopped.
     ReceivingPaused { reason: &'a str },
     /// Receiving goes on.
@@ -165,7 +177,8 @@ impl Event<'_> {
     pub(super) fn count(&self, registry: &Registry) {
         use Metric as M;
         match self {
-            Self::Sampled { tasks, cpu, jobs, oldest_ms, paused, full } => {
+            Self::Sampled { tasks, cpu, jobs, oldest_ms, paused, full, stuck } => {
+                registry.set(M::JobsStuck, float(*stuck as u64));
                 registry.set(M::ReceivingPaused, f64::from(u8::from(*full)));
                 registry.set(M::TasksInFlight, float(*tasks as u64));
                 registry.set(M::VcpuInFlight, float(*cpu) / 1024.0);

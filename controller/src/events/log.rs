@@ -11,8 +11,8 @@ impl Event<'_> {
     pub(super) fn log(&self) {
         match *self {
             Self::Turned => tracing::trace!("turned"),
-            Self::Sampled { tasks, cpu, jobs, oldest_ms, paused, full } => {
-                tracing::trace!(tasks, cpu, jobs, oldest_ms, paused, full, "looked");
+            Self::Sampled { tasks, cpu, jobs, oldest_ms, paused, full, stuck } => {
+                tracing::trace!(tasks, cpu, jobs, oldest_ms, paused, full, stuck, "looked");
             }
             Self::ActionStarted { action, job } => tracing::debug!(action, job = text(job), "action started"),
             Self::CallFailed { job, error } => {
@@ -36,6 +36,10 @@ impl Event<'_> {
             Self::ImageFits { task_definition } => {
                 tracing::info!(task_definition, "launches go on: the task's image fits");
             }
+            Self::StepRefused { step, jobs, job, why } => {
+                tracing::error!(step, jobs, %job, reason = why, "a step is refused: somebody must act");
+            }
+            Self::StepGoesOn { step } => tracing::info!(step, "a step is no longer refused"),
             Self::ReceivingPaused { reason } => tracing::warn!(reason, "receiving pauses"),
             Self::ReceivingGoesOn => tracing::info!("receiving goes on"),
             Self::PauseEnded => tracing::info!("launches go on"),

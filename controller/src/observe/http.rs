@@ -79,6 +79,13 @@ pub struct Waiting {
     pub why: String,
     /// The job waits until then at the earliest (ms since 1970), if a time is known.
     pub until_ms: Option<u64>,
+    /// The step at which it is, where it is decided or that step fails: `read`, `claim`, `give_up`, `publish`, `collect`,
+    /// `dead_letter` or `delete`.
+    #[serde(default)]
+    pub step: Option<String>,
+    /// AWS refuses that step until somebody changes something.
+    #[serde(default)]
+    pub refused: bool,
 }
 
 impl Status {
@@ -102,7 +109,9 @@ impl Status {
         // People need wall-clock times.
         let wall = |mono: Ms| now.wall.saturating_add(mono.saturating_sub(now.mono));
         let waiting = |(job, note): (&JobKey, &Note)| {
-            (job.to_string(), Waiting { why: note.why.to_string(), until_ms: note.until.map(wall) })
+            let (why, until_ms) = (note.why.to_string(), note.until.map(wall));
+            let step = note.step.map(|step| step.name().to_owned());
+            (job.to_string(), Waiting { why, until_ms, step, refused: note.refused })
         };
         let noted = || ledger.jobs.iter().filter_map(|(key, job)| Some((key, job.note.as_ref()?)));
         let jobs = noted().take(MAX_NOTES).map(waiting).collect();
@@ -191,7 +200,7 @@ fn ask(address: SocketAddr, path: &str) -> io::Result<(u16, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use transcode_core::state::job::Job;
+    use transcode_core::state::{failing::Purpose, job::Job};
 
     #[tokio::test]
     async fn what_is_shown_is_what_is_read() {
@@ -208,7 +217,7 @@ mod tests {
         let job: JobKey = "0".repeat(32).parse().unwrap();
         let mut ledger = Ledger::new("me", transcode_core::message::Rules::default());
         let mut wait = |key, why: &'static str, until| {
-            let note = Some(Note { why: why.into(), until });
+            let note = Some(Note { why: why.into(), until, step: Some(Purpose::Publish), refused: true });
             ledger.jobs.insert(key, Job { note, ..Job::new(None, 0) });
         };
         wait(job.clone(), "a reason", Some(1_500));
@@ -220,7 +229,9 @@ mod tests {
         let notes = tokio::task::spawn_blocking(move || ask_notes(address)).await.unwrap().unwrap();
         assert_eq!((notes.tasks_in_flight, notes.jobs.len(), notes.left_off), (3, MAX_NOTES, 1));
         assert_eq!(notes.launches_pause.as_deref(), Some("no such image"));
-        let expected = Waiting { why: "a reason".into(), until_ms: Some(7_000_500) };
+        let publish = Some("publish".into());
+        let expected =
+            Waiting { why: "a reason".into(), until_ms: Some(7_000_500), step: publish, refused: true };
         assert_eq!(notes.jobs.get(job.as_str()), Some(&expected), "on the clock that people have");
         stop.cancel();
         served.await.unwrap();

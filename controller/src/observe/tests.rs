@@ -8,6 +8,7 @@ use transcode_config::{
 };
 use transcode_core::{
     message::Rules,
+    plan::Plan,
     policy::Policy,
     protocol::{
         clock::{Ms, Now},
@@ -15,8 +16,10 @@ use transcode_core::{
     },
     reconciler::Reconciler,
     state::{
+        failing::Purpose,
         job::{Job, TerminalRecord},
         lease::{Content, Lease},
+        note::Note,
     },
 };
 
@@ -137,4 +140,22 @@ fn a_pause_is_told_in_the_turn_in_which_it_begins_and_ends_and_shown_as_its_reas
     let pinned = Pinned { task_definition: "t:1".into(), image_digest: None };
     world.told(12_000, [Fact::Resolved(pinned)]);
     assert_eq!(world.gauge(Metric::LaunchesPaused), Some(0.0));
+}
+
+#[test]
+fn a_refused_step_is_told_once_and_again_when_it_goes_on() {
+    let mut world = Watched::new();
+    let stuck = |world: &mut Watched, refused, mono| {
+        for n in 0..3_u64 {
+            let note = Note { why: "x".into(), until: None, step: Some(Purpose::Publish), refused };
+            let job = Job { note: Some(note), ..Job::new(None, 0) };
+            world.core.ledger.jobs.insert(JobKey::of(&[&n.to_string()]), job);
+        }
+        let (ledger, policy) = (&world.core.ledger, world.core.policy());
+        world.watch.turned(&Plan::default(), ledger, policy, Now { mono, wall: mono });
+        let known: Vec<_> = world.watch.memory().refused.iter().copied().collect();
+        (world.gauge(Metric::JobsStuck), known)
+    };
+    assert_eq!(stuck(&mut world, true, 10_000), (Some(3.0), vec![Purpose::Publish]));
+    assert_eq!(stuck(&mut world, false, 20_000), (Some(0.0), vec![]));
 }

@@ -1,5 +1,7 @@
 //! Events of a turn as a whole: the calls that begin, and, once a second, a sample of the ledger for the gauges.
 
+use std::collections::BTreeMap;
+
 use transcode_config::contract::JobKey;
 use transcode_core::{
     judge::{launch_pause::Pause, outcome::stop_reason},
@@ -10,7 +12,7 @@ use transcode_core::{
         clock::{Ms, Now},
         fact::Hint,
     },
-    state::{in_flight::Usage, lease::Content, ledger::Ledger},
+    state::{failing::Purpose, in_flight::Usage, lease::Content, ledger::Ledger},
 };
 
 use super::watch::Watch;
@@ -62,9 +64,10 @@ impl Watch {
         let oldest_ms = sent.map(|sent| now.wall.saturating_sub(sent));
         let Usage { tasks, cpu } = ledger.in_flight.usage();
         let (jobs, paused) = (ledger.jobs.len(), pause.is_some());
+        let stuck = self.refused(ledger);
         let mut memory = self.memory();
         let full = memory.full.is_some();
-        self.events.emit(Event::Sampled { tasks, cpu, jobs, oldest_ms, paused, full });
+        self.events.emit(Event::Sampled { tasks, cpu, jobs, oldest_ms, paused, full, stuck });
         for paid in memory.bills.close(|job| ledger.jobs.contains_key(job)) {
             self.events.emit(Event::JobCost { job: &paid.job, usd: paid.usd, minutes: paid.minutes });
         }
@@ -76,6 +79,25 @@ impl Watch {
             self.events.emit(Event::NotificationMissed { what });
         }
         self.status.noted(ledger, tasks, pause, memory.full.as_deref(), now);
+    }
+
+    /// Steps that AWS refuses until somebody changes something: each is reported when it begins and when it is over,
+    /// however many jobs wait for it. Returns how many do.
+    fn refused(&self, ledger: &Ledger) -> usize {
+        let notes = ledger.jobs.iter().filter_map(|(key, job)| Some((key, job.note.as_ref()?)));
+        let mut steps: BTreeMap<Purpose, (usize, &JobKey, &str)> = BTreeMap::new();
+        for (job, note) in notes.filter(|(_, note)| note.refused) {
+            let Some(step) = note.step else { continue };
+            steps.entry(step).or_insert((0, job, &note.why)).0 += 1;
+        }
+        let known = std::mem::replace(&mut self.memory().refused, steps.keys().copied().collect());
+        for (step, (jobs, job, why)) in steps.iter().filter(|(step, _)| !known.contains(*step)) {
+            self.events.emit(Event::StepRefused { step: step.name(), jobs: *jobs, job, why });
+        }
+        for step in known.iter().filter(|step| !steps.contains_key(*step)) {
+            self.events.emit(Event::StepGoesOn { step: step.name() });
+        }
+        steps.values().map(|(jobs, ..)| jobs).sum()
     }
 }
 

@@ -1,6 +1,9 @@
 //! Who watches the loop: what was told, and what is remembered between turns.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use transcode_config::{Settings, settings::CostSettings};
 use transcode_core::{
@@ -8,7 +11,7 @@ use transcode_core::{
     plan::Plan,
     policy::Policy,
     protocol::clock::{Ms, Now},
-    state::ledger::Ledger,
+    state::{failing::Purpose, ledger::Ledger},
 };
 
 use super::{http::Status, job_costs::Bills, missed_events::Missed};
@@ -32,6 +35,8 @@ pub(super) struct Memory {
     pub(super) bills: Bills,
     /// Why nothing is received.
     pub(super) full: Option<String>,
+    /// Steps that AWS refuses, and that were reported.
+    pub(super) refused: BTreeSet<Purpose>,
     /// When all that is known was last looked at (monotonic).
     pub(super) sampled_at: Option<Ms>,
 }

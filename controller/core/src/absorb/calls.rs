@@ -11,7 +11,13 @@ use crate::{
         task_view::TaskArn,
     },
     state::{
-        breaker::FailureStage, job::Job, lease::Lease, ledger::Ledger, limiter::CallKind, task::TaskRecord,
+        breaker::FailureStage,
+        failing::{Failing, Purpose},
+        job::Job,
+        lease::Lease,
+        ledger::Ledger,
+        limiter::CallKind,
+        task::TaskRecord,
     },
     weakness::{Weakness, weak},
 };
@@ -98,10 +104,18 @@ impl Ledger {
 
     /// A call to S3 for a job succeeded. `change` gets the time (monotonic) at which the call began.
     pub(super) fn job_answered(&mut self, key: &JobKey, change: impl FnOnce(&mut Job, Ms)) {
+        let mut mended = None;
         self.job_call_over(key, |job, asked_at| {
-            job.failures = 0;
+            let refused =
+                job.failing.as_ref().filter(|failing| failing.lasts()).map(|failing| failing.purpose);
             change(job, asked_at);
+            let over = |failing: &Failing| failing.over(job.calls_for) || job.passed(failing.furthest);
+            if job.failing.as_ref().is_some_and(over) {
+                job.failing = None;
+            }
+            mended = refused.filter(|step| job.failing.is_none() && *step == job.calls_for);
         });
+        self.mended(mended);
     }
 
     /// Ends the call of a job without resetting its failures: ECS has answered, and the failures count calls to S3.
@@ -113,16 +127,67 @@ impl Ledger {
         }
     }
 
-    pub(super) fn job_failed(&mut self, key: &JobKey, _error: &CallError, policy: &Policy, now: Now) {
+    pub(super) fn job_failed(&mut self, key: &JobKey, error: CallError, policy: &Policy, now: Now) {
         if let Some(job) = self.jobs.get_mut(key) {
             job.call = None;
             job.claiming = None;
-            job.failures += 1;
-            job.retry_at = if weak(Weakness::RepeatsJobCallsAtOnce) {
-                0
-            } else {
-                now.mono + policy.call_backoff(job.failures)
-            };
+            let live = job.calls_for == Purpose::Read && job.may_work();
+            let mut failing = Failing::more(job.failing.take(), job.calls_for, error, live, policy, now);
+            if weak(Weakness::RepeatsJobCallsAtOnce) {
+                failing.retry_at = now.mono;
+            }
+            job.failing = Some(failing);
+        }
+    }
+
+    /// A call for a message failed. What only settles it holds up neither its extensions nor its return.
+    pub(super) fn message_failed(
+        &mut self,
+        message: &MessageId,
+        error: CallError,
+        policy: &Policy,
+        now: Now,
+    ) {
+        let Some(lease) = self.leases.get_mut(message) else { return };
+        (lease.call, lease.renewed) = (None, false);
+        let at_once = weak(Weakness::RepeatsMessageCallsAtOnce);
+        if let Some(purpose) = lease.calls_for.take() {
+            let mut failing = Failing::more(lease.failing.take(), purpose, error, false, policy, now);
+            if at_once {
+                failing.retry_at = now.mono;
+            }
+            if weak(Weakness::LetsLeaseLapseWhileRefused) {
+                lease.retry_at = failing.retry_at;
+            }
+            lease.failing = Some(failing);
+            // Their notes say so.
+            lease.jobs().for_each(|job| self.jobs.touch(job));
+        } else {
+            lease.failures += 1;
+            lease.retry_at = if at_once { 0 } else { now.mono + policy.call_backoff(lease.failures) };
+        }
+    }
+
+    /// What was refused for one job works again: the others that wait for the same are not kept waiting.
+    pub(super) fn mended(&mut self, purpose: Option<Purpose>) {
+        let Some(purpose) = purpose.filter(|_| !weak(Weakness::WaitsOnThoughMended)) else { return };
+        self.try_again(|failing| failing.purpose == purpose && failing.lasts());
+    }
+
+    /// Calls that wait after failures are made now, where `which` says so.
+    pub(crate) fn try_again(&mut self, which: impl Fn(&Failing) -> bool) {
+        let waits = |failing: &Option<Failing>| failing.as_ref().is_some_and(&which);
+        let jobs = self.jobs.iter().filter(|(_, job)| waits(&job.failing));
+        for key in jobs.map(|(key, _)| key.clone()).collect::<Vec<_>>() {
+            if let Some(failing) = self.jobs.get_mut(&key).and_then(|job| job.failing.as_mut()) {
+                failing.retry_at = 0;
+            }
+        }
+        let leases = self.leases.iter().filter(|(_, lease)| waits(&lease.failing));
+        for message in leases.map(|(message, _)| message.clone()).collect::<Vec<_>>() {
+            if let Some(failing) = self.leases.get_mut(&message).and_then(|lease| lease.failing.as_mut()) {
+                failing.retry_at = 0;
+            }
         }
     }
 
@@ -135,10 +200,16 @@ impl Ledger {
     }
 
     pub(super) fn message_answered(&mut self, message: &MessageId, change: impl FnOnce(&mut Lease)) {
+        let mut mended = None;
         if let Some(lease) = self.leases.get_mut(message) {
             lease.failures = 0;
             change(lease);
             (lease.call, lease.renewed) = (None, false);
+            if let Some(purpose) = lease.calls_for.take() {
+                let over = lease.failing.take_if(|failing| failing.over(purpose));
+                mended = over.filter(Failing::lasts).map(|failing| failing.purpose);
+            }
         }
+        self.mended(mended);
     }
 }

@@ -8,7 +8,10 @@ use super::change::Change;
 use crate::{
     policy::Policy,
     protocol::clock::{Ms, Now},
-    state::job::{AttemptState, Earlier, Job, TerminalRecord},
+    state::{
+        failing::Purpose,
+        job::{AttemptState, Earlier, Job, TerminalRecord},
+    },
 };
 
 impl Job {
@@ -54,6 +57,8 @@ impl Job {
         if known != Some(claim.attempt) {
             let left = (claim.launch_not_after_ms + policy.clock_skew).saturating_sub(now.wall);
             let earlier = self.take_earlier();
+            // Somebody claimed it.
+            self.failing.take_if(|failing| failing.furthest == Purpose::Claim);
             self.attempt = Some(AttemptState {
                 claim,
                 expires_at: now.mono + left,

@@ -49,11 +49,12 @@ impl Ledger {
         self.news_of(&fact, told);
         match fact {
             Fact::Received { queue, messages } => self.received(&queue, messages, policy, now, told),
-            Fact::ReceiveFailed { queue, error: _ } => {
+            Fact::ReceiveFailed { queue, error } => {
                 self.has_had_its_turn(&queue, policy);
                 let receiving = self.receiving.entry(queue).or_default();
                 receiving.call = None;
                 receiving.failures += 1;
+                receiving.failed = Some(error);
                 receiving.retry_at = now.mono + policy.call_backoff(receiving.failures);
             }
             Fact::Inspected { job, snapshot } => self.inspected(&job, *snapshot, policy, now, told),
@@ -121,7 +122,11 @@ impl Ledger {
             }),
             Fact::StopFailed { task, error } => {
                 self.throttled(CallKind::Stop, &error, policy, now);
-                self.stop_answered(&task, |task| task.stop_retry_at = now.mono + policy.call_retry_base * 5);
+                self.stop_answered(&task, |task| {
+                    task.stop_failures += 1;
+                    let wait = policy.call_backoff(task.stop_failures).max(policy.call_retry_base * 5);
+                    task.stop_retry_at = now.mono + wait;
+                });
             }
             Fact::Decided { job, terminal } => {
                 self.tell_terminal_record(&job, &terminal, policy, now);
@@ -155,17 +160,9 @@ impl Ledger {
             }
             Fact::Deleted { message } => self.deleted(&message, told),
             Fact::LeaseLost { message } => self.lease_lost(&message, told),
-            Fact::JobCallFailed { job, error } => self.job_failed(&job, &error, policy, now),
-            Fact::MessageCallFailed { message, error: _ } => {
-                if let Some(lease) = self.leases.get_mut(&message) {
-                    (lease.call, lease.renewed) = (None, false);
-                    lease.failures += 1;
-                    lease.retry_at = if weak(Weakness::RepeatsMessageCallsAtOnce) {
-                        0
-                    } else {
-                        now.mono + policy.call_backoff(lease.failures)
-                    };
-                }
+            Fact::JobCallFailed { job, error } => self.job_failed(&job, error, policy, now),
+            Fact::MessageCallFailed { message, error } => {
+                self.message_failed(&message, error, policy, now);
             }
             Fact::Hinted(Hint::Task(arn)) if weak(Weakness::BelievesEvents) => {
                 self.described(&arn, policy, now, |task| {
@@ -190,7 +187,7 @@ impl Ledger {
     ) {
         let receiving = self.receiving.entry(queue.clone()).or_default();
         let asked_at = receiving.call.take().map_or(now.mono, |(_, at)| at);
-        receiving.failures = 0;
+        (receiving.failures, receiving.failed) = (0, None);
         receiving.served += messages.len() as u64;
         // An empty long poll has already waited. One that returns at once (an emulator, a fault) must not cause a busy
         // loop.

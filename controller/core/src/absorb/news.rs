@@ -77,6 +77,7 @@ impl Ledger {
     pub(super) fn deleted(&mut self, message: &MessageId, told: &mut Vec<Change>) {
         told.push(Change::MessageDeleted { message: message.clone() });
         let Some(lease) = self.forget_lease(message) else { return };
+        self.mended(lease.failing.as_ref().filter(|it| it.lasts()).map(|failing| failing.purpose));
         for key in lease.jobs() {
             let Some(job) = self.jobs.get_mut(key) else { continue };
             let Some(terminal) = job.terminal().cloned() else { continue };

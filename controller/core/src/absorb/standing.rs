@@ -65,7 +65,7 @@ impl Standing {
 
 impl Receiving {
     fn update(&mut self, ledger: &Ledger, policy: &Policy, now: Ms, told: &mut Vec<Change>) -> Option<Ms> {
-        if !ledger.full(policy) {
+        if !ledger.receives_nothing(policy) {
             if mem::take(self) == Self::Paused {
                 told.push(Change::ReceivingResumed);
             }

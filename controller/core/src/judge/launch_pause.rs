@@ -4,12 +4,18 @@ use std::fmt;
 
 use crate::{
     policy::Policy,
-    protocol::clock::{Ms, Now},
+    protocol::{
+        clock::{Ms, Now},
+        fact::{CallError, QueueName},
+    },
     state::{
         breaker::FailureStage,
         ledger::{Definition, Ledger},
     },
 };
+
+/// Receives that failed one after the other before that counts as a stop of receiving.
+const RECEIVES_FAILED: usize = 3;
 
 /// The cause of a pause of all launches. The causes that also stop attempts already claimed come first.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,16 +107,30 @@ impl Ledger {
         self.leases.len() - self.spares.len()
     }
 
-    /// Whether receiving stops because `max_leases` messages are held. False while draining or paused.
-    pub(crate) fn full(&self, policy: &Policy) -> bool {
-        !self.draining && !policy.paused && self.held() >= policy.max_leases
+    /// Whether receiving stops because `max_leases` messages are held, or because SQS gives none. False while draining or
+    /// paused.
+    pub(crate) fn receives_nothing(&self, policy: &Policy) -> bool {
+        !self.draining && !policy.paused && (self.full(policy) || self.receive_failure().is_some())
     }
 
-    /// Why receiving stops although slots may be free: `max_leases` messages are held. `None` while receiving goes on,
-    /// drains or is paused.
+    fn full(&self, policy: &Policy) -> bool {
+        self.held() >= policy.max_leases
+    }
+
+    /// A queue from which several receives in a row have failed.
+    fn receive_failure(&self) -> Option<(&QueueName, &CallError)> {
+        let mut failing = self.receiving.iter().filter(|(_, it)| it.failures >= RECEIVES_FAILED);
+        failing.find_map(|(queue, it)| Some((queue, it.failed.as_ref()?)))
+    }
+
+    /// Why receiving stops although slots may be free: `max_leases` messages are held, or receives fail. `None` while
+    /// receiving goes on, drains or is paused.
     pub fn receive_pause(&self, policy: &Policy) -> Option<String> {
-        if !self.full(policy) {
+        if !self.receives_nothing(policy) {
             return None;
+        }
+        if let Some((queue, error)) = self.receive_failure().filter(|_| !self.full(policy)) {
+            return Some(format!("nothing can be received from the queue {queue}: {error}"));
         }
         let held = self.held();
         let settling = self.jobs.values().filter(|job| job.terminal().is_some() && !job.leases.is_empty());

@@ -11,7 +11,11 @@ use crate::{
     judge::outcome::{never_began, unproven},
     policy::Policy,
     protocol::clock::{Ms, Now},
-    state::{job::Job, ledger::Ledger},
+    state::{
+        failing::{Failing, Purpose},
+        job::Job,
+        ledger::Ledger,
+    },
     weakness::{Weakness, weak},
 };
 
@@ -33,7 +37,7 @@ pub enum Leftovers {
 impl Ledger {
     /// The leftovers of a job.
     pub fn leftovers(&self, job: &Job, policy: &Policy, now: Now) -> Leftovers {
-        if job.collected || job.failures >= TRIES {
+        if job.collected || given_up(job) {
             return Leftovers::None;
         }
         let losers = losers(job);
@@ -58,6 +62,12 @@ impl Ledger {
             _ => Leftovers::Of(losers),
         }
     }
+}
+
+/// Whether emptying the folders failed so often that they are left to the lifecycle rules of the bucket.
+fn given_up(job: &Job) -> bool {
+    let collects = |failing: &&Failing| failing.purpose == Purpose::Collect;
+    job.failing.as_ref().filter(collects).is_some_and(|failing| failing.times >= TRIES)
 }
 
 /// Whether the terminal record says, from ECS or from the task itself, that an attempt was over. A controller that has

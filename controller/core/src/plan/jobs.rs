@@ -52,9 +52,9 @@ impl<'a> View<'a> {
         } else if let Some(reason) = &job.unreadable {
             plan.note(format!("left alone: {reason}"), None);
         } else if job.call.is_none() {
-            plan.note("waiting after a failed call", Some(job.retry_at));
-            plan.requeue(Requeue::At(job.retry_at));
+            plan.requeue(Requeue::At(job.retry_at()));
         }
+        self.step_of(plan, job);
         self.tasks_of(plan, job);
         let requeue = plan.take_requeue();
         match &mut candidate {

@@ -32,6 +32,9 @@ pub(super) fn plan(plan: &mut Planner, scope: Scope, policy: &Policy, ledger: &L
                 }
                 None => plan.requeue(Requeue::At(lease.extend_at(policy))),
             }
+            if lease.settle_at() > now.mono {
+                plan.requeue(Requeue::At(lease.settle_at()));
+            }
         } else if lease.call.is_none() {
             plan.requeue(Requeue::At(lease.retry_at.min(lease.deadline)));
         }
@@ -50,7 +53,9 @@ fn next(message: &MessageId, lease: &Lease, policy: &Policy, ledger: &Ledger, no
         }
         Content::Jobs(jobs) => jobs,
     };
-    if let Some(letter) = jobs.iter().find_map(|job| letter(message, lease, job, ledger)) {
+    let settles = lease.settle_at() <= now.mono;
+    let due = jobs.iter().find_map(|job| letter(message, lease, job, ledger));
+    if let Some(letter) = due.filter(|_| settles) {
         if weak(Weakness::DeletesDeadWithoutLetter) {
             return Some(Action::Delete { lease: named() });
         }
@@ -59,7 +64,7 @@ fn next(message: &MessageId, lease: &Lease, policy: &Policy, ledger: &Ledger, no
     let tidied = |job: &JobKey| {
         weak(Weakness::DeletesBeforeCollecting) || leftovers(job, policy, ledger, now) == Leftovers::None
     };
-    if jobs.iter().all(|job| settled(lease, job, ledger) && tidied(job)) {
+    if settles && jobs.iter().all(|job| settled(lease, job, ledger) && tidied(job)) {
         return Some(Action::Delete { lease: named() });
     }
     // A copy of a held message, or a message beyond those that may wait here: it returns when its job may be decided,
@@ -82,10 +87,11 @@ fn next(message: &MessageId, lease: &Lease, policy: &Policy, ledger: &Ledger, no
     {
         return Some(Action::Release { lease: named(), after_ms: lease.put_aside(policy, now.mono) });
     }
-    let settling = jobs.iter().all(|job| {
-        let decided = ledger.jobs.get(job).is_some_and(|job| job.terminal().is_some());
-        decided && !matches!(leftovers(job, policy, ledger, now), Leftovers::Later(_))
-    });
+    let settling = settles
+        && jobs.iter().all(|job| {
+            let decided = ledger.jobs.get(job).is_some_and(|job| job.terminal().is_some());
+            decided && !matches!(leftovers(job, policy, ledger, now), Leftovers::Later(_))
+        });
     if ledger.draining && !settling {
         // Tasks continue; the controller that receives the message next adopts them.
         return Some(Action::Release { lease: named(), after_ms: 0 });

@@ -24,6 +24,7 @@ mod leases;
 mod output;
 mod receive;
 mod shares;
+mod steps;
 mod superseded;
 mod tasks;
 mod view;

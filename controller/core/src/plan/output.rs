@@ -179,7 +179,17 @@ impl Planner {
 
     /// Notes why the visited job waits.
     pub(super) fn note(&mut self, why: impl Into<Cow<'static, str>>, until: Option<Ms>) {
-        self.note = Some(Note { why: why.into(), until });
+        self.note = Some(Note { why: why.into(), until, step: None, refused: false });
+    }
+
+    /// The same, at a step that it does not get past.
+    pub(super) fn note_step(&mut self, note: Note) {
+        self.note = Some(note);
+    }
+
+    /// Whether it has been said why the job waits that is being looked at.
+    pub(super) fn is_noted(&self) -> bool {
+        self.note.is_some()
     }
 
     /// Notes that the visited job's newest attempt is proven over.
@@ -214,7 +224,7 @@ impl Planner {
     /// Notes that the launch rate holds a ready claim back.
     pub(super) fn not_ready(&mut self, claim: &ReadyClaim, why: String, until: Ms) {
         if let Some(visit) = self.plan.jobs.get_mut(claim.visit) {
-            visit.note = Some(Note { why: why.into(), until: Some(until) });
+            visit.note = Some(Note { why: why.into(), until: Some(until), step: None, refused: false });
         }
         self.wake(until);
     }

@@ -111,6 +111,8 @@ pub struct Policy {
     pub call_retry_base: Ms,
     /// Longest wait after failed calls.
     pub call_retry_cap: Ms,
+    /// Longest wait after calls that AWS refuses until somebody changes something.
+    pub refused_retry_cap: Ms,
     /// Most messages held. At this number receiving stops: jobs that wait for their next attempt hold messages too.
     pub max_leases: usize,
     /// Jobs that wait for a slot with their messages held here, at most; none where no source has tenants: then no more
@@ -187,6 +189,7 @@ impl From<&Settings> for Policy {
             orphan_grace: observe.orphan_grace_seconds * 1000,
             call_retry_base: 1000,
             call_retry_cap: 60_000,
+            refused_retry_cap: 900_000,
             max_leases: max_tasks * 3 + 10 + look_ahead.map_or(0, |jobs| jobs + LOOKED_UP),
             look_ahead,
             put_back: 60_000,
@@ -222,6 +225,13 @@ impl Policy {
     /// Wait after `failures` consecutive failed calls.
     pub fn call_backoff(&self, failures: usize) -> Ms {
         Self::exponential(self.call_retry_base, self.call_retry_cap, failures)
+    }
+
+    /// Wait after so many consecutive calls that AWS refuses until somebody changes something.
+    pub fn refused_backoff(&self, refusals: usize) -> Ms {
+        let weak = weak(Weakness::RepeatsRefusedCalls);
+        let cap = if weak { self.call_retry_cap } else { self.refused_retry_cap.max(self.call_retry_cap) };
+        Self::exponential(self.call_retry_base, cap, refusals)
     }
 
     /// Pause of all launches after `refusals` consecutive refusals.

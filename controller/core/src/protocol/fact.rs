@@ -67,6 +67,14 @@ impl ErrorClass {
     }
 }
 
+impl ErrorClass {
+    /// Whether the same call will be refused again until somebody changes something. A refusal that is not known counts as
+    /// one: it is tried again, and less and less often.
+    pub const fn lasts(self) -> bool {
+        matches!(self, Self::Permanent | Self::Misconfigured | Self::Unknown)
+    }
+}
+
 /// A failed call.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
 #[error("{operation}: {message}")]

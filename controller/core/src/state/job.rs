@@ -11,7 +11,11 @@ use crate::{
     message::Request,
     policy::Policy,
     protocol::{clock::Ms, fact::MessageId, task_view::TaskArn},
-    state::{agenda::Rank, note::Note},
+    state::{
+        agenda::Rank,
+        failing::{Failing, Purpose},
+        note::Note,
+    },
 };
 
 /// A reading of the state bucket older than this (ms) is repeated before an attempt is claimed, a job is given up, or a
@@ -116,13 +120,13 @@ pub struct Job {
     pub unreadable: Option<String>,
     /// A call for it is under way since then (monotonic).
     pub call: Option<Ms>,
+    /// What that call is for, or the last one was.
+    pub calls_for: Purpose,
     /// The call under way claims an attempt of this many CPU units, or reads the state for that claim: the job already
     /// holds its slot.
     pub claiming: Option<u32>,
-    /// No call before this (monotonic).
-    pub retry_at: Ms,
-    /// Consecutive failed calls.
-    pub failures: usize,
+    /// The step that fails.
+    pub failing: Option<Failing>,
     /// The state bucket is read again not later than this (monotonic).
     pub inspect_at: Ms,
     /// Why it waits, as of its last visit.
@@ -150,9 +154,9 @@ impl Job {
             collected: false,
             unreadable: None,
             call: None,
+            calls_for: Purpose::Read,
             claiming: None,
-            retry_at: 0,
-            failures: 0,
+            failing: None,
             inspect_at: now,
             note: None,
         }
@@ -160,7 +164,28 @@ impl Job {
 
     /// Whether a call may be made for it now.
     pub fn free(&self, now: Ms) -> bool {
-        self.call.is_none() && self.retry_at <= now && self.unreadable.is_none()
+        self.call.is_none() && self.retry_at() <= now && self.unreadable.is_none()
+    }
+
+    /// No call before this (monotonic).
+    pub fn retry_at(&self) -> Ms {
+        self.failing.as_ref().map_or(0, |failing| failing.retry_at)
+    }
+
+    /// Whether the job has got past this step, whoever took it.
+    pub fn passed(&self, step: Purpose) -> bool {
+        match step {
+            Purpose::Read => self.record != TerminalRecord::Unknown,
+            Purpose::Claim | Purpose::GiveUp => self.terminal().is_some(),
+            Purpose::Publish => self.published,
+            Purpose::Collect => self.collected,
+            Purpose::Letter | Purpose::Delete => false,
+        }
+    }
+
+    /// Whether a task of it may be at work, as far as is known.
+    pub fn may_work(&self) -> bool {
+        self.terminal().is_none() && (self.attempt.is_some() || !self.tasks.is_empty())
     }
 
     /// Whether it has begun under an idempotency key and its specification was not read yet. Before the first attempt

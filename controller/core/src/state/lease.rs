@@ -11,6 +11,7 @@ use crate::{
         clock::Ms,
         fact::{MessageId, QueueName},
     },
+    state::failing::{Failing, Purpose},
 };
 
 /// Margin (ms) below SQS' 12 h. SQS refuses a longer extension; it does not shorten it.
@@ -65,9 +66,13 @@ pub struct Lease {
     pub call: Option<Ms>,
     /// The message was delivered again during the call under way: the answer to that call concerns the old handle.
     pub renewed: bool,
-    /// No call before this (monotonic).
+    /// What that call is for, if it settles the message.
+    pub calls_for: Option<Purpose>,
+    /// The step of settling it that fails. Meanwhile the message is kept.
+    pub failing: Option<Failing>,
+    /// It is neither extended nor given back before this (monotonic).
     pub retry_at: Ms,
-    /// Consecutive failed calls.
+    /// Consecutive failed calls that would have done one of the two.
     pub failures: usize,
 }
 
@@ -96,6 +101,8 @@ impl Lease {
             receives: 0,
             call: None,
             renewed: false,
+            calls_for: None,
+            failing: None,
             retry_at: 0,
             failures: 0,
         }
@@ -109,6 +116,11 @@ impl Lease {
     /// Whether a call may be made for it now.
     pub fn free(&self, now: Ms) -> bool {
         self.call.is_none() && self.retry_at <= now
+    }
+
+    /// No letter and no delete before this (monotonic).
+    pub fn settle_at(&self) -> Ms {
+        self.failing.as_ref().map_or(0, |failing| failing.retry_at)
     }
 
     /// When it must be extended (monotonic).

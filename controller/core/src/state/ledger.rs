@@ -14,13 +14,14 @@ use crate::{
     protocol::{
         action::Action,
         clock::{Ms, Now},
-        fact::{MessageId, Pinned, QueueName},
+        fact::{CallError, MessageId, Pinned, QueueName},
         task_view::TaskArn,
     },
     state::{
         agenda::{Agenda, Requeue},
         away::Away,
         breaker::Breaker,
+        failing::Purpose,
         in_flight::{Headroom, InFlight, Usage},
         job::Job,
         lease::{Lease, Spare},
@@ -41,6 +42,8 @@ pub struct Receiving {
     pub retry_at: Ms,
     /// Consecutive failed receives.
     pub failures: usize,
+    /// How the last of them failed.
+    pub failed: Option<CallError>,
     /// Messages received from this queue, plus its share of those that it could have had while it was empty. The queue
     /// with the smallest part of its share comes first.
     pub served: u64,
@@ -180,7 +183,7 @@ impl Ledger {
             Action::Inspect { job } => {
                 // The first in line is looked up to be claimed: what is free is its own until then.
                 let holds = policy.look_ahead.is_some() && self.jobs.rank_of(job).is_some();
-                self.begin_job(job, now);
+                self.begin_job(job, action, now);
                 if let Some(entry) = self.jobs.begin_call(job).filter(|_| holds) {
                     entry.claiming = Some(policy.variant.cpu);
                     self.count_job(job, policy, now);
@@ -189,9 +192,9 @@ impl Ledger {
             Action::ReadSpec { job }
             | Action::GiveUp { job, .. }
             | Action::Publish { job, .. }
-            | Action::Collect { job, .. } => self.begin_job(job, now),
+            | Action::Collect { job, .. } => self.begin_job(job, action, now),
             Action::Claim { spec, claim } => {
-                self.begin_job(&spec.job, now);
+                self.begin_job(&spec.job, action, now);
                 self.breaker.claimed(policy, now.mono);
                 if let Some(job) = self.jobs.begin_call(&spec.job) {
                     job.claiming = Some(claim.variant.cpu);
@@ -199,7 +202,7 @@ impl Ledger {
                 self.count_job(&spec.job, policy, now);
             }
             Action::Launch { claim } => {
-                self.begin_job(&claim.job, now);
+                self.begin_job(&claim.job, action, now);
                 self.limiter.take(CallKind::Launch, 1, policy, now.mono);
             }
             Action::Describe { tasks } => {
@@ -216,9 +219,9 @@ impl Ledger {
                     record.stop_call = true;
                 }
             }
-            Action::DeadLetter(letter) => self.begin_lease(&letter.lease.message, now),
+            Action::DeadLetter(letter) => self.begin_lease(&letter.lease.message, action, now),
             Action::Release { lease, after_ms } => {
-                self.begin_lease(&lease.message, now);
+                self.begin_lease(&lease.message, action, now);
                 let spare = self.leases.get(&lease.message).and_then(|lease| lease.spare);
                 if spare == Some(Spare::Excess) {
                     let receiving = self.receiving.entry(lease.queue.clone()).or_default();
@@ -226,21 +229,23 @@ impl Ledger {
                 }
             }
             Action::Delete { lease } | Action::Extend { lease, .. } => {
-                self.begin_lease(&lease.message, now);
+                self.begin_lease(&lease.message, action, now);
             }
         }
     }
 
-    fn begin_job(&mut self, job: &JobKey, now: Now) {
+    fn begin_job(&mut self, job: &JobKey, action: &Action, now: Now) {
         if let Some(job) = self.jobs.begin_call(job) {
             job.call = Some(now.mono);
+            job.calls_for = Purpose::of(action).unwrap_or(job.calls_for);
             self.tenants.changed(job.tenant);
         }
     }
 
-    fn begin_lease(&mut self, message: &MessageId, now: Now) {
+    fn begin_lease(&mut self, message: &MessageId, action: &Action, now: Now) {
         if let Some(lease) = self.leases.begin_call(message) {
             lease.call = Some(now.mono);
+            lease.calls_for = Purpose::of(action);
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! [`job`], [`lease`] and [`task`] are its rows. [`agenda`] keeps them and says which are due. [`in_flight`] sums them
 //! up; [`limiter`], [`breaker`], [`sent_letters`] and [`tenants`] remember earlier calls and their results; a [`note`]
-//! says why a job waits.
+//! says why a job waits; [`failing`] keeps the step that fails.
 //!
 //! May use [`crate::message`], [`crate::policy`] and [`crate::protocol`].
 
@@ -10,6 +10,7 @@ pub mod agenda;
 pub mod away;
 pub mod breaker;
 mod excess;
+pub mod failing;
 pub mod in_flight;
 pub mod job;
 pub mod lease;

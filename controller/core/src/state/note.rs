@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::protocol::clock::Ms;
+use crate::{protocol::clock::Ms, state::failing::Purpose};
 
 /// Why a job waits, for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,4 +11,8 @@ pub struct Note {
     pub why: Cow<'static, str>,
     /// The job waits until then at the earliest (monotonic); `None` if no time is known.
     pub until: Option<Ms>,
+    /// The step that it is at, where it is decided or that step fails.
+    pub step: Option<Purpose>,
+    /// AWS refuses that step until somebody changes something.
+    pub refused: bool,
 }

@@ -38,6 +38,8 @@ pub struct TaskRecord {
     pub stop_call: bool,
     /// No StopTask before this (monotonic).
     pub stop_retry_at: Ms,
+    /// Consecutive StopTask calls that failed.
+    pub stop_failures: usize,
     /// A DescribeTasks call is under way since then (monotonic).
     pub describe_call: Option<Ms>,
     /// It is described not later than this (monotonic).
@@ -60,6 +62,7 @@ impl TaskRecord {
             stopped_at: None,
             stop_call: false,
             stop_retry_at: 0,
+            stop_failures: 0,
             describe_call: None,
             describe_at: now,
         }

@@ -109,7 +109,8 @@ fn explain_alone(record: Option<&Record>) -> String {
 }
 
 fn notes(why: &str, until_ms: Option<u64>) -> Notes {
-    let jobs = [(job().to_string(), Waiting { why: why.into(), until_ms })].into();
+    let jobs =
+        [(job().to_string(), Waiting { why: why.into(), until_ms, step: None, refused: false })].into();
     Notes { jobs, ..Notes::default() }
 }
 
@@ -120,9 +121,8 @@ fn has(text: &str, parts: &[&str]) {
     }
 }
 
-#[test]
-fn a_decided_job_waits_for_nothing_and_the_controller_is_not_quoted() {
-    let won = Succeeded {
+fn won() -> Outcome {
+    Outcome::Succeeded(Succeeded {
         attempt: Attempt::FIRST,
         task_arn: None,
         bucket: "videos".into(),
@@ -133,13 +133,57 @@ fn a_decided_job_waits_for_nothing_and_the_controller_is_not_quoted() {
         duration_ms: 1,
         source: None,
         entry_points: Vec::new(),
-    };
-    let text = explain(Some(&decided(Outcome::Succeeded(won))), notes("nonsense", None));
+    })
+}
+
+#[test]
+fn a_settled_job_waits_for_nothing() {
+    let text = explain(Some(&succeeded_behind(&job(), NOW)), Notes::default());
     has(
         &text,
-        &["It is done", "29 files", "2026-11-24T02:59:00Z", "s3://videos/videos/cat.mp4/v-1/", "Nobody"],
+        &[
+            "It is done",
+            "29 files",
+            "2026-11-24T02:59:00Z",
+            "s3://videos/videos/cat.mp4/v-1/",
+            "Nobody has to act.",
+        ],
     );
-    assert!(!text.contains("nonsense"), "{text}");
+}
+
+#[test]
+fn a_decided_job_is_not_done_before_it_is_settled() {
+    let waits = |why: &str, refused| {
+        let waiting = Waiting { why: why.into(), until_ms: Some(NOW + MINUTE), step: None, refused };
+        Notes { jobs: [(job().to_string(), waiting)].into(), ..Notes::default() }
+    };
+    let publishes = "publishing its result fails (7 calls): s3:CopyObject: AccessDenied: no kms:Decrypt";
+    let text = explain(Some(&decided(won())), waits(publishes, true));
+    has(
+        &text,
+        &["has succeeded", "not settled yet", publishes, "03:01:00Z (in 60 s)", "You can act: AWS refuses"],
+    );
+    assert!(!text.contains("It is done") && !text.contains("Nobody has to act"), "{text}");
+
+    let letter = "sending its dead letter fails (2 calls): sqs:SendMessage: no answer";
+    let text = explain(Some(&dead(FailureCode::NotMedia)), waits(letter, false));
+    has(&text, &["given up since", "NOT_MEDIA", "not settled yet", letter, "as long as that passes"]);
+    assert!(!text.contains("redrive"), "there is no letter to redrive: {text}");
+
+    let alone = explain_alone(Some(&decided(won())));
+    has(&alone, &["The controller did not answer", "not settled yet", "Nothing of it is published"]);
+    let unheld = explain(Some(&decided(won())), Notes::default());
+    has(&unheld, &["not settled yet", "Nothing of it is published", "comes back to the queue by itself"]);
+}
+
+#[test]
+fn a_claim_that_is_refused_is_for_you_to_mend() {
+    let mut record = record(None);
+    record.attempts.clear();
+    let why = "claiming an attempt fails (3 calls): s3:PutObject: AccessDenied: no kms:GenerateDataKey";
+    let waiting = Waiting { why: why.into(), until_ms: None, step: Some("claim".into()), refused: true };
+    let heard = Notes { jobs: [(job().to_string(), waiting)].into(), ..Notes::default() };
+    has(&explain(Some(&record), heard), &["has not been claimed", why, "You can act: AWS refuses"]);
 }
 
 #[test]
@@ -252,7 +296,7 @@ fn no_word_of_a_stranger_acts_on_the_terminal_or_passes_for_the_explanation() {
     let terminal = Terminal { schema: SCHEMA, job: job(), nonce: "n".into(), written_at_ms: NOW, outcome };
     for terminal in [None, Some(terminal)] {
         record.terminal = terminal;
-        let notes = Waiting { why: forged.into(), until_ms: None };
+        let notes = Waiting { why: forged.into(), until_ms: None, step: None, refused: true };
         let mut heard = Notes::default();
         heard.jobs.insert(job().to_string(), notes);
         let said = paragraph(&job(), Some(&record), &Ok(heard), &settings(), NOW);
@@ -267,20 +311,7 @@ fn no_word_of_a_stranger_acts_on_the_terminal_or_passes_for_the_explanation() {
 
 /// A succeeded job, while the job `by` is live with a later upload.
 fn succeeded_behind(by: &JobKey, uploaded_at_ms: u64) -> Record {
-    let object = ObjectRef { key: "k".into(), size: 1, sha256: String::new() };
-    let folder = "videos/cat.mp4/v-1/".to_owned();
-    let record = decided(Outcome::Succeeded(Succeeded {
-        attempt: Attempt::FIRST,
-        task_arn: None,
-        bucket: "videos".into(),
-        folder,
-        manifest: object,
-        files: 1,
-        bytes: 1,
-        duration_ms: 1,
-        source: None,
-        entry_points: vec![],
-    }));
+    let record = decided(won());
     let order =
         SourceOrder { sequencer: None, version_id: None, etag: None, uploaded_at_ms, accepted_at_ms: 1 };
     let live = Published {

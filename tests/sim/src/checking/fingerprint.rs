@@ -131,7 +131,7 @@ fn job(job: &Job, view: &View) -> impl Hash {
         ))
     });
     let flags = (job.request.is_some(), job.published, job.collected, job.claiming, job.unreadable.is_some());
-    let calls = (view.maybe(job.call), view.due(job.retry_at), view.due(job.inspect_at));
+    let calls = (view.maybe(job.call), view.due(job.retry_at()), view.due(job.inspect_at));
     let held = (job.leases.len(), hash_of(&job.tasks), view.moment(job.since).0);
     (record, attempt, flags, calls, held)
 }
@@ -168,7 +168,7 @@ fn ledger(ledger: &Ledger, now: Ms) -> u64 {
         (arn, task(known, &view)).hash(&mut hasher);
     }
     for (message, lease) in ledger.leases.iter() {
-        let call = (view.maybe(lease.call), view.due(lease.retry_at));
+        let call = (view.maybe(lease.call), view.due(lease.retry_at), view.due(lease.settle_at()));
         (message, &lease.receipt, &lease.lettered, call, lease.renewed).hash(&mut hasher);
     }
     ledger.letters.hash(&mut hasher);

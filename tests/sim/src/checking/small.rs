@@ -42,6 +42,7 @@ impl Small {
         (policy.retry_base, policy.retry_cap) = (SECOND, SECOND);
         // Longer than the launch deadline: one delayed launch is enough to miss the deadline.
         (policy.call_retry_base, policy.call_retry_cap) = (2 * MINUTE, 2 * MINUTE);
+        policy.refused_retry_cap = policy.call_retry_cap;
         policy.launch_burst = 100;
         policy.cooldown = SECOND;
         // Periodic calls would only multiply states.

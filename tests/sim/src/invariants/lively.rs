@@ -10,7 +10,7 @@ use transcode_core::{
         fact::MessageId,
         task_view::{StartPhase, TaskArn},
     },
-    state::{ledger::Ledger, limiter::CallKind},
+    state::{failing::Failing, ledger::Ledger, limiter::CallKind},
 };
 
 use super::{FRESH, Kept, keep};
@@ -89,6 +89,16 @@ pub fn l6_within_rate(lane: CallKind, early: Ms, throttled: bool) -> Kept {
 /// L6: after this many consecutive failures a call waits before it is repeated.
 pub fn l6_waits_after_a_failure(action: &Action, times: u32, early: Ms) -> Kept {
     keep(early == 0, "L6", || format!("{} again {early} ms too soon after {times} failures", action.name()))
+}
+
+/// L10: a call that AWS refuses until somebody changes something waits longer each time.
+pub fn l10_refused_is_not_repeated(action: &Action, times: u32, early: Ms) -> Kept {
+    keep(early == 0, "L10", || format!("{} again {early} ms too soon after {times} refusals", action.name()))
+}
+
+/// L10: what was refused for several jobs and works for one of them is tried for the others.
+pub fn l10_goes_on_once_mended(waits: Option<&Failing>) -> Kept {
+    keep(waits.is_none(), "L10", || format!("it works for another job, and this one waits: {waits:?}"))
 }
 
 /// S15: a document that only a newer version can read is not read again while its message is held.

@@ -99,6 +99,35 @@ pub fn nothing_is_held_in_vain(planned: &[Action], ledger: &Ledger) -> Kept {
     Ok(())
 }
 
+/// L10: while a step of settling it fails, a message is kept: what extends it does not wait with the step.
+pub fn kept_while_it_is_settled(planned: &[Action], ledger: &Ledger, policy: &Policy, now: Ms) -> Kept {
+    for (message, lease) in ledger.leases.iter().filter(|(_, lease)| lease.failing.is_some()) {
+        let due = lease.call.is_none() && lease.failures == 0 && lease.extend_at(policy) <= now;
+        let lapses = due && lease.deadline > now && lease.extension(policy, now).is_some();
+        let acts = planned.iter().any(|action| match action {
+            Action::DeadLetter(letter) => letter.lease.message == *message,
+            Action::Delete { lease } | Action::Extend { lease, .. } | Action::Release { lease, .. } => {
+                lease.message == *message
+            }
+            _ => false,
+        });
+        keep(!lapses || acts, "L10", || format!("{} lapses while it cannot be settled", message.0))?;
+    }
+    Ok(())
+}
+
+/// A job that is decided and not settled says at which step it is.
+pub fn steps_are_in_sight(plan: &Plan, ledger: &Ledger) -> Kept {
+    for visit in &plan.jobs {
+        let Some(job) = ledger.jobs.get(&visit.job) else { continue };
+        let settling = job.terminal().is_some() && !job.leases.is_empty();
+        keep(!settling || visit.note.is_some(), "note", || {
+            format!("{} is being settled, and nobody sees at which step", visit.job)
+        })?;
+    }
+    Ok(())
+}
+
 /// The controller itself must see no violation; otherwise the metric `InvariantViolations` would give false alarms.
 pub fn nothing_is_seen(seen: Option<&Violation>) -> Kept {
     seen.map_or(Ok(()), |seen| Err(seen.clone()))

@@ -92,6 +92,7 @@ impl Setup {
             Episode::BrownOut,
             Episode::HintsDead,
             Episode::AllDown,
+            Episode::WritesDenied,
         ];
         for kind in kinds {
             if rng.chance(0.12) {

@@ -60,6 +60,8 @@ pub enum Episode {
     StateDenied,
     /// The controllers' credentials have expired.
     Credentials,
+    /// Nobody may write: what is read is read, and what is published, sent or deleted is refused.
+    WritesDenied,
     /// No service answers.
     BrownOut,
     /// The events queue is dead.

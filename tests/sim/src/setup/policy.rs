@@ -89,6 +89,7 @@ fn any(rng: &mut Rng, crowd: bool) -> Policy {
         orphan_grace: visibility + rng.spread(MINUTE, HOUR),
         call_retry_base: SECOND,
         call_retry_cap: rng.spread(30 * SECOND, 4 * MINUTE),
+        refused_retry_cap: 15 * MINUTE,
         provisioning_timeout: rng.spread(2 * MINUTE, 30 * MINUTE),
         pull_timeout: rng.spread(2 * MINUTE, 30 * MINUTE),
         max_leases: max_tasks * 3 + 10,

@@ -6,7 +6,7 @@ use transcode_core::policy::Policy;
 
 pub use super::named::Named;
 use super::{
-    HOUR, Kind, MINUTE, SECOND, Setup, Upload, fair_worlds,
+    Episode, HOUR, Kind, MINUTE, SECOND, Setup, Upload, fair_worlds,
     named::world,
     uploads::{record, version},
 };
@@ -45,10 +45,30 @@ pub fn named() -> Vec<Named> {
         junk(),
         copies(),
         lapsing(),
+        refused(),
         uploaded_again(),
     ];
     all.extend(fair_worlds::named());
     all
+}
+
+/// For many hours nobody may write, while all can be read.
+fn refused() -> Named {
+    world(
+        "writes are refused for hours",
+        &[],
+        |plain| Policy { max_tasks: 12, max_leases: 40, ..plain },
+        |plain| Setup {
+            uploads: uploads(12, MINUTE),
+            bad: 50,
+            heal_at: 8 * HOUR,
+            episodes: vec![
+                (Episode::WritesDenied, 3 * MINUTE, 2 * HOUR),
+                (Episode::WritesDenied, 2 * HOUR + 10 * MINUTE, 7 * HOUR),
+            ],
+            ..plain
+        },
+    )
 }
 
 /// Only good jobs, and more of them than there are slots.

@@ -1,6 +1,9 @@
 //! The fate of a request on the wire.
 
-use transcode_core::protocol::{action::Action, clock::Ms, fact::ErrorClass};
+use transcode_core::{
+    protocol::{action::Action, clock::Ms, fact::ErrorClass},
+    state::failing::Purpose,
+};
 
 use super::World;
 use crate::{
@@ -26,6 +29,9 @@ impl World {
             return Fate::NeverArrives;
         }
         if self.during(Episode::Credentials) {
+            return Fate::Refused(ErrorClass::Misconfigured);
+        }
+        if self.during(Episode::WritesDenied) && Purpose::of(action).is_some_and(|it| it > Purpose::Read) {
             return Fate::Refused(ErrorClass::Misconfigured);
         }
         if self.fault(Fault::BlackHole) {

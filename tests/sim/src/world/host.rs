@@ -10,7 +10,8 @@ use transcode_core::{
 };
 
 use super::{
-    World, event::Event, meter::Meter, patience::Patience, shares::Newcomers, told::Told, witness::Witness,
+    World, event::Event, meter::Meter, patience::Patience, refusals::Refusals, shares::Newcomers, told::Told,
+    witness::Witness,
 };
 use crate::{
     fault::Fault,
@@ -34,6 +35,8 @@ pub(super) struct Host {
     pub(super) meter: Meter,
     /// Checks its waits.
     pub(super) patience: Patience,
+    /// What AWS refuses it until somebody changes something.
+    pub(super) refusals: Refusals,
     /// The failures that it has seen.
     pub(super) witness: Witness,
     pub(super) told: Told,
@@ -58,6 +61,7 @@ impl World {
                 calls: 0,
                 meter: Meter::default(),
                 patience: Patience::default(),
+                refusals: Refusals::default(),
                 witness: Witness::default(),
                 told: Told::default(),
                 newcomers: Newcomers::default(),
@@ -71,7 +75,7 @@ impl World {
         }
         for (episode, from, _) in self.setup.episodes.clone() {
             let row = match episode {
-                Episode::StateDenied => 45,
+                Episode::StateDenied | Episode::WritesDenied => 45,
                 Episode::Credentials => 53,
                 Episode::BrownOut => 63,
                 Episode::HintsDead => 39,
@@ -106,6 +110,7 @@ impl World {
         host.inbox.clear();
         (host.meter, host.patience, host.witness, host.told, host.spot_rests_until) = Default::default();
         host.newcomers = Newcomers::default();
+        host.refusals = Refusals::default();
         self.agenda.cancel_plan(index);
         self.plan_by(index, 0);
         if self.faults.on {

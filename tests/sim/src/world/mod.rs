@@ -16,6 +16,7 @@ mod meter;
 mod patience;
 mod prefix;
 mod process;
+mod refusals;
 mod shares;
 mod slots;
 mod sqs;

@@ -21,7 +21,10 @@ use crate::invariants::{self, Kept};
 enum Subject {
     Job(JobKey),
     Launch(JobKey),
-    Message(MessageId),
+    /// Settling a message: its letter, its delete.
+    Settling(MessageId),
+    /// Keeping it, or giving it back.
+    Keeping(MessageId),
     Queue(QueueName),
 }
 
@@ -31,9 +34,19 @@ impl Subject {
         let since = match self {
             Self::Job(job) => ledger.jobs.get(job).map(|job| job.since),
             Self::Launch(job) => ledger.jobs.get(job).and_then(|job| Some(job.attempt.as_ref()?.known_at)),
-            Self::Message(_) | Self::Queue(_) => None,
+            Self::Settling(_) | Self::Keeping(_) | Self::Queue(_) => None,
         };
         since.is_some_and(|since| since >= at)
+    }
+
+    /// Whether what was refused works for another job: then this one is tried without a wait (L10).
+    fn is_released(&self, ledger: &Ledger) -> bool {
+        let failing = match self {
+            Self::Job(job) => ledger.jobs.get(job).and_then(|job| job.failing.as_ref()),
+            Self::Settling(message) => ledger.leases.get(message).and_then(|lease| lease.failing.as_ref()),
+            Self::Launch(_) | Self::Keeping(_) | Self::Queue(_) => None,
+        };
+        failing.is_some_and(|failing| failing.retry_at == 0)
     }
 }
 
@@ -56,7 +69,9 @@ impl Patience {
         match fact {
             Fact::JobCallFailed { job, .. } => self.failed(Subject::Job(job.clone()), ledger, now),
             Fact::MessageCallFailed { message, .. } => {
-                self.failed(Subject::Message(message.clone()), ledger, now);
+                let settles = ledger.leases.get(message).is_some_and(|lease| lease.calls_for.is_some());
+                let subject = if settles { Subject::Settling } else { Subject::Keeping };
+                self.failed(subject(message.clone()), ledger, now);
             }
             Fact::ReceiveFailed { queue, .. } => self.failed(Subject::Queue(queue.clone()), ledger, now),
             Fact::LaunchRefused { job, attempt, .. } => {
@@ -81,11 +96,11 @@ impl Patience {
             | Fact::Extended { message, .. }
             | Fact::Released { message }
             | Fact::Deleted { message }
-            | Fact::LeaseLost { message } => self.worked(&Subject::Message(message.clone())),
+            | Fact::LeaseLost { message } => self.gone(message),
             Fact::Received { queue, messages } => {
                 self.worked(&Subject::Queue(queue.clone()));
                 for message in messages.iter().filter(|it| !ledger.leases.contains_key(&it.id)) {
-                    self.worked(&Subject::Message(message.id.clone()));
+                    self.gone(&message.id);
                 }
             }
             _ => {}
@@ -100,6 +115,12 @@ impl Patience {
         self.0.insert(subject, (Last::Failed(before + 1), now));
     }
 
+    /// Of a message nothing is known any more, or a call for it has got through.
+    fn gone(&mut self, message: &MessageId) {
+        self.worked(&Subject::Settling(message.clone()));
+        self.worked(&Subject::Keeping(message.clone()));
+    }
+
     fn worked(&mut self, subject: &Subject) {
         self.0.remove(subject);
     }
@@ -112,6 +133,9 @@ impl Patience {
             else {
                 continue;
             };
+            if subject.is_released(ledger) {
+                continue;
+            }
             match last {
                 Last::Failed(times) => {
                     let wait = policy.call_retry_base << (times - 1).min(20);
@@ -134,9 +158,10 @@ fn subject(action: &Action) -> Option<Subject> {
         | Action::Collect { job, .. } => Subject::Job(job.clone()),
         Action::Claim { claim, .. } => Subject::Job(claim.job.clone()),
         Action::Launch { claim } => Subject::Launch(claim.job.clone()),
-        Action::DeadLetter(letter) => Subject::Message(letter.lease.message.clone()),
-        Action::Delete { lease } | Action::Extend { lease, .. } | Action::Release { lease, .. } => {
-            Subject::Message(lease.message.clone())
+        Action::DeadLetter(letter) => Subject::Settling(letter.lease.message.clone()),
+        Action::Delete { lease } => Subject::Settling(lease.message.clone()),
+        Action::Extend { lease, .. } | Action::Release { lease, .. } => {
+            Subject::Keeping(lease.message.clone())
         }
         Action::Receive { queue, .. } => Subject::Queue(queue.clone()),
         Action::Describe { .. } | Action::Stop { .. } | Action::Resync | Action::Resolve => return None,

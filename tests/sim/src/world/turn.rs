@@ -26,6 +26,7 @@ impl World {
         for fact in &facts {
             host.witness.hears(fact, &core.ledger, core.policy());
             host.patience.hears(fact, &core.ledger, now.mono);
+            host.refusals.hears(fact, &core.ledger, now.mono);
             host.meter.hears(fact, core.policy(), now.mono);
         }
         let history = history(&facts, &core.ledger);
@@ -67,6 +68,14 @@ impl World {
             .and(invariants::l5_one_uploader_stops_nobody(self.setup.ordinary, &core.ledger, core.policy()))
             .and(invariants::nothing_is_held_in_vain(&planned.actions, &core.ledger))
             .and(host.patience.allows(&planned.actions, &core.ledger, core.policy(), now.mono))
+            .and(host.refusals.allows(&planned, &core.ledger, core.policy(), now.mono))
+            .and(invariants::kept_while_it_is_settled(
+                &planned.actions,
+                &core.ledger,
+                core.policy(),
+                now.mono,
+            ))
+            .and(invariants::steps_are_in_sight(&planned, &core.ledger))
             .and(invariants::history_takes_no_slot(&history, &core.ledger));
         let found = planned.actions.iter().fold(found, |found, action| {
             found.and(lane(action).map_or(Ok(()), |lane| host.meter.counts(lane, core.policy(), now.mono)))

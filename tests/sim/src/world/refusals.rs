@@ -1,0 +1,160 @@
+//! What AWS refuses a controller until somebody changes something (L10): the same call comes less and less often, and once
+//! it gets through for one job that waited, the others that wait for the same are not kept waiting.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use transcode_config::contract::JobKey;
+use transcode_core::{
+    plan::Plan,
+    policy::Policy,
+    protocol::{
+        action::Action,
+        clock::Ms,
+        fact::{Fact, MessageId},
+    },
+    state::{
+        failing::{Failing, Purpose},
+        ledger::Ledger,
+    },
+};
+
+use crate::invariants::{self, Kept};
+
+/// For which a call is made.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Subject {
+    Job(JobKey),
+    Message(MessageId),
+}
+
+/// Refusals in a row.
+#[derive(Debug, Clone, Copy)]
+struct Refused {
+    times: u32,
+    /// When the last one was heard of.
+    at: Ms,
+    /// When the controller got to know what it is about: what it forgot, it knows no refusals of.
+    since: Ms,
+    /// The same works for another job.
+    mended: bool,
+}
+
+/// What a controller was told of them.
+#[derive(Debug, Default)]
+pub(super) struct Refusals {
+    known: BTreeMap<(Purpose, Subject), Refused>,
+    /// What got through in this turn for a job that had waited.
+    mended: BTreeSet<Purpose>,
+}
+
+impl Refusals {
+    /// A fact that the controller with this ledger takes in now.
+    pub(super) fn hears(&mut self, fact: &Fact, ledger: &Ledger, now: Ms) {
+        match fact {
+            Fact::JobCallFailed { job, error } => {
+                let Some(known) = ledger.jobs.get(job).filter(|known| known.call.is_some()) else { return };
+                // What may be at work is read each minute.
+                let lasts = error.class.lasts() && known.calls_for != Purpose::Read;
+                self.failed(known.calls_for, Subject::Job(job.clone()), lasts, known.since, now);
+            }
+            Fact::MessageCallFailed { message, error } => {
+                let Some(lease) = ledger.leases.get(message) else { return };
+                let Some(purpose) = lease.calls_for else { return };
+                let subject = Subject::Message(message.clone());
+                self.failed(purpose, subject, error.class.lasts(), lease.received_at, now);
+            }
+            // Somebody else took the step.
+            Fact::Inspected { job, snapshot } => {
+                let known = ledger.jobs.get(job).and_then(|job| Some(job.attempt.as_ref()?.claim.attempt));
+                let newer = snapshot.claim.as_ref().is_some_and(|claim| Some(claim.attempt) > known);
+                for (step, taken) in [
+                    (Purpose::Claim, newer),
+                    (Purpose::Claim, snapshot.terminal.is_some()),
+                    (Purpose::GiveUp, snapshot.terminal.is_some()),
+                ] {
+                    if taken {
+                        self.known.remove(&(step, Subject::Job(job.clone())));
+                    }
+                }
+            }
+            Fact::Claimed { job, .. } => self.worked(Purpose::Claim, &Subject::Job(job.clone()), ledger),
+            Fact::Decided { job, .. } => self.worked(Purpose::GiveUp, &Subject::Job(job.clone()), ledger),
+            Fact::Published { job, .. } => self.worked(Purpose::Publish, &Subject::Job(job.clone()), ledger),
+            Fact::Collected { job } => self.worked(Purpose::Collect, &Subject::Job(job.clone()), ledger),
+            Fact::DeadLettered { message, .. } => {
+                self.worked(Purpose::Letter, &Subject::Message(message.clone()), ledger);
+            }
+            Fact::Deleted { message } => {
+                self.worked(Purpose::Delete, &Subject::Message(message.clone()), ledger);
+            }
+            _ => {}
+        }
+    }
+
+    fn failed(&mut self, purpose: Purpose, subject: Subject, lasts: bool, since: Ms, now: Ms) {
+        let key = (purpose, subject);
+        let before = self.known.remove(&key).filter(|before| before.since == since);
+        if lasts {
+            let times = before.map_or(0, |before| before.times) + 1;
+            self.known.insert(key, Refused { times, at: now, since, mended: false });
+        }
+    }
+
+    /// Whether it had waited shows in the ledger as well: it may have failed otherwise since.
+    fn worked(&mut self, purpose: Purpose, subject: &Subject, ledger: &Ledger) {
+        let known = self.known.remove(&(purpose, subject.clone())).is_some();
+        if known && failing(subject, ledger).is_some_and(|it| it.purpose == purpose && it.lasts()) {
+            self.mended.insert(purpose);
+            self.known.iter_mut().filter(|((of, _), _)| *of == purpose).for_each(|(_, it)| it.mended = true);
+        }
+    }
+
+    /// What the controller with this ledger is about to do now.
+    pub(super) fn allows(&mut self, plan: &Plan, ledger: &Ledger, policy: &Policy, now: Ms) -> Kept {
+        if self.known.is_empty() {
+            self.mended.clear();
+            return Ok(());
+        }
+        for action in &plan.actions {
+            let Some((purpose, subject, since)) = of(action, ledger) else { continue };
+            let known = self.known.get(&(purpose, subject)).filter(|it| it.since == since && !it.mended);
+            let Some(Refused { times, at, .. }) = known else { continue };
+            let wait = policy.call_retry_base << (times - 1).min(20);
+            let early = (at + wait.min(policy.refused_retry_cap)).saturating_sub(now);
+            invariants::l10_refused_is_not_repeated(action, *times, early)?;
+        }
+        let mended = std::mem::take(&mut self.mended);
+        for (purpose, subject) in self.known.iter().filter(|(_, it)| it.at < now).map(|(key, _)| key) {
+            let waits = failing(subject, ledger)
+                .filter(|it| it.purpose == *purpose && it.lasts() && it.retry_at > now);
+            invariants::l10_goes_on_once_mended(waits.filter(|_| mended.contains(purpose)))?;
+        }
+        Ok(())
+    }
+}
+
+/// The step that fails, as far as the controller remembers.
+fn failing<'a>(subject: &Subject, ledger: &'a Ledger) -> Option<&'a Failing> {
+    match subject {
+        Subject::Job(job) => ledger.jobs.get(job)?.failing.as_ref(),
+        Subject::Message(message) => ledger.leases.get(message)?.failing.as_ref(),
+    }
+}
+
+/// What an action's call is for, for which, and since when that is known.
+fn of(action: &Action, ledger: &Ledger) -> Option<(Purpose, Subject, Ms)> {
+    let purpose = Purpose::of(action)?;
+    let job = |job: &JobKey| Some((purpose, Subject::Job(job.clone()), ledger.jobs.get(job)?.since));
+    let message = |message: &MessageId| {
+        Some((purpose, Subject::Message(message.clone()), ledger.leases.get(message)?.received_at))
+    };
+    match action {
+        Action::Claim { spec, .. } => job(&spec.job),
+        Action::GiveUp { job: key, .. }
+        | Action::Publish { job: key, .. }
+        | Action::Collect { job: key, .. } => job(key),
+        Action::DeadLetter(letter) => message(&letter.lease.message),
+        Action::Delete { lease } => message(&lease.message),
+        _ => None,
+    }
+}
