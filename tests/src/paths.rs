@@ -60,7 +60,7 @@ pub fn binary(name: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Half a second of a test picture, 320×180, H.264 without audio, made in `folder`: small enough for one rendition.
+/// Half a second of a test pattern, 320×180, H.264 without audio, made in `folder`: small enough for one rendition.
 pub fn test_picture(folder: &Path) -> Result<PathBuf> {
     let clip = folder.join("clip.mp4");
     let args = "-v error -nostdin -f lavfi -i testsrc2=s=320x180:r=25:d=0.5 -c:v libx264 -y";
@@ -69,7 +69,7 @@ pub fn test_picture(folder: &Path) -> Result<PathBuf> {
     Ok(clip)
 }
 
-/// A path as a shell reads it.
+/// A path, quoted for a shell.
 pub(crate) fn quoted(path: &Path) -> String {
     let path = path.display().to_string();
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-:".contains(c);

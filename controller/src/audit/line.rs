@@ -71,12 +71,12 @@ pub(super) enum LogEvent {
         job: String,
         record: RecordRead,
     },
-    /// A job is live; with the pointer of its prefix, where the line has it.
+    /// A job went live; with the pointer of its prefix, if the line has it.
     Published {
         job: String,
         pointer: Option<Pointer>,
     },
-    /// Something newer is live instead.
+    /// A newer job is live instead.
     Superseded {
         job: String,
     },
@@ -87,7 +87,7 @@ pub(super) enum LogEvent {
     },
 }
 
-/// How a terminal record says that the job ended.
+/// The end of a job in a terminal record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
     Succeeded,
@@ -100,7 +100,7 @@ pub(super) enum Outcome {
 pub(super) struct Pointer {
     pub(super) key: String,
     pub(super) serial: u64,
-    /// Of the upload, where one is known.
+    /// Sequencer of the upload, if it is known.
     pub(super) sequencer: Option<String>,
 }
 

@@ -1,6 +1,6 @@
-//! What went live under each output prefix, and whether it ever went back (S17).
+//! The jobs that went live under each output prefix, and whether a newer one was replaced by an older one (S17).
 //!
-//! The pointer's serial number orders what several controllers say, whatever order their logs are read in.
+//! The pointer's serial number gives the order, whatever the order in which the logs of several controllers are read.
 
 use std::collections::BTreeMap;
 
@@ -8,10 +8,10 @@ use transcode_core::protocol::order::by_sequencer;
 
 use super::{history::MAX_KNOWN, line::Pointer};
 
-/// What was live under a serial number: the job, and the sequencer of its upload.
+/// The live job of a serial number, and the sequencer of its upload.
 type Live = (String, Option<String>);
 
-/// Everything that was live, by pointer and serial number.
+/// All live jobs, by pointer and serial number.
 #[derive(Debug, Default)]
 pub(super) struct Prefixes {
     live: BTreeMap<String, BTreeMap<u64, Live>>,
@@ -19,7 +19,8 @@ pub(super) struct Prefixes {
 }
 
 impl Prefixes {
-    /// A job went live. Returns what is wrong with that, and how much was forgotten to make room for it.
+    /// A job went live. Returns the violation, if it is one, and the number of entries that were forgotten to make
+    /// room.
     pub(super) fn live(&mut self, job: String, pointer: Pointer) -> (Vec<String>, u64) {
         let forgotten = if self.known >= MAX_KNOWN { self.known as u64 } else { 0 };
         if forgotten > 0 {

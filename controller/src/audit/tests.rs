@@ -185,7 +185,7 @@ fn torn_lines_strange_fields_and_bytes_that_are_no_text_are_counted_and_harm_not
     assert_eq!((broken(&report), report.totals.succeeded), (vec![], 1));
 }
 
-/// A job goes live.
+/// The lines of a job that goes live.
 fn live(job: &str, serial: u64, sequencer: Option<&str>) -> String {
     let sequencer = sequencer.map(|it| format!(r#","sequencer":"{it}""#)).unwrap_or_default();
     format!(
@@ -199,7 +199,7 @@ fn under_one_prefix_serial_and_order_only_go_forward() {
     let forced = live("again", 2, None);
     let later = live("two", 3, Some("0055A"));
     let other_prefix = live("x", 1, Some("0001")).replace("p.json", "q.json");
-    // Another controller's log is read later and tells of what was before.
+    // The log of another controller is read later and contains earlier lines.
     assert_eq!(broken(&audit(&[&log(&[&later, &other_prefix]), &log(&[&first, &forced, &first])])), [""; 0]);
     let older = live("old", 4, Some("0054"));
     assert_eq!(broken(&audit(&[&log(&[&first, &later, &older])])), ["S17"]);

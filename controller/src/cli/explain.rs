@@ -117,7 +117,7 @@ fn succeeded(won: &Succeeded, at: u64) -> String {
     )
 }
 
-/// It has no result.
+/// The job has no result.
 fn stopped(superseded: &Superseded, at: u64) -> String {
     let by = superseded.by.as_ref().map(|by| format!(": job {by}")).unwrap_or_default();
     let tried = if superseded.attempts.is_empty() { "It was not begun" } else { "Its task was stopped" };

@@ -22,7 +22,7 @@ pub enum Ending {
     Succeeded,
     /// Given up.
     Dead(FailureCode),
-    /// Something newer is live.
+    /// A newer job is live.
     Superseded,
 }
 

@@ -110,7 +110,7 @@ impl Watch {
             Outcome::Dead(dead) => (Ending::Dead(dead.failure.code), None),
             Outcome::Superseded(_) => (Ending::Superseded, None),
         };
-        // A result that nobody sees is paid for all the same.
+        // The cost of a result that nobody sees counts too.
         let ending = if superseded { Ending::Superseded } else { ending };
         self.memory().bills.settled(&terminal.job, minutes);
         Event::Settled { job: &terminal.job, ending, job_ms }

@@ -52,8 +52,8 @@ pub enum Change {
     JobPublished { job: JobKey, publication: Publication },
     /// The leftovers of a job's losers are gone.
     JobCollected { job: JobKey },
-    /// The last message of a decided job was deleted. `superseded`: something newer is live. `sent_at_ms`: when that message
-    /// was sent.
+    /// The last message of a decided job was deleted. `superseded`: a newer job is live. `sent_at_ms`: when that
+    /// message was sent.
     JobSettled { terminal: Arc<Terminal>, superseded: bool, sent_at_ms: Option<u64> },
     /// This version cannot read a document of a job, so it leaves the job alone.
     JobUnreadable { job: JobKey, reason: String },

@@ -1,11 +1,11 @@
-//! What it means for the earlier uploads of an object that a later one has gone live.
+//! The effect of a job that goes live on the earlier uploads of the same object.
 
 use transcode_config::contract::{JobKey, Published};
 
 use crate::{message::Request, protocol::order::is_behind, state::ledger::Ledger};
 
 impl Ledger {
-    /// Notes it at each job that can only end as superseded now.
+    /// Marks each job that can only end as superseded from now on.
     pub(super) fn goes_live(&mut self, live: &Published) {
         let behind: Vec<JobKey> = self
             .jobs

@@ -1,33 +1,33 @@
-//! Whose an upload is.
+//! The tenant of an upload.
 
 use transcode_config::tenants::{Priority, TenantSettings, rule_of};
 
 use super::types::{Request, Rules};
 
-/// A tenant, and what it may have.
+/// A tenant and its limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tenant {
-    /// Bucket and the beginning of the keys: `uploads/tenants/acme/`.
+    /// Bucket and the beginning of the tenant's keys: `uploads/tenants/acme/`.
     pub name: String,
-    /// What it may have.
+    /// The tenant's limits.
     pub terms: Terms,
 }
 
-/// What a tenant may have.
+/// The limits of a tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Terms {
-    /// Share of the vCPU-seconds against others of its class; at least 1.
+    /// Share of the vCPU-seconds against other tenants of its class; at least 1.
     pub weight: u64,
-    /// Most tasks at a time.
+    /// Most tasks at the same time.
     pub max_tasks: usize,
-    /// Most CPU units at a time (1024 = one vCPU).
+    /// Most CPU units at the same time (1024 = one vCPU).
     pub max_cpu: u64,
-    /// Its class.
+    /// The tenant's class.
     pub priority: Priority,
 }
 
 impl Terms {
-    /// Where no rule says anything.
+    /// The limits of uploads that no rule matches.
     pub const PLAIN: Self =
         Self { weight: 1, max_tasks: usize::MAX, max_cpu: u64::MAX, priority: Priority::Normal };
 
@@ -42,7 +42,7 @@ impl Terms {
 }
 
 impl Rules {
-    /// Whose job a request is. None where no source has tenants, and of a request that is refused: it needs no slot.
+    /// The tenant of a request. `None` if no source has tenants, and for a refused request: it needs no slot.
     pub fn tenant_of(&self, request: &Request) -> Option<Tenant> {
         let Request::Run(spec) = request else { return None };
         if self.sources.iter().all(|source| source.tenants.is_empty()) {

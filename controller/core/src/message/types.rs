@@ -30,7 +30,7 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// The entry of the allow-list that covers an object: the one with the longest prefix.
+    /// The entry of the allow-list with the longest prefix that covers an object.
     pub(crate) fn source_of(&self, bucket: &str, key: &str) -> Option<&SourceSettings> {
         let covers = |allowed: &&SourceSettings| allowed.bucket == bucket && key.starts_with(&allowed.prefix);
         self.sources.iter().filter(covers).max_by_key(|allowed| allowed.prefix.len())

@@ -32,12 +32,12 @@ pub(super) struct Candidate<'a> {
     pub history: Vec<PastAttempt>,
     /// When the job is visited next.
     pub requeue: Requeue,
-    /// Its newest attempt is proven over.
+    /// The newest attempt of the job is proven over.
     pub over: Option<AttemptOver>,
 }
 
 impl Candidate<'_> {
-    /// Ends the visit to it: it waits for a free slot, or has got one.
+    /// Ends the visit to the job: it waits for a free slot, or has one.
     pub(super) fn visited(&self, plan: &mut Planner) {
         self.over.into_iter().for_each(|over| plan.attempt_over(over.stage));
         plan.visited(self.key, self.requeue, Some(self.job.rank()));
@@ -95,7 +95,7 @@ impl<'a> View<'a> {
         self.claim_as(plan, candidate, self.variant(candidate), room);
     }
 
-    /// Claims an attempt of this shape, if there is room for it. Says whether there was.
+    /// Claims an attempt of this shape, if a slot is free for it. Returns whether one was.
     pub(super) fn claim_as(
         self,
         plan: &mut Planner,

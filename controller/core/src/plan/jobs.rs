@@ -154,7 +154,7 @@ impl<'a> View<'a> {
     /// The newest attempt is claimed: it is launched as soon as nothing holds it back.
     fn claimed(self, plan: &mut Planner, job: &Job, attempt: &AttemptState, not_before: Ms) {
         if self.is_superseded(job) {
-            // Not before its deadline is it certain that no task came up.
+            // Before its launch deadline a task may still start.
             plan.note("superseded: claimed and not launched", Some(attempt.expires_at));
             plan.requeue(Requeue::At(attempt.expires_at.max(self.now.mono + 1)));
             return;

@@ -1,4 +1,4 @@
-//! Claims where there are tenants: whoever has had the least of its share comes first. See `docs/fairness.md`.
+//! Claims with tenants: the tenant that has used the least of its share comes first. See `docs/fairness.md`.
 
 use std::{
     cmp::Reverse,
@@ -23,21 +23,21 @@ use crate::{
     weakness::{Weakness, weak},
 };
 
-/// Why a job waits whose tenant comes later.
+/// Note of a job whose tenant comes later.
 const LATER: &str = "waiting for its tenant's turn";
 
-/// The jobs of one tenant that lack nothing but room.
+/// The jobs of one tenant that lack only a free slot.
 struct Queue<'a> {
-    /// Those that are looked at anyway, in their order.
+    /// The jobs that this turn visits anyway, in order.
     looked: VecDeque<Candidate<'a>>,
-    /// The others, in theirs.
+    /// The jobs in the tenant's line, in order.
     line: Peekable<Box<dyn Iterator<Item = (u64, &'a JobKey, &'a Job)> + 'a>>,
 }
 
 impl<'a> View<'a> {
-    /// Claims attempts for as many candidates as there is room for: each time the next job of the tenant that has had
-    /// least. Those that are not looked at anyway come out of their lines one at a time, so that nothing here grows with
-    /// how many wait.
+    /// Claims attempts for as many candidates as there are free slots: each time the next job of the tenant that has
+    /// used least. Jobs that are not visited anyway are taken from their lines one at a time, so that the work does not
+    /// grow with the number of waiting jobs.
     pub(super) fn claim_by_shares(
         self,
         plan: &mut Planner,
@@ -89,7 +89,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Says why a candidate was not claimed.
+    /// Notes why a candidate was not claimed.
     fn waits(self, plan: &mut Planner, candidate: &Candidate<'_>, pause: Option<&(String, Option<Ms>)>) {
         if let Some((why, until)) = pause {
             return plan.note(why.clone(), *until);
@@ -107,7 +107,7 @@ impl<'a> View<'a> {
         Queue { looked: VecDeque::new(), line: line.peekable() }
     }
 
-    /// The next job of a tenant: the first of those that are looked at anyway and of those in its line.
+    /// The next job of a tenant: the first of those visited anyway and those in its line.
     fn next_of(self, plan: &mut Planner, queue: &mut Queue<'a>) -> Option<Candidate<'a>> {
         loop {
             let looked = queue.looked.front().map(|first| (first.job.rank().since, first.key));
@@ -123,7 +123,7 @@ impl<'a> View<'a> {
     }
 }
 
-/// Whose turn it is: the tenants that wait, by class, with what was planned for them in this turn.
+/// The turns of the tenants that wait, by class, with the tasks planned in this turn.
 struct Turns<'a> {
     ledger: &'a Ledger,
     now: Ms,
@@ -131,7 +131,7 @@ struct Turns<'a> {
     classes: [ErrorClass; Priority::ALL.len()],
 }
 
-/// Those of one class by what they have had, and the CPU units that are planned for it.
+/// The tenants of one class by their use, and the CPU units planned for the class.
 #[derive(Default)]
 struct ErrorClass {
     tenants: BinaryHeap<Reverse<(u64, u32)>>,
@@ -143,14 +143,14 @@ impl<'a> Turns<'a> {
         Self { ledger, now, planned: BTreeMap::new(), classes: Default::default() }
     }
 
-    /// What a tenant has in flight, with what is planned.
+    /// What a tenant has in flight, with the planned tasks.
     fn usage(&self, tenant: u32) -> Usage {
         let Usage { tasks, cpu } = self.planned.get(&tenant).copied().unwrap_or_default();
         let known = self.ledger.in_flight.tenant(tenant).usage;
         Usage { tasks: tasks + known.tasks, cpu: cpu + known.cpu }
     }
 
-    /// A tenant may have jobs that wait.
+    /// Adds a tenant that may have waiting jobs.
     fn add(&mut self, tenant: u32) {
         let account = self.ledger.tenants.get(tenant);
         let priority = account.map_or(Priority::Normal, |account| account.terms.priority);
@@ -163,7 +163,7 @@ impl<'a> Turns<'a> {
         }
     }
 
-    /// Whose turn it is: of the highest class, unless a lower one is owed, whoever has had least.
+    /// The tenant whose turn it is: of the highest class, unless a lower one is owed, the one that has used least.
     fn next(&mut self) -> Option<u32> {
         let waits = |priority: &Priority| {
             self.classes.get(*priority as usize).is_some_and(|class| !class.tenants.is_empty())
@@ -181,12 +181,12 @@ impl<'a> Turns<'a> {
         self.ledger.tenants.owed(priority, planned, self.now)
     }
 
-    /// Whether a tenant may have one more task of so many CPU units.
+    /// Whether one more task of `cpu` CPU units is within a tenant's limits.
     fn allows(&self, tenant: u32, cpu: u32) -> bool {
         self.ledger.tenants.get(tenant).is_none_or(|account| account.allows(self.usage(tenant), cpu))
     }
 
-    /// A task of so many CPU units is planned for a tenant.
+    /// Charges a tenant for a planned task of `cpu` CPU units.
     fn charge(&mut self, tenant: u32, cpu: u32) {
         self.planned.entry(tenant).or_default().add(cpu);
         let priority = self.ledger.tenants.get(tenant).map_or(Priority::Normal, |it| it.terms.priority);

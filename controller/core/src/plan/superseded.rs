@@ -1,6 +1,6 @@
-//! Jobs that a later upload of their object has overtaken before they had a result (S17): their tasks are stopped, nothing
-//! of them is tried again, and they end as superseded. Whoever has not heard of it lets them work to their end, and
-//! publishing finds out.
+//! Jobs that a later upload of their object has overtaken before they had a result (S17): their tasks are stopped, no
+//! attempt is retried, and they end as superseded. A controller that does not know of the later upload lets them work
+//! to their end, and publishing finds out.
 
 use std::sync::Arc;
 
@@ -18,19 +18,19 @@ use crate::{
 };
 
 impl<'a> View<'a> {
-    /// Whether nothing more is to be made of a job. A controller that is ending lets tasks run (L8).
+    /// Whether the job needs no result any more. A controller that drains lets tasks run (L8).
     pub(super) fn is_superseded(self, job: &Job) -> bool {
         self.policy.stop_superseded && job.superseded_by.is_some() && !self.ledger.draining
     }
 
-    /// Whether an attempt that is over was the last for that reason: this controller knows it, or another one has stopped
-    /// the task. A failure that no retry can mend is told as what it is.
+    /// Whether an attempt that is over was the last one for that reason: this controller knows of the later upload, or
+    /// another controller has stopped the task. A failure that cannot be retried is reported as such.
     pub(super) fn ends_superseded(self, job: &Job, ended: &Ended) -> bool {
         let hopeless = !ended.failure.code.info().retryable;
         !hopeless && (self.is_superseded(job) || stopped_as_superseded(ended))
     }
 
-    /// Stops the tasks of the newest attempt. Says whether any was still to be stopped.
+    /// Stops the tasks of the newest attempt. Returns whether any task still had to be stopped.
     pub(super) fn stop_superseded(self, plan: &mut Planner, job: &Job, attempt: &AttemptState) -> bool {
         let own = job.tasks.iter().filter(|(_, of)| **of == attempt.claim.attempt);
         let known = own.filter_map(|(arn, _)| self.ledger.tasks.get_key_value(arn));
@@ -49,7 +49,7 @@ impl<'a> View<'a> {
         any
     }
 
-    /// Writes that a job is superseded, once nothing of it works any more.
+    /// Writes that a job is superseded, once no task of it works any more.
     pub(super) fn supersede(
         self,
         plan: &mut Planner,

@@ -23,7 +23,7 @@ use crate::{
 /// SQS makes a message visible 12 h after its receive at the latest, however often it is extended.
 pub const VISIBILITY_CAP: Ms = 12 * 3_600_000;
 
-/// Messages beyond those that may wait: received, and not yet looked up, or about to be put back.
+/// Most messages beyond those that may wait: received and not yet looked up, or about to be put back.
 const LOOKED_UP: usize = 200;
 
 /// What was put back comes back one in this time, on average; that is as fast as tasks may be launched, and a twentieth of
@@ -75,7 +75,7 @@ pub struct Policy {
     pub max_attempts: usize,
     /// Attempts charged to the platform.
     pub max_platform_attempts: usize,
-    /// Tasks of older uploads are stopped once a newer one is live.
+    /// Tasks of older uploads are stopped once a newer upload is live.
     pub stop_superseded: bool,
     /// First wait between attempts.
     pub retry_base: Ms,
@@ -115,10 +115,10 @@ pub struct Policy {
     pub refused_retry_cap: Ms,
     /// Most messages held. At this number receiving stops: jobs that wait for their next attempt hold messages too.
     pub max_leases: usize,
-    /// Jobs that wait for a slot with their messages held here, at most; none where no source has tenants: then no more
-    /// is received than can be launched.
+    /// Most jobs that wait for a slot with their messages held here; `None` if no source has tenants: then no more
+    /// messages are received than jobs that can be launched.
     pub look_ahead: Option<usize>,
-    /// First wait of a message that is put back because more wait than that; grows with each receive.
+    /// First wait of a message that is put back because more than `look_ahead` wait; grows with each receive.
     pub put_back: Ms,
     /// Where tasks log, if the settings say.
     pub logs: Option<LogStreams>,
@@ -208,7 +208,7 @@ fn interval(per_second: f64) -> Ms {
     (1000.0 / per_second).clamp(50.0, f64::from(u32::MAX)) as Ms
 }
 
-/// A wait, less up to half of it: always the same for the same parts.
+/// Reduces a wait by a jitter of up to half, which is a function of `of`.
 fn jittered(wait: Ms, of: &[&str]) -> Ms {
     let seed = JobKey::of(of);
     let jitter = u64::from_str_radix(seed.as_str().get(..8).unwrap_or_default(), 16).unwrap_or_default();
@@ -248,11 +248,11 @@ impl Policy {
         jittered(wait, &[job.as_str(), &last.attempt.to_string()])
     }
 
-    /// How long a message is put back for because more wait than there is place for, with so many of its queue put back
-    /// already. Longer with each receive, so that a message that waits for as long as SQS keeps it (14 days at most) is
-    /// received 300 times and not 20,000, and the queue's own `maxReceiveCount` does not take it for a poison message. And
-    /// so long that what comes back leaves time to receive what is new. Jittered down by up to half: what was put back
-    /// together comes back in the course of time.
+    /// How long a message is put back because too many wait, while `away` messages of its queue are put back. The wait
+    /// grows with each receive, so that a message that waits as long as SQS keeps it (14 days at most) is received 300
+    /// times and not 20,000, and the queue's own `maxReceiveCount` does not treat it as a poison message. The wait also
+    /// grows with `away`, so that returning messages leave time to receive new ones. A jitter of up to half spreads the
+    /// returns of messages that were put back together.
     pub fn put_back_for(&self, receives: u32, away: usize, message: &MessageId) -> Ms {
         let times = if weak(Weakness::PutsBackForTheSameTime) { 1 } else { u64::from(receives.max(1)) };
         let wait = self.put_back.saturating_mul(times).max(RETURN_INTERVAL.saturating_mul(away as u64));

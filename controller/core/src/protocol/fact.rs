@@ -29,7 +29,7 @@ pub struct Incoming {
     pub body: String,
     /// When the message was sent (ms since 1970); `None` when SQS does not say.
     pub sent_at_ms: Option<u64>,
-    /// How often it was received, this time included, as SQS estimates; 0 where it does not say.
+    /// Number of receives, with this one, as SQS estimates it; 0 if SQS does not say.
     pub receives: u32,
 }
 

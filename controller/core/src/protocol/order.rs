@@ -54,8 +54,8 @@ fn newer(job: &JobKey, source: &SourceObject, order: &SourceOrder, live: &Publis
     order.is_gt()
 }
 
-/// Whether what is live is a later upload of a job's object, now and for good: the job can end as superseded and no other
-/// way. Before its task has read the source only sequencers say so.
+/// Whether the live job is a later upload of this job's object: then this job can only end as superseded. Before the
+/// job's task has read the source, only sequencers can show that.
 pub fn is_behind(spec: &JobSpec, live: &Published) -> bool {
     let Source { bucket, key, sequencer, .. } = &spec.source;
     let same = spec.output == live.output && live.source.bucket == *bucket && live.source.key == *key;

@@ -26,12 +26,12 @@ pub enum Requeue {
     OnChange,
 }
 
-/// Where a row stands among those that wait for room: in which line, and behind whom.
+/// The place of a row among those that wait for a slot: its line, and its rank in the line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rank {
     /// The line: a tenant's number.
     pub line: u32,
-    /// Since when (in the time of whoever ranks). Earlier comes first.
+    /// The rank: a time, in the unit of the caller. Smaller values come first.
     pub since: u64,
 }
 
@@ -63,7 +63,7 @@ impl Place {
         self.touched || self.each_turn
     }
 
-    /// Looked at in a turn at `now`.
+    /// Whether a turn at `now` visits the row.
     fn due(self, now: Ms) -> bool {
         self.soon() || self.due_at.is_some_and(|at| at <= now)
     }
@@ -314,7 +314,7 @@ impl<K: Ord + Clone, V> Agenda<K, V> {
         self.waiting() > 0
     }
 
-    /// How many rows wait for room.
+    /// Number of rows that wait for a slot.
     pub fn waiting(&self) -> usize {
         self.lists.waiting
     }
@@ -325,28 +325,28 @@ impl<K: Ord + Clone, V> Agenda<K, V> {
         waiting.filter(move |(_, row)| !row.place.due(now)).map(|(key, row)| (key, &row.value))
     }
 
-    /// The lines in which somebody waits, with how many do.
+    /// The lines that are not empty, with the number of rows in each.
     pub fn lines(&self) -> impl Iterator<Item = (u32, usize)> {
         self.lists.lines.iter().map(|(line, rows)| (*line, rows.len()))
     }
 
-    /// How many wait in a line.
+    /// Number of rows in a line.
     pub fn waiting_in(&self, line: u32) -> usize {
         self.lists.lines.get(&line).map_or(0, BTreeSet::len)
     }
 
-    /// Those of one line with their ranks, the first to come first.
+    /// The rows of one line with their ranks, in order.
     pub fn in_line_of(&self, line: u32) -> impl DoubleEndedIterator<Item = (u64, &K, &V)> {
         let rows = self.lists.lines.get(&line).into_iter().flatten();
         rows.filter_map(|(since, key)| Some((*since, key, self.get(key)?)))
     }
 
-    /// Where a row waits, if it does.
+    /// The place of a row in its line; `None` if it does not wait.
     pub fn rank_of(&self, key: &K) -> Option<Rank> {
         self.rows.get(key)?.place.rank
     }
 
-    /// Whether a turn at `now` looks at a row.
+    /// Whether a turn at `now` visits a row.
     pub fn is_due(&self, key: &K, now: Ms) -> bool {
         self.rows.get(key).is_some_and(|row| row.place.due(now))
     }

@@ -1,28 +1,28 @@
-//! Messages of a queue that were put back and are not visible yet. They count against what SQS lets be in flight.
+//! Messages of a queue that were put back and are not visible yet. They count against SQS' limit of messages in flight.
 
 use std::collections::BTreeMap;
 
 use crate::protocol::clock::Ms;
 
-/// Times are told apart by this.
+/// Resolution of the times (ms).
 const SLICE: Ms = 60_000;
 
-/// So many messages of one queue may be held or put back at a time: some less than the 120,000 that SQS lets be in flight
-/// in a standard queue, above which it hands out nothing any more.
+/// Most messages of one queue that are held or put back at the same time: somewhat less than 120,000, SQS' limit of
+/// messages in flight in a standard queue. At that limit SQS delivers no more.
 pub const MOST: usize = 100_000;
 
-/// How many come back when.
+/// The number of returns by time.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Away(BTreeMap<Ms, usize>);
 
 impl Away {
-    /// A message was put back until `until`.
+    /// A message was put back until `until` (monotonic).
     pub(crate) fn add(&mut self, until: Ms, now: Ms) {
         self.0 = self.0.split_off(&(now / SLICE));
         *self.0.entry(until / SLICE).or_default() += 1;
     }
 
-    /// How many are away.
+    /// Number of messages that are put back and not visible yet.
     pub fn count(&self, now: Ms) -> usize {
         self.0.range(now / SLICE..).map(|(_, messages)| messages).sum()
     }

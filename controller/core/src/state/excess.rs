@@ -1,4 +1,4 @@
-//! What is put back because more waits than there is place for.
+//! Messages that are put back because too many jobs wait.
 
 use std::collections::{BTreeMap, BinaryHeap};
 
@@ -16,10 +16,10 @@ use crate::{
 };
 
 impl Ledger {
-    /// Marks messages to be put back, where more jobs wait for a slot than there is place for: each time the last of the
-    /// line that is longest for its weight. So a flood of one tenant makes way for the others, and what stays is what was
-    /// sent first. Only what was looked up goes, and was never tried: on all else something may be at work. Says whether
-    /// there are any; the next turn gives them back.
+    /// Marks messages to be put back while more jobs wait for a slot than `look_ahead`: each time the last job of the
+    /// line that is longest for its weight. So a flood of one tenant makes way for the others, and the messages sent
+    /// first stay. Only a job that was looked up and never tried is put back: a task may be working on any other.
+    /// Returns whether any message is marked; the next turn gives them back.
     pub(crate) fn put_back_excess(&mut self, policy: &Policy, now: Now) -> bool {
         let Some(place) = policy.look_ahead else { return false };
         let mut excess = self.jobs.waiting().saturating_sub(place);
@@ -49,7 +49,7 @@ impl Ledger {
         !last.is_empty()
     }
 
-    /// How long a line is for the weight of its tenant, in thousandths.
+    /// Length of a line divided by the weight of its tenant, in thousandths.
     fn length(&self, line: u32, jobs: usize) -> u64 {
         if weak(Weakness::PutsBackWhateverCameLast) {
             return self.jobs.in_line_of(line).next_back().map_or(0, |(since, ..)| since);

@@ -85,18 +85,18 @@ impl Headroom {
 /// The sums over the jobs of one tenant.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Sums {
-    /// Its tasks that run, may run or are about to.
+    /// The tenant's tasks that run, may run, or are about to run.
     pub usage: Usage,
-    /// Its jobs that are known here.
+    /// Number of the tenant's known jobs.
     pub jobs: usize,
-    /// Its jobs that have a call under way for which they hold a slot.
+    /// Number of the tenant's jobs with a call under way that holds a slot for them.
     pub claiming: usize,
 }
 
 /// One job's part of the sums.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Share {
-    /// Its tenant.
+    /// The job's tenant.
     tenant: u32,
     /// Its tasks that run, may run or are about to.
     usage: Usage,
@@ -163,7 +163,7 @@ pub struct InFlight {
     /// Attempts whose task may still start, and the number of attempts per launch deadline.
     coming: usize,
     launch_by: BTreeMap<Ms, usize>,
-    /// By tenant, where there are any.
+    /// The sums by tenant.
     tenants: BTreeMap<u32, Sums>,
 }
 

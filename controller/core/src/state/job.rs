@@ -87,8 +87,8 @@ pub struct Earlier {
 pub struct Job {
     /// The request of a message; `None` while only the job's task is known.
     pub request: Option<Request>,
-    /// Whose it is: a number of [`crate::state::tenants::Tenants`]; 0 where no source has tenants, and while nothing is
-    /// known of it but its task.
+    /// Its tenant: a number of [`crate::state::tenants::Tenants`]; 0 if no source has tenants, or while only the job's
+    /// task is known.
     pub tenant: u32,
     /// Messages that ask for it.
     pub leases: BTreeSet<MessageId>,
@@ -195,8 +195,9 @@ impl Job {
         named && self.binding == Binding::Unknown && (self.attempt.is_some() || self.terminal().is_some())
     }
 
-    /// Where it stands among those that lack nothing but room: first come first served, in the line of its tenant. There it
-    /// is the sending that counts, not the receiving: what was put back meanwhile comes before what was sent later.
+    /// Its place among the jobs that lack only a free slot: first come, first served, in the line of its tenant. The
+    /// time of sending counts, not that of receiving: a message that was put back meanwhile comes before those sent
+    /// later.
     pub fn rank(&self) -> Rank {
         let sent = self.asked_at_ms.filter(|_| self.tenant != 0);
         Rank { line: self.tenant, since: sent.unwrap_or(self.since) }

@@ -33,9 +33,9 @@ pub enum Content {
 /// Why a message is put back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Spare {
-    /// When it came, each of its jobs was held by [`COPIES`] other messages already.
+    /// When it was received, [`COPIES`] other messages already held each of its jobs.
     Copy,
-    /// More of its tenant's messages wait than there is place for.
+    /// More of its tenant's messages wait than may.
     Excess,
 }
 
@@ -60,7 +60,7 @@ pub struct Lease {
     pub lettered: BTreeSet<JobKey>,
     /// Why it is put back; `None` if it is kept.
     pub spare: Option<Spare>,
-    /// How often it was received, as SQS estimates.
+    /// Number of receives, as SQS estimates it.
     pub receives: u32,
     /// A call for it is under way since then (monotonic).
     pub call: Option<Ms>,
@@ -133,7 +133,7 @@ impl Lease {
         policy.park.min(self.left(now))
     }
 
-    /// How long it is put back for now, with so many of its queue put back already.
+    /// How long it is put back now (ms), while `away` messages of its queue are put back.
     pub fn put_back(&self, spare: Spare, message: &MessageId, away: usize, policy: &Policy, now: Ms) -> Ms {
         match spare {
             Spare::Copy => self.put_aside(policy, now),

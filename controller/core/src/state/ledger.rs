@@ -47,7 +47,7 @@ pub struct Receiving {
     /// Messages received from this queue, plus its share of those that it could have had while it was empty. The queue
     /// with the smallest part of its share comes first.
     pub served: u64,
-    /// What was put back because more waits than there is place for.
+    /// Messages that were put back because too many jobs wait.
     pub away: Away,
 }
 
@@ -181,7 +181,7 @@ impl Ledger {
             }
             Action::Resolve => self.resolve.call = Some(now.mono),
             Action::Inspect { job } => {
-                // The first in line is looked up to be claimed: what is free is its own until then.
+                // The first job in line is being looked up for its claim: the free slot is reserved for it until then.
                 let holds = policy.look_ahead.is_some() && self.jobs.rank_of(job).is_some();
                 self.begin_job(job, action, now);
                 if let Some(entry) = self.jobs.begin_call(job).filter(|_| holds) {
@@ -343,12 +343,12 @@ impl Ledger {
         self.tenants.settle(&self.jobs, &self.in_flight, policy, now.mono);
     }
 
-    /// Why a tenant's jobs get no slot, free or not: it has all that it may have.
+    /// Why a tenant's jobs get no slot even if one is free: the tenant has reached a limit of its own.
     pub fn tenant_full(&self, tenant: u32, policy: &Policy) -> Option<String> {
         self.tenants.get(tenant)?.full(self.in_flight.tenant(tenant).usage, policy.variant.cpu)
     }
 
-    /// Whose jobs are whose, by new rules.
+    /// Assigns the jobs to tenants by new rules.
     pub(crate) fn attribute_anew(&mut self, now: Ms) {
         for job in self.jobs.values_mut() {
             if let Some(request) = &job.request {

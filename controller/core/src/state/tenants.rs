@@ -1,15 +1,15 @@
-//! Tenants: what each has had of the slots, so that whoever has had least comes next.
+//! Tenants: how much each has used of the slots; the tenant that has used least comes next.
 //!
-//! Each has an account of the CPU units that its tasks hold, summed up over time; a task that is claimed counts from its
-//! claim on. Divided by the weight, the lowest account comes first: deficit round robin in vCPU-seconds, with rounds as
-//! short as they can be. Nothing is estimated. A task that was only just claimed has used nothing yet, so each one in
-//! flight counts [`QUANTUM`] besides: without it, all the slots that come free together would go to one tenant.
+//! Each tenant has an account: the CPU units that its tasks hold, summed up over time; a task counts from its claim on.
+//! The account divided by the weight decides, the lowest first: deficit round robin in vCPU-seconds, with the shortest
+//! possible rounds. No value is estimated. A task that was just claimed has used nothing yet, so each task in flight
+//! counts [`QUANTUM`] in addition: without it, all slots that become free together would go to one tenant.
 //!
-//! Only competing is credited. A tenant that begins to compete, having had nothing to do or all that it may have, comes
-//! level with those that compete already: otherwise it would be owed for the time in which it wanted nothing, and take
-//! every slot until that was paid.
+//! Only time in which a tenant competes gives credit. A tenant that begins to compete, because it had no jobs or had
+//! reached its limits, starts level with those that compete already. Otherwise it would be owed for the time in which
+//! it needed nothing, and would take every slot until that was paid.
 //!
-//! All of it is a cache: after a restart shares begin anew, and so does a tenant that has nothing here any more.
+//! All accounts are a cache: after a restart they begin anew, and so does the account of a tenant without jobs here.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -31,10 +31,10 @@ use crate::{
     weakness::{Weakness, weak},
 };
 
-/// What a task in flight counts beside what it has used so far.
+/// Amount (ms) that a task in flight counts in addition to its use so far.
 pub const QUANTUM: Ms = 60_000;
 
-/// A lower class that waits gets one in so many vCPU-seconds.
+/// A lower class that waits gets one in this many vCPU-seconds.
 pub const LOWER: u64 = 20;
 
 /// CPU units, summed up over time.
@@ -42,7 +42,7 @@ pub const LOWER: u64 = 20;
 struct Meter {
     /// CPU units times milliseconds, until `at`.
     used: u64,
-    /// CPU units since then.
+    /// CPU units in use since `at`.
     cpu: u64,
     at: Ms,
 }
@@ -63,37 +63,37 @@ impl Meter {
 /// A tenant's account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
-    /// Bucket and the beginning of its keys.
+    /// Bucket and the beginning of the tenant's keys.
     pub name: Arc<str>,
-    /// What it may have.
+    /// The tenant's limits.
     pub terms: Terms,
-    /// What it has in flight.
+    /// The tenant's tasks in flight.
     pub usage: Usage,
     meter: Meter,
-    /// It has jobs that lack nothing but room, and may have more than it has.
+    /// The tenant has jobs that lack only a free slot, and is below its limits.
     competes: bool,
 }
 
 impl Account {
-    /// What it has had, by its weight.
+    /// The use so far, divided by the weight.
     fn had(&self, now: Ms) -> u64 {
         self.meter.used(now) / self.terms.weight
     }
 
-    /// Whether it may have one more task of so many CPU units, with what is in flight counted as `usage`.
+    /// Whether one more task of `cpu` CPU units is within the limits; `usage` is in flight.
     pub fn allows(&self, usage: Usage, cpu: u32) -> bool {
         let fits = usage.tasks < self.terms.max_tasks
             && usage.cpu.saturating_add(u64::from(cpu)) <= self.terms.max_cpu;
         fits || weak(Weakness::IgnoresTenantLimits)
     }
 
-    /// Where it stands among those that compete, with what is in flight counted as `usage`: the least comes first.
+    /// The rank among the tenants that compete; `usage` is in flight. The lowest comes first.
     pub fn standing(&self, usage: Usage, now: Ms) -> u64 {
         let ahead = if weak(Weakness::ChargesTenantsNothing) { 0 } else { usage.cpu * QUANTUM };
         self.meter.used(now).saturating_add(ahead) / self.terms.weight
     }
 
-    /// Why it gets no more, if it has all that it may have in flight.
+    /// Why the tenant gets no more, if it has reached its limits.
     pub fn full(&self, usage: Usage, cpu: u32) -> Option<String> {
         let (Usage { tasks, cpu: used }, name) = (usage, &self.name);
         if self.allows(usage, cpu) {
@@ -108,29 +108,29 @@ impl Account {
     }
 }
 
-/// What a class has had.
+/// The use of a class.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct ErrorClass {
     meter: Meter,
-    /// Tenants of it that compete.
+    /// Number of the tenants of this class that compete.
     competing: usize,
 }
 
-/// All tenants of which something is known here. Number 0 is nobody: where no source has tenants.
+/// All known tenants. Number 0 stands for all jobs if no source has tenants.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Tenants {
     numbers: BTreeMap<Arc<str>, u32>,
     accounts: BTreeMap<u32, Account>,
     last: u32,
-    /// Of what all classes together have had.
+    /// The use of all classes together.
     all: Meter,
     classes: [ErrorClass; Priority::ALL.len()],
-    /// Whose sums, or whose line, may have changed since they were settled.
+    /// Tenants whose sums or lines may have changed since the last settling.
     changed: BTreeSet<u32>,
 }
 
 impl Tenants {
-    /// The number of a tenant, which gets one when it is named for the first time.
+    /// The number of a tenant; a new tenant gets the next one.
     pub(crate) fn number(&mut self, tenant: Option<Tenant>, now: Ms) -> u32 {
         let Some(Tenant { name, terms }) = tenant else { return 0 };
         if let Some(number) = self.numbers.get(name.as_str()) {
@@ -162,26 +162,26 @@ impl Tenants {
         self.accounts.iter().map(|(number, account)| (*number, account))
     }
 
-    /// A tenant's sums, or its line, may have changed.
+    /// Marks a tenant: its sums or its line may have changed.
     pub(crate) fn changed(&mut self, number: u32) {
         if number != 0 {
             self.changed.insert(number);
         }
     }
 
-    /// The same of several.
+    /// Marks several tenants.
     pub(crate) fn changed_all(&mut self, numbers: impl IntoIterator<Item = u32>) {
         self.changed.extend(numbers);
     }
 
-    /// What a class has had times [`LOWER`], less what all have had: below 0, a lower class is owed.
+    /// The use of a class times [`LOWER`], minus the use of all classes: below 0, the lower class is owed.
     pub fn owed(&self, priority: Priority, more: u64, now: Ms) -> i128 {
         let class = self.classes.get(priority as usize).copied().unwrap_or_default();
         let had = class.meter.used(now).saturating_add((class.meter.cpu + more) * QUANTUM);
         i128::from(had) * i128::from(LOWER) - i128::from(self.all.used(now))
     }
 
-    /// Brings the accounts up to date with what has changed in this turn.
+    /// Brings the accounts up to date with the changes of this turn.
     pub(crate) fn settle(
         &mut self,
         jobs: &Agenda<JobKey, Job>,
@@ -205,7 +205,7 @@ impl Tenants {
         }
     }
 
-    /// Counts what a tenant has in flight from now on, and whether it competes.
+    /// Sets what a tenant has in flight from now on, and whether it competes.
     fn count(&mut self, number: u32, usage: Usage, competes: bool, now: Ms) {
         let Some(account) = self.accounts.get_mut(&number) else { return };
         let before = mem::replace(&mut account.usage, usage).cpu;
@@ -218,20 +218,21 @@ impl Tenants {
         }
     }
 
-    /// A tenant has nothing here any more.
+    /// Forgets a tenant that has no jobs here any more.
     fn forget(&mut self, number: u32) {
         if let Some(account) = self.accounts.remove(&number) {
             self.numbers.remove(&account.name);
         }
     }
 
-    /// A tenant begins to compete: it is owed nothing for the time before. So is its class, where it is the first of it.
+    /// A tenant begins to compete: it is owed nothing for the time before. The same holds for its class if it is the
+    /// first tenant of it.
     fn comes_level(&mut self, number: u32, now: Ms) {
         let Some(own) = self.accounts.get(&number) else { return };
         let (priority, weight) = (own.terms.priority, own.terms.weight);
         let others = || self.iter().filter(|(it, other)| *it != number && other.terms.priority == priority);
         let least = others().filter(|(_, other)| other.competes).map(|(_, other)| other.had(now)).min();
-        // Where nobody competes, whoever has tasks in flight may do so any moment.
+        // If no tenant competes, one that has tasks in flight may begin to at any time.
         let level = least.or_else(|| others().map(|(_, other)| other.had(now)).max()).unwrap_or(0);
         if let Some(own) = self.accounts.get_mut(&number) {
             own.meter.used = own.meter.used.max(level.saturating_mul(weight));

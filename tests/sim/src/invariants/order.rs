@@ -10,7 +10,7 @@ use crate::truth::JobTruth;
 /// a seed.
 pub fn rank(job: &JobTruth) -> u128 {
     let Request::Run(spec) = &job.request else { return 0 };
-    // No task here says what it has read, so what has no sequencer counts from its acceptance.
+    // Tasks here do not report what they have read, so a job without a sequencer counts from its acceptance.
     if spec.forced || spec.source.sequencer.is_none() {
         return u128::MAX;
     }

@@ -28,14 +28,14 @@ pub(super) fn version(job: u64, size: u64, number: usize) -> serde_json::Value {
     let sequencer = SEQUENCERS.get(number).copied().unwrap_or("02");
     json!({
         "eventVersion": "2.1", "eventName": "ObjectCreated:Put",
-        // Long before any job is accepted: whatever is forced is newer.
+        // Long before any job is accepted, so every forced job is newer.
         "eventTime": format!("2000-01-01T00:00:0{number}Z"),
         "s3": {"bucket": {"name": "uploads"},
                "object": {"key": format!("{job}.mp4"), "size": size, "eTag": "e", "sequencer": sequencer}}
     })
 }
 
-/// A job request for whatever version lies there, which is to win over what is live.
+/// A forced job request for the version that exists at that time.
 fn forced(job: u64) -> String {
     json!({"schema": 3, "kind": "transcode.job", "force": true,
            "source": {"bucket": "uploads", "key": format!("{job}.mp4")}})
@@ -70,7 +70,7 @@ pub(super) fn uploads(rng: &mut Rng, jobs: u64, heal_at: Ms, sort: Sort) -> Vec<
             number += 1;
         }
         if number > 1 && rng.chance(odd) {
-            // A person wants what lies there live, whatever is.
+            // A person wants the existing version live, whatever is live.
             push(rng, forced(job), Kind::Jobs);
         }
         if rng.chance(odd) {
