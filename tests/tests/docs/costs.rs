@@ -36,7 +36,7 @@ fn idle() -> String {
     let table = shipped().unwrap();
     let watch = &table.cloudwatch;
     let metrics = Metric::ALL.len() + TaskMetric::ALL.len();
-    let mut text = head(&["a month of waiting", "USD"]);
+    let mut text = head(&["idle, a month", "USD"]);
     for (region, architectures) in &table.region {
         for (architecture, prices) in architectures {
             let usd = prices.task(IDLE, MONTH_HOURS * 3600.0, 100.0);
@@ -49,7 +49,7 @@ fn idle() -> String {
     #[allow(clippy::cast_precision_loss, reason = "a handful")]
     let times = |count: usize, usd: f64| count as f64 * usd;
     text += &row(&[
-        &format!("{metrics} metrics, those of tasks only where tasks ran"),
+        &format!("{metrics} metrics; those of tasks only in months with tasks"),
         &format!("{:.2}", times(metrics, watch.metric_month)),
     ]);
     text += &row(&[
@@ -71,16 +71,16 @@ fn idle() -> String {
 fn costs() {
     let table = shipped().unwrap();
     let mut text = format!(
-        "# Costs\n\nReckoned from `config/prices.toml`: list prices of {}, from {}. Where yours differ, set `[cost]` in \
-         the settings; the metrics `TaskCost`, `JobCost` and `CostPerOutputMinute` then say what was really spent. Not \
-         in here: S3, traffic, NAT or VPC endpoints, logs.\n\n## Idle\n\n",
+        "# Costs\n\nComputed from `config/prices.toml`: list prices of {}, from {}. If your prices differ, set `[cost]` in \
+         the settings; the metrics `TaskCost`, `JobCost` and `CostPerOutputMinute` then show the real cost. Not \
+         included: S3, traffic, NAT or VPC endpoints, logs.\n\n## Idle\n\n",
         table.date, table.source
     );
     text += &idle();
-    text += "\n## An hour of video\n\nOf the task alone, with 60 GiB of storage, by its real-time factor: how many \
-             times faster than it plays a video is transcoded. That depends on the ladder, the source and the size; \
-             the metric `RealTimeFactor` says it for yours. To it comes the time to fetch the source and to start, for \
-             short videos the larger part: a task is paid for one minute at least.\n";
+    text += "\n## An hour of video\n\nThe cost of the task alone, with 60 GiB of storage, by its real-time factor: the length of a video divided by \
+             the time to transcode it. The factor depends on the ladder, the source and the task's size; the metric \
+             `RealTimeFactor` shows yours. The time to start and to fetch the source comes on top, for short videos the \
+             larger part: AWS bills at least one minute for a task.\n";
     for (region, architectures) in &table.region {
         for (architecture, prices) in architectures {
             write!(text, "\n### {region}, {architecture}\n\n").unwrap();
@@ -99,6 +99,6 @@ fn costs() {
             }
         }
     }
-    text += "\nSpot is taken at 30 % of on demand; its price moves.\n";
+    text += "\nSpot is computed as 30 % of on demand; its price varies.\n";
     check("costs.md", &text);
 }

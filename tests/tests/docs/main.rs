@@ -99,9 +99,9 @@ fn keys(text: &str) -> Vec<Key<'_>> {
 #[test]
 fn settings() {
     let mut text = String::from(
-        "# Settings\n\nOne TOML file, given with `--config`, is laid over the defaults, and environment variables over \
+        "# Settings\n\nA TOML file, given with `--config`, overrides the defaults, and environment variables override \
          both: `TRANSCODE_LAUNCH__MAX_TASKS=20` sets `launch.max_tasks`. Unknown keys are refused by name; \
-         `transcode-controller check-config FILE` prints what results. Names of things in your account have no default; an example is shown.\n",
+         `transcode-controller check-config FILE` prints the result. Names of things in your account have no default; the table shows an example.\n",
     );
     let keys = keys(DEFAULTS);
     let mut table = None;
@@ -110,7 +110,7 @@ fn settings() {
             table = Some(key.table);
             let name =
                 if key.table.is_empty() { "top level".to_owned() } else { format!("`[{}]`", key.table) };
-            write!(text, "\n## {name}\n\n{}", head(&["key", "default", "what and why"])).unwrap();
+            write!(text, "\n## {name}\n\n{}", head(&["key", "default", "meaning and reason"])).unwrap();
         }
         let value =
             if key.example { format!("example: `{}`", key.value) } else { format!("`{}`", key.value) };
@@ -162,7 +162,7 @@ fn exit_codes() {
          be written; terminal record and heartbeat outrank it. Other codes are not the task's own: 137 is SIGKILL (often \
          memory), 139 a crash, 143 SIGTERM.\n\n",
     );
-    text += &head(&["code", "name", "meaning", "taken for, where it is all there is"]);
+    text += &head(&["code", "name", "meaning", "failure code, if nothing else is known"]);
     for exit in ExitCode::ALL {
         let taken = exit.failure_code().map(|code| link(code.info().name)).unwrap_or_default();
         text += &row(&[&exit.code().to_string(), &format!("{exit:?}"), exit.meaning(), &taken]);
@@ -192,8 +192,8 @@ fn link(name: &str) -> String {
 fn errors() {
     let mut text = String::from(
         "# Failure codes\n\nA job that failed has one of these in its terminal record, its dead letter, its heartbeat and the \
-         logs; `JobsDead` counts them in its dimension `Code`. A code never changes its meaning. One that this version \
-         does not know is read as `INTERNAL`.\n\n",
+         logs; `JobsDead` counts them in its dimension `Code`. A code never changes its meaning. A version reads a code that it does \
+         not know as `INTERNAL`.\n\n",
     );
     let who = |who: Who| match who {
         Who::Uploader => "the uploader",
