@@ -53,7 +53,7 @@ impl Reconciler {
         *self.policy_mut() = policy;
         self.ledger.rules = rules;
         self.ledger.attribute_anew(self.last_turn);
-        // Whoever changes settings may have mended what was refused as well.
+        // The person who changed the settings may also have removed the cause of refusals.
         self.ledger.try_again(Failing::lasts);
     }
 

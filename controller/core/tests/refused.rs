@@ -1,4 +1,5 @@
-//! Calls that AWS refuses until somebody changes something: less and less often, in sight, and over once it is mended.
+//! Calls that AWS refuses until somebody removes the cause: repeated less and less often, visible to people, and
+//! successful once the cause is removed.
 
 use super::*;
 
@@ -22,7 +23,7 @@ impl Bench {
                 });
             }
         }
-        // What is still under way.
+        // Calls that are still under way.
         while !facts.is_empty() {
             facts = self.turn(std::mem::take(&mut facts)).iter().map(done).collect();
         }
@@ -80,7 +81,7 @@ fn done(action: &Action) -> Fact {
     }
 }
 
-/// Calls that a refusal may cost in so many hours: one each quarter of an hour, and those while the wait grows.
+/// Most calls of a refused step in this many hours: one each quarter of an hour, and those while the wait grows.
 fn paced(hours: usize) -> std::ops::RangeInclusive<usize> {
     4 * hours..=4 * hours + 11
 }
@@ -96,7 +97,7 @@ fn a_publication_that_is_refused_is_tried_less_and_less_often_and_its_message_is
     assert!(note.why.starts_with("publishing its result fails ("), "{note:?}");
     assert!(note.why.ends_with("s3:CopyObject: AccessDenied: no kms:Decrypt (request R1)"), "{note:?}");
     assert!(note.refused && note.until.is_some(), "{note:?}");
-    // It is mended: the next try brings it to its end.
+    // The cause is removed: the next try succeeds.
     let calls = world.refusing(HOUR / 2, &[], ErrorClass::Misconfigured);
     assert_eq!((calls["publish"], calls["delete"], world.held()), (1, 1, 0));
 }

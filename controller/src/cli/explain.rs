@@ -86,7 +86,7 @@ fn settled(record: &Record, outcome: &Outcome, at: u64) -> String {
     }
 }
 
-/// How a job ended that is not settled yet.
+/// The end of a decided job that is not settled yet.
 fn ended(outcome: &Outcome, at: u64) -> String {
     match outcome {
         Outcome::Succeeded(won) => format!(
@@ -180,7 +180,7 @@ fn who(failure: &Failure) -> String {
     }
 }
 
-/// Who can do something about what a job waits for.
+/// Who can act on the reason for which a job waits.
 fn acts(waiting: &Waiting) -> String {
     if waiting.refused {
         return "You can act: AWS refuses that call until somebody changes what it names (a permission, a key, a \
@@ -302,7 +302,7 @@ impl View<'_> {
         )
     }
 
-    /// What is left to be done for a decided job: by the controller's notes, and by what is live under its stable prefix.
+    /// The remaining steps of a decided job, from the controller's notes and from the live job under its stable prefix.
     fn unsettled(&self, record: &Record, outcome: &Outcome) -> Option<String> {
         match self.heard {
             Ok(notes) => match notes.jobs.get(record.job.as_str()) {

@@ -70,7 +70,7 @@ impl Record {
         (standing(&self.job, &source, &order, Some(live)) == Standing::Older).then_some(live)
     }
 
-    /// Whether it has succeeded, and neither it nor anything newer is live.
+    /// Whether the job has succeeded, and neither it nor a newer job is live.
     pub(super) fn is_unpublished(&self, outcome: &Outcome) -> bool {
         let live = self.live.as_ref().is_some_and(|live| live.job == self.job);
         matches!(outcome, Outcome::Succeeded(_)) && !live && self.superseded_by().is_none()

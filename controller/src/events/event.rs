@@ -146,9 +146,9 @@ pub enum Event<'a> {
     PauseBegun { pause: &'a Pause },
     /// Launches go on.
     PauseEnded,
-    /// AWS refuses a step of jobs until somebody changes something. `job` is one of them, `why` what its note says.
+    /// AWS refuses a step of jobs until somebody removes the cause. `job` is one of these jobs, `why` its note.
     StepRefused { step: &'a str, jobs: usize, job: &'a JobKey, why: &'a str },
-    /// No job is kept at that step any more.
+    /// No job fails at that step any more.
     StepGoesOn { step: &'a str },
     /// Receiving has stopped.
     ReceivingPaused { reason: &'a str },

@@ -1,7 +1,7 @@
 //! Connections to the health endpoints: few at a time, and none that waits for ever.
 //!
-//! They are open to whoever reaches the port. A client that sends half a request, or none, costs a place for some seconds
-//! and nothing more; beyond a number of them, others wait in the kernel's queue.
+//! Anybody who reaches the port may connect. A client that sends half a request, or none, takes a place for some
+//! seconds and has no other effect; while all places are taken, further clients wait in the kernel's queue.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,14 +18,14 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// How much a client may take.
+/// Limits for a client.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
-    /// Connections at a time. A health check, a load balancer and a person with `explain` are three.
+    /// Most connections at the same time. A health check, a load balancer and a person with `explain` are three.
     pub(super) connections: usize,
-    /// From the connection to the end of the request's headers.
+    /// Longest time from the connection to the end of the request's headers.
     pub(super) headers: Duration,
-    /// From the connection to the end of the answer.
+    /// Longest time from the connection to the end of the answer.
     pub(super) whole: Duration,
 }
 
@@ -35,17 +35,17 @@ impl Default for Limits {
     }
 }
 
-/// How long to wait after a connection could not be accepted: descriptors may have run out.
+/// Wait after a connection could not be accepted: there may be no free file descriptor.
 const AFTER_ERROR: Duration = Duration::from_millis(100);
-/// Bytes of a request's head. Ours have no more than a path.
+/// Longest head of a request, in bytes. Ours contain only a path.
 const MAX_HEAD: usize = 8 << 10;
 
-/// Serves until `stop`, then lets what is under way end.
+/// Serves until `stop`, then finishes the requests under way.
 pub(super) async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
     let places = Arc::new(Semaphore::new(limits.connections));
     let accept = async {
         loop {
-            // Closed never: the semaphore lives as long as this.
+            // The semaphore is never closed: it lives as long as this.
             let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
             match listener.accept().await {
                 Ok((stream, _)) => {
@@ -70,7 +70,7 @@ pub(super) async fn serve(listener: TcpListener, router: Router, limits: Limits,
     places.acquire_many(all).await.ok();
 }
 
-/// One request and its answer. A connection is not kept: the next request may be another client's.
+/// One request and its answer. A connection is not kept open: the next request may come from another client.
 async fn answer(stream: TcpStream, router: Router, limits: Limits) {
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -102,7 +102,7 @@ mod tests {
         (address, stop)
     }
 
-    /// What a client gets that sends this and then waits.
+    /// The answer to a client that sends this and then waits.
     async fn heard(address: std::net::SocketAddr, sends: &[u8]) -> String {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(sends).await.unwrap();
@@ -144,7 +144,7 @@ mod tests {
         let (address, stop) = served(limits).await;
         let idle = [TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap()];
         let third = tokio::spawn(async move { heard(address, REQUEST).await });
-        // It is not served while both places are taken, however often others get a turn.
+        // It waits while both places are taken, however often other clients are served.
         for _ in 0..1000 {
             tokio::task::yield_now().await;
         }

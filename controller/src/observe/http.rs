@@ -79,11 +79,11 @@ pub struct Waiting {
     pub why: String,
     /// The job waits until then at the earliest (ms since 1970), if a time is known.
     pub until_ms: Option<u64>,
-    /// The step at which it is, where it is decided or that step fails: `read`, `claim`, `give_up`, `publish`, `collect`,
+    /// The job's step, if the job is decided or the step fails: `read`, `claim`, `give_up`, `publish`, `collect`,
     /// `dead_letter` or `delete`.
     #[serde(default)]
     pub step: Option<String>,
-    /// AWS refuses that step until somebody changes something.
+    /// AWS refuses that step until somebody removes the cause.
     #[serde(default)]
     pub refused: bool,
 }

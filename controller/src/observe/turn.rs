@@ -81,8 +81,8 @@ impl Watch {
         self.status.noted(ledger, tasks, pause, memory.full.as_deref(), now);
     }
 
-    /// Steps that AWS refuses until somebody changes something: each is reported when it begins and when it is over,
-    /// however many jobs wait for it. Returns how many do.
+    /// Reports the steps that AWS refuses until somebody removes the cause: once when the refusals begin and once when
+    /// they end, however many jobs wait. Returns the number of waiting jobs.
     fn refused(&self, ledger: &Ledger) -> usize {
         let notes = ledger.jobs.iter().filter_map(|(key, job)| Some((key, job.note.as_ref()?)));
         let mut steps: BTreeMap<Purpose, (usize, &JobKey, &str)> = BTreeMap::new();

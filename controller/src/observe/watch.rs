@@ -1,4 +1,4 @@
-//! Who watches the loop: what was told, and what is remembered between turns.
+//! The observer of the loop, and its state between turns.
 
 use std::{
     collections::BTreeSet,
@@ -17,27 +17,27 @@ use transcode_core::{
 use super::{http::Status, job_costs::Bills, missed_events::Missed};
 use crate::{events::Events, runtime::Observer};
 
-/// Tells [`Events`] and [`Status`] what happens.
+/// Reports changes and plans to [`Events`] and [`Status`].
 #[derive(Debug)]
 pub struct Watch {
     pub(super) events: Arc<Events>,
     pub(super) status: Arc<Status>,
     pub(super) cost: CostSettings,
-    /// There is an events queue, so that events can be missed.
+    /// There is an events queue, so events can be missed.
     pub(super) hints: bool,
     memory: Mutex<Memory>,
 }
 
-/// What is remembered between turns.
+/// State kept so that each change is reported once.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     pub(super) missed: Missed,
     pub(super) bills: Bills,
-    /// Why nothing is received.
+    /// Why receiving stops; `None` while it goes on.
     pub(super) full: Option<String>,
     /// Steps that AWS refuses, and that were reported.
     pub(super) refused: BTreeSet<Purpose>,
-    /// When all that is known was last looked at (monotonic).
+    /// When the ledger was last sampled (monotonic).
     pub(super) sampled_at: Option<Ms>,
 }
 

@@ -209,7 +209,7 @@ fn bound(world: &World) -> Ms {
     // With an open breaker each launch waits for its probe.
     let interval = if policy.breaker_jobs > 0 { policy.breaker_probe } else { policy.launch_interval };
     let launches = open as u64 * attempts * interval.max(policy.launch_interval);
-    // What was put back comes back later each time.
+    // Messages that were put back return later each time.
     let away = if policy.look_ahead.is_some() { policy.put_back * (world.most_receives() + 60) } else { 0 };
     away + 2 * policy.visibility.max(policy.park)
         + waves * attempts * attempt

@@ -140,7 +140,7 @@ impl Ledger {
         }
     }
 
-    /// A call for a message failed. What only settles it holds up neither its extensions nor its return.
+    /// A call for a message failed. Failed letters and deletes delay neither its extensions nor its release.
     pub(super) fn message_failed(
         &mut self,
         message: &MessageId,
@@ -160,7 +160,7 @@ impl Ledger {
                 lease.retry_at = failing.retry_at;
             }
             lease.failing = Some(failing);
-            // Their notes say so.
+            // The notes of these jobs change.
             lease.jobs().for_each(|job| self.jobs.touch(job));
         } else {
             lease.failures += 1;
@@ -168,13 +168,13 @@ impl Ledger {
         }
     }
 
-    /// What was refused for one job works again: the others that wait for the same are not kept waiting.
+    /// A call that was refused succeeds for one job again: the jobs that wait for the same call are tried at once.
     pub(super) fn mended(&mut self, purpose: Option<Purpose>) {
         let Some(purpose) = purpose.filter(|_| !weak(Weakness::WaitsOnThoughMended)) else { return };
         self.try_again(|failing| failing.purpose == purpose && failing.lasts());
     }
 
-    /// Calls that wait after failures are made now, where `which` says so.
+    /// Ends the wait after failures of all calls that `which` selects.
     pub(crate) fn try_again(&mut self, which: impl Fn(&Failing) -> bool) {
         let waits = |failing: &Option<Failing>| failing.as_ref().is_some_and(&which);
         let jobs = self.jobs.iter().filter(|(_, job)| waits(&job.failing));

@@ -57,7 +57,7 @@ impl Job {
         if known != Some(claim.attempt) {
             let left = (claim.launch_not_after_ms + policy.clock_skew).saturating_sub(now.wall);
             let earlier = self.take_earlier();
-            // Somebody claimed it.
+            // Another controller or an earlier process claimed it.
             self.failing.take_if(|failing| failing.furthest == Purpose::Claim);
             self.attempt = Some(AttemptState {
                 claim,

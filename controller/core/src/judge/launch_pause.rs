@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-/// Receives that failed one after the other before that counts as a stop of receiving.
+/// This many consecutive failed receives count as a stop of receiving.
 const RECEIVES_FAILED: usize = 3;
 
 /// The cause of a pause of all launches. The causes that also stop attempts already claimed come first.
@@ -117,7 +117,7 @@ impl Ledger {
         self.held() >= policy.max_leases
     }
 
-    /// A queue from which several receives in a row have failed.
+    /// A queue with several consecutive failed receives.
     fn receive_failure(&self) -> Option<(&QueueName, &CallError)> {
         let mut failing = self.receiving.iter().filter(|(_, it)| it.failures >= RECEIVES_FAILED);
         failing.find_map(|(queue, it)| Some((queue, it.failed.as_ref()?)))

@@ -64,7 +64,7 @@ impl Ledger {
     }
 }
 
-/// Whether emptying the folders failed so often that they are left to the lifecycle rules of the bucket.
+/// Whether emptying the folders has failed so often that the bucket's lifecycle rules must do it.
 fn given_up(job: &Job) -> bool {
     let collects = |failing: &&Failing| failing.purpose == Purpose::Collect;
     job.failing.as_ref().filter(collects).is_some_and(|failing| failing.times >= TRIES)

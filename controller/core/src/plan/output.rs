@@ -182,12 +182,12 @@ impl Planner {
         self.note = Some(Note { why: why.into(), until, step: None, refused: false });
     }
 
-    /// The same, at a step that it does not get past.
+    /// The same, with the step that fails.
     pub(super) fn note_step(&mut self, note: Note) {
         self.note = Some(note);
     }
 
-    /// Whether it has been said why the job waits that is being looked at.
+    /// Whether the visited job has a note.
     pub(super) fn is_noted(&self) -> bool {
         self.note.is_some()
     }

@@ -1,5 +1,5 @@
-//! At which step a job is, for people: the one that fails, or, once the job is decided, what is left to be done before its
-//! messages are gone.
+//! The step of a job, for people: the step that fails or, once the job is decided, the next step before its messages
+//! are deleted.
 
 use std::borrow::Cow;
 
@@ -18,7 +18,7 @@ use crate::{
 };
 
 impl View<'_> {
-    /// Notes the step of the job that is being looked at, where nothing else has been noted.
+    /// Notes the step of the visited job, unless it has another note.
     pub(super) fn step_of(self, plan: &mut Planner, job: &Job) {
         let waits = self.step(job).filter(|_| !plan.is_noted() && !weak(Weakness::HidesStepsOfSettling));
         if let Some(note) = waits {

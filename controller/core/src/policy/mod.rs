@@ -26,8 +26,8 @@ pub const VISIBILITY_CAP: Ms = 12 * 3_600_000;
 /// Most messages beyond those that may wait: received and not yet looked up, or about to be put back.
 const LOOKED_UP: usize = 200;
 
-/// What was put back comes back one in this time, on average; that is as fast as tasks may be launched, and a twentieth of
-/// what can be received.
+/// Average time between two returns of messages that were put back: the rate at which tasks may be launched, and a
+/// twentieth of the rate at which messages can be received.
 const RETURN_INTERVAL: Ms = 50;
 
 /// Numbers and names; made from the settings, replaced as a whole on reload.
@@ -111,7 +111,7 @@ pub struct Policy {
     pub call_retry_base: Ms,
     /// Longest wait after failed calls.
     pub call_retry_cap: Ms,
-    /// Longest wait after calls that AWS refuses until somebody changes something.
+    /// Longest wait after calls that AWS refuses until somebody removes the cause.
     pub refused_retry_cap: Ms,
     /// Most messages held. At this number receiving stops: jobs that wait for their next attempt hold messages too.
     pub max_leases: usize,
@@ -227,7 +227,7 @@ impl Policy {
         Self::exponential(self.call_retry_base, self.call_retry_cap, failures)
     }
 
-    /// Wait after so many consecutive calls that AWS refuses until somebody changes something.
+    /// Wait after `refusals` consecutive calls that AWS refuses until somebody removes the cause.
     pub fn refused_backoff(&self, refusals: usize) -> Ms {
         let weak = weak(Weakness::RepeatsRefusedCalls);
         let cap = if weak { self.call_retry_cap } else { self.refused_retry_cap.max(self.call_retry_cap) };

@@ -68,8 +68,8 @@ impl ErrorClass {
 }
 
 impl ErrorClass {
-    /// Whether the same call will be refused again until somebody changes something. A refusal that is not known counts as
-    /// one: it is tried again, and less and less often.
+    /// Whether the same call will be refused again until somebody removes the cause. An unknown refusal counts as such:
+    /// the call is repeated less and less often.
     pub const fn lasts(self) -> bool {
         matches!(self, Self::Permanent | Self::Misconfigured | Self::Unknown)
     }

@@ -1,4 +1,4 @@
-//! Calls for a job or a message that fail one after the other: what they are for, how often, and the words of the last.
+//! Consecutive failed calls for a job or a message: their purpose, their number, and the last error.
 
 use std::fmt;
 
@@ -12,14 +12,14 @@ use crate::{
     weakness::{Weakness, weak},
 };
 
-/// What a call for a job or a message is for. In the order in which a job comes to them.
+/// The purpose of a call for a job or a message, in the order of a job's steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Purpose {
-    /// Reading what the state bucket says of the job.
+    /// Reading the job's documents in the state bucket.
     Read,
     /// Claiming an attempt.
     Claim,
-    /// Writing down that the job is given up.
+    /// Writing the terminal record of a job that is given up.
     GiveUp,
     /// Publishing the result.
     Publish,
@@ -32,7 +32,7 @@ pub enum Purpose {
 }
 
 impl Purpose {
-    /// That of an action; none where a failure of its call holds no job up: extending, giving back, and what ECS is asked.
+    /// The purpose of an action; `None` if its failure delays no job: extending, giving back, and calls to ECS.
     pub fn of(action: &Action) -> Option<Self> {
         Some(match action {
             Action::Inspect { .. } | Action::ReadSpec { .. } => Self::Read,
@@ -53,7 +53,7 @@ impl Purpose {
         })
     }
 
-    /// As a phrase that a note begins with.
+    /// The begin of a note, as a phrase.
     pub const fn phrase(self) -> &'static str {
         match self {
             Self::Read => "reading what the state bucket says of it",
@@ -66,7 +66,7 @@ impl Purpose {
         }
     }
 
-    /// Name, as notes and logs have it.
+    /// Name in notes and logs.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Read => "read",
@@ -80,25 +80,25 @@ impl Purpose {
     }
 }
 
-/// Calls of one purpose that failed, one after the other.
+/// Consecutive failed calls of one purpose.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failing {
-    /// What the last one was for.
+    /// Purpose of the last failed call.
     pub purpose: Purpose,
     /// The furthest step that failed and has not succeeded since.
     pub furthest: Purpose,
-    /// How the last one failed.
+    /// Error of the last failed call.
     pub error: CallError,
-    /// How many, in a row, with those of other purposes in between.
+    /// Number of consecutive failed calls, also of other purposes.
     pub times: usize,
-    /// When the first one failed (monotonic).
+    /// When the first of them failed (monotonic).
     pub since: Ms,
-    /// No other before this (monotonic); 0: it works for another job, so it is tried at once.
+    /// No call before this (monotonic); 0: the same call has succeeded for another job, so it is repeated at once.
     pub retry_at: Ms,
 }
 
 impl Failing {
-    /// One more call has failed. `live`: a task may be at work, so what is read of it must not be old.
+    /// Counts one more failed call. `live`: a task may be working, so its documents must be read often.
     pub(crate) fn more(
         before: Option<Self>,
         purpose: Purpose,
@@ -119,13 +119,13 @@ impl Failing {
         Self { purpose, furthest, error, times, since, retry_at: now.mono + wait }
     }
 
-    /// Whether it goes on until somebody mends the cause.
+    /// Whether the failures last until somebody removes the cause.
     pub fn lasts(&self) -> bool {
         self.error.class.lasts()
     }
 
-    /// Whether a call for `purpose` that succeeded shows that it is over. An earlier step that works again shows nothing:
-    /// the bucket may be read and not written.
+    /// Whether a successful call for `purpose` shows that the failures are over. A successful earlier step does not
+    /// show that: the bucket may be readable and not writable.
     pub(crate) fn over(&self, purpose: Purpose) -> bool {
         self.furthest <= purpose || weak(Weakness::ForgetsRefusalAfterReading)
     }

@@ -120,7 +120,7 @@ pub struct Job {
     pub unreadable: Option<String>,
     /// A call for it is under way since then (monotonic).
     pub call: Option<Ms>,
-    /// What that call is for, or the last one was.
+    /// Purpose of the call under way, or of the last one.
     pub calls_for: Purpose,
     /// The call under way claims an attempt of this many CPU units, or reads the state for that claim: the job already
     /// holds its slot.
@@ -172,7 +172,7 @@ impl Job {
         self.failing.as_ref().map_or(0, |failing| failing.retry_at)
     }
 
-    /// Whether the job has got past this step, whoever took it.
+    /// Whether the job is past this step, whichever controller took it.
     pub fn passed(&self, step: Purpose) -> bool {
         match step {
             Purpose::Read => self.record != TerminalRecord::Unknown,
@@ -183,7 +183,7 @@ impl Job {
         }
     }
 
-    /// Whether a task of it may be at work, as far as is known.
+    /// Whether a task of the job may be working, as far as is known.
     pub fn may_work(&self) -> bool {
         self.terminal().is_none() && (self.attempt.is_some() || !self.tasks.is_empty())
     }

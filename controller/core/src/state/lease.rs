@@ -66,13 +66,13 @@ pub struct Lease {
     pub call: Option<Ms>,
     /// The message was delivered again during the call under way: the answer to that call concerns the old handle.
     pub renewed: bool,
-    /// What that call is for, if it settles the message.
+    /// Purpose of the call under way, if it settles the message.
     pub calls_for: Option<Purpose>,
-    /// The step of settling it that fails. Meanwhile the message is kept.
+    /// The failing step of settling; the message is kept during the failures.
     pub failing: Option<Failing>,
-    /// It is neither extended nor given back before this (monotonic).
+    /// No extension and no release before this (monotonic).
     pub retry_at: Ms,
-    /// Consecutive failed calls that would have done one of the two.
+    /// Consecutive failed extensions and releases.
     pub failures: usize,
 }
 

@@ -42,7 +42,7 @@ pub struct Receiving {
     pub retry_at: Ms,
     /// Consecutive failed receives.
     pub failures: usize,
-    /// How the last of them failed.
+    /// Error of the last failed receive.
     pub failed: Option<CallError>,
     /// Messages received from this queue, plus its share of those that it could have had while it was empty. The queue
     /// with the smallest part of its share comes first.

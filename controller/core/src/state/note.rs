@@ -11,8 +11,8 @@ pub struct Note {
     pub why: Cow<'static, str>,
     /// The job waits until then at the earliest (monotonic); `None` if no time is known.
     pub until: Option<Ms>,
-    /// The step that it is at, where it is decided or that step fails.
+    /// The job's step, if the job is decided or the step fails.
     pub step: Option<Purpose>,
-    /// AWS refuses that step until somebody changes something.
+    /// AWS refuses that step until somebody removes the cause.
     pub refused: bool,
 }

@@ -1,4 +1,4 @@
-//! L9: one tenant's flood delays no other, shares are kept, nobody starves.
+//! L9: one tenant's flood delays no other tenant, shares are kept, and every tenant gets slots.
 
 use transcode_core::{
     protocol::{action::Action, clock::Ms},
@@ -7,14 +7,14 @@ use transcode_core::{
 
 use super::{Kept, keep};
 
-/// An upload is claimed not later than a slot's time after it was sent, whatever others have sent before.
+/// An upload is claimed at most the time of one slot after it was sent, whatever others have sent before.
 pub fn l9_claimed_soon(tenant: &str, waited: Ms, most: Ms) -> Kept {
     keep(waited <= most, "L9", || {
         format!("an upload of {tenant} was claimed after {waited} ms, {most} are allowed")
     })
 }
 
-/// While several have work, each has its share of the vCPU-seconds. In thousandths.
+/// While several tenants have work, each has its share of the vCPU-seconds. In thousandths.
 pub fn l9_share_is_kept(tenant: &str, had: u64, share: u64, within: u64) -> Kept {
     keep(had.abs_diff(share) <= within, "L9", || {
         format!("{tenant} had {had} of 1000 vCPU-seconds, {share} are its share (within {within})")
@@ -26,19 +26,19 @@ pub fn l9_no_more_than_it_may(tenant: &str, tasks: usize, most: usize) -> Kept {
     keep(tasks <= most, "L9", || format!("{tasks} tasks of {tenant} run, {most} are allowed"))
 }
 
-/// SQS does not take a message for a poison message that only waits for its turn.
+/// SQS does not treat a message that only waits for its turn as a poison message.
 pub fn l9_nothing_is_given_up(given_up: usize) -> Kept {
     keep(given_up == 0, "L9", || format!("SQS gave up {given_up} messages that had only been put back"))
 }
 
-/// Whoever is new and has work is passed over by no more claims than there are others of its class.
+/// A new tenant with work is passed over by at most as many claims as there are other tenants of its class.
 pub fn l9_newcomer_is_next(passed: usize, others: usize) -> Kept {
     keep(passed <= others, "L9", || {
         format!("{passed} claims have passed over a new tenant, and there are {others} others")
     })
 }
 
-/// A controller claims nothing for a tenant that has all that it may have.
+/// A controller claims nothing for a tenant that has reached its limits.
 pub fn l9_limits_are_kept(planned: &[Action], ledger: &Ledger) -> Kept {
     for action in planned {
         let Action::Claim { claim, .. } = action else { continue };

@@ -91,12 +91,12 @@ pub fn l6_waits_after_a_failure(action: &Action, times: u32, early: Ms) -> Kept 
     keep(early == 0, "L6", || format!("{} again {early} ms too soon after {times} failures", action.name()))
 }
 
-/// L10: a call that AWS refuses until somebody changes something waits longer each time.
+/// L10: a call that AWS refuses until somebody removes the cause waits longer each time.
 pub fn l10_refused_is_not_repeated(action: &Action, times: u32, early: Ms) -> Kept {
     keep(early == 0, "L10", || format!("{} again {early} ms too soon after {times} refusals", action.name()))
 }
 
-/// L10: what was refused for several jobs and works for one of them is tried for the others.
+/// L10: a call that was refused for several jobs and succeeds for one is tried for the others.
 pub fn l10_goes_on_once_mended(waits: Option<&Failing>) -> Kept {
     keep(waits.is_none(), "L10", || format!("it works for another job, and this one waits: {waits:?}"))
 }

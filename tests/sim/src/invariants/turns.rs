@@ -99,7 +99,7 @@ pub fn nothing_is_held_in_vain(planned: &[Action], ledger: &Ledger) -> Kept {
     Ok(())
 }
 
-/// L10: while a step of settling it fails, a message is kept: what extends it does not wait with the step.
+/// L10: while a step of settling a message fails, the message is kept: its extensions do not wait with the step.
 pub fn kept_while_it_is_settled(planned: &[Action], ledger: &Ledger, policy: &Policy, now: Ms) -> Kept {
     for (message, lease) in ledger.leases.iter().filter(|(_, lease)| lease.failing.is_some()) {
         let due = lease.call.is_none() && lease.failures == 0 && lease.extend_at(policy) <= now;
@@ -116,7 +116,7 @@ pub fn kept_while_it_is_settled(planned: &[Action], ledger: &Ledger, policy: &Po
     Ok(())
 }
 
-/// A job that is decided and not settled says at which step it is.
+/// The note of a decided job that is not settled names its step.
 pub fn steps_are_in_sight(plan: &Plan, ledger: &Ledger) -> Kept {
     for visit in &plan.jobs {
         let Some(job) = ledger.jobs.get(&visit.job) else { continue };

@@ -11,14 +11,14 @@ impl Setup {
     /// Draws all inputs.
     pub fn draw(seed: u64, sort: Sort) -> Self {
         let mut setup = Self::draw_without_tenants(seed, sort);
-        // With numbers of their own: the other seeds stay as they are.
+        // With random numbers of their own, so that other seeds do not change.
         if sort != Sort::Crowd && mix(&[seed, 9]).is_multiple_of(4) {
             setup.draw_tenants(&mut Rng::new(mix(&[seed, 10])));
         }
         setup
     }
 
-    /// Draws everything else.
+    /// Draws all other inputs.
     pub(super) fn draw_without_tenants(seed: u64, sort: Sort) -> Self {
         let mut rng = Rng::new(mix(&[seed, 3]));
         let jobs = match sort {

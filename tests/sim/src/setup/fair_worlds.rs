@@ -13,8 +13,8 @@ pub(super) fn named() -> Vec<Named> {
     vec![flood(), shares(), classes(), limits(), days()]
 }
 
-/// Ten thousand uploads of one tenant, and one of another every few minutes. Jobs take a minute and a half at most, and
-/// so does anybody's wait: a slot's time.
+/// Ten thousand uploads of one tenant, and one of another every few minutes. A job takes at most a minute and a half,
+/// the time of a slot, and so does the other tenant's wait.
 fn flood() -> Named {
     world(
         "ten thousand uploads of one tenant",
@@ -36,7 +36,7 @@ fn flood() -> Named {
     )
 }
 
-/// Two with a backlog each, one of three times the other's weight.
+/// Two tenants with a backlog each, one of three times the other's weight.
 fn shares() -> Named {
     let (from, until, within) = (30 * MINUTE, 90 * MINUTE, 12);
     let share = |tenant, share| Expected::Share { tenant, from, until, share, within };
@@ -59,7 +59,7 @@ fn shares() -> Named {
     )
 }
 
-/// A higher class with more than there is room for, and a lower one: it does not starve.
+/// A higher class with more jobs than slots, and a lower class, which must get slots too.
 fn classes() -> Named {
     let (from, until) = (30 * MINUTE, 150 * MINUTE);
     let share = |tenant, share, within| Expected::Share { tenant, from, until, share, within };
@@ -83,7 +83,7 @@ fn classes() -> Named {
     )
 }
 
-/// One that may have two tasks only, with slots to spare.
+/// A tenant with at most two tasks, while more slots are free.
 fn limits() -> Named {
     world(
         "a tenant that may have two tasks",
@@ -101,7 +101,7 @@ fn limits() -> Named {
     )
 }
 
-/// Messages that are put back for days. The queue gives up what was received too often.
+/// Messages that are put back for days. The queue moves messages that were received too often to the dead-letter queue.
 fn days() -> Named {
     world(
         "messages that wait for days",

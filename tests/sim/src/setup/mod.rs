@@ -60,7 +60,7 @@ pub enum Episode {
     StateDenied,
     /// The controllers' credentials have expired.
     Credentials,
-    /// Nobody may write: what is read is read, and what is published, sent or deleted is refused.
+    /// Reads succeed; all calls that publish, send or delete are refused.
     WritesDenied,
     /// No service answers.
     BrownOut,
@@ -105,17 +105,17 @@ pub struct Upload {
     pub kind: Kind,
 }
 
-/// What is asked of a run for tenants (L9). Tenants are named by the first part of their keys.
+/// The checks of a run for tenants (L9). The first part of the keys names the tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the fields are what the variant's own line names")]
 pub enum Expected {
-    /// Each upload of a tenant is claimed this soon after it was sent.
+    /// Longest time from sending an upload of a tenant to its claim.
     Soon { tenant: &'static str, within: Ms },
     /// From one time to another a tenant has this share of the vCPU-seconds, in thousandths. All of a run name one time.
     Share { tenant: &'static str, from: Ms, until: Ms, share: u64, within: u64 },
     /// A tenant never has more tasks.
     Limit { tenant: &'static str, tasks: usize },
-    /// SQS itself gives up no message.
+    /// SQS itself moves no message to the dead-letter queue.
     NothingGivenUp,
 }
 
@@ -179,7 +179,7 @@ pub struct Setup {
     pub slow_answers: u64,
     /// Without faults: the promises for ordinary days are checked too.
     pub ordinary: bool,
-    /// What is asked for tenants.
+    /// The checks for tenants.
     pub expected: Vec<Expected>,
     /// Messages were sent long ago: their retention is about to end.
     pub old: bool,

@@ -1,4 +1,4 @@
-//! What a named world is.
+//! A named world.
 
 use transcode_core::policy::Policy;
 

@@ -1,4 +1,4 @@
-//! Tenants: their rules, and whose each upload is.
+//! Tenants: their rules, and the tenant of each upload.
 
 use serde_json::json;
 use transcode_config::tenants::{Priority, TenantSettings};
@@ -7,7 +7,7 @@ use transcode_core::protocol::clock::Ms;
 use super::{Kind, SECOND, Setup, Sort, Upload, uploads::keyed};
 use crate::rng::Rng;
 
-/// Of the drawn seeds.
+/// The rules of the drawn seeds.
 const TENANTS: [&str; 4] = ["a", "b", "c", "d"];
 
 /// A rule for one tenant.
@@ -16,7 +16,7 @@ pub(super) fn rule(tenant: &str) -> TenantSettings {
     serde_json::from_str(&text).unwrap_or_else(|error| unreachable!("{text}: {error}"))
 }
 
-/// So many uploads of a tenant, one every `every` milliseconds from `from` on.
+/// `count` uploads of a tenant, one every `every` milliseconds from `from` on.
 pub(super) fn uploads_of(tenant: &str, count: u64, from: Ms, every: Ms) -> impl Iterator<Item = Upload> {
     (0..count).map(move |job| Upload {
         at: from + job * every,
@@ -26,7 +26,7 @@ pub(super) fn uploads_of(tenant: &str, count: u64, from: Ms, every: Ms) -> impl 
 }
 
 impl Setup {
-    /// With these tenants, and place for so many jobs that wait.
+    /// With these tenants, and a place for this many jobs that wait.
     pub(super) fn with_tenants(mut self, rules: &[TenantSettings], look_ahead: usize) -> Self {
         self.rules.sources.iter_mut().for_each(|source| source.tenants = rules.to_vec());
         self.policy.max_leases = self.policy.max_leases.max(self.policy.max_tasks * 3 + 10) + look_ahead + 20;
@@ -34,12 +34,12 @@ impl Setup {
         self
     }
 
-    /// Draws tenants, and whose each of the uploads is.
+    /// Draws tenants, and the tenant of each upload.
     pub(super) fn draw_tenants(&mut self, rng: &mut Rng) {
         let mut rules: Vec<TenantSettings> = TENANTS.iter().take(3).map(|tenant| rule(tenant)).collect();
         for rule in &mut rules {
             rule.weight = rng.pick(&[1, 1, 3, 10], 1);
-            // With hundreds of jobs of a day each it would take months.
+            // With hundreds of jobs that each take a day, the run would take months.
             rule.max_tasks = if self.sort == Sort::Harsh { rng.pick(&[0, 0, 1, 2], 0) } else { 0 };
             rule.priority = rng.pick(&Priority::ALL, Priority::Normal);
         }
@@ -53,7 +53,7 @@ impl Setup {
     }
 }
 
-/// A body whose keys lie below those of tenants: most are the first one's.
+/// A body with the keys of tenants: most belong to the first one.
 fn with_tenants(body: &str) -> String {
     const KEY: &str = "\"key\":\"";
     let mut parts = body.split(KEY);

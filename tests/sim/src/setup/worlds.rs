@@ -52,7 +52,7 @@ pub fn named() -> Vec<Named> {
     all
 }
 
-/// For many hours nobody may write, while all can be read.
+/// For many hours all writes are refused, while reads succeed.
 fn refused() -> Named {
     world(
         "writes are refused for hours",

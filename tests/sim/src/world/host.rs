@@ -35,12 +35,12 @@ pub(super) struct Host {
     pub(super) meter: Meter,
     /// Checks its waits.
     pub(super) patience: Patience,
-    /// What AWS refuses it until somebody changes something.
+    /// The refusals that last until somebody removes the cause.
     pub(super) refusals: Refusals,
     /// The failures that it has seen.
     pub(super) witness: Witness,
     pub(super) told: Told,
-    /// New tenants that it passed over.
+    /// New tenants that its claims passed over.
     pub(super) newcomers: Newcomers,
     /// Spot must pause until then (monotonic).
     pub(super) spot_rests_until: Ms,

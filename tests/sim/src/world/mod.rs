@@ -101,7 +101,7 @@ pub struct World {
     agenda: Agenda,
     by_key: BTreeMap<JobKey, usize>,
     prefixes: BTreeMap<String, PrefixTruth>,
-    /// What each tenant had of the slots.
+    /// Each tenant's use of the slots.
     had: BTreeMap<String, Had>,
     /// Number of superseded jobs.
     pub reached_superseded: u64,

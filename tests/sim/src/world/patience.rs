@@ -21,9 +21,9 @@ use crate::invariants::{self, Kept};
 enum Subject {
     Job(JobKey),
     Launch(JobKey),
-    /// Settling a message: its letter, its delete.
+    /// Calls that settle a message: its letter, its delete.
     Settling(MessageId),
-    /// Keeping it, or giving it back.
+    /// Calls that extend a message or give it back.
     Keeping(MessageId),
     Queue(QueueName),
 }
@@ -39,7 +39,7 @@ impl Subject {
         since.is_some_and(|since| since >= at)
     }
 
-    /// Whether what was refused works for another job: then this one is tried without a wait (L10).
+    /// Whether the refused call succeeds for another job: then it is tried for this one without a wait (L10).
     fn is_released(&self, ledger: &Ledger) -> bool {
         let failing = match self {
             Self::Job(job) => ledger.jobs.get(job).and_then(|job| job.failing.as_ref()),
@@ -115,7 +115,7 @@ impl Patience {
         self.0.insert(subject, (Last::Failed(before + 1), now));
     }
 
-    /// Of a message nothing is known any more, or a call for it has got through.
+    /// The message is forgotten, or a call for it has succeeded.
     fn gone(&mut self, message: &MessageId) {
         self.worked(&Subject::Settling(message.clone()));
         self.worked(&Subject::Keeping(message.clone()));

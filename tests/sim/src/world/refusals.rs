@@ -1,5 +1,5 @@
-//! What AWS refuses a controller until somebody changes something (L10): the same call comes less and less often, and once
-//! it gets through for one job that waited, the others that wait for the same are not kept waiting.
+//! Calls that AWS refuses until somebody removes the cause (L10): a refused call is repeated less and less often, and
+//! once it succeeds for one waiting job, the others that wait for the same call are not delayed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,40 +20,40 @@ use transcode_core::{
 
 use crate::invariants::{self, Kept};
 
-/// For which a call is made.
+/// The subject of a call.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Subject {
     Job(JobKey),
     Message(MessageId),
 }
 
-/// Refusals in a row.
+/// Number of consecutive refusals.
 #[derive(Debug, Clone, Copy)]
 struct Refused {
     times: u32,
-    /// When the last one was heard of.
+    /// When the last refusal was seen.
     at: Ms,
-    /// When the controller got to know what it is about: what it forgot, it knows no refusals of.
+    /// When the controller learned of the subject: it has forgotten earlier refusals then.
     since: Ms,
-    /// The same works for another job.
+    /// The same call succeeds for another job.
     mended: bool,
 }
 
-/// What a controller was told of them.
+/// The refusals that a controller has seen.
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
     known: BTreeMap<(Purpose, Subject), Refused>,
-    /// What got through in this turn for a job that had waited.
+    /// Purposes for which a call succeeded in this turn for a job that had waited.
     mended: BTreeSet<Purpose>,
 }
 
 impl Refusals {
-    /// A fact that the controller with this ledger takes in now.
+    /// Called with a fact that the controller with this ledger absorbs now.
     pub(super) fn hears(&mut self, fact: &Fact, ledger: &Ledger, now: Ms) {
         match fact {
             Fact::JobCallFailed { job, error } => {
                 let Some(known) = ledger.jobs.get(job).filter(|known| known.call.is_some()) else { return };
-                // What may be at work is read each minute.
+                // The documents of a working task are read each minute.
                 let lasts = error.class.lasts() && known.calls_for != Purpose::Read;
                 self.failed(known.calls_for, Subject::Job(job.clone()), lasts, known.since, now);
             }
@@ -63,7 +63,7 @@ impl Refusals {
                 let subject = Subject::Message(message.clone());
                 self.failed(purpose, subject, error.class.lasts(), lease.received_at, now);
             }
-            // Somebody else took the step.
+            // Another controller took the step.
             Fact::Inspected { job, snapshot } => {
                 let known = ledger.jobs.get(job).and_then(|job| Some(job.attempt.as_ref()?.claim.attempt));
                 let newer = snapshot.claim.as_ref().is_some_and(|claim| Some(claim.attempt) > known);
@@ -100,7 +100,7 @@ impl Refusals {
         }
     }
 
-    /// Whether it had waited shows in the ledger as well: it may have failed otherwise since.
+    /// The ledger also shows whether the job had waited: it may have failed otherwise since.
     fn worked(&mut self, purpose: Purpose, subject: &Subject, ledger: &Ledger) {
         let known = self.known.remove(&(purpose, subject.clone())).is_some();
         if known && failing(subject, ledger).is_some_and(|it| it.purpose == purpose && it.lasts()) {
@@ -109,7 +109,7 @@ impl Refusals {
         }
     }
 
-    /// What the controller with this ledger is about to do now.
+    /// Checks the actions that the controller with this ledger is about to begin.
     pub(super) fn allows(&mut self, plan: &Plan, ledger: &Ledger, policy: &Policy, now: Ms) -> Kept {
         if self.known.is_empty() {
             self.mended.clear();
@@ -133,7 +133,7 @@ impl Refusals {
     }
 }
 
-/// The step that fails, as far as the controller remembers.
+/// The failing step, if the controller remembers it.
 fn failing<'a>(subject: &Subject, ledger: &'a Ledger) -> Option<&'a Failing> {
     match subject {
         Subject::Job(job) => ledger.jobs.get(job)?.failing.as_ref(),
@@ -141,7 +141,7 @@ fn failing<'a>(subject: &Subject, ledger: &'a Ledger) -> Option<&'a Failing> {
     }
 }
 
-/// What an action's call is for, for which, and since when that is known.
+/// The purpose of an action's call, its subject, and since when the subject is known.
 fn of(action: &Action, ledger: &Ledger) -> Option<(Purpose, Subject, Ms)> {
     let purpose = Purpose::of(action)?;
     let job = |job: &JobKey| Some((purpose, Subject::Job(job.clone()), ledger.jobs.get(job)?.since));

@@ -1,4 +1,4 @@
-//! What each tenant had of the slots, and how long it waited for them: by what really ran.
+//! Each tenant's use of the slots and its waits, by the true state of tasks.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use crate::{
     truth::JobTruth,
 };
 
-/// Tasks of one tenant, and what they used in the time that is looked at.
+/// Tasks of one tenant, and their use in the measured time.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Had {
     tasks: usize,
@@ -67,7 +67,7 @@ impl World {
         self.check(found);
     }
 
-    /// What is expected of all of the run.
+    /// Checks of the whole run.
     pub(super) fn check_shares(&mut self) {
         let all: Ms = self.had.values().map(|had| had.used).sum();
         let found = self.setup.expected.iter().try_for_each(|it| match it {
@@ -87,14 +87,14 @@ impl World {
 /// How often new tenants were passed over by a controller's claims.
 #[derive(Debug, Default)]
 pub(super) struct Newcomers {
-    /// The last number that was seen.
+    /// The last number seen.
     last: u32,
-    /// Those of which nothing was ever claimed: claims for others of their class since their jobs wait.
+    /// Tenants without any claim so far: the number of claims for others of their class since their jobs wait.
     passed: BTreeMap<u32, usize>,
 }
 
 impl Newcomers {
-    /// Before a turn: who is new, and waits for nothing but room.
+    /// Before a turn: the new tenants whose jobs lack only a slot.
     pub(super) fn wait(&mut self, ledger: &Ledger) {
         for (number, _) in ledger.tenants.iter().filter(|(number, _)| *number > self.last) {
             self.passed.insert(number, 0);
@@ -105,7 +105,7 @@ impl Newcomers {
         });
     }
 
-    /// After it: what was claimed, for whom. `before` says who waited before.
+    /// After a turn: its claims by tenant. `before` lists the tenants that waited before.
     pub(super) fn passed(&mut self, planned: &[Action], before: &[u32], ledger: &Ledger) -> Kept {
         let class = |number: u32| ledger.tenants.get(number).map(|account| account.terms.priority);
         for action in planned {

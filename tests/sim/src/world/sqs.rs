@@ -157,7 +157,7 @@ impl World {
                 id: message.id.clone(),
                 receipt: message.handle(),
                 body: message.body.clone(),
-                // Only in the lines of tenants it matters which was sent first.
+                // The order of sending matters only in the lines of tenants.
                 sent_at_ms: Some(if in_lines { EPOCH + message.sent_at } else { sent_at }),
                 receives: message.receipt,
             });
@@ -262,7 +262,7 @@ impl World {
         }
     }
 
-    /// How often the message was received that was received most.
+    /// The most receives of any message.
     pub fn most_receives(&self) -> u64 {
         self.messages.iter().map(|message| u64::from(message.receipt)).max().unwrap_or(0)
     }
