@@ -7,11 +7,8 @@ use super::{
     message::{End, Message},
     prefixes::Prefixes,
     report::{AuditReport, MessageReport, Violation},
-    totals::Totals,
+    totals::{MAX_KNOWN, Totals},
 };
-
-/// Most jobs, and most messages, that are kept at a time.
-pub(super) const MAX_KNOWN: usize = 200_000;
 
 /// Most violations kept as text; further ones are only counted.
 const MAX_VIOLATIONS: usize = 1000;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use transcode_core::protocol::order::by_sequencer;
 
-use super::{history::MAX_KNOWN, line::Pointer};
+use super::{line::Pointer, totals::MAX_KNOWN};
 
 /// The live job of a serial number, and the sequencer of its upload.
 type Live = (String, Option<String>);

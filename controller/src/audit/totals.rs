@@ -4,6 +4,9 @@ use serde::Serialize;
 
 use super::message::End;
 
+/// Most jobs, and most messages, that are kept at a time; more are forgotten and counted.
+pub(super) const MAX_KNOWN: usize = 200_000;
+
 /// Counts over all logs.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[allow(missing_docs, reason = "the ends are described where they are defined")]

@@ -128,12 +128,12 @@ struct Turns<'a> {
     ledger: &'a Ledger,
     now: Ms,
     planned: BTreeMap<u32, Usage>,
-    classes: [ErrorClass; Priority::ALL.len()],
+    classes: [PriorityClass; Priority::ALL.len()],
 }
 
 /// The tenants of one class by their use, and the CPU units planned for the class.
 #[derive(Default)]
-struct ErrorClass {
+struct PriorityClass {
     tenants: BinaryHeap<Reverse<(u64, u32)>>,
     planned: u64,
 }

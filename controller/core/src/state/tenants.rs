@@ -110,7 +110,7 @@ impl Account {
 
 /// The use of a class.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct ErrorClass {
+struct PriorityClass {
     meter: Meter,
     /// Number of the tenants of this class that compete.
     competing: usize,
@@ -124,7 +124,7 @@ pub struct Tenants {
     last: u32,
     /// The use of all classes together.
     all: Meter,
-    classes: [ErrorClass; Priority::ALL.len()],
+    classes: [PriorityClass; Priority::ALL.len()],
     /// Tenants whose sums or lines may have changed since the last settling.
     changed: BTreeSet<u32>,
 }
