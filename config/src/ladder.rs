@@ -302,6 +302,7 @@ mod tests {
             ("[images]", "[chunks]\nat_once = 9\n[images]", "chunks.at_once"),
             ("[images]", "[package]\nmax_files = 9\n[images]", "package.max_files"),
             ("[images]", "[package]\nmax_bytes = 9\n[images]", "package.max_bytes"),
+            ("[images]", "[package]\nmax_growth = 0\n[images]", "package.max_growth"),
             ("[images]", "[hdr]\ncrf = 52\npreset = \"medium\"\nrung = []\n[images]", "hdr.crf"),
             ("[images]", "[hdr]\ncrf = 22\npreset = \"medium\"\nrung = []\n[images]", "hdr.rung"),
         ] {

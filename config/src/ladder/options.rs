@@ -100,20 +100,35 @@ pub struct PackageLimits {
     pub max_bytes: u64,
     /// Number of files. Each costs the task some 600 bytes of memory and the bill a PUT request.
     pub max_files: u32,
+    /// Bytes of all files together for each byte of the source; [`PackageLimits::FREE_BYTES`] are allowed in any case.
+    pub max_growth: u32,
 }
 
 impl Default for PackageLimits {
     /// Twelve hours of the largest ladder fit: some 160 GB in 80,000 files. Fargate's disk ends at 200 GiB.
     fn default() -> Self {
-        Self { max_bytes: 200 << 30, max_files: 100_000 }
+        Self { max_bytes: 200 << 30, max_files: 100_000, max_growth: 1000 }
     }
 }
 
 impl PackageLimits {
+    /// What any package may take, however small its source.
+    pub const FREE_BYTES: u64 = 256 << 20;
+
+    /// The limits for a source of this many bytes.
+    #[must_use]
+    pub fn of_source(self, bytes: u64) -> Self {
+        let most = bytes.saturating_mul(self.max_growth.into()).max(Self::FREE_BYTES);
+        Self { max_bytes: self.max_bytes.min(most), ..self }
+    }
+
     /// Checks the numbers. The error names the key.
     pub(super) fn check(&self) -> Result<(), String> {
         if self.max_bytes < 1 << 20 {
             return Err(format!("package.max_bytes: {} is below 1 MiB", self.max_bytes));
+        }
+        if self.max_growth == 0 {
+            return Err("package.max_growth: must be at least 1".into());
         }
         if !(100..=1_000_000).contains(&self.max_files) {
             return Err(format!("package.max_files: {} is not between 100 and 1000000", self.max_files));
@@ -153,5 +168,20 @@ impl HdrSettings {
             return Err("hdr.rung: at least one, each with codec_profile = \"main10\"".into());
         }
         super::check_rungs(&self.rungs).map_err(|problem| format!("hdr: {problem}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_source_makes_a_small_package() {
+        let limits = PackageLimits::default();
+        assert_eq!(limits.of_source(40_000).max_bytes, PackageLimits::FREE_BYTES);
+        assert_eq!(limits.of_source(1 << 20).max_bytes, 1000 << 20);
+        assert_eq!(limits.of_source(u64::MAX), limits);
+        let small = PackageLimits { max_bytes: 1 << 20, ..limits };
+        assert_eq!(small.of_source(0).max_bytes, 1 << 20, "what is free is no more than what is allowed");
     }
 }

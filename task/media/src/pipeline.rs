@@ -99,7 +99,7 @@ pub async fn make(
     for audio in uneven {
         source.note(format!("the format of the audio (stream {}) changes in the middle", audio.stream.index));
     }
-    let package = Folder::new(job.output, job.profile.package, events.clone());
+    let package = Folder::new(job.output, job.profile.package.of_source(source.size), events.clone());
     let encoded = encode::encode(&context, &plan, package, (LISTENED, ENCODED)).await?;
     let Encoded { tracks, mut package, event_texts } = encoded;
     if let Some(video) = &plan.video {

@@ -96,12 +96,15 @@ impl Folder {
     }
 
     fn too_large(&self, path: &str) -> Failure {
-        Failure::new(FailureCode::OutputTooLarge, "the package would become larger than the profile allows")
-            .with("file", path)
-            .with("package_bytes", self.bytes)
-            .with("package_files", self.files.len())
-            .with("package.max_bytes", self.limits.max_bytes)
-            .with("package.max_files", self.limits.max_files)
+        Failure::new(
+            FailureCode::OutputTooLarge,
+            "the package would become larger than the profile's `package` limits allow",
+        )
+        .with("file", path)
+        .with("package_bytes", self.bytes)
+        .with("package_files", self.files.len())
+        .with("most_bytes", self.limits.max_bytes)
+        .with("package.max_files", self.limits.max_files)
     }
 
     /// Announces new lines of an EVENT playlist, which is not a file of the package.
@@ -242,7 +245,7 @@ mod tests {
     fn what_would_make_the_package_too_large_is_not_written() {
         let root = tempfile::tempdir().unwrap();
         let (events, _heard) = tokio::sync::mpsc::unbounded_channel();
-        let limits = PackageLimits { max_bytes: 10, max_files: 3 };
+        let limits = PackageLimits { max_bytes: 10, max_files: 3, max_growth: 1 };
         let mut folder = Folder::new(root.path(), limits, events);
         let from = root.path().join("x");
         std::fs::write(&from, [0; 11]).unwrap();

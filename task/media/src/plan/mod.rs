@@ -46,9 +46,10 @@ pub fn make(source: &SourceInfo, timeline: &Timeline, profile: &Profile) -> Resu
         return Err(too_long(timeline.end - timeline.begin, profile));
     }
     let lead = lead(source, timeline);
+    let group = proportion::group(profile.gop_seconds.into(), timeline.end - timeline.begin, source.size);
     let video = match (&source.video, timeline.video) {
         (Some(stream), Some(time)) if !profile.rungs.is_empty() => {
-            Some(video::plan(stream, time, timeline, lead, profile))
+            Some(video::plan(stream, time, timeline, (lead, group), profile))
         }
         _ => None,
     };
@@ -58,13 +59,12 @@ pub fn make(source: &SourceInfo, timeline: &Timeline, profile: &Profile) -> Resu
             "the profile makes audio only, and the file has no audio",
         ));
     }
-    let target = f64::from(profile.gop_seconds * profile.segment_gops);
     let (seconds, segment_seconds) = match &video {
         Some(video) => {
             let segment = u64::from(video.gop_frames) * u64::from(video.segment_gops);
             (video.rate.seconds_of(video.frames), video.rate.seconds_of(segment))
         }
-        None => (timeline.end - timeline.begin, target),
+        None => (timeline.end - timeline.begin, group * f64::from(profile.segment_gops)),
     };
     let audio = audio::plan(source, timeline, lead, seconds, profile);
     let progressive = progressive(video.as_ref(), &audio, profile);

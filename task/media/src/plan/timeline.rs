@@ -65,7 +65,10 @@ pub fn lay_out(source: &mut SourceInfo, scan: &Scan) -> Result<Timeline, Failure
         let end = evidence.video(source, &timing, end, (video.duration, frame))?;
         let jumps = u64::try_from(scan.jumps().1).unwrap_or(MOST_JUMPS).min(MOST_JUMPS);
         let last = (timing.last - start).max(0.0);
-        let rate = proportion::limit(rate, end - start, timing.packets, source.size);
+        // The last frame is repeated until the audio ends.
+        let audio = source.audio.iter().filter_map(|audio| scan.timing(audio.index, audio.time_base));
+        let seconds = audio.map(|timing| timing.end - start).fold(end - start, f64::max);
+        let rate = proportion::limit(rate, seconds, timing.packets, source.size);
         video_time = Some(VideoTime { rate, last, end: (end - start).max(1.0 / rate.value()), jumps });
     }
     let mut audio_ends = Vec::new();

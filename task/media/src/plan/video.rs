@@ -49,12 +49,12 @@ pub struct VideoPlan {
     pub renditions: Vec<Rendition>,
 }
 
-/// Plans the video. `lead`: seconds that are decoded before the result.
+/// Plans the video. `lead`: seconds that are decoded before the result; `group`: seconds of a group of pictures.
 pub(super) fn plan(
     stream: &VideoStream,
     time: VideoTime,
     timeline: &Timeline,
-    lead: f64,
+    (lead, group): (f64, f64),
     profile: &Profile,
 ) -> VideoPlan {
     let mut renditions = ladder::renditions(stream, time.rate, (&profile.rungs, profile.codec), Range::Sdr);
@@ -65,7 +65,7 @@ pub(super) fn plan(
     }
     // Every rung must divide a group evenly, or its key frames would drift from the others'.
     let step = renditions.iter().map(|rendition| rendition.frame_step).fold(1, lcm);
-    let wanted = f64::from(profile.gop_seconds) * time.rate.value() / f64::from(step);
+    let wanted = group * time.rate.value() / f64::from(step);
     let gop_frames = u32::try_from(round_to_u64(wanted)).unwrap_or(1).max(1) * step;
     let first = time.rate.frames_in(timeline.begin);
     let frames = time.rate.frames_in(timeline.end).saturating_sub(first).max(1);
