@@ -17,8 +17,10 @@ use transcode_config::{
 };
 use transcode_core::message::{Parsed, Request, Rules, parse};
 use transcode_media::{
-    examine::{probe, structure},
-    package::{fragment::BoxReader, progressive},
+    captions::cea608::{Decoder, Field},
+    examine::{probe, scan::Scan, structure, transport},
+    package::{fragment::BoxReader, progressive, text},
+    rational::Rational,
     verify::{dash, playlist},
 };
 
@@ -26,13 +28,17 @@ use transcode_media::{
 pub type Parser = fn(&[u8]);
 
 /// All parsers, by the names of their targets and corpus folders.
-pub const PARSERS: [(&str, Parser); 6] = [
+pub const PARSERS: [(&str, Parser); 10] = [
     ("message", message),
     ("document", document),
     ("ffprobe", ffprobe),
     ("playlist", playlists),
     ("source_boxes", source_boxes),
     ("fragments", fragments),
+    ("text", text),
+    ("captions", captions),
+    ("packets", packets),
+    ("transport", transport),
 ];
 
 const OUTPUT_ROOT: &str = "videos/";
@@ -118,4 +124,62 @@ pub fn fragments(bytes: &[u8]) {
         assert!(reader.position() > last, "a reader that stands still never ends");
         last = reader.position();
     }
+}
+
+/// Text of a subtitle track, as ffmpeg passes it on. However long its texts are shown, they take bounded memory; the
+/// track that is written reads as the same texts; and the segments hold no more than was reckoned before they were
+/// written.
+pub fn text(bytes: &[u8]) {
+    const HOURS: u64 = 12;
+    let Ok(Some(cues)) = text::read(bytes, HOURS * 3_600_000) else { return };
+    assert!(cues.iter().map(text::Cue::cost).sum::<usize>() <= text::MAX_BYTES);
+    let mut whole = Vec::new();
+    text::write_whole(&mut whole, &cues).unwrap_or_else(|error| panic!("{error}"));
+    let again = text::read(whole.as_slice(), HOURS * 3_600_000);
+    assert_eq!(again.ok().flatten().as_ref(), Some(&cues), "{}", String::from_utf8_lossy(&whole));
+    // One segment after the other is in memory.
+    let (mut written, mut number) = (0, 0);
+    for segment in text::segments(&cues, 43_200.0) {
+        let mut file = Vec::new();
+        segment.write(&mut file).unwrap_or_else(|error| panic!("{error}"));
+        assert!(file.starts_with(b"WEBVTT\n"));
+        written += file.len() as u64;
+        number += 1;
+    }
+    assert_eq!(number, HOURS * 60, "segments of a minute");
+    assert!(written <= text::segment_bytes(&cues) + number * 64, "{written}");
+}
+
+/// Captions of CEA-608: a channel, two bytes, the next. Texts have a length and are shown one after the other.
+pub fn captions(bytes: &[u8]) {
+    let mut decoder = Decoder::default();
+    let mut at = 0;
+    for three in bytes.chunks_exact(3) {
+        let &[field, first, second] = three else { continue };
+        at += u64::from(field >> 1);
+        let field = if field & 1 == 0 { Field::One } else { Field::Two };
+        decoder.pair(field, [first, second], at);
+    }
+    for (name, cues) in decoder.finish(at) {
+        for cue in &cues {
+            assert!(cue.start < cue.end && cue.end <= at && !cue.text.is_empty(), "{name}: {cue:?}");
+        }
+    }
+}
+
+/// The list of a source's packets, as ffprobe prints it.
+pub fn packets(bytes: &[u8]) {
+    let mut scan = Scan::default();
+    for line in String::from_utf8_lossy(bytes).lines() {
+        scan.line(line);
+    }
+    let millisecond = Rational { num: 1, den: 1000 };
+    for index in scan.streams().take(16) {
+        let _ = scan.timing(index, millisecond);
+    }
+}
+
+/// A transport stream's own tables and counters.
+pub fn transport(bytes: &[u8]) {
+    let _ = transport::read(bytes);
 }

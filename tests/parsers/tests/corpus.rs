@@ -38,6 +38,52 @@ fn every_parser_survives_its_corpus_whole_cut_and_changed() {
     }
 }
 
+/// Inputs for each parser: what libFuzzer makes of the corpus, only fewer and the same every time.
+const MIXTURES: u64 = 1500;
+
+/// Numbers that look random (xorshift64*), below `most`.
+fn number(state: &mut u64, most: usize) -> usize {
+    *state ^= *state >> 12;
+    *state ^= *state << 25;
+    *state ^= *state >> 27;
+    let high = state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33;
+    usize::try_from(high).unwrap() % most.max(1)
+}
+
+/// Two files cut and put together, then a few times: bytes changed, a part repeated, removed, or of extreme bytes.
+fn mixture(files: &[Vec<u8>], state: &mut u64) -> Vec<u8> {
+    const MOST: usize = 32 << 10;
+    let (first, second) = (&files[number(state, files.len())], &files[number(state, files.len())]);
+    let mut bytes = first[..number(state, first.len() + 1)].to_vec();
+    bytes.extend(&second[number(state, second.len() + 1)..]);
+    for _ in 0..number(state, 6) {
+        let from = number(state, bytes.len() + 1);
+        let to = (from + number(state, 64)).min(bytes.len());
+        match number(state, 4) {
+            0 => bytes[from..to].iter_mut().for_each(|byte| *byte ^= 1 << number(state, 8)),
+            1 => {
+                let part = bytes[from..to].repeat(1 + number(state, 8));
+                bytes.splice(from..from, part);
+            }
+            2 => drop(bytes.drain(from..to)),
+            _ => bytes[from..to].fill([0, 0x7f, 0x80, 0xff][number(state, 4)]),
+        }
+    }
+    bytes.truncate(MOST);
+    bytes
+}
+
+#[test]
+fn every_parser_survives_mixtures_of_its_corpus() {
+    for (name, parser) in PARSERS {
+        let files: Vec<_> = corpus(name).iter().map(|file| std::fs::read(file).unwrap()).collect();
+        let mut state = 0x9e37_79b9_7f4a_7c15;
+        for _ in 0..MIXTURES {
+            parser(&mixture(&files, &mut state));
+        }
+    }
+}
+
 /// A seed that is refused at its first field tests none of the fields after it.
 #[test]
 fn the_documents_of_the_corpus_are_ones() {
