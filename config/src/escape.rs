@@ -21,6 +21,9 @@ pub enum Place {
     Markdown,
     /// A quoted string of an HLS playlist, which has no escapes: forbidden characters are left out.
     Playlist,
+    /// The text of a `WebVTT` cue, one line of it. Hidden characters are left out, but for marks of direction that end with
+    /// the cue: subtitles in Arabic and Hebrew need them, and players isolate each cue.
+    Cue,
 }
 
 /// A stranger's words, escaped for a place.
@@ -35,6 +38,9 @@ pub fn escaped(words: &str, place: Place) -> Cow<'_, str> {
     for c in words.chars() {
         match place {
             _ if plain(c) => text.push(c),
+            Place::Cue if !kept_in_cues(c) => {}
+            Place::Cue if !hidden(c) => text.push_str(named(c)),
+            Place::Cue => text.push(c),
             Place::Playlist => {}
             Place::Markup if !hidden(c) => {
                 let _ = write!(text, "&#{};", u32::from(c));
@@ -108,6 +114,23 @@ const fn special(c: char, place: Place) -> bool {
                 | '@'
         ),
         Place::Playlist => matches!(c, '"'),
+        Place::Cue => matches!(c, '<' | '>' | '&'),
+    }
+}
+
+/// Whether a character may be in a cue: it is not hidden, or a mark of direction that overrides no letter but orders
+/// neighbours, as punctuation needs.
+pub const fn kept_in_cues(c: char) -> bool {
+    !hidden(c)
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202c}' | '\u{2066}'..='\u{2069}')
+}
+
+/// `WebVTT` knows these references by name only.
+const fn named(c: char) -> &'static str {
+    match c {
+        '<' => "&lt;",
+        '>' => "&gt;",
+        _ => "&amp;",
     }
 }
 
@@ -174,6 +197,21 @@ mod tests {
             }
             assert!(!net(&c.to_string()).chars().any(|c| acts_unseen(c) && c != '\n' && c != '\t'), "{c:?}");
         }
+    }
+
+    #[test]
+    fn a_cue_keeps_the_marks_of_direction_that_subtitles_need_and_nothing_else_unseen() {
+        for c in all() {
+            let text = escaped(&c.to_string(), Place::Cue).into_owned();
+            assert!(
+                !text.contains(['<', '>', '\r', '\n', '\u{202d}', '\u{202e}', '\u{2028}', '\u{1b}']),
+                "{text:?}"
+            );
+            assert!(!text.chars().any(|c| acts_unseen(c) && !kept_in_cues(c)), "{text:?}");
+        }
+        let hebrew = "\u{202b}שלום!\u{202c}\u{200f}";
+        assert_eq!(escaped(hebrew, Place::Cue), hebrew);
+        assert_eq!(escaped("a --> <b>&\u{202e}\u{2028}\u{1b}[1m", Place::Cue), "a --&gt; &lt;b&gt;&amp;[1m");
     }
 
     #[test]

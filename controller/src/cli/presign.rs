@@ -8,6 +8,7 @@ use std::{
 use anyhow::{Context, ensure};
 use aws_sdk_s3::presigning::PresigningConfig;
 use clap::{Args, ValueEnum};
+use transcode_config::escape::{Place, escaped};
 
 use super::{
     rules::source_bucket,
@@ -87,7 +88,7 @@ impl Presign {
         };
         // S3 refuses a request without these headers. Every client sends the length by itself.
         for (name, value) in signed.headers().filter(|(name, _)| !["host", "content-length"].contains(name)) {
-            writeln!(io::stderr(), "to be sent along: {name}: {value}").ok();
+            writeln!(io::stderr(), "to be sent along: {name}: {}", escaped(value, Place::Line)).ok();
         }
         say(&format!("{}\n", signed.uri())).context("the address")
     }

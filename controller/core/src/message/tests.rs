@@ -422,6 +422,14 @@ fn what_cannot_be_read_is_one_refused_job() {
 
 proptest! {
     #[test]
+    fn a_letter_shows_nothing_hidden_and_loses_nothing(body in "[\\x00-\\xa0\u{ad}\u{200b}-\u{206f}\u{feff}\u{fffe}\u{ffff}\u{e0001}a-z]{0,80}") {
+        let text = letter(&body, requests("{").remove(0).job(), 0);
+        prop_assert!(!text.chars().any(transcode_config::escape::hidden), "{text:?}");
+        let read: DeadLetterBody = serde_json::from_str(&text).unwrap();
+        prop_assert_eq!(read.original, body);
+    }
+
+    #[test]
     fn any_bytes_give_an_answer(bytes in proptest::collection::vec(any::<u8>(), 0..2000)) {
         let _ = parse(&String::from_utf8_lossy(&bytes), &rules(), 7);
     }

@@ -89,8 +89,11 @@ fn audio_set(
     target: u64,
     surround: bool,
 ) -> String {
-    let language =
-        audio.stream.language.as_deref().map_or_else(String::new, |tag| format!(" lang=\"{tag}\""));
+    let language = audio
+        .stream
+        .language
+        .as_deref()
+        .map_or_else(String::new, |tag| format!(" lang=\"{}\"", escaped(tag, Place::Markup)));
     // If there is a choice of channels, a player without a preference takes stereo.
     let (priority, suffix) = match (surround, audio.channels) {
         (true, STEREO) => (" selectionPriority=\"2\"", ""),
@@ -120,8 +123,11 @@ fn audio_set(
 
 /// An adaptation set of texts: one file each.
 fn text_set(number: usize, captions: &Captions, folder: &str) -> String {
-    let language =
-        captions.stream.language.as_deref().map_or_else(String::new, |tag| format!(" lang=\"{tag}\""));
+    let language = captions
+        .stream
+        .language
+        .as_deref()
+        .map_or_else(String::new, |tag| format!(" lang=\"{}\"", escaped(tag, Place::Markup)));
     let role = match (captions.stream.forced, captions.stream.hearing_impaired) {
         (true, _) => "forced-subtitle",
         (false, true) => "caption",
@@ -158,4 +164,32 @@ fn template(track: &Track, folder: &str) -> String {
     }
     text.push_str("          </SegmentTimeline>\n        </SegmentTemplate>\n");
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::examine::probe::TextStream;
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_a_track_is_called_its_set_is_the_same_markup(
+            label in "[\\x00-\\xa0\u{2028}-\u{202e}\u{feff}<>&'\"/=a-z]{0,40}", language in "[\\x00-\\x7f\u{202e}]{0,20}",
+        ) {
+            let set = |label: &str, language: &str| {
+                let stream = TextStream {
+                    index: 0, codec: "subrip".into(), language: Some(language.into()), title: None,
+                    default: false, forced: false, hearing_impaired: false,
+                };
+                let folder = "text/en".into();
+                let captions =
+                    Captions { name: "en".into(), label: label.into(), stream, folder, cues: 1, segments: vec![] };
+                text_set(1, &captions, "")
+            };
+            let (text, plain) = (set(&label, &language), set("", ""));
+            assert!(!text.chars().any(|c| c != '\n' && transcode_config::escape::hidden(c)), "{text:?}");
+            let marks = |text: &str| text.chars().filter(|c| "<>\"\n".contains(*c)).collect::<String>();
+            assert_eq!(marks(&text), marks(&plain), "{text}");
+        }
+    }
 }

@@ -297,7 +297,7 @@ fn text_rendition(captions: &Captions, folder: &str) -> String {
     let mut text =
         format!("#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID=\"{TEXT_GROUP}\",NAME=\"{}\"", quoted(&captions.label));
     if let Some(language) = language {
-        let _ = write!(text, ",LANGUAGE=\"{language}\"");
+        let _ = write!(text, ",LANGUAGE=\"{}\"", quoted(language));
     }
     let _ =
         write!(text, ",DEFAULT={},AUTOSELECT=YES,FORCED={}", yes_no(*default && *forced), yes_no(*forced));
@@ -325,7 +325,7 @@ fn rendition(group: &str, audio: &AudioPlan, track: &Track, form: Form<'_>) -> S
     let yes_no = |yes| if yes { "YES" } else { "NO" };
     let mut text = format!("#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"{group}\",NAME=\"{}\"", quoted(&audio.label));
     if let Some(language) = &audio.stream.language {
-        let _ = write!(text, ",LANGUAGE=\"{language}\"");
+        let _ = write!(text, ",LANGUAGE=\"{}\"", quoted(language));
     }
     let _ = write!(text, ",DEFAULT={},AUTOSELECT=YES", yes_no(audio.default));
     if audio.stream.describes_video {
@@ -345,6 +345,30 @@ mod tests {
         let parts = [(750_000, 6.0), (1_500_000, 6.0), (100_000, 0.1)];
         assert_eq!(measure(parts.into_iter(), 6), Bandwidth { peak: 2_000_000, average: 1_553_720 });
         assert_eq!(measure([(100, 0.1)].into_iter(), 6).peak, 8000, "unless there is no other");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_a_track_is_called_its_line_is_one_and_its_strings_end_where_they_should(
+            label in "[\\x00-\\xa0\u{2028}-\u{202e}\u{feff}<>&'\",=#a-z]{0,40}", language in "[\\x00-\\x7f\u{202e}]{0,20}",
+        ) {
+            let stream = TextStream {
+                index: 0, codec: "subrip".into(), language: Some(language), title: None,
+                default: false, forced: false, hearing_impaired: false,
+            };
+            let captions = Captions {
+                name: "en".into(), label, stream, folder: "text/en".into(), cues: 1, segments: vec![],
+            };
+            let text = text_rendition(&captions, "");
+            let line = text.strip_suffix('\n').unwrap();
+            assert!(!line.chars().any(transcode_config::escape::hidden), "{line:?}");
+            // Outside of quotes: names, commas, and no word of a stranger.
+            let outside: String = line.split('"').step_by(2).collect();
+            assert_eq!(
+                outside,
+                "#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID=,NAME=,LANGUAGE=,DEFAULT=NO,AUTOSELECT=YES,FORCED=NO,URI="
+            );
+        }
     }
 
     #[test]

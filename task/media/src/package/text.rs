@@ -5,6 +5,8 @@
 
 use std::io::{self, BufRead, Read, Write};
 
+use transcode_config::escape::{self, Place};
+
 use crate::rational::{float, round_to_u64};
 
 /// Length of a text segment in seconds. Text is small; ten times the usual length keeps the number of files low.
@@ -74,15 +76,19 @@ fn times(line: &str) -> Option<(u64, u64)> {
     Some((time(from)?, time(to)?))
 }
 
-/// Adds a line, without control characters. An empty line would end the cue; one of non-breaking spaces is kept.
+/// Adds a line, without hidden characters. An empty line would end the cue; one of non-breaking spaces is kept.
 fn add(text: &mut String, line: &str) {
-    if line.trim_ascii().is_empty() || text.len() > MAX_TEXT * 4 {
+    if text.len() > MAX_TEXT * 4 {
+        return;
+    }
+    let line: String = line.chars().filter(|letter| escape::kept_in_cues(*letter)).collect();
+    if line.trim_ascii().is_empty() {
         return;
     }
     if !text.is_empty() {
         text.push('\n');
     }
-    text.extend(line.chars().filter(|letter| !letter.is_control()));
+    text.push_str(&line);
 }
 
 /// The cue with its text escaped for `WebVTT`; none if the text is empty.
@@ -113,14 +119,14 @@ fn escaped(text: &str) -> String {
     while let Some(letter) = rest.chars().next() {
         let kept = KEPT.iter().find(|kept| rest.starts_with(**kept));
         let taken = kept.map_or(letter.len_utf8(), |kept| kept.len());
-        match (kept, letter) {
-            (Some(kept), _) => out.push_str(kept),
-            (None, '<') => out.push_str("&lt;"),
-            (None, '>') => out.push_str("&gt;"),
-            (None, '&') => out.push_str("&amp;"),
-            (None, other) => out.push(other),
+        let (words, behind) = rest.split_at_checked(taken).unwrap_or((rest, ""));
+        match kept {
+            // Between two lines of the cue.
+            None if letter == '\n' => out.push(letter),
+            Some(kept) => out.push_str(kept),
+            None => out.push_str(&escape::escaped(words, Place::Cue)),
         }
-        rest = rest.get(taken..).unwrap_or_default();
+        rest = behind;
     }
     out
 }
@@ -319,6 +325,21 @@ mod tests {
                 written += text.len() - "WEBVTT\nX-TIMESTAMP-MAP=MPEGTS:0,LOCAL:00:00:00.000\n".len();
             }
             prop_assert!(u64::try_from(written).unwrap() <= segment_bytes(&cues), "no less than is written");
+        }
+
+        #[test]
+        fn no_text_hides_anything_in_a_file_or_ends_its_cue(
+            words in "[\\x00-\\xa0\u{200b}\u{2028}-\u{202e}\u{feff}<>&a-z]{0,60}",
+        ) {
+            let cues = parse(&format!("00:01.000 --> 00:02.000\nfirst {words}\n"), 100_000);
+            let mut file = Vec::new();
+            write_whole(&mut file, &cues).unwrap();
+            let file = String::from_utf8(file).unwrap();
+            let unseen = |c: char| c != '\n' && (c.is_control() || "\u{200b}\u{2028}\u{2029}\u{202d}\u{202e}\u{feff}".contains(c));
+            prop_assert!(!file.chars().any(unseen), "{file:?}");
+            prop_assert_eq!(cues.len(), 1);
+            prop_assert!(file.matches("-->").count() == 1 && !file.contains("<script"), "{file:?}");
+            prop_assert!(!file.trim_end().split_once("first").unwrap().1.contains("\n\n"), "{file:?}");
         }
     }
 }
