@@ -19,11 +19,12 @@ use transcode_config::{
 
 use super::{
     call::{Invocation, Limits, Tool},
-    tools::Tools,
+    tools::{self, Tools},
 };
 use crate::sandbox::{
-    CANARY, Layer, Sandbox, SandboxLevel, SandboxPolicy, canary, enter,
+    CANARY, Layer, Linked, Sandbox, SandboxLevel, SandboxPolicy, canary, enter,
     probes::{Expect, PROBES, Probe},
+    stub,
 };
 
 /// Options of the check, and the arguments of the subcommand.
@@ -76,6 +77,8 @@ struct CheckTable {
     level: SandboxLevel,
     /// Whether the check ran as root, which a task should not.
     root: bool,
+    /// How ffmpeg is linked, which decides the rule for code; absent where there is no ffmpeg.
+    ffmpeg: Option<Linked>,
     /// Every attempt.
     rows: Vec<Row>,
 }
@@ -116,11 +119,13 @@ async fn try_out(options: &CheckOptions) -> Result<CheckTable, Failure> {
     let sandbox = Sandbox::without(SandboxPolicy::Prefer, without)?;
     let program = std::env::current_exe().map_err(|error| broken("the own program was not found", &error))?;
     let stage = Stage::new().map_err(|error| broken("the canary's files could not be made", &error))?;
-    let tools = Tools::stand_in(&program, sandbox);
+    let canary = Tools::stand_in(&program, sandbox.clone());
+    let stub = Tools::stand_in(&stage.stub, sandbox);
     let root = enter::is_root();
     let mut rows = Vec::with_capacity(PROBES.len());
-    for probe in PROBES {
-        let seen = attempt(&tools, probe, &stage).await;
+    for probe in PROBES.iter().filter(|probe| probe.linked == Linked::Dynamically || stub::IS_THERE) {
+        let tools = if probe.linked == Linked::Dynamically { &canary } else { &stub };
+        let seen = attempt(tools, probe, &stage).await;
         let must_stop = probe.expect.must_stop(kernel, root);
         let works = probe.expect == Expect::Works;
         rows.push(Row {
@@ -141,7 +146,8 @@ async fn try_out(options: &CheckOptions) -> Result<CheckTable, Failure> {
             seen,
         });
     }
-    Ok(CheckTable { level: kernel, root, rows })
+    let ffmpeg = tools::find(Tool::Ffmpeg, std::env::var_os(tools::ENV_FFMPEG)).ok();
+    Ok(CheckTable { level: kernel, root, ffmpeg: ffmpeg.map(|path| Linked::of(&path)), rows })
 }
 
 async fn attempt(tools: &Tools, probe: &Probe, stage: &Stage) -> Seen {
@@ -190,6 +196,7 @@ struct Stage {
     closed: PathBuf,
     outputs: PathBuf,
     other: PathBuf,
+    stub: PathBuf,
     /// A descriptor that stays open across an exec, like one that a library left open.
     _leak: std::os::fd::OwnedFd,
     _folder: tempfile::TempDir,
@@ -200,6 +207,9 @@ impl Stage {
         let folder = tempfile::tempdir()?;
         let at = |name: &str| folder.path().join(name);
         let (input, closed, outputs, other) = (at("input"), at("closed"), at("outputs"), at("other"));
+        let stub = at("stub");
+        fs::write(&stub, stub::program())?;
+        fs::set_permissions(&stub, fs::Permissions::from_mode(0o500))?;
         fs::create_dir(&outputs)?;
         fs::create_dir(&other)?;
         fs::write(&input, b"the input")?;
@@ -207,7 +217,7 @@ impl Stage {
         fs::set_permissions(&closed, fs::Permissions::from_mode(0o000))?;
         fs::write(other.join("secret"), b"another job's")?;
         let leak = enter::inheritable(&fs::File::open(&input)?)?;
-        Ok(Self { input, closed, outputs, other, _leak: leak, _folder: folder })
+        Ok(Self { input, closed, outputs, other, stub, _leak: leak, _folder: folder })
     }
 }
 
@@ -228,7 +238,15 @@ impl fmt::Display for Seen {
 
 impl fmt::Display for CheckTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "level: {}{}\n", self.level, if self.root { ", running as root" } else { "" })?;
+        writeln!(f, "level: {}{}", self.level, if self.root { ", running as root" } else { "" })?;
+        let linked = match self.ffmpeg {
+            Some(Linked::Statically) => "linked statically: nothing is mapped for code",
+            Some(Linked::Dynamically) => {
+                "linked dynamically: files can be mapped for code, as its loader does"
+            }
+            None => "not found",
+        };
+        writeln!(f, "ffmpeg: {linked}\n")?;
         writeln!(f, "{:<58}{:<10}{:<44}", "tried", "expected", "seen")?;
         for row in &self.rows {
             let mark = if row.breach { "  BREACH" } else { "" };

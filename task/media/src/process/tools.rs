@@ -71,7 +71,8 @@ impl Tools {
     }
 }
 
-fn find(tool: Tool, chosen: Option<OsString>) -> Result<PathBuf, Failure> {
+/// Finds a program, at the chosen path or on `PATH`.
+pub(super) fn find(tool: Tool, chosen: Option<OsString>) -> Result<PathBuf, Failure> {
     let missing = |path: &Path| {
         Failure::new(FailureCode::ConfigInvalid, format!("{} is not where it should be", tool.name()))
             .with("path", path.display())

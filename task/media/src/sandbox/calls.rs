@@ -108,6 +108,11 @@ macro_rules! answered {
     }),*] };
 }
 
+/// Whether an alternative is there for a loader only, which maps the code of libraries.
+pub(super) fn maps_code(all: &[Is]) -> bool {
+    all.contains(&Is::Int(2, READ_EXEC))
+}
+
 /// Every call of the list.
 pub(super) static CALLS: std::sync::LazyLock<Vec<Call>> = std::sync::LazyLock::new(|| {
     let mut calls = [ANY.as_slice(), ANY_HERE, &REFUSED, &MISSING, ONLY, ONLY_HERE].concat();
@@ -155,15 +160,16 @@ const ONLY: &[Call] = &[
         [[Is::Address(0, EXEC_PATH)]], ["exec"]),
     only!(SYS_openat, "not `O_TMPFILE`", [[Is::Flags(2, NAMELESS, 0)]], ["nameless-file"]),
     only!(SYS_mmap,
-        "a place of the kernel's choice or one above 4 GiB, not `MAP_GROWSDOWN`, not `PROT_EXEC`; or, as the loader maps \
-         libraries: `PROT_READ|PROT_EXEC` with `MAP_PRIVATE|MAP_DENYWRITE` of a file, with or without `MAP_FIXED`",
+        "a place of the kernel's choice or one above 4 GiB, not `MAP_GROWSDOWN`, not `PROT_EXEC`; or, for a \
+         program that is linked dynamically, as its loader maps libraries: `PROT_READ|PROT_EXEC` with `MAP_PRIVATE|MAP_DENYWRITE` of a file, with or without `MAP_FIXED`",
         [
             [Is::Address(0, 0), Is::Flags(3, CHOSEN_PLACE, 0), Is::Flags(2, EXEC, 0)],
             [Is::AtLeast(0, LOWEST_MAPPING), Is::Flags(3, GROWS_DOWN, 0), Is::Flags(2, EXEC, 0)],
             [Is::Address(0, 0), Is::Int(3, LOADER), Is::Int(2, READ_EXEC)],
             [Is::AtLeast(0, LOWEST_MAPPING), Is::Int(3, LOADER_FIXED), Is::Int(2, READ_EXEC)],
         ],
-        ["exec-page", "exec-page-hint", "exec-page-zero", "exec-page-grow", "new-code", "new-code-shared", "new-code-writable"]),
+        ["exec-page", "exec-page-hint", "exec-page-zero", "exec-page-grow", "new-code", "new-code-shared", "new-code-writable",
+            "code-of-input-static"]),
     only!(SYS_mprotect, "no bit but `PROT_READ` and `PROT_WRITE`",
         [[Is::Flags(2, !(libc::PROT_READ | libc::PROT_WRITE).cast_unsigned(), 0)]], ["code-of-data"]),
     only!(SYS_mremap, "no flag but `MREMAP_MAYMOVE`",

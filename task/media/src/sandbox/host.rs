@@ -15,7 +15,7 @@ use super::{
 pub struct Sandbox {
     pub(super) level: SandboxLevel,
     without: BTreeSet<Layer>,
-    pub(super) filters: Option<seccomp::Filters>,
+    pub(super) filters: Option<seccomp::Compiled>,
 }
 
 impl Sandbox {
@@ -37,7 +37,7 @@ impl Sandbox {
             )
             .with("level", level));
         }
-        let filters = seccomp.then(seccomp::filters).transpose().map_err(|error| {
+        let filters = seccomp.then(seccomp::Compiled::new).transpose().map_err(|error| {
             Failure::new(FailureCode::SandboxUnavailable, "the seccomp filters do not compile here")
                 .with("error", error)
         })?;

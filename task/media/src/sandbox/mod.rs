@@ -34,15 +34,18 @@ pub(crate) mod enter;
 mod files;
 mod host;
 mod limits;
+mod linked;
 mod policy;
 pub(crate) mod probes;
 mod seccomp;
 mod spawn;
+pub(crate) mod stub;
 
 pub use self::{
     calls::allowed_calls,
     canary::{CANARY, canary_main},
     host::{Sandbox, harden_parent},
+    linked::Linked,
     policy::{Layer, SandboxLevel, SandboxPolicy},
 };
 pub(crate) use self::{

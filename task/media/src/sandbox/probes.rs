@@ -15,7 +15,7 @@ use std::{
 
 use libc::{c_int, c_long, c_void};
 
-use super::{calls, policy::SandboxLevel};
+use super::{calls, linked::Linked, policy::SandboxLevel};
 
 /// The expected result of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,13 +28,15 @@ pub(crate) enum Expect {
     StoppedByLandlock,
     /// It is stopped, except for root, whom the kernel exempts.
     StoppedUnlessRoot,
+    /// Nothing stops it: said, so that it is known.
+    Open,
 }
 
 impl Expect {
     /// Whether the sandbox has to stop the attempt here.
     pub(crate) fn must_stop(self, level: SandboxLevel, root: bool) -> bool {
         match self {
-            Self::Works => false,
+            Self::Works | Self::Open => false,
             Self::Stopped => true,
             Self::StoppedByLandlock => level.landlock.is_some(),
             Self::StoppedUnlessRoot => !root,
@@ -60,6 +62,8 @@ pub(crate) struct Probe {
     pub(crate) tries: &'static str,
     pub(crate) expect: Expect,
     pub(crate) attempt: fn(&Scene) -> io::Result<()>,
+    /// How the program is linked that makes it. One that is linked statically is not the canary: [`super::stub`].
+    pub(crate) linked: Linked,
 }
 
 const fn probe(
@@ -68,10 +72,20 @@ const fn probe(
     expect: Expect,
     attempt: fn(&Scene) -> io::Result<()>,
 ) -> Probe {
-    Probe { name, tries, expect, attempt }
+    Probe { name, tries, expect, attempt, linked: Linked::Dynamically }
 }
 
-use Expect::{Stopped, StoppedByLandlock, StoppedUnlessRoot, Works};
+const fn statically(name: &'static str, tries: &'static str, expect: Expect) -> Probe {
+    Probe {
+        name,
+        tries,
+        expect,
+        attempt: |_| Err(io::ErrorKind::Unsupported.into()),
+        linked: Linked::Statically,
+    }
+}
+
+use Expect::{Open, Stopped, StoppedByLandlock, StoppedUnlessRoot, Works};
 
 /// Every attempt.
 #[rustfmt::skip]
@@ -120,6 +134,8 @@ pub(crate) const PROBES: &[Probe] = &[
     probe("new-code", "map memory for code", Stopped, |_| code(libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, libc::PROT_EXEC)),
     probe("new-code-writable", "map memory for code that can be written", Stopped, |_| code(libc::MAP_PRIVATE | libc::MAP_DENYWRITE | libc::MAP_ANONYMOUS, libc::PROT_EXEC | libc::PROT_WRITE)),
     probe("new-code-shared", "map an output for code, shared with whoever writes it", Stopped, |_| code(libc::MAP_SHARED, libc::PROT_EXEC)),
+    probe("code-of-input", "map the input for code, as a loader maps a library", Open, |scene| code_of(&scene.input)),
+    statically("code-of-input-static", "the same by a program that is linked statically", Stopped),
     probe("code-of-data", "turn data into code", Stopped, |_| code_of_data()),
     probe("keep-mapping", "move a mapping and keep the old one", Stopped, |_| keep_mapping()),
     probe("share-pages", "have pages merged with other processes'", Stopped, |_| advise(libc::MADV_MERGEABLE)),
@@ -288,6 +304,14 @@ fn code(flags: c_int, protection: c_int) -> io::Result<()> {
     fs::write("code", [0x90; 0x1000])?;
     let file = File::open("code")?;
     let descriptor = if flags & libc::MAP_ANONYMOUS == 0 { file.as_raw_fd() } else { -1 };
+    map_code(flags, protection, descriptor)
+}
+
+fn code_of(file: &Path) -> io::Result<()> {
+    map_code(libc::MAP_PRIVATE | libc::MAP_DENYWRITE, libc::PROT_EXEC, File::open(file)?.as_raw_fd())
+}
+
+fn map_code(flags: c_int, protection: c_int, descriptor: c_int) -> io::Result<()> {
     // SAFETY: a new mapping that nothing uses and nobody executes.
     let page =
         unsafe { libc::mmap(ptr::null_mut(), 0x1000, libc::PROT_READ | protection, flags, descriptor, 0) };

@@ -14,7 +14,8 @@
 //!   down, and the kernel's own choice would come near only after the whole address space, which `RLIMIT_AS` ends long
 //!   before.
 //! * **No new code.** Memory that is written is never executed: `mmap` gives `PROT_EXEC` only as the dynamic loader asks for
-//!   it (a private mapping of a file, not writable), `mprotect` never.
+//!   it (a private mapping of a file, not writable), `mprotect` never. A program that is linked statically has no loader,
+//!   and gets no code at all after its exec.
 //! * **Nothing is hidden.** A file that is made in the output folder stays there under its name: it cannot be removed,
 //!   renamed, or made without a name. So the sum of the folder is all that a run takes of the disk.
 //!
@@ -30,7 +31,10 @@ use seccompiler::{
     SeccompRule, TargetArch,
 };
 
-use super::calls::{Answer, CALLS, Is, OWN_PID};
+use super::{
+    calls::{Answer, CALLS, Is, OWN_PID, maps_code},
+    linked::Linked,
+};
 
 /// The filters of one start, and the place of the child's process id in them.
 #[derive(Debug, Clone)]
@@ -41,8 +45,29 @@ pub(super) struct Filters {
     pub(super) own_pid: usize,
 }
 
-/// Compiles the filters.
-pub(super) fn filters() -> Result<Filters, BackendError> {
+/// The filters for both kinds of programs.
+#[derive(Debug, Clone)]
+pub(super) struct Compiled {
+    statically: Filters,
+    dynamically: Filters,
+}
+
+impl Compiled {
+    /// Compiles the filters.
+    pub(super) fn new() -> Result<Self, BackendError> {
+        Ok(Self { statically: filters(Linked::Statically)?, dynamically: filters(Linked::Dynamically)? })
+    }
+
+    /// Those for a program.
+    pub(super) fn of(&self, linked: Linked) -> &Filters {
+        match linked {
+            Linked::Statically => &self.statically,
+            Linked::Dynamically => &self.dynamically,
+        }
+    }
+}
+
+fn filters(linked: Linked) -> Result<Filters, BackendError> {
     let answered = |answer: Answer| CALLS.iter().filter(move |call| call.answer == answer);
     let polite = |answer, error: i32| {
         let rules = answered(answer).map(|call| (call.number, vec![])).collect();
@@ -50,7 +75,7 @@ pub(super) fn filters() -> Result<Filters, BackendError> {
     };
     let missing = polite(Answer::Missing, libc::ENOSYS)?;
     let refused = polite(Answer::Refused, libc::EPERM)?;
-    let rules = CALLS.iter().map(|call| Ok((call.number, alternatives(call.rules)?)));
+    let rules = CALLS.iter().map(|call| Ok((call.number, alternatives(call.rules, linked)?)));
     let rules = rules.collect::<Result<Rules, BackendError>>()?;
     let allowed = program(rules, SeccompAction::KillProcess, SeccompAction::Allow)?;
     let own_pid = allowed.iter().position(|line| line.k == OWN_PID).ok_or(BackendError::EmptyRule)?;
@@ -69,8 +94,9 @@ fn program(
 }
 
 /// One rule for each alternative; in a rule every condition holds.
-fn alternatives(rules: &[&[Is]]) -> Result<Vec<SeccompRule>, BackendError> {
-    rules.iter().map(|all| SeccompRule::new(all.iter().map(condition).collect::<Result<_, _>>()?)).collect()
+fn alternatives(rules: &[&[Is]], linked: Linked) -> Result<Vec<SeccompRule>, BackendError> {
+    let kept = rules.iter().filter(|all| linked == Linked::Dynamically || !maps_code(all));
+    kept.map(|all| SeccompRule::new(all.iter().map(condition).collect::<Result<_, _>>()?)).collect()
 }
 
 /// For an `int` the kernel reads only the lower half of the argument, and so does the filter.

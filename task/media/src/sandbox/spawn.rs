@@ -25,6 +25,7 @@ use super::{
     files,
     host::Sandbox,
     limits::{Rlimits, threads_now},
+    linked::Linked,
     policy::Layer,
 };
 
@@ -127,7 +128,7 @@ impl Sandbox {
             limits: self.has(Layer::Limits).then(|| enter::limits(&program.limits, threads_now())),
             drop_capabilities: self.has(Layer::Capabilities),
             landlock: landlock.transpose()?.flatten(),
-            filters: self.filters.clone(),
+            filters: self.filters.as_ref().map(|both| both.of(Linked::of(&program.path)).clone()),
             program: Strings::new(path, arguments, environment),
         })
     }
