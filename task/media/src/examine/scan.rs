@@ -51,6 +51,7 @@ pub struct Timing {
 struct Stream {
     packets: u64,
     corrupt: u64,
+    place: Option<(i64, i64)>,
     first: Option<i64>,
     end: Option<i64>,
     last: Option<i64>,
@@ -106,7 +107,31 @@ impl Scan {
         }
         let stream = self.streams.entry(index).or_default();
         stream.corrupt += u64::from(flags.contains('C'));
+        if let Some(at) = position {
+            let (first, last) = stream.place.unwrap_or((at, at));
+            stream.place = Some((first.min(at), last.max(at)));
+        }
         stream.add(time, duration);
+    }
+
+    /// Counts the packets of stream `later` as those of stream `first`, which it continues.
+    pub fn append(&mut self, first: u32, later: u32) {
+        let Some(more) = self.streams.remove(&later) else { return };
+        let stream = self.streams.entry(first).or_default();
+        stream.packets += more.packets;
+        stream.corrupt += more.corrupt;
+        stream.place = stream
+            .place
+            .or(more.place)
+            .map(|(first, last)| (first, more.place.map_or(last, |more| more.1.max(last))));
+        stream.first = stream.first.into_iter().chain(more.first).min();
+        stream.end = stream.end.max(more.end);
+        stream.last = stream.last.max(more.last);
+    }
+
+    /// Where in the file, in bytes, the first and the last packet of a stream begin, among those whose place is known.
+    pub fn place(&self, index: u32) -> Option<(i64, i64)> {
+        self.streams.get(&index)?.place
     }
 
     /// Where the last packet ends, in bytes of the file; 0 where the container gives no positions.

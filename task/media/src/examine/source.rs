@@ -64,7 +64,9 @@ pub(crate) async fn examine(context: &Context<'_>) -> Result<(SourceInfo, Scan),
     {
         return Err(too_long(claimed, context.job.profile));
     }
-    let scan = packets(context, &info).await?;
+    let mut scan = packets(context, &info).await?;
+    probe::video_in_one(&info, &scan)?;
+    probe::join_audio(&mut info, &mut scan);
     probe::choose(&mut info, &scan);
     heard(headers.await)?.judge(&mut info)?;
     note(&mut info);

@@ -63,6 +63,9 @@ async fn hear(context: &Context<'_>, plan: &Plan, number: usize) -> Result<Heard
     let nothing = Heard { loudness: None, changes: false };
     let Some(audio) = plan.audio.get(number) else { return Ok(nothing) };
     let changes = |finished: &Finished| finished.audio_set_up > 1;
+    if audio.even.is_none() && !audio.stream.parts.is_empty() {
+        return Ok(Heard { loudness: None, changes: true });
+    }
     if context.job.profile.audio.loudness_lufs.is_none() {
         if audio.even.is_some() || !audio.may_change {
             return Ok(nothing);

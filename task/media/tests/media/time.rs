@@ -179,6 +179,18 @@ const ROWS: &[Row<Outcome>] = &[
         ffmpeg(&["-i", both.to_str().unwrap()], "-c copy", &to);
         to
     }, plays("25/1", 4.0, TWO, TONES, UNEVEN)),
+    ("audio that goes on under another PID in a TS", |folder| joined(folder, "ts", &format!("{X264} -c:a mp2"), &format!("{X264} -c:a mp2 -streamid 1:300 -output_ts_offset 2")),
+        plays("25/1", 4.0, TWO, TONES, "joined: the audio of stream 1 goes on as stream 2")),
+    ("audio that goes on in another codec", |folder| joined(folder, "ts", &format!("{X264} -c:a mp2"), &format!("{X264} -c:a aac -ac 1 -streamid 1:300")),
+        plays("25/1", 4.0, TWO, TONES, "joined: the audio of stream 1 goes on as stream 2")),
+    ("video and audio that go on under other PIDs", |folder| joined(folder, "ts", &format!("{X264} -c:a mp2"), &format!("{X264} -c:a mp2 -streamid 0:290 -streamid 1:300 -output_ts_offset 2")),
+        Outcome::Refused(FailureCode::SourceDiscontinuous, "codec_later")),
+    ("video that goes on under another PID, audio in another codec", |folder| joined(folder, "ts", &format!("{X264} -c:a mp2"), &format!("{X264} -c:a aac -streamid 0:290 -streamid 1:300")),
+        Outcome::Refused(FailureCode::SourceDiscontinuous, "codec_later")),
+    ("video that goes on in another codec", |folder| joined(folder, "ts", &format!("{X264} -c:a mp2"), "-c:v mpeg2video -q:v 2 -c:a mp2 -streamid 0:290 -output_ts_offset 2"),
+        Outcome::Refused(FailureCode::SourceDiscontinuous, "codec_later")),
+    ("a TS that repeats its last seconds", |folder| joined(folder, "ts", &format!("{X264} -c:a mp2"), &format!("{X264} -c:a mp2 -output_ts_offset 1.5")),
+        plays("25/1", 4.52, &[(0.0, 'r'), (2.52, 'g')], &[(0.0, 440), (2.0, ANY), (2.62, 880)], JUMPED)),
     ("frames without bytes", empty_frames, plays("25/1", 2.0, &[(0.0, 'r')], &[], "")),
     ("a WMV whose audio ends early", |folder| part(folder, "x.wmv", true, "-c:v wmv2 -q:v 2 -c:a wmav2 -af atrim=end=1"),
         plays("25/1", 2.0, &[(0.0, 'r')], &[(0.0, 440), (1.0, ANY), (1.4, 0)], "")),

@@ -143,6 +143,9 @@ pub struct AudioStream {
     pub id: Option<u32>,
     pub codec: String,
     pub channels: u32,
+    /// The streams that it consists of one after the other, where it goes on under another number; else empty.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<u32>,
     /// Layout, such as `5.1`; none where the file does not say.
     pub layout: Option<String>,
     /// Samples a second.

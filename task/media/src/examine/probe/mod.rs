@@ -5,6 +5,7 @@
 
 mod choose;
 mod info;
+mod join;
 mod language;
 mod rotation;
 
@@ -19,6 +20,7 @@ use crate::{process::MAX_PIXELS, rational::Rational};
 
 pub use choose::choose;
 pub use info::{AudioStream, Color, Skipped, SourceInfo, StreamClock, TextStream, VideoStream};
+pub use join::{join_audio, video_in_one};
 pub use rotation::Rotation;
 
 /// Most streams that are accepted. Real files stay below 40; each stream costs a decoder context.
@@ -223,6 +225,7 @@ fn audio(stream: &Value, index: u32, codec: String) -> Option<AudioStream> {
         index,
         id: id(stream),
         codec,
+        parts: Vec::new(),
         channels: number("channels").filter(|channels| (1..=MAX_CHANNELS).contains(channels))?,
         layout: text(stream, "channel_layout").filter(|layout| !layout.is_empty() && layout != "unknown"),
         sample_rate: number("sample_rate").filter(|rate| (1000..=768_000).contains(rate))?,
