@@ -6,6 +6,8 @@
 //!
 //! [`Reconciler::turn`] is a whole turn without input or output. The simulator calls it with its own world and its own
 //! clock; the controller's `runtime.rs` calls it with AWS and the machine's clocks.
+//!
+//! [`Reconciler::turn`]: crate::reconciler::Reconciler::turn
 
 use crate::{
     absorb::{change::Change, standing::Standing},

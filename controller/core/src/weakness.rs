@@ -1,5 +1,5 @@
 //! Deliberate weaknesses for the tests of the tests. [`weak`] is always false, unless the feature `mutants` is built in
-//! and [`switch_on`] has chosen one. `make mutants` switches each on in turn, and a test must fail.
+//! and `switch_on` has chosen one. `make mutants` switches each on in turn, and a test must fail.
 //!
 //! The simulator implements the weaknesses of adapters and task in its own models of them. They are listed here with
 //! those of the core, so that one table names all.

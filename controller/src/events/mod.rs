@@ -2,6 +2,9 @@
 //!
 //! Other code calls [`Events::emit`] with an [`Event`]; this module decides what is logged and counted. It needs no
 //! runtime, network or clock: the simulator counts with the same code.
+//!
+//! [`Events::emit`]: crate::events::Events::emit
+//! [`Event`]: crate::events::Event
 
 mod event;
 mod log;

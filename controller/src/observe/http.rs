@@ -60,7 +60,7 @@ pub struct Notes {
     pub tasks_in_flight: usize,
     /// The process is ending: it begins nothing new.
     pub draining: bool,
-    /// Why launches pause; absent while they go on, and during ordinary short pauses.
+    /// Why launches pause; absent while they go on, and during pauses that are not reported.
     #[serde(default)]
     pub launches_pause: Option<String>,
     /// Why receiving stops; absent while it goes on, and during ordinary short stops.

@@ -10,8 +10,8 @@
 //!
 //! A body that cannot be read becomes a refused job. So it takes the ordinary way to the dead-letter queue (terminal
 //! record, letter, delete), and nothing is deleted without a trace. The same holds for a notification that can never
-//! name a job ([`foreign`]): it shows that a queue, a topic or a rule is set up wrongly. A message that is understood
-//! and asks for nothing is deleted, and the reason is logged ([`ignored`]). A message of an unknown **version** may be
+//! name a job (`foreign.rs`): it shows that a queue, a topic or a rule is set up wrongly. A message that is understood
+//! and asks for nothing is deleted, and the reason is logged (`ignored.rs`). A message of an unknown **version** may be
 //! valid for a newer release; it is parked (S15).
 //!
 //! May use [`crate::protocol`].

@@ -17,6 +17,16 @@
 //! # Assumptions
 //! - Each begun action is answered by at least one fact, also when it fails; the executor's timeouts ensure that.
 //! - A fact that follows from a call is absorbed no earlier than the call began.
+//!
+//! [`Action::Inspect`]: crate::protocol::action::Action::Inspect
+//! [`Action::Publish`]: crate::protocol::action::Action::Publish
+//! [`Action::DeadLetter`]: crate::protocol::action::Action::DeadLetter
+//! [`Action::Collect`]: crate::protocol::action::Action::Collect
+//! [`Action::Delete`]: crate::protocol::action::Action::Delete
+//! [`Action::Claim`]: crate::protocol::action::Action::Claim
+//! [`Action::Launch`]: crate::protocol::action::Action::Launch
+//! [`Action::Describe`]: crate::protocol::action::Action::Describe
+//! [`Action::GiveUp`]: crate::protocol::action::Action::GiveUp
 
 mod claims;
 mod jobs;
