@@ -4,6 +4,7 @@
 
 mod crashes;
 mod faults;
+mod order;
 mod output;
 mod rivals;
 
