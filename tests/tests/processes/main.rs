@@ -37,7 +37,7 @@ fn audited(stack: &Stack, unheard: usize) {
 
     let doctored = stack.folder().join("doctored.json");
     let text: String = logs.iter().map(|log| std::fs::read_to_string(log).unwrap()).collect();
-    let kept: Vec<&str> = text.lines().filter(|line| !line.contains("\"terminal record read\"")).collect();
+    let kept: Vec<&str> = text.lines().filter(|line| !line.contains("\"register read\"")).collect();
     std::fs::write(&doctored, kept.join("\n")).unwrap();
     let (content, report) = audit(&[doctored]);
     assert!(!content && report["violations"][0]["invariant"] == "S1", "{}", report["violations"]);
