@@ -3,7 +3,7 @@
 //!
 //! The hashing is the controller's own code: the messages that would ask for the jobs are built and read.
 
-use aws_sdk_s3::types::{EncodingType, ObjectVersion};
+use aws_sdk_s3::types::ObjectVersion;
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::json;
 use transcode_config::contract::{
@@ -14,8 +14,8 @@ use transcode_core::message::{DEAD_LETTER_KIND, DeadLetterBody, Parsed, Request,
 use super::{
     session::{Session, unreadable},
     submit,
+    versions::versions,
 };
-use crate::aws::written;
 
 /// Most versions of one object that are looked up, from the newest.
 const MAX_VERSIONS: usize = 20;
@@ -55,22 +55,9 @@ pub(super) async fn of_object(
     if found.is_empty() { search(session, &buckets, key).await } else { Ok(found) }
 }
 
-/// Version ids of the object, the newest first. Empty without permission to list them, or if the object is gone; then
-/// the search finds the jobs.
-async fn versions(session: &Session, bucket: &str, key: &str) -> Vec<String> {
-    let list = session.clients.s3.read.list_object_versions().bucket(bucket).prefix(key);
-    let Ok(page) = list.encoding_type(EncodingType::Url).send().await else { return Vec::new() };
-    // The key itself comes before all keys that begin with it.
-    let is_own = |listed: &str| {
-        written("s3:ListObjectVersions", listed, page.encoding_type()).is_ok_and(|it| it == key)
-    };
-    let own = page.versions().iter().filter(|version| version.key().is_some_and(is_own));
-    own.filter_map(ObjectVersion::version_id).take(MAX_VERSIONS).map(str::to_owned).collect()
-}
-
 /// The messages that could ask for a job of this object.
-fn bodies(rules: &Rules, bucket: &str, key: &str, versions: &[String]) -> Vec<String> {
-    let upload = |version: &String| {
+fn bodies(rules: &Rules, bucket: &str, key: &str, versions: &[ObjectVersion]) -> Vec<String> {
+    let upload = |version: &str| {
         json!({
             "version": "0", "source": "aws.s3", "detail-type": "Object Created",
             "detail": {"version": "0", "bucket": {"name": bucket}, "object": {"key": key, "version-id": version}},
@@ -86,7 +73,8 @@ fn bodies(rules: &Rules, bucket: &str, key: &str, versions: &[String]) -> Vec<St
             false,
         )
     });
-    versions.iter().map(upload).chain(named).collect()
+    let versions = versions.iter().filter_map(ObjectVersion::version_id).take(MAX_VERSIONS);
+    versions.map(upload).chain(named).collect()
 }
 
 /// The job that a message asks for, and its redrives, as far as they have a record.

@@ -5,7 +5,10 @@ use transcode_config::contract::{
 };
 use transcode_core::protocol::order::{Standing, standing};
 
-use super::session::{Session, address, shown, time, unreadable};
+use super::{
+    session::{Session, address, shown, time, unreadable},
+    versions::versions,
+};
 use crate::runtime::wall_ms;
 
 /// If the live job is newer, so that this job would end as superseded: a text for people, with both orders.
@@ -14,7 +17,7 @@ pub(super) async fn newer(session: &Session, spec: &JobSpec) -> anyhow::Result<O
     let Some(live) = live else { return Ok(None) };
     let Source { bucket, key, .. } = &spec.source;
     let object = SourceObject { bucket: bucket.clone(), key: key.clone() };
-    let read = if spec.source.sequencer.is_none() { head(session, &spec.source).await } else { None };
+    let read = if spec.source.sequencer.is_none() { read_of(session, &spec.source).await } else { None };
     let order = SourceOrder::of(spec, read.as_ref(), wall_ms());
     if standing(&spec.job, &object, &order, Some(&live)) != Standing::Older {
         return Ok(None);
@@ -36,14 +39,18 @@ fn ordered(bucket: &str, key: &str, order: &SourceOrder) -> String {
     format!("{}{version}, uploaded {}{sequencer}", address(bucket, key), time(order.uploaded_at_ms))
 }
 
-/// The object as the task will read it. `None` if that is unknown: then the job counts from its acceptance, as in the
+/// The object as the task will read it. Where that cannot be told, the job counts from its acceptance, as in the
 /// pipeline.
-async fn head(session: &Session, source: &Source) -> Option<SourceRead> {
-    let head = session.clients.s3.read.head_object().bucket(&source.bucket).key(&source.key);
-    let found = head.set_version_id(source.version_id.clone()).send().await.ok()?;
+async fn read_of(session: &Session, source: &Source) -> Option<SourceRead> {
+    let versions = versions(session, &source.bucket, &source.key).await;
+    let found = versions.iter().find(|version| match &source.version_id {
+        Some(id) => version.version_id() == Some(id),
+        None => version.is_latest() == Some(true),
+    })?;
     let modified = found.last_modified().and_then(|at| at.to_millis().ok());
     Some(SourceRead {
-        version_id: found.version_id().map(str::to_owned),
+        // Of a bucket that keeps no versions.
+        version_id: found.version_id().filter(|id| *id != "null").map(str::to_owned),
         etag: found.e_tag().map(|tag| tag.trim_matches('"').to_owned()),
         modified_at_ms: modified.and_then(|ms| u64::try_from(ms).ok()),
     })

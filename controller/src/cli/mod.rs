@@ -6,10 +6,10 @@
 //! | `check-config` | nothing |
 //! | `healthcheck` | the running controller |
 //! | `presign` | nothing: a signature needs no call |
-//! | `submit` | the state bucket, the source object, the job queue |
+//! | `submit` | the state bucket, the source bucket's versions, the job queue |
 //! | `get`, `explain` | the state bucket, the source bucket's versions, the running controller |
 //! | `doctor` | everything that the controller asks, and the account's permissions, subnets and quotas |
-//! | `redrive` | the dead-letter queue, the state bucket, the source object, the job queue |
+//! | `redrive` | the dead-letter queue, the state bucket, the source bucket's versions, the job queue |
 //! | `audit` | nothing: it reads logs |
 //! | `dashboard print` | nothing |
 //! | `dashboard put` | CloudWatch |
@@ -34,6 +34,7 @@ mod rules;
 mod run;
 mod session;
 mod submit;
+mod versions;
 
 use std::{
     io::Write,
