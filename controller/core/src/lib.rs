@@ -37,7 +37,7 @@
 //! | id | promise | kept in |
 //! |---|---|---|
 //! | S1 | a message is deleted only after the terminal records of its jobs were read, and the DLQ has acknowledged the letter of each dead job | `plan/leases.rs` |
-//! | S2 | the terminal record is written at most once | `effects::ports::Store::bury`, the task |
+//! | S2 | the terminal record is written at most once | `effects::ports::Store::give_up`, the task |
 //! | S5 | attempt n+1 starts only when attempt n is proven over and the terminal record is absent | `judge/attempt.rs`, `plan/jobs.rs` |
 //! | S7 | `RunTask` for (j, n, variant) is byte-identical each time and never sent after its deadline | the controller's `aws/run_task.rs` |
 //! | S9, S10 | the controller counts budgets from the attempt objects; the platform has a budget of its own |

@@ -115,7 +115,7 @@ fn a_job_gets_its_attempts_and_a_platform_failure_costs_none_of_them() {
         let task = TaskArn(format!("task/{}", n + 1).into());
         world.turn([Fact::Launched { job: job.clone(), attempt: claim.attempt, task }]);
     }
-    panic!("never buried");
+    panic!("never given up");
 }
 
 #[test]

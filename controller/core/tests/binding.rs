@@ -31,7 +31,7 @@ fn ends_as_a_letter(world: &mut Bench, look: &[Action], message: &str, original:
     assert_ne!(job, original);
     let (code, job) = refused(&world.turn([inspected(job, None, None, None)]));
     assert_eq!(code, FailureCode::IdempotencyKeyReused);
-    let letter = world.turn([buried(&job)]);
+    let letter = world.turn([given_up(&job)]);
     let [Action::DeadLetter(letter)] = &letter[..] else { panic!("{letter:?}") };
     assert_eq!((&letter.job, letter.dead.failure.code), (&job, FailureCode::IdempotencyKeyReused));
     let message = MessageId(message.into());
@@ -39,7 +39,7 @@ fn ends_as_a_letter(world: &mut Bench, look: &[Action], message: &str, original:
     assert!(matches!(&deleted[..], [Action::Delete { lease }] if lease.message == message), "{deleted:?}");
 }
 
-fn buried(job: &JobKey) -> Fact {
+fn given_up(job: &JobKey) -> Fact {
     let failure = Failure::new(FailureCode::IdempotencyKeyReused, "because");
     let dead = Dead { failure, last_task_arn: None, log_link: None, attempts: vec![] };
     inspected(job, None, None, Some(Terminal { outcome: Outcome::Dead(dead), ..succeeded(job) }))

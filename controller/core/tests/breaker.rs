@@ -8,8 +8,8 @@ fn poison(world: &mut Bench, n: u32) {
     let (job, claim) = world.launched(&format!("m{n}"), &format!("{n}.mp4"), &arn);
     world.turn([seen(view(&arn, &job, 1, TaskStatus::Ended))]);
     let beat = Heartbeat { task_arn: Some(arn), ..heartbeat(&job, 9, failed(FailureCode::OutputDenied)) };
-    let bury = world.turn([inspected(&job, Some(&claim), Some(beat), None)]);
-    assert!(matches!(bury.as_slice(), [Action::GiveUp { .. }]), "{bury:?}");
+    let give_up = world.turn([inspected(&job, Some(&claim), Some(beat), None)]);
+    assert!(matches!(give_up.as_slice(), [Action::GiveUp { .. }]), "{give_up:?}");
 }
 
 /// Three consecutive jobs have failed and two more are waiting.

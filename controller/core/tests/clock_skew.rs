@@ -162,8 +162,8 @@ fn a_dead_letter_links_to_the_log_of_the_last_task() {
     let (job, claim) = world.launched("m1", "a.mp4", arn);
     world.turn([seen(view(arn, &job, 1, TaskStatus::Ended))]);
     let beat = Heartbeat { task_arn: Some(arn.into()), ..heartbeat(&job, 9, failed(FailureCode::NotMedia)) };
-    let bury = world.turn([inspected(&job, Some(&claim), Some(beat), None)]);
-    let [Action::GiveUp { terminal, .. }] = bury.as_slice() else { panic!("{bury:?}") };
+    let give_up = world.turn([inspected(&job, Some(&claim), Some(beat), None)]);
+    let [Action::GiveUp { terminal, .. }] = give_up.as_slice() else { panic!("{give_up:?}") };
     let Outcome::Dead(dead) = &terminal.outcome else { panic!("{terminal:?}") };
     let link = dead.log_link.as_deref().unwrap_or_default();
     assert!(link.ends_with("log-events/task$252Ftask$252F0a1b"), "S11: {link}");

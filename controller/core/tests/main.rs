@@ -177,7 +177,7 @@ impl Bench {
             }
             self.mono += 5000;
         }
-        panic!("neither claimed nor buried in 1000 s");
+        panic!("neither claimed nor given up in 1000 s");
     }
 
     /// Brings a new job to its first task.

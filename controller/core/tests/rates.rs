@@ -7,9 +7,9 @@ use super::*;
 #[test]
 fn throttled_calls_slow_down_and_are_back_within_one_backoff_cap() {
     let mut world = Bench::ready();
-    let hundredth = |world: &Bench, lane| {
+    let hundredth = |world: &Bench, kind| {
         let now = world.now().mono;
-        world.reconciler.ledger.limiter.allowed_at(lane, 100, world.reconciler.policy(), now) - now
+        world.reconciler.ledger.limiter.allowed_at(kind, 100, world.reconciler.policy(), now) - now
     };
     world.mono += 10_000;
     let (reads, stops) = (hundredth(&world, CallKind::Read), hundredth(&world, CallKind::Stop));

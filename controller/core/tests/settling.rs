@@ -15,7 +15,7 @@ fn a_success_is_published_and_only_then_its_message_deleted() {
 }
 
 #[test]
-fn a_permanent_failure_is_buried_at_once_and_dead_lettered_before_the_delete() {
+fn a_permanent_failure_is_given_up_at_once_and_dead_lettered_before_the_delete() {
     let mut world = Bench::ready();
     let (job, claim) = world.launched("m1", "a.mp4", "task/1");
     world.mono += 10_000;
@@ -26,8 +26,8 @@ fn a_permanent_failure_is_buried_at_once_and_dead_lettered_before_the_delete() {
         "the terminal record is read after the end was seen"
     );
     let beat = heartbeat(&job, 9, failed(FailureCode::NotMedia));
-    let bury = world.turn([inspected(&job, Some(&claim), Some(beat), None)]);
-    let [Action::GiveUp { terminal, .. }] = bury.as_slice() else { panic!("{bury:?}") };
+    let give_up = world.turn([inspected(&job, Some(&claim), Some(beat), None)]);
+    let [Action::GiveUp { terminal, .. }] = give_up.as_slice() else { panic!("{give_up:?}") };
     let Outcome::Dead(dead) = &terminal.outcome else { panic!("{terminal:?}") };
     assert_eq!((dead.failure.code, dead.attempts.len()), (FailureCode::NotMedia, 1));
     assert_eq!(dead.last_task_arn.as_deref(), Some("task/1"), "S11");
@@ -48,8 +48,8 @@ fn a_burial_that_did_not_get_through_is_not_repeated_over_an_attempt_that_somebo
     let (job, claim) = world.launched("m1", "a.mp4", "task/1");
     world.turn([seen(view("task/1", &job, 1, TaskStatus::Ended))]);
     let beat = heartbeat(&job, 9, failed(FailureCode::NotMedia));
-    let bury = world.turn([inspected(&job, Some(&claim), Some(beat), None)]);
-    assert!(matches!(bury.as_slice(), [Action::GiveUp { .. }]), "{bury:?}");
+    let give_up = world.turn([inspected(&job, Some(&claim), Some(beat), None)]);
+    assert!(matches!(give_up.as_slice(), [Action::GiveUp { .. }]), "{give_up:?}");
     world.mono += 40_000;
     let error = CallError {
         operation: "bury",
@@ -148,7 +148,7 @@ fn back_later(world: &mut Bench) -> [JobKey; 2] {
 }
 
 /// A dead job's terminal record.
-fn buried(job: &JobKey) -> Fact {
+fn given_up(job: &JobKey) -> Fact {
     let failure = Failure::new(FailureCode::NotMedia, "because");
     let dead = Dead { failure, last_task_arn: None, log_link: None, attempts: vec![] };
     inspected(job, None, None, Some(Terminal { outcome: Outcome::Dead(dead), ..succeeded(job) }))
@@ -159,18 +159,18 @@ fn a_message_that_comes_back_for_the_sake_of_another_job_brings_its_dead_letter_
     let mut world = Bench::ready();
     let newer = |job: &JobKey| Fact::Unreadable { job: job.clone(), reason: "schema 2".into() };
     let [one, two] = for_two(&mut world);
-    let letter = world.turn([buried(&one), newer(&two)]);
+    let letter = world.turn([given_up(&one), newer(&two)]);
     assert!(matches!(letter.as_slice(), [Action::DeadLetter(_)]), "{letter:?}");
     let aside = world.turn([Fact::DeadLettered { message: MessageId("m1".into()), job: one }]);
     assert!(matches!(aside.as_slice(), [Action::Release { after_ms: 3_600_000, .. }]), "S15: {aside:?}");
     for _ in 0..3 {
         let [one, two] = back_later(&mut world);
-        let aside = world.turn([buried(&one), newer(&two)]);
+        let aside = world.turn([given_up(&one), newer(&two)]);
         assert!(matches!(aside.as_slice(), [Action::Release { .. }]), "not a letter each hour: {aside:?}");
     }
     // The newer version was here.
     let [one, two] = back_later(&mut world);
-    world.turn([buried(&one), inspected(&two, None, None, Some(succeeded(&two)))]);
+    world.turn([given_up(&one), inspected(&two, None, None, Some(succeeded(&two)))]);
     let delete = world.turn([live(&two)]);
     assert!(matches!(delete.as_slice(), [Action::Delete { .. }]), "S1: {delete:?}");
 }

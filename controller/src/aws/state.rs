@@ -215,7 +215,7 @@ impl Store for S3Store {
         self.read_claim(&claim.job, claim.attempt).await
     }
 
-    async fn bury(&self, terminal: &Terminal) -> Result<Terminal, InspectError> {
+    async fn give_up(&self, terminal: &Terminal) -> Result<Terminal, InspectError> {
         let key = Layout::of(&terminal.job).terminal();
         if self.create(&key, terminal).await.map_err(InspectError::Call)? {
             return Ok(terminal.clone());

@@ -112,7 +112,7 @@ impl Watch {
         };
         // The cost of a result that nobody sees counts too.
         let ending = if superseded { Ending::Superseded } else { ending };
-        self.memory().bills.settled(&terminal.job, minutes);
+        self.memory().costs.settled(&terminal.job, minutes);
         Event::Settled { job: &terminal.job, ending, job_ms }
     }
 
@@ -131,9 +131,9 @@ impl Watch {
         let Some(identity) = &view.identity else { return };
         let (job, attempt, task) = (&identity.job, identity.attempt, &view.arn);
         let usd = job_costs::usd(task, &view.billed, &self.cost);
-        let usd = usd.filter(|_| ours || self.memory().bills.is_settled(job));
+        let usd = usd.filter(|_| ours || self.memory().costs.is_settled(job));
         if let Some(usd) = usd {
-            self.memory().bills.task(job, usd);
+            self.memory().costs.task(job, usd);
         }
         let (exit_code, stop_code) = (view.exit_code, view.stop_code.as_deref());
         self.events.emit(Event::Ended { job, attempt, task, exit_code, stop_code, usd });

@@ -16,7 +16,7 @@ pub(super) struct JobCost {
 }
 
 #[derive(Debug, Default)]
-struct Bill {
+struct CostSoFar {
     usd: f64,
     settled: bool,
     minutes: Option<f64>,
@@ -24,9 +24,9 @@ struct Bill {
 
 /// Sums of jobs that are not closed yet.
 #[derive(Debug, Default)]
-pub(super) struct Bills(BTreeMap<JobKey, Bill>);
+pub(super) struct JobCosts(BTreeMap<JobKey, CostSoFar>);
 
-impl Bills {
+impl JobCosts {
     /// Adds the cost of an ended task to its job.
     pub(super) fn task(&mut self, job: &JobKey, usd: f64) {
         self.0.entry(job.clone()).or_default().usd += usd;
@@ -34,13 +34,13 @@ impl Bills {
 
     /// Notes that this controller has settled the job.
     pub(super) fn settled(&mut self, job: &JobKey, minutes: Option<f64>) {
-        let bill = self.0.entry(job.clone()).or_default();
-        (bill.settled, bill.minutes) = (true, minutes);
+        let cost = self.0.entry(job.clone()).or_default();
+        (cost.settled, cost.minutes) = (true, minutes);
     }
 
     /// Whether this controller has settled the job.
     pub(super) fn is_settled(&self, job: &JobKey) -> bool {
-        self.0.get(job).is_some_and(|bill| bill.settled)
+        self.0.get(job).is_some_and(|cost| cost.settled)
     }
 
     /// Returns and removes the costs of settled jobs that the ledger has forgotten: all their tasks have ended. Removes
@@ -48,8 +48,8 @@ impl Bills {
     pub(super) fn close(&mut self, known: impl Fn(&JobKey) -> bool) -> Vec<JobCost> {
         let closed = self.0.extract_if(.., |job, _| !known(job));
         closed
-            .filter(|(_, bill)| bill.settled && bill.usd > 0.0)
-            .map(|(job, bill)| JobCost { job, usd: bill.usd, minutes: bill.minutes })
+            .filter(|(_, cost)| cost.settled && cost.usd > 0.0)
+            .map(|(job, cost)| JobCost { job, usd: cost.usd, minutes: cost.minutes })
             .collect()
     }
 }
@@ -74,16 +74,16 @@ mod tests {
     #[test]
     fn a_job_is_billed_when_it_is_settled_and_forgotten() {
         let (one, two) = (JobKey::of(&["1"]), JobKey::of(&["2"]));
-        let mut bills = Bills::default();
-        bills.task(&one, 1.0);
-        bills.task(&one, 2.0);
-        bills.task(&two, 4.0);
-        bills.settled(&one, Some(6.0));
-        assert!(bills.is_settled(&one) && !bills.is_settled(&two));
-        assert_eq!(bills.close(|_| true), []);
+        let mut costs = JobCosts::default();
+        costs.task(&one, 1.0);
+        costs.task(&one, 2.0);
+        costs.task(&two, 4.0);
+        costs.settled(&one, Some(6.0));
+        assert!(costs.is_settled(&one) && !costs.is_settled(&two));
+        assert_eq!(costs.close(|_| true), []);
         let paid = JobCost { job: one, usd: 3.0, minutes: Some(6.0) };
-        assert_eq!(bills.close(|_| false), [paid], "the other one is somebody else's");
-        assert!(bills.0.is_empty());
+        assert_eq!(costs.close(|_| false), [paid], "the other one is somebody else's");
+        assert!(costs.0.is_empty());
     }
 
     #[test]

@@ -68,7 +68,7 @@ impl Watch {
         let mut memory = self.memory();
         let full = memory.full.is_some();
         self.events.emit(Event::Sampled { tasks, cpu, jobs, oldest_ms, paused, full, stuck });
-        for paid in memory.bills.close(|job| ledger.jobs.contains_key(job)) {
+        for paid in memory.costs.close(|job| ledger.jobs.contains_key(job)) {
             self.events.emit(Event::JobCost { job: &paid.job, usd: paid.usd, minutes: paid.minutes });
         }
         for hint in memory.missed.overdue(now.wall) {

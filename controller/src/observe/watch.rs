@@ -14,7 +14,7 @@ use transcode_core::{
     state::{failing::Purpose, ledger::Ledger},
 };
 
-use super::{http::Status, job_costs::Bills, missed_events::Missed};
+use super::{http::Status, job_costs::JobCosts, missed_events::Missed};
 use crate::{events::Events, runtime::Observer};
 
 /// Reports changes and plans to [`Events`] and [`Status`].
@@ -32,7 +32,7 @@ pub struct Watch {
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     pub(super) missed: Missed,
-    pub(super) bills: Bills,
+    pub(super) costs: JobCosts,
     /// Why receiving stops; `None` while it goes on.
     pub(super) full: Option<String>,
     /// Steps that AWS refuses, and that were reported.

@@ -51,7 +51,7 @@ async fn of_many_writers_one_wins_and_all_are_told_who() {
             tokio::spawn(async move {
                 let own = Claim { nonce: format!("writer {writer}"), ..claim(&job, 1) };
                 let claimed = store.claim(&spec(&job), &own).await.unwrap().nonce;
-                (claimed, store.bury(&dead(&job, &own.nonce)).await.unwrap().nonce)
+                (claimed, store.give_up(&dead(&job, &own.nonce)).await.unwrap().nonce)
             })
         });
         let told = futures::future::join_all(writers).await.into_iter().map(Result::unwrap);
@@ -113,7 +113,7 @@ async fn documents_of_another_version_or_place_are_not_read() {
         let kept = if attempts {
             store.claim(&spec(&job), &claim(&job, 1)).await.map(drop)
         } else {
-            store.bury(&dead(&job, "me")).await.map(drop)
+            store.give_up(&dead(&job, "me")).await.map(drop)
         };
         assert!(matches!(kept, Err(InspectError::Unreadable(_))), "{name} is not overwritten: {kept:?}");
     }
@@ -163,11 +163,13 @@ async fn a_write_that_met_another_is_tried_again_and_one_whose_answer_was_lost_i
     // Twice in each other's way, then the own write of the first try is there.
     let there = said(encode(&dead(&job, "me")));
     let stub = Stub::start([conflict(), conflict(), error(412, "PreconditionFailed"), there]).await;
-    assert_eq!(on(&stub).bury(&dead(&job, "me")).await, Ok(dead(&job, "me")));
+    assert_eq!(on(&stub).give_up(&dead(&job, "me")).await, Ok(dead(&job, "me")));
     assert!(stub.sent()[..3].iter().all(|sent| sent.line.starts_with("PUT ")));
 
     let stub = Stub::start([conflict()]).await;
-    let Err(InspectError::Call(error)) = on(&stub).bury(&dead(&job, "me")).await else { panic!("no error") };
+    let Err(InspectError::Call(error)) = on(&stub).give_up(&dead(&job, "me")).await else {
+        panic!("no error")
+    };
     assert_eq!((error.class, stub.sent().len()), (ErrorClass::Transient, 4));
 }
 
@@ -175,7 +177,7 @@ async fn a_write_that_met_another_is_tried_again_and_one_whose_answer_was_lost_i
 async fn a_write_that_fails_is_sent_once_and_may_have_happened() {
     for answer in [Answer::Say(500, String::new()), Answer::BlackHole] {
         let stub = Stub::start([answer]).await;
-        let Err(InspectError::Call(error)) = on(&stub).bury(&dead(&job("x"), "me")).await else {
+        let Err(InspectError::Call(error)) = on(&stub).give_up(&dead(&job("x"), "me")).await else {
             panic!("no error")
         };
         assert_eq!((error.class, stub.sent().len()), (ErrorClass::Uncertain, 1));

@@ -93,7 +93,7 @@ faults! {
     /// The source cannot be used: missing, replaced, archived, denied.
     SourceGone => [44],
     /// The task dies between its last output and the terminal record.
-    DiesBeforeRegister => [46],
+    DiesBeforeRecord => [46],
     /// A call gets no answer until it times out.
     BlackHole => [54],
     /// The task cannot reach S3 for a while.

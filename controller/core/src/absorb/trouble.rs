@@ -56,9 +56,9 @@ impl Ledger {
         }
     }
 
-    pub(super) fn throttled(&mut self, lane: CallKind, error: &CallError, policy: &Policy, now: Now) {
+    pub(super) fn throttled(&mut self, kind: CallKind, error: &CallError, policy: &Policy, now: Now) {
         if error.class == ErrorClass::Throttled {
-            self.limiter.throttled(lane, policy, now.mono);
+            self.limiter.throttled(kind, policy, now.mono);
         }
     }
 

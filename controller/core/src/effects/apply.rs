@@ -74,7 +74,7 @@ pub async fn apply<Q: Queue, C: Cluster, S: Store>(action: Action, ports: &Ports
             Ok(()) => Fact::Stopped { task },
             Err(error) => Fact::StopFailed { task, error },
         }],
-        Action::GiveUp { job, terminal } => vec![match ports.store.bury(&terminal).await {
+        Action::GiveUp { job, terminal } => vec![match ports.store.give_up(&terminal).await {
             Ok(there) => Fact::Decided { job, terminal: Box::new(there) },
             Err(error) => not_read(job, error),
         }],

@@ -117,7 +117,7 @@ pub trait Store: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Claim, InspectError>> + Send;
     /// Creates the terminal record unless it exists. Returns the record that exists now. `Err`: it may have been
     /// written.
-    fn bury(&self, terminal: &Terminal) -> impl Future<Output = Result<Terminal, InspectError>> + Send;
+    fn give_up(&self, terminal: &Terminal) -> impl Future<Output = Result<Terminal, InspectError>> + Send;
     /// Empties the folders of attempts that did not win, and aborts the open multipart uploads below them. `Err`: a
     /// part may be gone; repeating is harmless.
     fn collect(&self, job: &JobKey, losers: &[Attempt])

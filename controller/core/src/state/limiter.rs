@@ -41,9 +41,9 @@ pub struct Rate {
 impl Rate {
     /// The rate of a kind of call. A burst of stops or reads is two seconds' worth: describing all tasks after a
     /// restart must not take minutes, and the account's limit is a burst of a hundred.
-    pub fn of(lane: CallKind, policy: &Policy) -> Self {
+    pub fn of(kind: CallKind, policy: &Policy) -> Self {
         let of = |interval: Ms| Self { interval, burst: (2000 / interval.max(1)).max(1) };
-        match lane {
+        match kind {
             CallKind::Launch => Self { interval: policy.launch_interval, burst: policy.launch_burst },
             CallKind::Stop => of(policy.stop_interval),
             CallKind::Read => of(policy.read_interval),
@@ -98,9 +98,9 @@ impl Default for Limiter {
 impl Limiter {
     /// The time at which a call is allowed (monotonic), if `planned` calls come before it. A time not later than `now`
     /// allows it at once.
-    pub fn allowed_at(&self, lane: CallKind, planned: u64, policy: &Policy, now: Ms) -> Ms {
-        let rate = Rate::of(lane, policy);
-        let full_at = match lane {
+    pub fn allowed_at(&self, kind: CallKind, planned: u64, policy: &Policy, now: Ms) -> Ms {
+        let rate = Rate::of(kind, policy);
+        let full_at = match kind {
             CallKind::Launch => self.launch,
             CallKind::Stop => self.stop,
             CallKind::Read => self.read,
@@ -108,20 +108,20 @@ impl Limiter {
         let after =
             full_at.max(now)
                 + self
-                    .interval(lane, policy, now)
+                    .interval(kind, policy, now)
                     .saturating_mul(if weak(Weakness::ForgetsCallsOfSameTurn) { 0 } else { planned });
         after.saturating_sub(rate.interval.saturating_mul(rate.burst.saturating_sub(1)))
     }
 
     /// Notes that `calls` calls are about to be made.
-    pub(crate) fn take(&mut self, lane: CallKind, calls: u64, policy: &Policy, now: Ms) {
-        if (weak(Weakness::ReadsBeyondRate) && lane == CallKind::Read)
-            || (weak(Weakness::StopsBeyondRate) && lane == CallKind::Stop)
+    pub(crate) fn take(&mut self, kind: CallKind, calls: u64, policy: &Policy, now: Ms) {
+        if (weak(Weakness::ReadsBeyondRate) && kind == CallKind::Read)
+            || (weak(Weakness::StopsBeyondRate) && kind == CallKind::Stop)
         {
             return;
         }
-        let cost = self.interval(lane, policy, now).saturating_mul(calls);
-        let full_at = match lane {
+        let cost = self.interval(kind, policy, now).saturating_mul(calls);
+        let full_at = match kind {
             CallKind::Launch => &mut self.launch,
             CallKind::Stop => &mut self.stop,
             CallKind::Read => &mut self.read,
@@ -130,19 +130,19 @@ impl Limiter {
     }
 
     /// Notes that ECS refused a call for its rate.
-    pub(crate) fn throttled(&mut self, lane: CallKind, policy: &Policy, now: Ms) {
-        match lane {
+    pub(crate) fn throttled(&mut self, kind: CallKind, policy: &Policy, now: Ms) {
+        match kind {
             CallKind::Launch | CallKind::Stop => self.writes.cut(policy, now),
             CallKind::Read => self.reads.cut(policy, now),
         }
     }
 
     /// Time between calls at the current share.
-    fn interval(&self, lane: CallKind, policy: &Policy, now: Ms) -> Ms {
-        let share = match lane {
+    fn interval(&self, kind: CallKind, policy: &Policy, now: Ms) -> Ms {
+        let share = match kind {
             CallKind::Launch | CallKind::Stop => self.writes,
             CallKind::Read => self.reads,
         };
-        Rate::of(lane, policy).interval.saturating_mul(WHOLE) / share.at(policy, now).max(1)
+        Rate::of(kind, policy).interval.saturating_mul(WHOLE) / share.at(policy, now).max(1)
     }
 }

@@ -80,9 +80,9 @@ pub fn l6_within_budget(what: &str, used: u64, allowed: u64) -> Kept {
 
 /// L6: a call to ECS comes no sooner than its rate allows. Times within a millisecond are equal: no two turns of the
 /// core share one.
-pub fn l6_within_rate(lane: CallKind, early: Ms, throttled: bool) -> Kept {
+pub fn l6_within_rate(kind: CallKind, early: Ms, throttled: bool) -> Kept {
     keep(early <= 10, "L6", || {
-        format!("{lane:?} {early} ms before its rate allows it (throttled: {throttled})")
+        format!("{kind:?} {early} ms before its rate allows it (throttled: {throttled})")
     })
 }
 

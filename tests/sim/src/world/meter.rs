@@ -29,7 +29,7 @@ pub(super) struct Meter {
 impl Meter {
     /// Called with a fact that the controller absorbs now.
     pub(super) fn hears(&mut self, fact: &Fact, policy: &Policy, now: Ms) {
-        let (lanes, error) = match fact {
+        let (kinds, error) = match fact {
             Fact::LaunchRefused { refusal: Refusal::Failed(error), .. } | Fact::StopFailed { error, .. } => {
                 ([CallKind::Launch, CallKind::Stop].as_slice(), error)
             }
@@ -41,8 +41,8 @@ impl Meter {
         if matches!(fact, Fact::LaunchRefused { .. }) && error.class == ErrorClass::Throttled {
             self.paused_until = now + policy.cooldown;
         }
-        for lane in lanes.iter().filter(|_| error.class == ErrorClass::Throttled) {
-            if let Some(until) = self.slower_until.get_mut(*lane as usize) {
+        for kind in kinds.iter().filter(|_| error.class == ErrorClass::Throttled) {
+            if let Some(until) = self.slower_until.get_mut(*kind as usize) {
                 *until = now + policy.call_retry_cap / 4;
             }
         }
@@ -50,13 +50,13 @@ impl Meter {
 
     /// Counts a call. After a throttle half of the rate is left, and at most three quarters after a quarter of the
     /// recovery; a throttle that comes while others are being answered changes nothing. The meter requires four fifths.
-    pub(super) fn counts(&mut self, lane: CallKind, policy: &Policy, now: Ms) -> Kept {
-        let rate = Rate::of(lane, policy);
-        let slower = self.slower_until.get(lane as usize).is_some_and(|until| now < *until);
-        let Some(empty_at) = self.empty_at.get_mut(lane as usize) else { return Ok(()) };
+    pub(super) fn counts(&mut self, kind: CallKind, policy: &Policy, now: Ms) -> Kept {
+        let rate = Rate::of(kind, policy);
+        let slower = self.slower_until.get(kind as usize).is_some_and(|until| now < *until);
+        let Some(empty_at) = self.empty_at.get_mut(kind as usize) else { return Ok(()) };
         let full = now + rate.interval * (rate.burst - 1);
-        let paused = if lane == CallKind::Launch { self.paused_until.saturating_sub(now) } else { 0 };
-        let found = invariants::l6_within_rate(lane, empty_at.saturating_sub(full).max(paused), slower);
+        let paused = if kind == CallKind::Launch { self.paused_until.saturating_sub(now) } else { 0 };
+        let found = invariants::l6_within_rate(kind, empty_at.saturating_sub(full).max(paused), slower);
         *empty_at = now.max(*empty_at) + if slower { rate.interval * 5 / 4 } else { rate.interval };
         found
     }

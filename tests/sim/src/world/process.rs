@@ -188,7 +188,7 @@ impl World {
             (Fault::Segv, Ending::Fails(FailureCode::EncoderCrashed)),
             (Fault::DiskFull, Ending::Fails(FailureCode::DiskFull)),
             (Fault::Hang, Ending::Fails(FailureCode::EncoderStalled)),
-            (Fault::DiesBeforeRegister, Ending::Dies("", 137)),
+            (Fault::DiesBeforeRecord, Ending::Dies("", 137)),
         ] {
             if self.fault(fault) {
                 ending = instead;

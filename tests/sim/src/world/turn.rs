@@ -78,7 +78,7 @@ impl World {
             .and(invariants::steps_are_in_sight(&planned, &core.ledger))
             .and(invariants::history_takes_no_slot(&history, &core.ledger));
         let found = planned.actions.iter().fold(found, |found, action| {
-            found.and(lane(action).map_or(Ok(()), |lane| host.meter.counts(lane, core.policy(), now.mono)))
+            found.and(kind(action).map_or(Ok(()), |kind| host.meter.counts(kind, core.policy(), now.mono)))
         });
         self.check(found);
         self.make_calls(index, boot, planned, now.mono);
@@ -141,7 +141,7 @@ impl World {
     }
 }
 
-fn lane(action: &Action) -> Option<CallKind> {
+fn kind(action: &Action) -> Option<CallKind> {
     match action {
         Action::Launch { .. } => Some(CallKind::Launch),
         Action::Stop { .. } => Some(CallKind::Stop),
