@@ -1,6 +1,8 @@
 //! The attempts of the canary, and the expected result of each.
 #![allow(unsafe_code, reason = "the attempts are system calls that no safe program makes")]
 
+mod memory;
+
 use std::{
     ffi::CStr,
     fs::{self, File, OpenOptions},
@@ -13,8 +15,9 @@ use std::{
     ptr,
 };
 
-use libc::{c_int, c_long, c_void};
+use libc::{c_int, c_long};
 
+use self::memory::{advise, code, code_of, code_of_data, keep_mapping, map, move_mapping, reserve};
 use super::{calls, linked::Linked, policy::SandboxLevel};
 
 /// The expected result of an attempt.
@@ -266,75 +269,6 @@ fn exec(path: *const libc::c_char) -> io::Result<()> {
     outcome(unsafe { libc::execv(path, arguments.as_ptr()) })
 }
 
-fn map(at: u64, flags: c_int) -> io::Result<()> {
-    let at = usize::try_from(at).unwrap_or(0);
-    let length = if at == 0 { 0x2_0000 } else { 0x1000 };
-    // SAFETY: the pages named are not in use by this process; a mapping there replaces nothing.
-    let page = unsafe {
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | flags;
-        libc::mmap(ptr::without_provenance_mut(at), length, libc::PROT_READ, flags, -1, 0)
-    };
-    if page == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(()) }
-}
-
-fn move_mapping() -> io::Result<()> {
-    let at = usize::try_from(calls::EXEC_PATH).unwrap_or(0);
-    // SAFETY: a mapping of this function's own is moved to a page that is not in use.
-    let moved = unsafe {
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-        let page = libc::mmap(ptr::null_mut(), 0x1000, libc::PROT_READ, flags, -1, 0);
-        let to: *mut c_void = ptr::without_provenance_mut(at);
-        libc::mremap(page, 0x1000, 0x1000, libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED, to)
-    };
-    if moved == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(()) }
-}
-
-/// A page of this function's own: its address and whether it could be mapped.
-fn page() -> io::Result<*mut c_void> {
-    // SAFETY: a new mapping that nothing uses.
-    let page = unsafe {
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-        libc::mmap(ptr::null_mut(), 0x1000, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0)
-    };
-    if page == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(page) }
-}
-
-/// Maps a page that can be executed: of a file that this process wrote, or of none.
-fn code(flags: c_int, protection: c_int) -> io::Result<()> {
-    fs::write("code", [0x90; 0x1000])?;
-    let file = File::open("code")?;
-    let descriptor = if flags & libc::MAP_ANONYMOUS == 0 { file.as_raw_fd() } else { -1 };
-    map_code(flags, protection, descriptor)
-}
-
-fn code_of(file: &Path) -> io::Result<()> {
-    map_code(libc::MAP_PRIVATE | libc::MAP_DENYWRITE, libc::PROT_EXEC, File::open(file)?.as_raw_fd())
-}
-
-fn map_code(flags: c_int, protection: c_int, descriptor: c_int) -> io::Result<()> {
-    // SAFETY: a new mapping that nothing uses and nobody executes.
-    let page =
-        unsafe { libc::mmap(ptr::null_mut(), 0x1000, libc::PROT_READ | protection, flags, descriptor, 0) };
-    if page == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(()) }
-}
-
-fn code_of_data() -> io::Result<()> {
-    // SAFETY: the page is this function's own.
-    outcome(unsafe { libc::mprotect(page()?, 0x1000, libc::PROT_READ | libc::PROT_EXEC) })
-}
-
-fn keep_mapping() -> io::Result<()> {
-    // SAFETY: the page is this function's own.
-    let moved =
-        unsafe { libc::mremap(page()?, 0x1000, 0x1000, libc::MREMAP_MAYMOVE | libc::MREMAP_DONTUNMAP) };
-    if moved == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(()) }
-}
-
-fn advise(advice: c_int) -> io::Result<()> {
-    // SAFETY: the page is this function's own.
-    outcome(unsafe { libc::madvise(page()?, 0x1000, advice) })
-}
-
 /// On other architectures the call does not exist, and the attempt does nothing.
 #[cfg(target_arch = "x86_64")]
 fn arch_prctl(what: i64, value: u64) -> io::Result<()> {
@@ -420,15 +354,6 @@ fn exec_descriptor() -> io::Result<()> {
         let (path, flags) = (c"".as_ptr(), libc::AT_EMPTY_PATH);
         libc::syscall(libc::SYS_execveat, program.as_raw_fd(), path, arguments.as_ptr(), none.as_ptr(), flags)
     })
-}
-
-fn reserve() -> io::Result<()> {
-    // SAFETY: a new mapping that nothing uses.
-    let page = unsafe {
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
-        libc::mmap(ptr::null_mut(), 64 << 30, libc::PROT_NONE, flags, -1, 0)
-    };
-    if page == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 fn soft_limit(resource: c_int) -> io::Result<u64> {
