@@ -66,3 +66,22 @@ impl AuditReport {
         text
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use transcode_config::escape::hidden;
+
+    use super::*;
+
+    #[test]
+    fn a_log_that_strangers_filled_makes_one_line_for_each_thing_and_hides_nothing() {
+        let words: String = (0..=0x0010_ffff).filter_map(char::from_u32).filter(|c| hidden(*c)).collect();
+        let message = MessageReport { message: words.clone(), end: End::Held, jobs: vec![words.clone()] };
+        let violation = Violation { invariant: "S1", file: words.clone(), line: 1, text: words };
+        let report =
+            AuditReport { messages: vec![message], violations: vec![violation], totals: Totals::default() };
+        let text = report.text();
+        assert_eq!(text.lines().count(), 3, "{text:?}");
+        assert!(!text.chars().any(|c| c != '\n' && hidden(c)), "{text:?}");
+    }
+}

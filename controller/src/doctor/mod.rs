@@ -177,3 +177,25 @@ pub fn render(findings: &[Finding]) -> String {
     );
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use transcode_config::escape::hidden;
+
+    use super::*;
+
+    #[test]
+    fn what_aws_says_of_strangers_names_is_one_line_and_hides_nothing() {
+        let words: String = (0..=0x0010_ffff).filter_map(char::from_u32).filter(|c| hidden(*c)).collect();
+        let finding = Finding {
+            check: "buckets.source",
+            subject: Some(words.clone()),
+            status: Status::Fail,
+            seen: words.clone(),
+            todo: Some(words),
+        };
+        let text = render(&[finding]);
+        assert_eq!(text.lines().count(), 3, "the finding, what to do, the counts: {text:?}");
+        assert!(!text.chars().any(|c| c != '\n' && hidden(c)), "{text:?}");
+    }
+}

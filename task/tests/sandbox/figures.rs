@@ -63,6 +63,8 @@ fn measure(input: &Path, output: &Path) -> Figures {
         libc::wait4(i32::try_from(child.id()).unwrap(), std::ptr::null_mut(), 0, &raw mut usage);
         usage
     };
+    // It ended before it was looked at: the sum is then its own, for it had no time to start ffmpeg.
+    let peak = if peak == 0 { usage.ru_maxrss.unsigned_abs() } else { peak };
     let seconds = |time: libc::timeval| Duration::from_secs(time.tv_sec.unsigned_abs()).as_secs_f64();
     let files = files(output);
     Figures {
