@@ -10,8 +10,8 @@ use aws_sdk_s3::{
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use transcode_config::contract::{
-    EntryPoint, JobKey, JobSpec, Layout, Published, SCHEMA, SourceObject, SourceOrder, Succeeded, decode,
-    encode, pointer_key,
+    EntryPoint, JobKey, JobSpec, Layout, OutputTarget, Published, SCHEMA, SourceObject, SourceOrder,
+    Succeeded, decode, encode, pointer_key,
 };
 
 use transcode_core::{
@@ -54,26 +54,35 @@ impl S3Store {
         let next = pointer(&spec, winner, u64::try_from(now.as_millis()).unwrap_or(u64::MAX));
         let mut publishing = Publishing::new(next, winner.entry_points.len());
         loop {
-            let answer = match publishing.step() {
-                Step::Look(entry) => {
-                    Answer::Seen(self.look(&spec.output.bucket, entry_of(winner, entry)?).await?)
-                }
-                Step::ReadPointer => Answer::Pointer(self.read_pointer(&pointer_key(&spec.output)).await?),
-                Step::MovePointer(next, condition) => {
-                    Answer::Written(self.move_pointer(&next, &condition).await?)
-                }
-                Step::Write(entry, condition) => {
-                    let entry = entry_of(winner, entry)?;
-                    Answer::Written(self.copy(&spec.output.bucket, entry, &condition).await?)
-                }
-                Step::Done(publication) => return Ok(publication),
-                Step::Busy => {
-                    let message = "somebody else always writes the same entry points".into();
-                    return Err(InspectError::Call(failed(COPY, ErrorClass::Transient, message)));
-                }
-            };
+            let step = publishing.step();
+            if let Step::Done(publication) = step {
+                return Ok(publication);
+            }
+            let answer = self.publish_step(&spec.output, winner, &step).await?;
             publishing.answer(answer);
         }
+    }
+
+    /// Carries one step of a publication out, up to its end.
+    pub async fn publish_step(
+        &self,
+        output: &OutputTarget,
+        winner: &Succeeded,
+        step: &Step,
+    ) -> Result<Answer, InspectError> {
+        Ok(match step {
+            Step::Look(entry) => Answer::Seen(self.look(&output.bucket, entry_of(winner, *entry)?).await?),
+            Step::ReadPointer => Answer::Pointer(self.read_pointer(&pointer_key(output)).await?),
+            Step::MovePointer(next, condition) => Answer::Written(self.move_pointer(next, condition).await?),
+            Step::Write(entry, condition) => {
+                let entry = entry_of(winner, *entry)?;
+                Answer::Written(self.copy(&output.bucket, entry, condition).await?)
+            }
+            Step::Done(_) | Step::Busy => {
+                let message = "somebody else always writes the same entry points".into();
+                return Err(InspectError::Call(failed(COPY, ErrorClass::Transient, message)));
+            }
+        })
     }
 
     /// The job that is live under an output prefix, and the tag of the pointer.

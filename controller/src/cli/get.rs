@@ -163,7 +163,7 @@ fn decided(line: &mut impl FnMut(&str, &str), terminal: &Terminal) {
         }
         Outcome::Superseded(superseded) => {
             let by = superseded.by.as_ref().map(|by| format!(" by job {by}")).unwrap_or_default();
-            line("record", &format!("superseded {at}{by}: no result, and nobody has to act"));
+            line("terminal record", &format!("superseded {at}{by}: no result, and nobody has to act"));
         }
         Outcome::Dead(dead) => {
             line("terminal record", &format!("dead {at}: {}", dead.failure));

@@ -6,10 +6,19 @@
 //! repaired emulator fails here, and its row in `tests/README.md` can be removed.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod publication;
 mod scenarios;
 mod services;
 
-use transcode_core::protocol::{action::Action, fact::Fact, task_view::TaskArn};
+use std::sync::Arc;
+
+use transcode_config::contract::JobSpec;
+use transcode_core::protocol::{
+    action::Action,
+    fact::Fact,
+    publishing::{Answer, Step},
+    task_view::TaskArn,
+};
 use transcode_sim::world::World;
 
 use self::services::Services;
@@ -39,6 +48,8 @@ trait Subject {
     async fn post(&mut self, body: &str);
     /// Carries a call out.
     async fn call(&mut self, action: Action) -> Vec<Fact>;
+    /// Carries one step of the publication of a job's first attempt out.
+    async fn publish(&mut self, spec: &Arc<JobSpec>, step: Step) -> Answer;
     /// Lets milliseconds pass.
     async fn pass(&mut self, ms: u64);
     /// Lets hours pass for tokens and records of ended tasks.
@@ -75,6 +86,10 @@ impl Subject for World {
         self.perform(action)
     }
 
+    async fn publish(&mut self, spec: &Arc<JobSpec>, step: Step) -> Answer {
+        self.perform_step(spec, &step).unwrap()
+    }
+
     async fn pass(&mut self, ms: u64) {
         World::pass(self, ms);
     }
@@ -89,6 +104,7 @@ async fn the_simulators_models() {
     let mut world = World::quiet();
     scenarios::queue(&mut world).await;
     scenarios::store(&mut world).await;
+    publication::conditions(&mut world).await;
     scenarios::cluster(&mut world).await;
 }
 
@@ -97,5 +113,6 @@ async fn the_emulator_and_the_local_fargate() {
     let mut services = Services::start().await;
     scenarios::queue(&mut services).await;
     scenarios::store(&mut services).await;
+    publication::conditions(&mut services).await;
     scenarios::cluster(&mut services).await;
 }

@@ -31,7 +31,7 @@ fn body(key: &str) -> String {
 }
 
 /// The request of a body, read by the simulator's own rules.
-fn spec(body: &str) -> Arc<JobSpec> {
+pub(crate) fn spec(body: &str) -> Arc<JobSpec> {
     let Parsed::Jobs(requests, _) = parse(body, &Setup::plain().rules, 0) else { panic!("no job in {body}") };
     let Some(Request::Run(spec)) = requests.into_iter().next() else { panic!("refused: {body}") };
     spec

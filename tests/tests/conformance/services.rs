@@ -1,11 +1,20 @@
 //! The emulator and the local Fargate, behind the controller's own adapters.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
+use transcode_config::contract::{Attempt, EntryPoint, JobSpec, Layout, ObjectRef, OutputTarget, Succeeded};
 use transcode_controller::aws::{Clients, Ecs, Images, S3Store, Sqs};
 use transcode_core::{
     effects::{apply::apply, ports::Ports},
-    protocol::{action::Action, fact::Fact, task_view::TaskArn},
+    protocol::{
+        action::Action,
+        fact::Fact,
+        publishing::{Answer, Step},
+        task_view::TaskArn,
+    },
 };
 use transcode_tests::{Stack, StackOptions, clients, paths, wait};
 
@@ -71,6 +80,33 @@ impl Subject for Services {
 
     async fn call(&mut self, action: Action) -> Vec<Fact> {
         apply(action, &self.ports).await
+    }
+
+    async fn publish(&mut self, spec: &Arc<JobSpec>, step: Step) -> Answer {
+        let OutputTarget { bucket, prefix } = &spec.output;
+        let folder = format!("{prefix}{}", Layout::of(&spec.job).folder(Attempt::FIRST));
+        let object =
+            |name: &str| ObjectRef { key: format!("{folder}{name}"), size: 1, sha256: String::new() };
+        let from = object("entry/master.m3u8");
+        // The scenarios' own bucket; it may be there.
+        let s3 = &self.stack.clients().s3;
+        let _ = s3.create_bucket().bucket(bucket).send().await;
+        let put =
+            s3.put_object().bucket(bucket).key(&from.key).body(spec.job.as_str().as_bytes().to_vec().into());
+        put.send().await.unwrap();
+        let winner = Succeeded {
+            attempt: Attempt::FIRST,
+            task_arn: None,
+            bucket: bucket.clone(),
+            manifest: object("files.json"),
+            folder: folder.clone(),
+            files: 1,
+            bytes: 1,
+            duration_ms: 1,
+            source: None,
+            entry_points: vec![EntryPoint { to: format!("{prefix}master.m3u8"), from }],
+        };
+        self.ports.store.publish_step(&spec.output, &winner, &step).await.unwrap()
     }
 
     async fn pass(&mut self, ms: u64) {

@@ -1,7 +1,15 @@
 //! The models alone: no controllers, no faults, each call carried out at once. For the tests that compare them with the
 //! emulators (`tests/tests/conformance/`).
 
-use transcode_core::protocol::{action::Action, clock::Ms, fact::Fact};
+use std::sync::Arc;
+
+use transcode_config::contract::{Attempt, JobSpec};
+use transcode_core::protocol::{
+    action::Action,
+    clock::Ms,
+    fact::Fact,
+    publishing::{Answer, Step},
+};
 
 use super::{EPOCH, World, calls::Call};
 use crate::setup::{Kind, Setup};
@@ -28,6 +36,12 @@ impl World {
             self.pass(at.saturating_sub(self.now));
         }
         call.into_answer()
+    }
+
+    /// Carries one step of a publication out.
+    pub fn perform_step(&mut self, spec: &Arc<JobSpec>, step: &Step) -> Option<Answer> {
+        self.put_spec(spec);
+        self.prefix_step(&spec.job, Attempt::FIRST, step)
     }
 
     /// Lets time pass, with all events that are due.

@@ -104,7 +104,7 @@ impl World {
         let _ = self.prefix_step(key, attempt, step);
     }
 
-    fn prefix_step(&mut self, key: &JobKey, attempt: Attempt, step: &Step) -> Option<Answer> {
+    pub(super) fn prefix_step(&mut self, key: &JobKey, attempt: Attempt, step: &Step) -> Option<Answer> {
         let index = self.job_of(key)?;
         let name = self.jobs.get(index)?.spec.as_ref()?.output.prefix.clone();
         let prefix = self.prefixes.get(&name)?;
