@@ -62,6 +62,14 @@ fn prices(settings: &Settings, found: &mut Findings) {
     found.require((0.0..=100.0).contains(&cost.spot_percent), "cost.spot_percent", "0–100");
 }
 
+const NO_FIFO: &str = "must be a standard queue: S3 sends to no FIFO queue, and in one a job that takes hours holds up all \
+                       messages of its group";
+
+/// Whether an address is that of a FIFO queue: the names of these end in `.fifo`, and no others may.
+fn is_fifo(url: &str) -> bool {
+    url.trim_end_matches('/').rsplit('.').next() == Some("fifo")
+}
+
 fn names(settings: &Settings, found: &mut Findings) {
     let plain = |text: &str| {
         !text.is_empty()
@@ -77,7 +85,11 @@ fn names(settings: &Settings, found: &mut Findings) {
     for queue in settings.queues.values() {
         found.require((1..=100).contains(&queue.weight), "queues.*.weight", "1–100");
         found.require(queue.url != queue.dead_letter_url, "queues.*.dead_letter_url", "must differ from url");
+        found.require(!is_fifo(&queue.url), "queues.*.url", NO_FIFO);
+        found.require(!is_fifo(&queue.dead_letter_url), "queues.*.dead_letter_url", NO_FIFO);
     }
+    let events = settings.events.queue_url.as_deref();
+    found.require(!events.is_some_and(is_fifo), "events.queue_url", NO_FIFO);
     found.require(!settings.sources.is_empty(), "sources", "at least one [sources.<name>] with bucket");
     found.require(
         settings.sources.values().flat_map(|source| &source.suffixes).all(|suffix| !suffix.is_empty()),

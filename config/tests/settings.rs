@@ -115,6 +115,15 @@ fn each_contradiction_is_refused_by_name() {
     }
     let error = load(&LEAST.replace("\"videos\"", "\"uploads\"")).unwrap_err();
     assert!(error.contains("output.bucket:"), "{error}");
+    for (name, key) in [("jobs", "queues.*.url:"), ("dead", "queues.*.dead_letter_url:")] {
+        let error = load(&LEAST.replace(&format!("/1/{name}"), &format!("/1/{name}.fifo"))).unwrap_err();
+        assert!(error.contains(key) && error.contains("standard queue"), "{error}");
+    }
+    let error = load(&with("events.queue_url = \"http://127.0.0.1:1/1/events.fifo\"")).unwrap_err();
+    assert!(error.contains("events.queue_url:"), "{error}");
+    let error =
+        load(&LEAST.replace("bucket = \"uploads\"", "bucket = \"uploads\"\nsuffixes = [\"\"]")).unwrap_err();
+    assert!(error.contains("sources.*.suffixes:"), "{error}");
 }
 
 #[test]

@@ -205,7 +205,10 @@ async fn redrives(stack: &Stack, upload: &str, submitted: &str, named: &str) {
 
     let moved = said(stack, "redrive", &["--job", upload]);
     assert!(moved.contains(&format!("job {upload} (INPUT_REFUSED) runs again as job ")), "{moved}");
-    assert!(moved.contains("generation 1\n") && moved.contains("left: not a dead letter of ours"), "{moved}");
+    assert!(
+        moved.contains("generation 1\n") && moved.contains("left: no letter of ours, and refused: MALFORMED"),
+        "{moved}"
+    );
     assert!(moved.ends_with("1 moved, 3 looked at and left\n"), "{moved}");
     let next = moved.split("runs again as job ").nth(1).and_then(|rest| rest.split(',').next()).unwrap();
     decided(stack, next).await;

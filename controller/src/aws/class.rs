@@ -87,6 +87,12 @@ where
             Some(source) if lacks_credentials(source) => SdkFailure::NoCredentials,
             _ => SdkFailure::NoAnswer,
         },
+        // Not an error that S3 sends behind its 200, which has a code: the answer cannot be read.
+        SdkError::ServiceError(service)
+            if service.raw().status().is_success() && service.err().code().is_none() =>
+        {
+            SdkFailure::Garbled
+        }
         SdkError::ServiceError(service) => SdkFailure::Refused {
             code: service.err().code(),
             status: service.raw().status().as_u16(),

@@ -12,7 +12,7 @@ use transcode_core::{
         batch::Timeout,
         ports::{Depth, Queue},
     },
-    message::DeadLetterBody,
+    message::{DeadLetterBody, SMALL_LETTER_BYTES},
     protocol::{
         action::{DeadLetter, LeaseRef},
         clock::Ms,
@@ -72,6 +72,11 @@ impl Sqs {
         })?;
         Ok(&self.queue(operation, &first.queue)?.url)
     }
+
+    async fn send(&self, url: &str, body: String) -> Result<(), CallError> {
+        let answer = self.clients.write.send_message().queue_url(url).message_body(body).send().await;
+        answer.map(|_| ()).map_err(|error| call_error(SEND, &error))
+    }
 }
 
 impl Queue for Sqs {
@@ -101,16 +106,17 @@ impl Queue for Sqs {
     }
 
     async fn dead_letter(&self, letter: &DeadLetter) -> Result<(), CallError> {
-        let body = DeadLetterBody::of(letter).encode();
-        let answer = self
-            .clients
-            .write
-            .send_message()
-            .queue_url(&self.queue(SEND, &letter.lease.queue)?.dead_letter_url)
-            .message_body(body)
-            .send()
-            .await;
-        answer.map(|_| ()).map_err(|error| call_error(SEND, &error))
+        let url = &self.queue(SEND, &letter.lease.queue)?.dead_letter_url;
+        let letter = DeadLetterBody::of(letter);
+        let body = letter.clone().encode();
+        let long = body.len() > SMALL_LETTER_BYTES;
+        match self.send(url, body).await {
+            // Too long for this queue's own limit.
+            Err(error) if long && error.class == ErrorClass::Permanent => {
+                self.send(url, letter.encode_within(SMALL_LETTER_BYTES)).await
+            }
+            sent => sent,
+        }
     }
 
     async fn depth(&self, queue: &QueueName) -> Result<Depth, CallError> {

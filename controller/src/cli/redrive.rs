@@ -132,7 +132,11 @@ impl Redrive {
             return Ok(Fate::Left);
         };
         let (mut letter, mut next) = match readable(body, &session.rules) {
-            Ok(found) => found,
+            Ok(Found::Letter(letter, next)) => (*letter, next),
+            Ok(Found::Message(next)) => {
+                let place = (queue, message.message_id().unwrap_or_default());
+                return self.message(session, place, (body, receipt), &next, tally).await;
+            }
             Err(why) => {
                 let why = shown(&why);
                 say(&format!("message {} left: {why}\n", message.message_id().unwrap_or_default()))?;
@@ -158,7 +162,8 @@ impl Redrive {
             }
             letter.forced = true;
             body = Cow::Owned(letter.clone().encode());
-            (letter, next) = readable(&body, &session.rules).map_err(anyhow::Error::msg)?;
+            next =
+                request_of(&body, &session.rules, wall_ms()).context("the forced letter cannot be read")?;
         }
         let (job, next) = (&letter.job, next.job());
         let sqs = &session.clients.sqs.write;
@@ -177,12 +182,60 @@ impl Redrive {
     }
 }
 
-/// The letter and its request, if the controller can read it; otherwise why the letter stays.
-fn readable(body: &str, rules: &Rules) -> Result<(DeadLetterBody, Request), String> {
-    let value: serde_json::Value =
-        serde_json::from_str(body).map_err(|_| "not a dead letter of ours".to_owned())?;
+impl Redrive {
+    /// Sends a message back that SQS itself has moved: unchanged, so the same job goes on.
+    async fn message(
+        &self,
+        session: &Session,
+        (queue, id): (&QueueSettings, &str),
+        (body, receipt): (&str, &str),
+        next: &Request,
+        tally: &mut Tally,
+    ) -> anyhow::Result<Fate> {
+        let job = next.job();
+        if self.job.as_ref().is_some_and(|wanted| wanted != job) {
+            return Ok(Fate::Left);
+        }
+        if let Request::Run(spec) = next
+            && let Some(why) = live::newer(session, spec).await?
+        {
+            say(&format!("message {id} (job {job}) left: {why}. `submit --force` asks for it anew\n"))?;
+            return Ok(Fate::Left);
+        }
+        let sqs = &session.clients.sqs.write;
+        let send = sqs.send_message().queue_url(&queue.url).message_body(body);
+        send.send().await.with_context(|| format!("message {id}: not sent; it is still there"))?;
+        tally.moved += 1;
+        let delete = sqs.delete_message().queue_url(&queue.dead_letter_url).receipt_handle(receipt);
+        delete.send().await.with_context(|| format!("message {id}: sent, but still there as well"))?;
+        say(&format!("message {id}, moved by SQS, is sent again for job {job}\n"))?;
+        Ok(Fate::Moved)
+    }
+}
+
+/// What lies in a dead-letter queue.
+enum Found {
+    /// One of our letters, and what it asks for when it comes back.
+    Letter(Box<DeadLetterBody>, Request),
+    /// A message that SQS itself has moved here, because no controller has deleted it in all its receives; and what it
+    /// asks for.
+    Message(Request),
+}
+
+/// The letter or message with its request, if the controller can read it; otherwise why it stays.
+fn readable(body: &str, rules: &Rules) -> Result<Found, String> {
+    let value: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
     if value.get("kind").and_then(serde_json::Value::as_str) != Some(DEAD_LETTER_KIND) {
-        return Err("not a dead letter of ours".to_owned());
+        return match request_of(body, rules, wall_ms()) {
+            Some(Request::Refuse { failure, .. }) => {
+                Err(format!("no letter of ours, and refused: {failure}"))
+            }
+            Some(asked) => Ok(Found::Message(asked)),
+            None => {
+                Err("no letter of ours; asks for no job, or is of a version that is not known here"
+                    .to_owned())
+            }
+        };
     }
     let schema = value.get("schema").and_then(serde_json::Value::as_u64);
     if schema != Some(u64::from(SCHEMA)) {
@@ -195,7 +248,7 @@ fn readable(body: &str, rules: &Rules) -> Result<(DeadLetterBody, Request), Stri
     }
     let next = request_of(body, rules, wall_ms());
     let next = next.ok_or_else(|| format!("job {}: asks for nothing any more", letter.job))?;
-    Ok((letter, next))
+    Ok(Found::Letter(Box::new(letter), next))
 }
 
 /// Makes messages visible again. SQS does the same for those that fail, after their timeout.
@@ -204,6 +257,41 @@ async fn give_back(sqs: &Client, url: &str, receipts: &[String]) {
         let change = sqs.change_message_visibility().queue_url(url).receipt_handle(receipt);
         if let Err(error) = change.visibility_timeout(0).send().await {
             tracing::debug!(%error, "a message comes back by itself");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use transcode_config::{ladder::Profile, settings::SourceSettings};
+
+    use super::*;
+
+    fn rules() -> Rules {
+        Rules {
+            sources: vec![SourceSettings { bucket: "uploads".into(), ..SourceSettings::default() }],
+            profiles: [("standard".to_owned(), Profile::built_in("standard").unwrap())].into(),
+            default_profile: "standard".into(),
+            max_source_bytes: 1 << 30,
+            ..Rules::default()
+        }
+    }
+
+    #[test]
+    fn a_message_that_sqs_moved_itself_is_told_from_a_letter_and_from_what_nobody_can_read() {
+        let body =
+            json!({"schema": 1, "kind": "transcode.job", "source": {"bucket": "uploads", "key": "a.mp4"}});
+        let found = readable(&body.to_string(), &rules());
+        assert!(matches!(found, Ok(Found::Message(Request::Run(spec))) if spec.source.key == "a.mp4"));
+        for (body, why) in [
+            ("not ours".to_owned(), "MALFORMED_MESSAGE"),
+            (json!({"Event": "s3:TestEvent"}).to_string(), "asks for no job"),
+            (json!({"schema": 9, "kind": "transcode.job"}).to_string(), "not known here"),
+            (json!({"schema": 9, "kind": DEAD_LETTER_KIND}).to_string(), "schema"),
+        ] {
+            let left = readable(&body, &rules()).err().unwrap();
+            assert!(left.contains(why), "{left}");
         }
     }
 }

@@ -13,6 +13,12 @@ use crate::aws::class::call_error;
 /// too.
 const MIN_RECEIVES: u64 = 20;
 
+/// SQS' own limit of a message, in bytes.
+const LARGEST_MESSAGE: u64 = 1 << 20;
+
+/// Letters are made to fit into this many bytes at least.
+const SMALL_LETTER: u64 = 256 << 10;
+
 type Attributes = HashMap<Name, String>;
 
 /// Checks the job queues and their dead-letter queues.
@@ -39,6 +45,8 @@ async fn job_queue(ward: &Ward, queue: &QueueSettings) -> Vec<Finding> {
         }
     };
     findings.push(Finding::ok("queues.dead_letters", queue.dead_letter_url.clone()));
+    findings.push(kind(&[("the job queue", &source), ("its dead-letter queue", &dead)]));
+    findings.push(size(&source, &dead));
     findings.push(retention(&source, &dead));
     findings.push(redrive(&source, &dead));
     findings
@@ -75,6 +83,34 @@ fn absent(check: &'static str, url: &str, error: &CallError) -> Finding {
 
 fn number(attributes: &Attributes, name: &Name) -> u64 {
     attributes.get(name).and_then(|value| value.parse().ok()).unwrap_or(0)
+}
+
+/// A queue may be FIFO although its address was hidden behind another name, such as that of a proxy.
+fn kind(queues: &[(&str, &Attributes)]) -> Finding {
+    let is_fifo = |(_, attributes): &&(&str, &Attributes)| {
+        attributes.get(&Name::FifoQueue).is_some_and(|value| value == "true")
+    };
+    let fifo: Vec<_> = queues.iter().filter(is_fifo).map(|(name, _)| *name).collect();
+    let seen = if fifo.is_empty() {
+        "standard queues".to_owned()
+    } else {
+        format!("{} is a FIFO queue", fifo.join(" and "))
+    };
+    let todo = "use standard queues: S3 sends to no FIFO queue, and in one a long job holds up all messages of its group";
+    Finding::when("queues.kind", fifo.is_empty(), Status::Fail, seen, todo)
+}
+
+/// A letter holds the message that it replaces, and more.
+fn size(source: &Attributes, dead: &Attributes) -> Finding {
+    let most = |attributes| match number(attributes, &Name::MaximumMessageSize) {
+        0 => LARGEST_MESSAGE,
+        set => set,
+    };
+    let (jobs, letters) = (most(source), most(dead));
+    let seen = format!("messages have at most {jobs} bytes, letters {letters}");
+    let todo = "set the dead-letter queue's MaximumMessageSize to 1048576, and not below the job queue's: a letter that does \
+                not fit loses the end of its original, and cannot be redriven";
+    Finding::when("queues.size", letters >= jobs && letters >= SMALL_LETTER, Status::Warn, seen, todo)
 }
 
 /// A dead letter that SQS moves keeps the time of its first send.
@@ -133,6 +169,20 @@ mod tests {
         assert_eq!(status(r#"{"deadLetterTargetArn": "arn:dead", "maxReceiveCount": "1"}"#), Status::Warn);
         assert_eq!(status(r#"{"deadLetterTargetArn": "arn:other", "maxReceiveCount": 100}"#), Status::Fail);
         assert_eq!(redrive(&with(&[]), &dead).status, Status::Fail);
+    }
+
+    #[test]
+    fn fifo_queues_and_letters_that_do_not_fit_are_seen() {
+        let of = |name: Name, value: &str| with(&[(name, value)]);
+        let standard = with(&[]);
+        assert_eq!(kind(&[("a", &standard)]).status, Status::Ok);
+        assert_eq!(kind(&[("a", &of(Name::FifoQueue, "true"))]).status, Status::Fail);
+        assert_eq!(kind(&[("a", &standard), ("b", &of(Name::FifoQueue, "true"))]).status, Status::Fail);
+        let small = of(Name::MaximumMessageSize, "262144");
+        assert_eq!(size(&small, &small).status, Status::Ok);
+        assert_eq!(size(&standard, &small).status, Status::Warn);
+        let tiny = of(Name::MaximumMessageSize, "1024");
+        assert_eq!(size(&tiny, &tiny).status, Status::Warn);
     }
 
     #[test]

@@ -15,6 +15,9 @@ pub const DEAD_LETTER_KIND: &str = "transcode.dead-letter";
 /// Longest body that is sent: SQS' limit of 1 MiB, less space for message attributes.
 const MAX_LETTER_BYTES: usize = (1 << 20) - (8 << 10);
 
+/// Longest body for a queue that does not take that: what every queue took before 2025, less the same space.
+pub const SMALL_LETTER_BYTES: usize = (256 << 10) - (8 << 10);
+
 /// A dead letter as JSON.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "a field without a line is what its name and type say")]
@@ -68,18 +71,29 @@ impl DeadLetterBody {
 
     /// Returns the message's body, never longer than SQS accepts. If it is too long, the end of the original is cut off
     /// and `original_cut` is set.
-    pub fn encode(mut self) -> String {
+    pub fn encode(self) -> String {
+        self.encode_within(MAX_LETTER_BYTES)
+    }
+
+    /// The same, with at most `most` bytes: for a queue that takes less than SQS does. The oldest attempts go where the
+    /// original alone is not too much.
+    pub fn encode_within(mut self, most: usize) -> String {
         loop {
             // Plain structures with string keys: serialising cannot fail.
             let text = serde_json::to_string(&self).unwrap_or_default();
             // The same JSON without characters that SQS refuses or that a terminal would interpret.
             let text = net(&text).into_owned();
-            if text.len() <= MAX_LETTER_BYTES || self.original.is_empty() {
+            let attempts = self.dead.attempts.len();
+            if text.len() <= most || (self.original.is_empty() && attempts == 0) {
                 return text;
+            }
+            if self.original.is_empty() {
+                self.dead.attempts.drain(..attempts.div_ceil(2));
+                continue;
             }
             self.original_cut = true;
             // Escapes are spread unevenly, so one cut may not be enough; each cut removes at least one byte.
-            let share = self.original.len() * MAX_LETTER_BYTES / text.len();
+            let share = self.original.len() * most / text.len();
             let keep = self.original.floor_char_boundary(share.min(self.original.len() - 1));
             self.original.truncate(keep);
         }

@@ -35,7 +35,7 @@ use transcode_config::contract::FailureCode;
 
 pub use self::{
     binding::{key_reused, same_source},
-    dead_letter::{DEAD_LETTER_KIND, DeadLetterBody},
+    dead_letter::{DEAD_LETTER_KIND, DeadLetterBody, SMALL_LETTER_BYTES},
     ignored::{IgnoreReason, Ignored},
     tenant::{Tenant, Terms},
     types::{Parsed, Request, Rules},

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use transcode_config::{
-    contract::{Dead, Failure, FailureCode, JobKey, JobSpec, SCHEMA, SPEC_WITH_EDIT, decode},
+    contract::{
+        Attempt, Budget, Dead, Failure, FailureCode, JobKey, JobSpec, PastAttempt, SCHEMA, SPEC_WITH_EDIT,
+        decode,
+    },
     ladder::Profile,
     settings::{OverlaySettings, SourceSettings},
 };
@@ -389,6 +392,20 @@ fn a_letter_never_outgrows_sqs() {
     let letter = letter(&body, &job, 0);
     assert!(letter.len() < 1 << 20 && letter.len() > 1 << 19);
     assert_eq!(refusal(&letter), FailureCode::MalformedMessage, "a cut original is not run");
+
+    let mut small: DeadLetterBody = serde_json::from_str(&letter).unwrap();
+    let past = PastAttempt {
+        attempt: Attempt::FIRST,
+        budget: Budget::Platform,
+        code: FailureCode::StartFailed,
+        message: "m".repeat(500),
+        task_arn: None,
+    };
+    small.dead.attempts = vec![past; 1000];
+    let text = small.encode_within(SMALL_LETTER_BYTES);
+    assert!(text.len() <= SMALL_LETTER_BYTES && text.len() > SMALL_LETTER_BYTES / 4, "{}", text.len());
+    let small: DeadLetterBody = serde_json::from_str(&text).unwrap();
+    assert!(small.original_cut && !small.dead.attempts.is_empty());
 }
 
 #[test]

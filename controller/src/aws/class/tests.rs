@@ -110,4 +110,8 @@ fn a_bucket_in_another_region_is_misconfiguration_with_the_regions_name() {
         assert!(found.message.contains("the bucket lies in mars-north-7"), "{found}");
     }
     assert_eq!(error(400, false, None, "").class, ErrorClass::Unknown);
+    // Neither is refused: the one cannot be read, the other is an error that S3 found after it had begun to answer.
+    assert_eq!(error(200, false, None, "<Broken").class, ErrorClass::Uncertain);
+    assert_eq!(error(200, false, Some("InternalError"), "").class, ErrorClass::Uncertain);
+    assert_eq!(error(200, false, Some("AccessDenied"), "").class, ErrorClass::Misconfigured);
 }
