@@ -244,6 +244,22 @@ mod tests {
     }
 
     #[test]
+    fn a_file_of_many_streams_and_odd_distances_takes_bounded_memory() {
+        let mut scan = Scan::default();
+        for index in 0..1000 {
+            scan.line(&format!("{index}|0|N/A|1|10|N/A|K_"));
+        }
+        assert_eq!(scan.streams().count(), 256);
+        let mut time: i64 = 0;
+        for distance in 1..20_000 {
+            time += distance;
+            scan.line(&format!("0|{time}|N/A|1|10|N/A|K_"));
+        }
+        let timing = scan.timing(0, TENTHS).unwrap();
+        assert_eq!((timing.packets, timing.deltas.len(), timing.blocks.len()), (20_000, 512, 512));
+    }
+
+    #[test]
     fn packets_outside_of_the_edit_list_do_not_count() {
         let mut scan = Scan::default();
         scan.line("1|-5|-5|5|10|100|KD_");

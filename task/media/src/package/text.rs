@@ -305,7 +305,9 @@ mod tests {
         // A text without an end is not gathered whole.
         let endless = io::Cursor::new(b"00:01.000 --> 00:02.000\n").chain(io::repeat(b'x').take(1 << 26));
         let cues = read(io::BufReader::new(endless), 5000).unwrap().unwrap();
-        assert_eq!(cues[0].text.len(), MAX_TEXT);
+        assert_eq!(cues[0].text.len(), 2000);
+        let mut endless = io::BufReader::new(io::repeat(b'x').take(1 << 20));
+        assert_eq!(next_line(&mut endless).unwrap().unwrap().len(), 16 << 10, "the rest is another line");
     }
 
     #[test]

@@ -107,6 +107,17 @@ fn accents_replace_letters_corrections_hold_and_damage_is_left_out() {
 }
 
 #[test]
+fn a_channel_that_talks_without_end_takes_bounded_memory() {
+    let mut sender = Sender::default();
+    for number in 0..60_000 {
+        sender.codes(&[RCL, ENM, ROW_15]).text(&format!("{number:032}")).codes(&[EOC]);
+    }
+    let channels = std::mem::take(&mut sender.decoder).finish(sender.frame * 40);
+    let cost: usize = channels.iter().flat_map(|(_, cues)| cues).map(Cue::cost).sum();
+    assert!((4 << 20..(4 << 20) + 400).contains(&cost), "{cost}");
+}
+
+#[test]
 fn channels_are_told_apart_and_data_and_text_pages_are_no_captions() {
     let mut sender = Sender::default();
     sender.codes(&[RU2, CR, ROW_15]).text("one");

@@ -126,6 +126,38 @@ fn two_movies_in_one_file_are_not_half_of_them() {
     assert_eq!(code(&[one.clone(), one].concat()), Some(FailureCode::SourceDiscontinuous));
 }
 
+/// Counts how often it is read at another place: once for each box.
+struct Counted(Cursor<Vec<u8>>, usize);
+
+impl std::io::Read for Counted {
+    fn read(&mut self, bytes: &mut [u8]) -> std::io::Result<usize> {
+        self.0.read(bytes)
+    }
+}
+
+impl std::io::Seek for Counted {
+    fn seek(&mut self, to: std::io::SeekFrom) -> std::io::Result<u64> {
+        self.1 += 1;
+        self.0.seek(to)
+    }
+}
+
+#[test]
+fn boxes_without_end_are_not_all_read() {
+    let many =
+        [atom(*b"ftyp", b"isom\0\0\0\0"), atom(*b"moov", &[]), atom(*b"free", &[]).repeat(600_000)].concat();
+    let mut file = Counted(Cursor::new(many), 0);
+    inspect(&mut file).unwrap().unwrap();
+    assert!((400_000..400_010).contains(&file.1), "{}", file.1);
+}
+
+#[test]
+fn boxes_in_boxes_without_end_are_not_followed() {
+    const DEEP: u32 = 200_000;
+    let boxes = (1..=DEEP).rev().flat_map(|left| [(8 * left).to_be_bytes(), *b"moov"].concat());
+    assert_eq!(code(&boxes.collect::<Vec<_>>()), None);
+}
+
 proptest! {
     #[test]
     fn no_bytes_make_it_panic_or_hang(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {

@@ -72,6 +72,18 @@ fn sample_groups_that_are_claimed_and_not_there_are_refused() {
     }
 }
 
+#[test]
+fn a_box_larger_than_any_group_of_pictures_is_not_read() {
+    use std::io::Write;
+    let mut file = tempfile::tempfile().unwrap();
+    let size: u32 = (256 << 20) + 9;
+    file.write_all(&[&size.to_be_bytes(), &b"moov"[..]].concat()).unwrap();
+    // Nothing but a length: the file system has no byte of it.
+    file.set_len(size.into()).unwrap();
+    let refused = BoxReader::new(file).init().unwrap_err();
+    assert!(refused.to_string().contains("larger than a fragment"), "{refused}");
+}
+
 proptest! {
     #[test]
     fn damaged_boxes_are_errors_not_panics(at in 0usize..200, value in any::<u8>()) {
