@@ -224,7 +224,7 @@ mod tests {
         let dead = attributes(clients, &made.dead_letter_queue).await;
         assert_eq!(jobs["VisibilityTimeout"], "600");
         let redrive: Value = serde_json::from_str(&jobs["RedrivePolicy"]).unwrap();
-        assert_eq!(redrive, json!({"deadLetterTargetArn": dead["QueueArn"], "maxReceiveCount": 100}));
+        assert_eq!(redrive, json!({"deadLetterTargetArn": dead["QueueArn"], "maxReceiveCount": 300}));
         let retention =
             |queue: &BTreeMap<String, String>| queue["MessageRetentionPeriod"].parse::<u64>().unwrap();
         assert!(retention(&dead) > retention(&jobs));

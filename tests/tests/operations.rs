@@ -76,6 +76,46 @@ async fn with_the_events_queue_dead_everything_still_ends() {
     stack.wait_for_empty_queue(LIMIT).await.unwrap();
 }
 
+/// L9. The flood is ten times what the controller looks ahead, and the only slot is its own.
+#[tokio::test]
+async fn behind_a_flood_of_one_tenant_anothers_upload_gets_the_next_slot() {
+    let folder = tempfile::tempdir().unwrap();
+    let stack = Stack::with(
+        options(&folder, "sleep 1; exit 10")
+            .setting("launch.max_tasks", "1")
+            .setting("launch.look_ahead", "10")
+            .setting("sources.uploads.tenants", "[{ prefix = \"{id}/\" }]"),
+    )
+    .await
+    .unwrap();
+    for n in 0..100 {
+        stack.put_source_body(&format!("flood/{n}.mp4"), b"x".to_vec()).await.unwrap();
+    }
+    // What there is no place for has gone back, and is not to be seen for a while.
+    stack
+        .wait_for("the flood makes way", LIMIT, async || {
+            let counts = stack.jobs_waiting().await?;
+            Ok((counts.visible == 0 && counts.in_flight > 50).then_some(()))
+        })
+        .await
+        .unwrap();
+    stack.put_source_body("other/film.mp4", b"x".to_vec()).await.unwrap();
+    stack.wait_for_terminal_record("other/film.mp4", LIMIT).await.unwrap();
+
+    let job = stack.job_of("other/film.mp4").await.unwrap().unwrap().job;
+    let log = std::fs::read_to_string(stack.folder().join("logs/controller.out")).unwrap();
+    let of_job = |line: &&str| line.contains(job.as_str());
+    let is = |what: &'static str| move |line: &&str| line.contains(what);
+    let received = log.lines().position(|line| of_job(&line) && line.contains("\"job received\"")).unwrap();
+    assert!(log.lines().nth(received).unwrap().contains("/other/\""), "the line names the tenant");
+    let claimed = log.lines().position(|line| of_job(&line) && line.contains("\"attempt claimed\"")).unwrap();
+    let between = log.lines().take(claimed).skip(received).filter(is("\"attempt claimed\"")).count();
+    assert!(between <= 1, "{between} of the flood were claimed before it, and one may have been under way");
+    let before = log.lines().take(claimed).filter(is("\"attempt claimed\"")).count();
+    assert!(before < 50, "the flood was over already: {before}");
+    assert!(log.lines().any(|line| is("\"message released\"")(&line)), "nothing was put back");
+}
+
 #[tokio::test]
 async fn two_controllers_share_the_work_and_run_each_upload_once() {
     let folder = tempfile::tempdir().unwrap();

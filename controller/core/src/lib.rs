@@ -46,6 +46,7 @@
 //! | S12 | the terminal record outranks ECS | `plan/jobs.rs` |
 //! | L6 | calls stay below their rates, and throttling lowers the rates | `state/limiter.rs` |
 //! | L7 | the leftovers of losers are collected before the message is deleted | `judge/leftovers.rs`, the controller's `aws/leftovers.rs` |
+//! | L9 | a flood of one tenant delays no other | `state/tenants.rs`, `state/excess.rs`, `plan/shares.rs` |
 //! | L10 | a call that AWS refuses until somebody changes something is repeated less and less often | `state/failing.rs` |
 //! | S15 | a document or message of an unknown version is parked, never deleted or overwritten | `message/`, `absorb/` |
 //! | S17 | stable names only move forward | `protocol/publishing.rs`, `protocol/order.rs`, the controller's `aws/publish.rs` |

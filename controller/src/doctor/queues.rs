@@ -48,7 +48,8 @@ async fn job_queue(ward: &Ward, queue: &QueueSettings) -> Vec<Finding> {
     findings.push(kind(&[("the job queue", &source), ("its dead-letter queue", &dead)]));
     findings.push(size(&source, &dead));
     findings.push(retention(&source, &dead));
-    findings.push(redrive(&source, &dead));
+    let tenants = ward.settings.sources.values().any(|source| !source.tenants.is_empty());
+    findings.push(redrive(&source, &dead, tenants));
     findings
 }
 
@@ -122,12 +123,19 @@ fn retention(source: &Attributes, dead: &Attributes) -> Finding {
     Finding::when("queues.retention", kept(dead) > kept(source), Status::Fail, seen, todo)
 }
 
-fn redrive(source: &Attributes, dead: &Attributes) -> Finding {
+/// How often a message may be received while it only waits. With tenants it is put back for so many minutes as it was
+/// received times, less half at most.
+fn receives(source: &Attributes, tenants: bool) -> u64 {
+    let put_back = (number(source, &Name::MessageRetentionPeriod) / 15).isqrt();
+    if tenants { put_back.max(MIN_RECEIVES) } else { MIN_RECEIVES }
+}
+
+fn redrive(source: &Attributes, dead: &Attributes, tenants: bool) -> Finding {
     const CHECK: &str = "queues.redrive";
     let policy = source.get(&Name::RedrivePolicy).map(String::as_str).unwrap_or_default();
     let policy: serde_json::Value = serde_json::from_str(policy).unwrap_or_default();
-    let todo = "set the job queue's RedrivePolicy to its dead-letter queue with maxReceiveCount 100: a backstop for \
-                messages that no controller survives";
+    let todo = "set the job queue's RedrivePolicy to its dead-letter queue with maxReceiveCount 300: a backstop for \
+                messages that no controller survives. With tenants, messages that only wait are received often too";
     let Some(target) = policy["deadLetterTargetArn"].as_str() else {
         return Finding::bad(CHECK, Status::Fail, "the job queue has no redrive policy", todo);
     };
@@ -138,7 +146,7 @@ fn redrive(source: &Attributes, dead: &Attributes) -> Finding {
         return Finding::bad(CHECK, Status::Fail, seen, todo);
     }
     let seen = format!("to {target} after {count} receives");
-    Finding::when(CHECK, count >= MIN_RECEIVES, Status::Warn, seen, todo)
+    Finding::when(CHECK, count >= receives(source, tenants), Status::Warn, seen, todo)
 }
 
 fn encrypted(source: &Attributes) -> Finding {
@@ -164,11 +172,22 @@ mod tests {
     #[test]
     fn redrive_must_lead_to_the_dead_letter_queue_and_not_too_soon() {
         let dead = with(&[(Name::QueueArn, "arn:dead")]);
-        let status = |policy: &str| redrive(&with(&[(Name::RedrivePolicy, policy)]), &dead).status;
+        let status = |policy: &str| redrive(&with(&[(Name::RedrivePolicy, policy)]), &dead, false).status;
         assert_eq!(status(r#"{"deadLetterTargetArn": "arn:dead", "maxReceiveCount": 100}"#), Status::Ok);
         assert_eq!(status(r#"{"deadLetterTargetArn": "arn:dead", "maxReceiveCount": "1"}"#), Status::Warn);
         assert_eq!(status(r#"{"deadLetterTargetArn": "arn:other", "maxReceiveCount": 100}"#), Status::Fail);
-        assert_eq!(redrive(&with(&[]), &dead).status, Status::Fail);
+        assert_eq!(redrive(&with(&[]), &dead, false).status, Status::Fail);
+        // Four days, and the longest that there is.
+        for (seconds, count, expected) in [
+            ("345600", 100, Status::Warn),
+            ("345600", 151, Status::Ok),
+            ("1209600", 282, Status::Warn),
+            ("1209600", 283, Status::Ok),
+        ] {
+            let policy = format!(r#"{{"deadLetterTargetArn": "arn:dead", "maxReceiveCount": {count}}}"#);
+            let source = with(&[(Name::RedrivePolicy, &policy), (Name::MessageRetentionPeriod, seconds)]);
+            assert_eq!(redrive(&source, &dead, true).status, expected, "{count} in {seconds} s");
+        }
     }
 
     #[test]

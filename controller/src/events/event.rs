@@ -49,6 +49,8 @@ pub enum Event<'a> {
         tasks: usize,
         cpu: u64,
         jobs: usize,
+        waiting: usize,
+        tenants: usize,
         oldest_ms: Option<Ms>,
         paused: bool,
         full: bool,
@@ -57,7 +59,13 @@ pub enum Event<'a> {
     /// A message that was not held was received; it asks for `jobs` jobs.
     MessageReceived { message: &'a MessageId, queue: &'a str, jobs: usize },
     /// A received message asks for this job; `waited_ms` is the time since it was sent.
-    JobReceived { job: &'a JobKey, message: &'a MessageId, queue: &'a str, waited_ms: Option<Ms> },
+    JobReceived {
+        job: &'a JobKey,
+        message: &'a MessageId,
+        queue: &'a str,
+        tenant: Option<&'a str>,
+        waited_ms: Option<Ms>,
+    },
     /// A message, or a record in it, asks for no job.
     Ignored { message: &'a MessageId, record: &'a Ignored },
     /// A message asks for another source under the idempotency key of job `of`; the refused job `job` stands for the
@@ -177,8 +185,10 @@ impl Event<'_> {
     pub(super) fn count(&self, registry: &Registry) {
         use Metric as M;
         match self {
-            Self::Sampled { tasks, cpu, jobs, oldest_ms, paused, full, stuck } => {
+            Self::Sampled { tasks, cpu, jobs, waiting, tenants, oldest_ms, paused, full, stuck } => {
                 registry.set(M::JobsStuck, float(*stuck as u64));
+                registry.set(M::JobsWaiting, float(*waiting as u64));
+                registry.set(M::TenantsWaiting, float(*tenants as u64));
                 registry.set(M::ReceivingPaused, f64::from(u8::from(*full)));
                 registry.set(M::TasksInFlight, float(*tasks as u64));
                 registry.set(M::VcpuInFlight, float(*cpu) / 1024.0);

@@ -11,8 +11,8 @@ impl Event<'_> {
     pub(super) fn log(&self) {
         match *self {
             Self::Turned => tracing::trace!("turned"),
-            Self::Sampled { tasks, cpu, jobs, oldest_ms, paused, full, stuck } => {
-                tracing::trace!(tasks, cpu, jobs, oldest_ms, paused, full, stuck, "looked");
+            Self::Sampled { tasks, cpu, jobs, waiting, tenants, oldest_ms, paused, full, stuck } => {
+                tracing::trace!(tasks, cpu, jobs, waiting, tenants, oldest_ms, paused, full, stuck, "looked");
             }
             Self::ActionStarted { action, job } => tracing::debug!(action, job = text(job), "action started"),
             Self::CallFailed { job, error } => {
@@ -74,8 +74,8 @@ impl Event<'_> {
     /// The events of one job.
     fn log_job(&self) {
         match *self {
-            Self::JobReceived { job, message, queue, waited_ms } => {
-                tracing::info!(%job, message_id = &*message.0, queue, waited_ms, "job received");
+            Self::JobReceived { job, message, queue, tenant, waited_ms } => {
+                tracing::info!(%job, message_id = &*message.0, queue, tenant, waited_ms, "job received");
             }
             Self::KeyReused { message, job, of } => {
                 tracing::warn!(%job, message_id = &*message.0, %of, "idempotency key belongs to another source");

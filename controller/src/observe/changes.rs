@@ -19,10 +19,12 @@ impl Watch {
     #[allow(clippy::too_many_lines, reason = "a table: one line for each kind of change")]
     pub(super) fn tell(&self, change: &Change, now: Now) {
         self.events.emit(match change {
-            Change::MessageReceived { message, queue, jobs, sent_at_ms } => {
+            Change::MessageReceived { message, queue, jobs, tenant, sent_at_ms } => {
                 self.events.emit(Event::MessageReceived { message, queue, jobs: jobs.len() });
                 let waited_ms = age(*sent_at_ms, now.wall);
-                let asked = jobs.iter().map(|job| Event::JobReceived { job, message, queue, waited_ms });
+                let tenant = tenant.as_deref();
+                let received = |job| Event::JobReceived { job, message, queue, tenant, waited_ms };
+                let asked = jobs.iter().map(received);
                 return asked.for_each(|event| self.events.emit(event));
             }
             Change::MessageIgnored { message, records } => {

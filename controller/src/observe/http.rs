@@ -108,14 +108,16 @@ impl Status {
     ) {
         // People need wall-clock times.
         let wall = |mono: Ms| now.wall.saturating_add(mono.saturating_sub(now.mono));
-        let waiting = |(job, note): (&JobKey, &Note)| {
+        let waiting = |(job, note): (&JobKey, Note)| {
             let (why, until_ms) = (note.why.to_string(), note.until.map(wall));
             let step = note.step.map(|step| step.name().to_owned());
             (job.to_string(), Waiting { why, until_ms, step, refused: note.refused })
         };
-        let noted = || ledger.jobs.iter().filter_map(|(key, job)| Some((key, job.note.as_ref()?)));
-        let jobs = noted().take(MAX_NOTES).map(waiting).collect();
-        let left_off = noted().skip(MAX_NOTES).count();
+        let noted = ledger.jobs.keys().filter_map(|key| Some((key, ledger.note_of(key)?)));
+        let jobs = noted.take(MAX_NOTES).map(waiting).collect();
+        let in_line = |key| ledger.jobs.rank_of(key).is_some();
+        let waits = ledger.jobs.iter().filter(|(key, job)| job.note.is_some() || in_line(key));
+        let left_off = waits.count().saturating_sub(MAX_NOTES);
         let (draining, launches_pause) = (ledger.draining, pause.map(Pause::to_string));
         self.lock().notes = Notes {
             tasks_in_flight,

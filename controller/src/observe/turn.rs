@@ -67,7 +67,19 @@ impl Watch {
         let stuck = self.refused(ledger);
         let mut memory = self.memory();
         let full = memory.full.is_some();
-        self.events.emit(Event::Sampled { tasks, cpu, jobs, oldest_ms, paused, full, stuck });
+        let waiting = ledger.jobs.waiting();
+        let tenants = ledger.jobs.lines().filter(|(tenant, _)| *tenant != 0).count();
+        self.events.emit(Event::Sampled {
+            tasks,
+            cpu,
+            jobs,
+            waiting,
+            tenants,
+            oldest_ms,
+            paused,
+            full,
+            stuck,
+        });
         for paid in memory.costs.close(|job| ledger.jobs.contains_key(job)) {
             self.events.emit(Event::JobCost { job: &paid.job, usd: paid.usd, minutes: paid.minutes });
         }

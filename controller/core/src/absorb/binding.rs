@@ -1,5 +1,7 @@
 //! Requests whose idempotency key belongs to another source ([`crate::message::key_reused`]).
 
+use std::sync::Arc;
+
 use transcode_config::contract::{JobKey, JobSpec};
 
 use super::change::Change;
@@ -29,8 +31,8 @@ impl Ledger {
         }
     }
 
-    /// Takes in the specification in the state bucket. Messages that ask for another source under the job's key ask for
-    /// a refused job from now on.
+    /// Takes in the specification in the state bucket. Without a message of the job here, it tells the job's tenant.
+    /// Messages that ask for another source under the job's key ask for a refused job from now on.
     pub(super) fn spec_read(
         &mut self,
         key: &JobKey,
@@ -38,6 +40,11 @@ impl Ledger {
         now: Now,
         told: &mut Vec<Change>,
     ) {
+        if self.jobs.get(key).is_some_and(|job| job.request.is_none()) {
+            let tenant = there.and_then(|spec| self.rules.tenant_of(&Request::Run(Arc::new(*spec))));
+            let tenant = self.tenants.number(tenant, now.mono);
+            return self.job_answered(key, |job, _| (job.tenant, job.attributed) = (tenant, true));
+        }
         let mut refused = None;
         self.job_answered(key, |job, _| {
             job.binding = Binding::Own;

@@ -23,7 +23,14 @@ use crate::{
 #[allow(missing_docs, reason = "the fields are what the variant's own line names")]
 pub enum Change {
     /// A message was received that was not held before. It asks for these jobs.
-    MessageReceived { message: MessageId, queue: QueueName, jobs: Vec<JobKey>, sent_at_ms: Option<u64> },
+    /// `tenant` is whose the first of them is.
+    MessageReceived {
+        message: MessageId,
+        queue: QueueName,
+        jobs: Vec<JobKey>,
+        tenant: Option<Arc<str>>,
+        sent_at_ms: Option<u64>,
+    },
     /// A received message, or records in it, ask for no job.
     MessageIgnored { message: MessageId, records: Vec<Ignored> },
     /// A message asks for another source under the idempotency key of job `of`. The refused job `job` stands for the

@@ -70,6 +70,10 @@ impl<'a> View<'a> {
             plan.act(Action::ReadSpec { job: key.clone() });
             return None;
         }
+        if self.unattributed(job) {
+            plan.act(Action::ReadSpec { job: key.clone() });
+            return None;
+        }
         if let Some(terminal) = job.terminal() {
             if !job.leases.is_empty() {
                 self.settle(plan, key, job, &terminal.outcome);
@@ -91,6 +95,15 @@ impl<'a> View<'a> {
             None => candidate(key, job, Vec::new()),
             Some(attempt) => self.attempted(plan, key, job, attempt),
         }
+    }
+
+    /// Whether a job holds a slot and nobody knows whose: it is known by its task alone, after a restart.
+    fn unattributed(self, job: &Job) -> bool {
+        self.policy.look_ahead.is_some()
+            && job.request.is_none()
+            && job.terminal().is_none()
+            && !job.tasks.is_empty()
+            && !job.attributed
     }
 
     /// Plans the remaining steps of a decided job before its messages may be deleted, without the dead letters.

@@ -19,12 +19,10 @@ use crate::{
         in_flight::{Headroom, Usage},
         job::Job,
         ledger::Ledger,
+        tenants::LATER,
     },
     weakness::{Weakness, weak},
 };
-
-/// Note of a job whose tenant comes later.
-const LATER: &str = "waiting for its tenant's turn";
 
 /// The jobs of one tenant that lack only a free slot.
 struct Queue<'a> {

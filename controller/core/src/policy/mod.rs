@@ -249,7 +249,7 @@ impl Policy {
     }
 
     /// How long a message is put back because too many wait, while `away` messages of its queue are put back. The wait
-    /// grows with each receive, so that a message that waits as long as SQS keeps it (14 days at most) is received 300
+    /// grows with each receive, so that a message that waits as long as SQS keeps it (14 days at most) is received 284
     /// times and not 20,000, and the queue's own `maxReceiveCount` does not treat it as a poison message. The wait also
     /// grows with `away`, so that returning messages leave time to receive new ones. A jitter of up to half spreads the
     /// returns of messages that were put back together.

@@ -90,6 +90,8 @@ pub struct Job {
     /// Its tenant: a number of [`crate::state::tenants::Tenants`]; 0 if no source has tenants, or while only the job's
     /// task is known.
     pub tenant: u32,
+    /// Its specification was read for that: no message here tells whose it is.
+    pub attributed: bool,
     /// Messages that ask for it.
     pub leases: BTreeSet<MessageId>,
     /// When the first of them was sent (ms since 1970), if SQS says so.
@@ -139,6 +141,7 @@ impl Job {
         Self {
             request,
             tenant: 0,
+            attributed: false,
             leases: BTreeSet::new(),
             asked_at_ms: None,
             since: now,

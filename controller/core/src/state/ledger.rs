@@ -4,7 +4,11 @@
 //! action is about to be made. Between the two the planner plans nothing for the job or message, so planning twice
 //! gives no second launch. All of the ledger is a cache: losing it costs time, never a job.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use transcode_config::contract::{Attempt, JobKey};
 
@@ -26,9 +30,10 @@ use crate::{
         job::Job,
         lease::{Lease, Spare},
         limiter::{CallKind, Limiter},
+        note::Note,
         sent_letters::Letters,
         task::TaskRecord,
-        tenants::Tenants,
+        tenants::{LATER, Tenants},
     },
     weakness::{Weakness, weak},
 };
@@ -345,7 +350,24 @@ impl Ledger {
 
     /// Why a tenant's jobs get no slot even if one is free: the tenant has reached a limit of its own.
     pub fn tenant_full(&self, tenant: u32, policy: &Policy) -> Option<String> {
-        self.tenants.get(tenant)?.full(self.in_flight.tenant(tenant).usage, policy.variant.cpu)
+        self.tenants.get(tenant)?.why_full(self.in_flight.tenant(tenant).usage, policy.variant.cpu)
+    }
+
+    /// The name of a job's tenant.
+    pub fn tenant_of(&self, key: &JobKey) -> Option<Arc<str>> {
+        let account = self.tenants.get(self.jobs.get(key)?.tenant)?;
+        Some(Arc::clone(&account.name))
+    }
+
+    /// Why a job waits, as of now. Those in the lines of tenants are not visited whenever it changes why.
+    pub fn note_of(&self, key: &JobKey) -> Option<Note> {
+        let job = self.jobs.get(key)?;
+        if job.tenant == 0 || self.jobs.rank_of(key).is_none() {
+            return job.note.clone();
+        }
+        let full = self.tenants.get(job.tenant).and_then(|account| account.full.clone());
+        let why = full.or_else(|| self.held.clone()).map_or(LATER.into(), Cow::Owned);
+        Some(Note { why, until: None, step: None, refused: false })
     }
 
     /// Assigns the jobs to tenants by new rules.

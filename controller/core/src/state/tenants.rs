@@ -31,6 +31,9 @@ use crate::{
     weakness::{Weakness, weak},
 };
 
+/// Note of a job whose tenant comes later.
+pub const LATER: &str = "waiting for its tenant's turn";
+
 /// Amount (ms) that a task in flight counts in addition to its use so far.
 pub const QUANTUM: Ms = 60_000;
 
@@ -69,6 +72,8 @@ pub struct Account {
     pub terms: Terms,
     /// The tenant's tasks in flight.
     pub usage: Usage,
+    /// Why its jobs get no slot, free or not, as of the last turn.
+    pub full: Option<String>,
     meter: Meter,
     /// The tenant has jobs that lack only a free slot, and is below its limits.
     competes: bool,
@@ -94,7 +99,7 @@ impl Account {
     }
 
     /// Why the tenant gets no more, if it has reached its limits.
-    pub fn full(&self, usage: Usage, cpu: u32) -> Option<String> {
+    pub fn why_full(&self, usage: Usage, cpu: u32) -> Option<String> {
         let (Usage { tasks, cpu: used }, name) = (usage, &self.name);
         if self.allows(usage, cpu) {
             None
@@ -146,7 +151,7 @@ impl Tenants {
         let name: Arc<str> = name.into();
         self.numbers.insert(Arc::clone(&name), self.last);
         let meter = Meter { at: now, ..Meter::default() };
-        let account = Account { name, terms, usage: Usage::default(), meter, competes: false };
+        let account = Account { name, terms, usage: Usage::default(), full: None, meter, competes: false };
         self.accounts.insert(self.last, account);
         self.changed.insert(self.last);
         self.last
@@ -195,7 +200,9 @@ impl Tenants {
             let waits = jobs.waiting_in(number) > 0 || sums.claiming > 0;
             let competes = waits && account.allows(sums.usage, policy.variant.cpu);
             let before = account.competes;
+            let full = account.why_full(sums.usage, policy.variant.cpu);
             self.count(number, sums.usage, competes, now);
+            self.accounts.entry(number).and_modify(|account| account.full = full);
             if competes && !before {
                 self.comes_level(number, now);
             }

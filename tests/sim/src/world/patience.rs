@@ -84,6 +84,7 @@ impl Patience {
                 self.0.insert(Subject::Job(job.clone()), (Last::Unreadable, now));
             }
             Fact::Inspected { job, .. }
+            | Fact::SpecRead { job, .. }
             | Fact::Decided { job, .. }
             | Fact::Published { job, .. }
             | Fact::Collected { job } => self.worked(&Subject::Job(job.clone())),
