@@ -23,6 +23,7 @@ mod job;
 mod layout;
 mod published;
 mod terminal;
+mod warning;
 
 pub use claim::{Budget, Capacity, Claim, PastAttempt, TaskShape};
 pub use document::{Document, DocumentError, decode, encode};
@@ -37,6 +38,7 @@ pub(crate) use layout::escaped;
 pub use layout::{Layout, edited_prefix, output_prefix, pointer_key};
 pub use published::{Published, SourceObject, SourceOrder};
 pub use terminal::{Dead, EntryPoint, ObjectRef, Outcome, SourceRead, Succeeded, Superseded, Terminal};
+pub use warning::Warning;
 
 /// The schema number that this version writes, and the newest that it reads.
 pub const SCHEMA: u32 = 1;

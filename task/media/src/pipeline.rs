@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::sync::CancellationToken;
-use transcode_config::contract::{Failure, FailureCode, Stage};
+use transcode_config::contract::{Failure, FailureCode, Stage, Warning};
 
 use crate::{
     captions,
@@ -97,7 +97,10 @@ pub async fn make(
     loudness::correct(&context, &mut plan, (SAMPLED, LISTENED)).await?;
     let uneven = plan.audio.iter().filter(|audio| audio.even.is_some() && audio.channels == plan::STEREO);
     for audio in uneven {
-        source.note(format!("the format of the audio (stream {}) changes in the middle", audio.stream.index));
+        source.warn(
+            Warning::FormatChanges,
+            format!("the format of the audio (stream {}) changes in the middle", audio.stream.index),
+        );
     }
     let package = Folder::new(job.output, job.profile.package.of_source(source.size), events.clone());
     let encoded = encode::encode(&context, &plan, package, (LISTENED, ENCODED)).await?;

@@ -12,7 +12,7 @@ use std::fmt::Write;
 use transcode_config::{
     DEFAULTS,
     aws::{CODES, Meaning},
-    contract::{ExitCode, FailureCode, Who},
+    contract::{ExitCode, FailureCode, Warning, Who},
     metrics::{Kind, Metric, MetricInfo, TaskMetric},
 };
 use transcode_tests::paths;
@@ -186,6 +186,19 @@ fn exit_codes() {
 /// A failure code, linked to its section.
 fn link(name: &str) -> String {
     format!("[{name}](errors.md#{})", name.to_lowercase())
+}
+
+#[test]
+fn warnings() {
+    let mut text = String::from(
+        "# Warnings\n\nA package may lack something of its source, or show it in another way. `result.warnings` in `metadata.json` has \
+         a line for each such thing: one of these words, a colon, and a sentence with figures. A word never changes its meaning.\n\n",
+    );
+    text += &head(&["word", "meaning"]);
+    for warning in Warning::ALL {
+        text += &row(&[&format!("`{warning}`"), warning.meaning()]);
+    }
+    check("warnings.md", &text);
 }
 
 #[test]

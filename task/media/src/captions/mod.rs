@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use transcode_config::contract::{Failure, FailureCode};
+use transcode_config::contract::{Failure, FailureCode, Warning};
 
 use crate::{
     examine::probe::{SourceInfo, TextStream, VideoStream},
@@ -137,15 +137,16 @@ async fn inside_the_video(
     }
     let read = or_too_bad(inside::read(context, &video, plan, work).await)?;
     let lost = match &read {
-        Some(channels) if channels.is_empty() => {
-            Some("captions_dropped: there is no text of CEA-608 in them")
-        }
+        Some(channels) if channels.is_empty() => Some("there is no text of CEA-608 in them"),
         Some(_) => None,
-        None => Some("captions_dropped: they cannot be read"),
+        None => Some("they cannot be read"),
     };
     // A damaged stream may have had no captions.
     if let (Some(_), Some(why)) = (found, lost) {
-        source.skip(video.index, "captions in the video's stream (CEA-608/708)", why);
+        source.warn(
+            Warning::CaptionsDropped,
+            format!("captions in stream {} (CEA-608/708): {why}", video.index),
+        );
     }
     let channels = read.unwrap_or_default().into_iter();
     let texts = channels.map(|(name, cues)| (inside_of(&video, name), text::from(cues, millis(plan.lead))));

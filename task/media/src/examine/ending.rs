@@ -173,13 +173,13 @@ fn segment_end(head: &[u8]) -> Option<u64> {
 }
 
 /// An EBML length.
-enum Length {
+pub(super) enum Length {
     Known(u64),
     Unknown,
 }
 
 /// Reads an EBML variable-length number.
-fn vint(bytes: &mut &[u8]) -> Option<Length> {
+pub(super) fn vint(bytes: &mut &[u8]) -> Option<Length> {
     let first = *bytes.first()?;
     let width = usize::try_from(first.leading_zeros()).ok()? + 1;
     let field = bytes.get(..width).filter(|_| width <= 8)?;

@@ -3,13 +3,14 @@
 use std::{ffi::OsString, fs::File, io, time::Duration};
 
 use transcode_config::{
-    contract::{Failure, FailureCode},
+    contract::{Failure, FailureCode, Warning},
     ladder::Profile,
 };
 
 use super::{
+    crop::{self, Crop},
     ending::Ending,
-    probe::{self, AudioStream, SourceInfo},
+    probe::{self, AudioStream, SourceInfo, VideoStream, frames},
     scan::{self, Scan},
     structure,
     transport::{self, Transport},
@@ -69,6 +70,8 @@ pub(crate) async fn examine(context: &Context<'_>) -> Result<(SourceInfo, Scan),
     probe::join_audio(&mut info, &mut scan);
     probe::choose(&mut info, &scan);
     heard(headers.await)?.judge(&mut info)?;
+    cut(context, &mut info);
+    first_frames(context, &mut info).await?;
     note(&mut info);
     Ok((info, scan))
 }
@@ -91,21 +94,67 @@ fn heard(read: Result<io::Result<Transport>, tokio::task::JoinError>) -> Result<
 /// Records what a viewer should know about streams that are not reproduced exactly.
 fn note(info: &mut SourceInfo) {
     if let Some(index) = info.video.as_ref().filter(|video| video.alpha).map(|video| video.index) {
-        info.warn("alpha", format!("stream {index} can be transparent; it is shown over black"));
+        info.warn(Warning::Alpha, format!("stream {index} can be transparent; it is shown over black"));
+    }
+    if let Some((index, crop)) =
+        info.video.as_ref().map(|video| (video.index, video.crop)).filter(|(_, crop)| crop.any())
+    {
+        let Crop { left, right, top, bottom, .. } = crop;
+        info.warn(Warning::Cropped, format!("stream {index} loses {left} pixels on the left, {right} on the right, {top} at the top, {bottom} at the bottom, as the file asks"));
+    }
+    let views = info.video.as_ref().and_then(|video| Some((video.index, video.stereo.clone()?)));
+    if let Some((index, stereo)) = views {
+        info.warn(
+            Warning::Stereo3d,
+            format!("stream {index} holds 2 views ({stereo}) in each frame; they are shown as they are"),
+        );
+    }
+    if !info.chapters.is_empty() {
+        let count = info.chapters.len();
+        info.warn(
+            Warning::Chapters,
+            format!("{count} chapters are listed in source.chapters; players do not show them"),
+        );
     }
     for audio in info.audio.clone().iter().filter(|audio| !audio.has_speakers()) {
         let AudioStream { index, channels, layout, .. } = audio;
         let layout = layout.as_deref().unwrap_or("no layout");
         info.warn(
-            "channels",
+            Warning::Channels,
             format!("stream {index} has {channels} channels ({layout}); they are mixed evenly"),
         );
     }
 }
 
+/// Takes over which edges a Matroska file wants to be cut off.
+fn cut(context: &Context<'_>, info: &mut SourceInfo) {
+    let Some(video) = info.video.as_mut().filter(|_| info.container.contains("matroska")) else { return };
+    // Edges are no reason to fail.
+    let crops = File::open(context.job.input).and_then(crop::read).unwrap_or_default();
+    video.cut_off(&crops);
+}
+
+/// Reads what only frames say. A video that cannot be decoded fails later, by name.
+async fn first_frames(context: &Context<'_>, info: &mut SourceInfo) -> Result<(), Failure> {
+    let known = |video: &&mut VideoStream| frames::CODECS.contains(&video.codec.as_str());
+    let Some(video) = info.video.as_mut().filter(known) else { return Ok(()) };
+    let (stream, packets) = (video.index.to_string(), format!("%+#{}", frames::PACKETS));
+    let what = ["-select_streams", &stream, "-read_intervals", &packets, "-show_entries", frames::ENTRIES];
+    let call = call(context, &[&what[..], &["-of", "json"]].concat(), PROBE_BYTES);
+    match context.tools.run(call, &mut |_| (), context.stop).await {
+        Ok(finished) => frames::complete(video, &finished.stdout),
+        Err(failure) if failure.code == FailureCode::Interrupted => return Err(failure),
+        Err(failure) => tracing::warn!(%failure, "the first frames cannot be read"),
+    }
+    Ok(())
+}
+
 async fn describe(context: &Context<'_>, size: u64) -> Result<SourceInfo, Failure> {
-    let call =
-        call(context, &["-show_format", "-show_streams", "-show_programs", "-of", "json"], PROBE_BYTES);
+    let call = call(
+        context,
+        &["-show_format", "-show_streams", "-show_programs", "-show_chapters", "-of", "json"],
+        PROBE_BYTES,
+    );
     match context.tools.run(call, &mut |_| (), context.stop).await {
         Ok(finished) => {
             let too_large = finished.stderr_tail.contains("exceeds specified max pixel count");

@@ -8,7 +8,7 @@ use std::{
     io::{self, Read},
 };
 
-use transcode_config::contract::{Failure, FailureCode};
+use transcode_config::contract::{Failure, FailureCode, Warning};
 
 use super::probe::SourceInfo;
 use crate::rational::float;
@@ -113,8 +113,10 @@ impl Transport {
             }
         }
         for (index, Payloads { all, scrambled }) in little {
-            source
-                .warn("scrambled", format!("{scrambled} of {all} packets of stream {index} cannot be read"));
+            source.warn(
+                Warning::Scrambled,
+                format!("{scrambled} of {all} packets of stream {index} cannot be read"),
+            );
         }
         Ok(())
     }

@@ -4,6 +4,7 @@
 
 use serde::Serialize;
 use serde_json::json;
+use transcode_config::contract::Warning;
 
 use super::{captions::Captions, codecs::codec_string, hls, progressive::Progressive, track::Tracks};
 use crate::{
@@ -34,7 +35,7 @@ pub struct Summary {
     /// The measurements behind the rungs' rates, if the profile asks for them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub per_title: Option<PerTitle>,
-    /// What was left out or changed, as sentences for people.
+    /// What was left out or changed: each a stable word ([`Warning`]), then a sentence with figures for people.
     pub warnings: Vec<String>,
 }
 
@@ -105,7 +106,7 @@ pub fn summary(
     });
     let skipped = source.skipped.iter();
     let warnings =
-        skipped.map(|one| format!("stream {}, {}, was left out: {}", one.index, one.what, one.why));
+        skipped.map(|one| format!("{}: stream {}, {}: {}", Warning::LeftOut, one.index, one.what, one.why));
     Summary {
         begins_at: (plan.begin > 0.0).then_some(plan.begin),
         seconds: plan.seconds,

@@ -127,8 +127,9 @@ fn rung(args: &mut Args, plan: &VideoPlan, number: usize, rendition: &Rendition,
         )),
         VideoCodec::Hevc => args.add(&format!(
             "-c:v libx265 -preset {preset} -profile:v {codec_profile} -crf {crf} -tag:v hvc1 -flags +bitexact \
-             -x265-params log-level=error:{}keyint={gop}:min-keyint={gop}:scenecut=0:open-gop=0{tuning}",
+             -x265-params log-level=error:{}keyint={gop}:min-keyint={gop}:scenecut=0:open-gop=0{tuning}{}",
             capped(format!("vbv-maxrate={max_kbps}:vbv-bufsize={buffer_kbits}:")),
+            plan.hdr10(rendition.range),
         )),
         VideoCodec::Av1 => args.add(&format!(
             "-c:v libsvtav1 -preset {preset} -crf {crf} -g {gop} -flags +bitexact -svtav1-params scd=0{}",

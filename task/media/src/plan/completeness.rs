@@ -1,9 +1,9 @@
 //! Whether the source is complete. Pure.
 //!
 //! The task blames the uploader only on evidence: the container's own bytes, or the duration of a single stream that
-//! its packets do not reach. In doubt it makes the result, and a note says what is missing.
+//! its packets do not reach. In doubt it makes the result, and a warning says what is missing.
 
-use transcode_config::contract::{Failure, FailureCode};
+use transcode_config::contract::{Failure, FailureCode, Warning};
 
 use crate::{
     examine::{
@@ -25,7 +25,7 @@ const LATE: f64 = 0.01;
 const BEHIND: f64 = 0.1;
 /// Bytes that may follow it in any case: indexes of short files are large.
 const BEHIND_BYTES: u64 = 64 << 10;
-/// A video that stands still for longer than this is worth a note, in seconds.
+/// A video that stands still for longer than this is worth a warning, in seconds.
 const STILL: f64 = 10.0;
 
 /// Containers that end with their last packet, or with an index that is small beside it.
@@ -55,9 +55,10 @@ impl Evidence<'_> {
         let longest =
             timing.deltas.last_key_value().map_or(0.0, |(&delta, _)| float(delta.unsigned_abs()) * tick);
         if longest > STILL.max(2.0 * frame) {
-            source.note(format!(
-                "the video stands still for {longest:.1} s: there are no frames in the source"
-            ));
+            source.warn(
+                Warning::StandsStill,
+                format!("the video stands still for {longest:.1} s: there are no frames in the source"),
+            );
         }
         let found = end - timing.start;
         let Some(declared) = declared.filter(|_| source.declares_streams()) else { return Ok(end) };
@@ -94,9 +95,10 @@ impl Evidence<'_> {
     /// until `end`.
     pub(super) fn whole(&self, source: &mut SourceInfo, end: f64) -> Result<(), Failure> {
         if let Ending::Short { bytes } = self.ending {
-            source.note(format!(
-                "a length in the file is {bytes} bytes larger than the file: a writer's mistake"
-            ));
+            source.warn(
+                Warning::SizeOff,
+                format!("a length in the file is {bytes} bytes larger than the file: a writer's mistake"),
+            );
         }
         let Some(declared) = source.duration.filter(|_| source.declares_file()) else { return Ok(()) };
         let ends = source.clocks.iter().filter_map(|clock| self.scan.timing(clock.index, clock.time_base));
@@ -113,7 +115,7 @@ impl Evidence<'_> {
         if !self.file_is_whole() || source.container.starts_with("mov") {
             return Err(missing(what, found, declared));
         }
-        source.note(format!(
+        source.warn(Warning::ShorterThanDeclared, format!(
             "the {what} lasts {found:.2} s where its header says {declared:.2} s, though the file is whole"
         ));
         Ok(())
@@ -166,14 +168,16 @@ pub(super) fn name_late_streams(source: &mut SourceInfo, scan: &Scan) {
     for index in scan.streams().filter(|&index| clock(index).is_none()) {
         notes.push(format!("stream {index} appears only behind {window}, and was left out"));
     }
-    source.notes.extend(notes);
+    for note in notes {
+        source.warn(Warning::BeginsLate, note);
+    }
 }
 
 /// Refuses a source that cannot be played to its end in order, and records damage.
 pub(super) fn playable(source: &mut SourceInfo, scan: &Scan) -> Result<(), Failure> {
     let (jumps, count) = scan.jumps();
     if let Some(first) = jumps.first() {
-        source.note(format!(
+        source.warn(Warning::ClockJumps, format!(
             "the clock of the file jumps {count} times, first by {:.1} s at {:.1} s; the parts are played one behind the other",
             first.by,
             first.at - source.start,
@@ -205,7 +209,9 @@ pub(super) fn playable(source: &mut SourceInfo, scan: &Scan) -> Result<(), Failu
             notes.push(format!("{} are damaged", figures(timing.corrupt)));
         }
     }
-    source.notes.extend(notes);
+    for note in notes {
+        source.warn(Warning::Damaged, note);
+    }
     behind(source, scan)
 }
 

@@ -11,7 +11,7 @@ use super::{
     types::Plan,
     video::VideoPlan,
 };
-use crate::examine::{overlay::Overlay, probe::VideoStream, range::Range};
+use crate::examine::{crop::Crop, overlay::Overlay, probe::VideoStream, range::Range};
 
 /// The graphs: one for the video with outputs `[v0]…` for the rungs, and one for each audio rendition with the output
 /// `[a0]…`. ffmpeg rebuilds a graph when the format of one of its inputs changes in the middle of the file; in a
@@ -34,7 +34,7 @@ pub(super) fn graphs(plan: &Plan) -> Vec<String> {
 fn video_chains(plan: &VideoPlan) -> Vec<String> {
     // First scales to the size in the headers: a change of size in the middle of the file ends here.
     let VideoStream { index, width, height, rotation, .. } = &plan.stream;
-    let mut trunk = format!("[0:{index}]scale=w={width}:h={height}:flags=bicubic,");
+    let mut trunk = format!("[0:{index}]{}scale=w={width}:h={height}:flags=bicubic,", cut(plan));
     if plan.over_black {
         // Transparent parts become black, as in players.
         trunk.push_str("premultiply=inplace=1,");
@@ -83,6 +83,15 @@ fn video_chains(plan: &VideoPlan) -> Vec<String> {
         .chain(rungs)
         .chain(plan.overlay.as_ref().map(|overlay| over(plan, overlay)))
         .collect()
+}
+
+/// Cuts edges off.
+fn cut(plan: &VideoPlan) -> String {
+    let Crop { left, right, top, bottom, .. } = plan.stream.crop;
+    if !plan.stream.crop.any() {
+        return String::new();
+    }
+    format!("crop=w=iw-{}:h=ih-{}:x={left}:y={top}:exact=1,", left + right, top + bottom)
 }
 
 /// The frames of the result, from 0.

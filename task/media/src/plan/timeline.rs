@@ -46,7 +46,7 @@ pub struct VideoTime {
 }
 
 /// Removes empty streams, refuses a source that is incomplete or cannot be played to its end, and lays out the
-/// timeline. Doubts are recorded as notes.
+/// timeline. Doubts are recorded as warnings.
 pub fn lay_out(source: &mut SourceInfo, scan: &Scan) -> Result<Timeline, Failure> {
     completeness::drop_empty(source, scan)?;
     completeness::name_late_streams(source, scan);

@@ -8,7 +8,7 @@ use super::{
     timeline::{Timeline, VideoTime},
 };
 use crate::{
-    examine::{overlay::Overlay, probe::VideoStream, range::Range},
+    examine::{hdr10::Hdr10, overlay::Overlay, probe::VideoStream, range::Range},
     rational::{Rational, round_to_u64},
 };
 
@@ -105,6 +105,12 @@ impl VideoPlan {
         self.hdr = None;
         let high = self.renditions.extract_if(.., |rung| rung.range != Range::Sdr);
         high.map(|rung| rung.name).collect()
+    }
+
+    /// The parameters of x265 for the static metadata of a rung in PQ. HLG has none.
+    pub fn hdr10(&self, range: Range) -> String {
+        let known = self.stream.hdr10.as_ref().filter(|_| range == Range::Pq);
+        known.map(Hdr10::x265).unwrap_or_default()
     }
 
     /// The rungs of standard range, lowest first.

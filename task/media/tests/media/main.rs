@@ -7,6 +7,7 @@ mod captions;
 mod chunks;
 mod colours;
 mod corpus;
+mod described;
 mod edit;
 mod event_playlist;
 mod package;

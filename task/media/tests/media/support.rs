@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tokio::sync::mpsc::unbounded_channel;
 use tokio_util::sync::CancellationToken;
 use transcode_config::{
-    contract::{Clip, Failure},
+    contract::{Clip, Failure, Warning},
     ladder::Profile,
 };
 use transcode_media::{Event, MediaJob, OverlayFile, Package, process::Tools, sandbox::SandboxPolicy};
@@ -97,7 +97,14 @@ pub(crate) struct Run {
 
 impl Run {
     pub(crate) fn package(&self) -> &Package {
-        self.result.as_ref().unwrap_or_else(|failure| panic!("{failure}: {:?}", failure.evidence))
+        let package =
+            self.result.as_ref().unwrap_or_else(|failure| panic!("{failure}: {:?}", failure.evidence));
+        for line in &package.summary.warnings {
+            let known = Warning::ALL.iter().any(|word| line.starts_with(&format!("{word}: ")));
+            let figures = line.contains(|letter: char| letter.is_ascii_digit());
+            assert!(known && figures, "{line}: no known word, or no figures");
+        }
+        package
     }
 
     pub(crate) fn output(&self) -> PathBuf {

@@ -1,9 +1,13 @@
 //! What a source is, in types.
 
 use serde::Serialize;
+use transcode_config::contract::Warning;
 
 use super::{super::ending::Ending, rotation::Rotation};
-use crate::{examine::range::Range, rational::Rational};
+use crate::{
+    examine::{crop::Crop, hdr10::Hdr10, range::Range},
+    rational::Rational,
+};
 
 /// A source as ffprobe sees it, with the fields that decisions are made from. Times in seconds on the file's own
 /// clock.
@@ -29,9 +33,12 @@ pub struct SourceInfo {
     /// The streams of each programme of a multiplex; none where the container has no programmes.
     #[serde(skip)]
     pub programmes: Vec<Vec<u32>>,
+    /// The chapters of the file.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub chapters: Vec<Chapter>,
     /// Streams that are left out, and why.
     pub skipped: Vec<Skipped>,
-    /// Other defects, as sentences with figures for people.
+    /// Warnings: a stable word, then a sentence with figures for people.
     pub notes: Vec<String>,
     /// The clock of every stream, used or not.
     #[serde(skip)]
@@ -39,6 +46,16 @@ pub struct SourceInfo {
     /// Whether the file is complete, by its bytes.
     #[serde(skip)]
     pub ending: Ending,
+}
+
+/// A chapter, in seconds on the file's own clock.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
+pub struct Chapter {
+    pub start: f64,
+    pub end: f64,
+    /// Name in the file, at most 60 characters, without control characters.
+    pub title: Option<String>,
 }
 
 /// The clock of a stream.
@@ -52,7 +69,7 @@ pub struct StreamClock {
     pub start: Option<f64>,
 }
 
-/// A video stream. Sizes as coded, before rotation.
+/// A video stream. Sizes before rotation, without the edges that are cut off.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct VideoStream {
@@ -63,6 +80,15 @@ pub struct VideoStream {
     /// Whether the file marks it as the one to play.
     pub default: bool,
     pub codec: String,
+    /// Edges that the filters cut off first.
+    #[serde(skip)]
+    pub crop: Crop,
+    /// How two views share a frame, such as `side by side`; none for ordinary video.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stereo: Option<String>,
+    /// Static metadata of HDR10.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hdr10: Option<Hdr10>,
     /// Width in coded pixels.
     pub width: u32,
     /// Height in coded pixels.
@@ -211,19 +237,14 @@ impl SourceInfo {
         self.is_one_of(&["matroska", "avi", "flv", "asf", "wav", "w64", "caf", "aiff"])
     }
 
-    /// Records a defect for people, with figures.
-    pub fn note(&mut self, note: impl Into<String>) {
-        self.notes.push(note.into());
-    }
-
     /// Records that a stream is left out.
     pub fn skip(&mut self, index: u32, what: impl Into<String>, why: &'static str) {
         self.skipped.push(Skipped { index, what: what.into(), why });
     }
 
-    /// Records something that a viewer could miss: a stable word, and its details in this file.
-    pub fn warn(&mut self, word: &str, what: impl std::fmt::Display) {
-        tracing::warn!(word, %what, "a part of the source is not made as it is");
+    /// Records something that a viewer could miss: a stable word, and its figures in this file.
+    pub fn warn(&mut self, word: Warning, what: impl std::fmt::Display) {
+        tracing::warn!(%word, %what, "a part of the source is not made as it is");
         self.notes.push(format!("{word}: {what}"));
     }
 }
@@ -255,6 +276,20 @@ impl VideoStream {
         const NEVER: [&str; 4] = ["vp8", "vp9", "av1", "gif"];
         let size = self.width >= self.height && (self.height <= 576 || (1000..=1088).contains(&self.height));
         size && self.pixel_format.starts_with("yuv") && !NEVER.contains(&self.codec.as_str())
+    }
+
+    /// Takes over which edges the file wants to be cut off, where the decoder does not cut them. `crops`: of each
+    /// stream.
+    pub fn cut_off(&mut self, crops: &[Crop]) {
+        let own = usize::try_from(self.index).ok().and_then(|index| crops.get(index));
+        let Some(&crop) = own.filter(|crop| crop.any()) else { return };
+        let Some((width, height)) = crop.left_of(self.width, self.height) else { return };
+        if crop.shaped {
+            let part = |of: u32, all: u32| f64::from(of) / f64::from(all);
+            let shape = self.pixel_aspect.value() / part(width, self.width) * part(height, self.height);
+            self.pixel_aspect = Rational::near(shape, 1e-6, 1 << 20).unwrap_or(self.pixel_aspect);
+        }
+        (self.crop, self.width, self.height) = (crop, width, height);
     }
 
     /// Size as a viewer sees it: square pixels, turned upright. Not rounded to even numbers.

@@ -4,7 +4,7 @@
 //! ffmpeg shows each number as a stream of its own. Such streams never sound at the same time, so the next one is the
 //! continuation of the track, and not another track.
 
-use transcode_config::contract::{Failure, FailureCode};
+use transcode_config::contract::{Failure, FailureCode, Warning};
 
 use super::{AudioStream, SourceInfo, VideoStream};
 use crate::{examine::scan::Scan, rational::Rational};
@@ -37,7 +37,7 @@ pub fn join_audio(source: &mut SourceInfo, scan: &mut Scan) {
         track.parts.push(stream.index);
         scan.append(index, stream.index);
         source.warn(
-            "joined",
+            Warning::Joined,
             format!(
                 "the audio of stream {index} goes on as stream {} at {:.2} s",
                 stream.index,

@@ -4,6 +4,7 @@
 //! unusable stream is skipped with a reason; the parse fails only if no stream can be played.
 
 mod choose;
+pub(crate) mod frames;
 mod info;
 mod join;
 mod language;
@@ -15,16 +16,18 @@ use transcode_config::{
     escape::hidden,
 };
 
-use super::ending::Ending;
+use super::{crop::Crop, ending::Ending};
 use crate::{process::MAX_PIXELS, rational::Rational};
 
 pub use choose::choose;
-pub use info::{AudioStream, Color, Skipped, SourceInfo, StreamClock, TextStream, VideoStream};
+pub use info::{AudioStream, Chapter, Color, Skipped, SourceInfo, StreamClock, TextStream, VideoStream};
 pub use join::{join_audio, video_in_one};
 pub use rotation::Rotation;
 
 /// Most streams that are accepted. Real files stay below 40; each stream costs a decoder context.
 pub const MAX_STREAMS: usize = 64;
+/// Most chapters that are listed.
+const MAX_CHAPTERS: usize = 1000;
 /// Most channels that are downmixed.
 const MAX_CHANNELS: u32 = 24;
 /// Reads ffprobe's answer to `-show_format -show_streams -of json`.
@@ -56,6 +59,7 @@ pub fn parse(json: &[u8], size: u64) -> Result<SourceInfo, Failure> {
         audio: Vec::new(),
         text: Vec::new(),
         programmes: programmes(&root),
+        chapters: chapters(&root),
         skipped: Vec::new(),
         notes: Vec::new(),
         clocks: Vec::new(),
@@ -82,6 +86,18 @@ fn programmes(root: &Value) -> Vec<Vec<u32>> {
     let index = |stream: &Value| whole(stream, "index").and_then(|index| u32::try_from(index).ok());
     let streams = |programme: &Value| list(programme, "streams").iter().filter_map(index).collect();
     list(root, "programs").iter().map(streams).collect()
+}
+
+fn chapters(root: &Value) -> Vec<Chapter> {
+    let list = root.get("chapters").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let chapter = |chapter: &Value| {
+        Some(Chapter {
+            start: seconds(chapter, "start_time")?,
+            end: seconds(chapter, "end_time")?,
+            title: tagged(chapter, "title").and_then(|title| tidy(&title)),
+        })
+    };
+    list.iter().take(MAX_CHAPTERS).filter_map(chapter).collect()
 }
 
 fn nothing(info: &SourceInfo) -> Failure {
@@ -160,15 +176,11 @@ fn video(stream: &Value, index: u32, codec: String) -> Result<Option<VideoStream
         return Err(too_many_pixels(width, height));
     }
     let tag = |key| text(stream, key).filter(|value| !matches!(value.as_str(), "unknown" | "reserved"));
-    let side_data = stream.get("side_data_list").and_then(Value::as_array);
-    let side_data = side_data.map(Vec::as_slice).unwrap_or_default();
-    let matrix = side_data.iter().find_map(|data| text_of(data, "displaymatrix", 500));
-    let angle = side_data.iter().find_map(|data| whole(data, "rotation"));
-    let rotation = matrix
-        .and_then(|dump| Rotation::from_matrix(&dump))
-        .or(angle.map(Rotation::from_angle))
-        .unwrap_or_default();
-    let dolby_vision = side_data.iter().find_map(|data| whole(data, "dv_profile"));
+    let (width, height) = shown(stream, width, height);
+    let rotation = side_data(stream).find_map(Rotation::from_side_data).unwrap_or_default();
+    let dolby_vision = side_data(stream).find_map(|data| whole(data, "dv_profile"));
+    let views = side_data(stream).filter(|data| text(data, "side_data_type").as_deref() == Some("Stereo 3D"));
+    let stereo = views.filter_map(|data| text(data, "type")).find(|kind| kind != "2D");
     let color = Color {
         space: tag("color_space"),
         transfer: tag("color_transfer"),
@@ -186,6 +198,9 @@ fn video(stream: &Value, index: u32, codec: String) -> Result<Option<VideoStream
         codec,
         width,
         height,
+        crop: Crop::default(),
+        stereo,
+        hdr10: None,
         pixel_aspect: text(stream, "sample_aspect_ratio")
             .and_then(|ratio| Rational::parse(&ratio))
             // A shape beyond 1:10 is a damaged header, not a video.
@@ -203,6 +218,29 @@ fn video(stream: &Value, index: u32, codec: String) -> Result<Option<VideoStream
         duration: seconds(stream, "duration").filter(|&duration| duration > 0.0),
         dolby_vision: dolby_vision.and_then(|profile| u32::try_from(profile).ok()),
     }))
+}
+
+/// The size without the edges that ffmpeg cuts off because the container says so.
+fn shown(stream: &Value, width: u32, height: u32) -> (u32, u32) {
+    let crop = side_data(stream).find_map(|data| {
+        let side = |key| whole(data, key).and_then(|value| u32::try_from(value).ok());
+        let (left, right) = (side("crop_left")?, side("crop_right")?);
+        Some(Crop { left, right, top: side("crop_top")?, bottom: side("crop_bottom")?, shaped: false })
+    });
+    crop.and_then(|crop| crop.left_of(width, height)).unwrap_or((width, height))
+}
+
+/// The side data of a stream or a frame.
+fn side_data(of: &Value) -> impl Iterator<Item = &Value> {
+    of.get("side_data_list").and_then(Value::as_array).into_iter().flatten()
+}
+
+impl Rotation {
+    /// From side data with a display matrix or an angle; none if it is something else.
+    pub(super) fn from_side_data(data: &Value) -> Option<Self> {
+        let matrix = text_of(data, "displaymatrix", 500).and_then(|dump| Self::from_matrix(&dump));
+        matrix.or_else(|| whole(data, "rotation").map(Self::from_angle))
+    }
 }
 
 /// Whether ffmpeg's pixel format has a plane or a part for transparency.
