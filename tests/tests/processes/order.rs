@@ -1,7 +1,10 @@
 //! Several uploads of one object: what is live is the newest, whatever order their jobs end in (S17); and the ways in
 //! which a person, or a caller with an idempotency key, asks for something else.
 
-use std::{process::Command, time::Duration};
+use std::{
+    process::{Command, Output},
+    time::Duration,
+};
 
 use serde_json::{Value, json};
 use transcode_config::contract::{Attempt, FailureCode, JobSpec, Layout, Outcome, OutputTarget};
@@ -39,13 +42,15 @@ async fn upload(stack: &Stack) {
     stack.put_source_body(KEY, paths::tiny_clip(stack.folder()).unwrap()).await.unwrap();
 }
 
+async fn jobs_of(stack: &Stack, count: usize) -> Vec<JobSpec> {
+    let what = format!("{count} jobs are accepted");
+    let accepted = async || Ok(Some(stack.jobs().await?).filter(|jobs| jobs.len() == count));
+    stack.wait_for(&what, LIMIT, accepted).await.unwrap()
+}
+
 /// The jobs of the object in the order of its uploads, once there are so many.
 async fn jobs(stack: &Stack, count: usize) -> Vec<JobSpec> {
-    let what = format!("{count} jobs are accepted");
-    let mut jobs = stack
-        .wait_for(&what, LIMIT, async || Ok(Some(stack.jobs().await?).filter(|jobs| jobs.len() == count)))
-        .await
-        .unwrap();
+    let mut jobs = jobs_of(stack, count).await;
     jobs.sort_by(|one, other| {
         let order = |spec: &JobSpec| (spec.source.sequencer.clone(), spec.generation);
         order(one).cmp(&order(other))
@@ -79,9 +84,9 @@ async fn is_live(stack: &Stack, spec: &JobSpec) {
     }
 }
 
-/// Standard output of one of the controller's commands.
-fn said(stack: &Stack, args: &[&str]) -> String {
-    let output = Command::new(paths::binary("transcode-controller").unwrap())
+/// Runs one of the controller's commands.
+fn run(stack: &Stack, args: &[&str]) -> Output {
+    Command::new(paths::binary("transcode-controller").unwrap())
         .arg(args[0])
         .arg("--config")
         .arg(stack.plan.config())
@@ -89,7 +94,12 @@ fn said(stack: &Stack, args: &[&str]) -> String {
         .env_clear()
         .envs(controller::environment(stack.endpoint(), &stack.fargate.endpoint))
         .output()
-        .unwrap();
+        .unwrap()
+}
+
+/// Standard output of one that must succeed.
+fn said(stack: &Stack, args: &[&str]) -> String {
+    let output = run(stack, args);
     assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
@@ -184,6 +194,18 @@ async fn an_old_letter_is_redriven_over_a_newer_upload_only_by_force() {
     assert_eq!((&forced.source, forced.generation), (&uploads[0].source, 1));
     is_live(&stack, &forced).await;
     assert_eq!(letters(&stack, 0).await, []);
+
+    // And back: the newer upload is older than what a person has forced since.
+    let version = uploads[1].source.version_id.clone().unwrap();
+    let submit = ["submit", "--key", KEY, "--version-id", &version];
+    let refused = run(&stack, &submit);
+    let complaint = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && complaint.contains("is live"), "{complaint}");
+    assert!(complaint.contains(forced.job.as_str()) && complaint.contains("--force"), "{complaint}");
+    let submitted = said(&stack, &[&submit[..], &["--force"]].concat());
+    let back = jobs_of(&stack, 4).await.into_iter().find(|spec| spec.job.as_str() == submitted.trim());
+    is_live(&stack, &back.unwrap()).await;
+    stack.wait_for_empty_queue(LIMIT).await.unwrap();
     super::audited(&stack, 0);
 }
 
