@@ -45,3 +45,26 @@ async fn fetch(url: &str) -> anyhow::Result<String> {
     }
     Ok(serde_json::from_slice::<TaskMetadata>(&body)?.task_arn)
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_answer_longer_than_any_is_given_up() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let served = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            assert!(stream.read(&mut [0; 4096]).await.unwrap() > 0);
+            stream.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n").await.unwrap();
+            // Its reader goes away.
+            stream.write_all(&vec![b' '; 1 << 20]).await.ok();
+        });
+        let error = fetch(&format!("http://{address}/task")).await.unwrap_err();
+        assert!(error.to_string().contains("longer than"), "{error}");
+        served.await.unwrap();
+    }
+}
