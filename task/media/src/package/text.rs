@@ -267,6 +267,7 @@ mod tests {
             ("m 0 0 b 1.5 -2 3 4 5 6\nl 7 8", None),
             ("m 1 is a metre", Some("m 1 is a metre")),
             ("m", Some("m")),
+            ("first\n\u{feff}\u{1}\nlast", Some("first\nlast")),
         ] {
             let cues = parse(
                 &format!("WEBVTT\n\n00:01.000 --> 00:02.000\n{text}\n\n00:03.000 --> 00:04.000\nnext\n"),
