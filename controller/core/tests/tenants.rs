@@ -311,6 +311,23 @@ fn a_message_that_is_put_back_for_two_weeks_is_not_taken_for_a_poison_message() 
 }
 
 #[test]
+fn a_free_slot_costs_the_same_however_many_wait() {
+    let visits = |waiting: usize| {
+        let mut world = Bench::with_tenants(vec![rule("{id}/")], 2, 5000);
+        let claimed = world.uploads(keys("a", waiting).chain(keys("b", waiting)));
+        let job = first_of(&claimed, 'a');
+        world.after(1);
+        let now = world.now();
+        let ended = seen(view(job.as_str(), &job, 1, TaskStatus::Ended));
+        let decided = inspected(&job, None, None, Some(succeeded(&job)));
+        let (plan, _) = world.reconciler.turn([ended, decided], now);
+        assert_eq!(whose(&plan.actions).len(), 1, "one slot is free");
+        plan.jobs.len()
+    };
+    assert_eq!(visits(10), visits(500));
+}
+
+#[test]
 fn new_rules_hold_for_what_waits() {
     let mut world = Bench::with_tenants(vec![rule("{id}/")], 2, 100);
     let claimed = world.uploads(keys("a", 20).chain(keys("b", 20)));

@@ -53,9 +53,18 @@ async fn receive(subject: &mut impl Subject) -> Vec<Incoming> {
 
 /// The only message that is visible now.
 async fn received(subject: &mut impl Subject) -> LeaseRef {
+    received_again(subject, None).await
+}
+
+/// The same, received for the `times`th time.
+async fn received_again(subject: &mut impl Subject, times: Option<u32>) -> LeaseRef {
     let mut messages = receive(subject).await;
     assert_eq!(messages.len(), 1, "{messages:?}");
-    let Incoming { id, receipt, .. } = messages.remove(0);
+    let Incoming { id, receipt, receives, .. } = messages.remove(0);
+    assert!(
+        times.is_none_or(|times| times == receives),
+        "{receives} receives are counted, there were {times:?}"
+    );
     LeaseRef { queue: subject.queue(), message: id, receipt }
 }
 
@@ -70,14 +79,14 @@ fn lost(message: &MessageId) -> Fact {
 /// SQS: visibility, handles, the 12 h.
 pub(crate) async fn queue(subject: &mut impl Subject) {
     subject.post(&body("queue.mp4")).await;
-    let first = received(subject).await;
+    let first = received_again(subject, Some(1)).await;
     let id = first.message.clone();
     assert_eq!(receive(subject).await, [], "in flight: invisible");
 
     // A timeout that is over brings it back under another handle.
     assert_eq!(extend(subject, &first, 1000).await, Fact::Extended { message: id.clone(), for_ms: 1000 });
     subject.pass(LAPSE).await;
-    let second = received(subject).await;
+    let second = received_again(subject, Some(2)).await;
     assert_eq!(second.message, id);
     assert_ne!(second.receipt, first.receipt);
 
@@ -86,7 +95,7 @@ pub(crate) async fn queue(subject: &mut impl Subject) {
     assert!([lost(&id), Fact::Deleted { message: id.clone() }].contains(&stale), "{stale:?}");
     let back = Action::Release { lease: second, after_ms: 0 };
     assert_eq!(one(subject, back).await, Fact::Released { message: id.clone() });
-    let third = received(subject).await;
+    let third = received_again(subject, Some(3)).await;
     assert_eq!(third.message, id, "given back: visible at once");
 
     // 12 h in total from the receive.
