@@ -50,6 +50,9 @@ pub struct AudioSettings {
     /// second; none makes stereo only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub surround_bps: Option<u64>,
+    /// Language (BCP 47) of tracks whose language the file does not name; none leaves it unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_language: Option<String>,
     /// Target loudness in LUFS (EBU R128); none leaves loudness alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loudness_lufs: Option<f64>,
@@ -186,6 +189,9 @@ impl Profile {
                 "audio.loudness_lufs: must be between -40 and -5; leave it out to keep loudness".into(),
             );
         }
+        if self.audio.default_language.as_deref().is_some_and(|tag| !is_language(tag)) {
+            return wrong("audio.default_language: use a tag of BCP 47, such as \"de\" or \"pt-BR\"".into());
+        }
         if self.images.thumbnail_seconds == Some(0) {
             return wrong("images.thumbnail_seconds: must be at least 1; leave it out for none".into());
         }
@@ -199,6 +205,17 @@ impl Profile {
         self.hdr.as_ref().map_or(Ok(()), HdrSettings::check).or_else(wrong)?;
         check_rungs(&self.rungs).or_else(wrong)
     }
+}
+
+/// Whether it has the form of a language tag (RFC 5646): two or three letters, then parts of up to eight.
+fn is_language(tag: &str) -> bool {
+    let (first, rest) = tag.split_once('-').map_or((tag, None), |(first, rest)| (first, Some(rest)));
+    let part =
+        |part: &str| (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    matches!(first.len(), 2 | 3)
+        && first.bytes().all(|byte| byte.is_ascii_lowercase())
+        && tag.len() <= 35
+        && rest.is_none_or(|rest| rest.split('-').all(part))
 }
 
 /// The encoder's names become arguments of ffmpeg: each must be a single word.

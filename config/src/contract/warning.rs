@@ -69,7 +69,7 @@ impl Warning {
             Self::StandsStill => ("stands_still", "The source has no frames for a long time; the last one stays."),
             Self::Scrambled => ("scrambled", "A small part of a stream is scrambled and cannot be read."),
             Self::Channels => ("channels", "The channels of an audio track belong to no loudspeakers; they are mixed evenly."),
-            Self::Alpha => ("alpha", "The video can be transparent; it is shown over black."),
+            Self::Alpha => ("alpha", "The video can be transparent; it is shown over black or, where the line says so, as if nothing were transparent."),
             Self::Cropped => ("cropped", "The file asks players to cut off the edges of the frames; the rest is encoded."),
             Self::Stereo3d => ("stereo_3d", "The frames hold two views, for both eyes; they are shown as they are."),
             Self::Chapters => ("chapters", "The source has chapters; `metadata.json` lists them, and players do not show them."),

@@ -69,15 +69,32 @@ pub async fn make(
     stop: &CancellationToken,
 ) -> Result<Package, Failure> {
     let context = Context { job, tools, events, stop };
+    match make_package(&context).await {
+        Err(failure) if failure.code != FailureCode::Interrupted => {
+            let version = tools_version(&context).await;
+            Err(failure.with("ffmpeg", version))
+        }
+        made => made,
+    }
+}
+
+/// The version of ffmpeg, for failures and `metadata.json`.
+async fn tools_version(context: &Context<'_>) -> String {
+    context.tools.version(context.stop).await.unwrap_or_else(|_| "unknown".into())
+}
+
+async fn make_package(context: &Context<'_>) -> Result<Package, Failure> {
+    let job = context.job;
     context.send(Event::Stage(Stage::Probing));
     context.reached(0.0);
-    let (mut source, scan) = source::examine(&context).await?;
+    let (mut source, scan) = source::examine(context).await?;
+    source.speak(job.profile.audio.default_language.as_deref());
     let mut timeline = timeline::lay_out(&mut source, &scan)?;
     if let Some(clip) = job.clip {
         timeline = timeline.clipped(clip)?;
     }
     let mut plan = plan::make(&source, &timeline, job.profile)?;
-    if let (Some(video), Some(overlay)) = (&mut plan.video, examine::overlay::examine(&context).await?) {
+    if let (Some(video), Some(overlay)) = (&mut plan.video, examine::overlay::examine(context).await?) {
         let why = "an overlay is laid over standard range only";
         let left_out = video.lay_over(overlay).into_iter();
         source.skipped.extend(left_out.map(|rung| probe::Skipped {
@@ -87,14 +104,14 @@ pub async fn make(
         }));
     }
     if plan.video.as_ref().is_some_and(|video| video.tone_map) {
-        source::can_tone_map(&context).await?;
+        source::can_tone_map(context).await?;
     }
     tracing::info!(seconds = plan.seconds, rungs = rungs(&plan), sounds = plan.audio.len(), "planned");
     context.send(Event::Stage(Stage::Transcoding));
     context.reached(EXAMINED);
-    per_title::fit(&context, &mut plan).await?;
+    per_title::fit(context, &mut plan).await?;
     context.reached(SAMPLED);
-    loudness::correct(&context, &mut plan, (SAMPLED, LISTENED)).await?;
+    loudness::correct(context, &mut plan, (SAMPLED, LISTENED)).await?;
     let uneven = plan.audio.iter().filter(|audio| audio.even.is_some() && audio.channels == plan::STEREO);
     for audio in uneven {
         source.warn(
@@ -102,20 +119,23 @@ pub async fn make(
             format!("the format of the audio (stream {}) changes in the middle", audio.stream.index),
         );
     }
-    let package = Folder::new(job.output, job.profile.package.of_source(source.size), events.clone());
-    let encoded = encode::encode(&context, &plan, package, (LISTENED, ENCODED)).await?;
-    let Encoded { tracks, mut package, event_texts } = encoded;
-    if let Some(video) = &plan.video {
-        images::make(&context, video, &tracks, &mut package).await?;
+    let package = Folder::new(job.output, job.profile.package.of_source(source.size), context.events.clone());
+    let encoded = encode::encode(context, &plan, package, (LISTENED, ENCODED)).await?;
+    let Encoded { tracks, mut package, event_texts, damaged_frames } = encoded;
+    if damaged_frames > 0 {
+        source.warn(Warning::Damaged, format!("the decoder repaired {damaged_frames} frames"));
     }
-    let together = progressive::make(&context, &plan, &mut package).await?;
+    if let Some(video) = &plan.video {
+        images::make(context, video, &tracks, &mut package).await?;
+    }
+    let together = progressive::make(context, &plan, &mut package).await?;
     context.reached(IMAGES_MADE);
-    let captions = captions::make(&context, &mut source, &plan, &mut package).await?;
+    let captions = captions::make(context, &mut source, &plan, &mut package).await?;
     let summary = metadata::summary(&source, &plan, &tracks, &captions, together);
     write_texts(job, &plan, &tracks, &captions, &mut package)?;
-    package.write(METADATA, &metadata::document(&source, &summary))?;
+    package.write(METADATA, &metadata::document(&source, &summary, &tools_version(context).await))?;
     context.send(Event::Stage(Stage::Verifying));
-    let audio = loudness::check(&context, &plan, &context.encoder_folder()).await?;
+    let audio = loudness::check(context, &plan, &context.encoder_folder()).await?;
     std::fs::remove_dir_all(context.encoder_folder()).ok();
     prove(job, &plan, (audio, event_texts), &mut package).await?;
     context.reached(100.0);

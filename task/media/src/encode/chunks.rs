@@ -71,6 +71,7 @@ mod tests {
             cpu: Duration::from_secs(cpu),
             peak_memory_bytes: gib << 30,
             audio_set_up: 0,
+            damaged_frames: 0,
         }
     }
 

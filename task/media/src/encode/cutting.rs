@@ -22,6 +22,8 @@ pub(super) type EventTexts = BTreeMap<String, String>;
 /// The result of the encoder.
 #[derive(Debug)]
 pub(crate) struct Encoded {
+    /// Frames of the source that the decoder found damaged.
+    pub(crate) damaged_frames: u64,
     pub(crate) tracks: Tracks,
     pub(crate) package: Folder,
     /// The texts of the EVENT playlists, by path; empty if the job has none.
@@ -49,7 +51,7 @@ pub(super) fn spawn(
             halt.cancel();
         }
         let event_texts = cutters.playlists.map(EventPlaylists::said).unwrap_or_default();
-        result.map(|tracks| tracks.map(|tracks| Encoded { tracks, package, event_texts }))
+        result.map(|tracks| tracks.map(|tracks| Encoded { tracks, package, event_texts, damaged_frames: 0 }))
     })
 }
 

@@ -5,7 +5,11 @@ mod cutting;
 mod progress;
 mod runs;
 
-use std::sync::{Mutex, OnceLock, mpsc};
+use std::sync::{
+    Mutex, OnceLock,
+    atomic::{AtomicU64, Ordering},
+    mpsc,
+};
 
 use transcode_config::contract::{Failure, FailureCode};
 
@@ -47,12 +51,14 @@ pub(crate) async fn encode(
         progress: Mutex::new(Progress::new(plan.seconds, share)),
         halt: &halt,
         ticks: ticks.clone(),
+        damaged_frames: AtomicU64::new(0),
         audio: OnceLock::new(),
     };
     let result = match &profile.chunks {
         Some(settings) if !chunks.is_empty() => runs.in_chunks(chunks, settings.at_once).await,
         _ => runs.whole().await,
     };
+    let damaged_frames = runs.damaged_frames.load(Ordering::Relaxed);
     drop(runs);
     if result.is_ok() {
         ticks.send(Tick::Done).ok();
@@ -70,7 +76,7 @@ pub(crate) async fn encode(
                 Failure::new(FailureCode::Internal, "the encoder ended and its segments were given up")
             })?;
             all_decoded(plan, &encoded.tracks)?;
-            Ok(encoded)
+            Ok(Encoded { damaged_frames, ..encoded })
         }
     }
 }

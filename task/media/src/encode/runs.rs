@@ -3,7 +3,11 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Mutex, OnceLock, PoisonError, mpsc},
+    sync::{
+        Mutex, OnceLock, PoisonError,
+        atomic::{AtomicU64, Ordering},
+        mpsc,
+    },
     time::Duration,
 };
 
@@ -39,6 +43,8 @@ pub(super) struct Runs<'a> {
     /// Cancelled when one run or the cutting thread fails, because the other runs are then useless.
     pub(super) halt: &'a CancellationToken,
     pub(super) ticks: mpsc::Sender<Tick>,
+    /// Frames that decoders found damaged.
+    pub(super) damaged_frames: AtomicU64,
     /// Processor time of the audio's own run, once it has ended.
     pub(super) audio: OnceLock<Duration>,
 }
@@ -131,7 +137,9 @@ impl Runs<'_> {
                 self.ticks.send(Tick::More).ok();
             }
         };
-        self.context.tools.run(call, &mut on_line, self.halt).await
+        let finished = self.context.tools.run(call, &mut on_line, self.halt).await?;
+        self.damaged_frames.fetch_add(finished.damaged_frames, Ordering::Relaxed);
+        Ok(finished)
     }
 }
 

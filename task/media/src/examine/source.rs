@@ -96,6 +96,17 @@ fn note(info: &mut SourceInfo) {
     if let Some(index) = info.video.as_ref().filter(|video| video.alpha).map(|video| video.index) {
         info.warn(Warning::Alpha, format!("stream {index} can be transparent; it is shown over black"));
     }
+    if let Some(index) = info
+        .video
+        .as_ref()
+        .filter(|video| video.alpha_mode == Some(1) && !video.alpha)
+        .map(|video| video.index)
+    {
+        info.warn(
+            Warning::Alpha,
+            format!("stream {index} has its transparency beside the frames; the frames are shown whole"),
+        );
+    }
     if let Some((index, crop)) =
         info.video.as_ref().map(|video| (video.index, video.crop)).filter(|(_, crop)| crop.any())
     {

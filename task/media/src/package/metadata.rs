@@ -119,8 +119,8 @@ pub fn summary(
     }
 }
 
-/// The bytes of `metadata.json`.
-pub fn document(source: &SourceInfo, summary: &Summary) -> Vec<u8> {
-    let document = json!({ "schema": 1, "source": source, "result": summary });
+/// The bytes of `metadata.json`. `ffmpeg`: the version that made the package.
+pub fn document(source: &SourceInfo, summary: &Summary, ffmpeg: &str) -> Vec<u8> {
+    let document = json!({ "schema": 1, "source": source, "result": summary, "ffmpeg": ffmpeg });
     serde_json::to_vec_pretty(&document).unwrap_or_default()
 }

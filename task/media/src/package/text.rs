@@ -3,7 +3,10 @@
 //! The cues of a track take at most [`MAX_BYTES`] of memory, however long they are shown and however many segments
 //! they are in: segments are written one by one.
 
-use std::io::{self, BufRead, Read, Write};
+use std::{
+    collections::HashSet,
+    io::{self, BufRead, Read, Write},
+};
 
 use transcode_config::escape::{self, Place};
 
@@ -68,7 +71,19 @@ pub fn read(mut text: impl BufRead, end: u64) -> io::Result<Option<Vec<Cue>>> {
         }
     }
     cues.sort_by_key(|cue| cue.start);
+    once(&mut cues);
     Ok(Some(cues))
+}
+
+/// Keeps one of each text at the same time: layers of ASS repeat it for outline and shadow. In order of their start.
+fn once(cues: &mut Vec<Cue>) {
+    let (mut start, mut seen) = (None, HashSet::new());
+    cues.retain(|cue| {
+        if start.replace(cue.start) != Some(cue.start) {
+            seen.clear();
+        }
+        seen.insert((cue.end, cue.text.clone()))
+    });
 }
 
 fn times(line: &str) -> Option<(u64, u64)> {
@@ -245,6 +260,15 @@ mod tests {
     }
 
     #[test]
+    fn a_text_that_layers_repeat_is_shown_once() {
+        let text = "WEBVTT\n\n00:01.000 --> 00:02.000\nHello\n\n00:01.000 --> 00:02.000\nOther\n\n\
+                    00:01.000 --> 00:02.000\nHello\n\n00:03.000 --> 00:04.000\nHello\n";
+        let cues = read(text.as_bytes(), 10_000).unwrap().unwrap();
+        let texts: Vec<_> = cues.iter().map(|cue| (cue.start, cue.text.as_str())).collect();
+        assert_eq!(texts, [(1000, "Hello"), (1000, "Other"), (3000, "Hello")]);
+    }
+
+    #[test]
     fn cues_are_read_and_end_with_the_video() {
         let text = "WEBVTT\n\n00:01.000 --> 00:02.500 line:1\nHello\nworld\n\n01:00:00.000 --> 01:00:01.000\nlate\n\n\
                     00:00:03.000 --> 00:00:09.000\n--> x\n\n00:00:04.000 --> 00:00:04.000\nno time\n";
@@ -299,10 +323,11 @@ mod tests {
 
     #[test]
     fn a_track_of_more_text_than_fits_is_given_up_and_not_kept() {
-        let cue = format!("00:00:01.000 --> 00:00:02.000\n{}\n\n", "x".repeat(1000));
+        let cue = |number| format!("00:00:01.000 --> 00:00:02.000\n{number:05}{}\n\n", "x".repeat(995));
+        let cues = |count| (0..count).map(cue).collect::<String>();
         let fits = MAX_BYTES / (1000 + CUE_BYTES);
-        assert_eq!(read(cue.repeat(fits).as_bytes(), 5000).unwrap().map(|cues| cues.len()), Some(fits));
-        assert_eq!(read(cue.repeat(fits + 1).as_bytes(), 5000).unwrap(), None);
+        assert_eq!(read(cues(fits).as_bytes(), 5000).unwrap().map(|cues| cues.len()), Some(fits));
+        assert_eq!(read(cues(fits + 1).as_bytes(), 5000).unwrap(), None);
         // A text without an end is not gathered whole.
         let endless = io::Cursor::new(b"00:01.000 --> 00:02.000\n").chain(io::repeat(b'x').take(1 << 26));
         let cues = read(io::BufReader::new(endless), 5000).unwrap().unwrap();

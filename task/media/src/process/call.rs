@@ -96,4 +96,6 @@ pub struct Finished {
     /// How often ffmpeg set up the input of an audio filter graph, by its log at the level `verbose`: once for each
     /// such graph, and again whenever the format of its input changes.
     pub audio_set_up: u64,
+    /// Frames that the decoder found damaged and repaired, by ffmpeg's log.
+    pub damaged_frames: u64,
 }

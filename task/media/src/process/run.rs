@@ -34,6 +34,8 @@ const THREADS: u64 = 2048;
 
 /// Part of each log line that ffmpeg's `abuffer` writes when it is set up, and of no other line.
 const AUDIO_SET_UP: &[u8] = b" samplefmt:";
+/// What ffmpeg logs for each frame that its decoder could only repair.
+const DAMAGED_FRAME: &[u8] = b"corrupt decoded frame";
 
 /// See [`super::Tools::run`].
 pub(super) async fn run(
@@ -85,6 +87,7 @@ pub(super) async fn run(
         cpu: ended.cpu,
         peak_memory_bytes: ended.peak_memory_bytes,
         audio_set_up: watch.set_up.lines,
+        damaged_frames: watch.damaged.lines,
     })
 }
 
@@ -96,6 +99,7 @@ struct Watch<'a> {
     lines: Lines,
     tail: Tail,
     set_up: Mentions,
+    damaged: Mentions,
     begin: Instant,
     last_progress: Instant,
     /// Whether the end has been received: it comes once.
@@ -116,6 +120,7 @@ impl<'a> Watch<'a> {
             lines: Lines::new(call.limits.stdout_bytes),
             tail: Tail::default(),
             set_up: Mentions::of(AUDIO_SET_UP),
+            damaged: Mentions::of(DAMAGED_FRAME),
             begin,
             last_progress: begin,
             has_ended: false,
@@ -150,6 +155,7 @@ impl<'a> Watch<'a> {
                     let part = err.get(..read).unwrap_or_default();
                     self.tail.push(part);
                     self.set_up.push(part);
+                    self.damaged.push(part);
                 }
                 read = self.stdout.read(&mut out) => {
                     let moved = self.lines.push(out.get(..read).unwrap_or_default(), on_line);

@@ -4,13 +4,14 @@ use std::{
     env,
     ffi::OsString,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use tokio_util::sync::CancellationToken;
 use transcode_config::contract::{Failure, FailureCode};
 
 use super::{
-    call::{Finished, Invocation, Tool},
+    call::{Finished, Invocation, Limits, Tool},
     run,
 };
 use crate::sandbox::{Sandbox, SandboxLevel, SandboxPolicy};
@@ -19,6 +20,17 @@ use crate::sandbox::{Sandbox, SandboxLevel, SandboxPolicy};
 pub const ENV_FFMPEG: &str = "TRANSCODE_FFMPEG";
 /// Path of ffprobe, where it is not the one on `PATH`.
 pub const ENV_FFPROBE: &str = "TRANSCODE_FFPROBE";
+
+/// Limits of a run that only prints its version.
+const VERSION_LIMITS: Limits = Limits {
+    wall: Duration::from_secs(10),
+    stall: Duration::from_secs(10),
+    cpu_seconds: 30,
+    memory_bytes: 4 << 30,
+    file_bytes: 0,
+    output_bytes: 0,
+    stdout_bytes: 64 << 10,
+};
 
 /// The two programs and the sandbox that they run in.
 #[derive(Debug, Clone)]
@@ -55,6 +67,24 @@ impl Tools {
             Tool::Ffmpeg => &self.ffmpeg,
             Tool::Ffprobe => &self.ffprobe,
         }
+    }
+
+    /// The version of ffmpeg, as it names itself: `7.1.5-0+deb13u1`.
+    pub async fn version(&self, stop: &CancellationToken) -> Result<String, Failure> {
+        let args = vec![OsString::from("-version")];
+        let call = Invocation {
+            tool: Tool::Ffmpeg,
+            args,
+            input: None,
+            extra_inputs: Vec::new(),
+            output_dir: None,
+            limits: VERSION_LIMITS,
+        };
+        let finished = self.run(call, &mut |_| (), stop).await?;
+        let text = String::from_utf8_lossy(&finished.stdout).into_owned();
+        let word = text.strip_prefix("ffmpeg version ").and_then(|rest| rest.split_whitespace().next());
+        let plain = |letter: &char| letter.is_ascii_graphic();
+        Ok(word.unwrap_or("unknown").chars().filter(plain).take(60).collect())
     }
 
     /// Runs a program to its end, and passes each line of its standard output to `on_line`.

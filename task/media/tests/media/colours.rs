@@ -102,3 +102,14 @@ async fn what_is_transparent_is_black_and_a_warning_says_so() {
         assert!(warnings.iter().any(|line| line.starts_with("alpha: ")), "{warnings:?}");
     }
 }
+
+#[tokio::test]
+async fn transparency_beside_the_frames_of_vp9_leaves_a_warning() {
+    let folder = tempfile::tempdir().unwrap();
+    let filter = "format=yuva420p,geq=lum='p(X,Y)':cb='p(X,Y)':cr='p(X,Y)':a='if(lt(X,160),0,255)'";
+    let args = "-c:v libvpx-vp9 -pix_fmt yuva420p -deadline realtime -cpu-used 8";
+    let source = plain(folder.path(), "x.webm", ("0x20c040", "320x180", filter), args);
+    let run = run(&source, &quick()).await;
+    let warnings = &run.package().summary.warnings;
+    assert!(warnings.iter().any(|line| line.starts_with("alpha: ")), "{warnings:?}");
+}

@@ -145,6 +145,7 @@ async fn two_views_in_a_frame_and_chapters_are_told() {
     assert!(warned(&run, "chapters"), "{:?}", run.package().summary.warnings);
     let metadata: serde_json::Value = serde_json::from_str(&run.text("entry/metadata.json")).unwrap();
     assert_eq!(metadata["result"]["warnings"], serde_json::json!(run.package().summary.warnings));
+    assert!(metadata["ffmpeg"].as_str().unwrap().contains('.'), "{}", metadata["ffmpeg"]);
     let chapters = &metadata["source"]["chapters"];
     assert_eq!((&chapters[1]["title"], &chapters[1]["start"]), (&"Two".into(), &0.4.into()), "{chapters}");
 }
@@ -176,4 +177,38 @@ async fn static_metadata_of_hdr10_is_passed_on() {
         made.contains("34000/50000") && made.contains("10000000/10000") && made.contains("1000,400"),
         "{made}"
     );
+}
+
+#[tokio::test]
+async fn damage_that_only_the_decoder_sees_is_counted_and_the_version_is_named_in_failures() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("x.mkv");
+    let noise = "color=red:s=320x180:r=25:d=1,noise=alls=20:allf=t";
+    ffmpeg(&["-f", "lavfi", "-i", noise], &format!("{X264} -bsf:v noise=amount=1000"), &source);
+    let run = run(&source, &quick()).await;
+    assert!(warned(&run, "damaged"), "{:?}", run.package().summary.warnings);
+    std::fs::write(&source, b"no media").unwrap();
+    let failure = crate::support::run(&source, &quick()).await.result.unwrap_err();
+    assert!(failure.evidence["ffmpeg"].contains('.'), "{failure:?}");
+}
+
+#[tokio::test]
+async fn audio_without_a_language_has_the_one_of_the_profile() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("x.mkv");
+    let inputs = ["-f", "lavfi", "-i", "sine=440:d=1", "-f", "lavfi", "-i", "sine=880:d=1"];
+    ffmpeg(&inputs, "-map 0 -map 1 -c:a aac -metadata:s:a:1 language=fre", &source);
+    let mut profile = quick();
+    profile.audio.default_language = Some("pt-BR".into());
+    profile.check().unwrap();
+    let run = run(&source, &profile).await;
+    let languages: Vec<_> = run.package().summary.audio.iter().map(|audio| audio.language.clone()).collect();
+    assert_eq!(languages, [Some("pt-BR".into()), Some("fr".into())]);
+    let master = run.text("entry/master.m3u8");
+    assert!(
+        master.contains("LANGUAGE=\"pt-BR\"") && run.text("entry/manifest.mpd").contains("lang=\"pt-BR\""),
+        "{master}"
+    );
+    profile.audio.default_language = Some("portuguese\"".into());
+    profile.check().unwrap_err();
 }

@@ -102,6 +102,10 @@ pub struct VideoStream {
     pub pixel_format: String,
     /// Whether its pixels can be transparent.
     pub alpha: bool,
+    /// Matroska's mode of transparency: 1 where a second picture, which decoders leave out, says how transparent the
+    /// frame is (VP8 and VP9).
+    #[serde(skip)]
+    pub alpha_mode: Option<i64>,
     /// Whether the fields are interlaced.
     pub interlaced: bool,
     /// Colour as tagged; none where untagged.
@@ -235,6 +239,13 @@ impl SourceInfo {
     /// estimate.
     pub fn declares_file(&self) -> bool {
         self.is_one_of(&["matroska", "avi", "flv", "asf", "wav", "w64", "caf", "aiff"])
+    }
+
+    /// Gives audio whose language the file does not name this one.
+    pub fn speak(&mut self, language: Option<&str>) {
+        for audio in self.audio.iter_mut().filter(|audio| audio.language.is_none()) {
+            audio.language = language.map(str::to_owned);
+        }
     }
 
     /// Records that a stream is left out.

@@ -207,6 +207,7 @@ fn video(stream: &Value, index: u32, codec: String) -> Result<Option<VideoStream
             .filter(|ratio| (0.1..=10.0).contains(&ratio.value()))
             .unwrap_or(Rational::ONE),
         rotation,
+        alpha_mode: tagged(stream, "alpha_mode").and_then(|mode| mode.parse().ok()),
         alpha: text(stream, "pix_fmt").is_some_and(|format| has_alpha(&format)),
         pixel_format: text(stream, "pix_fmt").unwrap_or_default(),
         interlaced: text(stream, "field_order")
