@@ -117,7 +117,7 @@ impl World {
         let queue = self.queue(id).await;
         assert_eq!(queue["SqsManagedSseEnabled"], "true", "{name}");
         let (retention, redrive) = match name.as_str() {
-            "JobsQueue" => (4 * DAY, Some(("every-transcode-dead-letters", 100))),
+            "JobsQueue" => (4 * DAY, Some(("every-transcode-dead-letters", 300))),
             "EventsQueue" => (3600, Some(("every-transcode-events-dead-letters", 20))),
             "DeadLetterQueue" | "EventsDeadLetterQueue" => (14 * DAY, None),
             other => panic!("{other}: a queue that is looked at nowhere"),
