@@ -113,3 +113,35 @@ async fn transparency_beside_the_frames_of_vp9_leaves_a_warning() {
     let warnings = &run.package().summary.warnings;
     assert!(warnings.iter().any(|line| line.starts_with("alpha: ")), "{warnings:?}");
 }
+
+#[tokio::test]
+async fn saturated_colours_of_high_dynamic_range_stay_what_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    for (made_in, stored_in, transfer, colour, wanted) in [
+        // Display P3 in PQ and HLG: cinema masters, phones.
+        ("bt709", "smpte432", "smpte2084", "0x80a060", [128, 160, 96]),
+        ("bt709", "smpte432", "arib-std-b67", "0x80a060", [128, 160, 96]),
+        ("bt709", "bt2020", "smpte2084", "0xb03040", [176, 48, 64]),
+        // Beyond BT.709: of the same hue, a little darker than the nearest that it has (the curve of the tone map).
+        ("bt2020", "bt2020", "smpte2084", "0xc00000", [209, 0, 0]),
+        ("bt2020", "bt2020", "smpte2084", "0x00c000", [0, 186, 0]),
+    ] {
+        let filter = format!(
+            "scale=out_color_matrix=bt709,format=yuv444p12le,setparams=colorspace=bt709:color_primaries={made_in}:\
+             color_trc=bt709:range=tv,zscale=t=linear:npl=203,format=gbrpf32le,\
+             zscale=p={stored_in}:t={transfer}:m=2020_ncl:r=limited:npl=203,format=yuv420p10le"
+        );
+        let tags = format!(
+            "-c:v libx264 -preset ultrafast -crf 5 -color_primaries {stored_in} -color_trc {transfer} \
+             -colorspace bt2020nc -color_range tv"
+        );
+        let source = plain(folder.path(), "x.mkv", (colour, "320x180", &filter), &tags);
+        let run = run(&source, &quick()).await;
+        let (seen, told) = seen(&run);
+        let near = seen.iter().zip([wanted, wanted].concat()).all(|(a, b)| a.abs_diff(b) <= 4);
+        assert!(
+            near && told == "bt709,bt709,bt709",
+            "{stored_in} {transfer} {colour}: {seen:?} is not {wanted:?}"
+        );
+    }
+}
