@@ -96,6 +96,28 @@ fn when_no_task_comes_up_the_breaker_opens_until_one_runs() {
     assert_eq!(world.reconciler.ledger.breaker.open(world.reconciler.policy()), None);
 }
 
+#[test]
+fn failures_of_one_turn_open_it_before_anything_is_claimed() {
+    let mut world = Bench::ready();
+    let policy = world.reconciler.policy_mut();
+    (policy.max_tasks, policy.breaker_jobs) = (10, 3);
+    let mut facts = Vec::new();
+    for n in 1..=3 {
+        let arn = format!("task/{n}");
+        let (job, claim) = world.launched(&format!("m{n}"), &format!("{n}.mp4"), &arn);
+        world.turn([seen(view(&arn, &job, 1, TaskStatus::Ended))]);
+        let beat = Heartbeat { task_arn: Some(arn), ..heartbeat(&job, 9, failed(FailureCode::OutputDenied)) };
+        facts.push(inspected(&job, Some(&claim), Some(beat), None));
+    }
+    for (message, key) in [("m4", "4.mp4"), ("m5", "5.mp4")] {
+        let job = world.upload(message, key);
+        facts.push(inspected(&job, None, None, None));
+    }
+    assert_eq!(claims(&world.turn(facts)), []);
+    assert_eq!(claims(&world.after(1)), [], "held by the breaker");
+    assert!(open(&world).is_some());
+}
+
 /// The task of a launched job ends in this way, and the state bucket has no record of the end.
 fn ends(world: &mut Bench, (job, claim): &(JobKey, Claim), end: TaskView) {
     world.turn([seen(end)]);

@@ -52,6 +52,9 @@ impl<'a> View<'a> {
         if candidates.is_empty() && !line {
             return;
         }
+        if plan.breaker_counts() {
+            return self.after_the_breaker(plan, candidates);
+        }
         let pause = self.hold();
         let mut room = if pause.is_some() { Headroom::NONE } else { self.ledger.room(self.policy) };
         if self.ledger.breaker.open(self.policy).is_some() {
@@ -87,6 +90,15 @@ impl<'a> View<'a> {
                 None => self.claim_one(plan, &candidate, &mut room),
             }
             candidate.visited(plan);
+        }
+    }
+
+    /// Leaves claiming to the next turn: only then does the breaker know how the attempts of this turn ended.
+    fn after_the_breaker(self, plan: &mut Planner, candidates: Vec<Candidate<'a>>) {
+        plan.hold(self.ledger.held.clone());
+        plan.wake(self.now.mono + 1);
+        for candidate in candidates {
+            Candidate { requeue: Requeue::EachTurn, ..candidate }.visited(plan);
         }
     }
 

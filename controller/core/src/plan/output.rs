@@ -114,6 +114,8 @@ pub(super) struct Planner {
     note: Option<Note>,
     /// The job's newest attempt is proven over.
     over: Option<AttemptOver>,
+    /// An attempt of this turn ended in a way that the breaker counts.
+    counts: bool,
     /// Claims to launch as soon as the rate allows it.
     ready: Vec<ReadyClaim>,
     /// Calls in `plan.actions`, by [`CallKind`].
@@ -195,6 +197,12 @@ impl Planner {
     /// Notes that the visited job's newest attempt is proven over.
     pub(super) fn attempt_over(&mut self, stage: Option<FailureStage>) {
         self.over = Some(AttemptOver { stage });
+        self.counts |= stage.is_some();
+    }
+
+    /// Whether the breaker counts a failure once this turn is over.
+    pub(super) fn breaker_counts(&self) -> bool {
+        self.counts
     }
 
     /// Returns whether the newest attempt is proven over, for a visit that ends later.
