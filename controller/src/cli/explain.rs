@@ -107,7 +107,9 @@ fn ended(outcome: &Outcome, at: u64) -> String {
 }
 
 fn succeeded(won: &Succeeded, at: u64) -> String {
-    let stable = won.entry_points.first().map(|entry| address(&won.bucket, &entry.to));
+    // Players are given a playlist, not the poster that lies beside it.
+    let playlist = won.entry_points.iter().find(|entry| entry.to.ends_with("/master.m3u8"));
+    let stable = playlist.or(won.entry_points.first()).map(|entry| address(&won.bucket, &entry.to));
     format!(
         "It is done: attempt {} succeeded at {} with {} files, to be played from {}. Nobody has to act.",
         won.attempt,

@@ -1,7 +1,7 @@
 use transcode_config::{
     contract::{
-        Attempt, Capacity, Claim, Edit, FailureCode, JobSpec, ObjectRef, OutputTarget, SCHEMA, Source,
-        SourceObject, SourceOrder, Stage, TaskShape, Terminal,
+        Attempt, Capacity, Claim, Edit, EntryPoint, FailureCode, JobSpec, ObjectRef, OutputTarget, SCHEMA,
+        Source, SourceObject, SourceOrder, Stage, TaskShape, Terminal,
     },
     ladder::Profile,
 };
@@ -132,7 +132,12 @@ fn won() -> Outcome {
         bytes: 1,
         duration_ms: 1,
         source: None,
-        entry_points: Vec::new(),
+        entry_points: ["poster.jpg", "master.m3u8"]
+            .map(|name| EntryPoint {
+                to: format!("videos/cat.mp4/{name}"),
+                from: ObjectRef { key: String::new(), size: 1, sha256: String::new() },
+            })
+            .into(),
     })
 }
 
@@ -143,9 +148,9 @@ fn a_settled_job_waits_for_nothing() {
         &text,
         &[
             "It is done",
+            "to be played from s3://videos/videos/cat.mp4/master.m3u8",
             "29 files",
             "2026-11-24T02:59:00Z",
-            "s3://videos/videos/cat.mp4/v-1/",
             "Nobody has to act.",
         ],
     );
