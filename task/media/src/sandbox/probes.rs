@@ -17,7 +17,7 @@ use std::{
 
 use libc::{c_int, c_long};
 
-use self::memory::{advise, code, code_of, code_of_data, keep_mapping, map, move_mapping, reserve};
+use self::memory::{advise, code, code_of, code_of_data, keep_mapping, map, move_mapping, outcome, reserve};
 use super::{calls, linked::Linked, policy::SandboxLevel};
 
 /// The expected result of an attempt.
@@ -185,10 +185,6 @@ fn parent() -> i64 {
 
 fn of_parent(file: &str) -> PathBuf {
     Path::new("/proc").join(parent().to_string()).join(file)
-}
-
-fn outcome(result: impl Into<i64>) -> io::Result<()> {
-    if result.into() < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// A system call whose pointers, if it has any, are null.

@@ -10,7 +10,7 @@ use std::{
 
 use libc::{c_int, c_void};
 
-use super::{super::calls, outcome};
+use super::super::calls;
 
 pub(super) fn map(at: u64, flags: c_int) -> io::Result<()> {
     let at = usize::try_from(at).unwrap_or(0);
@@ -88,4 +88,9 @@ pub(super) fn reserve() -> io::Result<()> {
         libc::mmap(ptr::null_mut(), 64 << 30, libc::PROT_NONE, flags, -1, 0)
     };
     if page == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// The result of a system call: its error where it returned a negative number.
+pub(super) fn outcome(result: impl Into<i64>) -> io::Result<()> {
+    if result.into() < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
