@@ -72,6 +72,7 @@ pub(super) const SECTIONS: &[Section] = &[
         title: "Flow",
         widgets: &[
             lines("Queues", "messages", &[high(M::QueueDepth), high(M::QueueInFlight), high(M::JobsHeld)]),
+            lines("Waiting for a slot", "jobs, tenants", &[high(M::JobsWaiting), high(M::TenantsWaiting)]),
             lines("Oldest message", "seconds", &[high(M::OldestMessageAge)]),
             lines(
                 "Jobs a minute",
@@ -93,7 +94,6 @@ pub(super) const SECTIONS: &[Section] = &[
                     sum(M::LaunchesRefused),
                     high(M::LaunchesPaused),
                     high(M::ReceivingPaused),
-                    high(M::JobsStuck),
                     high(M::JobsStuck),
                     sum(M::ImagesRefused),
                     sum(M::OtherImages),

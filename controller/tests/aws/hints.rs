@@ -35,7 +35,7 @@ async fn events_become_hints_and_everything_read_is_deleted() {
     let reading = tokio::spawn(reader.run(sender, stop.clone()));
     let mut found = vec![facts.recv().await.unwrap(), facts.recv().await.unwrap()];
     found.sort_by_key(|fact| format!("{fact:?}"));
-    let expected = [Hint::TerminalRecord(job("x")), Hint::Task(TaskArn("arn:1".into()))].map(Fact::Hinted);
+    let expected = [Hint::Task(TaskArn("arn:1".into())), Hint::TerminalRecord(job("x"))].map(Fact::Hinted);
     assert_eq!(found, expected);
 
     wait::until("the queue is empty", Duration::from_secs(20), async || {

@@ -108,12 +108,20 @@ impl Newcomers {
     /// After a turn: its claims by tenant. `before` lists the tenants that waited before.
     pub(super) fn passed(&mut self, planned: &[Action], before: &[u32], ledger: &Ledger) -> Kept {
         let class = |number: u32| ledger.tenants.get(number).map(|account| account.terms.priority);
+        // A slot can be given to a job whose reading is too old for a claim: the job is read again first.
+        let read_first = |action: &Action| {
+            let Action::Inspect { job } = action else { return None };
+            let job = ledger.jobs.get(job).filter(|job| job.attempt.is_none() && job.read_at().is_some())?;
+            Some(job.tenant)
+        };
+        let served: Vec<u32> = planned.iter().filter_map(read_first).collect();
         for action in planned {
             let Action::Claim { claim, .. } = action else { continue };
             let Some(tenant) = ledger.jobs.get(&claim.job).map(|job| job.tenant) else { continue };
             self.passed.remove(&tenant);
             for (number, passed) in &mut self.passed {
-                if before.contains(number) && class(*number) == class(tenant) {
+                let waits = before.contains(number) && !served.contains(number);
+                if waits && class(*number) == class(tenant) {
                     *passed += 1;
                 }
             }
