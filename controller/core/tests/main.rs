@@ -159,7 +159,8 @@ impl Bench {
     /// Why a job waits.
     fn note(&self, job: &JobKey) -> String {
         let plan = plan(self.reconciler.policy(), &self.reconciler.ledger, self.now());
-        plan.note_of(job).map(|note| note.why.to_string()).unwrap_or_default()
+        let visit = plan.jobs.iter().find(|visit| visit.job == *job);
+        visit.and_then(|visit| visit.note.as_ref()).map(|note| note.why.to_string()).unwrap_or_default()
     }
 
     /// Lets time pass, and answers the job's calls, until it is claimed again or given up.

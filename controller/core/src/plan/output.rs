@@ -87,11 +87,6 @@ impl Plan {
     fn wake(&mut self, at: Ms) {
         self.wake_at = Some(self.wake_at.map_or(at, |sooner| sooner.min(at)));
     }
-
-    /// Why a visited job waits; `None` if it does not.
-    pub fn note_of(&self, job: &JobKey) -> Option<&Note> {
-        self.jobs.iter().find(|visit| visit.job == *job)?.note.as_ref()
-    }
 }
 
 /// A claim that only the launch rate may hold back.
