@@ -4,8 +4,9 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::SCHEMA;
 
-/// Largest document that is read, in bytes. A terminal record is a few kilobytes; a ladder of 30 rungs stays below 32 KiB.
-pub(super) const MAX_DOCUMENT_BYTES: usize = 1 << 20;
+/// Largest document of most kinds, in bytes. A terminal record is a few kilobytes; a ladder of 30 rungs stays below
+/// 32 KiB.
+const MAX_DOCUMENT_BYTES: usize = 1 << 20;
 
 /// A document of the contract.
 pub trait Document: Serialize + DeserializeOwned {
@@ -13,6 +14,8 @@ pub trait Document: Serialize + DeserializeOwned {
     const NAME: &'static str;
     /// The newest schema of it that this version reads.
     const NEWEST: u32 = SCHEMA;
+    /// Largest document of its kind that is read, in bytes.
+    const LIMIT: usize = MAX_DOCUMENT_BYTES;
 }
 
 /// Why a document could not be read.
@@ -40,8 +43,8 @@ pub enum DocumentError {
 /// Reads a document. The schema is checked before the rest, so that a newer document is not taken for a broken one.
 pub fn decode<D: Document>(bytes: &[u8]) -> Result<D, DocumentError> {
     let invalid = |reason: String| DocumentError::Invalid { name: D::NAME, reason };
-    if bytes.len() > MAX_DOCUMENT_BYTES {
-        return Err(invalid(format!("{} bytes, more than {MAX_DOCUMENT_BYTES}", bytes.len())));
+    if bytes.len() > D::LIMIT {
+        return Err(invalid(format!("{} bytes, more than {}", bytes.len(), D::LIMIT)));
     }
     let value: serde_json::Value =
         serde_json::from_slice(bytes).map_err(|error| invalid(error.to_string()))?;

@@ -7,6 +7,8 @@
 //! | `jobs/<j>/attempts/<n>.heartbeat.json` | the task of attempt n | while it works, and once more when it ends | overwritten |
 //! | `jobs/<j>/terminal.json` | task (succeeded) or controller (dead, superseded) | once | `If-None-Match: *` |
 //! | `published/<p>.json` | controller | before it writes the entry points of a newer job | `If-None-Match: *`, then `If-Match` |
+//! | `index/recent/…`, `index/source/…` | controller | a job is accepted; before its message is deleted | overwritten with the same, empty |
+//! | `status/<environment>/status.json` | controller | on change, and once a minute | `If-None-Match: *`, then `If-Match` |
 //!
 //! Every document carries `schema`. A reader that meets a newer schema than it knows leaves the object, and the
 //! message that led to it, alone (invariant S15); see [`decode`].
@@ -19,9 +21,11 @@ mod exit;
 mod failure;
 mod heartbeat;
 mod image;
+mod index;
 mod job;
 mod layout;
 mod published;
+mod status;
 mod terminal;
 mod warning;
 
@@ -33,10 +37,14 @@ pub use exit::ExitCode;
 pub use failure::{Failure, FailureCode, FailureInfo, Who};
 pub use heartbeat::{Heartbeat, Stage, TaskState};
 pub use image::IMAGE_CONTRACT_LABEL;
+pub use index::{EndState, IndexEntry, IndexKey, source_folder};
 pub use job::{Attempt, JobKey, JobKeyError, JobSpec, OutputTarget, Source};
 pub(crate) use layout::escaped;
 pub use layout::{Layout, edited_prefix, output_prefix, pointer_key};
 pub use published::{Published, SourceObject, SourceOrder};
+pub use status::{
+    BreakerStatus, ControlStatus, JobState, JobStatus, PauseStatus, QueueStatus, StatusReport, status_key,
+};
 pub use terminal::{Dead, EntryPoint, ObjectRef, Outcome, SourceRead, Succeeded, Superseded, Terminal};
 pub use warning::Warning;
 

@@ -10,8 +10,8 @@ use aws_sdk_s3::{
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use transcode_config::contract::{
-    EntryPoint, JobKey, JobSpec, Layout, OutputTarget, Published, SCHEMA, SourceObject, SourceOrder,
-    Succeeded, decode, encode, pointer_key,
+    Document, EntryPoint, JobKey, JobSpec, Layout, OutputTarget, Published, SCHEMA, SourceObject,
+    SourceOrder, Succeeded, decode, encode, pointer_key,
 };
 
 use transcode_core::{
@@ -92,7 +92,7 @@ impl S3Store {
             unless_absent(GET, answer, GetObjectError::is_no_such_key).map_err(InspectError::Call)?;
         let Some(object) = object else { return Ok(None) };
         let tag = object.e_tag().unwrap_or_default().to_owned();
-        let bytes = self.body(object.body).await?;
+        let bytes = self.body(object.body, Published::LIMIT).await?;
         let live = decode(&bytes).map_err(|error| InspectError::Unreadable(format!("{key}: {error}")))?;
         Ok(Some((Box::new(live), tag)))
     }

@@ -34,9 +34,6 @@ const CONFLICT_WAIT: Duration = Duration::from_millis(50);
 /// Most pages of one list of attempts: 10,000 objects, two for each attempt, many times a job's budget.
 const MAX_PAGES: usize = 10;
 
-/// Longest document that is read, in bytes. Above the contract's own limit, so that `decode` reports the error.
-const MAX_BODY: usize = (1 << 20) + 1;
-
 const GET: &str = "s3:GetObject";
 const PUT: &str = "s3:PutObject";
 const LIST: &str = "s3:ListObjectsV2";
@@ -73,13 +70,14 @@ impl S3Store {
         let answer = self.clients.read.get_object().bucket(&self.bucket).key(key).send().await;
         let object = unless_absent(GET, answer, GetObjectError::is_no_such_key);
         let Some(object) = object.map_err(InspectError::Call)? else { return Ok(None) };
-        let bytes = self.body(object.body).await?;
+        let bytes = self.body(object.body, D::LIMIT).await?;
         decode(&bytes).map(Some).map_err(|error| InspectError::Unreadable(format!("{key}: {error}")))
     }
 
-    /// Reads a document's bytes, with a timeout: the SDK's timeouts end where the body begins.
-    pub(super) async fn body(&self, body: ByteStream) -> Result<Vec<u8>, InspectError> {
-        tokio::time::timeout(self.body_timeout, collect(body))
+    /// Reads a document's bytes, with a timeout: the SDK's timeouts end where the body begins. Of a document above
+    /// `limit` it reads one byte more, so that `decode` reports the error.
+    pub(super) async fn body(&self, body: ByteStream, limit: usize) -> Result<Vec<u8>, InspectError> {
+        tokio::time::timeout(self.body_timeout, collect(body, limit + 1))
             .await
             .unwrap_or_else(|_| Err("time ran out within the body".into()))
             .map_err(|message| InspectError::Call(failed(GET, ErrorClass::Transient, message)))
@@ -245,13 +243,13 @@ impl Store for S3Store {
     }
 }
 
-/// Reads the body, up to the size of a document.
-async fn collect(mut body: ByteStream) -> Result<Vec<u8>, String> {
+/// Reads at most `most` bytes of the body.
+async fn collect(mut body: ByteStream, most: usize) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     while let Some(chunk) = body.try_next().await.map_err(|error| format!("body: {error}"))? {
-        let room = MAX_BODY - bytes.len();
+        let room = most - bytes.len();
         bytes.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
-        if bytes.len() == MAX_BODY {
+        if bytes.len() == most {
             break;
         }
     }
