@@ -5,6 +5,7 @@ use std::path::Path;
 use figment::{
     Figment,
     providers::{Env, Format, Toml},
+    value::Value,
 };
 
 use crate::{
@@ -33,6 +34,23 @@ pub fn load(file: &Path) -> Result<Settings, SettingsError> {
     from_text(&text, environment())
 }
 
+/// The settings of a controller that has the shipped defaults and these variables: what its task definition says. Only
+/// variables that are settings count.
+pub fn from_variables<'a>(
+    variables: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> Result<Settings, SettingsError> {
+    let mut layer = Figment::new();
+    for (name, value) in variables {
+        let Some(key) = name.strip_prefix("TRANSCODE_").map(str::to_lowercase) else { continue };
+        if key.contains("__") || key == "environment" {
+            // As figment's own layer of variables reads a value.
+            let Ok(value) = value.parse::<Value>();
+            layer = layer.merge((key.replace("__", "."), value));
+        }
+    }
+    checked(&Figment::from(Toml::string(DEFAULTS)).merge(layer).merge(environment()))
+}
+
 /// The environment layer: `TRANSCODE_<TABLE>__<KEY>` and `TRANSCODE_ENVIRONMENT`. Variables without `__` belong to
 /// others (the task's identity, paths of tools) and are not settings.
 fn environment() -> Env {
@@ -41,7 +59,10 @@ fn environment() -> Env {
 
 /// Loads from text, for tests and for reloading.
 pub fn from_text(text: &str, environment: Env) -> Result<Settings, SettingsError> {
-    let figment = Figment::from(Toml::string(DEFAULTS)).merge(Toml::string(text)).merge(environment);
+    checked(&Figment::from(Toml::string(DEFAULTS)).merge(Toml::string(text)).merge(environment))
+}
+
+fn checked(figment: &Figment) -> Result<Settings, SettingsError> {
     let settings: Settings = figment.extract().map_err(|errors| {
         SettingsError::Shape(errors.into_iter().map(|error| describe(&error)).collect::<Vec<_>>().join("\n"))
     })?;

@@ -4,7 +4,10 @@
 #![allow(clippy::result_large_err, reason = "figment's test jail fixes the error type")]
 
 use figment::providers::Env;
-use transcode_config::{load::from_text, settings::Settings};
+use transcode_config::{
+    load::{from_text, from_variables},
+    settings::Settings,
+};
 
 /// The least that a file must say.
 const LEAST: &str = r#"
@@ -42,6 +45,31 @@ fn the_shipped_file_gives_every_other_key_its_default() {
     let settings = load(LEAST).unwrap();
     assert_eq!(settings.launch.max_tasks, 10);
     assert_eq!(settings.output.prefix, "videos/");
+}
+
+#[test]
+fn the_variables_of_a_task_definition_are_settings_as_they_are_in_its_container() {
+    let least = [
+        ("TRANSCODE_ENVIRONMENT", "test"),
+        ("TRANSCODE_QUEUES__DEFAULT__URL", "http://127.0.0.1:1/1/jobs"),
+        ("TRANSCODE_QUEUES__DEFAULT__DEAD_LETTER_URL", "http://127.0.0.1:1/1/dead"),
+        ("TRANSCODE_SOURCES__UPLOADS__BUCKET", "uploads"),
+        ("TRANSCODE_SOURCES__UPLOADS__OVERLAYS", r#"[{ bucket = "logos", prefix = "a/" }]"#),
+        ("TRANSCODE_STATE__BUCKET", "state"),
+        ("TRANSCODE_OUTPUT__BUCKET", "videos"),
+        ("TRANSCODE_CLUSTER__NAME", "c"),
+        ("TRANSCODE_CLUSTER__TASK_DEFINITION", "transcode-task"),
+        ("TRANSCODE_CLUSTER__SUBNETS", r#"["subnet-1","subnet-2"]"#),
+        ("TRANSCODE_LAUNCH__MAX_TASKS", "3"),
+        ("TRANSCODE_STATE_BUCKET", "of the task, and no setting"),
+        ("RUST_LOG", "info"),
+    ];
+    let settings = from_variables(least).unwrap();
+    assert_eq!((settings.launch.max_tasks, settings.cluster.subnets.len()), (3, 2));
+    assert_eq!(settings.sources["uploads"].overlays[0].bucket, "logos");
+    assert_eq!(settings.queues["default"].dead_letter_url, "http://127.0.0.1:1/1/dead");
+    let wrong = from_variables(least.into_iter().skip(1)).unwrap_err().to_string();
+    assert!(wrong.contains("environment: missing"), "{wrong}");
 }
 
 #[test]

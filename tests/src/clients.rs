@@ -84,6 +84,9 @@ pub fn environment(emulator: &str, ecs: Option<&str>) -> Vec<(String, String)> {
         ("AWS_ENDPOINT_URL_IAM", emulator),
         ("AWS_ENDPOINT_URL_EC2", emulator),
         ("AWS_ENDPOINT_URL_SERVICE_QUOTAS", emulator),
+        // Services that only other commands call.
+        ("AWS_ENDPOINT_URL_CLOUDFORMATION", emulator),
+        ("AWS_ENDPOINT_URL_CLOUDWATCH_LOGS", emulator),
     ];
     env.extend(ecs.map(|endpoint| ("AWS_ENDPOINT_URL_ECS", endpoint)));
     env.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()

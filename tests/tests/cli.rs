@@ -34,17 +34,24 @@ fn run(stack: &Stack, command: &str, args: &[&str]) -> Output {
 
 /// As [`run`], with settings from the environment.
 fn run_with(stack: &Stack, command: &str, args: &[&str], env: &[(&str, &str)]) -> Output {
-    Command::new(paths::binary("transcode-controller").unwrap())
-        .args([command, "--config"])
-        .arg(stack.plan.config())
-        .args(args)
-        .env_clear()
-        .envs(controller::environment(stack.endpoint(), &stack.fargate.endpoint))
-        // The emulator verifies the signatures of presigned addresses, and only of those. It knows this key.
-        .envs([("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test")])
-        .envs(env.iter().copied())
-        .output()
-        .unwrap()
+    let mut program = program(stack);
+    program.args([command, "--config"]).arg(stack.plan.config()).args(args);
+    program.envs(env.iter().copied()).output().unwrap()
+}
+
+/// The program with access to the stack's services.
+fn program(stack: &Stack) -> Command {
+    let mut program = Command::new(paths::binary("transcode-controller").unwrap());
+    let endpoints = controller::environment(stack.endpoint(), &stack.fargate.endpoint);
+    // The emulator verifies the signatures of presigned addresses, and only of those. It knows this key.
+    let key = [("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test")];
+    program.env_clear().envs(endpoints).envs(key);
+    program
+}
+
+/// A command without a settings file.
+fn without_settings(stack: &Stack, args: &[&str]) -> Output {
+    program(stack).args(args).output().unwrap()
 }
 
 /// Standard output of a command that must succeed.
@@ -171,14 +178,14 @@ async fn a_request_is_submitted_shown_explained_and_redriven() {
     stack.wait_for("every message is settled", LIMIT, settled).await.unwrap();
     letters(&stack, 3).await;
 
-    let shown = said(&stack, "get", &["--job", named]);
+    let shown = said(&stack, "get", &[named]);
     for part in [named, "film.mp4", "profile    standard", "attempt    1 claimed", "INPUT_REFUSED", ":task/"]
     {
         assert!(shown.contains(part), "{part}\n{shown}");
     }
-    assert!(complained(&stack, "get", &["--key", "absent.mp4"]).contains("no record of a job of absent.mp4"));
+    assert!(complained(&stack, "get", &["absent.mp4"]).contains("no record of a job of absent.mp4"));
     let unknown = "0".repeat(32);
-    assert!(complained(&stack, "get", &["--job", &unknown]).contains("no record"));
+    assert!(complained(&stack, "get", &[&unknown]).contains("no record"));
     // What the controller says of a job is up to a second old.
     let parts =
         ["It is dead since", "after 1 attempt", "INPUT_REFUSED", "The uploader can act", "redrive --job"];
@@ -213,7 +220,7 @@ async fn redrives(stack: &Stack, upload: &str, submitted: &str, named: &str) {
     letters(stack, 4).await;
 
     // Found by the key of the object: the upload in both generations, and what was submitted.
-    let records: Value = serde_json::from_str(&said(stack, "get", &["--key", "film.mp4", "--json"])).unwrap();
+    let records: Value = serde_json::from_str(&said(stack, "get", &["film.mp4", "-o", "json"])).unwrap();
     let mut found: Vec<_> = records
         .as_array()
         .unwrap()
@@ -233,7 +240,7 @@ async fn redrives(stack: &Stack, upload: &str, submitted: &str, named: &str) {
     let all = said(stack, "redrive", &[]);
     assert!(all.ends_with("3 moved, 1 looked at and left\n"), "{all}");
     letters(stack, 4).await;
-    let third = said(stack, "get", &["--job", named]);
+    let third = said(stack, "get", &[named]);
     assert!(third.contains("generation 0"), "what has been decided stays on record: {third}");
     assert_eq!(
         stack.fargate.counters().await.unwrap()["tasks"]["launched"],
@@ -319,7 +326,7 @@ async fn what_goes_on_is_explained_from_the_record_and_the_controllers_notes() {
     )
     .await;
     // No object of this version is there: found by searching.
-    let shown = said(&stack, "get", &["--key", object]);
+    let shown = said(&stack, "get", &[object]);
     assert!(shown.contains("heartbeat 7") && shown.contains("transcoding, 42 %, 1.50x"), "{shown}");
     assert!(shown.contains("playable already: videos/x/v-1/early.m3u8"), "{shown}");
 
@@ -338,6 +345,22 @@ async fn the_dashboard_that_is_printed_is_the_one_that_was_deployed_and_can_be_p
     let stack = Stack::with(options).await.unwrap();
     let printed: Value = serde_json::from_str(&said(&stack, "dashboard", &["print"])).unwrap();
     assert_eq!(printed, dashboard(&stack, "local-transcode").await);
+
+    // The stack knows the environment's settings, so that no file is needed.
+    let of_stack =
+        without_settings(&stack, &["dashboard", "print", "--stack", &stack.deployment.environment]);
+    assert!(of_stack.status.success(), "{}", String::from_utf8_lossy(&of_stack.stderr));
+    assert_eq!(serde_json::from_slice::<Value>(&of_stack.stdout).unwrap(), printed);
+    for (args, complaint) in [
+        (["dashboard", "print", "--stack", "absent"], "check --stack and AWS_REGION"),
+        (["get", "x", "-o", "json"], "Give --stack NAME or --config FILE"),
+        (["healthcheck", "--stack", "absent", "-ojson"], "give --config FILE"),
+    ] {
+        let refused = without_settings(&stack, &args);
+        let text = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(2), "{text}");
+        assert!(text.contains(complaint) && text.lines().count() == 1, "{text}");
+    }
 
     said(&stack, "dashboard", &["put", "--name", "mine", "--runbook", "https://example.com/runbook"]);
     let put = dashboard(&stack, "mine").await;

@@ -67,7 +67,7 @@ async fn run(stack: &Stack, args: &[&str], env: &[(&str, &str)]) -> (Option<i32>
 
 /// As JSON, with the controller's role.
 async fn look(stack: &Stack, env: &[(&str, &str)]) -> Said {
-    let (code, text) = run(stack, &["--json", "--role", &stack.deployment.controller_role], env).await;
+    let (code, text) = run(stack, &["-o", "json", "--role", &stack.deployment.controller_role], env).await;
     Said { code, findings: serde_json::from_str(&text).unwrap() }
 }
 
@@ -285,7 +285,7 @@ async fn one_check_that_cannot_be_made_stops_no_other_and_nobody_waits_for_it() 
     let address = format!("http://{}", silent.local_addr().unwrap());
     let env = [("AWS_ENDPOINT_URL_SQS", address.as_str()), ("AWS_ENDPOINT_URL_EC2", "http://127.0.0.1:9")];
     let role = &stack.deployment.controller_role;
-    let (code, text) = run(&stack, &["--json", "--timeout", "8", "--role", role], &env).await;
+    let (code, text) = run(&stack, &["-o", "json", "--timeout", "8", "--role", role], &env).await;
     let said = Said { code, findings: serde_json::from_str(&text).unwrap() };
     let unknown = ["buckets", "events.queue", "network.subnets", "queues"].map(|check| (check, "unknown"));
     assert_eq!(said.bad(), unknown.into_iter().collect(), "{:#?}", said.findings);

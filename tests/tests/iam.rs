@@ -54,7 +54,10 @@ async fn command(stack: &Stack, role: &str, args: &[&str]) -> String {
     let mut command = Command::new(paths::binary("transcode-controller").unwrap());
     let (name, rest) = args.split_first().unwrap();
     command.env_clear().envs(stack.environment_as(role).unwrap());
-    command.arg(name).arg("--config").arg(stack.plan.config()).args(rest);
+    if !rest.contains(&"--stack") {
+        command.arg("--config").arg(stack.plan.config());
+    }
+    command.arg(name).args(rest);
     let output: Output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
     let (said, complained) =
         (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -83,9 +86,11 @@ async fn a_job_that_succeeds(stack: &Stack, clip: &Path) -> JobKey {
     stack.wait_for_empty_queue(LIMIT).await.unwrap();
 
     let job = stack.job_of("good.mp4").await.unwrap().unwrap().job;
-    let shown = command(stack, &roles.operator, &["get", "--key", "good.mp4"]).await;
+    let shown = command(stack, &roles.operator, &["get", "good.mp4"]).await;
     assert!(shown.contains(job.as_str()), "{shown}");
     command(stack, &roles.operator, &["explain", job.as_str()]).await;
+    let of_stack = ["presign", "get", "x", "--stack", &stack.deployment.environment];
+    command(stack, &roles.operator, &of_stack).await;
     let address = command(stack, &roles.operator, &["presign", "get", &winner.manifest.key]).await;
     assert!(http.get(address).send().await.unwrap().status().is_success());
     let address = command(stack, &roles.operator, &["presign", "put", "more.mp4", "--bytes", &size]).await;
@@ -168,7 +173,7 @@ async fn a_job_with_an_overlay(stack: &Stack, bucket: &str) {
 /// The reads and writes of an operator who examines an environment.
 async fn a_look_at_the_environment(stack: &Stack) {
     let roles = &stack.deployment.roles;
-    let args = ["doctor", "--json", "--role", &roles.controller];
+    let args = ["doctor", "-o", "json", "--role", &roles.controller];
     let said = command(stack, &roles.operator, &args).await;
     let findings: Vec<serde_json::Value> = serde_json::from_str(&said).unwrap();
     let unread = findings.iter().find(|one| one["status"] == "unknown" || one["status"] == "fail");

@@ -68,8 +68,7 @@ fn a_standing_stack_takes_an_upload_and_goes_down_without_a_trace() {
     let put = "curl --silent --show-error --fail --header 'If-None-Match: *' --upload-file \"$CLIP\" \"$(\"$CONTROLLER\" presign put tiny.mp4 --bytes $(stat --format %s \"$CLIP\") --config \"$SETTINGS\")\"";
     let put = shell(folder.path(), &put.replace("$CLIP", &clip.display().to_string()));
     assert!(put.status.success(), "{}", said(&put));
-    let get =
-        || said(&shell(folder.path(), "\"$CONTROLLER\" get --key tiny.mp4 --config \"$SETTINGS\" --json"));
+    let get = || said(&shell(folder.path(), "\"$CONTROLLER\" get tiny.mp4 --config \"$SETTINGS\" -o json"));
     let done = wait::until_blocking(LIMIT, || get().contains("\"succeeded\""));
     assert!(done, "{}", get());
 

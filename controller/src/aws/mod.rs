@@ -15,7 +15,7 @@
 //! | `ecr` | reads the task's image, to check whether it may be launched |
 //! | `image` | the check itself; no call |
 //! | `hints` | the events queue, which wakes and never decides |
-//! | `query` | services that only `doctor` calls, without an SDK client |
+//! | `query` | services that only commands call, without an SDK client |
 //! | `plain` | HTTP with limits, for calls that the SDK does not have |
 //! | `cloudwatch` | sends the metrics of [`crate::events`] |
 

@@ -1,4 +1,5 @@
-//! A few reads from services without an SDK client here: STS, IAM, EC2 and Service Quotas.
+//! A few reads from services without an SDK client here: STS, IAM, EC2, Service Quotas, CloudFormation and CloudWatch
+//! Logs.
 //!
 //! Their SDK crates, EC2's above all, would take longer to build than all the rest of the controller, for one answer
 //! each. So these requests are written by hand and signed with the SDK's own signer, and only the needed fields of the
@@ -34,6 +35,10 @@ pub enum Service {
     Ec2,
     /// Quotas.
     ServiceQuotas,
+    /// Stacks.
+    CloudFormation,
+    /// Log lines.
+    Logs,
 }
 
 impl Service {
@@ -44,6 +49,8 @@ impl Service {
             Self::Iam => ("iam", "iam", "AWS_ENDPOINT_URL_IAM"),
             Self::Ec2 => ("ec2", "ec2", "AWS_ENDPOINT_URL_EC2"),
             Self::ServiceQuotas => ("servicequotas", "servicequotas", "AWS_ENDPOINT_URL_SERVICE_QUOTAS"),
+            Self::CloudFormation => ("cloudformation", "cloudformation", "AWS_ENDPOINT_URL_CLOUDFORMATION"),
+            Self::Logs => ("logs", "logs", "AWS_ENDPOINT_URL_CLOUDWATCH_LOGS"),
         }
     }
 }
@@ -82,7 +89,7 @@ impl Query {
         partition(&self.region)
     }
 
-    /// The query protocol (STS, IAM, EC2): parameters in, XML out.
+    /// The query protocol (STS, IAM, EC2, CloudFormation): parameters in, XML out.
     pub async fn form(
         &self,
         service: Service,
@@ -95,7 +102,7 @@ impl Query {
         self.send(service, operation, &[("content-type", kind)], body).await
     }
 
-    /// The JSON protocol (Service Quotas).
+    /// The JSON protocol (Service Quotas, CloudWatch Logs).
     pub async fn json(
         &self,
         service: Service,

@@ -79,7 +79,7 @@ fn describe(files: &Files, stack: &Stack) -> Result<String> {
          \n  clip=.tools/media/bigbuckbunny.mp4\
          \n  curl --fail --header 'If-None-Match: *' --upload-file $clip \\\
          \n    \"$({program} presign put holiday.mp4 --bytes $(stat --format %s $clip) --config {settings})\"\
-         \n  {program} get --key holiday.mp4 --config {settings}\
+         \n  {program} get holiday.mp4 --config {settings}\
          \n  {program} doctor --config {settings}\n",
         logs = quoted(&files.work()),
         endpoint = stack.endpoint(),

@@ -16,7 +16,7 @@ use transcode_tests::{Stack, paths};
 /// Runs `transcode-controller audit` over logs; returns whether it found no violation, and its report.
 fn audit(logs: &[PathBuf]) -> (bool, Value) {
     let program = paths::binary("transcode-controller").unwrap();
-    let output = Command::new(program).args(["audit", "--json"]).args(logs).output().unwrap();
+    let output = Command::new(program).args(["audit", "-o", "json"]).args(logs).output().unwrap();
     (output.status.success(), serde_json::from_slice(&output.stdout).unwrap())
 }
 

@@ -17,12 +17,14 @@ use transcode_config::{
 };
 use transcode_core::message::{DEAD_LETTER_KIND, DeadLetterBody, Request, Rules};
 
-use super::{
-    jobs::request_of,
-    live,
-    session::{Session, say, shown},
+use crate::{
+    cli::{
+        find::{newer, request_of},
+        output::{say, shown},
+        setup::Session,
+    },
+    runtime::wall_ms,
 };
-use crate::runtime::wall_ms;
 
 /// Most letters that one run looks at, so that it ends.
 const MAX_LOOKED_AT: usize = 10_000;
@@ -39,7 +41,7 @@ const BATCH: i32 = 10;
 /// Which letters to move.
 #[derive(Debug, Args)]
 #[group(skip)]
-pub(super) struct Redrive {
+pub(in crate::cli) struct Redrive {
     /// Only letters of this job.
     #[arg(long)]
     job: Option<JobKey>,
@@ -73,7 +75,7 @@ enum Fate {
 }
 
 impl Redrive {
-    pub(super) async fn run(&self, session: &Session) -> anyhow::Result<()> {
+    pub(in crate::cli) async fn run(&self, session: &Session) -> anyhow::Result<()> {
         let (mut moved, mut left) = (0, 0);
         for (name, queue) in &session.settings.queues {
             let mut tally = Tally::default();
@@ -151,7 +153,7 @@ impl Redrive {
         }
         let mut body = Cow::Borrowed(body);
         if let Request::Run(spec) = &next
-            && let Some(why) = live::newer(session, spec).await?
+            && let Some(why) = newer(session, spec).await?
         {
             if !self.force {
                 say(&format!(
@@ -197,7 +199,7 @@ impl Redrive {
             return Ok(Fate::Left);
         }
         if let Request::Run(spec) = next
-            && let Some(why) = live::newer(session, spec).await?
+            && let Some(why) = newer(session, spec).await?
         {
             say(&format!("message {id} (job {job}) left: {why}. `submit --force` asks for it anew\n"))?;
             return Ok(Fate::Left);

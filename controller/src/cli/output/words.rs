@@ -1,53 +1,29 @@
-//! Shared by the commands: clients, standard output, times for people.
+//! Words for people: addresses, times, durations; and the two outputs of a command.
 
 use std::{borrow::Cow, io::Write};
 
 use anyhow::Context;
 use aws_smithy_types::{DateTime, date_time::Format};
-use transcode_config::{
-    Settings,
-    escape::{Place, escaped, hidden, net},
-};
-use transcode_core::{effects::ports::InspectError, message::Rules};
-
-use super::rules::rules;
-use crate::aws::{Clients, S3Store};
-
-/// The settings and clients of a command.
-pub(super) struct Session {
-    pub(super) settings: Settings,
-    pub(super) rules: Rules,
-    pub(super) clients: Clients,
-    pub(super) store: S3Store,
-}
-
-/// Runs a command's future to its end.
-pub(super) fn within<T>(
-    settings: Settings,
-    act: impl AsyncFnOnce(Session) -> anyhow::Result<T>,
-) -> anyhow::Result<T> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
-    runtime.block_on(async {
-        let rules = rules(&settings)?;
-        let clients = Clients::load(&settings.calls).await;
-        let store = S3Store::new(clients.s3.clone(), &settings);
-        act(Session { settings, rules, clients, store }).await
-    })
-}
+use transcode_config::escape::{Place, escaped, hidden, net};
 
 /// Writes to standard output. A closed output is an error: the rest of the work may be pointless.
-pub(super) fn say(text: &str) -> anyhow::Result<()> {
+pub(in crate::cli) fn say(text: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     out.write_all(net(text).as_bytes()).and_then(|()| out.flush()).context("standard output")
 }
 
+/// Writes to standard error, without a panic if it is closed.
+pub(in crate::cli) fn complain(text: &str) {
+    writeln!(std::io::stderr().lock(), "transcode-controller: {}", net(text)).ok();
+}
+
 /// One value on one line for people, with unsafe characters escaped.
-pub(super) fn shown(value: &str) -> Cow<'_, str> {
+pub(in crate::cli) fn shown(value: &str) -> Cow<'_, str> {
     escaped(value, Place::Line)
 }
 
 /// An object's address for people. In quotes where it could be mistaken for the text around it.
-pub(super) fn address(bucket: &str, key: &str) -> String {
+pub(in crate::cli) fn address(bucket: &str, key: &str) -> String {
     let address = format!("s3://{bucket}/{key}");
     if address.chars().any(|c| c.is_whitespace() || c == '"' || hidden(c)) {
         return format!("\"{}\"", shown(&address).replace('"', "\\\""));
@@ -55,23 +31,14 @@ pub(super) fn address(bucket: &str, key: &str) -> String {
     address
 }
 
-/// An error of the state bucket, for people.
-pub(super) fn unreadable(error: InspectError) -> anyhow::Error {
-    match error {
-        InspectError::Call(error) => error.into(),
-        InspectError::Unreadable(what) => anyhow::Error::msg(what),
-        InspectError::Reused(spec) => anyhow::anyhow!("job {} is of another source", spec.job),
-    }
-}
-
 /// A time in the format of AWS, to the second.
-pub(super) fn time(ms: u64) -> String {
+pub(in crate::cli) fn time(ms: u64) -> String {
     let seconds = i64::try_from(ms / 1000).unwrap_or(i64::MAX);
     DateTime::from_secs(seconds).fmt(Format::DateTime).unwrap_or_else(|_| format!("{ms} ms since 1970"))
 }
 
 /// A duration, in the unit that fits best.
-pub(super) fn span(ms: u64) -> String {
+pub(in crate::cli) fn span(ms: u64) -> String {
     let seconds = ms / 1000;
     match seconds {
         0..120 => format!("{seconds} s"),

@@ -2,12 +2,11 @@
 
 use aws_sdk_s3::types::{EncodingType, ObjectVersion};
 
-use super::session::Session;
-use crate::aws::written;
+use crate::{aws::written, cli::setup::Session};
 
 /// Versions of the object, the newest first. Empty without permission to list them, or if the object is gone; then the
 /// search finds the jobs.
-pub(super) async fn versions(session: &Session, bucket: &str, key: &str) -> Vec<ObjectVersion> {
+pub(in crate::cli) async fn versions(session: &Session, bucket: &str, key: &str) -> Vec<ObjectVersion> {
     let list = session.clients.s3.read.list_object_versions().bucket(bucket).prefix(key);
     let Ok(page) = list.encoding_type(EncodingType::Url).send().await else { return Vec::new() };
     // The key itself comes before all keys that begin with it.

@@ -1,57 +1,60 @@
-//! `get`: a job's record, as text or JSON.
+//! `get`: a job's record.
 
 use std::fmt::Write;
 
 use anyhow::bail;
 use clap::Args;
-use transcode_config::contract::{Heartbeat, JobKey, JobSpec, Outcome, PastAttempt, TaskState, Terminal};
+use serde::Serialize;
+use transcode_config::contract::{Heartbeat, JobSpec, Outcome, PastAttempt, TaskState, Terminal};
 
-use super::{
-    jobs,
-    record::Record,
-    session::{Session, address, say, shown, time},
+use crate::cli::{
+    find::{Named, Record, Which, of_object},
+    output::{Show, Text, address, shown, time},
+    setup::Session,
 };
 
 /// Which jobs to show.
 #[derive(Debug, Args)]
 #[group(skip)]
-pub(super) struct Get {
-    /// The job's key: 32 hexadecimal characters, as in the logs.
-    #[arg(long, required_unless_present = "key", conflicts_with = "key")]
-    job: Option<JobKey>,
-    /// Key of the object in the source bucket: shows every job of the object, the newest first.
-    #[arg(long)]
-    key: Option<String>,
-    /// Only from this source bucket.
-    #[arg(long, requires = "key")]
-    bucket: Option<String>,
-    /// As JSON: a list of jobs with all their documents.
-    #[arg(long)]
-    json: bool,
+pub(in crate::cli) struct Get {
+    #[command(flatten)]
+    which: Which,
+}
+
+/// The records of the jobs that were asked for, the newest first.
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+struct Records(Vec<Record>);
+
+impl Show for Records {
+    fn people(&self, text: &mut Text) {
+        let all = self.0.iter().map(self::text).collect::<Vec<_>>().join("\n");
+        for line in all.lines() {
+            text.line(line);
+        }
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.0.iter().map(|record| record.job.to_string()).collect()
+    }
 }
 
 impl Get {
-    pub(super) async fn run(&self, session: &Session) -> anyhow::Result<()> {
-        let (wanted, what) = match (&self.job, &self.key) {
-            (Some(job), _) => (vec![job.clone()], format!("job {job}")),
-            (None, Some(key)) => (
-                jobs::of_object(session, self.bucket.as_deref(), key).await?,
-                format!("a job of {}", shown(key)),
-            ),
-            (None, None) => bail!("--job or --key"),
+    pub(in crate::cli) async fn run(&self, session: &Session) -> anyhow::Result<()> {
+        let wanted = match &self.which.what {
+            Named::Job(job) => vec![job.clone()],
+            Named::Object { key, .. } => of_object(session, self.which.bucket(), key).await?,
         };
         let mut records = Vec::new();
         for job in &wanted {
             records.extend(Record::read(&session.store, job).await?);
         }
         if records.is_empty() {
-            bail!("the state bucket {} has no record of {what}", session.settings.state.bucket);
+            let (bucket, what) = (&session.settings.state.bucket, self.which.words());
+            bail!("the state bucket {bucket} has no record of {what}");
         }
         records.sort_by_key(|record| std::cmp::Reverse(since(record)));
-        if self.json {
-            return say(&format!("{}\n", serde_json::to_string_pretty(&records)?));
-        }
-        say(&records.iter().map(text).collect::<Vec<_>>().join("\n"))
+        session.output.print(&Records(records))
     }
 }
 
@@ -62,7 +65,7 @@ fn since(record: &Record) -> u64 {
 }
 
 /// The record for a person: one fact a line.
-pub(super) fn text(record: &Record) -> String {
+pub(in crate::cli) fn text(record: &Record) -> String {
     let mut text = String::new();
     // Writing to a string cannot fail.
     let mut line = |name: &str, value: &str| {

@@ -8,21 +8,33 @@ use std::{
 
 use anyhow::Context;
 
-use super::session::say;
-use crate::audit::History;
+use crate::{
+    audit::{AuditReport, History},
+    cli::output::{Output, Show, Text},
+};
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Audit {
+pub(in crate::cli) struct Audit {
     /// Log files as the controller writes them, one for each controller; `-` is standard input.
     #[arg(required = true, value_name = "LOGS")]
     logs: Vec<PathBuf>,
-    /// Print one JSON object instead of text.
-    #[arg(long)]
-    json: bool,
+}
+
+impl Show for AuditReport {
+    fn people(&self, text: &mut Text) {
+        for line in self.text().lines() {
+            text.line(line);
+        }
+    }
+
+    /// The jobs of the messages.
+    fn names(&self) -> Vec<String> {
+        self.messages.iter().flat_map(|message| message.jobs.iter().cloned()).collect()
+    }
 }
 
 impl Audit {
-    pub(super) fn run(&self) -> anyhow::Result<()> {
+    pub(in crate::cli) fn run(&self, output: Output) -> anyhow::Result<()> {
         let mut book = History::default();
         for log in &self.logs {
             if log == Path::new("-") {
@@ -34,8 +46,7 @@ impl Audit {
             }
         }
         let report = book.report();
-        let text = if self.json { format!("{}\n", serde_json::to_string(&report)?) } else { report.text() };
-        say(&text)?;
+        output.print(&report)?;
         let broken = report.totals.violations;
         anyhow::ensure!(broken == 0, "{broken} violations of the job protocol");
         Ok(())

@@ -4,10 +4,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use serde_json::json;
 use transcode_config::{
-    contract::{Edit, JobKey, JobSpec, Outcome, REQUEST_WITH_FORCE, SPEC_WITH_EDIT, Source, Terminal},
-    escape::net,
+    contract::{JobKey, JobSpec, Outcome, Source, Terminal},
     settings::QueueSettings,
 };
 use transcode_core::{
@@ -17,11 +15,16 @@ use transcode_core::{
 
 use super::{
     edit::EditArgs,
-    live,
-    rules::source_bucket,
-    session::{Session, address, say, time, unreadable},
+    request::{self, Object},
 };
-use crate::runtime::wall_ms;
+use crate::{
+    cli::{
+        find::newer,
+        output::{address, say, time},
+        setup::{Session, source_bucket, unreadable},
+    },
+    runtime::wall_ms,
+};
 
 /// Name of the queue in a deployment with one queue.
 const DEFAULT_QUEUE: &str = "default";
@@ -29,7 +32,7 @@ const DEFAULT_QUEUE: &str = "default";
 /// What to transcode. Submitting the same again is the same job; another --idempotency-key makes another job.
 #[derive(Debug, Args)]
 #[group(skip)]
-pub(super) struct Submit {
+pub(in crate::cli) struct Submit {
     /// Object key in the source bucket.
     #[arg(long)]
     key: String,
@@ -56,16 +59,16 @@ pub(super) struct Submit {
 }
 
 impl Submit {
-    pub(super) async fn run(&self, session: &Session) -> anyhow::Result<()> {
+    pub(in crate::cli) async fn run(&self, session: &Session) -> anyhow::Result<()> {
         let bucket = source_bucket(&session.settings, self.bucket.as_deref(), &self.key)?;
         let edit = self.edit.edit()?;
         let object = Object { bucket, key: &self.key, version: self.version_id.as_deref() };
         let (profile, name) = (self.profile.as_deref(), self.idempotency_key.as_deref());
-        let mut body = body(&object, profile, &edit, name, false);
+        let mut body = request::body(&object, profile, &edit, name, false);
         let mut spec = accepted(session, &body)?;
-        if let Some(why) = live::newer(session, &spec).await? {
+        if let Some(why) = newer(session, &spec).await? {
             anyhow::ensure!(self.force, "not sent: {why}. --force sends it, and it goes live all the same");
-            body = self::body(&object, profile, &edit, name, true);
+            body = request::body(&object, profile, &edit, name, true);
             spec = accepted(session, &body)?;
         }
         let job = &spec.job;
@@ -95,47 +98,6 @@ impl Submit {
             _ => bail!("--queue: the settings have {}", names()),
         }
     }
-}
-
-/// The source and the options of a request.
-pub(super) struct Object<'a> {
-    pub(super) bucket: &'a str,
-    pub(super) key: &'a str,
-    pub(super) version: Option<&'a str>,
-}
-
-/// A job request, as `message/request.rs` reads it.
-pub(super) fn body(
-    Object { bucket, key, version }: &Object<'_>,
-    profile: Option<&str>,
-    edit: &Edit,
-    idempotency: Option<&str>,
-    force: bool,
-) -> String {
-    let mut body = json!({"schema": 1, "kind": "transcode.job", "source": {"bucket": bucket, "key": key}});
-    if let Some(version) = version {
-        body["source"]["version_id"] = (*version).into();
-    }
-    if let Some(profile) = profile {
-        body["profile"] = profile.into();
-    }
-    if !edit.is_none() {
-        body["schema"] = SPEC_WITH_EDIT.into();
-    }
-    if let Some(clip) = &edit.clip {
-        body["clip"] = json!(clip);
-    }
-    if let Some(overlay) = &edit.overlay {
-        body["overlay"] = json!(overlay);
-    }
-    if let Some(name) = idempotency {
-        body["idempotency_key"] = name.into();
-    }
-    if force {
-        (body["schema"], body["force"]) = (REQUEST_WITH_FORCE.into(), true.into());
-    }
-    // A key may contain characters that SQS refuses; JSON can escape them.
-    net(&body.to_string()).into_owned()
 }
 
 /// Reads the request with the controller's own code. A request that would be refused is not sent, because it would end

@@ -20,10 +20,10 @@ use transcode_core::{
 use super::{
     logs::{self, Losses},
     reload,
-    rules::rules,
 };
 use crate::{
     aws::{Clients, CloudWatch, Ecs, Hints, Images, S3Store, Sqs},
+    cli::setup::rules,
     events::{Event, Events},
     observe::{
         Watch,
@@ -35,7 +35,7 @@ use crate::{
 /// Most hints that wait to be absorbed. A full channel drops hints: they only wake the loop.
 const HINTS: usize = 1024;
 
-pub(super) fn run(settings: Settings, file: &Path) -> anyhow::Result<()> {
+pub(in crate::cli) fn run(settings: Settings, file: &Path) -> anyhow::Result<()> {
     let (losses, _writer) = logs::start();
     let runtime = tokio::runtime::Runtime::new().context("no runtime")?;
     let result = runtime.block_on(serve(settings, file, losses));

@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 
+use clap::Args;
 use transcode_config::{
     Settings,
     contract::{
@@ -13,22 +14,34 @@ use transcode_config::{
     },
 };
 
-use super::{
-    record::{AttemptRecord, Record},
-    session::{Session, address, say, shown, span, time},
-};
 use crate::{
+    cli::{
+        find::{AttemptRecord, Record},
+        output::{address, say, shown, span, time},
+        setup::Session,
+    },
     observe::http::{Notes, Waiting, ask_notes},
     runtime::wall_ms,
 };
 
-pub(super) async fn run(session: &Session, job: &JobKey) -> anyhow::Result<()> {
-    let record = Record::read(&session.store, job).await?;
-    let listen = session.settings.http.listen.clone();
-    let address: SocketAddr = listen.parse()?;
-    let asked = tokio::task::spawn_blocking(move || ask_notes(address)).await?;
-    let heard = asked.map_err(|error| format!("{listen}: {error}"));
-    say(&format!("{}\n", paragraph(job, record.as_ref(), &heard, &session.settings, wall_ms())))
+/// Which job to explain.
+#[derive(Debug, Args)]
+#[group(skip)]
+pub(in crate::cli) struct Explain {
+    /// The job's key: 32 hexadecimal characters, as in the logs.
+    job: JobKey,
+}
+
+impl Explain {
+    pub(in crate::cli) async fn run(&self, session: &Session) -> anyhow::Result<()> {
+        let job = &self.job;
+        let record = Record::read(&session.store, job).await?;
+        let listen = session.settings.http.listen.clone();
+        let address: SocketAddr = listen.parse()?;
+        let asked = tokio::task::spawn_blocking(move || ask_notes(address)).await?;
+        let heard = asked.map_err(|error| format!("{listen}: {error}"));
+        say(&format!("{}\n", paragraph(job, record.as_ref(), &heard, &session.settings, wall_ms())))
+    }
 }
 
 /// The whole explanation. `heard` is the controller's answer, or why it gave none.

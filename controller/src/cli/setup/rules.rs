@@ -6,7 +6,7 @@ use transcode_config::{Settings, ladder::Profile};
 use transcode_core::message::Rules;
 
 /// The rules of these settings. Error if a profile that they name is missing.
-pub(super) fn rules(settings: &Settings) -> anyhow::Result<Rules> {
+pub(in crate::cli) fn rules(settings: &Settings) -> anyhow::Result<Rules> {
     let profiles: BTreeMap<String, Profile> = Profile::built_in_names()
         .filter_map(|name| Profile::built_in(name).map(|profile| (name.to_owned(), profile)))
         .collect();
@@ -30,7 +30,7 @@ pub(super) fn rules(settings: &Settings) -> anyhow::Result<Rules> {
 }
 
 /// The bucket of an allowed source that covers the key: the named bucket, or the only one that matches.
-pub(super) fn source_bucket<'a>(
+pub(in crate::cli) fn source_bucket<'a>(
     settings: &'a Settings,
     bucket: Option<&str>,
     key: &str,

@@ -3,12 +3,16 @@
 use std::{process::ExitCode, time::Duration};
 
 use aws_config::BehaviorVersion;
+use serde::Serialize;
 use transcode_config::Settings;
 
-use super::session::{Session, say};
 use crate::{
     aws::query::Query,
-    doctor::{Status, Ward, examine, render, worst},
+    cli::{
+        output::{Show, Text},
+        setup::Session,
+    },
+    doctor::{Finding, Status, Ward, examine, render, worst},
 };
 
 /// Nothing failed, and some checks gave no result.
@@ -16,10 +20,7 @@ const EXIT_UNKNOWN: u8 = 3;
 
 #[derive(Debug, clap::Args)]
 #[group(skip)]
-pub(super) struct Doctor {
-    /// Print findings as JSON.
-    #[arg(long)]
-    json: bool,
+pub(in crate::cli) struct Doctor {
     /// Role whose permissions are checked, by ARN: the controller's. Default: the caller's own.
     #[arg(long, value_name = "ARN")]
     role: Option<String>,
@@ -28,17 +29,35 @@ pub(super) struct Doctor {
     timeout: u64,
 }
 
+/// What was found, in the order of the checks.
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+struct Findings(Vec<Finding>);
+
+impl Show for Findings {
+    fn people(&self, text: &mut Text) {
+        for line in render(&self.0).lines() {
+            text.line(line);
+        }
+    }
+
+    /// The checks that did not pass.
+    fn names(&self) -> Vec<String> {
+        let open = self.0.iter().filter(|finding| finding.status != Status::Ok);
+        open.map(|finding| finding.check.to_owned()).collect()
+    }
+}
+
 impl Doctor {
-    pub(super) async fn run(self, session: Session) -> anyhow::Result<ExitCode> {
-        let Session { settings, clients, .. } = session;
+    pub(in crate::cli) async fn run(self, session: Session) -> anyhow::Result<ExitCode> {
+        let Session { settings, clients, output, .. } = session;
         let settings = patient(settings, self.timeout);
         let sdk = aws_config::defaults(BehaviorVersion::latest()).load().await;
         let ward = Ward { query: Query::new(sdk, &settings.calls), settings, clients, role: self.role };
         let findings = examine(&ward, Duration::from_secs(self.timeout)).await;
-        let text =
-            if self.json { serde_json::to_string_pretty(&findings)? + "\n" } else { render(&findings) };
-        say(&text)?;
-        Ok(match worst(&findings) {
+        let findings = Findings(findings);
+        output.print(&findings)?;
+        Ok(match worst(&findings.0) {
             Status::Ok | Status::Warn => ExitCode::SUCCESS,
             Status::Unknown => ExitCode::from(EXIT_UNKNOWN),
             Status::Fail => ExitCode::FAILURE,

@@ -5,14 +5,17 @@ use transcode_config::contract::{
 };
 use transcode_core::protocol::order::{Standing, standing};
 
-use super::{
-    session::{Session, address, shown, time, unreadable},
-    versions::versions,
+use super::versions::versions;
+use crate::{
+    cli::{
+        output::{address, shown, time},
+        setup::{Session, unreadable},
+    },
+    runtime::wall_ms,
 };
-use crate::runtime::wall_ms;
 
 /// If the live job is newer, so that this job would end as superseded: a text for people, with both orders.
-pub(super) async fn newer(session: &Session, spec: &JobSpec) -> anyhow::Result<Option<String>> {
+pub(in crate::cli) async fn newer(session: &Session, spec: &JobSpec) -> anyhow::Result<Option<String>> {
     let live: Option<Published> = session.store.read(&pointer_key(&spec.output)).await.map_err(unreadable)?;
     let Some(live) = live else { return Ok(None) };
     let Source { bucket, key, .. } = &spec.source;

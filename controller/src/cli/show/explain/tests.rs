@@ -308,7 +308,7 @@ fn no_word_of_a_stranger_acts_on_the_terminal_or_passes_for_the_explanation() {
         assert!(!said.chars().any(transcode_config::escape::hidden), "{said:?}");
         let begins = r#" is "s3://uploads/a\u001b]0;x\u0007\r\nIt is done"#;
         assert!(said.contains(begins), "the key is in quotes, and one line: {said}");
-        let shown = super::super::get::text(&record);
+        let shown = crate::cli::show::get::text(&record);
         assert!(!shown.chars().any(|c| c != '\n' && transcode_config::escape::hidden(c)), "{shown:?}");
         assert!(!shown.contains("\nIt is done"), "{shown}");
     }
@@ -342,7 +342,7 @@ fn a_superseded_job_says_by_which_and_where_its_own_result_is() {
     for part in ["superseded", by.as_str(), "s3://videos/videos/cat.mp4/v-1/", "Nobody has to act"] {
         assert!(told.contains(part), "{part} is not in: {told}");
     }
-    let shown = super::super::get::text(&record);
+    let shown = crate::cli::show::get::text(&record);
     assert!(shown.contains(&format!("superseded by job {by}")), "{shown}");
     // The live job is older: this job is about to be published.
     assert!(!explain(Some(&succeeded_behind(&by, 1)), Notes::default()).contains("superseded"));

@@ -10,9 +10,9 @@ use aws_sdk_s3::presigning::PresigningConfig;
 use clap::{Args, ValueEnum};
 use transcode_config::escape::{Place, escaped};
 
-use super::{
-    rules::source_bucket,
-    session::{Session, say},
+use crate::cli::{
+    output::say,
+    setup::{Session, source_bucket},
 };
 
 /// AWS' longest validity, in seconds.
@@ -28,7 +28,7 @@ const MAX_KEY_BYTES: usize = 1024;
 /// What to sign. Signing needs no call, so whether the signer has the permission shows only when the URL is used.
 #[derive(Debug, Args)]
 #[group(skip)]
-pub(super) struct Presign {
+pub(in crate::cli) struct Presign {
     /// Upload to a source bucket, or download from the output bucket.
     what: What,
     /// Object key. For `put` one that an allowed source covers, for `get` one in the output bucket.
@@ -60,7 +60,7 @@ enum What {
 }
 
 impl Presign {
-    pub(super) async fn run(&self, session: &Session) -> anyhow::Result<()> {
+    pub(in crate::cli) async fn run(&self, session: &Session) -> anyhow::Result<()> {
         let key = &self.key;
         ensure!((1..=MAX_SECONDS).contains(&self.expires), "--expires: 1–{MAX_SECONDS}");
         ensure!(!key.is_empty() && key.len() <= MAX_KEY_BYTES, "a key has 1–{MAX_KEY_BYTES} bytes");

@@ -3,16 +3,16 @@
 use anyhow::{Context, ensure};
 use clap::{Args, ValueEnum};
 
-use super::session::{Session, say};
 use crate::{
     aws::query::partition,
+    cli::{output::say, setup::Session},
     dashboard::{Names, body},
 };
 
 /// What to do with the dashboard.
 #[derive(Debug, Args)]
 #[group(skip)]
-pub(super) struct Dashboard {
+pub(in crate::cli) struct Dashboard {
     /// Print its body, or put it into CloudWatch in place of the dashboard of that name.
     what: What,
     /// Its name, for `put`. Default: the name in the template, <environment>-transcode.
@@ -30,7 +30,7 @@ enum What {
 }
 
 impl Dashboard {
-    pub(super) async fn run(&self, session: &Session) -> anyhow::Result<()> {
+    pub(in crate::cli) async fn run(&self, session: &Session) -> anyhow::Result<()> {
         let body = body(&names(session, &self.runbook)?);
         match self.what {
             What::Print => {
@@ -57,7 +57,6 @@ impl Dashboard {
 }
 
 /// The names of this environment. Region, account and the queues' names are taken from the queue's URL:
-/// `https://sqs.<region>.amazonaws.com/<account>/<name>`.
 /// `https://sqs.<region>.amazonaws.com/<account>/<name>`.
 fn names(session: &Session, runbook: &str) -> anyhow::Result<Names> {
     let settings = &session.settings;

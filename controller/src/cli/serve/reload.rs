@@ -14,14 +14,13 @@ use tokio::{signal::unix::Signal, sync::mpsc};
 use transcode_config::{Settings, check::check};
 use transcode_core::policy::Policy;
 
-use super::rules::rules;
-use crate::runtime::Reload;
+use crate::{cli::setup::rules, runtime::Reload};
 
 /// Time between two looks at the file. Each costs one `stat`.
 const LOOK: Duration = Duration::from_secs(5);
 
 /// Watches the file and SIGHUP, and sends the settings that may take effect.
-pub(super) async fn watch(
+pub(in crate::cli) async fn watch(
     file: PathBuf,
     mut current: Settings,
     mut hangup: Signal,

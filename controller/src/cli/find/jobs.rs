@@ -11,10 +11,10 @@ use transcode_config::contract::{
 };
 use transcode_core::message::{DEAD_LETTER_KIND, DeadLetterBody, Parsed, Request, Rules, parse};
 
-use super::{
-    session::{Session, unreadable},
-    submit,
-    versions::versions,
+use super::versions::versions;
+use crate::cli::{
+    send::{Object, body},
+    setup::{Session, unreadable},
 };
 
 /// Most versions of one object that are looked up, from the newest.
@@ -31,7 +31,7 @@ const CONCURRENCY: usize = 16;
 
 /// The jobs of an object, in every generation. Jobs under a caller's own idempotency key are found only if there is no
 /// other job.
-pub(super) async fn of_object(
+pub(in crate::cli) async fn of_object(
     session: &Session,
     bucket: Option<&str>,
     key: &str,
@@ -65,13 +65,7 @@ fn bodies(rules: &Rules, bucket: &str, key: &str, versions: &[ObjectVersion]) ->
         .to_string()
     };
     let named = rules.profiles.keys().map(|profile| {
-        submit::body(
-            &submit::Object { bucket, key, version: None },
-            Some(profile),
-            &Edit::default(),
-            None,
-            false,
-        )
+        body(&Object { bucket, key, version: None }, Some(profile), &Edit::default(), None, false)
     });
     let versions = versions.iter().filter_map(ObjectVersion::version_id).take(MAX_VERSIONS);
     versions.map(upload).chain(named).collect()
@@ -94,7 +88,7 @@ async fn generations(session: &Session, first: String) -> anyhow::Result<Vec<Job
 }
 
 /// The request of a message received at `wall_ms` (ms since 1970); `None` if it asks for no job.
-pub(super) fn request_of(body: &str, rules: &Rules, wall_ms: u64) -> Option<Request> {
+pub(in crate::cli) fn request_of(body: &str, rules: &Rules, wall_ms: u64) -> Option<Request> {
     match parse(body, rules, wall_ms) {
         Parsed::Jobs(requests, _) => requests.into_iter().next(),
         Parsed::Ignore(_) | Parsed::Park(_) => None,
@@ -151,7 +145,7 @@ async fn search(session: &Session, buckets: &[&str], key: &str) -> anyhow::Resul
         }
         anyhow::ensure!(
             jobs.len() < MAX_SEARCHED,
-            "no job of this key by its versions, and more than {MAX_SEARCHED} jobs to search: give --job, which the \
+            "no job of this key by its versions, and more than {MAX_SEARCHED} jobs to search: give the job's key, which the \
              controller logs"
         );
     }

@@ -8,8 +8,7 @@ use transcode_config::contract::{
 };
 use transcode_core::protocol::order::{Standing, standing};
 
-use super::session::unreadable;
-use crate::aws::S3Store;
+use crate::{aws::S3Store, cli::setup::unreadable};
 
 /// Most attempts that are read, from the newest. The newest claim's history names the ends of those before.
 const MAX_ATTEMPTS: u32 = 50;
@@ -20,27 +19,27 @@ const CONCURRENCY: usize = 16;
 /// All documents of a job. The terminal record is read last, as in the controller: if it is absent here, it was absent
 /// after all other reads.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(super) struct Record {
-    pub(super) job: JobKey,
+pub(in crate::cli) struct Record {
+    pub(in crate::cli) job: JobKey,
     /// `None` for a job that was refused before it was accepted.
-    pub(super) spec: Option<JobSpec>,
+    pub(in crate::cli) spec: Option<JobSpec>,
     /// The oldest first.
-    pub(super) attempts: Vec<AttemptRecord>,
-    pub(super) terminal: Option<Terminal>,
+    pub(in crate::cli) attempts: Vec<AttemptRecord>,
+    pub(in crate::cli) terminal: Option<Terminal>,
     /// The job that is live under this job's prefix.
-    pub(super) live: Option<Published>,
+    pub(in crate::cli) live: Option<Published>,
 }
 
 /// An attempt's documents.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(super) struct AttemptRecord {
-    pub(super) claim: Claim,
-    pub(super) heartbeat: Option<Heartbeat>,
+pub(in crate::cli) struct AttemptRecord {
+    pub(in crate::cli) claim: Claim,
+    pub(in crate::cli) heartbeat: Option<Heartbeat>,
 }
 
 impl Record {
     /// Reads a job's record; `None` if it has no document.
-    pub(super) async fn read(store: &S3Store, job: &JobKey) -> anyhow::Result<Option<Self>> {
+    pub(in crate::cli) async fn read(store: &S3Store, job: &JobKey) -> anyhow::Result<Option<Self>> {
         let layout = Layout::of(job);
         let spec: Option<JobSpec> = store.read(&layout.spec()).await.map_err(unreadable)?;
         let newest = store.newest(job).await?.map_or(0, Attempt::number);
@@ -62,7 +61,7 @@ impl Record {
     }
 
     /// The newer job that is live instead of this succeeded one.
-    pub(super) fn superseded_by(&self) -> Option<&Published> {
+    pub(in crate::cli) fn superseded_by(&self) -> Option<&Published> {
         let (spec, terminal, live) = (self.spec.as_ref()?, self.terminal.as_ref()?, self.live.as_ref()?);
         let Outcome::Succeeded(won) = &terminal.outcome else { return None };
         let source = SourceObject { bucket: spec.source.bucket.clone(), key: spec.source.key.clone() };
@@ -71,18 +70,18 @@ impl Record {
     }
 
     /// Whether the job has succeeded, and neither it nor a newer job is live.
-    pub(super) fn is_unpublished(&self, outcome: &Outcome) -> bool {
+    pub(in crate::cli) fn is_unpublished(&self, outcome: &Outcome) -> bool {
         let live = self.live.as_ref().is_some_and(|live| live.job == self.job);
         matches!(outcome, Outcome::Succeeded(_)) && !live && self.superseded_by().is_none()
     }
 
     /// The newest attempt.
-    pub(super) fn newest(&self) -> Option<&AttemptRecord> {
+    pub(in crate::cli) fn newest(&self) -> Option<&AttemptRecord> {
         self.attempts.last()
     }
 
     /// The ends of the attempts before the newest.
-    pub(super) fn history(&self) -> &[PastAttempt] {
+    pub(in crate::cli) fn history(&self) -> &[PastAttempt] {
         self.newest().map(|attempt| attempt.claim.history.as_slice()).unwrap_or_default()
     }
 }

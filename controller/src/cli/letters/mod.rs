@@ -1,0 +1,5 @@
+//! Dead letters.
+
+mod redrive;
+
+pub(in crate::cli) use redrive::Redrive;

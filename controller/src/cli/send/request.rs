@@ -1,0 +1,48 @@
+//! The body of a job request.
+
+use serde_json::json;
+use transcode_config::{
+    contract::{Edit, REQUEST_WITH_FORCE, SPEC_WITH_EDIT},
+    escape::net,
+};
+
+/// The source and the options of a request.
+pub(in crate::cli) struct Object<'a> {
+    pub(in crate::cli) bucket: &'a str,
+    pub(in crate::cli) key: &'a str,
+    pub(in crate::cli) version: Option<&'a str>,
+}
+
+/// A job request, as `message/request.rs` reads it.
+pub(in crate::cli) fn body(
+    Object { bucket, key, version }: &Object<'_>,
+    profile: Option<&str>,
+    edit: &Edit,
+    idempotency: Option<&str>,
+    force: bool,
+) -> String {
+    let mut body = json!({"schema": 1, "kind": "transcode.job", "source": {"bucket": bucket, "key": key}});
+    if let Some(version) = version {
+        body["source"]["version_id"] = (*version).into();
+    }
+    if let Some(profile) = profile {
+        body["profile"] = profile.into();
+    }
+    if !edit.is_none() {
+        body["schema"] = SPEC_WITH_EDIT.into();
+    }
+    if let Some(clip) = &edit.clip {
+        body["clip"] = json!(clip);
+    }
+    if let Some(overlay) = &edit.overlay {
+        body["overlay"] = json!(overlay);
+    }
+    if let Some(name) = idempotency {
+        body["idempotency_key"] = name.into();
+    }
+    if force {
+        (body["schema"], body["force"]) = (REQUEST_WITH_FORCE.into(), true.into());
+    }
+    // A key may contain characters that SQS refuses; JSON can escape them.
+    net(&body.to_string()).into_owned()
+}
