@@ -2,9 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::{
+    ffi::OsString,
     fs,
     path::Path,
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
     time::Duration,
 };
 
@@ -12,8 +13,14 @@ use transcode_tests::{paths, wait};
 
 const LIMIT: Duration = Duration::from_mins(2);
 
+fn command(folder: &Path, step: &str) -> Command {
+    let mut command = Command::new(paths::binary("stack").unwrap());
+    command.arg("--folder").arg(folder).arg(step).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
 fn stack(folder: &Path, step: &str) -> Output {
-    Command::new(paths::binary("stack").unwrap()).arg("--folder").arg(folder).arg(step).output().unwrap()
+    command(folder, step).output().unwrap()
 }
 
 fn said(output: &Output) -> String {
@@ -41,13 +48,14 @@ fn shell(folder: &Path, line: &str) -> Output {
         .unwrap()
 }
 
-/// Command lines of processes that work in `folder` or below it.
-fn processes_in(folder: &Path) -> Vec<String> {
+/// Ids and command lines of the processes that work in `folder` or below it.
+fn processes_in(folder: &Path) -> Vec<(OsString, String)> {
     let inside = |entry: &fs::DirEntry| {
         fs::read_link(entry.path().join("cwd")).is_ok_and(|cwd| cwd.starts_with(folder))
     };
     let entries = fs::read_dir("/proc").unwrap().flatten().filter(inside);
-    entries.map(|entry| fs::read_to_string(entry.path().join("cmdline")).unwrap_or_default()).collect()
+    let command = |entry: &fs::DirEntry| fs::read_to_string(entry.path().join("cmdline")).unwrap_or_default();
+    entries.map(|entry| (entry.file_name(), command(&entry))).collect()
 }
 
 fn files_in(folder: &Path) -> Vec<String> {
@@ -77,22 +85,33 @@ fn a_standing_stack_takes_an_upload_and_goes_down_without_a_trace() {
 
     let down = stack(folder.path(), "down");
     assert!(down.status.success(), "{}", said(&down));
-    assert_eq!(processes_in(folder.path()), [""; 0], "processes are left");
+    assert_eq!(processes_in(folder.path()), [], "processes are left");
     assert_eq!(files_in(folder.path()), ["lock"], "files are left");
     assert!(said(&stack(folder.path(), "down")).contains("No stack runs"));
 }
 
 #[test]
-fn a_killed_server_takes_its_processes_along_and_the_next_one_starts() {
+fn a_killed_server_takes_its_processes_along_and_the_next_one_starts_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let _down = Down(folder.path());
     let up = stack(folder.path(), "up");
     assert!(up.status.success(), "{}", said(&up));
-    let pid = fs::read_to_string(folder.path().join("pid")).unwrap();
-    assert!(!processes_in(folder.path()).is_empty());
-    assert!(Command::new("kill").args(["-KILL", &pid]).status().unwrap().success());
-    assert!(wait::until_blocking(LIMIT, || processes_in(folder.path()).is_empty()), "processes are left");
+    let pid = || fs::read_to_string(folder.path().join("pid")).unwrap_or_default();
+    let (first, old) = (pid(), processes_in(folder.path()));
+    assert!(!old.is_empty());
+    assert!(Command::new("kill").args(["-KILL", &first]).status().unwrap().success());
 
-    let up = stack(folder.path(), "up");
-    assert!(up.status.success() && !said(&up).contains("runs already"), "{}", said(&up));
+    // The server's threads may hold the lock still.
+    let next = command(folder.path(), "up").spawn().unwrap();
+    let starts = wait::until_blocking(LIMIT, || !["", &first].contains(&pid().as_str()));
+    let beside = stack(folder.path(), "up");
+    let next = next.wait_with_output().unwrap();
+    assert!(starts && next.status.success() && !said(&next).contains("runs already"), "{}", said(&next));
+    assert!(beside.status.success() && said(&beside).contains("runs already"), "{}", said(&beside));
+    let left = || processes_in(folder.path()).into_iter().filter(|(id, _)| old.iter().any(|it| it.0 == *id));
+    assert!(
+        wait::until_blocking(LIMIT, || left().next().is_none()),
+        "left: {:?}",
+        left().collect::<Vec<_>>()
+    );
 }

@@ -46,15 +46,15 @@ impl Files {
         self.folder.join("work")
     }
 
-    /// The text that `up` prints; it exists once the stack is ready.
+    /// The URL at which the server answers; it exists once the stack is ready.
     pub(super) fn ready(&self) -> Option<String> {
         fs::read_to_string(self.folder.join("ready")).ok()
     }
 
     /// Marks the stack as ready. The file appears completely or not at all.
-    pub(super) fn write_ready(&self, text: &str) -> Result<()> {
+    pub(super) fn write_ready(&self, url: &str) -> Result<()> {
         let part = self.folder.join("ready.part");
-        fs::write(&part, text).with_context(|| part.display().to_string())?;
+        fs::write(&part, url).with_context(|| part.display().to_string())?;
         fs::rename(&part, self.folder.join("ready")).context("ready")
     }
 

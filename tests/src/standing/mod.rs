@@ -1,13 +1,15 @@
 //! `make up` and `make down`: a stack that outlives the command that started it.
 //!
 //! ```text
-//! up ──starts──► serve (detached) ──holds──► .stack/lock, writes .stack/ready
+//! up ──starts──► serve (detached) ──holds──► .stack/lock, writes .stack/ready, answers at the address in it
 //! down ──SIGTERM to the pid in .stack/pid──► serve ends, the lock is free
 //! ```
 //!
-//! The lock shows whether a stack runs: the kernel frees it however the server ends, so a file left by a crash does no
-//! harm, and a process id is used only while its owner holds the lock.
+//! A free lock shows that no stack runs: the kernel frees it however the server ends, so a file left by a crash does no
+//! harm, and a process id is used only while its owner holds the lock. A held lock shows less: a killed server holds it
+//! until the last of its threads is gone. So `up` believes that a stack runs when the server itself answers.
 
+mod answer;
 mod files;
 mod serve;
 
@@ -65,32 +67,43 @@ pub async fn run(options: Options) -> Result<()> {
     }
 }
 
-/// Starts a server unless one runs, waits until it is ready, and prints its text.
+/// Starts a server unless one runs or starts, waits until it answers, and prints its text.
 async fn up(files: &Files) -> Result<()> {
     let mut server = None;
-    if files.free()? {
-        files.clear();
-        say("Starting the local AWS, deploying deploy/template.yaml on it, starting the controller")?;
-        server = Some(start(files)?);
-    } else {
-        say("A stack runs already.")?;
-    }
     let ready = wait::until("the stack is ready", START, async || {
-        if let Some(child) = &mut server
-            && let Some(status) = child.try_wait().context("the server's status")?
-        {
-            bail!("the stack did not start ({status}):\n{}", last_lines(&files.log(), 20));
+        match &mut server {
+            Some(child) => ensure_running(child, files)?,
+            None if files.free()? => {
+                files.clear();
+                say("Starting the local AWS, deploying deploy/template.yaml on it, starting the controller")?;
+                server = Some(start(files)?);
+            }
+            // A stack runs, starts, or is about to end: its answer or the free lock will tell.
+            None => {}
         }
-        Ok(files.ready())
+        Ok(answer::ask(files).await)
     })
     .await;
     match ready {
-        Ok(text) => say(text.trim_end()),
+        Ok(text) => {
+            if server.is_none() {
+                say("A stack runs already.")?;
+            }
+            say(text.trim_end())
+        }
         Err(error) => {
             // A stack that failed to start is removed completely.
             down(files)?;
             Err(error)
         }
+    }
+}
+
+/// An error with the server's last words, if it has ended.
+fn ensure_running(server: &mut Child, files: &Files) -> Result<()> {
+    match server.try_wait().context("the server's status")? {
+        None => Ok(()),
+        Some(status) => bail!("the stack did not start ({status}):\n{}", last_lines(&files.log(), 20)),
     }
 }
 

@@ -5,7 +5,7 @@ use std::{fs, time::Duration};
 use anyhow::{Context, Result};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::files::Files;
+use super::{answer, files::Files};
 use crate::{
     Stack, StackOptions,
     paths::{self, quoted},
@@ -28,10 +28,16 @@ pub(super) async fn run(files: &Files) -> Result<()> {
     fs::create_dir_all(files.work()).context("the working folder")?;
     let keep = async {
         let mut stack = start(files).await?;
-        files.write_ready(&describe(files, &stack)?)?;
-        loop {
-            stack.ensure_alive()?;
-            tokio::time::sleep(WATCH).await;
+        let answers = answer::open(files, describe(files, &stack)?).await?;
+        let watch = async {
+            loop {
+                stack.ensure_alive()?;
+                tokio::time::sleep(WATCH).await;
+            }
+        };
+        tokio::select! {
+            result = watch => result,
+            result = answers => result.context("the answer to `up`"),
         }
     };
     tokio::select! {
