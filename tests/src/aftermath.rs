@@ -51,6 +51,7 @@ impl Stack {
                 self.published_whole(key, winner).await?;
             }
             Outcome::Superseded(_) => ensure!(false, "{key} is superseded"),
+            Outcome::Cancelled(_) => ensure!(false, "{key} is cancelled"),
             Outcome::Dead(dead) => {
                 ensure!(!expected.success, "{key} is dead: {}", dead.failure);
                 ensure!(

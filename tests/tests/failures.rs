@@ -35,7 +35,7 @@ fn program(folder: &tempfile::TempDir, script: &str) -> PathBuf {
 fn code(terminal: &Terminal) -> FailureCode {
     match &terminal.outcome {
         Outcome::Dead(dead) => dead.failure.code,
-        Outcome::Succeeded(_) | Outcome::Superseded(_) => panic!("{terminal:?}"),
+        Outcome::Succeeded(_) | Outcome::Superseded(_) | Outcome::Cancelled(_) => panic!("{terminal:?}"),
     }
 }
 

@@ -68,7 +68,7 @@ async fn command(stack: &Stack, role: &str, args: &[&str]) -> String {
 async fn succeeded(stack: &Stack, key: &str) -> Succeeded {
     match stack.wait_for_terminal_record(key, LIMIT).await.unwrap().outcome {
         Outcome::Succeeded(succeeded) => succeeded,
-        Outcome::Superseded(_) => panic!("{key}: superseded"),
+        Outcome::Superseded(_) | Outcome::Cancelled(_) => panic!("{key}: superseded or cancelled"),
         Outcome::Dead(dead) => panic!("{key}: {}\n{}", dead.failure, stack.tails(20)),
     }
 }
@@ -125,7 +125,7 @@ async fn a_job_that_fails_and_is_redriven(stack: &Stack) {
     let failed = stack.wait_for("what is not there has failed", LIMIT, async || stack.record(&job).await);
     match failed.await.unwrap().outcome {
         Outcome::Dead(dead) => assert_eq!(dead.failure.code, FailureCode::SourceMissing, "{dead:?}"),
-        Outcome::Succeeded(_) | Outcome::Superseded(_) => panic!("of nothing"),
+        Outcome::Succeeded(_) | Outcome::Superseded(_) | Outcome::Cancelled(_) => panic!("of nothing"),
     }
     stack.wait_for_empty_queue(LIMIT).await.unwrap();
 }
@@ -163,7 +163,7 @@ async fn a_job_with_an_overlay(stack: &Stack, bucket: &str) {
         let decided = stack.wait_for(key, LIMIT, async || stack.record(&job).await).await.unwrap();
         let code = match decided.outcome {
             Outcome::Dead(dead) => Some(dead.failure.code),
-            Outcome::Succeeded(_) | Outcome::Superseded(_) => None,
+            Outcome::Succeeded(_) | Outcome::Superseded(_) | Outcome::Cancelled(_) => None,
         };
         assert_eq!(code, wanted, "{key}");
     }
@@ -485,6 +485,8 @@ async fn a_task_without_a_permission_ends_with_the_code_that_says_so() {
     stack.put_source("denied.mp4", &paths::test_picture(folder.path()).unwrap()).await.unwrap();
     match stack.wait_for_terminal_record("denied.mp4", LIMIT).await.unwrap().outcome {
         Outcome::Dead(dead) => assert_eq!(dead.failure.code, FailureCode::SourceDenied, "{dead:?}"),
-        Outcome::Succeeded(_) | Outcome::Superseded(_) => panic!("without reading the source"),
+        Outcome::Succeeded(_) | Outcome::Superseded(_) | Outcome::Cancelled(_) => {
+            panic!("without reading the source")
+        }
     }
 }

@@ -38,7 +38,7 @@ async fn succeeded(stack: &Stack, key: &str) -> Succeeded {
     match stack.wait_for_terminal_record(key, LIMIT).await.unwrap().outcome {
         Outcome::Succeeded(succeeded) => succeeded,
         Outcome::Dead(dead) => panic!("{key}: {}\n{}", dead.failure, stack.tails(20)),
-        Outcome::Superseded(_) => panic!("{key}: superseded"),
+        Outcome::Superseded(_) | Outcome::Cancelled(_) => panic!("{key}: superseded or cancelled"),
     }
 }
 

@@ -59,6 +59,7 @@ impl EndState {
             Outcome::Succeeded(_) => Self::Succeeded,
             Outcome::Dead(_) => Self::Dead,
             Outcome::Superseded(_) => Self::Superseded,
+            Outcome::Cancelled(_) => Self::Cancelled,
         }
     }
 
@@ -124,7 +125,7 @@ impl IndexKey {
     pub fn ended(accepted_at_ms: u64, terminal: &Terminal) -> Self {
         let code = match &terminal.outcome {
             Outcome::Dead(dead) => Some(dead.failure.code.to_string()),
-            Outcome::Succeeded(_) | Outcome::Superseded(_) => None,
+            Outcome::Succeeded(_) | Outcome::Superseded(_) | Outcome::Cancelled(_) => None,
         };
         let (state, ended_at_ms) = (EndState::of(&terminal.outcome), terminal.written_at_ms);
         let entry = IndexEntry::Ended { state, code, ended_at_ms };

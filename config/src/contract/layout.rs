@@ -75,6 +75,11 @@ pub fn pointer_key(output: &OutputTarget) -> String {
     format!("published/{}.json", JobKey::of(&[&output.bucket, &output.prefix]))
 }
 
+/// `control/<environment>/control.json`: the control document of an environment.
+pub fn control_key(environment: &str) -> String {
+    format!("control/{environment}/control.json")
+}
+
 /// The stable prefix for a source key: `<root><key>/`, with dot segments and empty segments made harmless.
 ///
 /// Browsers and proxies normalise `.`, `..` and `//` away, and a segment that looks like an attempt's folder would lead

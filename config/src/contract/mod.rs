@@ -5,15 +5,17 @@
 //! | `jobs/<j>/spec.json` | controller | the job is accepted | `If-None-Match: *` |
 //! | `jobs/<j>/attempts/<n>.json` | controller | before `RunTask` for attempt n | `If-None-Match: *` |
 //! | `jobs/<j>/attempts/<n>.heartbeat.json` | the task of attempt n | while it works, and once more when it ends | overwritten |
-//! | `jobs/<j>/terminal.json` | task (succeeded) or controller (dead, superseded) | once | `If-None-Match: *` |
+//! | `jobs/<j>/terminal.json` | task (succeeded) or controller (dead, superseded, cancelled) | once | `If-None-Match: *` |
 //! | `published/<p>.json` | controller | before it writes the entry points of a newer job | `If-None-Match: *`, then `If-Match` |
 //! | `index/recent/…`, `index/source/…` | controller | a job is accepted; before its message is deleted | overwritten with the same, empty |
 //! | `status/<environment>/status.json` | controller | on change, and once a minute | `If-None-Match: *`, then `If-Match` |
+//! | `control/<environment>/control.json` | the commands of people | when they want something of the controller | `If-None-Match: *`, then `If-Match` |
 //!
 //! Every document carries `schema`. A reader that meets a newer schema than it knows leaves the object, and the
 //! message that led to it, alone (invariant S15); see [`decode`].
 
 mod claim;
+mod control;
 mod document;
 mod edit;
 mod env;
@@ -30,6 +32,9 @@ mod terminal;
 mod warning;
 
 pub use claim::{Budget, Capacity, Claim, PastAttempt, TaskShape};
+pub use control::{
+    Cancel, Cancels, Control, MAX_CANCELS, MAX_CONTROL_TEXT, MAX_NAMES, OwnProfile, SettingsOverlay, Told,
+};
 pub use document::{Document, DocumentError, decode, encode};
 pub use edit::{Clip, Edit, Overlay, Placement, Position};
 pub use env::{ENV_ATTEMPT, ENV_ENVIRONMENT, ENV_JOB, ENV_METRICS_NAMESPACE, ENV_STATE_BUCKET};
@@ -40,12 +45,14 @@ pub use image::IMAGE_CONTRACT_LABEL;
 pub use index::{EndState, IndexEntry, IndexKey, source_folder};
 pub use job::{Attempt, JobKey, JobKeyError, JobSpec, OutputTarget, Source};
 pub(crate) use layout::escaped;
-pub use layout::{Layout, edited_prefix, output_prefix, pointer_key};
+pub use layout::{Layout, control_key, edited_prefix, output_prefix, pointer_key};
 pub use published::{Published, SourceObject, SourceOrder};
 pub use status::{
     BreakerStatus, ControlStatus, JobState, JobStatus, PauseStatus, QueueStatus, StatusReport, status_key,
 };
-pub use terminal::{Dead, EntryPoint, ObjectRef, Outcome, SourceRead, Succeeded, Superseded, Terminal};
+pub use terminal::{
+    Cancelled, Dead, EntryPoint, ObjectRef, Outcome, SourceRead, Succeeded, Superseded, Terminal,
+};
 pub use warning::Warning;
 
 /// The schema number that this version writes, and the newest that it reads.
@@ -58,3 +65,7 @@ pub const SPEC_WITH_EDIT: u32 = 2;
 /// The schema number of a job request with `force`: a controller that does not know `force` must not run the job
 /// without it.
 pub const REQUEST_WITH_FORCE: u32 = 3;
+
+/// The schema number of the terminal record of a cancelled job: a reader that does not know that outcome leaves the job
+/// alone.
+pub const TERMINAL_CANCELLED: u32 = 2;

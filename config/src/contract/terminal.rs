@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
+    TERMINAL_CANCELLED,
     claim::PastAttempt,
+    control::Told,
     document::Document,
     failure::Failure,
     job::{Attempt, JobKey},
@@ -100,6 +102,19 @@ pub struct Superseded {
     pub attempts: Vec<PastAttempt>,
 }
 
+/// Somebody cancelled the job before it had a result: it was stopped, or never begun, and will not be tried again (S19).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cancelled {
+    /// By whom, why, and when that was asked for.
+    pub told: Told,
+    /// The last task, where one is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_task_arn: Option<String>,
+    /// Every attempt, oldest first.
+    #[serde(default)]
+    pub attempts: Vec<PastAttempt>,
+}
+
 /// How the job ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
@@ -110,12 +125,15 @@ pub enum Outcome {
     Dead(Dead),
     /// Written by the controller.
     Superseded(Superseded),
+    /// Written by the controller. The record has the schema [`TERMINAL_CANCELLED`].
+    Cancelled(Cancelled),
 }
 
 /// The terminal record.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct Terminal {
+    /// Schema number: [`TERMINAL_CANCELLED`] if the job was cancelled, [`super::SCHEMA`] if not.
     pub schema: u32,
     pub job: JobKey,
     /// Random per writer: distinguishes this writer's record, whose answer was lost, from another's.
@@ -129,4 +147,5 @@ pub struct Terminal {
 
 impl Document for Terminal {
     const NAME: &'static str = "terminal.json";
+    const NEWEST: u32 = TERMINAL_CANCELLED;
 }

@@ -36,6 +36,8 @@ pub enum Metric {
     JobsDead,
     /// Jobs that ended behind a newer upload.
     JobsSuperseded,
+    /// Jobs that somebody cancelled.
+    JobsCancelled,
     DeadLettered,
     ImagesRefused,
     OtherImages,
@@ -86,6 +88,7 @@ impl Metric {
         Self::JobsSucceeded,
         Self::JobsDead,
         Self::JobsSuperseded,
+        Self::JobsCancelled,
         Self::DeadLettered,
         Self::ImagesRefused,
         Self::OtherImages,
@@ -166,6 +169,7 @@ impl Metric {
             Self::JobsDead => MetricInfo { dimension: Some("Code"),
                 ..count("JobsDead", "jobs given up; in total, and by failure code") },
             Self::JobsSuperseded => count("JobsSuperseded", "jobs that ended while a newer upload was live"),
+            Self::JobsCancelled => count("JobsCancelled", "jobs that somebody cancelled before they had a result"),
             Self::DeadLettered => count("DeadLettered", "messages put into a dead-letter queue"),
             Self::ImagesRefused => count("ImagesRefused",
                 "checks that found the task's image unfit; nothing is launched until it fits"),

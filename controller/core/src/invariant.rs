@@ -85,7 +85,7 @@ fn of_action(action: &Action, ledger: &Ledger) -> Option<Violation> {
         Action::Collect { job, losers } => {
             let lost = match outcome(job) {
                 Some(Outcome::Succeeded(won)) => !losers.contains(&won.attempt),
-                Some(Outcome::Dead(_) | Outcome::Superseded(_)) => true,
+                Some(Outcome::Dead(_) | Outcome::Superseded(_) | Outcome::Cancelled(_)) => true,
                 None => false,
             };
             broken("L7", || format!("{job}: folders {losers:?} would be emptied, and not all lost"), !lost)
@@ -108,7 +108,7 @@ fn deleted_when_settled(lease: &crate::state::lease::Lease, ledger: &Ledger) -> 
         match job.terminal().map(|terminal| &terminal.outcome) {
             Some(Outcome::Succeeded(_)) => !job.published,
             Some(Outcome::Dead(_)) => !lease.lettered.contains(*key),
-            Some(Outcome::Superseded(_)) => false,
+            Some(Outcome::Superseded(_) | Outcome::Cancelled(_)) => false,
             None => true,
         }
     })?;

@@ -214,7 +214,7 @@ impl History {
                     "S1",
                     format!("message {id} deleted before the terminal record of job {key} was read"),
                 )),
-                Some((_, record)) if record.outcome == Outcome::Superseded => {}
+                Some((_, record)) if matches!(record.outcome, Outcome::Superseded | Outcome::Cancelled) => {}
                 Some((job, record)) if record.outcome == Outcome::Succeeded => {
                     if job.published_by != self.process {
                         wrong.push(("S1", format!("message {id} deleted before job {key} was published")));

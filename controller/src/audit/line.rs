@@ -93,6 +93,7 @@ pub(super) enum Outcome {
     Succeeded,
     Dead,
     Superseded,
+    Cancelled,
 }
 
 /// The pointer of an output prefix when a job went live.
@@ -217,6 +218,7 @@ impl Fields<'_> {
             "succeeded" => Outcome::Succeeded,
             "dead" => Outcome::Dead,
             "superseded" => Outcome::Superseded,
+            "cancelled" => Outcome::Cancelled,
             _ => return None,
         };
         Some(RecordRead {

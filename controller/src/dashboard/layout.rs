@@ -77,7 +77,13 @@ pub(super) const SECTIONS: &[Section] = &[
             lines(
                 "Jobs a minute",
                 "jobs",
-                &[sum(M::JobsReceived), sum(M::JobsSucceeded), sum(M::JobsDead), sum(M::JobsSuperseded)],
+                &[
+                    sum(M::JobsReceived),
+                    sum(M::JobsSucceeded),
+                    sum(M::JobsDead),
+                    sum(M::JobsSuperseded),
+                    sum(M::JobsCancelled),
+                ],
             ),
         ],
     },

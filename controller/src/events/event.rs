@@ -24,6 +24,8 @@ pub enum Ending {
     Dead(FailureCode),
     /// A newer job is live.
     Superseded,
+    /// Somebody cancelled it.
+    Cancelled,
 }
 
 /// How long a task took to start, by ECS' timestamps; `None` where a timestamp is missing.
@@ -233,6 +235,7 @@ impl Event<'_> {
                 match ending {
                     Ending::Succeeded => registry.add(M::JobsSucceeded, 1),
                     Ending::Superseded => registry.add(M::JobsSuperseded, 1),
+                    Ending::Cancelled => registry.add(M::JobsCancelled, 1),
                     Ending::Dead(code) => registry.add_labelled(M::JobsDead, code.info().name, 1),
                 }
                 if let Some(ms) = job_ms {

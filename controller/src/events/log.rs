@@ -1,7 +1,7 @@
 //! The log lines of events: lower case, values as fields, no interpolation. Field names are always the same: `job`,
 //! `attempt`, `task`.
 
-use transcode_config::contract::{Budget, Claim, JobKey, Outcome, Terminal, pointer_key};
+use transcode_config::contract::{Budget, Claim, JobKey, Outcome, Terminal, Told, pointer_key};
 use transcode_core::{effects::ports::Depth, protocol::fact::Refusal};
 
 use super::{Ending, Event};
@@ -128,6 +128,9 @@ impl Event<'_> {
             Self::Settled { job, ending: Ending::Superseded, job_ms } => {
                 tracing::info!(%job, job_ms, "job superseded");
             }
+            Self::Settled { job, ending: Ending::Cancelled, job_ms } => {
+                tracing::info!(%job, job_ms, "job cancelled");
+            }
             Self::Settled { job, ending: Ending::Dead(code), job_ms } => {
                 tracing::error!(%job, %code, job_ms, "job dead");
             }
@@ -169,6 +172,11 @@ fn terminal_record_read(terminal: &Terminal) {
                 superseded.last_task_arn.as_deref(),
             );
             tracing::info!(%job, outcome = "superseded", nonce, by, attempts, task, "register read");
+        }
+        Outcome::Cancelled(cancelled) => {
+            let (attempts, task) = (cancelled.attempts.len(), cancelled.last_task_arn.as_deref());
+            let Told { who, why, .. } = &cancelled.told;
+            tracing::info!(%job, outcome = "cancelled", nonce, who, why, attempts, task, "register read");
         }
     }
 }

@@ -111,9 +111,10 @@ impl Watch {
             Outcome::Succeeded(winner) => (Ending::Succeeded, Some(winner.duration_ms as f64 / 60_000.0)),
             Outcome::Dead(dead) => (Ending::Dead(dead.failure.code), None),
             Outcome::Superseded(_) => (Ending::Superseded, None),
+            Outcome::Cancelled(_) => (Ending::Cancelled, None),
         };
         // The cost of a result that nobody sees counts too.
-        let ending = if superseded { Ending::Superseded } else { ending };
+        let ending = if superseded && ending != Ending::Cancelled { Ending::Superseded } else { ending };
         self.memory().costs.settled(&terminal.job, minutes);
         Event::Settled { job: &terminal.job, ending, job_ms }
     }

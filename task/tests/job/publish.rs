@@ -53,6 +53,7 @@ pub(crate) async fn succeeded(fixture: &Fixture) -> Succeeded {
     match fixture.terminal().await.expect("there is no terminal record").outcome {
         Outcome::Succeeded(succeeded) => succeeded,
         Outcome::Superseded(superseded) => panic!("{superseded:?}"),
+        Outcome::Cancelled(cancelled) => panic!("{cancelled:?}"),
         Outcome::Dead(dead) => panic!("{dead:?}"),
     }
 }

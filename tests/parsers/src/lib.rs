@@ -11,7 +11,7 @@
 use std::{collections::BTreeMap, io::Cursor, sync::LazyLock};
 
 use transcode_config::{
-    contract::{Claim, Document, Heartbeat, JobSpec, Terminal, decode, encode},
+    contract::{Claim, Control, Document, Heartbeat, JobSpec, Terminal, decode, encode},
     ladder::Profile,
     settings::{OverlaySettings, SourceSettings},
 };
@@ -87,6 +87,8 @@ pub fn document(bytes: &[u8]) {
     same::<Claim>(bytes);
     same::<Heartbeat>(bytes);
     same::<Terminal>(bytes);
+    same::<Control>(bytes);
+    let _ = Control::read(bytes);
 }
 
 fn same<D: Document>(bytes: &[u8]) {

@@ -170,7 +170,7 @@ fn unrest(world: &World, busy: impl Fn(&Task) -> bool) -> Option<String> {
         let settled = match job.terminal.as_ref().map(|terminal| &terminal.outcome) {
             None => false,
             Some(Outcome::Dead(_)) => job.letters > 0,
-            Some(Outcome::Superseded(_)) => true,
+            Some(Outcome::Superseded(_) | Outcome::Cancelled(_)) => true,
             Some(Outcome::Succeeded(winner)) => job.published == Some(winner.attempt),
         };
         if !settled {

@@ -41,6 +41,7 @@ pub(super) async fn until_decided(stack: &mut Stack, key: &str, console: &mut Co
         Ok(Outcome::Superseded(_)) => {
             bail!("a later upload of the same key is live; nothing was made of this one")
         }
+        Ok(Outcome::Cancelled(cancelled)) => bail!("cancelled by {}", cancelled.told.who),
         Ok(Outcome::Dead(dead)) => bail!("{}", death(&dead)),
         // The cause first: the logs are long.
         Err(error) => bail!("{error:#}\n{}", stack.tails(20)),

@@ -33,6 +33,7 @@ impl Job {
                     self.superseded_by = superseded.by.clone().or_else(|| self.superseded_by.take());
                     superseded.attempts.as_slice()
                 }
+                Outcome::Cancelled(cancelled) => cancelled.attempts.as_slice(),
             };
             if let Some(past) = attempts.last() {
                 told.push(Change::AttemptOver { job: terminal.job.clone(), past: past.clone() });

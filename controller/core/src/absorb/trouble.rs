@@ -80,7 +80,7 @@ impl Ledger {
                     self.breaker.failed(trouble, key, policy, now.mono);
                 }
             }
-            Outcome::Dead(_) | Outcome::Superseded(_) => {}
+            Outcome::Dead(_) | Outcome::Superseded(_) | Outcome::Cancelled(_) => {}
         }
     }
 }

@@ -5,7 +5,7 @@
 //! is kept. A task that may still be working keeps its folder until it has ended; orphans are stopped after their
 //! grace.
 
-use transcode_config::contract::{Attempt, Dead, Outcome, Superseded};
+use transcode_config::contract::{Attempt, Outcome, PastAttempt};
 
 use crate::{
     judge::outcome::{never_began, unproven},
@@ -74,10 +74,18 @@ fn given_up(job: &Job) -> bool {
 /// never heard of the attempt's task then does not wait for that task.
 fn proven_over(job: &Job, attempt: Attempt) -> bool {
     match job.terminal().map(|terminal| &terminal.outcome) {
-        Some(Outcome::Dead(Dead { attempts, .. }) | Outcome::Superseded(Superseded { attempts, .. })) => {
-            attempts.iter().any(|past| past.attempt == attempt && !unproven(past))
-        }
-        _ => false,
+        Some(outcome) => attempts_of(outcome).iter().any(|past| past.attempt == attempt && !unproven(past)),
+        None => false,
+    }
+}
+
+/// The attempts that a terminal record names, all of them losers.
+fn attempts_of(outcome: &Outcome) -> &[PastAttempt] {
+    match outcome {
+        Outcome::Succeeded(_) => &[],
+        Outcome::Dead(dead) => &dead.attempts,
+        Outcome::Superseded(superseded) => &superseded.attempts,
+        Outcome::Cancelled(cancelled) => &cancelled.attempts,
     }
 }
 
@@ -85,11 +93,10 @@ fn proven_over(job: &Job, attempt: Attempt) -> bool {
 fn losers(job: &Job) -> Vec<Attempt> {
     let Some(terminal) = job.terminal() else { return Vec::new() };
     let newest = job.attempt.as_ref().map(|newest| &newest.claim);
-    let (winner, told) = match &terminal.outcome {
-        Outcome::Succeeded(won) => (Some(won.attempt), [].as_slice()),
-        Outcome::Dead(Dead { attempts, .. }) | Outcome::Superseded(Superseded { attempts, .. }) => {
-            (None, attempts.as_slice())
-        }
+    let told = attempts_of(&terminal.outcome);
+    let winner = match &terminal.outcome {
+        Outcome::Succeeded(won) => Some(won.attempt),
+        Outcome::Dead(_) | Outcome::Superseded(_) | Outcome::Cancelled(_) => None,
     };
     let history = newest.map(|claim| claim.history.as_slice()).unwrap_or_default();
     let numbers = [winner, told.last().map(|past| past.attempt), newest.map(|claim| claim.attempt)];

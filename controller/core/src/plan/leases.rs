@@ -125,7 +125,7 @@ fn settled(lease: &Lease, key: &JobKey, ledger: &Ledger) -> bool {
     match job.terminal().map(|terminal| &terminal.outcome) {
         Some(Outcome::Succeeded(_)) => job.published || weak(Weakness::DeletesBeforePublishing),
         Some(Outcome::Dead(_)) => lease.lettered.contains(key),
-        Some(Outcome::Superseded(_)) => true,
+        Some(Outcome::Superseded(_) | Outcome::Cancelled(_)) => true,
         None => weak(Weakness::DeletesOnceLaunched) && !job.tasks.is_empty(),
     }
 }

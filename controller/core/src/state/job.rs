@@ -218,7 +218,7 @@ impl Job {
     pub fn is_over(&self, attempt: Attempt) -> bool {
         self.terminal().is_some_and(|terminal| match &terminal.outcome {
             Outcome::Succeeded(winner) => winner.attempt == attempt,
-            Outcome::Dead(_) | Outcome::Superseded(_) => true,
+            Outcome::Dead(_) | Outcome::Superseded(_) | Outcome::Cancelled(_) => true,
         })
     }
 

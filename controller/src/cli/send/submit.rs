@@ -123,6 +123,7 @@ fn already(job: &JobKey, terminal: &Terminal) -> String {
         Outcome::Superseded(_) => {
             ("was superseded by a newer upload", "an --idempotency-key makes it another job")
         }
+        Outcome::Cancelled(_) => ("was cancelled", "an --idempotency-key makes it another job"),
         Outcome::Succeeded(_) => ("succeeded", "to make it again give an --idempotency-key of your own"),
         Outcome::Dead(_) => {
             ("is dead", "`redrive --job` runs it again; an --idempotency-key makes it another job")

@@ -9,8 +9,8 @@ use clap::Args;
 use transcode_config::{
     Settings,
     contract::{
-        Budget, Dead, Failure, Heartbeat, JobKey, Outcome, PastAttempt, Published, Succeeded, Superseded,
-        TaskState, Who,
+        Budget, Cancelled, Dead, Failure, Heartbeat, JobKey, Outcome, PastAttempt, Published, Succeeded,
+        Superseded, TaskState, Told, Who,
     },
 };
 
@@ -95,6 +95,7 @@ fn settled(record: &Record, outcome: &Outcome, at: u64) -> String {
             record.superseded_by().map_or_else(|| succeeded(won, at), |by| superseded(won, by, at))
         }
         Outcome::Superseded(superseded) => stopped(superseded, at),
+        Outcome::Cancelled(cancelled) => called_off(cancelled, at),
         Outcome::Dead(dead) => died(&record.job, dead, at),
     }
 }
@@ -109,6 +110,9 @@ fn ended(outcome: &Outcome, at: u64) -> String {
             won.files,
         ),
         Outcome::Superseded(_) => format!("It is superseded since {}, and not settled yet.", time(at)),
+        Outcome::Cancelled(cancelled) => {
+            format!("It is cancelled since {} by {}, and not settled yet.", time(at), by(&cancelled.told))
+        }
         Outcome::Dead(dead) => format!(
             "It is given up since {}, {}: {}. {} The job is not settled yet.",
             time(at),
@@ -140,6 +144,21 @@ fn stopped(superseded: &Superseded, at: u64) -> String {
     format!(
         "It is superseded since {at}: a later upload of the same object is live{by}. {tried}. Nobody has to act."
     )
+}
+
+/// The job has no result, because somebody wanted none.
+fn called_off(cancelled: &Cancelled, at: u64) -> String {
+    let tried = if cancelled.attempts.is_empty() { "It was not begun" } else { "Its task was stopped" };
+    let (by, at) = (by(&cancelled.told), time(at));
+    format!(
+        "It is cancelled since {at} by {by}. {tried}, it has no result and is not tried again. Nobody has to act."
+    )
+}
+
+/// Who wanted something, and why.
+fn by(Told { who, why, .. }: &Told) -> String {
+    let because = if why.is_empty() { "without a reason".into() } else { format!("because: {}", shown(why)) };
+    format!("{}, {because}", shown(who))
 }
 
 /// The result of a superseded job stays until the lifecycle rule of the bucket removes it.

@@ -80,6 +80,7 @@ pub(in crate::cli) fn text(record: &Record) -> String {
     let past = match record.terminal.as_ref().map(|terminal| &terminal.outcome) {
         Some(Outcome::Dead(dead)) => dead.attempts.as_slice(),
         Some(Outcome::Superseded(superseded)) => superseded.attempts.as_slice(),
+        Some(Outcome::Cancelled(cancelled)) => cancelled.attempts.as_slice(),
         _ => record.history(),
     };
     for attempt in &record.attempts {
@@ -167,6 +168,10 @@ fn decided(line: &mut impl FnMut(&str, &str), terminal: &Terminal) {
         Outcome::Superseded(superseded) => {
             let by = superseded.by.as_ref().map(|by| format!(" by job {by}")).unwrap_or_default();
             line("terminal record", &format!("superseded {at}{by}: no result, and nobody has to act"));
+        }
+        Outcome::Cancelled(cancelled) => {
+            line("terminal record", &format!("cancelled {at} by {}", cancelled.told.who));
+            line("", &format!("reason: {}", cancelled.told.why));
         }
         Outcome::Dead(dead) => {
             line("terminal record", &format!("dead {at}: {}", dead.failure));

@@ -102,6 +102,7 @@ fn terminal(terminal: &Terminal) -> impl Hash {
         Outcome::Succeeded(winner) => (0, winner.attempt.number() as usize, None),
         Outcome::Dead(dead) => (1, dead.attempts.len(), Some(dead.failure.code)),
         Outcome::Superseded(superseded) => (2, superseded.attempts.len(), None),
+        Outcome::Cancelled(cancelled) => (3, cancelled.attempts.len(), None),
     }
 }
 

@@ -96,7 +96,7 @@ impl SmallJob {
             None => false,
             Some(Outcome::Succeeded(_)) => self.published,
             Some(Outcome::Dead(_)) => self.letters,
-            Some(Outcome::Superseded(_)) => true,
+            Some(Outcome::Superseded(_) | Outcome::Cancelled(_)) => true,
         }
     }
 }

@@ -117,7 +117,7 @@ pub fn l7_only_losers_are_collected(job: Option<&JobTruth>, attempts: &[Attempt]
     let record = job.and_then(|job| job.terminal.as_ref()).map(|terminal| &terminal.outcome);
     let holds = match record {
         Some(Outcome::Succeeded(winner)) => !attempts.contains(&winner.attempt),
-        Some(Outcome::Dead(_) | Outcome::Superseded(_)) => true,
+        Some(Outcome::Dead(_) | Outcome::Superseded(_) | Outcome::Cancelled(_)) => true,
         None => false,
     };
     keep(holds, "L7", || format!("the folders of {attempts:?} were emptied, and not all of them lost"))
@@ -127,7 +127,7 @@ pub fn l7_only_losers_are_collected(job: Option<&JobTruth>, attempts: &[Attempt]
 pub fn l7_losers_are_collected(job: &JobTruth) -> Kept {
     let winner = job.terminal.as_ref().and_then(|terminal| match &terminal.outcome {
         Outcome::Succeeded(winner) => Some(winner.attempt),
-        Outcome::Dead(_) | Outcome::Superseded(_) => None,
+        Outcome::Dead(_) | Outcome::Superseded(_) | Outcome::Cancelled(_) => None,
     });
     let left: Vec<_> = job.files.iter().filter(|attempt| Some(**attempt) != winner).collect();
     keep(left.is_empty() || job.uncollected >= TRIES, "L7", || {

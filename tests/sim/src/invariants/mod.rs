@@ -64,7 +64,7 @@ pub fn s1_deleted_when_decided(message: &MessageId, jobs: &[&JobTruth]) -> Kept 
         let settled = match job.terminal.as_ref().map(|terminal| &terminal.outcome) {
             None => false,
             Some(Outcome::Dead(_)) => job.letters > 0,
-            Some(Outcome::Superseded(_)) => true,
+            Some(Outcome::Superseded(_) | Outcome::Cancelled(_)) => true,
             Some(Outcome::Succeeded(winner)) => job.published == Some(winner.attempt),
         };
         keep(settled, "S1", || format!("{} was deleted while {} was not settled", message.0, job.key()))?;

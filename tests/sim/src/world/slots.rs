@@ -20,7 +20,7 @@ pub(super) fn history(facts: &[Fact], ledger: &Ledger) -> Vec<TaskArn> {
         let (terminal, beat) = (snapshot.terminal.as_ref()?, snapshot.heartbeat.as_ref()?);
         let over = match &terminal.outcome {
             Outcome::Succeeded(winner) => winner.attempt == beat.attempt,
-            Outcome::Dead(_) | Outcome::Superseded(_) => true,
+            Outcome::Dead(_) | Outcome::Superseded(_) | Outcome::Cancelled(_) => true,
         };
         over.then(|| beat.task_arn.as_deref().map(|arn| TaskArn(arn.into())))?
     });

@@ -127,7 +127,9 @@ impl World {
         let Some(index) = self.job_of(&terminal.job) else { return false };
         let policy = &self.setup.policy;
         let blind = match terminal.outcome {
-            Outcome::Dead(_) | Outcome::Superseded(_) => weak(Weakness::ControllerOverwritesRecord),
+            Outcome::Dead(_) | Outcome::Superseded(_) | Outcome::Cancelled(_) => {
+                weak(Weakness::ControllerOverwritesRecord)
+            }
             Outcome::Succeeded(_) => weak(Weakness::TaskOverwritesRecord),
         };
         let Some(job) = self.jobs.get(index).filter(|job| job.terminal.is_none() || blind) else {
@@ -157,6 +159,16 @@ impl World {
                     .and_then(|()| invariants::s17_superseded_by_newer(job, self.live_instead_of(job)))
                     .and_then(|()| invariants::s15_newer_is_left_alone(job, "a register"))
                     .and_then(|()| invariants::s16_no_secrets(superseded))
+            }
+            Outcome::Cancelled(cancelled) => {
+                let claims = job.claimed_at.iter().filter(|at| **at <= read_at).count();
+                let known = |task: &&Task| task.attempt().number() as usize <= claims;
+                let tasks: Vec<&Task> =
+                    job.tasks.iter().filter_map(|task| self.tasks.get(*task)).filter(known).collect();
+                invariants::s5_dead_when_over(job, &tasks)
+                    .and_then(|()| invariants::s5_lost_was_stopped(cancelled.attempts.last(), &tasks))
+                    .and_then(|()| invariants::s15_newer_is_left_alone(job, "a terminal record"))
+                    .and_then(|()| invariants::s16_no_secrets(cancelled))
             }
             Outcome::Succeeded(winner) => invariants::s3_files_are_there(job, winner),
         };
