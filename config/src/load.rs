@@ -1,10 +1,10 @@
 //! Loads settings: defaults < file < environment.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use figment::{
     Figment,
-    providers::{Env, Format, Toml},
+    providers::{Env, Format, Serialized, Toml},
     value::Value,
 };
 
@@ -60,6 +60,40 @@ fn environment() -> Env {
 /// Loads from text, for tests and for reloading.
 pub fn from_text(text: &str, environment: Env) -> Result<Settings, SettingsError> {
     checked(&Figment::from(Toml::string(DEFAULTS)).merge(Toml::string(text)).merge(environment))
+}
+
+/// Settings with other values over them, as a controller takes them while it runs: `{"launch": {"max_tasks": 5}}`. A key
+/// that needs a restart is refused.
+pub fn overlaid(settings: &Settings, values: &serde_json::Value) -> Result<Settings, SettingsError> {
+    let base = Serialized::defaults(settings);
+    let new = checked(&Figment::from(base).merge(Serialized::defaults(values)))?;
+    let taken = settings.reloaded(&new);
+    if taken == new {
+        return Ok(new);
+    }
+    let fixed = flat(&new).into_iter().filter(|(key, value)| flat(&taken).get(key) != Some(value));
+    let refused =
+        |(key, _)| format!("{key}: takes effect with the next start only; change the file or the stack");
+    Err(SettingsError::Shape(fixed.map(refused).collect::<Vec<_>>().join("\n")))
+}
+
+/// The values by their dotted keys.
+fn flat(settings: &Settings) -> BTreeMap<String, serde_json::Value> {
+    fn walk(path: &str, value: serde_json::Value, out: &mut BTreeMap<String, serde_json::Value>) {
+        match value {
+            serde_json::Value::Object(table) => {
+                for (key, value) in table {
+                    let path = if path.is_empty() { key } else { format!("{path}.{key}") };
+                    walk(&path, value, out);
+                }
+            }
+            value => drop(out.insert(path.to_owned(), value)),
+        }
+    }
+    let mut out = BTreeMap::new();
+    // Plain structures with string keys: serialising cannot fail.
+    walk("", serde_json::to_value(settings).unwrap_or_default(), &mut out);
+    out
 }
 
 fn checked(figment: &Figment) -> Result<Settings, SettingsError> {

@@ -33,6 +33,25 @@ pub struct Settings {
     pub drain: DrainSettings,
 }
 
+impl Settings {
+    /// These settings with what of `new` takes effect without a restart: decisions, and no names.
+    #[must_use]
+    pub fn reloaded(&self, new: &Self) -> Self {
+        let mut queues = self.queues.clone();
+        for (name, queue) in &mut queues {
+            queue.weight = new.queues.get(name).map_or(queue.weight, |new| new.weight);
+        }
+        Self {
+            queues,
+            launch: new.launch.clone(),
+            jobs: new.jobs.clone(),
+            observe: new.observe.clone(),
+            sources: new.sources.clone(),
+            ..self.clone()
+        }
+    }
+}
+
 /// A queue that jobs come from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

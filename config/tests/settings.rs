@@ -224,3 +224,30 @@ fn two_sources_whose_uploads_could_have_the_same_addresses_are_refused() {
         assert!(error.contains("sources.*.output_prefix: must be"), "{root}: {error}");
     }
 }
+
+#[test]
+fn over_settings_only_what_takes_effect_at_once_is_put_and_it_is_checked() {
+    let settings = load(LEAST).unwrap();
+    let over = |values: serde_json::Value| {
+        transcode_config::load::overlaid(&settings, &values).map_err(|error| error.to_string())
+    };
+    assert_eq!(over(serde_json::json!({})), Ok(settings.clone()));
+    let set =
+        over(serde_json::json!({"launch": {"max_tasks": 5, "per_second": 1}, "jobs": {"max_attempts": 2}}));
+    let mut expected = settings.clone();
+    (expected.launch.max_tasks, expected.launch.per_second, expected.jobs.max_attempts) = (5, 1.0, 2);
+    assert_eq!(set, Ok(expected));
+    for (values, key) in [
+        (serde_json::json!({"launch": {"max_taks": 5}}), "launch.max_taks: unknown key"),
+        (serde_json::json!({"launch": {"max_tasks": "many"}}), "launch.max_tasks:"),
+        (serde_json::json!({"launch": {"max_tasks": 0}}), "launch.max_tasks:"),
+        (
+            serde_json::json!({"state": {"bucket": "b"}}),
+            "state.bucket: takes effect with the next start only",
+        ),
+        (serde_json::json!({"environment": "other"}), "environment: takes effect"),
+    ] {
+        let error = over(values.clone()).unwrap_err();
+        assert!(error.contains(key), "{values} gave {error}");
+    }
+}

@@ -202,7 +202,7 @@ async fn redrives(stack: &Stack, upload: &str, submitted: &str, named: &str) {
 
     // Sent before deleted: where it cannot be sent nothing is lost, and nothing stays hidden.
     let gone = format!("{}-gone", stack.deployment.jobs_queue);
-    let failed = run_with(stack, "redrive", &[], &[("TRANSCODE_QUEUES__DEFAULT__URL", &gone)]);
+    let failed = run_with(stack, "redrive", &["--yes"], &[("TRANSCODE_QUEUES__DEFAULT__URL", &gone)]);
     assert_eq!(failed.status.code(), Some(1));
     let complaint = String::from_utf8_lossy(&failed.stderr).into_owned();
     assert!(complaint.contains("not sent; the letter is still there"), "{complaint}");
@@ -210,10 +210,7 @@ async fn redrives(stack: &Stack, upload: &str, submitted: &str, named: &str) {
 
     let moved = said(stack, "redrive", &["--job", upload]);
     assert!(moved.contains(&format!("job {upload} (INPUT_REFUSED) runs again as job ")), "{moved}");
-    assert!(
-        moved.contains("generation 1\n") && moved.contains("left: no letter of ours, and refused: MALFORMED"),
-        "{moved}"
-    );
+    assert!(moved.contains("generation 1\n"), "{moved}");
     assert!(moved.ends_with("1 moved, 3 looked at and left\n"), "{moved}");
     let next = moved.split("runs again as job ").nth(1).and_then(|rest| rest.split(',').next()).unwrap();
     decided(stack, next).await;
@@ -237,7 +234,8 @@ async fn redrives(stack: &Stack, upload: &str, submitted: &str, named: &str) {
     assert!(one.contains("1 moved, "), "{one}");
     assert_eq!(one.matches("runs again").count(), 1, "{one}");
     letters(stack, 4).await;
-    let all = said(stack, "redrive", &[]);
+    let all = said(stack, "redrive", &["--yes"]);
+    assert!(all.contains("left: no letter of ours, and refused: MALFORMED"), "{all}");
     assert!(all.ends_with("3 moved, 1 looked at and left\n"), "{all}");
     letters(stack, 4).await;
     let third = said(stack, "get", &[named]);

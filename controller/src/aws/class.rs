@@ -159,7 +159,7 @@ pub(super) fn entry_error(operation: &'static str, code: &str, message: &str, ou
 }
 
 /// HTTP status of the answer; `None` if there was no answer.
-pub(super) fn status<E>(error: &SdkError<E, HttpResponse>) -> Option<u16> {
+pub(crate) fn status<E>(error: &SdkError<E, HttpResponse>) -> Option<u16> {
     error.raw_response().map(|response| response.status().as_u16())
 }
 

@@ -15,6 +15,7 @@
 //! | `ecr` | reads the task's image, to check whether it may be launched |
 //! | `image` | the check itself; no call |
 //! | `hints` | the events queue, which wakes and never decides |
+//! | `pattern` | patterns of IAM, and of keys at the command line; no call |
 //! | `query` | services that only commands call, without an SDK client |
 //! | `plain` | HTTP with limits, for calls that the SDK does not have |
 //! | `cloudwatch` | sends the metrics of [`crate::events`] |
@@ -28,6 +29,7 @@ pub mod ecs;
 pub mod hints;
 pub mod image;
 mod leftovers;
+pub mod pattern;
 mod plain;
 mod publish;
 pub mod query;

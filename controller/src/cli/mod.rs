@@ -7,7 +7,7 @@
 //! | `find/` | none: which job is meant, and its records |
 //! | `show/` | `get`, `explain` |
 //! | `send/` | `submit`, `presign` |
-//! | `letters/` | `redrive` |
+//! | `letters/` | `dead-letters`, `redrive` |
 //! | `check/` | `doctor`, `audit`, `dashboard` |
 //! | `serve/` | `run`, `check-config`, `healthcheck` |
 //!
@@ -59,7 +59,7 @@ enum Command {
     /// Check controllers' logs against the job protocol's promises, and print how each message ended.
     Audit(check::Audit),
     #[command(flatten)]
-    Remote(Remote),
+    Remote(Box<Remote>),
 }
 
 /// The commands that call AWS.
@@ -73,7 +73,10 @@ enum Remote {
     Submit(send::Submit),
     /// Print a URL that lets somebody without AWS credentials upload or download one file.
     Presign(send::Presign),
-    /// Move our dead letters back to their queue; each runs as a new generation of its job.
+    /// List, show, redrive or discard dead letters.
+    #[command(subcommand)]
+    DeadLetters(letters::DeadLetters),
+    /// The same as `dead-letters redrive`.
     Redrive(letters::Redrive),
     /// Check the live environment and say what to repair: exit status 0, 1 (something failed), 3 (something is
     /// unknown).
@@ -89,6 +92,7 @@ impl Remote {
             Self::Explain(what) => what.run(&session).await?,
             Self::Submit(what) => what.run(&session).await?,
             Self::Presign(what) => what.run(&session).await?,
+            Self::DeadLetters(what) => what.run(&session).await?,
             Self::Redrive(what) => what.run(&session).await?,
             Self::Doctor(what) => return what.run(session).await,
             Self::Dashboard(what) => what.run(&session).await?,

@@ -14,7 +14,13 @@ fn commands(text: &str) -> Vec<Vec<String>> {
         joined.lines().filter_map(|line| line.trim_start_matches("$ ").strip_prefix("transcode-controller "));
     let words = |line: &str| {
         let typed = line.split(" | ").next().unwrap_or_default().replace("49426f3df8a6…", &"0".repeat(32));
-        typed.split_whitespace().map(|word| word.trim_matches('"').to_owned()).collect()
+        // What stands in double quotes is one word, and may be empty.
+        let quoted = typed.split('"').enumerate();
+        let parts = quoted.flat_map(|(index, part)| match index % 2 {
+            1 => vec![part.to_owned()],
+            _ => part.split_whitespace().map(str::to_owned).collect(),
+        });
+        parts.collect()
     };
     lines.map(words).collect()
 }

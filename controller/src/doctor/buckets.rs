@@ -9,7 +9,7 @@ use serde_json::Value;
 use transcode_config::contract::{JobKey, Layout};
 
 use super::{Finding, Status, Ward, queues};
-use crate::aws::class::call_error;
+use crate::aws::{class::call_error, pattern::matches};
 
 /// All checks of buckets.
 pub(super) async fn buckets(ward: &Ward) -> Vec<Finding> {
@@ -174,26 +174,6 @@ fn list(value: &Value) -> Vec<&Value> {
     }
 }
 
-/// IAM's patterns: `*` matches any text, `?` any one character.
-fn matches(pattern: &[u8], text: &[u8]) -> bool {
-    let (mut p, mut t, mut star) = (0, 0, None);
-    while t < text.len() {
-        match pattern.get(p) {
-            Some(b'*') => {
-                star = Some((p, t));
-                p += 1;
-            }
-            Some(wanted) if *wanted == b'?' || text.get(t) == Some(wanted) => (p, t) = (p + 1, t + 1),
-            _ => {
-                let Some((at, from)) = star else { return false };
-                star = Some((at, from + 1));
-                (p, t) = (at + 1, from + 1);
-            }
-        }
-    }
-    pattern.iter().skip(p).all(|byte| *byte == b'*')
-}
-
 async fn reached(ward: &Ward, bucket: &str) -> Finding {
     const CHECK: &str = "buckets.output";
     let answer = ward.clients.s3.read.get_bucket_location().bucket(bucket).send().await;
@@ -230,12 +210,5 @@ mod tests {
         weak = statement(json!("arn:aws:s3:::state/*"));
         weak["Principal"] = json!({"AWS": "arn:aws:iam::1:role/x"});
         assert_eq!(open(weak), 3);
-    }
-
-    #[test]
-    fn patterns_match_as_iam_has_them() {
-        let yes = |pattern: &str, text: &str| matches(pattern.as_bytes(), text.as_bytes());
-        assert!(yes("a/*/c", "a/b/b/c") && yes("*", "") && yes("a?c*", "abc") && yes("a*b*c", "aXbYbZc"));
-        assert!(!yes("a/*/c", "a/b/d") && !yes("a?c", "ac") && !yes("", "a") && !yes("ab", "a"));
     }
 }

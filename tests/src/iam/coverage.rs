@@ -26,7 +26,7 @@ pub fn unused(role: &str, policies: &[&Policy], calls: &[Call]) -> Vec<String> {
     let words = |grant: super::policy::Grant| {
         format!(
             "{role}: statement {} allows {} on {}, and no call needs it: remove it from deploy/template.yaml, or \
-             exercise it in tests/tests/iam.rs",
+             exercise it in tests/tests/iam",
             grant.sid, grant.action, grant.resource
         )
     };

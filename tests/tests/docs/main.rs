@@ -171,7 +171,11 @@ fn exit_codes() {
     text += &head(&["code", "meaning"]);
     for (code, meaning) in [
         ("0", "done; of `run`: drained after SIGTERM or SIGINT; of `healthcheck`: the loop turns"),
-        ("1", "not done; the reason is on standard error, and nothing on standard output"),
+        (
+            "1",
+            "not done; the reason is on standard error, and nothing on standard output; of `submit` for many objects: some \
+             were refused; of `cancel --wait`: a job ended otherwise",
+        ),
         ("2", "wrong command line, or settings refused; the key is named"),
         (
             "3",

@@ -5,7 +5,6 @@
 
 use aws_sdk_s3::types::ObjectVersion;
 use futures::{StreamExt, TryStreamExt, stream};
-use serde_json::json;
 use transcode_config::contract::{
     Dead, Edit, Failure, FailureCode, JobKey, JobSpec, Layout, SCHEMA, Terminal,
 };
@@ -13,7 +12,7 @@ use transcode_core::message::{DEAD_LETTER_KIND, DeadLetterBody, Parsed, Request,
 
 use super::versions::versions;
 use crate::cli::{
-    send::{Object, body},
+    send::{Object, body, event},
     setup::{Session, unreadable},
 };
 
@@ -57,13 +56,7 @@ pub(in crate::cli) async fn of_object(
 
 /// The messages that could ask for a job of this object.
 fn bodies(rules: &Rules, bucket: &str, key: &str, versions: &[ObjectVersion]) -> Vec<String> {
-    let upload = |version: &str| {
-        json!({
-            "version": "0", "source": "aws.s3", "detail-type": "Object Created",
-            "detail": {"version": "0", "bucket": {"name": bucket}, "object": {"key": key, "version-id": version}},
-        })
-        .to_string()
-    };
+    let upload = |version: &str| event(bucket, key, version, None);
     let named = rules.profiles.keys().map(|profile| {
         body(&Object { bucket, key, version: None }, Some(profile), &Edit::default(), None, false)
     });

@@ -16,3 +16,9 @@ pub(in crate::cli) async fn versions(session: &Session, bucket: &str, key: &str)
     let own = page.versions().iter().filter(|version| version.key().is_some_and(is_own));
     own.cloned().collect()
 }
+
+/// The newest version of an object; `None` if it is gone, or without permission to look.
+pub(in crate::cli) async fn newest(session: &Session, bucket: &str, key: &str) -> Option<ObjectVersion> {
+    let versions = versions(session, bucket, key).await;
+    versions.into_iter().find(|version| version.is_latest() == Some(true))
+}

@@ -1,5 +1,39 @@
-//! Dead letters.
+//! The dead-letter queues.
 
+mod discard;
+mod filter;
+mod hold;
+mod letter;
+mod list;
 mod redrive;
+mod show;
 
-pub(in crate::cli) use redrive::Redrive;
+use clap::Subcommand;
+
+pub(in crate::cli) use self::redrive::Redrive;
+use self::{discard::Discard, list::List, show::ShowLetter};
+use crate::cli::setup::Session;
+
+/// What to do with dead letters.
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum DeadLetters {
+    /// List letters, and messages that SQS itself moved; they stay where they are.
+    List(List),
+    /// Show one letter whole: the failure with its evidence, the attempts, what it asked for.
+    Show(ShowLetter),
+    /// Move letters back to their queue; each runs as a new generation of its job.
+    Redrive(Redrive),
+    /// Delete letters. Each is written to standard output before, one line of JSON with its body.
+    Discard(Discard),
+}
+
+impl DeadLetters {
+    pub(in crate::cli) async fn run(&self, session: &Session) -> anyhow::Result<()> {
+        match self {
+            Self::List(what) => what.run(session).await,
+            Self::Show(what) => what.run(session).await,
+            Self::Redrive(what) => what.run(session).await,
+            Self::Discard(what) => what.run(session).await,
+        }
+    }
+}

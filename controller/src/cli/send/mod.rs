@@ -1,10 +1,14 @@
 //! Asks for jobs: `submit`, and `presign` for those who have no credentials.
 
 mod edit;
+mod many;
+mod one;
+mod parts;
 mod presign;
 mod request;
 mod submit;
+mod upload;
 
 pub(in crate::cli) use presign::Presign;
-pub(in crate::cli) use request::{Object, body};
+pub(in crate::cli) use request::{Object, body, event};
 pub(in crate::cli) use submit::Submit;

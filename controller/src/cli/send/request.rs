@@ -46,3 +46,17 @@ pub(in crate::cli) fn body(
     // A key may contain characters that SQS refuses; JSON can escape them.
     net(&body.to_string()).into_owned()
 }
+
+/// The event of a new object, as the bucket sends it through `EventBridge`: its job is the one that the upload itself
+/// asks for.
+pub(in crate::cli) fn event(bucket: &str, key: &str, version: &str, size: Option<u64>) -> String {
+    let mut object = json!({"key": key, "version-id": version});
+    if let Some(size) = size {
+        object["size"] = size.into();
+    }
+    let body = json!({
+        "version": "0", "source": "aws.s3", "detail-type": "Object Created",
+        "detail": {"version": "0", "bucket": {"name": bucket}, "object": object},
+    });
+    net(&body.to_string()).into_owned()
+}

@@ -59,18 +59,7 @@ fn modified(file: &Path) -> Option<SystemTime> {
 /// Reads the file again. Returns the new settings; `None` if nothing that may take effect has changed.
 fn read(file: &Path, current: &Settings) -> anyhow::Result<Option<(Settings, Reload)>> {
     let new = transcode_config::load(file)?;
-    let mut queues = current.queues.clone();
-    for (name, queue) in &mut queues {
-        queue.weight = new.queues.get(name).map_or(queue.weight, |new| new.weight);
-    }
-    let merged = Settings {
-        queues,
-        launch: new.launch.clone(),
-        jobs: new.jobs.clone(),
-        observe: new.observe.clone(),
-        sources: new.sources.clone(),
-        ..current.clone()
-    };
+    let merged = current.reloaded(&new);
     for (key, (old, new)) in differences(&merged, &new)? {
         tracing::warn!(key, old, new, "this setting takes effect with the next start");
     }

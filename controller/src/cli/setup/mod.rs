@@ -1,11 +1,13 @@
 //! What every command begins with: its global options, the settings, and clients.
 
+mod confirm;
 mod options;
 mod refused;
 mod rules;
 mod session;
 mod stack;
 
+pub(in crate::cli) use confirm::confirmed;
 pub(in crate::cli) use options::Options;
 pub(in crate::cli) use refused::{Refused, load};
 pub(in crate::cli) use rules::{rules, source_bucket};

@@ -2,6 +2,8 @@
 //! refuses all other calls.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod operator;
+
 use std::{
     path::Path,
     process::{Command, Output},
@@ -170,17 +172,6 @@ async fn a_job_with_an_overlay(stack: &Stack, bucket: &str) {
     stack.wait_for_empty_queue(LIMIT).await.unwrap();
 }
 
-/// The reads and writes of an operator who examines an environment.
-async fn a_look_at_the_environment(stack: &Stack) {
-    let roles = &stack.deployment.roles;
-    let args = ["doctor", "-o", "json", "--role", &roles.controller];
-    let said = command(stack, &roles.operator, &args).await;
-    let findings: Vec<serde_json::Value> = serde_json::from_str(&said).unwrap();
-    let unread = findings.iter().find(|one| one["status"] == "unknown" || one["status"] == "fail");
-    assert_eq!(unread, None, "{said}");
-    command(stack, &roles.operator, &["dashboard", "put"]).await;
-}
-
 /// Files and an open upload in the folder of a job's first attempt, as a killed task leaves them.
 async fn what_a_task_leaves(stack: &Stack, key: &str) {
     let spec = stack.wait_for("the job is accepted", LIMIT, async || stack.job_of(key).await).await.unwrap();
@@ -250,7 +241,8 @@ async fn the_pipeline_works_with_its_roles_and_they_hold_nothing_more() {
     a_job_with_an_overlay(&stack, "brand").await;
     a_task_that_is_stopped(&stack).await;
     what_tasks_do_rarely(&stack).await;
-    a_look_at_the_environment(&stack).await;
+    operator::a_look_at_the_environment(&stack).await;
+    operator::an_upload_that_goes_on(&stack).await;
 
     let (iam, roles) = (stack.iam().unwrap(), &stack.deployment.roles);
     let mut wrong = Vec::new();

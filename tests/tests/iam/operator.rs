@@ -1,0 +1,29 @@
+//! What an operator does besides looking at jobs.
+
+use aws_sdk_s3::types::ChecksumAlgorithm;
+use transcode_tests::Stack;
+
+use super::{LIMIT, command};
+
+/// The reads and writes of an operator who examines an environment.
+pub(super) async fn a_look_at_the_environment(stack: &Stack) {
+    let roles = &stack.deployment.roles;
+    let args = ["doctor", "-o", "json", "--role", &roles.controller];
+    let said = command(stack, &roles.operator, &args).await;
+    let findings: Vec<serde_json::Value> = serde_json::from_str(&said).unwrap();
+    let unread = findings.iter().find(|one| one["status"] == "unknown" || one["status"] == "fail");
+    assert_eq!(unread, None, "{said}");
+    command(stack, &roles.operator, &["dashboard", "put"]).await;
+}
+
+/// A file of several parts that the operator uploads, after an upload of it was begun and interrupted.
+pub(super) async fn an_upload_that_goes_on(stack: &Stack) {
+    let (roles, s3) = (&stack.deployment.roles, &stack.clients().s3);
+    let open = s3.create_multipart_upload().bucket(&stack.deployment.source_bucket).key("large.mp4");
+    open.checksum_algorithm(ChecksumAlgorithm::Sha256).send().await.unwrap();
+    let file = stack.folder().join("large.mp4");
+    std::fs::write(&file, vec![7; 17 << 20]).unwrap();
+    command(stack, &roles.operator, &["submit", file.to_str().unwrap()]).await;
+    stack.wait_for_terminal_record("large.mp4", LIMIT).await.unwrap();
+    stack.wait_for_empty_queue(LIMIT).await.unwrap();
+}
