@@ -203,3 +203,12 @@ async fn a_body_that_never_ends_is_given_up() {
     let read: Result<Option<Terminal>, _> = store.read("jobs/x/terminal.json").await;
     assert!(matches!(read, Err(InspectError::Call(_))), "{read:?}");
 }
+
+/// What is larger than a document is judged by what was read of it, and not read to its end.
+#[tokio::test]
+async fn of_a_document_that_is_too_large_no_more_is_fetched_than_shows_it() {
+    let stub = Stub::start([Answer::Flood]).await;
+    let read: Result<Option<Terminal>, _> = on(&stub).read("jobs/x/terminal.json").await;
+    let Err(InspectError::Unreadable(why)) = read else { panic!("{read:?}") };
+    assert!(why.contains("1048577 bytes"), "{why}");
+}

@@ -25,6 +25,8 @@ pub(crate) enum Answer {
     BlackHole,
     /// The beginning of a body, and then nothing.
     Trickle,
+    /// Two mebibytes of a body, and then nothing.
+    Flood,
 }
 
 /// A request.
@@ -89,11 +91,15 @@ async fn answer(State(script): State<Arc<Mutex<Script>>>, request: Request) -> R
     let (status, body) = match answer.unwrap() {
         Answer::Say(status, text) => (status, Body::from(text)),
         Answer::BlackHole => std::future::pending().await,
-        Answer::Trickle => {
-            let first = futures::stream::iter([Ok::<_, std::io::Error>("{\"schema\":")]);
-            (200, Body::from_stream(futures::StreamExt::chain(first, futures::stream::pending())))
-        }
+        Answer::Trickle => (200, unfinished("{\"schema\":".into())),
+        Answer::Flood => (200, unfinished(" ".repeat(2 << 20))),
     };
     let response = Response::builder().status(StatusCode::from_u16(status).unwrap());
     response.header("x-amzn-requestid", REQUEST_ID).body(body).unwrap()
+}
+
+/// A body that begins so and goes on for ever.
+fn unfinished(beginning: String) -> Body {
+    let first = futures::stream::iter([Ok::<_, std::io::Error>(beginning)]);
+    Body::from_stream(futures::StreamExt::chain(first, futures::stream::pending()))
 }

@@ -119,7 +119,7 @@ async fn make_package(context: &Context<'_>) -> Result<Package, Failure> {
             format!("the format of the audio (stream {}) changes in the middle", audio.stream.index),
         );
     }
-    let package = Folder::new(job.output, job.profile.package.of_source(source.size), context.events.clone());
+    let package = Folder::new(job.output, job.profile.package, source.size, context.events.clone());
     let encoded = encode::encode(context, &plan, package, (LISTENED, ENCODED)).await?;
     let Encoded { tracks, mut package, event_texts, damaged_frames } = encoded;
     if damaged_frames > 0 {

@@ -1,11 +1,17 @@
 //! The state bucket: small JSON documents, read, overwritten or created once.
 
+use std::{fmt::Display, time::Duration};
+
 use aws_sdk_s3::{Client, primitives::ByteStream};
+use bytes::Bytes;
 use transcode_config::contract::{Attempt, JobKey, Layout};
 
-use super::error::{AwsError, ErrorClass};
+use super::{
+    SMALL_CALL,
+    error::{AwsError, ErrorClass},
+};
 
-/// Largest document that is fetched, in bytes: the contract's own limit. Longer answers are cut there and then refused
+/// Largest document that is fetched, in bytes: the contract's own limit. Longer answers are cut there, and then refused
 /// by the decoder.
 const MAX_BYTES: usize = (1 << 20) + 1;
 /// Pages of a listing that are followed. One job has two objects an attempt; 20 pages are 10,000 attempts.
@@ -53,16 +59,7 @@ impl Documents {
             }
         };
         let mut body = answer.body;
-        let mut bytes = Vec::new();
-        while let Some(chunk) = body.next().await {
-            let chunk =
-                chunk.map_err(|error| AwsError::transient(format!("the answer broke off: {error}")))?;
-            bytes.extend_from_slice(&chunk);
-            if bytes.len() >= MAX_BYTES {
-                break;
-            }
-        }
-        Ok(Some(bytes))
+        whole(SMALL_CALL, async || body.next().await).await.map(Some)
     }
 
     /// Writes `key`, whatever is there. On an error it may have been written, now or a little later.
@@ -102,5 +99,52 @@ impl Documents {
             }
         }
         Ok(newest.map_or(Standing::Current, Standing::Superseded))
+    }
+}
+
+/// Reads an answer's body, up to the size of a document. The SDK's timeouts end where the body begins.
+async fn whole<E: Display>(
+    within: Duration,
+    mut next: impl AsyncFnMut() -> Option<Result<Bytes, E>>,
+) -> Result<Vec<u8>, AwsError> {
+    let read = async {
+        let mut bytes = Vec::new();
+        while let Some(chunk) = next().await {
+            let chunk =
+                chunk.map_err(|error| AwsError::transient(format!("the answer broke off: {error}")))?;
+            let room = MAX_BYTES - bytes.len();
+            bytes.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
+            if bytes.len() == MAX_BYTES {
+                break;
+            }
+        }
+        Ok(bytes)
+    };
+    let late = |_| Err(AwsError::transient("time ran out within the answer"));
+    tokio::time::timeout(within, read).await.unwrap_or_else(late)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn of_a_document_that_is_too_large_no_more_is_fetched_than_shows_it() {
+        let mut chunks = 0;
+        let endless = async || {
+            chunks += 1;
+            Some(Ok::<_, Infallible>(Bytes::from_static(&[b' '; 10_000])))
+        };
+        assert_eq!(whole(SMALL_CALL, endless).await.unwrap().len(), MAX_BYTES);
+        assert_eq!(chunks, MAX_BYTES.div_ceil(10_000));
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_never_ends_is_given_up() {
+        let never = async || std::future::pending::<Option<Result<_, Infallible>>>().await;
+        let error = whole(Duration::from_millis(1), never).await.unwrap_err();
+        assert_eq!(error.class, ErrorClass::Transient);
     }
 }

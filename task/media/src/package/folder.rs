@@ -48,8 +48,14 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// A writer below `root`, an existing folder.
-    pub fn new(root: &Path, limits: PackageLimits, events: UnboundedSender<Event>) -> Self {
+    /// A writer below `root`, an existing folder, for the package of a source of this many bytes.
+    pub fn new(
+        root: &Path,
+        limits: PackageLimits,
+        source_bytes: u64,
+        events: UnboundedSender<Event>,
+    ) -> Self {
+        let limits = limits.of_source(source_bytes);
         Self { root: root.to_owned(), limits, files: Vec::new(), bytes: 0, events }
     }
 
@@ -227,7 +233,7 @@ mod tests {
     fn a_file_is_announced_once_it_is_complete_with_its_checksum() {
         let root = tempfile::tempdir().unwrap();
         let (events, mut heard) = tokio::sync::mpsc::unbounded_channel();
-        let mut folder = Folder::new(root.path(), PackageLimits::default(), events);
+        let mut folder = Folder::new(root.path(), PackageLimits::default(), 1, events);
         folder.write("video/a/00001.m4s", b"abc").unwrap();
         let file = &folder.files[0];
         assert_eq!(file.sha256, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
@@ -246,7 +252,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let (events, _heard) = tokio::sync::mpsc::unbounded_channel();
         let limits = PackageLimits { max_bytes: 10, max_files: 3, max_growth: 1 };
-        let mut folder = Folder::new(root.path(), limits, events);
+        let mut folder = Folder::new(root.path(), limits, 1, events);
         let from = root.path().join("x");
         std::fs::write(&from, [0; 11]).unwrap();
         // As much as a disk takes while nothing stops it.
@@ -265,5 +271,20 @@ mod tests {
         );
         let left = std::fs::read_dir(root.path()).unwrap().count();
         assert_eq!((left, folder.files.len()), (4, 3), "the one beside them was never taken");
+    }
+
+    #[test]
+    fn a_package_grows_no_further_than_its_source_allows() {
+        let root = tempfile::tempdir().unwrap();
+        let (events, _heard) = tokio::sync::mpsc::unbounded_channel();
+        let from = root.path().join("x");
+        // A file with a hole takes no space.
+        let grown = |size: u64| File::create(&from).unwrap().set_len(size).unwrap();
+        let mut folder = Folder::new(root.path(), PackageLimits::default(), 40_000, events);
+        grown(PackageLimits::FREE_BYTES + 1);
+        let failure = folder.take("a", &from).unwrap_err();
+        assert_eq!(failure.code, FailureCode::OutputTooLarge);
+        assert_eq!(failure.evidence["most_bytes"], PackageLimits::FREE_BYTES.to_string());
+        assert_eq!(folder.room("a", 0).unwrap(), PackageLimits::FREE_BYTES);
     }
 }

@@ -190,17 +190,7 @@ async fn thumbnails(
     work: &Path,
     package: &mut Folder,
 ) -> Result<(), Failure> {
-    let mut next = 0.0;
-    let mut chosen = keys::all(track);
-    // The first key frame at or after each multiple of the interval.
-    chosen.retain(|key| {
-        let due = track.seconds(key.fragment.start) + 1e-6 >= next;
-        while due && track.seconds(key.fragment.start) + 1e-6 >= next {
-            next += f64::from(every.max(1));
-        }
-        due
-    });
-    chosen.truncate(MAX_THUMBNAILS);
+    let chosen = at_intervals(keys::all(track), |key| track.seconds(key.fragment.start), every);
     let input = key_file(track, &chosen, context, work)?;
     let args = words(
         &input,
@@ -226,6 +216,21 @@ async fn thumbnails(
         let _ = write!(index, "\n{from} --> {to}\n{name}\n");
     }
     package.write("images/thumbnails.vtt", index.as_bytes())
+}
+
+/// The first key at or after each multiple of the interval, up to the largest number of thumbnails.
+fn at_intervals<K>(mut keys: Vec<K>, seconds: impl Fn(&K) -> f64, every: u32) -> Vec<K> {
+    let mut next = 0.0;
+    keys.retain(|key| {
+        let at = seconds(key) + 1e-6;
+        let due = at >= next;
+        while at >= next {
+            next += f64::from(every.max(1));
+        }
+        due
+    });
+    keys.truncate(MAX_THUMBNAILS);
+    keys
 }
 
 fn key_file(track: &Track, keys: &[Key<'_>], context: &Context<'_>, work: &Path) -> Result<PathBuf, Failure> {
@@ -266,4 +271,19 @@ async fn run(context: &Context<'_>, args: Vec<OsString>, input: PathBuf, work: &
 
 fn timestamp(seconds: f64) -> String {
     text::timestamp(round_to_u64(seconds * 1000.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thumbnails_come_at_their_interval_and_are_limited_in_number() {
+        let keys: Vec<u32> = (0..20).collect();
+        let seconds = |key: &u32| f64::from(*key) * 1.5;
+        assert_eq!(at_intervals(keys, seconds, 5), [0, 4, 7, 10, 14, 17]);
+        assert_eq!(at_intervals(vec![0, 1, 20], seconds, 5), [0, 20], "no two for one gap");
+        let day: Vec<u32> = (0..86_400).collect();
+        assert_eq!(at_intervals(day, |key| f64::from(*key), 1).len(), MAX_THUMBNAILS);
+    }
 }

@@ -181,7 +181,8 @@ fn a_chunk_that_does_not_fit_the_header_is_refused() {
     std::fs::write(&late, bytes).unwrap();
     for (second, what) in [(&first, None), (&other, Some("header")), (&late, Some("shown later"))] {
         let output = tempfile::tempdir().unwrap();
-        let mut package = Folder::new(output.path(), PackageLimits::default(), unbounded_channel().0);
+        let mut package =
+            Folder::new(output.path(), PackageLimits::default(), u64::MAX, unbounded_channel().0);
         let mut cutter = Cutter::new("video/x".into(), Cut::Groups(1));
         for (number, file) in [&first, second].into_iter().enumerate() {
             let copy = folder.path().join(format!("copy{number}.mp4"));
