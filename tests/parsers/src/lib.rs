@@ -18,7 +18,7 @@ use transcode_config::{
 use transcode_core::message::{Parsed, Request, Rules, parse};
 use transcode_media::{
     captions::cea608::{Decoder, Field},
-    examine::{probe, scan::Scan, structure, transport},
+    examine::{crop, probe, scan::Scan, structure, transport},
     package::{fragment::BoxReader, progressive, text},
     rational::Rational,
     verify::{dash, playlist},
@@ -28,7 +28,7 @@ use transcode_media::{
 pub type Parser = fn(&[u8]);
 
 /// All parsers, by the names of their targets and corpus folders.
-pub const PARSERS: [(&str, Parser); 10] = [
+pub const PARSERS: [(&str, Parser); 11] = [
     ("message", message),
     ("document", document),
     ("ffprobe", ffprobe),
@@ -39,6 +39,7 @@ pub const PARSERS: [(&str, Parser); 10] = [
     ("captions", captions),
     ("packets", packets),
     ("transport", transport),
+    ("matroska", matroska),
 ];
 
 const OUTPUT_ROOT: &str = "videos/";
@@ -115,6 +116,18 @@ pub fn playlists(bytes: &[u8]) {
 pub fn source_boxes(bytes: &[u8]) {
     let _ = structure::inspect(&mut Cursor::new(bytes));
     let _ = progressive::index(&mut Cursor::new(bytes), bytes.len() as u64);
+}
+
+/// The head of a Matroska file: the edges of its tracks. Whatever they are, the size that is left lies within the frame.
+pub fn matroska(bytes: &[u8]) {
+    let head = [b"\x1a\x45\xdf\xa3".as_slice(), bytes].concat();
+    for file in [bytes, &head] {
+        for crop in crop::read(file).unwrap_or_default() {
+            let left = crop.left_of(320, 180);
+            assert!(left.is_none_or(|(width, height)| width <= 320 && height <= 180), "{crop:?}");
+            assert_eq!(crop.any(), left != Some((320, 180)), "{crop:?}");
+        }
+    }
 }
 
 /// Fragments of the encoder's output: our own bytes, but an untrusted file determined their content.

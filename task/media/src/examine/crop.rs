@@ -27,7 +27,7 @@ pub struct Crop {
 impl Crop {
     /// Whether anything is cut off.
     pub fn any(self) -> bool {
-        self.left + self.right + self.top + self.bottom > 0
+        [self.left, self.right, self.top, self.bottom].iter().any(|edge| *edge > 0)
     }
 
     /// The size that is left; none if nothing is.
@@ -39,7 +39,7 @@ impl Crop {
 }
 
 /// The crop of each track, in the file's order, which is that of ffmpeg's streams; empty for files of other kinds.
-pub(super) fn read(file: impl Read) -> io::Result<Vec<Crop>> {
+pub fn read(file: impl Read) -> io::Result<Vec<Crop>> {
     let mut head = Vec::new();
     file.take(HEAD).read_to_end(&mut head)?;
     let Some(b"\x1a\x45\xdf\xa3") = head.first_chunk::<4>() else { return Ok(Vec::new()) };
