@@ -292,7 +292,7 @@ fn require_starts_nothing_without_landlock_or_seccomp() {
                 }
             }
             assert_eq!(Tools::find(SandboxPolicy::Require).is_ok(), landlock_is_there());
-            for layer in [Layer::Landlock, Layer::Seccomp] {
+            for layer in [Layer::Landlock, Layer::Seccomp, Layer::Loader] {
                 let refused = Sandbox::without(SandboxPolicy::Require, [layer].into()).unwrap_err();
                 assert_eq!(refused.code, FailureCode::SandboxUnavailable);
             }

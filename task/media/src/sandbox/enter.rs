@@ -1,6 +1,6 @@
 //! What the child does between fork and exec, and the questions to the kernel for that.
 //!
-//! Only this module and `spawn` have unsafe code. After a fork in a program with threads a child may use only
+//! After a fork in a program with threads a child may use only
 //! functions that are safe in a signal handler: another thread may have held the allocator's lock at the fork. So
 //! [`Entry`] owns everything that is needed, and [`Entry::enter`] only makes system calls: no allocation, no lock, no
 //! formatting, no destructor that frees.
@@ -40,13 +40,14 @@ pub(super) enum Step {
     Landlock,
     Seccomp,
     Exec,
+    Loader,
 }
 
 /// Error numbers are below this.
 const STEP: i32 = 10_000;
 
 impl Step {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Parent,
         Self::Session,
         Self::Descriptors,
@@ -57,11 +58,15 @@ impl Step {
         Self::Landlock,
         Self::Seccomp,
         Self::Exec,
+        Self::Loader,
     ];
 
     fn failed(self) -> io::Error {
-        let error = io::Error::last_os_error().raw_os_error().unwrap_or(0);
-        io::Error::from_raw_os_error(self as i32 * STEP + error)
+        self.failed_with(&io::Error::last_os_error())
+    }
+
+    pub(super) fn failed_with(self, error: &io::Error) -> io::Error {
+        io::Error::from_raw_os_error(self as i32 * STEP + error.raw_os_error().unwrap_or(0))
     }
 
     /// Reads the step from an error that came from a child.

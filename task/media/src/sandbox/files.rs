@@ -52,14 +52,11 @@ pub(super) fn ruleset(
         .create()?;
 
     let read = AccessFs::ReadFile | AccessFs::ReadDir;
-    for path in LIBRARIES.iter().chain(&MACHINE) {
+    for path in MACHINE {
         ruleset = allow(ruleset, Path::new(path), read)?;
     }
-    for path in reads {
+    for path in libraries(program).iter().chain(reads) {
         ruleset = allow(ruleset, path, read)?;
-    }
-    if let Some(private) = private_libraries(program) {
-        ruleset = allow(ruleset, &private, read)?;
     }
     for path in loaders().iter().map(PathBuf::as_path).chain([program]) {
         ruleset = allow(ruleset, path, read | AccessFs::Execute)?;
@@ -97,10 +94,10 @@ fn allow(
     ruleset.add_rule(PathBeneath::new(file, access))
 }
 
-/// The libraries of a program that was unpacked somewhere: `bin/ffmpeg` and `lib/`.
-fn private_libraries(program: &Path) -> Option<PathBuf> {
-    let libraries = program.parent()?.parent()?.join("lib");
-    libraries.is_dir().then_some(libraries)
+/// Where a program's libraries are: the system's, and those of one that was unpacked somewhere as `bin/ffmpeg` and `lib/`.
+pub(super) fn libraries(program: &Path) -> Vec<PathBuf> {
+    let private = program.parent().and_then(Path::parent).map(|unpacked| unpacked.join("lib"));
+    LIBRARIES.iter().map(PathBuf::from).chain(private.filter(|folder| folder.is_dir())).collect()
 }
 
 /// The dynamic loaders (`ld-linux-*.so.*`, `ld-musl-*.so.*`): executing a program executes its loader.

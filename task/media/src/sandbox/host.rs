@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use transcode_config::contract::{Failure, FailureCode};
 
 use super::{
-    enter,
+    enter, loader,
     policy::{Layer, SandboxLevel, SandboxPolicy},
     seccomp,
 };
@@ -29,7 +29,9 @@ impl Sandbox {
     pub fn without(policy: SandboxPolicy, without: BTreeSet<Layer>) -> Result<Self, Failure> {
         let landlock = if without.contains(&Layer::Landlock) { None } else { enter::landlock_version() };
         let seccomp = !without.contains(&Layer::Seccomp) && enter::seccomp_is_there();
-        let level = SandboxLevel { landlock, seccomp };
+        // A watch alone is of no use: the calls that it does not ask about would be open.
+        let loader = seccomp && !without.contains(&Layer::Loader) && loader::is_there();
+        let level = SandboxLevel { landlock, seccomp, loader };
         if policy == SandboxPolicy::Require && !level.is_full() {
             return Err(Failure::new(
                 FailureCode::SandboxUnavailable,

@@ -12,7 +12,8 @@
 //!    group of its own, `SIGKILL` when the task dies, no capabilities, limits ([`Layer::Limits`]), no new privileges.
 //! 3. Landlock where the kernel has it (`files`).
 //! 4. seccomp (`seccomp`): an allow-list, everything else kills.
-//! 5. The watchdogs of [`crate::process`], and the end of the whole group (`spawn`).
+//! 5. The watch over the loader of a program that is linked dynamically (`loader`): nobody else maps code.
+//! 6. The watchdogs of [`crate::process`], and the end of the whole group (`spawn`).
 //!
 //! # Why there is no helper program in between
 //!
@@ -24,7 +25,7 @@
 //!
 //! # The two policies
 //!
-//! `require` starts nothing, and so opens no input, unless Landlock and seccomp are both there. `prefer` uses the
+//! `require` starts nothing, and so opens no input, unless Landlock, seccomp and the watch are there. `prefer` uses the
 //! layers that the kernel has and reports them: the [`SandboxLevel`] is part of the log and the result. Fargate's
 //! kernel probably has no Landlock; `SECURITY.md` says what is then not covered.
 
@@ -35,6 +36,7 @@ mod files;
 mod host;
 mod limits;
 mod linked;
+mod loader;
 mod policy;
 pub(crate) mod probes;
 mod seccomp;

@@ -23,12 +23,15 @@ pub struct SandboxLevel {
     pub landlock: Option<u32>,
     /// Whether seccomp filters are installed.
     pub seccomp: bool,
+    /// Whether the calls of a program's loader are watched, so that it alone maps code.
+    #[serde(default)]
+    pub loader: bool,
 }
 
 impl SandboxLevel {
     /// Whether all layers are there.
     pub fn is_full(self) -> bool {
-        self.landlock.is_some() && self.seccomp
+        self.landlock.is_some() && self.seccomp && self.loader
     }
 }
 
@@ -38,7 +41,8 @@ impl fmt::Display for SandboxLevel {
             Some(version) => write!(f, "landlock {version}")?,
             None => f.write_str("no landlock")?,
         }
-        f.write_str(if self.seccomp { ", seccomp" } else { ", no seccomp" })
+        f.write_str(if self.seccomp { ", seccomp" } else { ", no seccomp" })?;
+        f.write_str(if self.loader { ", loader watched" } else { ", loader not watched" })
     }
 }
 
@@ -64,4 +68,6 @@ pub enum Layer {
     Landlock,
     /// System calls.
     Seccomp,
+    /// Code is mapped by the program's loader only.
+    Loader,
 }

@@ -17,7 +17,10 @@ use std::{
 
 use libc::{c_int, c_long};
 
-use self::memory::{advise, code, code_of, code_of_data, keep_mapping, map, move_mapping, outcome, reserve};
+use self::memory::{
+    advise, beside_a_thread, code, code_of, code_of_another, code_of_data, keep_mapping, libc_itself, map,
+    move_mapping, outcome, reserve,
+};
 use super::{calls, linked::Linked, policy::SandboxLevel};
 
 /// The expected result of an attempt.
@@ -31,6 +34,8 @@ pub(crate) enum Expect {
     StoppedByLandlock,
     /// It is stopped, except for root, whom the kernel exempts.
     StoppedUnlessRoot,
+    /// The watch over loaders stops it; where the kernel has none, nothing does.
+    StoppedByWatch,
     /// Nothing stops it: said, so that it is known.
     Open,
 }
@@ -43,6 +48,7 @@ impl Expect {
             Self::Stopped => true,
             Self::StoppedByLandlock => level.landlock.is_some(),
             Self::StoppedUnlessRoot => !root,
+            Self::StoppedByWatch => level.loader,
         }
     }
 }
@@ -88,7 +94,7 @@ const fn statically(name: &'static str, tries: &'static str, expect: Expect) -> 
     }
 }
 
-use Expect::{Open, Stopped, StoppedByLandlock, StoppedUnlessRoot, Works};
+use Expect::{Open, Stopped, StoppedByLandlock, StoppedByWatch, StoppedUnlessRoot, Works};
 
 /// Every attempt.
 #[rustfmt::skip]
@@ -137,7 +143,11 @@ pub(crate) const PROBES: &[Probe] = &[
     probe("new-code", "map memory for code", Stopped, |_| code(libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, libc::PROT_EXEC)),
     probe("new-code-writable", "map memory for code that can be written", Stopped, |_| code(libc::MAP_PRIVATE | libc::MAP_DENYWRITE | libc::MAP_ANONYMOUS, libc::PROT_EXEC | libc::PROT_WRITE)),
     probe("new-code-shared", "map an output for code, shared with whoever writes it", Stopped, |_| code(libc::MAP_SHARED, libc::PROT_EXEC)),
-    probe("code-of-input", "map the input for code, as a loader maps a library", Open, |scene| code_of(&scene.input)),
+    probe("code-of-input", "map the input for code, as a loader maps a library", StoppedByWatch, |scene| code_of(&scene.input)),
+    probe("code-of-output", "write a file and map it so", StoppedByWatch, |_| fs::write("library.so", [0x90; 0x1000]).and_then(|()| code_of(Path::new("library.so")))),
+    probe("code-of-library", "map a library again that it was loaded with", StoppedByWatch, |_| code_of(&libc_itself()?)),
+    probe("code-of-library-threads", "map another library of the system while there are two threads", StoppedByWatch, |_| beside_a_thread(code_of_another)),
+    probe("code-of-another-library", "the same with one thread", Open, |_| code_of_another()),
     statically("code-of-input-static", "the same by a program that is linked statically", Stopped),
     probe("code-of-data", "turn data into code", Stopped, |_| code_of_data()),
     probe("keep-mapping", "move a mapping and keep the old one", Stopped, |_| keep_mapping()),

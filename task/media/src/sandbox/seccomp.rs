@@ -14,8 +14,8 @@
 //!   down, and the kernel's own choice would come near only after the whole address space, which `RLIMIT_AS` ends long
 //!   before.
 //! * **No new code.** Memory that is written is never executed: `mmap` gives `PROT_EXEC` only as the dynamic loader asks for
-//!   it (a private mapping of a file, not writable), `mprotect` never. A program that is linked statically has no loader,
-//!   and gets no code at all after its exec.
+//!   it (a private mapping of a file, not writable), and only of a library ([`super::loader`]); `mprotect` never. A program
+//!   that is linked statically has no loader, and gets no code at all after its exec.
 //! * **Nothing is hidden.** A file that is made in the output folder stays there under its name: it cannot be removed,
 //!   renamed, or made without a name. So the sum of the folder is all that a run takes of the disk.
 //!

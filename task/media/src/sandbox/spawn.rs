@@ -26,6 +26,7 @@ use super::{
     host::Sandbox,
     limits::{Rlimits, threads_now},
     linked::Linked,
+    loader::Watch,
     policy::Layer,
 };
 
@@ -92,10 +93,12 @@ impl Sandbox {
     pub(crate) async fn start(&self, program: Program) -> Result<Running, Failure> {
         let entry = self.prepare(&program)?;
         let whole_group = self.has(Layer::Group);
+        let watched = self.level.loader && Linked::of(&program.path) == Linked::Dynamically;
+        let libraries = watched.then(|| files::libraries(&program.path));
         let (started, start) = oneshot::channel();
         std::thread::Builder::new()
             .name("child".into())
-            .spawn(move || supervise(&program, entry, whole_group, started))
+            .spawn(move || supervise(&program, entry, libraries.as_deref(), whole_group, started))
             .map_err(|error| internal("no thread could be started", &error))?;
         match start.await {
             Ok(Ok(running)) => Ok(running),
@@ -144,11 +147,14 @@ const ENVIRONMENT: [&std::ffi::CStr; 4] =
 fn supervise(
     program: &Program,
     entry: Entry,
+    libraries: Option<&[PathBuf]>,
     whole_group: bool,
     started: oneshot::Sender<io::Result<Running>>,
 ) {
     let begin = Instant::now();
-    let (leader, stdout, stderr) = match spawn(program, entry) {
+    let watch = libraries.map(Watch::begin).transpose().map_err(|error| Step::Loader.failed_with(&error));
+    let child = watch.and_then(|watch| Ok((watch, spawn(program, entry)?)));
+    let (watch, (leader, stdout, stderr)) = match child {
         Ok(child) => child,
         Err(error) => {
             // The caller may have been cancelled.
@@ -162,6 +168,10 @@ fn supervise(
     // If the caller was cancelled, dropping it kills the group.
     drop(started.send(Ok(running)));
 
+    if let Some(Err(error)) = watch.map(|watch| watch.serve(leader)) {
+        // Nothing is mapped for code any more, so a child that still loads will fail.
+        tracing::error!(%error, "the loader of a child is not watched any more");
+    }
     wait_without_reaping(leader);
     // The leader is dead but not reaped, so no other process can have its number yet.
     let mut alive = group.alive.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,11 +1,14 @@
 //! Attempts at memory: at the page of the one allowed exec, at code, at more than there may be.
 
 use std::{
+    ffi::{CStr, OsStr},
     fs::{self, File},
-    io,
-    os::fd::AsRawFd,
-    path::Path,
+    io, mem,
+    os::{fd::AsRawFd, unix::ffi::OsStrExt},
+    path::{Path, PathBuf},
     ptr,
+    sync::mpsc,
+    thread,
 };
 
 use libc::{c_int, c_void};
@@ -55,6 +58,33 @@ pub(super) fn code(flags: c_int, protection: c_int) -> io::Result<()> {
 
 pub(super) fn code_of(file: &Path) -> io::Result<()> {
     map_code(libc::MAP_PRIVATE | libc::MAP_DENYWRITE, libc::PROT_EXEC, File::open(file)?.as_raw_fd())
+}
+
+/// The file that this program's C library was loaded from.
+pub(super) fn libc_itself() -> io::Result<PathBuf> {
+    // SAFETY: all zeros are a valid value, which is writable; the name, where there is one, is a string that stays.
+    let name = unsafe {
+        let mut found: libc::Dl_info = mem::zeroed();
+        let of = (libc::getpid as *const ()).cast();
+        let known = libc::dladdr(of, &raw mut found) != 0 && !found.dli_fname.is_null();
+        known.then(|| CStr::from_ptr(found.dli_fname))
+    };
+    name.map(|name| OsStr::from_bytes(name.to_bytes()).into()).ok_or_else(|| io::ErrorKind::NotFound.into())
+}
+
+/// A library beside the C library that nothing loads any more, since the C library has what was in it.
+pub(super) fn code_of_another() -> io::Result<()> {
+    code_of(&libc_itself()?.with_file_name("libutil.so.1"))
+}
+
+/// Tries something while another thread waits.
+pub(super) fn beside_a_thread(attempt: fn() -> io::Result<()>) -> io::Result<()> {
+    let (tell, told) = mpsc::channel::<()>();
+    let waits = thread::Builder::new().spawn(move || told.recv().ok())?;
+    let result = attempt();
+    drop(tell);
+    waits.join().ok();
+    result
 }
 
 fn map_code(flags: c_int, protection: c_int, descriptor: c_int) -> io::Result<()> {
