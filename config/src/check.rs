@@ -36,6 +36,7 @@ pub fn check(settings: &Settings) -> Vec<Contradiction> {
     jobs(settings, &mut found);
     calls(settings, &mut found);
     prices(settings, &mut found);
+    outlets(settings, &mut found);
     found.0
 }
 
@@ -60,6 +61,30 @@ fn prices(settings: &Settings, found: &mut Findings) {
         found.require((0.0..=1000.0).contains(&usd), key, "0–1000 USD; 0 takes the list price");
     }
     found.require((0.0..=100.0).contains(&cost.spot_percent), "cost.spot_percent", "0–100");
+}
+
+/// Where metrics and traces go beside CloudWatch.
+fn outlets(settings: &Settings, found: &mut Findings) {
+    let listen = &settings.metrics.prometheus.listen;
+    found.require(
+        listen.is_empty() || listen.parse::<std::net::SocketAddr>().is_ok(),
+        "metrics.prometheus.listen",
+        "address:port, or empty",
+    );
+    found.require(
+        *listen != settings.http.listen,
+        "metrics.prometheus.listen",
+        "must be another port than http.listen: who scrapes does not need the notes of jobs",
+    );
+    let endpoint = &settings.tracing.otlp.endpoint;
+    let url = ["http://", "https://"]
+        .iter()
+        .any(|scheme| endpoint.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty()));
+    found.require(
+        endpoint.is_empty() || url,
+        "tracing.otlp.endpoint",
+        "http://host:port or https://host, or empty",
+    );
 }
 
 const NO_FIFO: &str = "must be a standard queue: S3 sends to no FIFO queue, and in one a job that takes hours holds up all \

@@ -27,6 +27,8 @@ pub struct PriceTable {
     pub region: BTreeMap<String, BTreeMap<String, Prices>>,
     /// Prices of monitoring.
     pub cloudwatch: CloudWatchPrices,
+    /// Prices of calls.
+    pub requests: RequestPrices,
 }
 
 /// USD for one hour of one unit.
@@ -50,6 +52,22 @@ pub struct CloudWatchPrices {
     pub metric_month: f64,
     pub alarm_month: f64,
     pub dashboard_month: f64,
+    /// A call of `PutMetricData`.
+    pub put_metric_data: f64,
+    /// A GB (10^9 bytes) of log lines taken in.
+    pub log_gb: f64,
+}
+
+/// USD for one request.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
+pub struct RequestPrices {
+    pub sqs: f64,
+    /// PUT, POST, LIST.
+    pub s3_put: f64,
+    /// GET, also one that answers "not modified".
+    pub s3_get: f64,
 }
 
 /// The size of a task.

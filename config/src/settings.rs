@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{contract::Capacity, tenants::TenantSettings};
+use crate::{contract::Capacity, metrics::Detail, tenants::TenantSettings};
 
 /// The shipped file: every key with its default and reason.
 pub const DEFAULTS: &str = include_str!("../controller.toml");
@@ -28,6 +28,7 @@ pub struct Settings {
     pub observe: ObserveSettings,
     pub calls: CallSettings,
     pub metrics: MetricsSettings,
+    pub tracing: TracingSettings,
     pub cost: CostSettings,
     pub http: HttpSettings,
     pub drain: DrainSettings,
@@ -282,6 +283,31 @@ pub struct CallSettings {
 pub struct MetricsSettings {
     pub namespace: String,
     pub period_seconds: u64,
+    pub detail: Detail,
+    pub prometheus: PrometheusSettings,
+}
+
+/// What Prometheus scrapes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PrometheusSettings {
+    /// Address and port; empty: nothing listens.
+    pub listen: String,
+}
+
+/// Traces of jobs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TracingSettings {
+    pub otlp: OtlpSettings,
+}
+
+/// Where traces go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OtlpSettings {
+    /// Base URL of a collector; empty: nowhere.
+    pub endpoint: String,
 }
 
 /// What tasks are paid for with, where it is not the list price.

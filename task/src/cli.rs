@@ -10,8 +10,8 @@ use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 use transcode_config::{
     contract::{
-        Attempt, ENV_ATTEMPT, ENV_ENVIRONMENT, ENV_JOB, ENV_METRICS_NAMESPACE, ENV_STATE_BUCKET, ExitCode,
-        JobKey,
+        Attempt, ENV_ATTEMPT, ENV_ENVIRONMENT, ENV_JOB, ENV_METRICS_NAMESPACE, ENV_OTLP_ENDPOINT,
+        ENV_STATE_BUCKET, ExitCode, JobKey,
     },
     escape::{Net, net},
 };
@@ -92,6 +92,9 @@ struct TaskArgs {
     /// `CloudWatch` namespace; without it no metrics are sent.
     #[arg(long, env = ENV_METRICS_NAMESPACE)]
     metrics_namespace: Option<String>,
+    /// Base URL of a collector that takes OTLP over HTTP; without it no traces are sent.
+    #[arg(long, env = ENV_OTLP_ENDPOINT)]
+    otlp_endpoint: Option<String>,
     /// Seconds between heartbeats.
     #[arg(long, env = "TRANSCODE_HEARTBEAT_SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u64).range(1..=30))]
     heartbeat_seconds: u64,
@@ -149,6 +152,7 @@ fn task(runtime: &tokio::runtime::Runtime, args: TaskArgs, sandbox: SandboxPolic
         me: Identity { job, attempt },
         environment: args.environment,
         namespace: args.metrics_namespace,
+        otlp_endpoint: args.otlp_endpoint,
         rhythm: Rhythm {
             beat: Duration::from_secs(args.heartbeat_seconds),
             fence: Duration::from_secs(args.fence_seconds),

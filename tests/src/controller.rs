@@ -124,6 +124,7 @@ fn settings(deployment: &Deployment, listen: &str) -> Settings {
         ("cluster.subnets", list(&deployment.subnets)),
         ("cluster.security_groups", list(std::slice::from_ref(&deployment.security_group))),
         ("metrics.namespace", text(&deployment.metrics_namespace)),
+        ("metrics.detail", text(&deployment.metrics_detail)),
         ("http.listen", text(listen)),
     ]
     .into_iter()

@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context, Result, bail};
-use aws_sdk_cloudformation::types::{Capability, Parameter, StackStatus};
+use aws_sdk_cloudformation::{
+    operation::create_stack::builders::CreateStackFluentBuilder,
+    types::{Capability, Parameter, StackStatus},
+};
 use aws_sdk_s3::presigning::PresigningConfig;
 
 use crate::{clients::Clients, paths, wait};
@@ -48,6 +51,8 @@ pub struct Deployment {
     pub security_group: String,
     /// CloudWatch namespace.
     pub metrics_namespace: String,
+    /// `basic` or `full`.
+    pub metrics_detail: String,
     /// The roles.
     pub roles: Roles,
 }
@@ -75,18 +80,28 @@ impl Roles {
 }
 
 impl Deployment {
-    /// Deploys the template as environment `environment` and waits for `CREATE_COMPLETE`.
+    /// Deploys the template with its defaults as environment `environment` and waits for `CREATE_COMPLETE`.
     pub async fn create(clients: &Clients, environment: &str) -> Result<Self> {
-        let path = paths::checkout().join("deploy/template.yaml");
-        let template = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-        Self::create_from(clients, environment, template).await
+        Self::create_from(clients, environment, Self::shipped()?, &[]).await
     }
 
-    /// Deploys another template in the same way.
-    pub async fn create_from(clients: &Clients, environment: &str, template: String) -> Result<Self> {
+    /// The text of the template that ships.
+    pub fn shipped() -> Result<String> {
+        let path = paths::checkout().join("deploy/template.yaml");
+        std::fs::read_to_string(&path).with_context(|| path.display().to_string())
+    }
+
+    /// Deploys a template's text in the same way, with further parameters.
+    pub async fn create_from(
+        clients: &Clients,
+        environment: &str,
+        template: String,
+        parameters: &[(&str, &str)],
+    ) -> Result<Self> {
         let parameter =
             |name: &str, value: &str| Parameter::builder().parameter_key(name).parameter_value(value).build();
-        clients
+        let given = parameters.iter().map(|(name, value)| parameter(name, value));
+        let call = clients
             .cloudformation
             .create_stack()
             .stack_name(environment)
@@ -98,10 +113,8 @@ impl Deployment {
             .parameters(parameter("ImageTag", IMAGE_TAG))
             // The harness runs the controller as a process.
             .parameters(parameter("ControllerCount", "0"))
-            .capabilities(Capability::CapabilityIam)
-            .send()
-            .await
-            .context("CreateStack")?;
+            .capabilities(Capability::CapabilityIam);
+        given.fold(call, CreateStackFluentBuilder::parameters).send().await.context("CreateStack")?;
         let outputs = wait::until("the stack is created", Duration::from_mins(1), async || {
             outputs_if_complete(clients, environment).await
         })
@@ -134,6 +147,7 @@ impl Deployment {
             subnets: output("SubnetIds")?.split(',').map(str::to_owned).collect(),
             security_group: output("SecurityGroupId")?,
             metrics_namespace: output("MetricsNamespace")?,
+            metrics_detail: output("MetricsDetail")?,
             roles: Roles {
                 controller: output("ControllerRoleArn")?,
                 task: output("TaskRoleArn")?,
@@ -265,6 +279,7 @@ mod tests {
             container.environment().iter().filter_map(|pair| Some((pair.name()?, pair.value()?))).collect();
         assert_eq!(environment["TRANSCODE_STATE_BUCKET"], made.state_bucket);
         assert_eq!(environment["TRANSCODE_ENVIRONMENT"], "defined");
-        assert_eq!(environment["TRANSCODE_METRICS_NAMESPACE"], made.metrics_namespace);
+        assert_eq!(made.metrics_detail, "basic");
+        assert!(!environment.contains_key("TRANSCODE_METRICS_NAMESPACE"), "tasks send nothing to CloudWatch");
     }
 }

@@ -36,6 +36,7 @@ pub mod emulator;
 pub mod fargate;
 pub mod iam;
 pub mod images;
+mod janitor;
 pub mod order;
 pub mod paths;
 pub mod picture;

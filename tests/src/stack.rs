@@ -8,7 +8,6 @@ use std::{
 
 use anyhow::{Context, Result};
 use rustix::process::Signal;
-use tempfile::TempDir;
 
 use crate::{
     clients::Clients,
@@ -18,6 +17,7 @@ use crate::{
     fargate::{Fargate, FargateOptions},
     iam::{Iam, record::Record},
     images::{self, Image},
+    janitor::Scratch,
     process::{Process, last_lines},
     proxy::{Interceptor, Proxy},
 };
@@ -52,6 +52,16 @@ pub struct StackOptions {
 }
 
 impl StackOptions {
+    /// The stack that people use: of `make demo` and of `make up`.
+    pub(crate) fn for_people(environment: &str) -> Self {
+        Self {
+            environment: environment.to_owned(),
+            // A short interval, so that progress shows: the default of 15 s is longer than a short clip takes.
+            task_env: vec![("TRANSCODE_HEARTBEAT_SECONDS".to_owned(), "1".to_owned())],
+            ..Self::default()
+        }
+    }
+
     /// Sets a setting of the controller, such as `("launch.max_tasks", "3")`.
     #[must_use]
     pub fn setting(mut self, key: &str, toml: &str) -> Self {
@@ -77,7 +87,7 @@ pub struct Stack {
     environment: Vec<(String, String)>,
     _proxies: Vec<Proxy>,
     iam: Option<Iam>,
-    folder: TempDir,
+    folder: Scratch,
 }
 
 impl Stack {
@@ -88,9 +98,7 @@ impl Stack {
 
     /// Starts a pipeline.
     pub async fn with(options: StackOptions) -> Result<Self> {
-        let place = options.work.clone().unwrap_or_else(std::env::temp_dir);
-        let folder = tempfile::Builder::new().prefix("transcode-").tempdir_in(place);
-        let folder = folder.context("a temporary folder")?;
+        let folder = Scratch::new(options.work.as_deref())?;
         let logs = folder.path().join("logs");
         std::fs::create_dir(&logs).with_context(|| logs.display().to_string())?;
         let record = folder.path().join("authorizations");
@@ -100,11 +108,12 @@ impl Stack {
             Emulator::start(folder.path(), &logs).await?
         };
         let name = if options.environment.is_empty() { "local" } else { &options.environment };
-        let deployment = match &options.template {
-            Some(template) => Deployment::create_from(&emulator.clients, name, template.clone()).await,
-            None => Deployment::create(&emulator.clients, name).await,
-        }
-        .with_context(|| emulator.process().tail(20))?;
+        let template = options.template.map_or_else(Deployment::shipped, Ok)?;
+        // Tests, the demo and the dashboard's picture look at every metric.
+        let parameters = [("MetricsDetail", "full")];
+        let deployment = Deployment::create_from(&emulator.clients, name, template, &parameters)
+            .await
+            .with_context(|| emulator.process().tail(20))?;
         let roles = &deployment.roles;
         let mut iam = if options.with_roles {
             Some(Iam::assume(&emulator.endpoint, roles, Record::at(&record)).await?)

@@ -20,6 +20,10 @@ use transcode_tests::{Stack, StackOptions, images::Image, paths};
 
 const LIMIT: Duration = Duration::from_mins(4);
 
+/// Object keys of the two uploads. The first would be shown backwards by what shows a log.
+const GOOD: &str = "go\u{202e}od \"1\".mp4";
+const BAD: &str = "bad.mp4";
+
 /// A log line. A repeated field name is an error: JSON parsers disagree on which of the two counts.
 #[derive(Debug)]
 struct Line(BTreeMap<String, Value>);
@@ -97,8 +101,8 @@ async fn eventful() -> Stack {
     stack.fargate.fault(&once(FaultKind::ThrottleWrapped)).await.unwrap();
     let reason = "CannotPullContainerError: no such image".to_owned();
     stack.fargate.fault(&once(FaultKind::StartFailure { reason })).await.unwrap();
-    stack.put_source("good.mp4", &paths::test_picture(stack.folder()).unwrap()).await.unwrap();
-    stack.put_source_body("bad.mp4", b"no video".to_vec()).await.unwrap();
+    stack.put_source(GOOD, &paths::test_picture(stack.folder()).unwrap()).await.unwrap();
+    stack.put_source_body(BAD, b"no video".to_vec()).await.unwrap();
     let log = stack.folder().join("logs/controller.out");
     let paused = async || {
         let text = std::fs::read_to_string(&log)?;
@@ -106,7 +110,7 @@ async fn eventful() -> Stack {
     };
     stack.wait_for("launches pause", LIMIT, paused).await.unwrap();
     stack.push_image(&Image::default()).await.unwrap();
-    for key in ["good.mp4", "bad.mp4"] {
+    for key in [GOOD, BAD] {
         stack.wait_for_terminal_record(key, LIMIT).await.unwrap();
     }
     stack.wait_for_empty_queue(LIMIT).await.unwrap();
@@ -119,13 +123,23 @@ async fn eventful() -> Stack {
     stack
 }
 
+/// No log file shows a hidden character as it is.
+fn nothing_is_hidden_in(file: &Path) {
+    let text = std::fs::read_to_string(file).unwrap();
+    assert!(!text.contains('\u{202e}'), "{}", file.display());
+}
+
 /// Each line of a task has its identity; returns all lines.
 fn of_tasks(stack: &Stack) -> Vec<Line> {
     let mut all = Vec::new();
     for file in stack.fargate.task_logs() {
+        nothing_is_hidden_in(&file);
         let name = file.file_stem().unwrap().to_str().unwrap().to_owned();
         let task = name.rsplit_once('-').unwrap().0;
-        for line in lines(&file) {
+        for (number, line) in lines(&file).into_iter().enumerate() {
+            // The first line comes before the task has read which object its job is about.
+            let key = line.text("span.key").is_some_and(|key| [GOOD, BAD].contains(&key));
+            assert!(key || number == 0, "{line:?}");
             assert!(line.text("span.job").is_some_and(|job| job.len() == 32), "{line:?}");
             assert!(line.text("span.attempt").is_some_and(|one| one.parse::<u32>().is_ok()), "{line:?}");
             assert_eq!(line.text("span.task"), Some(task), "{line:?}");
@@ -139,6 +153,7 @@ fn of_tasks(stack: &Stack) -> Vec<Line> {
 fn of_controller(stack: &Stack) -> Vec<Line> {
     let complaints = std::fs::read_to_string(stack.folder().join("logs/controller.log")).unwrap();
     assert_eq!(complaints, "", "everything goes the one way");
+    nothing_is_hidden_in(&stack.folder().join("logs/controller.out"));
     let all = lines(&stack.folder().join("logs/controller.out"));
     for line in &all {
         let named = match line.message() {
@@ -148,6 +163,8 @@ fn of_controller(stack: &Stack) -> Vec<Line> {
             _ => &[],
         };
         assert!(named.iter().all(|name| line.text(name).is_some()), "{named:?}: {line:?}");
+        let key = line.text("key").is_some_and(|key| [GOOD, BAD].contains(&key));
+        assert!(key || line.text("job").is_none(), "the object key is missing: {line:?}");
     }
     all
 }
@@ -176,9 +193,9 @@ async fn every_line_is_one_object_and_the_documented_queries_find_what_they_name
         assert!(always && line.0.contains_key("message"), "{line:?}");
     }
 
-    for (key, end) in [("good.mp4", "job succeeded"), ("bad.mp4", "job dead")] {
+    for (key, end) in [(GOOD, "job succeeded"), (BAD, "job dead")] {
         let record = stack.record(&stack.job_of(key).await.unwrap().unwrap().job).await.unwrap().unwrap();
-        assert_eq!(matches!(record.outcome, Outcome::Succeeded(_)), key == "good.mp4");
+        assert_eq!(matches!(record.outcome, Outcome::Succeeded(_)), key == GOOD);
         let story = story(&all, record.job.as_str());
         // "task started" is the task's own word, the others are the controller's.
         let wanted = ["job received", "attempt claimed", "task launched", "task started", "task ended", end];

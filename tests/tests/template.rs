@@ -377,7 +377,7 @@ async fn one_parameter_makes_both_definitions_those_of_graviton() {
     let shipped = std::fs::read_to_string(paths::checkout().join("deploy/template.yaml")).unwrap();
     let template = shipped.replace("    Default: X86_64\n", "    Default: ARM64\n");
     assert_ne!(template, shipped);
-    let made = Deployment::create_from(&emulator.clients, "graviton", template).await.unwrap();
+    let made = Deployment::create_from(&emulator.clients, "graviton", template, &[]).await.unwrap();
     let ecs = transcode_tests::clients::ecs(&emulator.endpoint);
     for family in [made.task_family, "graviton-transcode-controller".to_owned()] {
         let answer = ecs.describe_task_definition().task_definition(&family).send().await.unwrap();
@@ -409,7 +409,7 @@ async fn key_boundary_principals_digests_and_endpoint_are_parameters() {
         let set = from.replacen("Default: \"\"", &format!("Default: \"{value}\""), 1);
         template = format!("{before}\n  {parameter}:\n{set}");
     }
-    let made = Deployment::create_from(&emulator.clients, "strict", template).await.unwrap();
+    let made = Deployment::create_from(&emulator.clients, "strict", template, &[]).await.unwrap();
     let ecs = transcode_tests::clients::ecs(&emulator.endpoint);
     let world = World { emulator, made, ecs, _folder: folder };
     for (role, principal) in

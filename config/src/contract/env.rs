@@ -13,3 +13,5 @@ pub const ENV_STATE_BUCKET: &str = "TRANSCODE_STATE_BUCKET";
 pub const ENV_ENVIRONMENT: &str = "TRANSCODE_ENVIRONMENT";
 /// `CloudWatch` namespace. Set in the task definition.
 pub const ENV_METRICS_NAMESPACE: &str = "TRANSCODE_METRICS_NAMESPACE";
+/// Base URL of an OpenTelemetry collector; none sends no traces. Set in the task definition.
+pub const ENV_OTLP_ENDPOINT: &str = "TRANSCODE_OTLP_ENDPOINT";

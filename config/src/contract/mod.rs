@@ -29,6 +29,7 @@ mod layout;
 mod published;
 mod status;
 mod terminal;
+mod trace;
 mod warning;
 
 pub use claim::{Budget, Capacity, Claim, PastAttempt, TaskShape};
@@ -37,7 +38,9 @@ pub use control::{
 };
 pub use document::{Document, DocumentError, decode, encode};
 pub use edit::{Clip, Edit, Overlay, Placement, Position};
-pub use env::{ENV_ATTEMPT, ENV_ENVIRONMENT, ENV_JOB, ENV_METRICS_NAMESPACE, ENV_STATE_BUCKET};
+pub use env::{
+    ENV_ATTEMPT, ENV_ENVIRONMENT, ENV_JOB, ENV_METRICS_NAMESPACE, ENV_OTLP_ENDPOINT, ENV_STATE_BUCKET,
+};
 pub use exit::ExitCode;
 pub use failure::{Failure, FailureCode, FailureInfo, Who};
 pub use heartbeat::{Heartbeat, Stage, TaskState};
@@ -53,6 +56,7 @@ pub use status::{
 pub use terminal::{
     Cancelled, Dead, EntryPoint, ObjectRef, Outcome, SourceRead, Succeeded, Superseded, Terminal,
 };
+pub use trace::{Span, SpanId, TraceSource, span_of_stage, traces_url};
 pub use warning::Warning;
 
 /// The schema number that this version writes, and the newest that it reads.

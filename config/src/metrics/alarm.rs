@@ -1,7 +1,7 @@
 //! The alarms: metric, condition and meaning. The template's alarms are generated from this table; each has a section
 //! of its name in `docs/runbook.md`.
 
-use super::Metric;
+use super::{Detail, Metric};
 
 /// A queue that SQS itself measures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -162,7 +162,7 @@ pub const ALARMS: &[Alarm] = &[
             "a message has waited too long for its result",
         )
     },
-    never("JobsDeadLettered", Metric::DeadLettered, "a job was given up"),
+    never("JobsDeadLettered", Metric::JobsDead, "a job was given up"),
     not_empty("DeadLettersWaiting", Queue::DeadLetters, "dead letters wait for somebody"),
     never("MessagesParked", Metric::Parked, "messages or records of an unknown version were put aside"),
     never("ForeignTasks", Metric::ForeignTasks, "somebody else runs tasks under this environment's name"),
@@ -181,6 +181,14 @@ pub const ALARMS: &[Alarm] = &[
 ];
 
 impl Alarm {
+    /// Whether this detail sends what the alarm watches. SQS' own metrics are always there.
+    pub fn is_fed_by(&self, detail: Detail) -> bool {
+        match self.watched {
+            Watched::Metric(metric) => detail.sends(&metric.info()),
+            Watched::Waiting(_) => true,
+        }
+    }
+
     /// The anchor of its section in the runbook: the heading is the alarm's name.
     pub fn anchor(&self) -> String {
         self.name.to_lowercase()

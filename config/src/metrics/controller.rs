@@ -110,6 +110,20 @@ impl Metric {
         Self::LogLinesDropped,
     ];
 
+    /// What `metrics.detail = "basic"` sends: whether the pipeline runs, what it makes, and what stops it. Each name is
+    /// paid for by the month, so there are at most ten; SQS counts waiting messages for nothing.
+    pub const BASIC: &'static [Self] = &[
+        Self::OldestMessageAge,
+        Self::LaunchesPaused,
+        Self::ReceivingPaused,
+        Self::JobsStuck,
+        Self::BreakerOpen,
+        Self::JobsSucceeded,
+        Self::JobsDead,
+        Self::Turns,
+        Self::InvariantViolations,
+    ];
+
     /// The metric's row in the registry.
     pub const fn info(self) -> MetricInfo {
         match self.flow() {
@@ -162,7 +176,7 @@ impl Metric {
             row(name, Unit::Seconds, Kind::Distribution, meaning)
         }
         const fn dollars(name: &'static str, meaning: &'static str) -> MetricInfo {
-            row(name, Unit::None, Kind::Distribution, meaning)
+            row(name, Unit::Dollars, Kind::Distribution, meaning)
         }
         match self {
             Self::JobsSucceeded => count("JobsSucceeded", "jobs published"),

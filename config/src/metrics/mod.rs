@@ -5,10 +5,13 @@
 
 mod alarm;
 mod controller;
+mod detail;
+mod prometheus;
 mod task;
 
 pub use alarm::{ALARMS, Alarm, Compare, Queue, Statistic, Watched};
 pub use controller::Metric;
+pub use detail::Detail;
 pub use task::TaskMetric;
 
 /// Unit, as `CloudWatch` names it.
@@ -18,7 +21,9 @@ pub enum Unit {
     Count,
     Seconds,
     Bytes,
-    /// `None`: a ratio, or an amount of money.
+    /// US dollars; `CloudWatch` has no word for money.
+    Dollars,
+    /// `None`: a ratio.
     None,
 }
 
@@ -29,7 +34,7 @@ impl Unit {
             Self::Count => "Count",
             Self::Seconds => "Seconds",
             Self::Bytes => "Bytes",
-            Self::None => "None",
+            Self::Dollars | Self::None => "None",
         }
     }
 }

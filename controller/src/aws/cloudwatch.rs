@@ -10,7 +10,7 @@ use aws_sdk_cloudwatch::{
 use aws_smithy_types::DateTime;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
-use transcode_config::settings::Settings;
+use transcode_config::{metrics::Detail, settings::Settings};
 use transcode_core::protocol::fact::{CallError, ErrorClass};
 
 use super::{class::call_error, wall_ms};
@@ -34,6 +34,7 @@ pub struct CloudWatch {
     namespace: String,
     environment: String,
     period: Duration,
+    detail: Detail,
     waiting: VecDeque<Vec<MetricDatum>>,
 }
 
@@ -45,6 +46,7 @@ impl CloudWatch {
             namespace: settings.metrics.namespace.clone(),
             environment: settings.environment.clone(),
             period: Duration::from_secs(settings.metrics.period_seconds),
+            detail: settings.metrics.detail,
             waiting: VecDeque::new(),
         }
     }
@@ -89,11 +91,16 @@ impl CloudWatch {
     fn keep(&mut self, events: &Events) {
         let now = DateTime::from_millis(i64::try_from(wall_ms()).unwrap_or(i64::MAX));
         let points = events.registry().drain();
-        self.waiting.push_back(points.iter().flat_map(|point| self.datums(point, now)).collect());
+        let sent = points.iter().filter(|point| self.sends(point));
+        self.waiting.push_back(sent.flat_map(|point| self.datums(point, now)).collect());
         if self.waiting.len() > MAX_PERIODS {
             self.waiting.pop_front();
             events.emit(Event::MetricsDropped { periods: 1 });
         }
+    }
+
+    fn sends(&self, point: &Point) -> bool {
+        self.detail.sends(&point.metric.info()) && (point.label.is_none() || self.detail.sends_parts())
     }
 
     async fn send(&self, period: &[MetricDatum]) -> Result<(), CallError> {

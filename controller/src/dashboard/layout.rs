@@ -1,6 +1,6 @@
 //! Which graphs the dashboard shows, and in which order.
 
-use transcode_config::metrics::{Metric as M, MetricInfo, Queue, TaskMetric as T};
+use transcode_config::metrics::{Detail, Metric as M, MetricInfo, Queue, TaskMetric as T};
 
 /// One line of a graph, or several.
 #[derive(Debug)]
@@ -20,6 +20,15 @@ impl Series {
             Self::One(_, stat) => stat,
             Self::Each(_) => "Sum",
             Self::Waiting(..) => "Maximum",
+        }
+    }
+
+    /// Whether this detail sends the values.
+    pub(super) fn is_sent(&self, detail: Detail) -> bool {
+        match self {
+            Self::One(info, _) => detail.sends(info),
+            Self::Each(_) => detail.sends_parts(),
+            Self::Waiting(..) => true,
         }
     }
 }

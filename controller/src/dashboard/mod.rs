@@ -1,10 +1,11 @@
 //! The dashboard, made from the registry of metrics. Pure: `transcode-controller dashboard` prints it or puts it into
-//! CloudWatch, and the template carries the same body with its own names.
+//! CloudWatch, and the template carries the same body with its own names. [`grafana`] is the same for Prometheus.
 
+pub mod grafana;
 mod layout;
 
 use serde_json::{Value, json};
-use transcode_config::metrics::{ALARMS, MetricInfo, Queue};
+use transcode_config::metrics::{ALARMS, Detail, MetricInfo, Queue};
 
 use self::layout::{SECTIONS, Series, Widget};
 
@@ -55,13 +56,13 @@ impl Names {
     }
 }
 
-/// The body, one widget a line, so that the difference of two versions is readable.
-pub fn body(names: &Names) -> String {
-    let lines: Vec<String> = widgets(names).iter().map(Value::to_string).collect();
+/// The body, one widget a line, so that the difference of two versions is readable. It shows what this detail sends.
+pub fn body(names: &Names, detail: Detail) -> String {
+    let lines: Vec<String> = widgets(names, detail).iter().map(Value::to_string).collect();
     format!("{{\"widgets\":[\n{}\n]}}\n", lines.join(",\n"))
 }
 
-fn widgets(names: &Names) -> Vec<Value> {
+fn widgets(names: &Names, detail: Detail) -> Vec<Value> {
     let mut top = 0;
     let mut widgets = Vec::new();
     let title = format!(
@@ -69,13 +70,18 @@ fn widgets(names: &Names) -> Vec<Value> {
         names.environment, names.runbook
     );
     place(&mut widgets, &mut top, 2, vec![json!({"type": "text", "properties": {"markdown": title}})]);
-    let arns: Vec<String> = ALARMS.iter().map(|alarm| names.alarm_arn(alarm.name)).collect();
+    let fed = ALARMS.iter().filter(|alarm| alarm.is_fed_by(detail));
+    let arns: Vec<String> = fed.map(|alarm| names.alarm_arn(alarm.name)).collect();
     let alarms = json!({"type": "alarm", "properties": {"title": "Alarms", "alarms": arns}});
     place(&mut widgets, &mut top, 3, vec![alarms]);
     for section in SECTIONS {
+        let graphs: Vec<Value> =
+            section.widgets.iter().filter_map(|widget| graph(widget, names, detail)).collect();
+        if graphs.is_empty() {
+            continue;
+        }
         let markdown = format!("## {}", section.title);
         place(&mut widgets, &mut top, 1, vec![json!({"type": "text", "properties": {"markdown": markdown}})]);
-        let graphs = section.widgets.iter().map(|widget| graph(widget, names)).collect();
         place(&mut widgets, &mut top, GRAPH, graphs);
     }
     widgets
@@ -93,11 +99,14 @@ fn place(widgets: &mut Vec<Value>, top: &mut usize, height: usize, row: Vec<Valu
     *top += height;
 }
 
-fn graph(widget: &Widget, names: &Names) -> Value {
-    let stat = widget.series.first().map_or("Sum", Series::stat);
+/// A graph with the series that are sent; none if there are none.
+fn graph(widget: &Widget, names: &Names, detail: Detail) -> Option<Value> {
+    let series: Vec<&Series> = widget.series.iter().filter(|series| series.is_sent(detail)).collect();
+    let stat = series.first()?.stat();
+    let before = std::iter::once(None).chain(series.iter().copied().map(Some));
     let metrics: Vec<Value> =
-        (0..widget.series.len()).map(|at| line(widget.series, at, stat, names)).collect();
-    json!({
+        series.iter().zip(before).map(|(series, before)| line(series, before, stat, names)).collect();
+    Some(json!({
         "type": "metric",
         "properties": {
             "title": widget.title,
@@ -109,30 +118,28 @@ fn graph(widget: &Widget, names: &Names) -> Value {
             "metrics": metrics,
             "yAxis": {"left": {"min": 0, "label": widget.unit}},
         }
-    })
+    }))
 }
 
 /// One line of a graph in the dashboard's format: "." repeats the value at the same place of the line before. A
 /// template may have 51,200 bytes.
-fn line(series: &[Series], at: usize, stat: &'static str, names: &Names) -> Value {
-    let before = at.checked_sub(1).and_then(|before| series.get(before));
-    let mut line = match series.get(at) {
-        Some(Series::One(info, _)) if matches!(before, Some(Series::One(..))) => {
+fn line(series: &Series, before: Option<&Series>, stat: &'static str, names: &Names) -> Value {
+    let mut line = match series {
+        Series::One(info, _) if matches!(before, Some(Series::One(..))) => {
             json!([".", info.name, ".", "."])
         }
-        Some(Series::One(info, _)) => json!([names.namespace, info.name, "Environment", names.environment]),
-        Some(Series::Each(info)) => {
+        Series::One(info, _) => json!([names.namespace, info.name, "Environment", names.environment]),
+        Series::Each(info) => {
             return json!([{"expression": each(info, names), "id": "e1", "label": ""}]);
         }
-        Some(Series::Waiting(queue, label)) => {
+        Series::Waiting(queue, label) => {
             let queue = names.queue(*queue);
             return json!([
                 "AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", queue, {"stat": "Maximum", "label": label}
             ]);
         }
-        None => Value::Null,
     };
-    let own = series.get(at).map_or(stat, Series::stat);
+    let own = series.stat();
     if let Some(line) = line.as_array_mut().filter(|_| own != stat) {
         line.push(json!({"stat": own}));
     }
@@ -170,7 +177,7 @@ mod tests {
 
     #[test]
     fn every_metric_is_on_the_dashboard() {
-        let body: Value = serde_json::from_str(&body(&names())).unwrap();
+        let body: Value = serde_json::from_str(&body(&names(), Detail::Full)).unwrap();
         let text = body.to_string();
         for info in all() {
             assert!(text.contains(&format!("\",\"{}\",", info.name)), "{} is not shown", info.name);
@@ -188,11 +195,29 @@ mod tests {
     }
 
     #[test]
+    fn the_basic_dashboard_shows_what_basic_sends_and_nothing_else() {
+        let text = body(&names(), Detail::Basic);
+        for info in all() {
+            let shown = text.contains(&format!("\",\"{}\",", info.name));
+            assert_eq!(shown, Detail::Basic.sends(&info), "{}", info.name);
+        }
+        assert!(!text.contains("SEARCH("), "parts are not sent");
+        let alarms =
+            ALARMS.iter().filter(|alarm| text.contains(&format!(":alarm:prod-transcode-{}\"", alarm.name)));
+        assert_eq!(alarms.count(), ALARMS.iter().filter(|alarm| alarm.is_fed_by(Detail::Basic)).count());
+    }
+
+    #[test]
     fn widgets_fill_their_rows_without_touching_and_keep_cloudwatchs_limits() {
-        let widgets = widgets(&names());
+        for detail in [Detail::Basic, Detail::Full] {
+            fill_their_rows(&widgets(&names(), detail));
+        }
+    }
+
+    fn fill_their_rows(widgets: &[Value]) {
         assert!(widgets.len() <= 500);
         let mut taken = BTreeSet::new();
-        for widget in &widgets {
+        for widget in widgets {
             let number = |key: &str| usize::try_from(widget[key].as_u64().unwrap()).unwrap();
             let (x, y) = (number("x"), number("y"));
             assert!(x + number("width") <= COLUMNS);

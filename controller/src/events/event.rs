@@ -254,6 +254,38 @@ impl Event<'_> {
         }
     }
 
+    /// The job that the event is about; `None` for events of a message, of several jobs, or of the controller.
+    pub(super) fn job(&self) -> Option<&JobKey> {
+        match self {
+            Self::JobReceived { job, .. }
+            | Self::KeyReused { job, .. }
+            | Self::LaunchRefused { job, .. }
+            | Self::Launched { job, .. }
+            | Self::Running { job, .. }
+            | Self::Started { job, .. }
+            | Self::Ended { job, .. }
+            | Self::JobCost { job, .. }
+            | Self::Adopted { job, .. }
+            | Self::AttemptOver { job, .. }
+            | Self::Published { job, .. }
+            | Self::Superseded { job, .. }
+            | Self::Collected { job }
+            | Self::Settled { job, .. }
+            | Self::DeadLettered { job, .. }
+            | Self::Unreadable { job, .. }
+            | Self::OtherImage { job, .. }
+            | Self::StepRefused { job, .. } => Some(job),
+            Self::AttemptClaimed { claim } | Self::LaunchSent { claim } => Some(&claim.job),
+            Self::RecordRead { terminal } => Some(&terminal.job),
+            Self::ActionStarted { job, .. }
+            | Self::CallFailed { job, .. }
+            | Self::LeaseLost { job, .. }
+            | Self::Stopped { job, .. }
+            | Self::OrphanFound { job, .. } => *job,
+            _ => None,
+        }
+    }
+
     /// The counter of an event that adds one to one metric.
     fn counter(&self) -> Option<Metric> {
         match self {

@@ -1,5 +1,5 @@
 //! The log lines of events: lower case, values as fields, no interpolation. Field names are always the same: `job`,
-//! `attempt`, `task`.
+//! `key` (the object key of the job's source), `attempt`, `task`.
 
 use transcode_config::contract::{Budget, Claim, JobKey, Outcome, Terminal, Told, pointer_key};
 use transcode_core::{effects::ports::Depth, protocol::fact::Refusal};
@@ -7,17 +7,19 @@ use transcode_core::{effects::ports::Depth, protocol::fact::Refusal};
 use super::{Ending, Event};
 
 impl Event<'_> {
-    /// Writes the event's line.
-    pub(super) fn log(&self) {
+    /// Writes the event's line. `key` is the object key of its job, as far as the job's source is known.
+    pub(super) fn log(&self, key: Option<&str>) {
         match *self {
             Self::Turned => tracing::trace!("turned"),
             Self::Sampled { tasks, cpu, jobs, waiting, tenants, oldest_ms, paused, full, stuck } => {
                 tracing::trace!(tasks, cpu, jobs, waiting, tenants, oldest_ms, paused, full, stuck, "looked");
             }
-            Self::ActionStarted { action, job } => tracing::debug!(action, job = text(job), "action started"),
+            Self::ActionStarted { action, job } => {
+                tracing::debug!(action, job = text(job), key, "action started");
+            }
             Self::CallFailed { job, error } => {
                 let action = error.operation;
-                tracing::warn!(action, job = text(job), %error, class = ?error.class, "action failed");
+                tracing::warn!(action, job = text(job), key, %error, class = ?error.class, "action failed");
             }
             Self::Resynced { complete, tasks } => tracing::debug!(complete, tasks, "resynced"),
             Self::DepthPolled { queue, depth: Depth { visible, in_flight, delayed } } => {
@@ -37,7 +39,7 @@ impl Event<'_> {
                 tracing::info!(task_definition, "launches go on: the task's image fits");
             }
             Self::StepRefused { step, jobs, job, why } => {
-                tracing::error!(step, jobs, %job, reason = why, "a step is refused: somebody must act");
+                tracing::error!(step, jobs, %job, key, reason = why, "a step is refused: somebody must act");
             }
             Self::StepGoesOn { step } => tracing::info!(step, "a step is no longer refused"),
             Self::ReceivingPaused { reason } => tracing::warn!(reason, "receiving pauses"),
@@ -45,12 +47,12 @@ impl Event<'_> {
             Self::PauseEnded => tracing::info!("launches go on"),
             Self::NotificationMissed { what } => tracing::info!(what, "no event told of this"),
             Self::InvariantBroken { id, what } => tracing::error!(id, what, "invariant broken"),
-            Self::OrphanFound { task, job } => tracing::warn!(%task, job = text(job), "orphan found"),
+            Self::OrphanFound { task, job } => tracing::warn!(%task, job = text(job), key, "orphan found"),
             Self::MetricsDropped { periods } => tracing::warn!(periods, "metrics dropped"),
             Self::LogLinesDropped { lines } => tracing::warn!(lines, "log lines dropped"),
             Self::ForeignTask { task } => tracing::warn!(%task, "foreign task left alone"),
             Self::Stopped { task, job, reason } => {
-                tracing::info!(%task, job = text(job), reason, "task stopped");
+                tracing::info!(%task, job = text(job), key, reason, "task stopped");
             }
             Self::Parked { message, reason } => {
                 tracing::warn!(message_id = &*message.0, reason, "message parked");
@@ -65,79 +67,83 @@ impl Event<'_> {
             Self::MessageDeleted { message } => tracing::info!(message_id = &*message.0, "message deleted"),
             Self::MessageReleased { message } => tracing::info!(message_id = &*message.0, "message released"),
             Self::LeaseLost { message, job } => {
-                tracing::warn!(message_id = &*message.0, job = text(job), "lease lost");
+                tracing::warn!(message_id = &*message.0, job = text(job), key, "lease lost");
             }
-            other => other.log_job(),
+            other => other.log_job(key),
         }
     }
 
     /// The events of one job.
-    fn log_job(&self) {
+    fn log_job(&self, key: Option<&str>) {
         match *self {
             Self::JobReceived { job, message, queue, tenant, waited_ms } => {
-                tracing::info!(%job, message_id = &*message.0, queue, tenant, waited_ms, "job received");
+                tracing::info!(%job, key, message_id = &*message.0, queue, tenant, waited_ms, "job received");
             }
             Self::KeyReused { message, job, of } => {
-                tracing::warn!(%job, message_id = &*message.0, %of, "idempotency key belongs to another source");
+                tracing::warn!(%job, key, message_id = &*message.0, %of, "idempotency key belongs to another source");
             }
-            Self::AttemptClaimed { claim } => claimed(claim),
+            Self::AttemptClaimed { claim } => claimed(claim, key),
             Self::LaunchSent { claim: Claim { job, attempt, launch_not_after_ms, .. } } => {
-                tracing::info!(%job, %attempt, not_after_ms = launch_not_after_ms, "launch sent");
+                tracing::info!(%job, key, %attempt, not_after_ms = launch_not_after_ms, "launch sent");
             }
-            Self::RecordRead { terminal } => terminal_record_read(terminal),
+            Self::RecordRead { terminal } => terminal_record_read(terminal, key),
             Self::Published { job, live } => {
                 let (pointer, serial) = (pointer_key(&live.output), live.serial);
                 let sequencer = live.order.sequencer.as_deref();
-                tracing::info!(%job, pointer, serial, sequencer, "entry points published");
+                tracing::info!(%job, key, pointer, serial, sequencer, "entry points published");
             }
             Self::Superseded { job, by } => {
-                tracing::info!(%job, %by, "superseded: a newer upload of the same object is published");
+                tracing::info!(%job, key, %by, "superseded: a newer upload of the same object is published");
             }
-            Self::Collected { job } => tracing::info!(%job, "leftovers collected"),
-            Self::Launched { job, attempt, task } => tracing::info!(%job, %attempt, %task, "task launched"),
+            Self::Collected { job } => tracing::info!(%job, key, "leftovers collected"),
+            Self::Launched { job, attempt, task } => {
+                tracing::info!(%job, key, %attempt, %task, "task launched");
+            }
             Self::LaunchRefused { job, attempt, refusal: Refusal::Definitive(reason) } => {
-                tracing::warn!(%job, %attempt, reason, definitive = true, "launch refused");
+                tracing::warn!(%job, key, %attempt, reason, definitive = true, "launch refused");
             }
             Self::LaunchRefused { job, attempt, refusal: Refusal::Failed(error) } => {
-                tracing::warn!(%job, %attempt, %error, class = ?error.class, "launch refused");
+                tracing::warn!(%job, key, %attempt, %error, class = ?error.class, "launch refused");
             }
             Self::Running { job, attempt, task, queued_ms } => {
-                tracing::info!(%job, %attempt, %task, queued_ms, "task running");
+                tracing::info!(%job, key, %attempt, %task, queued_ms, "task running");
             }
             Self::Started { job, attempt, task, phases } => {
                 tracing::debug!(
-                    %job, %attempt, %task, provisioning_ms = phases.provisioning_ms, pull_ms = phases.pull_ms,
+                    %job, key, %attempt, %task, provisioning_ms = phases.provisioning_ms, pull_ms = phases.pull_ms,
                     start_ms = phases.start_ms, "task started"
                 );
             }
             Self::OtherImage { job, attempt, task, pinned, ran } => {
-                tracing::error!(%job, %attempt, %task, pinned, ran, "task runs another image than was looked at");
+                tracing::error!(%job, key, %attempt, %task, pinned, ran, "task runs another image than was looked at");
             }
             Self::Ended { job, attempt, task, exit_code, stop_code, usd } => {
-                tracing::info!(%job, %attempt, %task, exit_code, stop_code, usd, "task ended");
+                tracing::info!(%job, key, %attempt, %task, exit_code, stop_code, usd, "task ended");
             }
-            Self::JobCost { job, usd, minutes } => tracing::info!(%job, usd, minutes, "job paid for"),
-            Self::Adopted { job, attempt, task } => tracing::info!(%job, %attempt, %task, "task adopted"),
+            Self::JobCost { job, usd, minutes } => tracing::info!(%job, key, usd, minutes, "job paid for"),
+            Self::Adopted { job, attempt, task } => {
+                tracing::info!(%job, key, %attempt, %task, "task adopted");
+            }
             Self::AttemptOver { job, attempt, task, budget, code, message } => {
                 // Not `message`: the line has a field of that name already.
-                tracing::warn!(%job, %attempt, task, ?budget, %code, reason = message, "attempt over");
+                tracing::warn!(%job, key, %attempt, task, ?budget, %code, reason = message, "attempt over");
             }
             Self::Settled { job, ending: Ending::Succeeded, job_ms } => {
-                tracing::info!(%job, job_ms, "job succeeded");
+                tracing::info!(%job, key, job_ms, "job succeeded");
             }
             Self::Settled { job, ending: Ending::Superseded, job_ms } => {
-                tracing::info!(%job, job_ms, "job superseded");
+                tracing::info!(%job, key, job_ms, "job superseded");
             }
             Self::Settled { job, ending: Ending::Cancelled, job_ms } => {
-                tracing::info!(%job, job_ms, "job cancelled");
+                tracing::info!(%job, key, job_ms, "job cancelled");
             }
             Self::Settled { job, ending: Ending::Dead(code), job_ms } => {
-                tracing::error!(%job, %code, job_ms, "job dead");
+                tracing::error!(%job, key, %code, job_ms, "job dead");
             }
             Self::DeadLettered { job, message } => {
-                tracing::info!(%job, message_id = &*message.0, "message dead-lettered");
+                tracing::info!(%job, key, message_id = &*message.0, "message dead-lettered");
             }
-            Self::Unreadable { job, reason } => tracing::error!(%job, reason, "job left alone"),
+            Self::Unreadable { job, reason } => tracing::error!(%job, key, reason, "job left alone"),
             _ => {}
         }
     }
@@ -145,25 +151,25 @@ impl Event<'_> {
 
 /// With the fields that the audit checks claims by: who made the claim, and which budgets the attempts before were
 /// charged to.
-fn claimed(claim: &Claim) {
+fn claimed(claim: &Claim, key: Option<&str>) {
     let Claim { job, attempt, nonce, history, .. } = claim;
     let platform = history.iter().filter(|past| past.budget == Budget::Platform).count();
     let by_job = history.len() - platform;
-    tracing::info!(%job, %attempt, nonce, over_by_job = by_job, over_by_platform = platform, "attempt claimed");
+    tracing::info!(%job, key, %attempt, nonce, over_by_job = by_job, over_by_platform = platform, "attempt claimed");
 }
 
 /// With the fields that the audit checks terminal records by: who wrote the record, and the attempts of a dead job.
-fn terminal_record_read(terminal: &Terminal) {
+fn terminal_record_read(terminal: &Terminal, key: Option<&str>) {
     let Terminal { job, nonce, outcome, .. } = terminal;
     match outcome {
         Outcome::Succeeded(winner) => {
             let (attempt, task) = (winner.attempt, winner.task_arn.as_deref());
-            tracing::info!(%job, outcome = "succeeded", nonce, %attempt, task, "register read");
+            tracing::info!(%job, key, outcome = "succeeded", nonce, %attempt, task, "register read");
         }
         Outcome::Dead(dead) => {
             let (code, attempts, task) =
                 (dead.failure.code, dead.attempts.len(), dead.last_task_arn.as_deref());
-            tracing::info!(%job, outcome = "dead", nonce, %code, attempts, task, "register read");
+            tracing::info!(%job, key, outcome = "dead", nonce, %code, attempts, task, "register read");
         }
         Outcome::Superseded(superseded) => {
             let (by, attempts, task) = (
@@ -171,12 +177,12 @@ fn terminal_record_read(terminal: &Terminal) {
                 superseded.attempts.len(),
                 superseded.last_task_arn.as_deref(),
             );
-            tracing::info!(%job, outcome = "superseded", nonce, by, attempts, task, "register read");
+            tracing::info!(%job, key, outcome = "superseded", nonce, by, attempts, task, "register read");
         }
         Outcome::Cancelled(cancelled) => {
             let (attempts, task) = (cancelled.attempts.len(), cancelled.last_task_arn.as_deref());
             let Told { who, why, .. } = &cancelled.told;
-            tracing::info!(%job, outcome = "cancelled", nonce, who, why, attempts, task, "register read");
+            tracing::info!(%job, key, outcome = "cancelled", nonce, who, why, attempts, task, "register read");
         }
     }
 }

@@ -9,18 +9,23 @@
 mod event;
 mod log;
 mod registry;
+mod sources;
+mod standing;
 
 pub use transcode_config::metrics::{Kind, Metric, MetricInfo, Unit};
 
 pub use self::{
     event::{Ending, Event, Phases},
     registry::{Point, Registry, Value},
+    sources::Sources,
+    standing::{Spread, Standing, Totals},
 };
 
 /// Receives events.
 #[derive(Debug, Default)]
 pub struct Events {
     registry: Registry,
+    sources: Sources,
 }
 
 impl Events {
@@ -31,8 +36,14 @@ impl Events {
 
     /// Logs and counts an event.
     pub fn emit(&self, event: Event<'_>) {
-        event.log();
+        let key = event.job().and_then(|job| self.sources.key_of(job));
+        event.log(key.as_deref());
         event.count(&self.registry);
+    }
+
+    /// The object keys that log lines name.
+    pub fn sources(&self) -> &Sources {
+        &self.sources
     }
 
     /// The metrics counted so far.

@@ -1,4 +1,5 @@
-//! Counters, gauges and distributions of the time between two flushes.
+//! Counters, gauges and distributions: of the time between two flushes for `CloudWatch`, and since the start of the
+//! process for whoever scrapes.
 
 use std::{
     collections::BTreeMap,
@@ -6,6 +7,8 @@ use std::{
 };
 
 use transcode_config::metrics::{Kind, Metric};
+
+use super::standing::{Standing, Totals};
 
 /// Values of distributions are kept in millionths of their unit.
 const MICRO: f64 = 1e6;
@@ -47,18 +50,21 @@ struct State {
     counters: BTreeMap<(Metric, Option<&'static str>), u64>,
     gauges: BTreeMap<Metric, BTreeMap<String, f64>>,
     values: BTreeMap<Metric, BTreeMap<u64, u64>>,
+    totals: Totals,
 }
 
 impl Registry {
     /// Adds to a counter.
     pub fn add(&self, metric: Metric, count: u64) {
         self.add_to(metric, None, count);
+        self.lock().totals.count(metric, None, count);
     }
 
     /// Adds to a counter's total, and to its part for a value of the dimension. There must be few values.
     pub fn add_labelled(&self, metric: Metric, label: &'static str, count: u64) {
         self.add_to(metric, None, count);
         self.add_to(metric, Some(label), count);
+        self.lock().totals.count(metric, Some(label), count);
     }
 
     fn add_to(&self, metric: Metric, label: Option<&'static str>, count: u64) {
@@ -101,8 +107,9 @@ impl Registry {
     }
 
     fn record_micro(&self, metric: Metric, value: u64) {
-        let value = three_digits(value);
         let mut state = self.lock();
+        state.totals.spread(metric, float(value) / MICRO);
+        let value = three_digits(value);
         let values = state.values.entry(metric).or_default();
         let full = values.len() >= MAX_VALUES && !values.contains_key(&value);
         let neighbour = || values.range(..value).next_back().or_else(|| values.iter().next());
@@ -137,6 +144,12 @@ impl Registry {
             ),
         });
         counters.chain(gauges).chain(values).collect()
+    }
+
+    /// Everything since the start of the process. Changes nothing.
+    pub fn standing(&self) -> Standing {
+        let state = self.lock();
+        Standing { totals: state.totals.clone(), gauges: state.gauges.clone() }
     }
 
     /// A counter since the last flush, for tests and for the notes.

@@ -1,4 +1,4 @@
-//! Connections to the health endpoints: few at a time, and none that waits for ever.
+//! Connections to the health endpoints and to `/metrics`: few at a time, and none that waits for ever.
 //!
 //! Anybody who reaches the port may connect. A client that sends half a request, or none, takes a place for some
 //! seconds and has no other effect; while all places are taken, further clients wait in the kernel's queue.
@@ -56,7 +56,7 @@ pub(super) async fn serve(listener: TcpListener, router: Router, limits: Limits,
                     });
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "no connection to the health endpoints could be accepted");
+                    tracing::warn!(%error, "no connection could be accepted");
                     sleep(AFTER_ERROR).await;
                 }
             }
@@ -79,7 +79,7 @@ async fn answer(stream: TcpStream, router: Router, limits: Limits) {
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     if let Err(error) = served.await {
-        tracing::debug!(%error, "a connection to the health endpoints ended early");
+        tracing::debug!(%error, "a connection ended early");
     }
 }
 

@@ -5,8 +5,10 @@ mod connections;
 pub mod http;
 mod job_costs;
 mod missed_events;
+pub mod prometheus;
 #[cfg(test)]
 mod tests;
+pub mod traces;
 mod turn;
 mod watch;
 

@@ -8,13 +8,14 @@ use std::{
 use transcode_config::{Settings, settings::CostSettings};
 use transcode_core::{
     absorb::change::Change,
+    message::Request,
     plan::Plan,
     policy::Policy,
     protocol::clock::{Ms, Now},
     state::{failing::Purpose, ledger::Ledger},
 };
 
-use super::{http::Status, job_costs::JobCosts, missed_events::Missed};
+use super::{http::Status, job_costs::JobCosts, missed_events::Missed, traces::Traces};
 use crate::{events::Events, runtime::Observer};
 
 /// Reports changes and plans to [`Events`] and [`Status`].
@@ -25,6 +26,7 @@ pub struct Watch {
     pub(super) cost: CostSettings,
     /// There is an events queue, so events can be missed.
     pub(super) hints: bool,
+    traces: Traces,
     memory: Mutex<Memory>,
 }
 
@@ -51,6 +53,8 @@ impl Observer for Watch {
         now: Now,
     ) -> Option<Ms> {
         for change in told {
+            self.learn(change, ledger);
+            self.traces.tell(change, ledger, now.wall, &self.events);
             self.tell(change, now);
         }
         tracing::trace!(reason, actions = plan.actions.len(), "planned");
@@ -62,7 +66,32 @@ impl Watch {
     /// With these settings.
     pub fn new(events: Arc<Events>, status: Arc<Status>, settings: &Settings) -> Self {
         let hints = settings.events.queue_url.is_some();
-        Self { events, status, cost: settings.cost, hints, memory: Mutex::default() }
+        Self {
+            events,
+            status,
+            cost: settings.cost,
+            hints,
+            traces: Traces::default(),
+            memory: Mutex::default(),
+        }
+    }
+
+    /// Sends spans of jobs there too.
+    #[must_use]
+    pub fn traced(self, traces: Traces) -> Self {
+        Self { traces, ..self }
+    }
+
+    /// Remembers the object keys of a received message's jobs, for the log lines about them. A job of which only the task
+    /// is known has no key yet: it comes with its message.
+    fn learn(&self, change: &Change, ledger: &Ledger) {
+        let Change::MessageReceived { jobs, .. } = change else { return };
+        for job in jobs {
+            let request = ledger.jobs.get(job).and_then(|known| known.request.as_ref());
+            if let Some(Request::Run(spec)) = request {
+                self.events.sources().learn(job, &spec.source.key);
+            }
+        }
     }
 
     /// A panic elsewhere must not end all watching: every state of the memory is a valid one.

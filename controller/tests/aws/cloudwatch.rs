@@ -1,15 +1,18 @@
 //! Metrics, on the emulator, and while CloudWatch does not answer.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, SystemTime},
+};
 
 use aws_sdk_cloudwatch::{
     primitives::DateTime,
     types::{Datapoint, Dimension, Statistic},
 };
-use transcode_config::contract::FailureCode;
+use transcode_config::{contract::FailureCode, metrics::Detail};
 use transcode_controller::{
     aws::CloudWatch,
-    events::{Ending, Event, Events, Metric},
+    events::{Ending, Event, Events, Kind, Metric},
 };
 
 use crate::{
@@ -45,7 +48,8 @@ async fn statistics(world: &Account, name: &str, code: Option<&str>) -> (f64, f6
 
 #[tokio::test]
 async fn counters_gauges_and_distributions_arrive() {
-    let world = world().await;
+    let mut world = world().await;
+    world.settings.metrics.detail = Detail::Full;
     let events = Events::new();
     let ending = Ending::Dead(FailureCode::Empty);
     events.emit(Event::Settled { job: &job("x"), ending, job_ms: Some(2000) });
@@ -62,6 +66,25 @@ async fn counters_gauges_and_distributions_arrive() {
     assert_eq!(statistics(&world, "TasksInFlight", None).await, (3.0, 1.0));
     assert_eq!(statistics(&world, "QueueToRunningSeconds", None).await, (45_150.0, 300.0));
     assert_eq!(statistics(&world, "Launches", None).await, (0.0, 1.0), "zero is data");
+}
+
+#[tokio::test]
+async fn basic_sends_its_few_names_in_total_and_nothing_else() {
+    let world = world().await;
+    assert_eq!(world.settings.metrics.detail, Detail::Basic, "the default");
+    let events = Events::new();
+    let ending = Ending::Dead(FailureCode::Empty);
+    events.emit(Event::Settled { job: &job("x"), ending, job_ms: Some(2000) });
+    for metric in Metric::ALL.iter().filter(|metric| metric.info().kind == Kind::Gauge) {
+        events.registry().set(*metric, 1.0);
+    }
+    CloudWatch::new(world.clients.cloudwatch.clone(), &world.settings).flush(&events).await;
+    assert_eq!(statistics(&world, "JobsDead", None).await, (1.0, 1.0));
+    let list = world.clients.cloudwatch.list_metrics().namespace(&world.settings.metrics.namespace);
+    let listed = list.send().await.unwrap();
+    let sent: BTreeSet<_> = listed.metrics().iter().map(|metric| metric.metric_name().unwrap()).collect();
+    assert_eq!(sent, Metric::BASIC.iter().map(|metric| metric.info().name).collect());
+    assert_eq!(listed.metrics().len(), sent.len(), "no parts by code");
 }
 
 #[tokio::test]

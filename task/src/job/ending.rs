@@ -96,6 +96,15 @@ impl Ending {
         }
     }
 
+    /// What went wrong, for the trace; none where nothing did.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        match self {
+            Self::Succeeded | Self::Superseded(_) => None,
+            Self::Interrupted => Some("interrupted".to_owned()),
+            Self::Failed(failure) => Some(failure.code.to_string()),
+        }
+    }
+
     /// The metric that counts this ending.
     pub(crate) fn metric(&self) -> MetricName {
         match self {

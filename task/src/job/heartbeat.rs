@@ -25,6 +25,7 @@ use super::{
     ending::End,
     start::{Identity, now_ms},
     stop::{Reason, Stop},
+    trace::Stages,
 };
 use crate::{
     aws::{AwsError, Documents},
@@ -52,6 +53,8 @@ pub struct Rhythm {
 struct Pulse {
     seq: u64,
     stage: Stage,
+    /// When each stage began, for the trace.
+    stages: Stages,
     percent: f32,
     speed: Option<f32>,
     playable: Option<String>,
@@ -81,9 +84,12 @@ pub(crate) struct Heart {
 impl Heart {
     /// A heartbeat that has not begun.
     pub(crate) fn new(documents: Documents, me: Identity, task_arn: Option<String>, rhythm: Rhythm) -> Self {
+        let mut stages = Stages::default();
+        stages.begin(Stage::Starting, now_ms());
         let pulse = Pulse {
             seq: 0,
             stage: Stage::Starting,
+            stages,
             percent: 0.0,
             speed: None,
             playable: None,
@@ -111,6 +117,12 @@ impl Heart {
             tracing::info!(stage = stage.name(), "stage");
         }
         (pulse.stage, pulse.speed) = (stage, None);
+        pulse.stages.begin(stage, now_ms());
+    }
+
+    /// When each stage began.
+    pub(crate) fn stages(&self) -> Stages {
+        self.shared.pulse().stages.clone()
     }
 
     /// Sets the progress of the whole attempt (0–100, never falling) and the encoding speed.

@@ -11,6 +11,7 @@ mod source;
 mod start;
 pub(crate) mod stop;
 mod terminal;
+mod trace;
 mod transcode;
 mod upload;
 
@@ -20,7 +21,7 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 use tracing::Instrument;
 use transcode_config::contract::{
-    ExitCode, JobSpec, Layout, Outcome, SCHEMA, SourceRead, Stage, Succeeded, Terminal,
+    ExitCode, JobSpec, Layout, Outcome, SCHEMA, SourceRead, Stage, Succeeded, Terminal, TraceSource,
 };
 use transcode_media::{
     MediaJob, OverlayFile, Package,
@@ -50,6 +51,8 @@ pub struct Settings {
     pub environment: String,
     /// `CloudWatch` namespace; none sends no metrics.
     pub namespace: Option<String>,
+    /// Base URL of a collector of traces; none sends no traces.
+    pub otlp_endpoint: Option<String>,
     /// The heartbeat.
     pub rhythm: Rhythm,
     /// The policy for a kernel that lacks a layer of the sandbox.
@@ -66,7 +69,9 @@ pub async fn run(settings: Settings, clients: Clients) -> ExitCode {
     }
     let task_arn = task_arn().await;
     let task = task_arn.as_deref().and_then(|arn| arn.rsplit('/').next()).unwrap_or("none");
-    let span = tracing::info_span!("task", job = %settings.me.job, attempt = %settings.me.attempt, task);
+    // The object key is known once the specification is read.
+    let key = tracing::field::Empty;
+    let span = tracing::info_span!("task", job = %settings.me.job, key, attempt = %settings.me.attempt, task);
     let heart = Heart::new(clients.documents.clone(), settings.me.clone(), task_arn.clone(), settings.rhythm);
     let run = Run {
         settings,
@@ -79,6 +84,7 @@ pub async fn run(settings: Settings, clients: Clients) -> ExitCode {
         work: None,
         uploads: None,
         heard_of: false,
+        key: None,
     };
     run.finish().instrument(span).await
 }
@@ -98,6 +104,8 @@ struct Run {
     uploads: Option<Uploads>,
     /// Whether a heartbeat has announced this attempt.
     heard_of: bool,
+    /// Object key of the source, once it is known.
+    key: Option<String>,
 }
 
 impl Run {
@@ -124,6 +132,8 @@ impl Run {
     async fn steps(&mut self) -> Result<(), End> {
         let me = self.settings.me.clone();
         let order = start::check(&self.clients.documents, &me, self.stop.token()).await?;
+        tracing::Span::current().record("key", &order.spec.source.key);
+        self.key = Some(order.spec.source.key.clone());
         let limit = Duration::from_secs(order.spec.max_run_seconds);
         self.stop.after(limit.saturating_sub(self.began.elapsed()));
         self.heart.begin(&self.stop).await.map_err(End::aws(At::State))?;
@@ -273,6 +283,7 @@ impl Run {
         self.metrics.put(MetricName::TaskSeconds, self.began.elapsed().as_secs_f64());
         // A task that had nothing to do from the start writes nothing at all (S8).
         let silent = matches!(ending, Ending::Superseded(_)) && !self.heard_of;
+        let traces = self.traces(ending);
         let (heart, state, uploads, work) = (self.heart, ending.state(), self.uploads, self.work);
         let last_words = async {
             if !silent {
@@ -289,7 +300,25 @@ impl Run {
                 uploads.remove().await;
             }
         };
-        tokio::join!(last_words, metrics, remove, close(work));
+        tokio::join!(last_words, metrics, traces, remove, close(work));
+    }
+
+    /// Sends the stages of this attempt to the collector, if there is one.
+    fn traces(&self, ending: &Ending) -> impl Future<Output = ()> + use<> {
+        let endpoint = self.settings.otlp_endpoint.clone();
+        let source = TraceSource {
+            service: "transcode-task",
+            version: env!("CARGO_PKG_VERSION"),
+            environment: self.settings.environment.clone(),
+            instance: self.task_arn.clone().unwrap_or_else(|| "none".to_owned()),
+        };
+        let key = self.key.as_deref();
+        let spans = self.heart.stages().spans(&self.settings.me, key, ending, start::now_ms());
+        async move {
+            if let Some(endpoint) = endpoint {
+                trace::send(&endpoint, &source, &spans).await;
+            }
+        }
     }
 }
 

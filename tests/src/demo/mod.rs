@@ -41,13 +41,7 @@ pub async fn run(options: Options) -> Result<()> {
     let mut console = Console::new();
 
     console.say("Starting the local AWS, deploying deploy/template.yaml on it, starting the controller")?;
-    let options = StackOptions {
-        environment: "demo".to_owned(),
-        // A short interval, so that the bar moves; the default of 15 s is longer than a short clip takes.
-        task_env: vec![("TRANSCODE_HEARTBEAT_SECONDS".to_owned(), "1".to_owned())],
-        ..StackOptions::default()
-    };
-    let mut stack = Stack::with(options).await?;
+    let mut stack = Stack::with(StackOptions::for_people("demo")).await?;
     let bucket = &stack.deployment.source_bucket;
     console.say(&format!("  ready after {:.1} s", start.elapsed().as_secs_f32()))?;
     console.say(&format!("Uploading {} to s3://{bucket}/{key}", video.display()))?;
@@ -104,24 +98,36 @@ mod tests {
         environments.collect()
     }
 
-    fn interrupted_after(line: &str) {
+    /// A demo that has printed `line`, and its folder.
+    fn started_until(line: &str) -> (tempfile::TempDir, Child) {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("tmp")).unwrap();
         let mut demo = start(folder.path());
-        let output = || fs::read_to_string(folder.path().join("output")).unwrap_or_default();
-        let seen =
-            wait::until_blocking(LIMIT, || output().contains(line) || demo.try_wait().unwrap().is_some());
-        assert!(seen && output().contains(line), "{line:?} is not in:\n{}", output());
+        let seen = || output(folder.path()).contains(line);
+        let ended = wait::until_blocking(LIMIT, || seen() || demo.try_wait().unwrap().is_some());
+        assert!(ended && seen(), "{line:?} is not in:\n{}", output(folder.path()));
+        (folder, demo)
+    }
+
+    fn output(folder: &Path) -> String {
+        fs::read_to_string(folder.join("output")).unwrap_or_default()
+    }
+
+    /// What a demo in this folder has left: processes by their command lines, and files.
+    fn left(folder: &Path) -> Vec<String> {
+        let tmp = folder.join("tmp");
+        let files = [folder, &tmp].into_iter().flat_map(|folder| fs::read_dir(folder).unwrap().flatten());
+        let names = files.map(|entry| entry.file_name().to_string_lossy().into_owned());
+        let names = names.filter(|name| !["output", "tmp"].contains(&name.as_str()));
+        names.chain(processes_with(&tmp.display().to_string())).collect()
+    }
+
+    fn interrupted_after(line: &str) {
+        let (folder, mut demo) = started_until(line);
         kill_process(Pid::from_child(&demo), Signal::INT).unwrap();
         let status = demo.wait().unwrap();
-        assert_eq!(status.code(), Some(130), "{}", output());
-        let marker = folder.path().join("tmp").display().to_string();
-        assert_eq!(processes_with(&marker), [""; 0], "processes are left");
-        let mut left: Vec<_> =
-            fs::read_dir(folder.path()).unwrap().flatten().map(|entry| entry.file_name()).collect();
-        left.sort();
-        assert_eq!(left, ["output", "tmp"], "files are left");
-        assert_eq!(fs::read_dir(folder.path().join("tmp")).unwrap().count(), 0, "temporary files are left");
+        assert_eq!(status.code(), Some(130), "{}", output(folder.path()));
+        assert_eq!(left(folder.path()), [""; 0], "something is left");
     }
 
     #[test]
@@ -132,5 +138,26 @@ mod tests {
     #[test]
     fn ctrl_c_while_the_task_works_leaves_nothing_behind() {
         interrupted_after("transcoding");
+    }
+
+    /// The address of the controller's health endpoints, from its settings.
+    fn health_address(folder: &Path) -> String {
+        let stacks = fs::read_dir(folder.join("tmp")).unwrap().flatten();
+        let texts = stacks.filter_map(|entry| fs::read_to_string(entry.path().join("controller.toml")).ok());
+        let text: String = texts.collect();
+        let line = text.lines().find(|line| line.contains("127.0.0.1:") && line.contains("listen")).unwrap();
+        line.split('"').nth(1).unwrap().to_owned()
+    }
+
+    #[test]
+    fn a_crash_while_the_task_works_leaves_nothing_behind() {
+        let (folder, mut demo) = started_until("transcoding");
+        let address = health_address(folder.path());
+        assert!(std::net::TcpStream::connect(&address).is_ok(), "{address}");
+        demo.kill().unwrap();
+        demo.wait().unwrap();
+        let gone = wait::until_blocking(LIMIT, || left(folder.path()).is_empty());
+        assert!(gone, "left: {:?}", left(folder.path()));
+        assert!(std::net::TcpStream::connect(&address).is_err(), "{address} still answers");
     }
 }

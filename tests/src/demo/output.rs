@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 use transcode_config::contract::output_prefix;
 
-use crate::Stack;
+use crate::{Stack, janitor::Janitor};
 
 /// Marks a folder as made by the demo. The next run may replace such a folder and touches no other.
 const MARK: &str = ".made-by-transcode-demo";
@@ -38,6 +38,7 @@ impl OutputFolder {
     /// Copies everything below the stable prefix of an uploaded key, then moves the copy to its place in one step.
     pub(super) async fn fill(self, stack: &Stack, key: &str) -> Result<()> {
         let partial = self.partial()?;
+        let _janitor = Janitor::of(partial.path())?;
         let prefix = output_prefix(&stack.deployment.output_root, key);
         for object in stack.published(&prefix).await?.into_keys() {
             let name = object.strip_prefix(&prefix).unwrap_or(&object);

@@ -48,13 +48,7 @@ pub(super) async fn run(files: &Files) -> Result<()> {
 }
 
 async fn start(files: &Files) -> Result<Stack> {
-    let options = StackOptions {
-        environment: "local".to_owned(),
-        work: Some(files.work()),
-        // A short interval, so that progress shows: the default of 15 s is longer than a short clip takes.
-        task_env: vec![("TRANSCODE_HEARTBEAT_SECONDS".to_owned(), "1".to_owned())],
-        ..StackOptions::default()
-    };
+    let options = StackOptions { work: Some(files.work()), ..StackOptions::for_people("local") };
     let stack = Stack::with(options).await?;
     fs::copy(stack.plan.config(), files.settings()).context("the settings file")?;
     let variables = stack.environment().iter().map(|(name, value)| match name.as_str() {

@@ -3,14 +3,18 @@
 use std::fmt::Write;
 
 use transcode_config::{
+    DEFAULTS,
     contract::FailureCode,
-    metrics::{ALARMS, Metric, TaskMetric},
+    metrics::{ALARMS, Detail, Metric, TaskMetric},
     prices::{Prices, Size, shipped},
 };
 
 use crate::{check, head, row};
 
 const MONTH_HOURS: f64 = 730.0;
+
+/// What an idle deployment on arm64 may cost in a month, in USD.
+const IDLE_LIMIT: f64 = 12.0;
 
 const IDLE: Size = Size { cpu: 256, memory_mib: 512, storage_gib: 20, spot: false };
 
@@ -32,36 +36,88 @@ fn video_hour(prices: &Prices, size: Size, factor: f64) -> f64 {
     prices.task(size, 3600.0 / factor, 30.0)
 }
 
+/// A line of the bill of a month without work.
+struct Item {
+    what: String,
+    usd: f64,
+}
+
+/// Seconds between two readings of the control document.
+const CONTROL_SECONDS: f64 = 5.0;
+/// Seconds between two writes of an unchanged status document.
+const STATUS_SECONDS: f64 = 60.0;
+/// Bytes of log that an idle controller writes in an hour, at most.
+const LOG_BYTES_HOUR: f64 = 10_000.0;
+
+/// A duration in the shipped settings.
+fn shipped_seconds(table: &str, key: &str) -> f64 {
+    let defaults: toml::Table = DEFAULTS.parse().unwrap();
+    let seconds = defaults[table][key].as_integer().unwrap();
+    f64::from(u32::try_from(seconds).unwrap())
+}
+
+/// What a deployment costs beside its controller's task while nothing is uploaded. No allowance is subtracted.
+fn idle_items(detail: Detail) -> Vec<Item> {
+    let table = shipped().unwrap();
+    let (watch, requests) = (&table.cloudwatch, &table.requests);
+    let item = |what: String, usd: f64| Item { what, usd };
+    let every = |seconds: f64| MONTH_HOURS * 3600.0 / seconds;
+    let (period, poll) =
+        (shipped_seconds("metrics", "period_seconds"), shipped_seconds("calls", "receive_wait_seconds"));
+    let metrics = Metric::ALL.iter().filter(|metric| detail.sends(&metric.info())).count();
+    let alarms = ALARMS.iter().filter(|alarm| alarm.is_fed_by(detail)).count();
+    #[allow(clippy::cast_precision_loss, reason = "a handful")]
+    let times = |count: usize, usd: f64| count as f64 * usd;
+    // Long polls of the jobs and the events queue, and the counts of the jobs queue.
+    let polls = 2.0 * every(poll) + every(period);
+    vec![
+        item(format!("{metrics} metrics"), times(metrics, watch.metric_month)),
+        item(format!("{alarms} alarms"), times(alarms, watch.alarm_month)),
+        item(format!("{:.0} calls of PutMetricData", every(period)), every(period) * watch.put_metric_data),
+        item(format!("{polls:.0} requests to SQS"), polls * requests.sqs),
+        item(
+            format!("{:.0} readings of the control document", every(CONTROL_SECONDS)),
+            every(CONTROL_SECONDS) * requests.s3_get,
+        ),
+        item(
+            format!("{:.0} writes of the status", every(STATUS_SECONDS)),
+            every(STATUS_SECONDS) * requests.s3_put,
+        ),
+        item("log lines, at most".into(), MONTH_HOURS * LOG_BYTES_HOUR / 1e9 * watch.log_gb),
+    ]
+}
+
 fn idle() -> String {
     let table = shipped().unwrap();
-    let watch = &table.cloudwatch;
-    let metrics = Metric::ALL.len() + TaskMetric::ALL.len();
-    let mut text = head(&["idle, a month", "USD"]);
+    let sum = |detail| idle_items(detail).iter().map(|item| item.usd).sum::<f64>();
+    let (basic, full) = (sum(Detail::Basic), sum(Detail::Full));
+    let mut text = head(&["idle, a month", "`MetricsDetail=basic` (default)", "`full`"]);
+    let pairs = idle_items(Detail::Basic).into_iter().zip(idle_items(Detail::Full));
+    for (less, more) in pairs {
+        let what = if less.what == more.what { less.what } else { format!("{}; {}", less.what, more.what) };
+        text += &row(&[&what, &format!("{:.2}", less.usd), &format!("{:.2}", more.usd)]);
+    }
+    text += &row(&["**in all, USD**", &format!("**{basic:.2}**"), &format!("**{full:.2}**")]);
     for (region, architectures) in &table.region {
         for (architecture, prices) in architectures {
             let usd = prices.task(IDLE, MONTH_HOURS * 3600.0, 100.0);
-            text += &row(&[
-                &format!("controller, 0.25 vCPU, 512 MiB, {architecture} in {region}"),
-                &format!("{usd:.2}"),
-            ]);
+            let what =
+                format!("with the controller: 0.25 vCPU, 512 MiB, {architecture} in {region}, {usd:.2}");
+            text += &row(&[&what, &format!("{:.2}", basic + usd), &format!("{:.2}", full + usd)]);
+            if architecture == "arm64" {
+                assert!(basic + usd <= IDLE_LIMIT, "{basic} + {usd}");
+            }
         }
     }
-    #[allow(clippy::cast_precision_loss, reason = "a handful")]
-    let times = |count: usize, usd: f64| count as f64 * usd;
-    text += &row(&[
-        &format!("{metrics} metrics; those of tasks only in months with tasks"),
-        &format!("{:.2}", times(metrics, watch.metric_month)),
-    ]);
-    text += &row(&[
-        &format!("{} alarms", ALARMS.len()),
-        &format!("{:.2}", times(ALARMS.len(), watch.alarm_month)),
-    ]);
-    text += &row(&["the dashboard (three are free in an account)", &format!("{:.2}", watch.dashboard_month)]);
     write!(
         text,
-        "\nA failure code or class of refusal that occurs is one more metric, {:.2} USD for the month; there are {} codes.\n",
-        watch.metric_month,
-        FailureCode::ALL.len()
+        "\nThe dashboard is free while the account has at most three, and {:.2} USD a month beyond. With `full`, a month with tasks \
+         adds {} metrics of tasks, and each failure code ({} are known), class of refusal or reason that occurs adds one: {:.2} USD each. \
+         `metrics.prometheus.listen` shows all of them for nothing.\n",
+        table.cloudwatch.dashboard_month,
+        TaskMetric::ALL.len(),
+        FailureCode::ALL.len(),
+        table.cloudwatch.metric_month,
     )
     .unwrap();
     text
@@ -73,7 +129,7 @@ fn costs() {
     let mut text = format!(
         "# Costs\n\nComputed from `config/prices.toml`: list prices of {}, from {}. If your prices differ, set `[cost]` in \
          the settings; the metrics `TaskCost`, `JobCost` and `CostPerOutputMinute` then show the real cost. Not \
-         included: S3, traffic, NAT or VPC endpoints, logs.\n\n## Idle\n\n",
+         included: what S3 keeps, traffic, NAT or VPC endpoints.\n\n## Idle\n\n",
         table.date, table.source
     );
     text += &idle();

@@ -13,7 +13,7 @@ use transcode_config::{
     DEFAULTS,
     aws::{CODES, Meaning},
     contract::{ExitCode, FailureCode, Warning, Who},
-    metrics::{Kind, Metric, MetricInfo, TaskMetric},
+    metrics::{Detail, Kind, Metric, MetricInfo, TaskMetric},
 };
 use transcode_tests::paths;
 
@@ -121,10 +121,18 @@ fn settings() {
     // Nothing that the file sets was overlooked.
     let defaults: toml::Table = DEFAULTS.parse().unwrap();
     for (table, values) in &defaults {
-        for name in values.as_table().unwrap().keys() {
-            let listed = keys.iter().any(|key| key.table == table && key.name == name && !key.example);
-            assert!(listed, "{table}.{name}");
+        all_listed(&keys, table, values.as_table().unwrap());
+    }
+}
+
+fn all_listed(keys: &[Key<'_>], table: &str, values: &toml::Table) {
+    for (name, value) in values {
+        if let Some(inner) = value.as_table() {
+            all_listed(keys, &format!("{table}.{name}"), inner);
+            continue;
         }
+        let listed = keys.iter().any(|key| key.table == table && key.name == name && !key.example);
+        assert!(listed, "{table}.{name}");
     }
 }
 
@@ -133,16 +141,37 @@ fn metrics() {
     let mut text = String::from(
         "# Metrics\n\nIn the namespace of `metrics.namespace`, with the dimension `Environment`. What is counted is sent \
          as zero too, so that alarms do not lack data. A custom metric is paid for by name and dimension: there is none \
-         by job.\n\n## Controller\n\nSent every `metrics.period_seconds`.\n\n",
+         by job. With `metrics.detail = \"basic\"`, the default, CloudWatch gets the metrics that are marked so and no \
+         dimension but `Environment`; `full` sends all.\n\n## Controller\n\nSent every `metrics.period_seconds`.\n\n",
     );
     let table = |infos: &mut dyn Iterator<Item = MetricInfo>| {
         let rows: String = infos.map(|info| metric_row(&info)).collect();
-        head(&["metric", "unit", "kind", "one more dimension", "what it says"]) + &rows
+        head(&["metric", "basic", "unit", "kind", "one more dimension", "what it says"]) + &rows
     };
     text += &table(&mut Metric::ALL.iter().map(|metric| metric.info()));
+    text += &in_prometheus();
     text += "\n## Task\n\nSent once, when the attempt is over. One value for each attempt, where it came that far.\n\n";
     text += &table(&mut TaskMetric::ALL.iter().map(|metric| metric.info()));
     check("metrics.md", &text);
+}
+
+/// The controller's metrics as Prometheus sees them.
+fn in_prometheus() -> String {
+    let mut text = String::from(
+        "\n## In Prometheus\n\nWith `metrics.prometheus.listen` the controller serves all of the above at `/metrics`, since its \
+         start and whatever `metrics.detail` is. A counter with a label has no total: sum it. A distribution is a histogram \
+         with these buckets.\n\n",
+    );
+    text += &head(&["metric", "name", "label", "buckets up to"]);
+    for metric in Metric::ALL {
+        let info = metric.info();
+        let parts = matches!(metric, Metric::QueueDepth | Metric::QueueInFlight).then(|| "queue".to_owned());
+        let label = info.prometheus_label().or(parts).unwrap_or_default();
+        let bounds = if info.kind == Kind::Distribution { info.bounds() } else { &[] };
+        let bounds: Vec<String> = bounds.iter().map(ToString::to_string).collect();
+        text += &row(&[info.name, &format!("`{}`", info.prometheus_name()), &label, &bounds.join(", ")]);
+    }
+    text
 }
 
 fn metric_row(info: &MetricInfo) -> String {
@@ -152,7 +181,8 @@ fn metric_row(info: &MetricInfo) -> String {
         Kind::Distribution => "distribution",
     };
     let dimension = info.dimension.unwrap_or_default();
-    row(&[&format!("`{}`", info.name), info.unit.name(), kind, dimension, info.meaning])
+    let basic = if Detail::Basic.sends(info) { "yes" } else { "" };
+    row(&[&format!("`{}`", info.name), basic, info.unit.name(), kind, dimension, info.meaning])
 }
 
 #[test]

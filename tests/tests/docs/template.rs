@@ -1,6 +1,6 @@
 //! Alarms and dashboard of `deploy/template.yaml`: made from the registry of metrics.
 
-use transcode_config::metrics::{ALARMS, Alarm, Compare, Queue, Statistic, Watched};
+use transcode_config::metrics::{ALARMS, Alarm, Compare, Detail, Queue, Statistic, Watched};
 use transcode_controller::dashboard::{Names, body};
 use transcode_tests::paths;
 
@@ -41,11 +41,12 @@ fn alarm(alarm: &Alarm) -> String {
     };
     let threshold =
         alarm.parameter.map_or_else(|| alarm.threshold.to_string(), |name| format!("!Ref {name}"));
+    let condition = if alarm.is_fed_by(Detail::Basic) { "" } else { "    Condition: FullMetrics\n" };
     let missing = if alarm.missing_is_bad { "breaching" } else { "notBreaching" };
     format!(
         "  {name}Alarm:
     Type: AWS::CloudWatch::Alarm
-    Properties:
+{condition}    Properties:
       AlarmName: !Sub ${{Environment}}-transcode-{name}
       AlarmDescription: !Sub {description}
       Namespace: {namespace}
@@ -70,7 +71,7 @@ fn alarm(alarm: &Alarm) -> String {
 }
 
 fn dashboard() -> String {
-    let body = body(&Names {
+    let names = Names {
         region: "${AWS::Region}".into(),
         alarm_arn: "arn:${AWS::Partition}:cloudwatch:${AWS::Region}:${AWS::AccountId}:alarm:".into(),
         environment: "${Environment}".into(),
@@ -78,16 +79,23 @@ fn dashboard() -> String {
         dead_letters: "${DeadLetterQueue.QueueName}".into(),
         events_dead_letters: "${EventsDeadLetterQueue.QueueName}".into(),
         runbook: "${RunbookUrl}".into(),
-    });
-    let body: Vec<String> = body.lines().map(|line| format!("        {line}\n")).collect();
-    let body = body.concat();
+    };
+    let indented = |detail| {
+        let lines: Vec<String> =
+            body(&names, detail).lines().map(|line| format!("          {line}\n")).collect();
+        lines.concat()
+    };
+    let (full, basic) = (indented(Detail::Full), indented(Detail::Basic));
     format!(
         "  Dashboard:
     Type: AWS::CloudWatch::Dashboard
     Properties:
       DashboardName: !Sub ${{Environment}}-transcode
-      DashboardBody: !Sub |
-{body}"
+      DashboardBody: !If
+        - FullMetrics
+        - !Sub |
+{full}        - !Sub |
+{basic}"
     )
 }
 
@@ -103,6 +111,19 @@ fn its_alarms_and_dashboard_are_the_registrys() {
     let alarms: Vec<String> = ALARMS.iter().map(alarm).collect();
     let made = format!("{before}{BEGIN}{}\n{}{END}{after}", alarms.join("\n"), dashboard());
     rewrite("deploy/template.yaml", &found, &made);
+}
+
+/// Grafana's dashboard, one panel a line.
+#[test]
+fn the_dashboard_for_grafana_is_the_registrys() {
+    let mut dashboard = transcode_controller::dashboard::grafana::dashboard();
+    let panels = dashboard["panels"].take();
+    let panels: Vec<String> = panels.as_array().unwrap().iter().map(ToString::to_string).collect();
+    let all = serde_json::to_string_pretty(&dashboard).unwrap();
+    let made = all.replace("\"panels\": null", &format!("\"panels\": [\n{}\n]", panels.join(",\n"))) + "\n";
+    let path = "deploy/grafana.json";
+    let found = std::fs::read_to_string(paths::checkout().join(path)).unwrap_or_default();
+    rewrite(path, &found, &made);
 }
 
 /// The default of a number parameter.

@@ -287,7 +287,7 @@ async fn deployed_from(template: String) -> Deployed {
     let folder = tempfile::tempdir().unwrap();
     let record = folder.path().join("record");
     let emulator = Emulator::start_enforcing(folder.path(), folder.path(), &record).await.unwrap();
-    let made = Deployment::create_from(&emulator.clients, "roles", template).await.unwrap();
+    let made = Deployment::create_from(&emulator.clients, "roles", template, &[]).await.unwrap();
     let iam = Iam::assume(&emulator.endpoint, &made.roles, Record::at(&record)).await.unwrap();
     Deployed { emulator, made, iam, folder }
 }

@@ -31,7 +31,7 @@ enum What {
 
 impl Dashboard {
     pub(in crate::cli) async fn run(&self, session: &Session) -> anyhow::Result<()> {
-        let body = body(&names(session, &self.runbook)?);
+        let body = body(&names(session, &self.runbook)?, session.settings.metrics.detail);
         match self.what {
             What::Print => {
                 ensure!(self.name.is_none(), "--name: what is printed has none; it is for `put`");

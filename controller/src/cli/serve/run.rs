@@ -28,6 +28,8 @@ use crate::{
     observe::{
         Watch,
         http::{self, Status},
+        prometheus::{self, Exposition},
+        traces::{self, Sender},
     },
     runtime::{Inputs, Limits, run as reconcile},
 };
@@ -49,6 +51,7 @@ async fn serve(settings: Settings, file: &Path, losses: Losses) -> anyhow::Resul
     let listener = TcpListener::bind(&settings.http.listen)
         .await
         .with_context(|| format!("http.listen: {} cannot be bound", settings.http.listen))?;
+    let scraped = prometheus::bind(&settings).await?;
     let clients = Clients::load(&settings.calls).await;
     let (stop, after) = (stop_on_signals()?, CancellationToken::new());
     let (events, status) = (Arc::new(Events::new()), Arc::new(Status::default()));
@@ -67,6 +70,10 @@ async fn serve(settings: Settings, file: &Path, losses: Losses) -> anyhow::Resul
     let flusher = CloudWatch::new(clients.cloudwatch.clone(), &settings);
     let sent = tokio::spawn(flusher.run(Arc::clone(&events), after.clone()));
     tokio::spawn(http::serve(listener, Arc::clone(&status), after.clone()));
+    if let Some(listener) = scraped {
+        let exposition = Exposition::new(Arc::clone(&events), &settings.environment);
+        tokio::spawn(prometheus::serve(listener, exposition, after.clone()));
+    }
 
     let (reload, reloads) = mpsc::channel(1);
     let reloading =
@@ -85,7 +92,9 @@ async fn serve(settings: Settings, file: &Path, losses: Losses) -> anyhow::Resul
         cluster: Ecs::new(clients.ecs.clone(), Images::new(clients.ecr.clone(), &settings), &settings),
         store: S3Store::new(clients.s3.clone(), &settings),
     };
-    let watch = Arc::new(Watch::new(Arc::clone(&events), status, &settings));
+    let (traces, sender) = traces::start(&settings, &instance);
+    let sending = tokio::spawn(send_traces(sender, after.clone()));
+    let watch = Arc::new(Watch::new(Arc::clone(&events), status, &settings).traced(traces));
     let complete =
         reconcile(reconciler, ports, Inputs { hints, reloads }, watch, limits(&settings), stop).await;
     reloading.abort();
@@ -95,7 +104,7 @@ async fn serve(settings: Settings, file: &Path, losses: Losses) -> anyhow::Resul
     logs.abort();
     events.emit(Event::DrainEnded { complete });
     after.cancel();
-    tokio::time::timeout(Duration::from_secs(5), sent).await.ok();
+    tokio::time::timeout(Duration::from_secs(5), futures::future::join(sent, sending)).await.ok();
     Ok(())
 }
 
@@ -119,6 +128,12 @@ async fn watch_depth(queue: Sqs, settings: Settings, events: Arc<Events>) {
                 Err(error) => tracing::warn!(%error, queue = name, "queue depth cannot be read"),
             }
         }
+    }
+}
+
+async fn send_traces(sender: Option<Sender>, stop: CancellationToken) {
+    if let Some(sender) = sender {
+        sender.run(stop).await;
     }
 }
 
