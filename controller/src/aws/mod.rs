@@ -16,6 +16,7 @@
 //! | `image` | the check itself; no call |
 //! | `hints` | the events queue, which wakes and never decides |
 //! | `pattern` | patterns of IAM, and of keys at the command line; no call |
+//! | `swap` | documents that several writers change |
 //! | `query` | services that only commands call, without an SDK client |
 //! | `plain` | HTTP with limits, for calls that the SDK does not have |
 //! | `cloudwatch` | sends the metrics of [`crate::events`] |
@@ -37,6 +38,7 @@ pub mod run_task;
 pub mod sqs;
 mod sqs_batch;
 pub mod state;
+mod swap;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -7,6 +7,7 @@
 //! | `find/` | none: which job is meant, and its records |
 //! | `show/` | `get`, `explain` |
 //! | `send/` | `submit`, `presign` |
+//! | `steer/` | `cancel`, `retry`, `pause`, `resume`, `drain`, `profile`, `settings`, `plan` |
 //! | `letters/` | `dead-letters`, `redrive` |
 //! | `check/` | `doctor`, `audit`, `dashboard` |
 //! | `serve/` | `run`, `check-config`, `healthcheck` |
@@ -22,6 +23,7 @@ mod send;
 mod serve;
 mod setup;
 mod show;
+mod steer;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -29,7 +31,7 @@ use clap::{Parser, Subcommand};
 
 use self::{
     output::complain,
-    setup::{Options, Refused, Session, load, within},
+    setup::{Options, Refused, Session, in_force, load, within},
 };
 
 /// Wrong command line or settings.
@@ -73,6 +75,24 @@ enum Remote {
     Submit(send::Submit),
     /// Print a URL that lets somebody without AWS credentials upload or download one file.
     Presign(send::Presign),
+    /// End jobs without a result: stops their tasks, deletes their messages, and never tries them again.
+    Cancel(steer::Cancel),
+    /// Run a dead or cancelled job anew, as its next generation.
+    Retry(steer::Retry),
+    /// Stop launching, in the environment, of a queue or of a tenant; running tasks go on.
+    Pause(steer::Pause),
+    /// Launch again what `pause` and `drain` hold back.
+    Resume(steer::Resume),
+    /// Give back all that is not launched and receive nothing; running tasks go on.
+    Drain(steer::Drain),
+    /// List, show, check, put or delete profiles: ladders beside those of the program.
+    #[command(subcommand)]
+    Profile(steer::Profiles),
+    /// Show the settings in force, and change those that may change while the controller runs.
+    #[command(subcommand)]
+    Settings(steer::SettingsCommand),
+    /// Print what would be done next, or made of an object, and change nothing.
+    Plan(steer::Plan),
     /// List, show, redrive or discard dead letters.
     #[command(subcommand)]
     DeadLetters(letters::DeadLetters),
@@ -90,10 +110,18 @@ impl Remote {
         match self {
             Self::Get(what) => what.run(&session).await?,
             Self::Explain(what) => what.run(&session).await?,
-            Self::Submit(what) => what.run(&session).await?,
+            Self::Submit(what) => what.run(&in_force(session).await?).await?,
             Self::Presign(what) => what.run(&session).await?,
-            Self::DeadLetters(what) => what.run(&session).await?,
-            Self::Redrive(what) => what.run(&session).await?,
+            Self::Cancel(what) => what.run(&in_force(session).await?).await?,
+            Self::Retry(what) => what.run(&in_force(session).await?).await?,
+            Self::Pause(what) => what.run(&in_force(session).await?).await?,
+            Self::Resume(what) => what.run(&session).await?,
+            Self::Drain(what) => what.run(&session).await?,
+            Self::Profile(what) => what.run(&in_force(session).await?).await?,
+            Self::Settings(what) => what.run(&session).await?,
+            Self::Plan(what) => what.run(&in_force(session).await?).await?,
+            Self::DeadLetters(what) => what.run(&in_force(session).await?).await?,
+            Self::Redrive(what) => what.run(&in_force(session).await?).await?,
             Self::Doctor(what) => return what.run(session).await,
             Self::Dashboard(what) => what.run(&session).await?,
         }

@@ -243,6 +243,7 @@ async fn the_pipeline_works_with_its_roles_and_they_hold_nothing_more() {
     what_tasks_do_rarely(&stack).await;
     operator::a_look_at_the_environment(&stack).await;
     operator::an_upload_that_goes_on(&stack).await;
+    operator::an_environment_that_is_steered(&stack).await;
 
     let (iam, roles) = (stack.iam().unwrap(), &stack.deployment.roles);
     let mut wrong = Vec::new();

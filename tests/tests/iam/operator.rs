@@ -16,6 +16,14 @@ pub(super) async fn a_look_at_the_environment(stack: &Stack) {
     command(stack, &roles.operator, &["dashboard", "put"]).await;
 }
 
+/// What the operator says the controller shall do.
+pub(super) async fn an_environment_that_is_steered(stack: &Stack) {
+    let operator = &stack.deployment.roles.operator;
+    for args in [&["pause", "--why", "a test"][..], &["plan"], &["resume"]] {
+        command(stack, operator, args).await;
+    }
+}
+
 /// A file of several parts that the operator uploads, after an upload of it was begun and interrupted.
 pub(super) async fn an_upload_that_goes_on(stack: &Stack) {
     let (roles, s3) = (&stack.deployment.roles, &stack.clients().s3);

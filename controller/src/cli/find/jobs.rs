@@ -10,10 +10,10 @@ use transcode_config::contract::{
 };
 use transcode_core::message::{DEAD_LETTER_KIND, DeadLetterBody, Parsed, Request, Rules, parse};
 
-use super::versions::versions;
+use super::versions::{newest, versions};
 use crate::cli::{
     send::{Object, body, event},
-    setup::{Session, unreadable},
+    setup::{Session, source_bucket, unreadable},
 };
 
 /// Most versions of one object that are looked up, from the newest.
@@ -74,7 +74,7 @@ async fn generations(session: &Session, first: String) -> anyhow::Result<Vec<Job
         if !exists(session, &job).await? {
             break;
         }
-        body = letter(&job, generation, &first);
+        body = letter_of(&job, generation, &first, false);
         found.push(job);
     }
     Ok(found)
@@ -88,8 +88,20 @@ pub(in crate::cli) fn request_of(body: &str, rules: &Rules, wall_ms: u64) -> Opt
     }
 }
 
+/// The job that the newest upload of an object asks for, whether or not it has been accepted. None without such an object.
+pub(in crate::cli) async fn asked_by_upload(
+    session: &Session,
+    bucket: Option<&str>,
+    key: &str,
+) -> Option<JobKey> {
+    let bucket = source_bucket(&session.settings, bucket, key).ok()?;
+    let newest = newest(session, bucket, key).await?;
+    let body = event(bucket, key, newest.version_id()?, None);
+    request_of(&body, &session.rules, 0).map(|request| request.job().clone())
+}
+
 /// A dead letter as a redrive sends it: the next generation of its job.
-fn letter(job: &JobKey, generation: u32, original: &str) -> String {
+pub(in crate::cli) fn letter_of(job: &JobKey, generation: u32, original: &str, forced: bool) -> String {
     let dead = Dead {
         failure: Failure::new(FailureCode::Internal, ""),
         last_task_arn: None,
@@ -104,7 +116,7 @@ fn letter(job: &JobKey, generation: u32, original: &str) -> String {
         message_id: String::new(),
         dead,
         original: original.to_owned(),
-        forced: false,
+        forced,
         original_cut: false,
     };
     letter.encode()

@@ -7,7 +7,7 @@ pub(in crate::cli) mod tenant;
 mod versions;
 mod which;
 
-pub(in crate::cli) use jobs::{of_object, request_of};
+pub(in crate::cli) use jobs::{asked_by_upload, letter_of, of_object, request_of};
 pub(in crate::cli) use live::newer;
 pub(in crate::cli) use record::{AttemptRecord, Record};
 pub(in crate::cli) use versions::newest;

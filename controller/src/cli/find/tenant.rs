@@ -29,6 +29,13 @@ pub(in crate::cli) struct Place {
     pub(in crate::cli) prefix: String,
 }
 
+impl Place {
+    /// The tenant's name, as the controller has it.
+    pub(in crate::cli) fn name(&self) -> String {
+        format!("{}/{}", self.bucket, self.prefix)
+    }
+}
+
 /// The one tenant that is meant: `acme`, `tenants/acme/` or `uploads/tenants/acme/`. It need not have uploads yet.
 pub(in crate::cli) fn meant(settings: &Settings, wanted: &str) -> anyhow::Result<Place> {
     let wanted = wanted.trim_matches('/');
@@ -55,8 +62,7 @@ pub(in crate::cli) fn meant(settings: &Settings, wanted: &str) -> anyhow::Result
             }
         }
     }
-    let name = |place: &Place| format!("{}/{}", place.bucket, place.prefix);
-    let names = found.iter().map(name).collect::<Vec<_>>().join(", ");
+    let names = found.iter().map(Place::name).collect::<Vec<_>>().join(", ");
     let mut found = found.into_iter();
     match (found.next(), found.next()) {
         (Some(place), None) => Ok(place),

@@ -37,6 +37,11 @@ pub(super) struct Filter {
 }
 
 impl Filter {
+    /// The letters of one job.
+    pub(super) fn of(job: &JobKey) -> Self {
+        Self { job: Some(job.clone()), ..Self::default() }
+    }
+
     /// The queues to read: name and address of the dead-letter queue.
     pub(super) fn queues<'a>(&self, settings: &'a Settings) -> anyhow::Result<Vec<(&'a str, &'a str)>> {
         let wanted = |name: &str| self.queue.as_deref().is_none_or(|queue| queue == name);

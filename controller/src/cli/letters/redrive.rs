@@ -11,6 +11,7 @@ use std::borrow::Cow;
 
 use anyhow::Context;
 use clap::Args;
+use transcode_config::contract::JobKey;
 use transcode_core::message::{DeadLetterBody, Request};
 
 use super::{
@@ -66,7 +67,24 @@ struct Tally {
 }
 
 impl Redrive {
+    /// Moves the letters of one job, without a question.
+    pub(in crate::cli) fn of(job: &JobKey, force: bool) -> Self {
+        Self { filter: Filter::of(job), max: None, force, dry_run: false, yes: true }
+    }
+
     pub(in crate::cli) async fn run(&self, session: &Session) -> anyhow::Result<()> {
+        let (Tally { moved, left }, complete) = self.queues(session).await?;
+        let did = if self.dry_run { "would be moved" } else { "moved" };
+        say(&format!("{moved} {did}, {left} looked at and left\n"))?;
+        if complete { Ok(()) } else { say("there are more letters than one run reads: run it again\n") }
+    }
+
+    /// The same, and returns how many were moved.
+    pub(in crate::cli) async fn moved(&self, session: &Session) -> anyhow::Result<usize> {
+        Ok(self.queues(session).await?.0.moved)
+    }
+
+    async fn queues(&self, session: &Session) -> anyhow::Result<(Tally, bool)> {
         let mut tally = Tally::default();
         let mut complete = true;
         for queue in self.filter.queues(&session.settings)? {
@@ -80,10 +98,7 @@ impl Redrive {
             })
             .await?;
         }
-        let Tally { moved, left } = tally;
-        let did = if self.dry_run { "would be moved" } else { "moved" };
-        say(&format!("{moved} {did}, {left} looked at and left\n"))?;
-        if complete { Ok(()) } else { say("there are more letters than one run reads: run it again\n") }
+        Ok((tally, complete))
     }
 
     /// Moves the letters of one queue.

@@ -9,6 +9,7 @@ mod request;
 mod submit;
 mod upload;
 
+pub(in crate::cli) use one::queue;
 pub(in crate::cli) use presign::Presign;
 pub(in crate::cli) use request::{Object, body, event};
 pub(in crate::cli) use submit::Submit;

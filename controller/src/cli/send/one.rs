@@ -166,7 +166,7 @@ fn ended_as(spec: &JobSpec, job: &JobKey, terminal: &Terminal) -> Asked {
         }
         Outcome::Dead(dead) => {
             let code = dead.failure.code;
-            let redrive = format!("`dead-letters redrive --job {job}` runs it again");
+            let redrive = format!("`retry {job}` runs it again");
             (State::Ended, format!("job {job} is dead ({code}) since {at}; {redrive}; {again}"))
         }
     };
@@ -188,7 +188,7 @@ impl Ready {
 }
 
 /// The queue that requests go to: the named one, the only one, or `default`.
-pub(super) fn queue<'a>(
+pub(in crate::cli) fn queue<'a>(
     session: &'a Session,
     named: Option<&'a str>,
 ) -> anyhow::Result<(&'a str, &'a QueueSettings)> {

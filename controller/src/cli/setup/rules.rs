@@ -7,9 +7,17 @@ use transcode_core::message::Rules;
 
 /// The rules of these settings. Error if a profile that they name is missing.
 pub(in crate::cli) fn rules(settings: &Settings) -> anyhow::Result<Rules> {
-    let profiles: BTreeMap<String, Profile> = Profile::built_in_names()
-        .filter_map(|name| Profile::built_in(name).map(|profile| (name.to_owned(), profile)))
-        .collect();
+    rules_with(settings, &BTreeMap::new())
+}
+
+/// The same with own profiles, which take the place of the program's.
+pub(in crate::cli) fn rules_with(
+    settings: &Settings,
+    own: &BTreeMap<String, Profile>,
+) -> anyhow::Result<Rules> {
+    let built_in = Profile::built_in_names()
+        .filter_map(|name| Profile::built_in(name).map(|profile| (name.to_owned(), profile)));
+    let profiles: BTreeMap<String, Profile> = built_in.chain(own.clone()).collect();
     let named = settings.sources.values().filter_map(|source| source.profile.as_ref());
     for name in named.chain([&settings.jobs.default_profile]) {
         anyhow::ensure!(
