@@ -216,3 +216,12 @@ async fn a_prefix_and_a_list_are_asked_for_in_runs_that_go_on_where_the_last_one
         complained(&stack, &["submit", "s3://elsewhere/", "--recursive"]).contains("no entry of `sources`")
     );
 }
+
+#[tokio::test]
+async fn a_submit_that_waits_says_how_its_job_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let stack = running(folder.path(), "exit 10").await;
+    let film = file(folder.path(), "film.mp4", b"no film");
+    let waited = complained(&stack, &["submit", film.to_str().unwrap(), "--wait"]);
+    assert!(waited.contains("is dead: INPUT_REFUSED") && waited.contains("without a result"), "{waited}");
+}

@@ -8,6 +8,7 @@ mod presign;
 mod request;
 mod submit;
 mod upload;
+mod wait;
 
 pub(in crate::cli) use one::queue;
 pub(in crate::cli) use presign::Presign;

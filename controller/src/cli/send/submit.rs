@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 use futures::stream;
+use transcode_config::contract::JobKey;
 
 use super::{
     edit::EditArgs,
@@ -12,11 +13,12 @@ use super::{
     one::{self, Asked, State, Wish},
     request::{self, Object},
     upload::{Target, size_of, upload},
+    wait::until_ended,
 };
 use crate::{
     cli::{
         find::tenant,
-        output::{complain, say},
+        output::{address, complain, say},
         setup::{Session, source_bucket},
     },
     runtime::wall_ms,
@@ -76,6 +78,9 @@ pub(in crate::cli) struct Submit {
     /// Of many objects: most requests in one run.
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     max: usize,
+    /// Wait until the jobs have ended. Exit status 1 if one ends without a result.
+    #[arg(long)]
+    wait: bool,
 }
 
 /// What the command line names.
@@ -94,22 +99,23 @@ impl Submit {
         let wish = Wish { profile: self.profile.as_deref(), edit: &edit, name, force: self.force };
         let queue = one::queue(session, self.queue.as_deref())?;
         let bounds = Bounds { per_second: self.rate, most: self.max };
-        match self.named(session)? {
-            Named::File(file) => self.file(session, file, wish).await,
+        let jobs = match self.named(session)? {
+            Named::File(file) => self.file(session, file, wish).await?,
             Named::Object(bucket, key) => {
                 let object = Object { bucket, key, version: self.version_id.as_deref() };
-                self.object(session, &object, wish).await
+                vec![self.object(session, &object, wish).await?]
             }
             Named::Below(bucket, prefix) => {
                 let below = many::below(session, bucket, prefix);
-                Box::pin(many::ask(session, below, wish, queue, bounds)).await.map(drop)
+                Box::pin(many::ask(session, below, wish, queue, bounds)).await?
             }
             Named::List(file) => {
                 let listed = many::listed(session, self.bucket.as_deref(), file)?;
                 let listed = stream::iter(listed.into_iter().map(Ok));
-                Box::pin(many::ask(session, listed, wish, queue, bounds)).await.map(drop)
+                Box::pin(many::ask(session, listed, wish, queue, bounds)).await?
             }
-        }
+        };
+        if self.wait { until_ended(session, &jobs).await } else { Ok(()) }
     }
 
     fn named<'a>(&'a self, session: &'a Session) -> anyhow::Result<Named<'a>> {
@@ -142,7 +148,7 @@ impl Submit {
     }
 
     /// Asks for an object that is there.
-    async fn object(&self, session: &Session, object: &Object<'_>, wish: Wish<'_>) -> anyhow::Result<()> {
+    async fn object(&self, session: &Session, object: &Object<'_>, wish: Wish<'_>) -> anyhow::Result<JobKey> {
         let asked = match one::look(session, object, wish).await? {
             Ok(there) => there,
             Err(ready) => ready.send(session, one::queue(session, self.queue.as_deref())?).await?,
@@ -151,7 +157,7 @@ impl Submit {
     }
 
     /// Uploads a file. The bucket's own event asks for its job.
-    async fn file(&self, session: &Session, file: &Path, wish: Wish<'_>) -> anyhow::Result<()> {
+    async fn file(&self, session: &Session, file: &Path, wish: Wish<'_>) -> anyhow::Result<Vec<JobKey>> {
         let size = size_of(file, session.settings.jobs.max_source_bytes)?;
         let (bucket, key) = self.place(session, file)?;
         let event = |version: &str| request::event(&bucket, &key, version, Some(size));
@@ -172,11 +178,13 @@ impl Submit {
         let version = upload(session, file, size, target).await?;
         let Some(version) = version else {
             complain("uploaded; the bucket keeps no versions, so the job's key is known when it is accepted");
-            return say(&format!("{}\n", crate::cli::output::address(&bucket, &key)));
+            say(&format!("{}\n", address(&bucket, &key)))?;
+            ensure!(!self.wait, "--wait: `list` has the job once it is accepted");
+            return Ok(Vec::new());
         };
         let job = one::accepted(session, &event(&version))?.job.clone();
         let object = Object { bucket: &bucket, key: &key, version: Some(&version) };
-        told(session, Asked::new(job, &object, State::Uploaded, None))
+        Ok(vec![told(session, Asked::new(job, &object, State::Uploaded, None))?])
     }
 
     /// Bucket and key for a file.
@@ -205,11 +213,12 @@ impl Submit {
 }
 
 /// Prints the job. An error if there is one that ended without a result.
-fn told(session: &Session, asked: Asked) -> anyhow::Result<()> {
+fn told(session: &Session, asked: Asked) -> anyhow::Result<JobKey> {
     match asked.note {
         Some(note) if asked.state == State::Ended => bail!(note),
         Some(ref note) => complain(note),
         None => {}
     }
-    session.output.print(&asked)
+    session.output.print(&asked)?;
+    Ok(asked.job)
 }

@@ -53,14 +53,14 @@ pub(in crate::cli) struct Cancel {
 
 /// The result.
 #[derive(Debug, Serialize)]
-struct Cancelled {
+struct Done {
     revision: u64,
     cancelled: Vec<Cancels>,
     /// Jobs that the controller knows now and that are meant.
     jobs: Vec<JobKey>,
 }
 
-impl Show for Cancelled {
+impl Show for Done {
     fn people(&self, text: &mut Text) {
         for what in &self.cancelled {
             text.line(&format!("{} is cancelled (revision {})", words(what), self.revision));
@@ -101,7 +101,7 @@ impl Cancel {
             Ok(())
         })
         .await?;
-        session.output.print(&Cancelled { revision: now.revision, cancelled: wanted, jobs: jobs.clone() })?;
+        session.output.print(&Done { revision: now.revision, cancelled: wanted, jobs: jobs.clone() })?;
         if self.wait { self.until_cancelled(session, jobs).await } else { Ok(()) }
     }
 

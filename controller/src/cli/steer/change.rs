@@ -66,7 +66,7 @@ async fn caller(session: &Session) -> anyhow::Result<String> {
 
 /// The result of a command that writes the control document.
 #[derive(Debug, Serialize)]
-pub(super) struct Changed {
+pub(super) struct Written {
     environment: String,
     /// Revision of the control document.
     revision: u64,
@@ -79,7 +79,7 @@ pub(super) struct Changed {
     name: String,
 }
 
-impl Changed {
+impl Written {
     /// The result of [`change`]. `name` is what was changed: an environment, a queue, a job.
     pub(super) fn new(session: &Session, before: u64, now: &Control, name: &str, what: String) -> Self {
         Self {
@@ -92,7 +92,7 @@ impl Changed {
     }
 }
 
-impl Show for Changed {
+impl Show for Written {
     fn people(&self, text: &mut Text) {
         let Self { what, revision, .. } = self;
         if self.changed {

@@ -4,7 +4,7 @@ use anyhow::ensure;
 use clap::Args;
 use transcode_config::contract::{Control, Told};
 
-use super::change::{Changed, Why, change, told};
+use super::change::{Why, Written, change, told};
 use crate::cli::{
     find::tenant,
     output::time,
@@ -119,7 +119,7 @@ impl Pause {
         .await?;
         let since = part.told(&now).map(by).unwrap_or_default();
         let what = format!("{} are paused {since}", part.words(environment));
-        session.output.print(&Changed::new(session, before, &now, part.name(environment), what))
+        session.output.print(&Written::new(session, before, &now, part.name(environment), what))
     }
 }
 
@@ -149,11 +149,11 @@ impl Resume {
         let mut what = format!("{} go on", part.words(environment));
         let still: Vec<_> = now.paused_queues.keys().chain(now.paused_tenants.keys()).cloned().collect();
         if let Some(told) = now.drained.as_ref().or(now.paused.as_ref()) {
-            what += &format!("; but the environment is held {}", by(told));
+            what = format!("{what}; but the environment is held {}", by(told));
         } else if !still.is_empty() {
-            what += &format!("; still paused: {}", still.join(", "));
+            what = format!("{what}; still paused: {}", still.join(", "));
         }
-        session.output.print(&Changed::new(session, held.revision, &now, part.name(environment), what))
+        session.output.print(&Written::new(session, held.revision, &now, part.name(environment), what))
     }
 
     fn part(&self, session: &Session, held: &Control) -> anyhow::Result<Part> {
@@ -189,7 +189,7 @@ impl Drain {
         .await?;
         let since = now.drained.as_ref().map(by).unwrap_or_default();
         let what = format!("environment {environment} is drained {since}");
-        session.output.print(&Changed::new(session, before, &now, environment, what))
+        session.output.print(&Written::new(session, before, &now, environment, what))
     }
 }
 

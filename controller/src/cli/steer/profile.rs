@@ -15,7 +15,7 @@ use transcode_config::{
     ladder::Profile,
 };
 
-use super::change::{Changed, Why, change};
+use super::change::{Why, Written, change};
 use crate::cli::{
     output::{Show, Table, Text, Tint, say, time},
     setup::{Session, current},
@@ -128,7 +128,7 @@ impl Put {
         let built_in = Profile::built_in(&name).is_some();
         let instead = if built_in { ", in place of the program's own" } else { "" };
         let what = format!("profile {name} is in force for new jobs{instead}");
-        session.output.print(&Changed::new(session, before, &now, &name, what))
+        session.output.print(&Written::new(session, before, &now, &name, what))
     }
 }
 
@@ -154,7 +154,7 @@ impl Delete {
         .await?;
         let instead = if built_in { ": the program's own is in force again" } else { "" };
         let what = format!("profile {name} is deleted{instead}");
-        session.output.print(&Changed::new(session, there.revision, &now, name, what))
+        session.output.print(&Written::new(session, there.revision, &now, name, what))
     }
 }
 

@@ -11,7 +11,7 @@ use transcode_config::{
     load::overlaid,
 };
 
-use super::change::{Changed, Why, change};
+use super::change::{Why, Written, change};
 use crate::cli::{
     output::{Show, Table, Text, Tint, time},
     setup::{Session, current, rules_with, with_overlay},
@@ -60,7 +60,7 @@ impl SettingsCommand {
             Self::Diff => session.output.print(&Diff::of(&session.settings, &control)?),
             Self::Set(set) => {
                 let act = |values: &mut Value| {
-                    set.pairs.iter().for_each(|(key, value)| put(values, key, value.clone()))
+                    set.pairs.iter().for_each(|(key, value)| put(values, key, value.clone()));
                 };
                 let keys = set.pairs.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>().join(", ");
                 write(session, &control, &set.why, &keys, "set", act).await
@@ -110,7 +110,7 @@ async fn write(
     })
     .await?;
     let what = format!("{keys}: {done}");
-    session.output.print(&Changed::new(session, before.revision, &now, keys, what))
+    session.output.print(&Written::new(session, before.revision, &now, keys, what))
 }
 
 /// Parses `launch.max_tasks=5`.
@@ -185,14 +185,14 @@ impl Show for InForce {
 
 #[derive(Debug, Serialize)]
 struct Diff {
-    changed: Vec<Key>,
+    changed: Vec<Row>,
     who: Option<String>,
     why: Option<String>,
     at_ms: Option<u64>,
 }
 
 #[derive(Debug, Serialize)]
-struct Key {
+struct Row {
     key: String,
     file: Value,
     set: Value,
@@ -204,7 +204,7 @@ impl Diff {
         let set = control.settings.as_ref();
         let keys = set.map(|it| flat(&it.values)).unwrap_or_default().into_iter();
         let row =
-            |(key, set): (String, Value)| Key { file: file.get(&key).cloned().unwrap_or_default(), key, set };
+            |(key, set): (String, Value)| Row { file: file.get(&key).cloned().unwrap_or_default(), key, set };
         let told = set.map(|it| &it.told);
         Ok(Self {
             changed: keys.map(row).collect(),
@@ -222,7 +222,7 @@ impl Show for Diff {
             return;
         }
         let mut table = Table::of(&["KEY", "FILE", "SET"]);
-        for Key { key, file, set } in &self.changed {
+        for Row { key, file, set } in &self.changed {
             table.row([key.clone(), file.to_string(), set.to_string()].map(|cell| (Tint::Plain, cell)));
         }
         table.write(text);
