@@ -360,6 +360,13 @@ fn calls(settings: &Settings, found: &mut Findings) {
         "drain.timeout_seconds",
         "1–110 (stopTimeout is at most 120)",
     );
+    let control = &settings.control;
+    found.require((1..=60).contains(&control.poll_seconds), "control.poll_seconds", "must be 1–60");
+    found.require(
+        (10..=3600).contains(&control.start_wait_seconds),
+        "control.start_wait_seconds",
+        "must be 10–3600",
+    );
     for (key, value) in [
         ("observe.describe_seconds", settings.observe.describe_seconds),
         ("observe.resync_seconds", settings.observe.resync_seconds),

@@ -32,6 +32,7 @@ pub struct Settings {
     pub cost: CostSettings,
     pub http: HttpSettings,
     pub drain: DrainSettings,
+    pub control: ControlSettings,
 }
 
 impl Settings {
@@ -336,4 +337,12 @@ pub struct HttpSettings {
 #[serde(deny_unknown_fields)]
 pub struct DrainSettings {
     pub timeout_seconds: u64,
+}
+
+/// The control document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ControlSettings {
+    pub poll_seconds: u64,
+    pub start_wait_seconds: u64,
 }

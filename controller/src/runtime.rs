@@ -62,13 +62,14 @@ pub struct Limits {
     pub drain: Duration,
 }
 
-/// Policy and rules that replace those in force, as a whole.
-#[derive(Debug, Clone)]
-#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
+/// What holds from now on.
+#[derive(Debug, Clone, Default)]
 pub struct Reload {
-    pub policy: Policy,
-    /// The rules for bodies from now on. Jobs that were accepted before keep their specification.
-    pub rules: Rules,
+    /// Policy and rules that replace those in force, as a whole; `None` keeps them. Jobs that were accepted before keep
+    /// their specification.
+    pub decisions: Option<(Policy, Rules)>,
+    /// What people want, absorbed once policy and rules are replaced.
+    pub steering: Vec<Fact>,
 }
 
 /// The inputs of the loop, beside the answers to its own calls.
@@ -76,7 +77,7 @@ pub struct Reload {
 pub struct Inputs {
     /// Facts from the events queue.
     pub hints: mpsc::Receiver<Fact>,
-    /// New settings.
+    /// New settings, and what people want.
     pub reloads: mpsc::Receiver<Reload>,
 }
 
@@ -194,7 +195,10 @@ pub async fn run<Q: Queue, C: Cluster, S: Store>(
                 "hint"
             }
             Some(new) = inputs.reloads.recv() => {
-                reconciler.reload(new.policy, new.rules);
+                if let Some((policy, rules)) = new.decisions {
+                    reconciler.reload(policy, rules);
+                }
+                facts.extend(new.steering);
                 "reload"
             }
             () = stop.cancelled(), if drain_by.is_none() => {

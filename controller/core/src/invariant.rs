@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use transcode_config::contract::{Outcome, Terminal};
+use transcode_config::contract::{JobKey, Outcome, Terminal};
 
 use crate::{
     protocol::{action::Action, fact::Fact, task_view::TaskView},
@@ -69,9 +69,10 @@ fn of_action(action: &Action, ledger: &Ledger) -> Option<Violation> {
     let outcome = |job| Some(&ledger.jobs.get(job)?.terminal()?.outcome);
     match action {
         Action::Delete { lease } => deleted_when_settled(ledger.leases.get(&lease.message)?, ledger),
+        Action::Claim { claim, .. } => not_cancelled(&claim.job, ledger),
         Action::Launch { claim } => {
             let what = || format!("{} is decided and would be launched", claim.job);
-            broken("S5", what, outcome(&claim.job).is_some())
+            broken("S5", what, outcome(&claim.job).is_some()).or_else(|| not_cancelled(&claim.job, ledger))
         }
         Action::Publish { job, winner } => {
             let named =
@@ -98,6 +99,12 @@ fn of_action(action: &Action, ledger: &Ledger) -> Option<Violation> {
     }
 }
 
+/// S19: no attempt begins once it is known that somebody has cancelled the job.
+fn not_cancelled(key: &JobKey, ledger: &Ledger) -> Option<Violation> {
+    let cancel = ledger.cancel_of(key, ledger.jobs.get(key)?)?;
+    broken("S19", || format!("{key} was cancelled by {} and would be begun", cancel.who), true)
+}
+
 /// S1, S15: a message is deleted only when all its jobs are settled, and never when this version cannot read it.
 fn deleted_when_settled(lease: &crate::state::lease::Lease, ledger: &Ledger) -> Option<Violation> {
     let Content::Jobs(keys) = &lease.content else {
@@ -117,7 +124,7 @@ fn deleted_when_settled(lease: &crate::state::lease::Lease, ledger: &Ledger) -> 
 
 #[cfg(test)]
 mod tests {
-    use transcode_config::contract::{Attempt, Dead, Failure, FailureCode, JobKey};
+    use transcode_config::contract::{Attempt, Dead, Failure, FailureCode};
 
     use super::*;
     use crate::{

@@ -49,6 +49,7 @@
 //! | L9 | a flood of one tenant delays no other | `state/tenants.rs`, `state/excess.rs`, `plan/shares.rs` |
 //! | L10 | a call that AWS refuses until somebody changes something is repeated less and less often | `state/failing.rs` |
 //! | S15 | a document or message of an unknown version is parked, never deleted or overwritten | `message/`, `absorb/` |
+//! | S19 | a cancelled job begins no attempt, and ends without a result unless a task won first | `judge/asked.rs`, `plan/cancelled.rs` |
 //! | S17 | stable names only move forward | `protocol/publishing.rs`, `protocol/order.rs`, the controller's `aws/publish.rs` |
 
 /// How facts change what is known. May use [`judge`] and what is above it, and [`invariant`]; not [`mod@plan`].

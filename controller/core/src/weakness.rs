@@ -217,6 +217,18 @@ weaknesses! {
     PutsBackWhateverCameLast,
     /// puts messages back for the same time, however often
     PutsBackForTheSameTime,
+    /// lets jobs run that somebody has cancelled
+    IgnoresCancels,
+    /// tries a job again whose task was stopped to cancel it
+    RetriesCancelledTask,
+    /// cancels uploads that came after the cancel of their prefix
+    CancelsLaterUploadsToo,
+    /// launches while somebody has paused
+    LaunchesWhilePaused,
+    /// launches before it knows whether somebody has paused
+    LaunchesUnsteered,
+    /// holds messages although somebody has drained
+    HoldsMessagesWhileDrained,
 }
 
 /// Whether a weakness is switched on.

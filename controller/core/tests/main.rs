@@ -15,6 +15,7 @@ mod refused;
 mod reload;
 mod settling;
 mod start_deadlines;
+mod steering;
 mod superseded;
 mod telling;
 mod tenants;

@@ -113,6 +113,10 @@ impl History {
             LogEvent::Published { job, pointer } => {
                 let process = self.process;
                 self.job(&job).published_by = process;
+                let outcome = self.job(&job).record.as_ref().map(|record| record.outcome);
+                if outcome == Some(Outcome::Cancelled) {
+                    self.violated("S19", format!("job {job} was cancelled and is published"));
+                }
                 if let Some(pointer) = pointer {
                     self.live(job, pointer);
                 }

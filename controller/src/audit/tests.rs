@@ -221,3 +221,12 @@ fn a_superseded_job_is_settled_without_being_published_by_whoever_read_so() {
     assert_eq!(broken(&audit(&[&log(&path)])), [""; 0]);
     assert_eq!(broken(&audit(&[&log(&without(&path, &stopped))])), ["S1"]);
 }
+
+#[test]
+fn a_cancelled_job_is_settled_without_a_letter_and_is_never_published() {
+    let won = without(GOOD, SUCCEEDED);
+    let cancelled = WON.replace("succeeded", "cancelled");
+    let path = with(&won, WON, &cancelled);
+    assert_eq!(broken(&audit(&[&log(&without(&path, PUBLISHED))])), [""; 0]);
+    assert_eq!(broken(&audit(&[&log(&path)])), ["S19"]);
+}

@@ -4,7 +4,7 @@
 //! are deleted as soon as they are read, whatever they contain. Without the queue every job still ends, at the pace of
 //! the periodic reads.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use aws_sdk_sqs::{
     Client,
@@ -12,10 +12,10 @@ use aws_sdk_sqs::{
 };
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 use transcode_config::{
-    contract::{JobKey, Layout},
+    contract::{Layout, control_key},
     settings::Settings,
 };
 use transcode_core::protocol::{
@@ -41,13 +41,17 @@ pub struct Hints {
     client: Client,
     url: String,
     wait: i32,
+    control_key: String,
+    control: Arc<Notify>,
 }
 
 impl Hints {
-    /// Returns the reader; `None` if the settings name no events queue.
-    pub fn new(client: Client, settings: &Settings) -> Option<Self> {
+    /// Returns the reader; `None` if the settings name no events queue. `control` is notified of each event of the
+    /// control document.
+    pub fn new(client: Client, settings: &Settings, control: Arc<Notify>) -> Option<Self> {
         let wait = i32::try_from(settings.calls.receive_wait_seconds).unwrap_or(20);
-        Some(Self { client, url: settings.events.queue_url.clone()?, wait })
+        let control_key = control_key(&settings.environment);
+        Some(Self { client, url: settings.events.queue_url.clone()?, wait, control_key, control })
     }
 
     /// Reads until `stop`, or until the receiver of the facts is closed. If the channel is full, hints are dropped.
@@ -82,6 +86,9 @@ impl Hints {
             .await
             .map_err(|error| call_error("sqs:ReceiveMessage", &error))?;
         let messages = answer.messages.unwrap_or_default();
+        if messages.iter().filter_map(Message::body).flat_map(keys).any(|key| key == self.control_key) {
+            self.control.notify_one();
+        }
         for hint in messages.iter().filter_map(Message::body).flat_map(read) {
             // Full: the loop is awake already. Closed: the check at the head of this loop ends it.
             let _ = facts.try_send(Fact::Hinted(hint));
@@ -112,19 +119,28 @@ fn read(body: &str) -> Vec<Hint> {
         let arn = event.pointer("/detail/taskArn").and_then(Value::as_str);
         return arn.map(|arn| Hint::Task(TaskArn(arn.into()))).into_iter().collect();
     }
-    let records = event.get("Records").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let key = |record: &Value| job_of(record.pointer("/s3/object/key")?.as_str()?);
-    records.iter().filter_map(key).map(Hint::TerminalRecord).collect()
+    keys_of(&event).iter().filter_map(|key| Layout::job_of_terminal(key)).map(Hint::TerminalRecord).collect()
 }
 
-/// The job of a terminal record, from the form-encoded key of the object.
-fn job_of(key: &str) -> Option<JobKey> {
-    Layout::job_of_terminal(&percent_decode_str(key).decode_utf8().ok()?)
+/// The objects that a body of S3 names; none if the body is not understood.
+fn keys(body: &str) -> Vec<String> {
+    serde_json::from_str::<Value>(body).map(|event| keys_of(&event)).unwrap_or_default()
+}
+
+fn keys_of(event: &Value) -> Vec<String> {
+    let records = event.get("Records").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    // Keys are form-encoded.
+    let key = |record: &Value| {
+        let key = record.pointer("/s3/object/key")?.as_str()?;
+        percent_decode_str(key).decode_utf8().ok().map(String::from)
+    };
+    records.iter().filter_map(key).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use transcode_config::contract::JobKey;
 
     use super::*;
 
@@ -136,6 +152,13 @@ mod tests {
             let body = json!({"Records": [{"s3": {"bucket": {"name": "b"}, "object": {"key": key}}}]});
             assert_eq!(read(&body.to_string()), [Hint::TerminalRecord(job.clone())]);
         }
+    }
+
+    #[test]
+    fn the_control_document_is_no_job_and_is_named_by_its_key() {
+        let body =
+            json!({"Records": [{"s3": {"object": {"key": "control%2Fprod/control.json"}}}]}).to_string();
+        assert_eq!((read(&body), keys(&body)), (vec![], vec![control_key("prod")]));
     }
 
     #[test]

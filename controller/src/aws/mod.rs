@@ -14,6 +14,7 @@
 //! | `run_task`, `describe` | pure: from a claim to RunTask, from DescribeTasks' answer to views |
 //! | `ecr` | reads the task's image, to check whether it may be launched |
 //! | `image` | the check itself; no call |
+//! | `control` | the control document, read again only when it changed |
 //! | `hints` | the events queue, which wakes and never decides |
 //! | `pattern` | patterns of IAM, and of keys at the command line; no call |
 //! | `swap` | documents that several writers change |
@@ -24,6 +25,7 @@
 pub mod class;
 pub mod client;
 pub mod cloudwatch;
+pub mod control;
 mod describe;
 pub mod ecr;
 pub mod ecs;

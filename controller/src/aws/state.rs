@@ -244,7 +244,7 @@ impl Store for S3Store {
 }
 
 /// Reads at most `most` bytes of the body.
-async fn collect(mut body: ByteStream, most: usize) -> Result<Vec<u8>, String> {
+pub(super) async fn collect(mut body: ByteStream, most: usize) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     while let Some(chunk) = body.try_next().await.map_err(|error| format!("body: {error}"))? {
         let room = most - bytes.len();

@@ -1,6 +1,6 @@
 //! Events: changes of jobs and of the controller, as people see them.
 
-use transcode_config::contract::{Attempt, Budget, Claim, FailureCode, JobKey, Published, Terminal};
+use transcode_config::contract::{Attempt, Budget, Claim, FailureCode, JobKey, Published, Terminal, Told};
 use transcode_core::{
     effects::ports::Depth,
     judge::launch_pause::Pause,
@@ -8,6 +8,7 @@ use transcode_core::{
     protocol::{
         clock::Ms,
         fact::{CallError, ErrorClass, MessageId, Refusal},
+        steering::Steered,
         task_view::TaskArn,
     },
     state::breaker::FailureStage,
@@ -154,6 +155,12 @@ pub enum Event<'a> {
     OrphanFound { task: &'a TaskArn, job: Option<&'a JobKey> },
     /// No job is launched from now on.
     PauseBegun { pause: &'a Pause },
+    /// People want something else than before.
+    Steered { steered: &'a Steered },
+    /// The control document, or a part of it, is not in force.
+    SteeringRefused { reason: &'a str },
+    /// A cancelled job was decided before the cancel took effect.
+    CancelTooLate { job: &'a JobKey, cancel: &'a Told },
     /// Launches go on.
     PauseEnded,
     /// AWS refuses a step of jobs until somebody removes the cause. `job` is one of these jobs, `why` its note.
@@ -270,6 +277,7 @@ impl Event<'_> {
             | Self::Published { job, .. }
             | Self::Superseded { job, .. }
             | Self::Collected { job }
+            | Self::CancelTooLate { job, .. }
             | Self::Settled { job, .. }
             | Self::DeadLettered { job, .. }
             | Self::Unreadable { job, .. }

@@ -1,8 +1,15 @@
 //! The log lines of events: lower case, values as fields, no interpolation. Field names are always the same: `job`,
 //! `key` (the object key of the job's source), `attempt`, `task`.
 
-use transcode_config::contract::{Budget, Claim, JobKey, Outcome, Terminal, Told, pointer_key};
-use transcode_core::{effects::ports::Depth, protocol::fact::Refusal};
+use transcode_config::contract::{Budget, Cancels, Claim, JobKey, Outcome, Terminal, Told, pointer_key};
+use transcode_core::{
+    effects::ports::Depth,
+    protocol::{
+        clock::Ms,
+        fact::Refusal,
+        steering::{Steered, Wanted},
+    },
+};
 
 use super::{Ending, Event};
 
@@ -44,6 +51,10 @@ impl Event<'_> {
             Self::StepGoesOn { step } => tracing::info!(step, "a step is no longer refused"),
             Self::ReceivingPaused { reason } => tracing::warn!(reason, "receiving pauses"),
             Self::ReceivingGoesOn => tracing::info!("receiving goes on"),
+            Self::Steered { steered } => wanted(steered),
+            Self::SteeringRefused { reason } => {
+                tracing::error!(reason, "control document refused; the last good one stays in force");
+            }
             Self::PauseEnded => tracing::info!("launches go on"),
             Self::NotificationMissed { what } => tracing::info!(what, "no event told of this"),
             Self::InvariantBroken { id, what } => tracing::error!(id, what, "invariant broken"),
@@ -99,6 +110,9 @@ impl Event<'_> {
             Self::Launched { job, attempt, task } => {
                 tracing::info!(%job, key, %attempt, %task, "task launched");
             }
+            Self::CancelTooLate { job, cancel: Told { who, why, .. } } => {
+                tracing::warn!(%job, key, who, why, "cancel came too late");
+            }
             Self::LaunchRefused { job, attempt, refusal: Refusal::Definitive(reason) } => {
                 tracing::warn!(%job, key, %attempt, reason, definitive = true, "launch refused");
             }
@@ -128,18 +142,7 @@ impl Event<'_> {
                 // Not `message`: the line has a field of that name already.
                 tracing::warn!(%job, key, %attempt, task, ?budget, %code, reason = message, "attempt over");
             }
-            Self::Settled { job, ending: Ending::Succeeded, job_ms } => {
-                tracing::info!(%job, key, job_ms, "job succeeded");
-            }
-            Self::Settled { job, ending: Ending::Superseded, job_ms } => {
-                tracing::info!(%job, key, job_ms, "job superseded");
-            }
-            Self::Settled { job, ending: Ending::Cancelled, job_ms } => {
-                tracing::info!(%job, key, job_ms, "job cancelled");
-            }
-            Self::Settled { job, ending: Ending::Dead(code), job_ms } => {
-                tracing::error!(%job, key, %code, job_ms, "job dead");
-            }
+            Self::Settled { job, ending, job_ms } => settled(job, key, ending, job_ms),
             Self::DeadLettered { job, message } => {
                 tracing::info!(%job, key, message_id = &*message.0, "message dead-lettered");
             }
@@ -183,6 +186,32 @@ fn terminal_record_read(terminal: &Terminal, key: Option<&str>) {
             let (attempts, task) = (cancelled.attempts.len(), cancelled.last_task_arn.as_deref());
             let Told { who, why, .. } = &cancelled.told;
             tracing::info!(%job, key, outcome = "cancelled", nonce, who, why, attempts, task, "register read");
+        }
+    }
+}
+
+/// How a job ended.
+fn settled(job: &JobKey, key: Option<&str>, ending: Ending, job_ms: Option<Ms>) {
+    match ending {
+        Ending::Succeeded => tracing::info!(%job, key, job_ms, "job succeeded"),
+        Ending::Superseded => tracing::info!(%job, key, job_ms, "job superseded"),
+        Ending::Cancelled => tracing::info!(%job, key, job_ms, "job cancelled"),
+        Ending::Dead(code) => tracing::error!(%job, key, %code, job_ms, "job dead"),
+    }
+}
+
+/// What people want, by whom and why.
+fn wanted(Steered { what, told }: &Steered) {
+    let (who, why) = told.as_ref().map_or(("unknown", ""), |told| (told.who.as_str(), told.why.as_str()));
+    match what {
+        Wanted::Pause(part) => tracing::warn!(part = %part, who, why, "paused"),
+        Wanted::Resume(part) => tracing::info!(part = %part, who, why, "resumed"),
+        Wanted::Drain => tracing::warn!(who, why, "drained"),
+        Wanted::Undrain => tracing::info!(who, why, "no longer drained"),
+        Wanted::Cancel(Cancels::Job(job)) => tracing::info!(%job, who, why, "cancel asked for"),
+        Wanted::Cancel(Cancels::Tenant(tenant)) => tracing::info!(tenant, who, why, "cancel asked for"),
+        Wanted::Cancel(Cancels::Prefix { bucket, prefix }) => {
+            tracing::info!(bucket, prefix, who, why, "cancel asked for");
         }
     }
 }

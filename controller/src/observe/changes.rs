@@ -82,6 +82,9 @@ impl Watch {
             Change::BreakerClosed => Event::BreakerClosed,
             Change::PauseBegun { pause } => Event::PauseBegun { pause },
             Change::PauseEnded => Event::PauseEnded,
+            Change::Steered { steered } => Event::Steered { steered },
+            Change::SteeringRefused { error } => Event::SteeringRefused { reason: error },
+            Change::CancelTooLate { job, cancel } => Event::CancelTooLate { job, cancel },
             Change::ReceivingPaused { reason } => {
                 self.memory().full = Some(reason.clone());
                 Event::ReceivingPaused { reason }

@@ -1,6 +1,6 @@
 //! The events queue, on the emulator.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -31,7 +31,7 @@ async fn events_become_hints_and_everything_read_is_deleted() {
     }
     let stop = CancellationToken::new();
     let (sender, mut facts) = mpsc::channel(8);
-    let reader = Hints::new(world.clients.sqs.read.clone(), &world.settings).unwrap();
+    let reader = Hints::new(world.clients.sqs.read.clone(), &world.settings, Arc::default()).unwrap();
     let reading = tokio::spawn(reader.run(sender, stop.clone()));
     let mut found = vec![facts.recv().await.unwrap(), facts.recv().await.unwrap()];
     found.sort_by_key(|fact| format!("{fact:?}"));
@@ -58,10 +58,10 @@ async fn a_dead_events_queue_ends_with_the_process() {
     settings.events.queue_url = settings.events.queue_url.map(|url| url + "-gone");
     let stop = CancellationToken::new();
     let (sender, _facts) = mpsc::channel(8);
-    let reader = Hints::new(world.clients.sqs.read.clone(), &settings).unwrap();
+    let reader = Hints::new(world.clients.sqs.read.clone(), &settings, Arc::default()).unwrap();
     let reading = tokio::spawn(reader.run(sender, stop.clone()));
     stop.cancel();
     reading.await.unwrap();
     settings.events.queue_url = None;
-    assert!(Hints::new(world.clients.sqs.read.clone(), &settings).is_none());
+    assert!(Hints::new(world.clients.sqs.read.clone(), &settings, Arc::default()).is_none());
 }

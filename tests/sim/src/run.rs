@@ -68,6 +68,17 @@ pub fn run_plain(kill: Option<Kill>) -> (RunReport, u64) {
     run_world(world)
 }
 
+/// Runs the plain scenario while people pause it, cancel some of its jobs and let it go on, without faults but for one
+/// kill; also returns the number of effects and of cancelled jobs.
+pub fn run_steered(kill: Option<Kill>) -> (RunReport, u64, usize) {
+    let mut world = World::new(Setup::plain_steered(), Fault::ALL, kill.is_some());
+    world.kill_at = kill;
+    let (report, world) = run_to_rest(world);
+    let ends = world.jobs.iter().filter_map(|job| job.terminal.as_ref());
+    let cancelled = ends.filter(|terminal| matches!(terminal.outcome, Outcome::Cancelled(_))).count();
+    (report, world.effects, cancelled)
+}
+
 /// Runs a seed in which each turn is compared with one that visits every row. Clocks do not jump: a wall clock that
 /// goes back changes rows that are not due.
 pub fn run_compared(seed: u64) -> RunReport {
@@ -76,7 +87,12 @@ pub fn run_compared(seed: u64) -> RunReport {
     run_world(world).0
 }
 
-fn run_world(mut world: World) -> (RunReport, u64) {
+fn run_world(world: World) -> (RunReport, u64) {
+    let (report, world) = run_to_rest(world);
+    (report, world.effects)
+}
+
+fn run_to_rest(mut world: World) -> (RunReport, World) {
     let (seed, heal_at) = (world.setup.seed, world.setup.heal_at);
     advance(&mut world, heal_at);
     let mut settled_in = 0;
@@ -103,7 +119,7 @@ fn run_world(mut world: World) -> (RunReport, u64) {
         struck,
         trace: world.trace.lines().to_vec(),
     };
-    (report, world.effects)
+    (report, world)
 }
 
 fn advance(world: &mut World, until: Ms) {

@@ -37,6 +37,8 @@ pub struct JobTruth {
     pub messages: u32,
     /// When the first of them was sent.
     pub sent_at: Ms,
+    /// When the last of them was sent.
+    pub last_sent_at: Ms,
     /// Its tasks.
     pub tasks: Vec<usize>,
     /// Tasks that are working on it now.
@@ -68,6 +70,7 @@ impl JobTruth {
             letters: 0,
             messages: 0,
             sent_at: 0,
+            last_sent_at: 0,
             tasks: Vec::new(),
             working: 0,
             platform: BTreeSet::new(),
@@ -123,6 +126,8 @@ pub struct Task {
     pub(crate) stopped_at: Option<Ms>,
     /// Somebody has sent StopTask for it, whether or not ECS found it.
     pub told_to_stop: bool,
+    /// A person has stopped it to cancel its job.
+    pub stopped_by_hand: bool,
     /// ECS does not know it from this time on.
     pub(crate) purged_at: Ms,
     /// It never reaches STOPPED by itself.

@@ -7,6 +7,7 @@ mod faults;
 mod order;
 mod output;
 mod rivals;
+mod steering;
 
 use std::{path::PathBuf, process::Command};
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use transcode_config::contract::{Attempt, Claim, JobKey, PastAttempt, Terminal};
+use transcode_config::contract::{Attempt, Claim, JobKey, PastAttempt, Terminal, Told};
 
 use crate::{
     invariant::Violation,
@@ -13,6 +13,7 @@ use crate::{
         clock::Ms,
         fact::{CallError, Hint, MessageId, Pinned, QueueName, Refusal},
         publishing::Publication,
+        steering::Steered,
         task_view::{TaskArn, TaskView},
     },
     state::breaker::FailureStage,
@@ -102,6 +103,12 @@ pub enum Change {
     CallFailed { job: Option<JobKey>, error: CallError },
     /// The process was asked to end; it holds this many messages and tasks.
     DrainBegun { leases: usize, tasks: usize },
+    /// People want something else of the controller than before.
+    Steered { steered: Steered },
+    /// The control document, or a part of it, is refused; the last good one stays in force.
+    SteeringRefused { error: String },
+    /// A job had a result, or was given up, before its cancel took effect.
+    CancelTooLate { job: JobKey, cancel: Told },
     /// A promise of the protocol is broken.
     PromiseBroken { violation: Violation },
 }

@@ -9,6 +9,7 @@ pub mod change;
 mod learn;
 mod news;
 pub(crate) mod standing;
+mod steered;
 mod superseded;
 mod trouble;
 
@@ -40,7 +41,9 @@ impl Ledger {
     /// Takes a fact into the ledger. Returns the changes that it causes.
     pub fn absorb(&mut self, fact: Fact, policy: &Policy, now: Now) -> Vec<Change> {
         let mut told = Vec::new();
+        let open = self.read_as_open(&fact);
         self.take_in(fact, policy, now, &mut told);
+        told.extend(open.and_then(|job| self.cancelled_too_late(job)));
         told
     }
 
@@ -170,6 +173,8 @@ impl Ledger {
                 });
             }
             Fact::Hinted(hint) => self.hinted(&hint, now),
+            Fact::Steered(steering) => self.steered(*steering, told),
+            Fact::SteeringRefused { error } => self.steering_refused(error, told),
             Fact::DrainRequested => {
                 self.draining = true;
                 self.requeue_all();

@@ -66,6 +66,8 @@ impl Ledger {
             | Fact::Resolved(_)
             | Fact::Decided { .. }
             | Fact::Extended { .. }
+            | Fact::Steered(_)
+            | Fact::SteeringRefused { .. }
             | Fact::Deleted { .. }
             | Fact::LeaseLost { .. } => return,
         };

@@ -2,16 +2,20 @@
 
 use std::fmt;
 
+use transcode_config::contract::Told;
+
 use crate::{
     policy::Policy,
     protocol::{
         clock::{Ms, Now},
         fact::{CallError, QueueName},
+        steering::by,
     },
     state::{
         breaker::FailureStage,
         ledger::{Definition, Ledger},
     },
+    weakness::{Weakness, weak},
 };
 
 /// This many consecutive failed receives count as a stop of receiving.
@@ -23,8 +27,14 @@ const RECEIVES_FAILED: usize = 3;
 pub enum Pause {
     /// The process is ending.
     Draining,
+    /// Somebody has drained the environment.
+    Drained(Told),
     /// `launch.paused` is set.
     Asked,
+    /// Somebody has paused the environment.
+    Paused(Told),
+    /// Nobody knows yet whether somebody has paused: why the control document cannot be read, if it was tried.
+    Unsteered(Option<String>),
     /// The task's image must not be launched. The text says what is wrong and what to do.
     Unfit(String),
     /// ECS refused a launch recently.
@@ -64,14 +74,25 @@ impl Pause {
 
     /// Whether attempts that are already claimed wait for the end of the pause too.
     pub fn holds_claimed(&self) -> bool {
-        matches!(self, Self::Draining | Self::Asked | Self::Unfit(_))
+        matches!(
+            self,
+            Self::Draining
+                | Self::Drained(_)
+                | Self::Asked
+                | Self::Paused(_)
+                | Self::Unsteered(_)
+                | Self::Unfit(_)
+        )
     }
 
     /// Whether the pause is reported. The pauses at the begin and end of the process are ordinary, and the breaker has
     /// an alarm of its own.
     pub fn is_told(&self) -> bool {
         match self {
-            Self::Asked | Self::Unfit(_) | Self::CoolingDown { .. } => true,
+            Self::Asked | Self::Drained(_) | Self::Paused(_) | Self::Unfit(_) | Self::CoolingDown { .. } => {
+                true
+            }
+            Self::Unsteered(error) => error.is_some(),
             Self::Unlisted { failed } => *failed,
             Self::Undefined(why) => why.is_some(),
             Self::Draining | Self::Broken { .. } => false,
@@ -83,7 +104,11 @@ impl fmt::Display for Pause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Draining => f.write_str("the controller is ending"),
+            Self::Drained(told) => f.write_str(&by("drained", told)),
             Self::Asked => f.write_str("launch.paused is set"),
+            Self::Paused(told) => f.write_str(&by("paused", told)),
+            Self::Unsteered(None) => f.write_str("waiting for the control document"),
+            Self::Unsteered(Some(error)) => write!(f, "the control document cannot be read: {error}"),
             Self::Unfit(why) => f.write_str(why),
             Self::CoolingDown { reason, .. } => write!(f, "ECS refused one: {reason}"),
             Self::Unlisted { failed: false } => f.write_str("waiting for the first complete list of tasks"),
@@ -107,10 +132,10 @@ impl Ledger {
         self.leases.len() - self.spares.len()
     }
 
-    /// Whether receiving stops because `max_leases` messages are held, or because SQS gives none. False while draining or
-    /// paused.
+    /// Whether receiving stops because `max_leases` messages are held, or because SQS gives none. False while draining
+    /// or paused.
     pub(crate) fn receives_nothing(&self, policy: &Policy) -> bool {
-        !self.draining && !policy.paused && (self.full(policy) || self.receive_failure().is_some())
+        !self.stands_still(policy) && (self.full(policy) || self.receive_failure().is_some())
     }
 
     fn full(&self, policy: &Policy) -> bool {
@@ -146,8 +171,17 @@ impl Ledger {
         if self.draining {
             return Some(Pause::Draining);
         }
+        if let Some(told) = &self.steering.drained {
+            return Some(Pause::Drained(told.clone()));
+        }
         if policy.paused {
             return Some(Pause::Asked);
+        }
+        if let Some(told) = self.steering.paused.as_ref().filter(|_| !weak(Weakness::LaunchesWhilePaused)) {
+            return Some(Pause::Paused(told.clone()));
+        }
+        if self.unsteered && !weak(Weakness::LaunchesUnsteered) {
+            return Some(Pause::Unsteered(self.steering_refused.clone()));
         }
         if let Definition::Unfit(why) = &self.definition {
             return Some(Pause::Unfit(why.clone()));

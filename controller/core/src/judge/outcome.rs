@@ -31,6 +31,11 @@ pub mod stop_reason {
     pub const LOST: &str = "transcode-operator: lost";
     /// A later upload of the same object is live (S17).
     pub const SUPERSEDED: &str = "transcode-operator: superseded";
+    /// Somebody has cancelled the job (S19). Whoever stops a task by hand with a reason that begins like [`CANCEL`]
+    /// cancels its job too.
+    pub const CANCELLED: &str = "cancel: asked for in the control document";
+    /// The begin of every reason that cancels the task's job.
+    pub const CANCEL: &str = "cancel:";
     /// The task's job is decided, or a newer attempt exists.
     pub const ORPHAN: &str = "transcode-operator: orphan";
 }
@@ -119,7 +124,8 @@ pub fn stopped_as_superseded(ended: &Ended) -> bool {
 }
 
 fn before_start(view: &TaskView) -> Option<Failure> {
-    if view.stopped_reason.as_deref() == Some(stop_reason::SUPERSEDED) {
+    let stopped = view.stopped_reason.as_deref().unwrap_or_default();
+    if stopped == stop_reason::SUPERSEDED || stopped.starts_with(stop_reason::CANCEL) {
         return None;
     }
     if view.stop_code.as_deref() != Some("TaskFailedToStart") && view.started {

@@ -14,7 +14,7 @@ use crate::{
         attempt::{Verdict, judge},
         launch_pause::Pause,
         leftovers::Leftovers,
-        outcome::Ended,
+        outcome::{Ended, stop_reason},
     },
     message::Request,
     protocol::{action::Action, clock::Ms},
@@ -32,6 +32,10 @@ const COLLECTS: usize = 10;
 
 /// Another controller holds the job's message and launches the attempt.
 const NO_MESSAGE: &str = "claimed; not launched from here";
+
+/// Notes of jobs whose tasks are stopped because nobody wants their results any more.
+const CANCELLED: &str = "cancelled: its task is stopped";
+const SUPERSEDED: &str = "superseded: its task is stopped";
 
 pub(super) fn plan(plan: &mut Planner, scope: Scope, view: View<'_>) {
     let mut candidates = Vec::new();
@@ -89,10 +93,13 @@ impl<'a> View<'a> {
             plan.act(self.give_up(key, &ended, Vec::new()));
             return None;
         }
+        if let (Some(told), None) = (self.cancelled(key, job), &job.attempt) {
+            return self.cancel(plan, key, job, Vec::new(), told.clone());
+        }
         match &job.attempt {
             None if job.put_back => None,
             None if self.is_superseded(job) => self.supersede(plan, key, job, Vec::new()),
-            None => candidate(key, job, Vec::new()),
+            None => self.candidate(plan, key, job, Vec::new()),
             Some(attempt) => self.attempted(plan, key, job, attempt),
         }
     }
@@ -136,7 +143,12 @@ impl<'a> View<'a> {
         attempt: &AttemptState,
     ) -> Option<Candidate<'a>> {
         let now = self.now.mono;
-        if self.is_superseded(job) && self.stop_superseded(plan, job, attempt) {
+        let unwanted = match () {
+            () if self.cancelled(key, job).is_some() => Some((CANCELLED, stop_reason::CANCELLED)),
+            () if self.is_superseded(job) => Some((SUPERSEDED, stop_reason::SUPERSEDED)),
+            () => None,
+        };
+        if unwanted.is_some_and(|why| self.stop_newest(plan, job, attempt, why)) {
             return None;
         }
         match judge(job, attempt, |arn| self.ledger.tasks.get(arn), self.policy, self.now) {
@@ -153,7 +165,7 @@ impl<'a> View<'a> {
             Verdict::Stop { task, reason } => {
                 plan.act_when_allowed(CallKind::Stop, Action::Stop { task, reason }, self);
             }
-            Verdict::Launch { not_before } => self.claimed(plan, job, attempt, not_before),
+            Verdict::Launch { not_before } => self.claimed(plan, key, job, attempt, not_before),
             Verdict::Over { ended, at } => {
                 if !attempt.told {
                     plan.attempt_over(breaker_stage(attempt, &ended));
@@ -165,16 +177,22 @@ impl<'a> View<'a> {
     }
 
     /// The newest attempt is claimed: it is launched as soon as nothing holds it back.
-    fn claimed(self, plan: &mut Planner, job: &Job, attempt: &AttemptState, not_before: Ms) {
-        if self.is_superseded(job) {
+    fn claimed(self, plan: &mut Planner, key: &JobKey, job: &Job, attempt: &AttemptState, not_before: Ms) {
+        let unwanted = match () {
+            () if self.cancelled(key, job).is_some() => Some("cancelled: claimed and not launched"),
+            () if self.is_superseded(job) => Some("superseded: claimed and not launched"),
+            () => None,
+        };
+        if let Some(why) = unwanted {
             // Before its launch deadline a task may still start.
-            plan.note("superseded: claimed and not launched", Some(attempt.expires_at));
+            plan.note(why, Some(attempt.expires_at));
             plan.requeue(Requeue::At(attempt.expires_at.max(self.now.mono + 1)));
             return;
         }
         plan.requeue(Requeue::EachTurn);
         let pause = self.ledger.launch_pause(self.policy, self.now);
         let held = pause.filter(Pause::holds_claimed).as_ref().map(note);
+        let held = held.or_else(|| self.ledger.part_paused(job));
         match held.or_else(|| job.request.is_none().then(|| NO_MESSAGE.to_owned())) {
             Some(why) => plan.note(why, None),
             None => plan.ready(&attempt.claim, not_before),
@@ -207,16 +225,19 @@ impl<'a> View<'a> {
         ended: &Ended,
         at: Ms,
     ) -> Option<Candidate<'a>> {
-        // A job that never had a message here is decided by the controller that holds its message. A job whose message
-        // was held and lost still counts: a proof may take longer than the 12 h for which SQS lets one controller hold
-        // a message, and then no controller would ever decide it.
-        job.request.as_ref()?;
         let number = attempt.claim.attempt;
         let mut history = attempt.claim.history.clone();
         if weak(Weakness::ForgetsEarlierAttempts) {
             history.clear();
         }
         history.push(ended.past(number));
+        if let Some(told) = self.ends_cancelled(key, job, ended) {
+            return self.cancel(plan, key, job, history, told);
+        }
+        // A job that never had a message here is decided by the controller that holds its message. A job whose message
+        // was held and lost still counts: a proof may take longer than the 12 h for which SQS lets one controller hold
+        // a message, and then no controller would ever decide it.
+        job.request.as_ref()?;
         if self.ends_superseded(job, ended) {
             return self.supersede(plan, key, job, history);
         }
@@ -235,7 +256,23 @@ impl<'a> View<'a> {
             plan.requeue(Requeue::At(due));
             return None;
         }
-        candidate(key, job, history)
+        self.candidate(plan, key, job, history)
+    }
+
+    /// The job, unless its queue is paused: it lacks only a free slot.
+    fn candidate(
+        self,
+        plan: &mut Planner,
+        key: &'a JobKey,
+        job: &'a Job,
+        history: Vec<PastAttempt>,
+    ) -> Option<Candidate<'a>> {
+        let Some(Request::Run(spec)) = &job.request else { return None };
+        if let Some(why) = self.ledger.queue_paused(job) {
+            plan.note(why, None);
+            return None;
+        }
+        Some(Candidate { key, job, spec, history, requeue: Requeue::OnChange, over: None })
     }
 
     fn give_up(self, key: &JobKey, ended: &Ended, history: Vec<PastAttempt>) -> Action {
@@ -266,13 +303,4 @@ impl<'a> View<'a> {
 fn breaker_stage(attempt: &AttemptState, ended: &Ended) -> Option<FailureStage> {
     let spot = attempt.claim.variant.capacity == Capacity::FargateSpot;
     FailureStage::of(&ended.failure).filter(|stage| !spot || *stage != FailureStage::Refused)
-}
-
-fn candidate<'a>(key: &'a JobKey, job: &'a Job, history: Vec<PastAttempt>) -> Option<Candidate<'a>> {
-    match &job.request {
-        Some(Request::Run(spec)) => {
-            Some(Candidate { key, job, spec, history, requeue: Requeue::OnChange, over: None })
-        }
-        Some(Request::Refuse { .. }) | None => None,
-    }
 }

@@ -72,7 +72,7 @@ fn next(message: &MessageId, lease: &Lease, policy: &Policy, ledger: &Ledger, no
     let undecided = |job: &JobKey| ledger.jobs.get(job).is_none_or(|job| job.terminal().is_none());
     if let Some(spare) = lease.spare
         && jobs.iter().all(undecided)
-        && !ledger.draining
+        && !ledger.drains()
     {
         let away = ledger.receiving.get(&lease.queue).map_or(0, |queue| queue.away.count(now.mono));
         let after_ms = lease.put_back(spare, message, away, policy, now.mono);
@@ -92,7 +92,9 @@ fn next(message: &MessageId, lease: &Lease, policy: &Policy, ledger: &Ledger, no
             let decided = ledger.jobs.get(job).is_some_and(|job| job.terminal().is_some());
             decided && !matches!(leftovers(job, policy, ledger, now), Leftovers::Later(_))
         });
-    if ledger.draining && !settling {
+    let waits =
+        ledger.steering.queues.contains_key(&lease.queue) && jobs.iter().all(|job| unbegun(job, ledger));
+    if (ledger.drains() || waits) && !settling {
         // Tasks continue; the controller that receives the message next adopts them.
         return Some(Action::Release { lease: named(), after_ms: 0 });
     }
@@ -112,6 +114,17 @@ fn letter(message: &MessageId, lease: &Lease, key: &JobKey, ledger: &Ledger) -> 
         generation: job.request.as_ref().map_or(0, crate::message::Request::generation),
         body: Arc::clone(&lease.body),
         dead: dead.clone(),
+    })
+}
+
+/// Whether no attempt of a job exists or is being claimed, and nothing ends it now.
+fn unbegun(key: &JobKey, ledger: &Ledger) -> bool {
+    ledger.jobs.get(key).is_some_and(|job| {
+        job.attempt.is_none()
+            && job.tasks.is_empty()
+            && job.claiming.is_none()
+            && job.terminal().is_none()
+            && ledger.cancel_of(key, job).is_none()
     })
 }
 

@@ -28,6 +28,7 @@
 //! [`Action::Describe`]: crate::protocol::action::Action::Describe
 //! [`Action::GiveUp`]: crate::protocol::action::Action::GiveUp
 
+mod cancelled;
 mod claims;
 mod jobs;
 mod leases;

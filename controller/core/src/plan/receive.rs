@@ -18,10 +18,13 @@ const RECEIVE_MAX: usize = 10;
 pub(super) fn plan(plan: &mut Planner, policy: &Policy, ledger: &Ledger, now: Now) {
     // After a restart the first list of tasks comes before the first receive: running tasks must be known before their
     // messages return.
-    if ledger.draining || policy.paused || !ledger.resync.done {
+    if ledger.stands_still(policy) || !ledger.resync.done {
         return;
     }
     let asks = |queue: &QueueName| {
+        if ledger.steering.queues.contains_key(queue) {
+            return false;
+        }
         ledger.receiving.get(queue).is_none_or(|it| it.call.is_none() && it.retry_at <= now.mono)
     };
     let known = policy.queues.keys().filter_map(|queue| ledger.receiving.get(queue));

@@ -8,13 +8,9 @@ use transcode_config::contract::{JobKey, Outcome, PastAttempt, SCHEMA, Supersede
 
 use super::{claims::Candidate, output::Planner, view::View};
 use crate::{
-    judge::outcome::{Ended, stop_reason, stopped_as_superseded},
+    judge::outcome::{Ended, stopped_as_superseded},
     protocol::action::Action,
-    state::{
-        agenda::Requeue,
-        job::{AttemptState, Job},
-        limiter::CallKind,
-    },
+    state::job::Job,
 };
 
 impl<'a> View<'a> {
@@ -28,25 +24,6 @@ impl<'a> View<'a> {
     pub(super) fn ends_superseded(self, job: &Job, ended: &Ended) -> bool {
         let hopeless = !ended.failure.code.info().retryable;
         !hopeless && (self.is_superseded(job) || stopped_as_superseded(ended))
-    }
-
-    /// Stops the tasks of the newest attempt. Returns whether any task still had to be stopped.
-    pub(super) fn stop_superseded(self, plan: &mut Planner, job: &Job, attempt: &AttemptState) -> bool {
-        let own = job.tasks.iter().filter(|(_, of)| **of == attempt.claim.attempt);
-        let known = own.filter_map(|(arn, _)| self.ledger.tasks.get_key_value(arn));
-        let running = known.filter(|(_, task)| !task.ended() && task.stopped_at.is_none() && !task.stop_call);
-        let mut any = false;
-        for (arn, task) in running {
-            any = true;
-            plan.note("superseded: its task is stopped", None);
-            if task.stop_retry_at > self.now.mono {
-                plan.requeue(Requeue::At(task.stop_retry_at));
-            } else {
-                let stop = Action::Stop { task: arn.clone(), reason: stop_reason::SUPERSEDED };
-                plan.act_when_allowed(CallKind::Stop, stop, self);
-            }
-        }
-        any
     }
 
     /// Writes that a job is superseded, once no task of it works any more.

@@ -4,7 +4,12 @@ use super::{output::Planner, view::View};
 use crate::{
     judge::outcome::stop_reason,
     protocol::{action::Action, clock::Ms, task_view::TaskArn},
-    state::{agenda::Requeue, job::Job, limiter::CallKind, task::TaskRecord},
+    state::{
+        agenda::Requeue,
+        job::{AttemptState, Job},
+        limiter::CallKind,
+        task::TaskRecord,
+    },
     weakness::{Weakness, weak},
 };
 
@@ -41,6 +46,31 @@ fn describe(plan: &mut Planner, view: View<'_>) {
 }
 
 impl View<'_> {
+    /// Stops the tasks of a job's newest attempt now. Returns whether any task still had to be stopped.
+    pub(super) fn stop_newest(
+        self,
+        plan: &mut Planner,
+        job: &Job,
+        attempt: &AttemptState,
+        (note, reason): (&'static str, &'static str),
+    ) -> bool {
+        let own = job.tasks.iter().filter(|(_, of)| **of == attempt.claim.attempt);
+        let known = own.filter_map(|(arn, _)| self.ledger.tasks.get_key_value(arn));
+        let running = known.filter(|(_, task)| !task.ended() && task.stopped_at.is_none() && !task.stop_call);
+        let mut any = false;
+        for (arn, task) in running {
+            any = true;
+            plan.note(note, None);
+            if task.stop_retry_at > self.now.mono {
+                plan.requeue(Requeue::At(task.stop_retry_at));
+            } else {
+                let stop = Action::Stop { task: arn.clone(), reason };
+                plan.act_when_allowed(CallKind::Stop, stop, self);
+            }
+        }
+        any
+    }
+
     /// Stops tasks whose job is decided, or that a newer attempt has replaced, after a grace in which they end
     /// themselves.
     ///

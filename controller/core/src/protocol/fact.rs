@@ -8,6 +8,7 @@ use crate::protocol::{
     clock::Ms,
     name::Name,
     publishing::Publication,
+    steering::Steering,
     task_view::{TaskArn, TaskView},
 };
 
@@ -252,6 +253,14 @@ pub enum Fact {
     ResolveFailed { error: CallError },
     /// An event from the events queue.
     Hinted(Hint),
+    /// The control document, as it is now; where nobody has written one, nobody wants anything.
+    Steered(Box<Steering>),
+    /// The control document, or a part of it, cannot be read or is refused. The last good one stays in force (S15); where
+    /// none was read since the start, nothing is received or launched.
+    SteeringRefused {
+        /// Why.
+        error: String,
+    },
     /// The process was asked to end: receive nothing more, give messages back, leave tasks running.
     DrainRequested,
 }

@@ -8,4 +8,5 @@ pub mod fact;
 pub mod name;
 pub mod order;
 pub mod publishing;
+pub mod steering;
 pub mod task_view;

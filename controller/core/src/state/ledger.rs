@@ -19,6 +19,7 @@ use crate::{
         action::Action,
         clock::{Ms, Now},
         fact::{CallError, MessageId, Pinned, QueueName},
+        steering::Steering,
         task_view::TaskArn,
     },
     state::{
@@ -141,6 +142,12 @@ pub struct Ledger {
     pub breaker: Breaker,
     /// The process is ending.
     pub draining: bool,
+    /// What people want.
+    pub steering: Steering,
+    /// Nobody knows yet what people want: nothing is received or launched. An adapter sets it before the first turn.
+    pub unsteered: bool,
+    /// Why the newest control document, or a part of it, is not in force.
+    pub steering_refused: Option<String>,
 }
 
 impl Ledger {
@@ -169,6 +176,9 @@ impl Ledger {
             limiter: Limiter::default(),
             breaker: Breaker::default(),
             draining: false,
+            steering: Steering::default(),
+            unsteered: false,
+            steering_refused: None,
         }
     }
 

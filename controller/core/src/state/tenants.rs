@@ -74,6 +74,8 @@ pub struct Account {
     pub usage: Usage,
     /// Why its jobs get no slot, free or not, as of the last turn.
     pub full: Option<String>,
+    /// Somebody has paused it: by whom and why.
+    pub paused: Option<String>,
     meter: Meter,
     /// The tenant has jobs that lack only a free slot, and is below its limits.
     competes: bool,
@@ -87,6 +89,9 @@ impl Account {
 
     /// Whether one more task of `cpu` CPU units is within the limits; `usage` is in flight.
     pub fn allows(&self, usage: Usage, cpu: u32) -> bool {
+        if self.paused.is_some() && !weak(Weakness::LaunchesWhilePaused) {
+            return false;
+        }
         let fits = usage.tasks < self.terms.max_tasks
             && usage.cpu.saturating_add(u64::from(cpu)) <= self.terms.max_cpu;
         fits || weak(Weakness::IgnoresTenantLimits)
@@ -103,6 +108,8 @@ impl Account {
         let (Usage { tasks, cpu: used }, name) = (usage, &self.name);
         if self.allows(usage, cpu) {
             None
+        } else if let Some(paused) = &self.paused {
+            Some(paused.clone())
         } else if tasks >= self.terms.max_tasks {
             let most = self.terms.max_tasks;
             Some(format!("waiting for its tenant: {name} has {tasks} of {most} tasks (max_tasks)"))
@@ -130,6 +137,8 @@ pub struct Tenants {
     /// The use of all classes together.
     all: Meter,
     classes: [PriorityClass; Priority::ALL.len()],
+    /// Why each paused tenant is paused, by name; also of tenants that are not known here.
+    paused: BTreeMap<String, String>,
     /// Tenants whose sums or lines may have changed since the last settling.
     changed: BTreeSet<u32>,
 }
@@ -151,10 +160,23 @@ impl Tenants {
         let name: Arc<str> = name.into();
         self.numbers.insert(Arc::clone(&name), self.last);
         let meter = Meter { at: now, ..Meter::default() };
-        let account = Account { name, terms, usage: Usage::default(), full: None, meter, competes: false };
+        let paused = self.paused.get(&*name).cloned();
+        let account =
+            Account { name, terms, usage: Usage::default(), full: None, paused, meter, competes: false };
         self.accounts.insert(self.last, account);
         self.changed.insert(self.last);
         self.last
+    }
+
+    /// Pauses the tenants of these names, each for its reason, and no others.
+    pub(crate) fn pause(&mut self, paused: BTreeMap<String, String>) {
+        self.paused = paused;
+        for (number, account) in &mut self.accounts {
+            let now = self.paused.get(&*account.name).cloned();
+            if mem::replace(&mut account.paused, now) != account.paused {
+                self.changed.insert(*number);
+            }
+        }
     }
 
     /// A tenant's account.

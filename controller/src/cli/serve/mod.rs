@@ -1,6 +1,7 @@
 //! The controller itself: `run`, and what its container and its deployment ask (`healthcheck`, `check-config`).
 
 mod check;
+mod control;
 mod logs;
 mod reload;
 mod run;

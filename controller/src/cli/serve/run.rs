@@ -6,7 +6,7 @@ use anyhow::Context;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
-    sync::mpsc,
+    sync::{Notify, mpsc},
 };
 use tokio_util::sync::CancellationToken;
 use transcode_config::Settings;
@@ -18,11 +18,12 @@ use transcode_core::{
 };
 
 use super::{
+    control::ControlWatch,
     logs::{self, Losses},
-    reload,
+    reload::Keeper,
 };
 use crate::{
-    aws::{Clients, CloudWatch, Ecs, Hints, Images, S3Store, Sqs},
+    aws::{Clients, CloudWatch, Ecs, Hints, Images, S3Store, Sqs, control::ControlReader},
     cli::setup::rules,
     events::{Event, Events},
     observe::{
@@ -47,7 +48,9 @@ pub(in crate::cli) fn run(settings: Settings, file: &Path) -> anyhow::Result<()>
 
 async fn serve(settings: Settings, file: &Path, losses: Losses) -> anyhow::Result<()> {
     let instance = uuid::Uuid::new_v4().to_string();
-    let reconciler = Reconciler::new(instance.clone(), Policy::from(&settings), rules(&settings)?);
+    let mut reconciler = Reconciler::new(instance.clone(), Policy::from(&settings), rules(&settings)?);
+    // The environment may be paused: nothing begins before the control document was read.
+    reconciler.ledger.unsteered = true;
     let listener = TcpListener::bind(&settings.http.listen)
         .await
         .with_context(|| format!("http.listen: {} cannot be bound", settings.http.listen))?;
@@ -64,7 +67,8 @@ async fn serve(settings: Settings, file: &Path, losses: Losses) -> anyhow::Resul
         Arc::clone(&events),
     ));
     let logs = tokio::spawn(watch_logs(losses, settings.metrics.period_seconds, Arc::clone(&events)));
-    if let Some(reader) = Hints::new(clients.sqs.read.clone(), &settings) {
+    let nudge = Arc::new(Notify::new());
+    if let Some(reader) = Hints::new(clients.sqs.read.clone(), &settings, Arc::clone(&nudge)) {
         tokio::spawn(reader.run(hint.clone(), stop.clone()));
     }
     let flusher = CloudWatch::new(clients.cloudwatch.clone(), &settings);
@@ -76,8 +80,11 @@ async fn serve(settings: Settings, file: &Path, losses: Losses) -> anyhow::Resul
     }
 
     let (reload, reloads) = mpsc::channel(1);
-    let reloading =
-        tokio::spawn(reload::watch(file.to_owned(), settings.clone(), signal(SignalKind::hangup())?, reload));
+    let reader = ControlReader::new(clients.s3.read.clone(), &settings);
+    let (news, control) = mpsc::channel(1);
+    let watching = tokio::spawn(ControlWatch::new(reader, nudge, &settings).run(news));
+    let keeper = Keeper::new(file.to_owned(), settings.clone());
+    let reloading = tokio::spawn(keeper.watch(signal(SignalKind::hangup())?, control, reload));
 
     tracing::info!(
         environment = settings.environment,
@@ -98,6 +105,7 @@ async fn serve(settings: Settings, file: &Path, losses: Losses) -> anyhow::Resul
     let complete =
         reconcile(reconciler, ports, Inputs { hints, reloads }, watch, limits(&settings), stop).await;
     reloading.abort();
+    watching.abort();
     // The sender lives until here: the loop would take a closed channel for a dead events queue.
     drop(hint);
     depth.abort();

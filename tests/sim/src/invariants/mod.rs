@@ -40,11 +40,13 @@ use crate::{
 mod fair;
 mod lively;
 mod order;
+mod steering;
 mod turns;
 
 pub use fair::*;
 pub use lively::*;
 pub use order::*;
+pub use steering::*;
 pub use transcode_core::invariant::Violation;
 pub use turns::*;
 

@@ -15,6 +15,9 @@ impl Setup {
         if sort != Sort::Crowd && mix(&[seed, 9]).is_multiple_of(4) {
             setup.draw_tenants(&mut Rng::new(mix(&[seed, 10])));
         }
+        if sort != Sort::Crowd && mix(&[seed, 11]).is_multiple_of(4) {
+            setup.draw_steering(&mut Rng::new(mix(&[seed, 13])));
+        }
         setup
     }
 
@@ -68,6 +71,8 @@ impl Setup {
             redrives: Vec::new(),
             definitions: Vec::new(),
             foreign: Vec::new(),
+            steering: Vec::new(),
+            stops_by_hand: Vec::new(),
             pace,
             slack: if calm { policy.heartbeat_stale / 12 } else { pace },
             long_poll: if calm { policy.visibility } else { rng.spread(MINUTE, HOUR).max(heal_at / 100) }

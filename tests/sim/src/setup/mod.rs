@@ -4,6 +4,8 @@ mod draw;
 mod fair_worlds;
 mod named;
 mod policy;
+mod steered_worlds;
+mod steering;
 mod tenants;
 mod uploads;
 pub mod worlds;
@@ -14,6 +16,7 @@ use serde_json::json;
 use transcode_config::contract::FailureCode;
 use transcode_core::{message::Rules, policy::Policy, protocol::clock::Ms};
 
+pub use self::steering::Revision;
 use self::uploads::record;
 use crate::rng::mix;
 
@@ -163,6 +166,10 @@ pub struct Setup {
     pub definitions: Vec<Ms>,
     /// Times at which another program starts a task under our name.
     pub foreign: Vec<Ms>,
+    /// What people want: revisions of the control document.
+    pub steering: Vec<Revision>,
+    /// Times at which a person stops a task to cancel its job.
+    pub stops_by_hand: Vec<Ms>,
     /// Longest time from a fact's arrival to the turn that absorbs it.
     pub pace: Ms,
     /// Longest delay of a timer.
@@ -238,6 +245,8 @@ impl Setup {
             redrives: Vec::new(),
             definitions: Vec::new(),
             foreign: Vec::new(),
+            steering: Vec::new(),
+            stops_by_hand: Vec::new(),
             pace: 50,
             slack: 50,
             long_poll: 20 * SECOND,

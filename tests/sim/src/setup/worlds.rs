@@ -8,6 +8,7 @@ pub use super::named::Named;
 use super::{
     Episode, HOUR, Kind, MINUTE, SECOND, Setup, Upload, fair_worlds,
     named::world,
+    steered_worlds,
     uploads::{record, version},
 };
 use crate::fault::Fault;
@@ -49,6 +50,7 @@ pub fn named() -> Vec<Named> {
         uploaded_again(),
     ];
     all.extend(fair_worlds::named());
+    all.extend(steered_worlds::named());
     all
 }
 

@@ -137,6 +137,7 @@ impl World {
             shows_at,
             stopped_at: None,
             told_to_stop: false,
+            stopped_by_hand: false,
             purged_at: Ms::MAX,
             stuck: false,
             beat_from: None,
@@ -248,6 +249,8 @@ impl World {
         if let Some(job) = job.filter(|_| reason == stop_reason::SUPERSEDED) {
             self.reached_stopped_early += 1;
             self.check(invariants::s17_superseded_by_newer(job, self.live_instead_of(job)));
+        } else if let Some(job) = job.filter(|_| reason == stop_reason::CANCELLED) {
+            self.check(invariants::s19_cancel_was_asked(job, self.cancel_was_asked(job)));
         } else if let Some(job) = job {
             let beats = (task.beat_from, self.last_beat(&task));
             let when = (sent_at, self.now);

@@ -37,6 +37,12 @@ pub(super) enum Event {
     Foreign,
     /// A newer version takes over some jobs.
     Newer(usize),
+    /// A revision of the control document is written.
+    Wanted(usize),
+    /// A controller reads the control document.
+    Reads(usize, u32),
+    /// A person stops a task to cancel its job.
+    StopByHand,
     /// A publisher's write arrives after its sender has stopped waiting.
     Straggler(JobKey, Attempt, Box<Publish>),
 }

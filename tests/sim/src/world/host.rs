@@ -1,6 +1,8 @@
 //! Controllers: the production reconciler in a process that may crash, be suspended, and have a wrong clock.
 
-use transcode_config::contract::Capacity;
+use std::sync::Arc;
+
+use transcode_config::contract::{Capacity, Control};
 use transcode_core::{
     protocol::{
         clock::{Ms, Now},
@@ -40,6 +42,8 @@ pub(super) struct Host {
     /// The failures that it has seen.
     pub(super) witness: Witness,
     pub(super) told: Told,
+    /// The control document that it goes by; `None` before it knows.
+    pub(super) heard: Option<Arc<Control>>,
     /// New tenants that its claims passed over.
     pub(super) newcomers: Newcomers,
     /// Spot must pause until then (monotonic).
@@ -64,6 +68,7 @@ impl World {
                 refusals: Refusals::default(),
                 witness: Witness::default(),
                 told: Told::default(),
+                heard: None,
                 newcomers: Newcomers::default(),
                 spot_rests_until: 0,
             });
@@ -105,7 +110,10 @@ impl World {
         else {
             return;
         };
-        host.core = Some(Reconciler::new(format!("c{index}-{boot}"), policy, rules));
+        let mut core = Reconciler::new(format!("c{index}-{boot}"), policy, rules);
+        core.ledger.unsteered = !self.setup.steering.is_empty();
+        host.core = Some(core);
+        host.heard = None;
         host.booted_at = now;
         host.inbox.clear();
         (host.meter, host.patience, host.witness, host.told, host.spot_rests_until) = Default::default();
@@ -113,6 +121,9 @@ impl World {
         host.refusals = Refusals::default();
         self.agenda.cancel_plan(index);
         self.plan_by(index, 0);
+        if !self.setup.steering.is_empty() {
+            self.after(SECOND, Event::Reads(index, boot));
+        }
         if self.faults.on {
             for (every, event) in [
                 (self.setup.crash_every, Event::Crash(index, boot)),

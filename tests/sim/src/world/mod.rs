@@ -20,6 +20,7 @@ mod refusals;
 mod shares;
 mod slots;
 mod sqs;
+mod steer;
 mod store;
 mod told;
 mod trace;
@@ -118,6 +119,8 @@ pub struct World {
     calls: Vec<Option<Call>>,
     free_calls: Vec<u32>,
     definition: u32,
+    /// The newest revision of the control document.
+    revision: Option<usize>,
 }
 
 impl World {
@@ -156,6 +159,7 @@ impl World {
             calls: Vec::new(),
             free_calls: Vec::new(),
             definition: 1,
+            revision: None,
             setup,
         };
         world.begin();
@@ -189,6 +193,7 @@ impl World {
                 }
             }
         }
+        self.begin_steering();
         self.begin_hosts();
     }
 
@@ -261,6 +266,9 @@ impl World {
             Event::Task(task, epoch, step) => self.task_step(task, epoch, step),
             Event::Returns(message) => self.returns(message),
             Event::Straggler(job, attempt, step) => self.straggles(&job, attempt, &step),
+            Event::Wanted(index) => self.wanted(index),
+            Event::Reads(host, boot) => self.reads_control(host, boot),
+            Event::StopByHand => self.stop_by_hand(),
             Event::Redrive => self.redrive(),
             Event::Definition => {
                 self.definition += 1;
@@ -313,6 +321,8 @@ impl World {
                 if job.messages == 1 {
                     job.sent_at = at;
                 }
+                job.sent_at = job.sent_at.min(at);
+                job.last_sent_at = job.last_sent_at.max(at);
                 job.messages
             });
             if messages > Some(1) {

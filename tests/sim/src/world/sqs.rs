@@ -158,7 +158,11 @@ impl World {
                 receipt: message.handle(),
                 body: message.body.clone(),
                 // The order of sending matters only in the lines of tenants.
-                sent_at_ms: Some(if in_lines { EPOCH + message.sent_at } else { sent_at }),
+                sent_at_ms: Some(if in_lines || !self.setup.steering.is_empty() {
+                    EPOCH + message.sent_at
+                } else {
+                    sent_at
+                }),
                 receives: message.receipt,
             });
             self.shows(index, now + visibility);

@@ -100,14 +100,16 @@ impl World {
         }
         let tasks: Vec<&Task> = job.tasks.iter().filter_map(|task| self.tasks.get(*task)).collect();
         let policy = &self.setup.policy;
+        let asked_at = EPOCH + if self.setup.steering.is_empty() { 0 } else { job.last_sent_at };
         let found = invariants::s5_previous_is_over(job, claim, &tasks)
             .and_then(|()| invariants::s5_lost_was_stopped(claim.history.last(), &tasks))
             .and_then(|()| invariants::waits_between_attempts(job, claim, &tasks, self.now, policy))
-            .and_then(|()| invariants::spot_gives_way(claim, EPOCH, policy))
+            .and_then(|()| invariants::spot_gives_way(claim, asked_at, policy))
             .and_then(|()| invariants::s5_undecided(job, late))
             .and_then(|()| invariants::s9_budgets(job, claim, policy))
             .and_then(|()| invariants::s10_platform_pays(&job.platform, &claim.history))
             .and_then(|()| invariants::s15_newer_is_left_alone(job, "a claim"))
+            .and_then(|()| invariants::s19_never_again(claim))
             .and_then(|()| invariants::s16_no_secrets(&claim));
         self.check(found);
         let now = self.now;
@@ -168,6 +170,7 @@ impl World {
                 invariants::s5_dead_when_over(job, &tasks)
                     .and_then(|()| invariants::s5_lost_was_stopped(cancelled.attempts.last(), &tasks))
                     .and_then(|()| invariants::s15_newer_is_left_alone(job, "a terminal record"))
+                    .and_then(|()| invariants::s19_cancel_was_asked(job, self.cancel_was_asked(job)))
                     .and_then(|()| invariants::s16_no_secrets(cancelled))
             }
             Outcome::Succeeded(winner) => invariants::s3_files_are_there(job, winner),

@@ -14,6 +14,7 @@ use crate::{invariants, setup::MINUTE};
 impl World {
     /// A controller absorbs the facts that have arrived, and plans.
     pub(super) fn plan(&mut self, index: usize) {
+        self.hears_what_is_wanted(index);
         let Some(host) = self.hosts.get(index) else { return };
         let now = self.host_now(host);
         let sampled = self.rng.below(16) == 0;
@@ -81,6 +82,7 @@ impl World {
             found.and(kind(action).map_or(Ok(()), |kind| host.meter.counts(kind, core.policy(), now.mono)))
         });
         self.check(found);
+        self.check_steering(index, &planned.actions);
         self.make_calls(index, boot, planned, now.mono);
     }
 
