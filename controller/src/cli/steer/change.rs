@@ -125,6 +125,7 @@ pub(in crate::cli) async fn change(
             return Ok(before);
         }
         next.revision = before.revision.saturating_add(1);
+        next.last = Some(told.clone());
         next.check().map_err(anyhow::Error::msg)?;
         if session.store.swap(&key, &next, tag.as_deref()).await? {
             tracing::debug!(
