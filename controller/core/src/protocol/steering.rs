@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use transcode_config::contract::{Cancel, Cancels, Control, JobKey, Told};
 
-use crate::protocol::{clock::Ms, fact::QueueName};
+use crate::protocol::clock::Ms;
 
 /// What people want of the controller. The default: nobody wants anything.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub struct Steering {
     /// All messages are given back too.
     pub drained: Option<Told>,
     /// Queues from which nothing is received, claimed or launched.
-    pub queues: BTreeMap<QueueName, Told>,
+    pub queues: BTreeMap<String, Told>,
     /// Tenants whose jobs are not claimed or launched.
     pub tenants: BTreeMap<String, Told>,
     /// Cancelled jobs.
@@ -127,7 +127,7 @@ pub enum Part {
     /// The whole environment.
     All,
     /// One queue.
-    Queue(QueueName),
+    Queue(String),
     /// One tenant.
     Tenant(String),
 }
