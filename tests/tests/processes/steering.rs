@@ -146,7 +146,7 @@ async fn a_controller_that_starts_while_paused_launches_nothing_until_somebody_r
     logged(&stack, "\"message\":\"paused\"").await;
     upload(&stack, "film.mp4").await;
     stack.kill_controller().unwrap();
-    stack.restart_controller().await.unwrap();
+    stack.start_controller().await.unwrap();
     logged(&stack, "launches pause").await;
     assert_eq!(stack.fargate.counters().await.unwrap()["tasks"]["launched"], 0);
     assert_eq!(stack.jobs_waiting().await.unwrap().total(), 1, "the message is kept");
