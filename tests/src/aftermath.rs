@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use transcode_config::contract::{Outcome, Succeeded, Terminal};
+use transcode_config::contract::{IndexEntry, IndexKey, Outcome, Succeeded, Terminal, source_folder};
 
 use crate::Stack;
 
@@ -75,6 +75,7 @@ impl Stack {
         ensure!(count(&counters, &job, "maxRunning") <= 1, "S6: tasks at the same time: {counters}");
         let left = counters.get("leftovers").and_then(Value::as_u64).context("leftovers")?;
         ensure!(left <= expected.killed, "work folders left: {counters}");
+        self.listed_once(key, &terminal).await?;
         let letters = self.take_letters(&job).await?;
         let least = usize::from(!expected.success);
         ensure!(
@@ -109,6 +110,28 @@ impl Stack {
         let found: BTreeMap<String, Option<u64>> =
             found.into_iter().map(|(key, size)| (key, Some(size))).collect();
         ensure!(found == known, "below {prefix} there is {found:?} and not {known:?}");
+        Ok(())
+    }
+
+    /// S18: the index has one entry of the job's acceptance, one of its end and one of its source.
+    async fn listed_once(&self, key: &str, terminal: &Terminal) -> Result<()> {
+        let bucket = &self.deployment.state_bucket;
+        let keys = self.objects(bucket, IndexKey::prefix()).await?;
+        let entries = keys.keys().filter_map(|key| IndexKey::parse(key));
+        let mut own: Vec<IndexKey> = entries.filter(|entry| entry.job == terminal.job).collect();
+        let (Some(last), Some(first)) = (own.pop(), own.pop()) else {
+            anyhow::bail!("S18: the index has {own:?} of {key}, and nothing more");
+        };
+        ensure!(own.is_empty(), "S18: the index has more of {key} than its two entries: {own:?}");
+        let named = matches!(&first.entry, IndexEntry::Accepted { key: of, .. } if of == key);
+        ensure!(named, "S18: {first:?} instead of the acceptance of {key}");
+        let ended = IndexKey::ended(first.accepted_at_ms, terminal);
+        ensure!(last == ended, "S18: {last:?} instead of {ended:?}");
+        let folder = source_folder(&self.deployment.source_bucket, key);
+        let keys = self.objects(bucket, &folder).await?;
+        let found: Vec<_> = keys.keys().filter_map(|key| IndexKey::parse_source(key)).collect();
+        let by_source = [(first.accepted_at_ms, terminal.job.clone())];
+        ensure!(found == by_source, "S18: {found:?} instead of {by_source:?} for {key}");
         Ok(())
     }
 

@@ -76,6 +76,10 @@ impl Call {
             Some(_) if operation == "ListObjectsV2" => "",
             // The key's last part is a hash of the prefix.
             Some(_) if path.contains("/published/") => "pointer",
+            // These keys hold times and object keys.
+            Some(_) if path.contains("/index/source/") => "index-source",
+            Some(_) if path.contains("/index/recent/") && path.contains("/accepted/") => "index-accepted",
+            Some(_) if path.contains("/index/recent/") => "index-ended",
             name => name.unwrap_or_default(),
         };
         Self { id, service: "s3", operation: operation.to_owned(), subject: subject.to_owned() }

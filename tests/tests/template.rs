@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_ecs::types::{CpuArchitecture, TaskDefinition};
 use aws_sdk_s3::types::{
-    AbortIncompleteMultipartUpload, LifecycleExpiration, NoncurrentVersionExpiration, QueueConfiguration,
+    AbortIncompleteMultipartUpload, LifecycleExpiration, LifecycleRule, NoncurrentVersionExpiration,
+    QueueConfiguration,
 };
 use aws_sdk_sqs::types::QueueAttributeName;
 use serde_json::{Value, json};
@@ -182,7 +183,13 @@ impl World {
         assert_eq!(versioned, name == "SourceBucket", "{name}");
 
         let lifecycle = s3.get_bucket_lifecycle_configuration().bucket(id).send().await.unwrap();
-        let [rule] = lifecycle.rules() else { panic!("{name}: {lifecycle:?}") };
+        let (rule, more) = lifecycle.rules().split_first().unwrap_or_else(|| panic!("{name}: {lifecycle:?}"));
+        // The index lives as long as the records that it leads to.
+        let same = |other: &LifecycleRule| other.expiration() == rule.expiration();
+        assert!(
+            more.len() == usize::from(name == "StateBucket") && more.iter().all(same),
+            "{name}: {more:?}"
+        );
         let aborted = rule
             .abort_incomplete_multipart_upload()
             .and_then(AbortIncompleteMultipartUpload::days_after_initiation);

@@ -129,6 +129,19 @@ pub enum Outcome {
     Cancelled(Cancelled),
 }
 
+impl Outcome {
+    /// Whether whoever wrote this knew of no attempt: so the specification may be missing, and the index may lack the
+    /// job's acceptance.
+    pub fn never_claimed(&self) -> bool {
+        match self {
+            Self::Succeeded(_) => false,
+            Self::Dead(dead) => dead.attempts.is_empty(),
+            Self::Superseded(superseded) => superseded.attempts.is_empty(),
+            Self::Cancelled(cancelled) => cancelled.attempts.is_empty(),
+        }
+    }
+}
+
 /// The terminal record.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "a field without a line is what its name and type say")]

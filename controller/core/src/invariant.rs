@@ -105,11 +105,13 @@ fn not_cancelled(key: &JobKey, ledger: &Ledger) -> Option<Violation> {
     broken("S19", || format!("{key} was cancelled by {} and would be begun", cancel.who), true)
 }
 
-/// S1, S15: a message is deleted only when all its jobs are settled, and never when this version cannot read it.
+/// S1, S15, S18: a message is deleted only when all its jobs are settled and listed as ended, and never when this
+/// version cannot read it.
 fn deleted_when_settled(lease: &crate::state::lease::Lease, ledger: &Ledger) -> Option<Violation> {
     let Content::Jobs(keys) = &lease.content else {
         return broken("S15", || "a message of an unknown version would be deleted".into(), true);
     };
+    let unlisted = |key: &&JobKey| ledger.jobs.get(*key).is_some_and(|job| !job.indexed);
     let open = keys.iter().find(|key| {
         let Some(job) = ledger.jobs.get(*key) else { return true };
         match job.terminal().map(|terminal| &terminal.outcome) {
@@ -118,8 +120,12 @@ fn deleted_when_settled(lease: &crate::state::lease::Lease, ledger: &Ledger) -> 
             Some(Outcome::Superseded(_) | Outcome::Cancelled(_)) => false,
             None => true,
         }
-    })?;
-    broken("S1", || format!("a message would be deleted while {open} is not settled"), true)
+    });
+    if let Some(open) = open {
+        return broken("S1", || format!("a message would be deleted while {open} is not settled"), true);
+    }
+    let unlisted = keys.iter().find(unlisted)?;
+    broken("S18", || format!("a message would be deleted while the index lacks the end of {unlisted}"), true)
 }
 
 #[cfg(test)]
@@ -179,6 +185,8 @@ mod tests {
         decided.leases.values_mut().for_each(|lease| {
             lease.lettered.insert(job());
         });
+        assert_eq!(deleting(&decided), ["S18"], "not in the index yet");
+        decided.jobs.values_mut().for_each(|job| job.indexed = true);
         assert!(deleting(&decided).is_empty());
         assert_eq!(deleting(&ledger(Content::Parked("newer".into()), TerminalRecord::Unknown)), ["S15"]);
     }

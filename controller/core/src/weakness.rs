@@ -35,6 +35,8 @@ weaknesses! {
     DeletesTheUnreadable,
     /// deletes before publishing
     DeletesBeforePublishing,
+    /// deletes before the index has the end
+    DeletesBeforeIndexing,
     /// deletes once a task is launched
     DeletesOnceLaunched,
     /// deletes the dead without a letter

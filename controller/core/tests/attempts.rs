@@ -83,7 +83,7 @@ fn a_task_that_ecs_shows_as_starting_is_looked_up_before_it_is_stopped_for_that(
     let look = world.turn([starting()]);
     assert!(look.contains(&Action::Inspect { job: job.clone() }), "S5: looked up first, got {look:?}");
     let stops = |actions: &[Action]| actions.iter().any(|action| matches!(action, Action::Stop { .. }));
-    let mut silent = Bench { reconciler: world.reconciler.clone(), told: Vec::new(), mono: world.mono };
+    let mut silent = Bench { reconciler: world.reconciler.clone(), told: Vec::new(), ..world };
     let stop = silent.turn([inspected(&job, Some(&claim), None, None)]);
     assert!(stops(&stop), "nobody has heard of it: {stop:?}");
     let beat = heartbeat(&job, 1, TaskState::Working);

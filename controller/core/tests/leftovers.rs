@@ -73,7 +73,7 @@ fn a_loser_that_may_still_be_at_work_is_waited_for_and_not_beyond_a_drain() {
     // The first attempt had been cut off, and won after all.
     let actions = published(&mut world, &job, &claim, 1);
     assert_eq!((collects(&actions), deletes(&actions)), (vec![], false), "{actions:?}");
-    let mut draining = Bench { reconciler: world.reconciler.clone(), told: Vec::new(), mono: world.mono };
+    let mut draining = Bench { reconciler: world.reconciler.clone(), told: Vec::new(), ..world };
     let released = draining.turn([Fact::DrainRequested]);
     assert!(released.iter().any(|action| matches!(action, Action::Release { .. })), "L8: {released:?}");
 

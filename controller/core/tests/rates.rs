@@ -36,7 +36,7 @@ fn throttled_calls_slow_down_and_are_back_within_one_backoff_cap() {
         Fact::StopFailed { task, error: throttle() },
         Fact::LaunchRefused { job, attempt, refusal: Refusal::Failed(throttle()) },
     ] {
-        let mut world = Bench { reconciler: world.reconciler.clone(), told: Vec::new(), mono: world.mono };
+        let mut world = Bench { reconciler: world.reconciler.clone(), told: Vec::new(), ..world };
         world.turn([fact]);
         world.reconciler.ledger.cooldown_until = 0;
         assert!(hundredth(&world, CallKind::Stop) >= 2 * stops);

@@ -10,6 +10,7 @@
 //! | `class` | the one table from SDK errors to [`transcode_core::protocol::fact::ErrorClass`] |
 //! | `sqs`, `ecs`, `state` | the ports |
 //! | `sqs_batch` | deletes and visibility timeouts, ten at a time, each with its own answer |
+//! | `index` | the index of jobs: its entries, and listings of them |
 //! | `leftovers` | empties the folders of attempts that did not win |
 //! | `run_task`, `describe` | pure: from a claim to RunTask, from DescribeTasks' answer to views |
 //! | `ecr` | reads the task's image, to check whether it may be launched |
@@ -31,6 +32,7 @@ pub mod ecr;
 pub mod ecs;
 pub mod hints;
 pub mod image;
+pub mod index;
 mod leftovers;
 pub mod pattern;
 mod plain;

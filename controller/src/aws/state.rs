@@ -200,11 +200,21 @@ impl Store for S3Store {
         let layout = Layout::of(&claim.job);
         // The specification comes first: a task may start as soon as its claim exists.
         let created = self.create(&layout.spec(), spec).await.map_err(InspectError::Call)?;
-        if !created && spec.idempotency_key.is_some() {
-            let there = self.spec(&spec.job).await?.ok_or_else(|| gone(&layout.spec()))?;
-            if !same_source(spec, &there) {
-                return Err(InspectError::Reused(Box::new(there)));
-            }
+        let first = claim.attempt == Attempt::FIRST;
+        let there = if !created && (first || spec.idempotency_key.is_some()) {
+            Some(self.spec(&spec.job).await?.ok_or_else(|| gone(&layout.spec()))?)
+        } else {
+            None
+        };
+        if let Some(there) = &there
+            && spec.idempotency_key.is_some()
+            && !same_source(spec, there)
+        {
+            return Err(InspectError::Reused(Box::new(there.clone())));
+        }
+        if first {
+            // The time of acceptance is part of the keys, and only the specification that exists has it.
+            self.index_accepted(there.as_ref().unwrap_or(spec)).await.map_err(InspectError::Call)?;
         }
         let key = layout.claim(claim.attempt);
         if self.create(&key, claim).await.map_err(InspectError::Call)? {
@@ -236,6 +246,11 @@ impl Store for S3Store {
             self.empty(&output.bucket, &format!("{}{}", output.prefix, layout.folder(*attempt))).await?;
         }
         Ok(())
+    }
+
+    async fn index(&self, terminal: &Terminal, asked: Option<&JobSpec>) -> Result<(), InspectError> {
+        let spec = self.spec(&terminal.job).await?;
+        self.index_ended(terminal, spec, asked).await.map_err(InspectError::Call)
     }
 
     async fn publish(&self, job: &JobKey, winner: &Succeeded) -> Result<Publication, InspectError> {

@@ -108,6 +108,7 @@ fn needs(ward: &Ward, place: &Place, definition: Option<&TaskDefinition>) -> Vec
         need(&anywhere, "*".to_owned()),
         need(&["s3:GetObject", "s3:PutObject"], place.bucket(&format!("{state}/jobs/j/spec.json"))),
         need(&["s3:GetObject", "s3:PutObject"], place.bucket(&format!("{state}/published/p.json"))),
+        need(&["s3:PutObject"], place.bucket(&format!("{state}/index/recent/x"))),
         need(&["s3:ListBucket"], place.bucket(state)),
         need(&["s3:GetObject", "s3:PutObject"], place.bucket(&published)),
         need(&["s3:ListBucket", "s3:ListBucketMultipartUploads"], place.bucket(&settings.output.bucket)),

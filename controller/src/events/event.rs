@@ -125,6 +125,8 @@ pub enum Event<'a> {
     Published { job: &'a JobKey, live: &'a Published },
     /// A newer job's entry points are in place; this job's stay in their folder.
     Superseded { job: &'a JobKey, by: &'a JobKey },
+    /// The index has the entry of a decided job.
+    Indexed { job: &'a JobKey },
     /// The leftovers of a job's losers are gone.
     Collected { job: &'a JobKey },
     /// A job is settled; `job_ms` is the time since its message was sent.

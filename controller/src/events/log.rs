@@ -106,6 +106,7 @@ impl Event<'_> {
             Self::Superseded { job, by } => {
                 tracing::info!(%job, key, %by, "superseded: a newer upload of the same object is published");
             }
+            Self::Indexed { job } => tracing::info!(%job, key, "index entry written"),
             Self::Collected { job } => tracing::info!(%job, key, "leftovers collected"),
             Self::Launched { job, attempt, task } => {
                 tracing::info!(%job, key, %attempt, %task, "task launched");

@@ -60,6 +60,7 @@ impl Watch {
             Change::JobPublished { job, publication: Publication::Superseded(by) } => {
                 Event::Superseded { job, by }
             }
+            Change::JobIndexed { job } => Event::Indexed { job },
             Change::JobCollected { job } => Event::Collected { job },
             Change::JobUnreadable { job, reason } => Event::Unreadable { job, reason },
             Change::TaskForeign { task } => Event::ForeignTask { task },

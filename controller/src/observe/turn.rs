@@ -121,6 +121,7 @@ fn job_of(action: &Action) -> Option<&JobKey> {
         | Action::Publish { job, .. }
         | Action::Collect { job, .. } => Some(job),
         Action::Claim { spec, .. } => Some(&spec.job),
+        Action::Index { terminal, .. } => Some(&terminal.job),
         Action::Launch { claim } => Some(&claim.job),
         Action::DeadLetter(letter) => Some(&letter.job),
         _ => None,

@@ -7,6 +7,7 @@ mod ecr;
 mod ecs;
 mod ecs_errors;
 mod hints;
+mod index;
 mod leftovers;
 mod publish;
 mod run_task;

@@ -31,6 +31,10 @@ pub struct JobTruth {
     pub records: u32,
     /// Its winner, once its entry points are in place or a newer job is live.
     pub published: Option<Attempt>,
+    /// The index has the entries of its acceptance.
+    pub listed: bool,
+    /// The index has the entry of its end.
+    pub indexed: bool,
     /// Letters in the dead-letter queue.
     pub letters: u32,
     /// Messages that ask for it.
@@ -67,6 +71,8 @@ impl JobTruth {
             decided_at: 0,
             records: 0,
             published: None,
+            listed: false,
+            indexed: false,
             letters: 0,
             messages: 0,
             sent_at: 0,

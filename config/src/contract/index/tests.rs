@@ -72,7 +72,7 @@ fn whatever_strangers_name_their_objects_a_key_is_read_back() {
 #[test]
 fn ends_are_read_back_and_lie_beside_their_acceptance() {
     for state in EndState::ALL {
-        for code in [None, Some("source_corrupt".to_owned()), Some("%/\u{0}".to_owned())] {
+        for code in [None, Some("NOT_MEDIA".to_owned()), Some("%/\u{0}".to_owned())] {
             let entry = IndexEntry::Ended { state, code, ended_at_ms: u64::MAX };
             let ended = IndexKey { entry, ..accepted(5, "x") };
             assert_eq!(IndexKey::parse(&ended.to_key()), Some(ended.clone()));

@@ -58,6 +58,8 @@ pub enum Change {
     JobDecided { terminal: Arc<Terminal>, witnessed: bool },
     /// The entry points of a job are in place, or those of a newer job are.
     JobPublished { job: JobKey, publication: Publication },
+    /// The index has the entry of a decided job.
+    JobIndexed { job: JobKey },
     /// The leftovers of a job's losers are gone.
     JobCollected { job: JobKey },
     /// The last message of a decided job was deleted. `superseded`: a newer job is live. `sent_at_ms`: when that

@@ -146,6 +146,7 @@ impl Ledger {
                     }
                 });
             }
+            Fact::Indexed { job } => self.job_answered(&job, |job, _| job.indexed = true),
             Fact::Collected { job } => self.job_answered(&job, |job, _| job.collected = true),
             Fact::DeadLettered { message, job } => self.message_answered(&message, |lease| {
                 lease.lettered.insert(job);

@@ -19,6 +19,7 @@ impl Ledger {
             Fact::Published { job, publication } => {
                 Change::JobPublished { job: job.clone(), publication: publication.clone() }
             }
+            Fact::Indexed { job } => Change::JobIndexed { job: job.clone() },
             Fact::Collected { job } => Change::JobCollected { job: job.clone() },
             Fact::Launched { job, attempt, task } => {
                 Change::Launched { job: job.clone(), attempt: *attempt, task: task.clone() }

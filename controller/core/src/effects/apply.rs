@@ -82,6 +82,13 @@ pub async fn apply<Q: Queue, C: Cluster, S: Store>(action: Action, ports: &Ports
             Ok(publication) => Fact::Published { job, publication },
             Err(error) => not_read(job, error),
         }],
+        Action::Index { terminal, asked } => {
+            let job = terminal.job.clone();
+            vec![match ports.store.index(&terminal, asked.as_deref()).await {
+                Ok(()) => Fact::Indexed { job },
+                Err(error) => not_read(job, error),
+            }]
+        }
         Action::Collect { job, losers } => vec![match ports.store.collect(&job, &losers).await {
             Ok(()) => Fact::Collected { job },
             Err(error) => Fact::JobCallFailed { job, error },
@@ -141,6 +148,7 @@ pub fn failed(action: &Action, error: CallError) -> Fact {
         | Action::Publish { job, .. }
         | Action::Collect { job, .. } => Fact::JobCallFailed { job: job.clone(), error },
         Action::Claim { spec, .. } => Fact::JobCallFailed { job: spec.job.clone(), error },
+        Action::Index { terminal, .. } => Fact::JobCallFailed { job: terminal.job.clone(), error },
         Action::Launch { claim } => Fact::LaunchRefused {
             job: claim.job.clone(),
             attempt: claim.attempt,

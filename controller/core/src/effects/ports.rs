@@ -107,9 +107,9 @@ pub trait Store: Send + Sync + 'static {
     fn inspect(&self, job: &JobKey) -> impl Future<Output = Result<Snapshot, InspectError>> + Send;
     /// Reads a job's specification.
     fn spec(&self, job: &JobKey) -> impl Future<Output = Result<Option<JobSpec>, InspectError>> + Send;
-    /// Creates the specification and then the claim, each unless it exists. Returns the claim that exists now. If the
-    /// job has an idempotency key and the existing specification asks for something else, no claim is created. `Err`:
-    /// either may have been written.
+    /// Creates the specification unless it exists, then the job's entries in the index, then the claim unless it
+    /// exists. Returns the claim that exists now. If the job has an idempotency key and the existing specification asks
+    /// for something else, no claim is created. `Err`: any of them may have been written.
     fn claim(
         &self,
         spec: &JobSpec,
@@ -122,6 +122,14 @@ pub trait Store: Send + Sync + 'static {
     /// part may be gone; repeating is harmless.
     fn collect(&self, job: &JobKey, losers: &[Attempt])
     -> impl Future<Output = Result<(), CallError>> + Send;
+    /// Writes the entry of a decided job into the index. If its record knows of no attempt, also writes the entries of
+    /// its acceptance, from its specification or, without one, from `asked`. `Err`: any of them may have been written;
+    /// repeating is harmless.
+    fn index(
+        &self,
+        terminal: &Terminal,
+        asked: Option<&JobSpec>,
+    ) -> impl Future<Output = Result<(), InspectError>> + Send;
     /// Copies a winner's entry points to their stable names, unless a newer job is live
     /// ([`crate::protocol::publishing`]). `Err`: some may be in place; repeating is harmless.
     fn publish(

@@ -80,7 +80,7 @@ impl<'a> View<'a> {
         }
         if let Some(terminal) = job.terminal() {
             if !job.leases.is_empty() {
-                self.settle(plan, key, job, &terminal.outcome);
+                self.settle(plan, key, job, terminal);
             }
             return None;
         }
@@ -114,9 +114,17 @@ impl<'a> View<'a> {
     }
 
     /// Plans the remaining steps of a decided job before its messages may be deleted, without the dead letters.
-    fn settle(self, plan: &mut Planner, key: &JobKey, job: &Job, outcome: &Outcome) {
-        if let (Outcome::Succeeded(winner), false) = (outcome, job.published) {
+    fn settle(self, plan: &mut Planner, key: &JobKey, job: &Job, terminal: &Arc<Terminal>) {
+        if let (Outcome::Succeeded(winner), false) = (&terminal.outcome, job.published) {
             plan.act(Action::Publish { job: key.clone(), winner: Arc::new(winner.clone()) });
+            return;
+        }
+        if !job.indexed {
+            let asked = match &job.request {
+                Some(Request::Run(spec)) => Some(Arc::clone(spec)),
+                Some(Request::Refuse { .. }) | None => None,
+            };
+            plan.act(Action::Index { terminal: Arc::clone(terminal), asked });
             return;
         }
         match self.ledger.leftovers(job, self.policy, self.now) {

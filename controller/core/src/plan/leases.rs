@@ -107,6 +107,10 @@ fn next(message: &MessageId, lease: &Lease, policy: &Policy, ledger: &Ledger, no
 /// The dead letter that must still be sent for a job on behalf of this message.
 fn letter(message: &MessageId, lease: &Lease, key: &JobKey, ledger: &Ledger) -> Option<DeadLetter> {
     let job = ledger.jobs.get(key).filter(|job| !job.unbound())?;
+    // The entry comes first: whatever lies between the letter and the delete may make a second letter.
+    if !job.indexed && !weak(Weakness::DeletesBeforeIndexing) {
+        return None;
+    }
     let Outcome::Dead(dead) = &job.terminal()?.outcome else { return None };
     (!lease.lettered.contains(key)).then(|| DeadLetter {
         lease: lease.named(message),
@@ -135,10 +139,11 @@ fn leftovers(key: &JobKey, policy: &Policy, ledger: &Ledger, now: Now) -> Leftov
 /// Whether a job needs nothing more before a message that asks for it may be deleted (S1).
 fn settled(lease: &Lease, key: &JobKey, ledger: &Ledger) -> bool {
     let Some(job) = ledger.jobs.get(key).filter(|job| !job.unbound()) else { return false };
+    let indexed = job.indexed || weak(Weakness::DeletesBeforeIndexing);
     match job.terminal().map(|terminal| &terminal.outcome) {
-        Some(Outcome::Succeeded(_)) => job.published || weak(Weakness::DeletesBeforePublishing),
-        Some(Outcome::Dead(_)) => lease.lettered.contains(key),
-        Some(Outcome::Superseded(_) | Outcome::Cancelled(_)) => true,
+        Some(Outcome::Succeeded(_)) => indexed && (job.published || weak(Weakness::DeletesBeforePublishing)),
+        Some(Outcome::Dead(_)) => indexed && lease.lettered.contains(key),
+        Some(Outcome::Superseded(_) | Outcome::Cancelled(_)) => indexed,
         None => weak(Weakness::DeletesOnceLaunched) && !job.tasks.is_empty(),
     }
 }

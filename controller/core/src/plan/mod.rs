@@ -2,8 +2,8 @@
 //!
 //! # Expected flow of a job
 //! 1. [`Action::Inspect`]: read what was decided and which attempts exist.
-//! 2. A terminal record exists → settle: [`Action::Publish`] or [`Action::DeadLetter`], then [`Action::Collect`] for
-//!    the losers' leftovers, then [`Action::Delete`].
+//! 2. A terminal record exists → settle: [`Action::Publish`], [`Action::Index`] for the listings, [`Action::DeadLetter`]
+//!    or [`Action::Collect`] for the losers' leftovers, then [`Action::Delete`].
 //! 3. No attempt, or the last one is proven over and its backoff has passed → [`Action::Claim`], then
 //!    [`Action::Launch`].
 //! 4. An attempt may be alive → watch it ([`Action::Describe`], [`Action::Inspect`]) and keep the lease.
@@ -21,6 +21,7 @@
 //! [`Action::Inspect`]: crate::protocol::action::Action::Inspect
 //! [`Action::Publish`]: crate::protocol::action::Action::Publish
 //! [`Action::DeadLetter`]: crate::protocol::action::Action::DeadLetter
+//! [`Action::Index`]: crate::protocol::action::Action::Index
 //! [`Action::Collect`]: crate::protocol::action::Action::Collect
 //! [`Action::Delete`]: crate::protocol::action::Action::Delete
 //! [`Action::Claim`]: crate::protocol::action::Action::Claim

@@ -39,6 +39,7 @@ impl View<'_> {
         let letter_waits = |lease: &&Lease| !lease.lettered.contains(&terminal.job);
         let next = match &terminal.outcome {
             Outcome::Succeeded(_) if !job.published => Purpose::Publish,
+            _ if !job.indexed => Purpose::Index,
             Outcome::Dead(_) if leases().any(|lease| letter_waits(&lease)) => Purpose::Letter,
             _ if job.call.is_some() => Purpose::Collect,
             _ => Purpose::Delete,

@@ -47,8 +47,8 @@ pub enum Action {
     Inspect { job: JobKey },
     /// Read `spec.json`, to find out whether the idempotency key belongs to the source that is asked for.
     ReadSpec { job: JobKey },
-    /// Create `spec.json` unless it exists, then the claim unless it exists. The answer carries the claim that exists
-    /// now.
+    /// Create `spec.json` unless it exists, then the job's entries in the index, then the claim unless it exists. The
+    /// answer carries the claim that exists now.
     Claim {
         /// The job as accepted.
         spec: Arc<JobSpec>,
@@ -79,6 +79,13 @@ pub enum Action {
     },
     /// Copy the winner's entry points to their stable names.
     Publish { job: JobKey, winner: Arc<Succeeded> },
+    /// Write the entry of a decided job into the index.
+    Index {
+        /// The record that the entry is made from.
+        terminal: Arc<Terminal>,
+        /// The job as a message asks for it, for the entry of its acceptance if no attempt was ever claimed.
+        asked: Option<Arc<JobSpec>>,
+    },
     /// Empty the folders of attempts of a decided job that did not win.
     Collect {
         job: JobKey,
@@ -118,6 +125,7 @@ impl Action {
             Self::Stop { .. } => "stop",
             Self::GiveUp { .. } => "bury",
             Self::Publish { .. } => "publish",
+            Self::Index { .. } => "index",
             Self::Collect { .. } => "collect",
             Self::DeadLetter(_) => "dead_letter",
             Self::Delete { .. } => "delete",

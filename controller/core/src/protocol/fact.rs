@@ -218,6 +218,8 @@ pub enum Fact {
         /// Says which of the two.
         publication: Publication,
     },
+    /// The index has the entry of the decided job.
+    Indexed { job: JobKey },
     /// The leftovers of losers are gone.
     Collected { job: JobKey },
     /// The dead-letter queue acknowledged the letter.
@@ -238,7 +240,7 @@ pub enum Fact {
     Released { message: MessageId },
     /// The receipt handle is no longer valid: the message is visible again, another consumer holds it, or it is gone.
     LeaseLost { message: MessageId },
-    /// A call for a job failed (`Inspect`, `ReadSpec`, `Claim`, `GiveUp`, `Publish`, `Collect`).
+    /// A call for a job failed (`Inspect`, `ReadSpec`, `Claim`, `GiveUp`, `Publish`, `Index`, `Collect`).
     JobCallFailed { job: JobKey, error: CallError },
     /// A call for a message failed (`DeadLetter`, `Delete`, `Extend`, `Release`).
     MessageCallFailed { message: MessageId, error: CallError },

@@ -23,6 +23,8 @@ pub enum Purpose {
     GiveUp,
     /// Publishing the result.
     Publish,
+    /// Writing the job's end into the index.
+    Index,
     /// Emptying the folders of attempts that did not win.
     Collect,
     /// Sending the dead letter.
@@ -39,6 +41,7 @@ impl Purpose {
             Action::Claim { .. } => Self::Claim,
             Action::GiveUp { .. } => Self::GiveUp,
             Action::Publish { .. } => Self::Publish,
+            Action::Index { .. } => Self::Index,
             Action::Collect { .. } => Self::Collect,
             Action::DeadLetter(_) => Self::Letter,
             Action::Delete { .. } => Self::Delete,
@@ -60,6 +63,7 @@ impl Purpose {
             Self::Claim => "claiming an attempt",
             Self::GiveUp => "writing down that it is given up",
             Self::Publish => "publishing its result",
+            Self::Index => "writing its end into the index",
             Self::Collect => "removing what attempts that did not win left behind",
             Self::Letter => "sending its dead letter",
             Self::Delete => "deleting its message",
@@ -73,6 +77,7 @@ impl Purpose {
             Self::Claim => "claim",
             Self::GiveUp => "give_up",
             Self::Publish => "publish",
+            Self::Index => "index",
             Self::Collect => "collect",
             Self::Letter => "dead_letter",
             Self::Delete => "delete",

@@ -114,6 +114,8 @@ pub struct Job {
     pub settled: bool,
     /// Its entry points are in place, or those of a newer job are.
     pub published: bool,
+    /// The index has the entry of its end.
+    pub indexed: bool,
     /// The newer job that is live instead (S17).
     pub superseded_by: Option<JobKey>,
     /// The leftovers of its losers are gone.
@@ -153,6 +155,7 @@ impl Job {
             put_back: false,
             settled: false,
             published: false,
+            indexed: false,
             superseded_by: None,
             collected: false,
             unreadable: None,
@@ -181,6 +184,7 @@ impl Job {
             Purpose::Read => self.record != TerminalRecord::Unknown,
             Purpose::Claim | Purpose::GiveUp => self.terminal().is_some(),
             Purpose::Publish => self.published,
+            Purpose::Index => self.indexed,
             Purpose::Collect => self.collected,
             Purpose::Letter | Purpose::Delete => false,
         }

@@ -208,6 +208,7 @@ impl Ledger {
             | Action::GiveUp { job, .. }
             | Action::Publish { job, .. }
             | Action::Collect { job, .. } => self.begin_job(job, action, now),
+            Action::Index { terminal, .. } => self.begin_job(&terminal.job, action, now),
             Action::Claim { spec, claim } => {
                 self.begin_job(&spec.job, action, now);
                 self.breaker.claimed(policy, now.mono);

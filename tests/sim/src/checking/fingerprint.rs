@@ -199,6 +199,7 @@ fn action(action: &Action, now: Ms) -> u64 {
         Action::Delete { lease } | Action::Extend { lease, .. } | Action::Release { lease, .. } => {
             hash_of(&(name, &lease.receipt))
         }
+        Action::Index { terminal: record, .. } => hash_of(&(name, terminal(record))),
         Action::Collect { job, losers } => hash_of(&(name, job, losers)),
         Action::Resync | Action::Resolve => hash_of(&name),
     }

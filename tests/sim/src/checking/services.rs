@@ -84,7 +84,11 @@ impl Small {
                 }
                 vec![Fact::Released { message: lease.message.clone() }]
             }
-            Action::Resync | Action::Resolve | Action::Extend { .. } | Action::Collect { .. } => Vec::new(),
+            Action::Resync
+            | Action::Resolve
+            | Action::Extend { .. }
+            | Action::Index { .. }
+            | Action::Collect { .. } => Vec::new(),
         }
     }
 

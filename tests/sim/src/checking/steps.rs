@@ -45,6 +45,9 @@ impl Small {
                     Action::Extend { lease, for_ms } => {
                         facts.push(Fact::Extended { message: lease.message, for_ms });
                     }
+                    Action::Index { terminal, .. } => {
+                        facts.push(Fact::Indexed { job: terminal.job.clone() });
+                    }
                     Action::Collect { job, .. } => facts.push(Fact::Collected { job }),
                     other => controller.calls.push(Arc::new(other)),
                 }

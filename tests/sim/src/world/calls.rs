@@ -2,7 +2,7 @@
 
 use std::{ops::ControlFlow, sync::Arc};
 
-use transcode_config::contract::Claim;
+use transcode_config::contract::{Attempt, Claim};
 use transcode_core::{
     effects::apply,
     protocol::{
@@ -272,9 +272,13 @@ impl World {
                 snapshot.terminal = self.read_terminal_record(job);
                 Fact::Inspected { job: job.clone(), snapshot }
             }
-            // The specification comes first.
+            // The specification comes first, then the index.
             Action::Claim { spec, .. } if stage == 0 => {
                 self.put_spec(spec);
+                return Some(soon);
+            }
+            Action::Claim { spec, claim } if stage == 1 && claim.attempt == Attempt::FIRST => {
+                self.put_accepted(&spec.job);
                 return Some(soon);
             }
             Action::Claim { claim, .. } => match self.put_claim(claim, call.deaf) {
@@ -296,6 +300,10 @@ impl World {
                         ControlFlow::Break(None) => failure(&call.action, ErrorClass::Transient),
                     },
                 }
+            }
+            Action::Index { terminal, asked } => {
+                self.put_ended(terminal, asked.is_some());
+                Fact::Indexed { job: terminal.job.clone() }
             }
             Action::Collect { job, losers } => {
                 self.collect(job, losers);
@@ -361,6 +369,7 @@ impl World {
             | Action::Claim { .. }
             | Action::GiveUp { .. }
             | Action::Publish { .. }
+            | Action::Index { .. }
             | Action::Collect { .. } => return None,
         };
         answer.push(fact);

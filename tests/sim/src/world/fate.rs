@@ -43,6 +43,7 @@ impl World {
             | Action::Claim { .. }
             | Action::GiveUp { .. }
             | Action::Publish { .. }
+            | Action::Index { .. }
             | Action::Collect { .. } => self.fate_in_s3(action),
             Action::Launch { .. } if self.fault(Fault::LaunchAnswerLost) => Fate::AnswerLost,
             Action::Launch { .. } if self.fault(Fault::LaunchDelayed) => {

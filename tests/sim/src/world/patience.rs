@@ -87,6 +87,7 @@ impl Patience {
             | Fact::SpecRead { job, .. }
             | Fact::Decided { job, .. }
             | Fact::Published { job, .. }
+            | Fact::Indexed { job }
             | Fact::Collected { job } => self.worked(&Subject::Job(job.clone())),
             // A new attempt begins without failures.
             Fact::Claimed { job, .. } | Fact::Launched { job, .. } => {
@@ -158,6 +159,7 @@ fn subject(action: &Action) -> Option<Subject> {
         | Action::Publish { job, .. }
         | Action::Collect { job, .. } => Subject::Job(job.clone()),
         Action::Claim { claim, .. } => Subject::Job(claim.job.clone()),
+        Action::Index { terminal, .. } => Subject::Job(terminal.job.clone()),
         Action::Launch { claim } => Subject::Launch(claim.job.clone()),
         Action::DeadLetter(letter) => Subject::Settling(letter.lease.message.clone()),
         Action::Delete { lease } => Subject::Settling(lease.message.clone()),

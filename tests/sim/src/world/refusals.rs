@@ -80,6 +80,7 @@ impl Refusals {
             Fact::Claimed { job, .. } => self.worked(Purpose::Claim, &Subject::Job(job.clone()), ledger),
             Fact::Decided { job, .. } => self.worked(Purpose::GiveUp, &Subject::Job(job.clone()), ledger),
             Fact::Published { job, .. } => self.worked(Purpose::Publish, &Subject::Job(job.clone()), ledger),
+            Fact::Indexed { job } => self.worked(Purpose::Index, &Subject::Job(job.clone()), ledger),
             Fact::Collected { job } => self.worked(Purpose::Collect, &Subject::Job(job.clone()), ledger),
             Fact::DeadLettered { message, .. } => {
                 self.worked(Purpose::Letter, &Subject::Message(message.clone()), ledger);
@@ -150,6 +151,7 @@ fn of(action: &Action, ledger: &Ledger) -> Option<(Purpose, Subject, Ms)> {
     };
     match action {
         Action::Claim { spec, .. } => job(&spec.job),
+        Action::Index { terminal, .. } => job(&terminal.job),
         Action::GiveUp { job: key, .. }
         | Action::Publish { job: key, .. }
         | Action::Collect { job: key, .. } => job(key),

@@ -90,6 +90,22 @@ impl World {
         }
     }
 
+    /// Writes the index entries of a job that is accepted.
+    pub(super) fn put_accepted(&mut self, key: &JobKey) {
+        if let Some(job) = self.job_of(key).and_then(|job| self.jobs.get_mut(job)) {
+            job.listed = true;
+        }
+    }
+
+    /// Writes the index entry of a decided job; and those of its acceptance, if its record knows of no attempt.
+    pub(super) fn put_ended(&mut self, terminal: &Terminal, asked: bool) {
+        let Some(job) = self.job_of(&terminal.job).and_then(|job| self.jobs.get_mut(job)) else { return };
+        let found = invariants::s18_listed_as_it_ended(job, terminal);
+        job.listed |= terminal.outcome.never_claimed() && (asked || job.spec.is_some());
+        job.indexed = true;
+        self.check(found);
+    }
+
     /// Creates the claim unless it exists; returns the existing claim.
     pub(super) fn put_claim(&mut self, claim: &Arc<Claim>, late: bool) -> Option<Arc<Claim>> {
         let index = self.job_of(&claim.job)?;
@@ -109,6 +125,7 @@ impl World {
             .and_then(|()| invariants::s9_budgets(job, claim, policy))
             .and_then(|()| invariants::s10_platform_pays(&job.platform, &claim.history))
             .and_then(|()| invariants::s15_newer_is_left_alone(job, "a claim"))
+            .and_then(|()| invariants::s18_listed_when_claimed(job))
             .and_then(|()| invariants::s19_never_again(claim))
             .and_then(|()| invariants::s16_no_secrets(&claim));
         self.check(found);
