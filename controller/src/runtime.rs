@@ -49,6 +49,11 @@ pub trait Observer: Send + Sync + 'static {
         policy: &Policy,
         now: Now,
     ) -> Option<Ms>;
+
+    /// Called once, when no turn follows.
+    fn ended(&self, ledger: &Ledger, policy: &Policy, now: Now) {
+        let _ = (ledger, policy, now);
+    }
 }
 
 /// Limits of the loop, from the settings.
@@ -181,6 +186,7 @@ pub async fn run<Q: Queue, C: Cluster, S: Store>(
             calls.start(work, &ports);
         }
         if drain_by.is_some_and(|by| calls.set.is_empty() || Instant::now() >= by) {
+            observer.ended(&reconciler.ledger, reconciler.policy(), clock.now());
             return calls.set.is_empty();
         }
         let wake_at = [plan.wake_at, watch_at].into_iter().flatten().fold(now.mono + IDLE, Ms::min);

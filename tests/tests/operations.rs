@@ -5,7 +5,7 @@ use std::{os::unix::fs::PermissionsExt, process::Command, time::Duration};
 
 use aws_sdk_cloudwatch::types::StateValue;
 use rustix::process::Signal;
-use transcode_config::contract::Outcome;
+use transcode_config::contract::{JobState, Outcome, StatusReport, decode, status_key};
 use transcode_tests::{Stack, StackOptions, paths};
 
 const LIMIT: Duration = Duration::from_mins(1);
@@ -221,4 +221,45 @@ async fn an_alarm_goes_off_while_launches_pause_and_comes_back() {
     std::fs::write(stack.plan.config(), resumed).unwrap();
     stack.signal_controller(Signal::HUP).unwrap();
     becomes(&stack, "OK").await;
+}
+
+/// The report in the state bucket, once it is as asked for.
+async fn report(stack: &Stack, what: &str, fits: impl Fn(&StatusReport) -> bool) -> StatusReport {
+    let key = status_key("local");
+    let read = async || {
+        let bytes = stack.read(&stack.deployment.state_bucket, &key).await?;
+        let report = bytes.map(|bytes| decode::<StatusReport>(&bytes)).transpose()?;
+        Ok(report.filter(&fits))
+    };
+    stack.wait_for(what, LIMIT, read).await.unwrap()
+}
+
+#[tokio::test]
+async fn the_state_bucket_says_what_the_controller_knows_and_which_process_speaks() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = options(&folder, "sleep 600").setting("launch.max_tasks", "1");
+    let mut stack = Stack::with(options.setting("metrics.period_seconds", "1")).await.unwrap();
+    for key in ["one.mp4", "two.mp4"] {
+        stack.put_source_body(key, b"x".to_vec()).await.unwrap();
+    }
+    let at_work = |report: &StatusReport| {
+        let is = |state| report.jobs.iter().filter(|job| job.state == state).count() == 1;
+        is(JobState::Running) && is(JobState::Queued) && report.queues.values().any(|it| it.in_flight == 2)
+    };
+    let first = report(&stack, "both jobs are reported", at_work).await;
+    assert_eq!((first.tasks_in_flight, first.max_tasks, first.draining), (1, 1, false));
+    assert!(first.task_definition.is_some() && first.queues.values().all(|it| it.dead_letters == Some(0)));
+    let queued = first.jobs.iter().find(|job| job.state == JobState::Queued).unwrap();
+    let keys: Vec<&str> = first.jobs.iter().filter_map(|job| job.key.as_deref()).collect();
+    assert!(keys.contains(&"one.mp4") && keys.contains(&"two.mp4") && queued.why.is_some(), "{first:?}");
+
+    stack.kill_controller().unwrap();
+    stack.start_controller().await.unwrap();
+    let another = |report: &StatusReport| report.instance != first.instance && report.jobs.len() == 2;
+    let second = report(&stack, "the next process reports", another).await;
+    assert!(second.started_at_ms > first.started_at_ms && !second.ended);
+
+    stack.signal_controller(Signal::TERM).unwrap();
+    let last = report(&stack, "the last report", |report| report.ended).await;
+    assert_eq!((last.instance, last.draining), (second.instance, true));
 }

@@ -12,6 +12,7 @@
 //! | `sqs_batch` | deletes and visibility timeouts, ten at a time, each with its own answer |
 //! | `index` | the index of jobs: its entries, and listings of them |
 //! | `leftovers` | empties the folders of attempts that did not win |
+//! | `status` | the report of what the controller knows |
 //! | `run_task`, `describe` | pure: from a claim to RunTask, from DescribeTasks' answer to views |
 //! | `ecr` | reads the task's image, to check whether it may be launched |
 //! | `image` | the check itself; no call |
@@ -42,6 +43,7 @@ pub mod run_task;
 pub mod sqs;
 mod sqs_batch;
 pub mod state;
+pub mod status;
 mod swap;
 
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -49,6 +51,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub(crate) use self::leftovers::written;
 pub use self::{
     client::Clients, cloudwatch::CloudWatch, ecr::Images, ecs::Ecs, hints::Hints, sqs::Sqs, state::S3Store,
+    status::StatusWriter,
 };
 
 /// The wall clock, in milliseconds since 1970. Only adapters and the runtime may read it.

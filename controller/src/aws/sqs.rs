@@ -73,6 +73,29 @@ impl Sqs {
         Ok(&self.queue(operation, &first.queue)?.url)
     }
 
+    /// Estimated number of messages in the dead-letter queue of a job queue, held ones included.
+    pub async fn dead_letters(&self, queue: &QueueName) -> Result<u64, CallError> {
+        let Depth { visible, in_flight, delayed } =
+            self.depth_of(&self.queue(ATTRIBUTES, queue)?.dead_letter_url).await?;
+        Ok(visible + in_flight + delayed)
+    }
+
+    async fn depth_of(&self, url: &str) -> Result<Depth, CallError> {
+        use QueueAttributeName as Name;
+        let names = [
+            Name::ApproximateNumberOfMessages,
+            Name::ApproximateNumberOfMessagesNotVisible,
+            Name::ApproximateNumberOfMessagesDelayed,
+        ];
+        let ask = self.clients.read.get_queue_attributes().queue_url(url);
+        let answer = ask.set_attribute_names(Some(names.to_vec())).send().await;
+        let answer = answer.map_err(|error| call_error(ATTRIBUTES, &error))?;
+        let attributes = answer.attributes.unwrap_or_default();
+        let [visible, in_flight, delayed] =
+            names.map(|name| attributes.get(&name).and_then(|count| count.parse().ok()).unwrap_or(0));
+        Ok(Depth { visible, in_flight, delayed })
+    }
+
     async fn send(&self, url: &str, body: String) -> Result<(), CallError> {
         let answer = self.clients.write.send_message().queue_url(url).message_body(body).send().await;
         answer.map(|_| ()).map_err(|error| call_error(SEND, &error))
@@ -120,25 +143,7 @@ impl Queue for Sqs {
     }
 
     async fn depth(&self, queue: &QueueName) -> Result<Depth, CallError> {
-        use QueueAttributeName as Name;
-        let names = [
-            Name::ApproximateNumberOfMessages,
-            Name::ApproximateNumberOfMessagesNotVisible,
-            Name::ApproximateNumberOfMessagesDelayed,
-        ];
-        let answer = self
-            .clients
-            .read
-            .get_queue_attributes()
-            .queue_url(&self.queue(ATTRIBUTES, queue)?.url)
-            .set_attribute_names(Some(names.to_vec()))
-            .send()
-            .await
-            .map_err(|error| call_error(ATTRIBUTES, &error))?;
-        let attributes = answer.attributes.unwrap_or_default();
-        let [visible, in_flight, delayed] =
-            names.map(|name| attributes.get(&name).and_then(|count| count.parse().ok()).unwrap_or(0));
-        Ok(Depth { visible, in_flight, delayed })
+        self.depth_of(&self.queue(ATTRIBUTES, queue)?.url).await
     }
 }
 

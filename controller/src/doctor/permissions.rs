@@ -4,6 +4,7 @@
 //! of buckets and queues deny, so "all allowed" is a strong hint and no proof.
 
 use aws_sdk_ecs::types::TaskDefinition;
+use transcode_config::contract::status_key;
 use transcode_core::protocol::fact::CallError;
 
 use super::{
@@ -109,6 +110,10 @@ fn needs(ward: &Ward, place: &Place, definition: Option<&TaskDefinition>) -> Vec
         need(&["s3:GetObject", "s3:PutObject"], place.bucket(&format!("{state}/jobs/j/spec.json"))),
         need(&["s3:GetObject", "s3:PutObject"], place.bucket(&format!("{state}/published/p.json"))),
         need(&["s3:PutObject"], place.bucket(&format!("{state}/index/recent/x"))),
+        need(
+            &["s3:GetObject", "s3:PutObject"],
+            place.bucket(&format!("{state}/{}", status_key(&settings.environment))),
+        ),
         need(&["s3:ListBucket"], place.bucket(state)),
         need(&["s3:GetObject", "s3:PutObject"], place.bucket(&published)),
         need(&["s3:ListBucket", "s3:ListBucketMultipartUploads"], place.bucket(&settings.output.bucket)),
@@ -119,7 +124,7 @@ fn needs(ward: &Ward, place: &Place, definition: Option<&TaskDefinition>) -> Vec
     for jobs in settings.queues.values() {
         needs.push(need(&take, queue(&jobs.url)));
         needs.push(need(&["sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes"], queue(&jobs.url)));
-        needs.push(need(&["sqs:SendMessage"], queue(&jobs.dead_letter_url)));
+        needs.push(need(&["sqs:SendMessage", "sqs:GetQueueAttributes"], queue(&jobs.dead_letter_url)));
     }
     needs.extend(settings.events.queue_url.iter().map(|url| need(&take, queue(url))));
     if let Some(definition) = definition {

@@ -187,6 +187,10 @@ pub enum Event<'a> {
     DrainEnded { complete: bool },
     /// Periods of metrics were dropped: `CloudWatch` did not answer for too long.
     MetricsDropped { periods: u64 },
+    /// The report of what the controller knows cannot be written; its readers see the last one and its age.
+    StatusFailed { error: &'a CallError },
+    /// The report is written again.
+    StatusWritten,
     /// Log lines were dropped: standard output accepted none for too long.
     LogLinesDropped { lines: u64 },
 }

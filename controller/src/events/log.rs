@@ -60,6 +60,10 @@ impl Event<'_> {
             Self::InvariantBroken { id, what } => tracing::error!(id, what, "invariant broken"),
             Self::OrphanFound { task, job } => tracing::warn!(%task, job = text(job), key, "orphan found"),
             Self::MetricsDropped { periods } => tracing::warn!(periods, "metrics dropped"),
+            Self::StatusFailed { error } => {
+                tracing::error!(%error, class = ?error.class, "status report cannot be written: commands show an old one");
+            }
+            Self::StatusWritten => tracing::info!("status report written again"),
             Self::LogLinesDropped { lines } => tracing::warn!(lines, "log lines dropped"),
             Self::ForeignTask { task } => tracing::warn!(%task, "foreign task left alone"),
             Self::Stopped { task, job, reason } => {
@@ -85,6 +89,7 @@ impl Event<'_> {
     }
 
     /// The events of one job.
+    #[allow(clippy::too_many_lines, reason = "a table: one arm for each kind of event")]
     fn log_job(&self, key: Option<&str>) {
         match *self {
             Self::JobReceived { job, message, queue, tenant, waited_ms } => {

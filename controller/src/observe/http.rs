@@ -21,14 +21,11 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use transcode_config::{contract::JobKey, escape::net};
-use transcode_core::{
-    judge::launch_pause::Pause,
-    protocol::clock::{Ms, Now},
-    state::{ledger::Ledger, note::Note},
-};
+use transcode_config::escape::net;
+use transcode_core::{judge::launch_pause::Pause, protocol::clock::Now, state::ledger::Ledger};
 
 use super::connections::{self, Limits};
+pub use super::job_status::Waiting;
 
 /// The loop turns at least once a minute; after twice that time without a turn it counts as hung.
 const HEALTHY: Duration = Duration::from_mins(2);
@@ -72,22 +69,6 @@ pub struct Notes {
     pub left_off: usize,
 }
 
-/// Why one job waits.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Waiting {
-    /// The reason, as one phrase.
-    pub why: String,
-    /// The job waits until then at the earliest (ms since 1970), if a time is known.
-    pub until_ms: Option<u64>,
-    /// The job's step, if the job is decided or the step fails: `read`, `claim`, `give_up`, `publish`, `collect`,
-    /// `dead_letter` or `delete`.
-    #[serde(default)]
-    pub step: Option<String>,
-    /// AWS refuses that step until somebody removes the cause.
-    #[serde(default)]
-    pub refused: bool,
-}
-
 impl Status {
     /// Notes a turn.
     pub fn turned(&self, ledger: &Ledger) {
@@ -106,15 +87,9 @@ impl Status {
         full: Option<&str>,
         now: Now,
     ) {
-        // People need wall-clock times.
-        let wall = |mono: Ms| now.wall.saturating_add(mono.saturating_sub(now.mono));
-        let waiting = |(job, note): (&JobKey, Note)| {
-            let (why, until_ms) = (note.why.to_string(), note.until.map(wall));
-            let step = note.step.map(|step| step.name().to_owned());
-            (job.to_string(), Waiting { why, until_ms, step, refused: note.refused })
-        };
         let noted = ledger.jobs.keys().filter_map(|key| Some((key, ledger.note_of(key)?)));
-        let jobs = noted.take(MAX_NOTES).map(waiting).collect();
+        let jobs =
+            noted.take(MAX_NOTES).map(|(key, note)| (key.to_string(), Waiting::of(note, now))).collect();
         let in_line = |key| ledger.jobs.rank_of(key).is_some();
         let waits = ledger.jobs.iter().filter(|(key, job)| job.note.is_some() || in_line(key));
         let left_off = waits.count().saturating_sub(MAX_NOTES);
@@ -202,7 +177,8 @@ fn ask(address: SocketAddr, path: &str) -> io::Result<(u16, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use transcode_core::state::{failing::Purpose, job::Job};
+    use transcode_config::contract::JobKey;
+    use transcode_core::state::{failing::Purpose, job::Job, note::Note};
 
     #[tokio::test]
     async fn what_is_shown_is_what_is_read() {

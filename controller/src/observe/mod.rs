@@ -4,12 +4,16 @@ mod changes;
 mod connections;
 pub mod http;
 mod job_costs;
+mod job_status;
 mod missed_events;
 pub mod prometheus;
+mod queues;
+mod report;
+mod slot;
 #[cfg(test)]
 mod tests;
 pub mod traces;
 mod turn;
 mod watch;
 
-pub use self::watch::Watch;
+pub use self::{queues::QueueCounts, report::Reporter, slot::Slot, watch::Watch};

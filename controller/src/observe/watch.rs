@@ -8,6 +8,7 @@ use std::{
 use transcode_config::{Settings, settings::CostSettings};
 use transcode_core::{
     absorb::change::Change,
+    judge::launch_pause::Pause,
     message::Request,
     plan::Plan,
     policy::Policy,
@@ -15,7 +16,13 @@ use transcode_core::{
     state::{failing::Purpose, ledger::Ledger},
 };
 
-use super::{http::Status, job_costs::JobCosts, missed_events::Missed, traces::Traces};
+use super::{
+    http::Status,
+    job_costs::JobCosts,
+    missed_events::Missed,
+    report::{Reported, Reporter, Seen},
+    traces::Traces,
+};
 use crate::{events::Events, runtime::Observer};
 
 /// Reports changes and plans to [`Events`] and [`Status`].
@@ -27,6 +34,8 @@ pub struct Watch {
     /// There is an events queue, so events can be missed.
     pub(super) hints: bool,
     traces: Traces,
+    /// Reports to people who cannot reach this process.
+    reporter: Option<Reporter>,
     memory: Mutex<Memory>,
 }
 
@@ -41,6 +50,7 @@ pub(super) struct Memory {
     pub(super) refused: BTreeSet<Purpose>,
     /// When the ledger was last sampled (monotonic).
     pub(super) sampled_at: Option<Ms>,
+    pub(super) reported: Reported,
 }
 
 impl Observer for Watch {
@@ -58,7 +68,13 @@ impl Observer for Watch {
             self.tell(change, now);
         }
         tracing::trace!(reason, actions = plan.actions.len(), "planned");
-        self.turned(plan, ledger, policy, now)
+        let sampled = self.turned(plan, ledger, policy, now);
+        let reported = self.report(ledger, policy, now, Reporter::turned);
+        sampled.into_iter().chain(reported).min()
+    }
+
+    fn ended(&self, ledger: &Ledger, policy: &Policy, now: Now) {
+        self.report(ledger, policy, now, Reporter::ended);
     }
 }
 
@@ -72,6 +88,7 @@ impl Watch {
             cost: settings.cost,
             hints,
             traces: Traces::default(),
+            reporter: None,
             memory: Mutex::default(),
         }
     }
@@ -92,6 +109,27 @@ impl Watch {
                 self.events.sources().learn(job, &spec.source.key);
             }
         }
+    }
+
+    /// The same, with reports.
+    #[must_use]
+    pub fn reporting(self, reporter: Reporter) -> Self {
+        Self { reporter: Some(reporter), ..self }
+    }
+
+    fn report<T>(
+        &self,
+        ledger: &Ledger,
+        policy: &Policy,
+        now: Now,
+        how: impl FnOnce(&Reporter, &mut Reported, Seen<'_>, (&Ledger, &Policy), Now) -> T,
+    ) -> Option<T> {
+        let reporter = self.reporter.as_ref()?;
+        let pause = ledger.launch_pause(policy, now).filter(Pause::is_told);
+        let mut memory = self.memory();
+        let Memory { full, reported, .. } = &mut *memory;
+        let seen = Seen { launches_pause: pause.as_ref(), receiving_pause: full.as_deref() };
+        Some(how(reporter, reported, seen, (ledger, policy), now))
     }
 
     /// A panic elsewhere must not end all watching: every state of the memory is a valid one.

@@ -13,5 +13,6 @@ mod publish;
 mod run_task;
 mod sqs;
 mod state;
+mod status;
 mod stub;
 mod support;

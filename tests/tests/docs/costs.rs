@@ -27,6 +27,32 @@ const STORAGE_GIB: u32 = 60;
 /// How many times faster than real time a video may be transcoded.
 const FACTORS: [f64; 4] = [0.5, 1.0, 2.0, 4.0];
 
+/// S3's prices in us-east-1, in USD for 1,000 calls: <https://aws.amazon.com/s3/pricing/>, standard storage.
+const S3_WRITE: f64 = 0.005;
+const S3_READ: f64 = 0.0004;
+
+/// Calls of the controller beside the steps of a job: what, writes, reads, and of how many of them.
+const S3_CALLS: [(&str, f64, f64); 4] = [
+    // One a minute.
+    ("status report, a month, nothing happens", 43_800.0, 0.0),
+    // One every ten seconds.
+    ("status report, a month, always at work", 262_800.0, 0.0),
+    // By time, by source, the end; and the specification is read.
+    ("index entries of 1,000 jobs", 3_000.0, 1_000.0),
+    ("a listing of 1,000 jobs, 1,000 times", 3_000.0, 0.0),
+];
+
+fn s3_calls() -> String {
+    let mut text = head(&["calls of S3", "writes and lists", "reads", "USD"]);
+    for (what, writes, reads) in S3_CALLS {
+        let usd = writes / 1000.0 * S3_WRITE + reads / 1000.0 * S3_READ;
+        text += &row(&[what, &format!("{writes:.0}"), &format!("{reads:.0}"), &format!("{usd:.3}")]);
+    }
+    text + "\nA job that succeeds at once takes nine writes of the controller: specification, claim, pointer, three entry \
+            points and three entries of the index; its task writes the result, heartbeats and the terminal record. \
+            Entries of the index are empty: the keys of 1,000,000 jobs are about 0.5 GB. S3 bills lists like writes.\n"
+}
+
 fn size_of(cpu: u32, memory_mib: u32, spot: bool) -> Size {
     Size { cpu, memory_mib, storage_gib: STORAGE_GIB, spot }
 }
@@ -133,6 +159,8 @@ fn costs() {
         table.date, table.source
     );
     text += &idle();
+    text += "\n## Report and index\n\n";
+    text += &s3_calls();
     text += "\n## An hour of video\n\nThe cost of the task alone, with 60 GiB of storage, by its real-time factor: the length of a video divided by \
              the time to transcode it. The factor depends on the ladder, the source and the task's size; the metric \
              `RealTimeFactor` shows yours. The time to start and to fetch the source comes on top, for short videos the \

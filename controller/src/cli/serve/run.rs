@@ -7,6 +7,7 @@ use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
     sync::{Notify, mpsc},
+    task::JoinHandle,
 };
 use tokio_util::sync::CancellationToken;
 use transcode_config::Settings;
@@ -23,16 +24,16 @@ use super::{
     reload::Keeper,
 };
 use crate::{
-    aws::{Clients, CloudWatch, Ecs, Hints, Images, S3Store, Sqs, control::ControlReader},
+    aws::{Clients, CloudWatch, Ecs, Hints, Images, S3Store, Sqs, StatusWriter, control::ControlReader},
     cli::setup::rules,
     events::{Event, Events},
     observe::{
-        Watch,
+        QueueCounts, Reporter, Watch,
         http::{self, Status},
         prometheus::{self, Exposition},
         traces::{self, Sender},
     },
-    runtime::{Inputs, Limits, run as reconcile},
+    runtime::{Inputs, Limits, run as reconcile, wall_ms},
 };
 
 /// Most hints that wait to be absorbed. A full channel drops hints: they only wake the loop.
@@ -61,10 +62,12 @@ async fn serve(settings: Settings, file: &Path, losses: Losses) -> anyhow::Resul
     let (hint, hints) = mpsc::channel::<Fact>(HINTS);
 
     let queue = Sqs::new(clients.sqs.clone(), &settings);
+    let (reporter, told) = start_reports(&clients, &settings, &instance, &events);
     let depth = tokio::spawn(watch_depth(
         Sqs::new(clients.sqs.clone(), &settings),
         settings.clone(),
         Arc::clone(&events),
+        Arc::clone(&reporter.queues),
     ));
     let logs = tokio::spawn(watch_logs(losses, settings.metrics.period_seconds, Arc::clone(&events)));
     let nudge = Arc::new(Notify::new());
@@ -101,7 +104,8 @@ async fn serve(settings: Settings, file: &Path, losses: Losses) -> anyhow::Resul
     };
     let (traces, sender) = traces::start(&settings, &instance);
     let sending = tokio::spawn(send_traces(sender, after.clone()));
-    let watch = Arc::new(Watch::new(Arc::clone(&events), status, &settings).traced(traces));
+    let watch =
+        Arc::new(Watch::new(Arc::clone(&events), status, &settings).traced(traces).reporting(reporter));
     let complete =
         reconcile(reconciler, ports, Inputs { hints, reloads }, watch, limits(&settings), stop).await;
     reloading.abort();
@@ -112,8 +116,26 @@ async fn serve(settings: Settings, file: &Path, losses: Losses) -> anyhow::Resul
     logs.abort();
     events.emit(Event::DrainEnded { complete });
     after.cancel();
-    tokio::time::timeout(Duration::from_secs(5), futures::future::join(sent, sending)).await.ok();
+    tokio::time::timeout(Duration::from_secs(5), futures::future::join3(sent, sending, told)).await.ok();
     Ok(())
+}
+
+/// The reporter of this process, and the task that writes its reports.
+fn start_reports(
+    clients: &Clients,
+    settings: &Settings,
+    instance: &str,
+    events: &Arc<Events>,
+) -> (Reporter, JoinHandle<()>) {
+    let reporter = Reporter {
+        environment: settings.environment.clone(),
+        instance: instance.to_owned(),
+        started_at_ms: wall_ms(),
+        ..Reporter::default()
+    };
+    let writer = StatusWriter::new(clients.s3.clone(), settings, instance, reporter.started_at_ms);
+    let writing = tokio::spawn(writer.run(Arc::clone(&reporter.slot), Arc::clone(events)));
+    (reporter, writing)
 }
 
 fn limits(settings: &Settings) -> Limits {
@@ -125,14 +147,21 @@ fn limits(settings: &Settings) -> Limits {
     }
 }
 
-/// Reads the queues' counts for the metrics. No decision uses them: they lag by a minute and more.
-async fn watch_depth(queue: Sqs, settings: Settings, events: Arc<Events>) {
+/// Reads the queues' counts for the metrics and the report. No decision uses them: they lag by a minute and more.
+async fn watch_depth(queue: Sqs, settings: Settings, events: Arc<Events>, counts: Arc<QueueCounts>) {
     let mut every = tokio::time::interval(Duration::from_secs(settings.metrics.period_seconds));
     loop {
         every.tick().await;
         for name in settings.queues.keys() {
             match queue.depth(name).await {
-                Ok(depth) => events.emit(Event::DepthPolled { queue: name, depth }),
+                Ok(depth) => {
+                    events.emit(Event::DepthPolled { queue: name, depth });
+                    let dead_letters = queue.dead_letters(name).await;
+                    if let Err(error) = &dead_letters {
+                        tracing::warn!(%error, queue = name, "dead letters cannot be counted");
+                    }
+                    counts.note(name, depth, dead_letters.ok(), wall_ms());
+                }
                 Err(error) => tracing::warn!(%error, queue = name, "queue depth cannot be read"),
             }
         }

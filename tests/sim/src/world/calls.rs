@@ -301,10 +301,6 @@ impl World {
                     },
                 }
             }
-            Action::Index { terminal, asked } => {
-                self.put_ended(terminal, asked.is_some());
-                Fact::Indexed { job: terminal.job.clone() }
-            }
             Action::Collect { job, losers } => {
                 self.collect(job, losers);
                 Fact::Collected { job: job.clone() }
@@ -339,6 +335,10 @@ impl World {
                 }
                 return None;
             }
+            Action::Index { terminal, asked } => {
+                self.put_ended(terminal, asked.is_some());
+                Fact::Indexed { job: terminal.job.clone() }
+            }
             Action::Resync => {
                 let views = self.list();
                 answer.extend(views.into_iter().map(|view| Fact::TaskListed(Box::new(view))));
@@ -369,7 +369,6 @@ impl World {
             | Action::Claim { .. }
             | Action::GiveUp { .. }
             | Action::Publish { .. }
-            | Action::Index { .. }
             | Action::Collect { .. } => return None,
         };
         answer.push(fact);
