@@ -146,7 +146,7 @@ pub(crate) const PROBES: &[Probe] = &[
     probe("code-of-input", "map the input for code, as a loader maps a library", StoppedByWatch, |scene| code_of(&scene.input)),
     probe("code-of-output", "write a file and map it so", StoppedByWatch, |_| fs::write("library.so", [0x90; 0x1000]).and_then(|()| code_of(Path::new("library.so")))),
     probe("code-of-library", "map a library again that it was loaded with", StoppedByWatch, |_| code_of(&libc_itself()?)),
-    probe("code-of-library-threads", "map another library of the system while there are two threads", StoppedByWatch, |_| beside_a_thread(code_of_another)),
+    probe("code-of-library-threads", "map another library while there are two threads", StoppedByWatch, |_| beside_a_thread(code_of_another)),
     probe("code-of-another-library", "the same with one thread", Open, |_| code_of_another()),
     statically("code-of-input-static", "the same by a program that is linked statically", Stopped),
     probe("code-of-data", "turn data into code", Stopped, |_| code_of_data()),
