@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::{
     contract::escaped,
+    ladder::{LANGUAGE_TAG, is_language},
     settings::{Settings, SourceSettings},
 };
 
@@ -120,6 +121,11 @@ fn names(settings: &Settings, found: &mut Findings) {
         settings.sources.values().flat_map(|source| &source.suffixes).all(|suffix| !suffix.is_empty()),
         "sources.*.suffixes",
         "no ending may be empty; without the key every upload is taken",
+    );
+    found.require(
+        settings.sources.values().filter_map(|source| source.default_language.as_deref()).all(is_language),
+        "sources.*.default_language",
+        LANGUAGE_TAG,
     );
     let prefix = &settings.output.prefix;
     found.require(

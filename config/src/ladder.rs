@@ -50,7 +50,8 @@ pub struct AudioSettings {
     /// second; none makes stereo only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub surround_bps: Option<u64>,
-    /// Language (BCP 47) of tracks whose language the file does not name; none leaves it unknown.
+    /// Language (BCP 47) of audio and text tracks whose language the file does not name; none leaves it unknown. A
+    /// request's or a source's own takes its place when a job is accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_language: Option<String>,
     /// Target loudness in LUFS (EBU R128); none leaves loudness alone.
@@ -190,7 +191,7 @@ impl Profile {
             );
         }
         if self.audio.default_language.as_deref().is_some_and(|tag| !is_language(tag)) {
-            return wrong("audio.default_language: use a tag of BCP 47, such as \"de\" or \"pt-BR\"".into());
+            return wrong(format!("audio.default_language: {LANGUAGE_TAG}"));
         }
         if self.images.thumbnail_seconds == Some(0) {
             return wrong("images.thumbnail_seconds: must be at least 1; leave it out for none".into());
@@ -207,8 +208,11 @@ impl Profile {
     }
 }
 
+/// What to write where [`is_language`] says no.
+pub const LANGUAGE_TAG: &str = "use a tag of BCP 47, such as \"de\" or \"pt-BR\"";
+
 /// Whether it has the form of a language tag (RFC 5646): two or three letters, then parts of up to eight.
-fn is_language(tag: &str) -> bool {
+pub fn is_language(tag: &str) -> bool {
     let (first, rest) = tag.split_once('-').map_or((tag, None), |(first, rest)| (first, Some(rest)));
     let part =
         |part: &str| (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric());

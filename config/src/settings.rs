@@ -83,6 +83,10 @@ pub struct SourceSettings {
     /// Profile of uploads from here; none takes `jobs.default_profile`.
     #[serde(default)]
     pub profile: Option<String>,
+    /// Language (BCP 47) of tracks of uploads from here whose language the file does not name; none takes the
+    /// profile's.
+    #[serde(default)]
+    pub default_language: Option<String>,
     /// Where overlays for what lies here may come from; empty allows none.
     #[serde(default)]
     pub overlays: Vec<OverlaySettings>,

@@ -152,6 +152,15 @@ fn each_contradiction_is_refused_by_name() {
     let error =
         load(&LEAST.replace("bucket = \"uploads\"", "bucket = \"uploads\"\nsuffixes = [\"\"]")).unwrap_err();
     assert!(error.contains("sources.*.suffixes:"), "{error}");
+    let speaks = |language: &str| {
+        load(&LEAST.replace(
+            "bucket = \"uploads\"",
+            &format!("bucket = \"uploads\"\ndefault_language = {language:?}"),
+        ))
+    };
+    assert_eq!(speaks("pt-BR").unwrap().sources["uploads"].default_language.as_deref(), Some("pt-BR"));
+    let error = speaks("Portuguese").unwrap_err();
+    assert!(error.contains("sources.*.default_language:"), "{error}");
 }
 
 #[test]

@@ -73,3 +73,7 @@ pub const REQUEST_WITH_FORCE: u32 = 3;
 /// The schema number of the terminal record of a cancelled job: a reader that does not know that outcome leaves the job
 /// alone.
 pub const TERMINAL_CANCELLED: u32 = 2;
+
+/// The schema number of a job request with `default_language`: a controller that does not know it would leave the
+/// language of the tracks unknown.
+pub const REQUEST_WITH_LANGUAGE: u32 = 4;

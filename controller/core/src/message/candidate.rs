@@ -46,6 +46,8 @@ pub(super) struct Asked {
     pub(super) source: Source,
     /// The requested profile; `None`: the default.
     pub(super) profile: Option<String>,
+    /// Language of tracks whose language the file does not name; `None`: the source's, else the profile's.
+    pub(super) language: Option<String>,
     /// Clip and overlay.
     pub(super) edit: Edit,
     /// The caller's own name for the job.
@@ -76,7 +78,7 @@ impl Candidate {
 
     /// Names the job and checks the request against the rules.
     pub(super) fn of(asked: Asked, rules: &Rules) -> Self {
-        let Asked { source, profile, edit, idempotency_key, forced } = asked;
+        let Asked { source, profile, language, edit, idempotency_key, forced } = asked;
         let allowed = rules.source_of(&source.bucket, &source.key);
         let profile = profile
             .or_else(|| allowed.and_then(|source| source.profile.clone()))
@@ -85,14 +87,20 @@ impl Candidate {
             allowed.and_then(|source| source.output_prefix.as_ref()).unwrap_or(&rules.output_root).clone();
         let refusal = refusal(&source, allowed, rules).or_else(|| edit_refusal(&edit, allowed));
         let verdict = refusal.map_or_else(|| known_profile(&profile, rules), Err);
+        let verdict = verdict.map(|mut profile| {
+            let own = language.clone().or_else(|| allowed?.default_language.clone());
+            profile.audio.default_language = own.or(profile.audio.default_language);
+            profile
+        });
+        let identity = || identity(&source, &profile, language.as_deref(), &edit);
         let identity = match &idempotency_key {
             Some(key) if verdict.is_ok() => vec!["caller".to_owned(), key.clone()],
             // A refused request does not use up its idempotency key.
             Some(key) => {
                 let own = ["caller-refused".to_owned(), key.clone()];
-                own.into_iter().chain(identity(&source, &profile, &edit)).collect()
+                own.into_iter().chain(identity()).collect()
             }
-            None => identity(&source, &profile, &edit),
+            None => identity(),
         };
         let verdict = verdict.map(|profile| Accepted { source, profile, root, edit, idempotency_key });
         Self { identity, forced, verdict }
@@ -133,7 +141,7 @@ fn known_profile(name: &str, rules: &Rules) -> Result<Profile, Failure> {
 
 /// The identity of an upload: the version id if there is one; otherwise the content and S3's sequencer. So the same
 /// file uploaded twice is two jobs, and the same event delivered twice is one.
-fn identity(source: &Source, profile: &str, edit: &Edit) -> Vec<String> {
+fn identity(source: &Source, profile: &str, language: Option<&str>, edit: &Edit) -> Vec<String> {
     let mut parts = vec!["object".to_owned(), source.bucket.clone(), source.key.clone()];
     match &source.version_id {
         Some(version) => parts.extend(["version".to_owned(), version.clone()]),
@@ -144,6 +152,7 @@ fn identity(source: &Source, profile: &str, edit: &Edit) -> Vec<String> {
         ]),
     }
     parts.push(profile.to_owned());
+    parts.extend(language.into_iter().flat_map(|tag| ["language".to_owned(), tag.to_owned()]));
     if !edit.is_none() {
         // A plain structure: serialising it cannot fail.
         parts.extend(["edit".to_owned(), serde_json::to_string(edit).unwrap_or_default()]);

@@ -1,10 +1,13 @@
 //! Our own job request: `{"schema":1,"kind":"transcode.job","source":{"bucket":…,"key":…}}`. A request with a `clip` or
-//! an `overlay` has schema 2, one with `force` has schema 3. An older controller that does not know these puts the
+//! an `overlay` has schema 2, one with `force` schema 3, one with `default_language` schema 4. An older controller that does not know these puts the
 //! message aside and does not refuse it (S15).
 
 use serde::Deserialize;
 use serde_json::Value;
-use transcode_config::contract::{Clip, Edit, Overlay, REQUEST_WITH_FORCE, SPEC_WITH_EDIT, Source};
+use transcode_config::{
+    contract::{Clip, Edit, Overlay, REQUEST_WITH_FORCE, REQUEST_WITH_LANGUAGE, SPEC_WITH_EDIT, Source},
+    ladder::{LANGUAGE_TAG, is_language},
+};
 
 use super::{
     candidate::{Asked, Candidate, malformed},
@@ -27,6 +30,9 @@ struct JobRequest {
     source: RequestSource,
     #[serde(default)]
     profile: Option<String>,
+    /// Language of tracks whose language the file does not name.
+    #[serde(default)]
+    default_language: Option<String>,
     #[serde(default)]
     clip: Option<Clip>,
     #[serde(default)]
@@ -50,30 +56,45 @@ struct RequestSource {
 /// Reads the request. Without an idempotency key its fields name the job: the same request sent twice is one job, even
 /// if an object without versions was replaced between the two.
 pub(super) fn read(value: &Value, body: &str, rules: &Rules) -> Candidate {
-    let JobRequest { schema, source, profile, clip, overlay, idempotency_key, force, .. } =
-        match serde_json::from_value(value.clone()) {
-            Ok(request) => request,
-            Err(error) => return malformed(body, &format!("not a job request: {error}")),
-        };
-    let bad_key = |key: &String| key.is_empty() || key.len() > MAX_IDEMPOTENCY_BYTES;
-    if idempotency_key.as_ref().is_some_and(bad_key) {
-        return malformed(body, "`idempotency_key` must have 1–256 bytes");
+    let request: JobRequest = match serde_json::from_value(value.clone()) {
+        Ok(request) => request,
+        Err(error) => return malformed(body, &format!("not a job request: {error}")),
+    };
+    if let Err(problem) = request.check() {
+        return malformed(body, &problem);
     }
+    let JobRequest {
+        source, profile, default_language: language, clip, overlay, idempotency_key, force, ..
+    } = request;
     let edit = Edit { clip, overlay };
-    if !edit.is_none() && schema < SPEC_WITH_EDIT {
-        return malformed(
-            body,
-            "`clip` and `overlay` need `schema` 2: a controller that does not know them must not run the job",
-        );
-    }
-    if force && schema < REQUEST_WITH_FORCE {
-        return malformed(
-            body,
-            "`force` needs `schema` 3: a controller that does not know it must not run the job without",
-        );
-    }
     let RequestSource { bucket, key, version_id } = source;
     let source =
         Source { bucket, key, version_id, etag: None, size: None, sequencer: None, uploaded_at_ms: None };
-    Candidate::of(Asked { source, profile, edit, idempotency_key, forced: force }, rules)
+    Candidate::of(Asked { source, profile, language, edit, idempotency_key, forced: force }, rules)
+}
+
+impl JobRequest {
+    /// What is wrong beyond its form.
+    fn check(&self) -> Result<(), String> {
+        let bad_key = |key: &String| key.is_empty() || key.len() > MAX_IDEMPOTENCY_BYTES;
+        if self.idempotency_key.as_ref().is_some_and(bad_key) {
+            return Err("`idempotency_key` must have 1–256 bytes".into());
+        }
+        if self.default_language.as_deref().is_some_and(|tag| !is_language(tag)) {
+            return Err(format!("`default_language`: {LANGUAGE_TAG}"));
+        }
+        for (field, given, schema) in [
+            ("clip", self.clip.is_some(), SPEC_WITH_EDIT),
+            ("overlay", self.overlay.is_some(), SPEC_WITH_EDIT),
+            ("force", self.force, REQUEST_WITH_FORCE),
+            ("default_language", self.default_language.is_some(), REQUEST_WITH_LANGUAGE),
+        ] {
+            if given && self.schema < schema {
+                return Err(format!(
+                    "`{field}` needs `schema` {schema}: a controller that does not know it must not run the job without"
+                ));
+            }
+        }
+        Ok(())
+    }
 }

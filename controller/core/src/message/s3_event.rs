@@ -57,7 +57,14 @@ impl Created {
             return ignored(IgnoreReason::OtherSuffix, &source.bucket, &source.key);
         }
         Ok(Candidate::of(
-            Asked { source, profile: None, edit: Edit::default(), idempotency_key: None, forced: false },
+            Asked {
+                source,
+                profile: None,
+                language: None,
+                edit: Edit::default(),
+                idempotency_key: None,
+                forced: false,
+            },
             rules,
         ))
     }

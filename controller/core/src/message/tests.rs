@@ -19,6 +19,7 @@ use crate::protocol::{
     fact::MessageId,
 };
 
+mod language;
 mod order;
 
 fn profile(name: &str) -> Profile {
@@ -269,7 +270,7 @@ fn unknown_versions_are_parked() {
     for body in [
         event(&[record("b.mp4", 5), future]),
         bridge("a").replacen("\"version\":\"0\"", "\"version\":\"1\"", 2),
-        json!({"schema": 4, "kind": "transcode.job", "anything": []}).to_string(),
+        json!({"schema": 5, "kind": "transcode.job", "anything": []}).to_string(),
         json!({"schema": 9, "kind": "transcode.dead-letter"}).to_string(),
         json!({"schema": 1, "kind": "transcode.batch"}).to_string(),
     ] {

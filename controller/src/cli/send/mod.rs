@@ -12,5 +12,5 @@ mod wait;
 
 pub(in crate::cli) use one::queue;
 pub(in crate::cli) use presign::Presign;
-pub(in crate::cli) use request::{Object, body, event};
+pub(in crate::cli) use request::{Object, body, event, speaking};
 pub(in crate::cli) use submit::Submit;

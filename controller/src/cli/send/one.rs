@@ -30,6 +30,8 @@ const DEFAULT_QUEUE: &str = "default";
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wish<'a> {
     pub(super) profile: Option<&'a str>,
+    /// Language of tracks whose language the file does not name.
+    pub(super) language: Option<&'a str>,
     pub(super) edit: &'a Edit,
     /// The caller's own name of the job.
     pub(super) name: Option<&'a str>,
@@ -39,7 +41,7 @@ pub(super) struct Wish<'a> {
 impl Wish<'_> {
     /// Whether the job that the upload itself asks for would be the same.
     fn is_plain(&self) -> bool {
-        self.edit.is_none() && self.name.is_none() && !self.force
+        self.edit.is_none() && self.name.is_none() && self.language.is_none() && !self.force
     }
 }
 
@@ -100,11 +102,15 @@ pub(super) async fn look(
     object: &Object<'_>,
     wish: Wish<'_>,
 ) -> anyhow::Result<Result<Asked, Ready>> {
-    let mut body = request::body(object, wish.profile, wish.edit, wish.name, false);
+    let request = |force| {
+        let body = request::body(object, wish.profile, wish.edit, wish.name, force);
+        request::speaking(body, wish.language)
+    };
+    let mut body = request(false);
     let mut spec = accepted(session, &body)?;
     if let Some(why) = newer(session, &spec).await? {
         ensure!(wish.force, "not sent: {why}. --force sends it, and it goes live all the same");
-        body = request::body(object, wish.profile, wish.edit, wish.name, true);
+        body = request(true);
         spec = accepted(session, &body)?;
     }
     if let Some(there) = there(session, &spec).await? {

@@ -1,8 +1,8 @@
 //! The body of a job request.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use transcode_config::{
-    contract::{Edit, REQUEST_WITH_FORCE, SPEC_WITH_EDIT},
+    contract::{Edit, REQUEST_WITH_FORCE, REQUEST_WITH_LANGUAGE, SPEC_WITH_EDIT},
     escape::net,
 };
 
@@ -44,6 +44,15 @@ pub(in crate::cli) fn body(
         (body["schema"], body["force"]) = (REQUEST_WITH_FORCE.into(), true.into());
     }
     // A key may contain characters that SQS refuses; JSON can escape them.
+    net(&body.to_string()).into_owned()
+}
+
+/// The request with a language for tracks whose language the file does not name.
+pub(in crate::cli) fn speaking(request: String, language: Option<&str>) -> String {
+    let Some((language, mut body)) = language.zip(serde_json::from_str::<Value>(&request).ok()) else {
+        return request;
+    };
+    (body["schema"], body["default_language"]) = (REQUEST_WITH_LANGUAGE.into(), language.into());
     net(&body.to_string()).into_owned()
 }
 

@@ -57,6 +57,9 @@ pub(in crate::cli) struct Submit {
     /// Profile. Default: the source's own, or the default profile.
     #[arg(long)]
     profile: Option<String>,
+    /// Language (BCP 47) of tracks whose language the file does not name. Default: the source's own, or the profile's.
+    #[arg(long, value_name = "TAG")]
+    default_language: Option<String>,
     #[command(flatten)]
     edit: EditArgs,
     /// The caller's own name for this job, instead of bucket, key, profile and edit. Of many objects: the name of the run,
@@ -96,7 +99,13 @@ impl Submit {
         let edit = self.edit.edit()?;
         let again = self.again.then(|| format!("again {}", wall_ms()));
         let name = self.idempotency_key.as_deref().or(again.as_deref());
-        let wish = Wish { profile: self.profile.as_deref(), edit: &edit, name, force: self.force };
+        let wish = Wish {
+            profile: self.profile.as_deref(),
+            language: self.default_language.as_deref(),
+            edit: &edit,
+            name,
+            force: self.force,
+        };
         let queue = one::queue(session, self.queue.as_deref())?;
         let bounds = Bounds { per_second: self.rate, most: self.max };
         let jobs = match self.named(session)? {
@@ -168,6 +177,7 @@ impl Submit {
             other.is_none()
                 && wish.edit.is_none()
                 && wish.name.is_none()
+                && wish.language.is_none()
                 && !wish.force
                 && self.version_id.is_none(),
             "an upload becomes a job with the profile of its source, {}: upload without these options, then submit the \

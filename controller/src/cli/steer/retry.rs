@@ -13,7 +13,7 @@ use crate::cli::{
     find::{Record, letter_of, newer, request_of},
     letters::Redrive,
     output::{say, time},
-    send::{Object, body, queue},
+    send::{Object, body, queue, speaking},
     setup::Session,
 };
 
@@ -109,13 +109,15 @@ fn originals(spec: &JobSpec) -> Vec<String> {
     let asked = |object: &Object<'_>, profile| {
         body(object, profile, &spec.edit, name, spec.forced && spec.generation == 0)
     };
-    vec![
-        event(spec),
+    let plain = [
         asked(&object, Some(profile)),
         asked(&object, None),
         asked(&bare, Some(profile)),
         asked(&bare, None),
-    ]
+    ];
+    let language = spec.profile.audio.default_language.as_deref();
+    let spoken = plain.clone().map(|request| speaking(request, language));
+    [event(spec)].into_iter().chain(plain).chain(spoken).collect()
 }
 
 /// The bucket's own event of the upload.
@@ -183,6 +185,7 @@ mod tests {
             body(&object(Some("v")), Some("hevc"), &clip, None, false),
             body(&object(None), None, &none, Some("order-17"), false),
             body(&object(Some("v")), None, &none, None, true),
+            speaking(body(&object(None), None, &none, None, false), Some("de")),
         ] {
             let mut spec = accepted(&first);
             let mut expected = first.clone();
