@@ -1,11 +1,14 @@
 //! The job that this crate is given, and the events that it sends while it works.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::sync::CancellationToken;
 use transcode_config::{
-    contract::{Clip, Placement, Stage},
+    contract::{Clip, Failure, FailureCode, Placement, Stage},
     ladder::Profile,
 };
 
@@ -94,4 +97,11 @@ impl Context<'_> {
     pub(crate) fn encoder_folder(&self) -> PathBuf {
         self.job.work.join("encode")
     }
+}
+
+/// The failure of a write: `DISK_FULL` where the disk is full.
+pub(crate) fn cannot_write(path: &str, error: &io::Error) -> Failure {
+    let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+    let code = if full { FailureCode::DiskFull } else { FailureCode::Internal };
+    Failure::new(code, "a file cannot be written").with("file", path).with("error", error)
 }

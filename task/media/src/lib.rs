@@ -27,7 +27,7 @@
 //! | [`rational`] | exact fractions | nothing here |
 //!
 //! Unit tests stand beside the code. Tests on real media are in `tests/media/`, a file for each subject: [`examine`],
-//! [`plan`] and [`encode`] in `audio`, `video`, `colours`, `streams`, `time`, `corpus`, `refusals`, `edit` and `chunks`;
+//! [`plan`] and [`encode`] in `audio`, `video`, `fields`, `colours`, `streams`, `time`, `corpus`, `refusals`, `edit` and `chunks`;
 //! [`measure`] in `audio`, `per_title` and `quality`; [`captions`] in `captions`; [`package`] in `package`, `profiles`,
 //! `progressive` and `event_playlist`; [`verify`] in `proof`. [`process`] and [`sandbox`] are tested with the task's
 //! program, in `task/tests/sandbox/`. `tests/memory/` measures the memory of this process.

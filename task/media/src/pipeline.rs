@@ -9,7 +9,7 @@ use transcode_config::contract::{Failure, FailureCode, Stage, Warning};
 use crate::{
     captions,
     encode::{self, Encoded},
-    examine::{self, probe, source},
+    examine::{self, probe, source, source::Examined},
     job::{Context, Event, MediaJob},
     measure::{loudness, per_title},
     package::{
@@ -24,7 +24,7 @@ use crate::{
         track::Tracks,
     },
     plan::{self, Plan, timeline},
-    process::Tools,
+    process::{Damage, Tools},
     rational,
     verify::{self, Check, MANIFEST, MASTER},
 };
@@ -84,10 +84,11 @@ async fn tools_version(context: &Context<'_>) -> String {
 }
 
 async fn make_package(context: &Context<'_>) -> Result<Package, Failure> {
-    let job = context.job;
     context.send(Event::Stage(Stage::Probing));
     context.reached(0.0);
-    let (mut source, scan) = source::examine(context).await?;
+    let Examined { mut source, scan, joined } = source::examine(context).await?;
+    let job = &MediaJob { input: joined.as_deref().unwrap_or(context.job.input), ..*context.job };
+    let context = &Context { job, ..*context };
     source.speak(job.profile.audio.default_language.as_deref());
     let mut timeline = timeline::lay_out(&mut source, &scan)?;
     if let Some(clip) = job.clip {
@@ -121,9 +122,13 @@ async fn make_package(context: &Context<'_>) -> Result<Package, Failure> {
     }
     let package = Folder::new(job.output, job.profile.package, source.size, context.events.clone());
     let encoded = encode::encode(context, &plan, package, (LISTENED, ENCODED)).await?;
-    let Encoded { tracks, mut package, event_texts, damaged_frames } = encoded;
-    if damaged_frames > 0 {
-        source.warn(Warning::Damaged, format!("the decoder repaired {damaged_frames} frames"));
+    let Encoded { tracks, mut package, event_texts, damage } = encoded;
+    let Damage { frames, packets } = damage;
+    if frames > 0 {
+        source.warn(Warning::Damaged, format!("the decoder repaired {frames} frames"));
+    }
+    if packets > 0 {
+        source.warn(Warning::Damaged, format!("{packets} packets could not be decoded"));
     }
     if let Some(video) = &plan.video {
         images::make(context, video, &tracks, &mut package).await?;

@@ -13,8 +13,8 @@ use super::cea608::{Decoder, Field};
 use crate::{
     encode::MEMORY,
     examine::probe::VideoStream,
-    job::Context,
-    package::{folder::cannot_write, fragment::BoxReader, text::Cue},
+    job::{Context, cannot_write},
+    package::{fragment::BoxReader, text::Cue},
     plan::{Plan, seek},
     process::{Invocation, Limits, Tool, input_flags, local, words},
     rational::{float, round_to_u64},

@@ -14,8 +14,7 @@ use transcode_config::contract::{Failure, FailureCode};
 
 use crate::{
     examine::probe::VideoStream,
-    job::Context,
-    package::folder::cannot_write,
+    job::{Context, cannot_write},
     plan::{Plan, seek},
     process::{Invocation, Limits, Tool, input_flags, local},
 };
@@ -175,5 +174,9 @@ mod tests {
             );
         }
         assert!(list("muxers").iter().any(|built| built == "rawvideo"));
+        // Those that only rare sources need: nobody would miss them for long.
+        for name in ["crop", "idet", "concat", "premultiply", "colorspace"] {
+            assert!(list("filters").iter().any(|built| built == name), "{name} is missing in scripts/ffmpeg");
+        }
     }
 }

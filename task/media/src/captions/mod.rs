@@ -16,10 +16,10 @@ use transcode_config::contract::{Failure, FailureCode, Warning};
 
 use crate::{
     examine::probe::{SourceInfo, TextStream, VideoStream},
-    job::Context,
+    job::{Context, cannot_write},
     package::{
         captions::{Captions, WHOLE},
-        folder::{Folder, cannot_write},
+        folder::Folder,
         text,
     },
     plan::{Plan, unique},
@@ -149,16 +149,22 @@ async fn inside_the_video(
         );
     }
     let channels = read.unwrap_or_default().into_iter();
-    let texts = channels.map(|(name, cues)| (inside_of(&video, name), text::from(cues, millis(plan.lead))));
+    let language = context.job.profile.audio.default_language.as_deref();
+    let texts =
+        channels.map(|(name, cues)| (inside_of(&video, name, language), text::from(cues, millis(plan.lead))));
     Ok(texts.collect())
 }
 
-/// The text stream of a caption channel. No container names its language.
-fn inside_of(video: &VideoStream, channel: &str) -> TextStream {
+/// The channel that is in the language of the programme (47 CFR 79.101).
+const OF_THE_PROGRAMME: &str = "CC1";
+
+/// The text stream of a caption channel. No container names its language. `language`: of what has none.
+fn inside_of(video: &VideoStream, channel: &str, language: Option<&str>) -> TextStream {
+    let language = language.filter(|_| channel == OF_THE_PROGRAMME).unwrap_or(UNKNOWN);
     TextStream {
         index: video.index,
         codec: "eia_608".into(),
-        language: Some(UNKNOWN.into()),
+        language: Some(language.into()),
         title: Some(channel.into()),
         default: false,
         forced: false,

@@ -62,6 +62,7 @@ pub(super) fn at_once(alone: &Finished, beside: Duration, host: Host) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::process::Damage;
 
     fn used(cpu: u64, wall: u64, gib: u64) -> Finished {
         Finished {
@@ -71,7 +72,7 @@ mod tests {
             cpu: Duration::from_secs(cpu),
             peak_memory_bytes: gib << 30,
             audio_set_up: 0,
-            damaged_frames: 0,
+            damage: Damage::default(),
         }
     }
 

@@ -14,6 +14,7 @@ use crate::{
         track::Tracks,
     },
     plan::{self, Chunk, Plan},
+    process::Damage,
 };
 
 /// The texts of the EVENT playlists, by path; empty if the job has none.
@@ -22,8 +23,8 @@ pub(super) type EventTexts = BTreeMap<String, String>;
 /// The result of the encoder.
 #[derive(Debug)]
 pub(crate) struct Encoded {
-    /// Frames of the source that the decoder found damaged.
-    pub(crate) damaged_frames: u64,
+    /// What of the source the decoders found damaged.
+    pub(crate) damage: Damage,
     pub(crate) tracks: Tracks,
     pub(crate) package: Folder,
     /// The texts of the EVENT playlists, by path; empty if the job has none.
@@ -51,7 +52,9 @@ pub(super) fn spawn(
             halt.cancel();
         }
         let event_texts = cutters.playlists.map(EventPlaylists::said).unwrap_or_default();
-        result.map(|tracks| tracks.map(|tracks| Encoded { tracks, package, event_texts, damaged_frames: 0 }))
+        result.map(|tracks| {
+            tracks.map(|tracks| Encoded { tracks, package, event_texts, damage: Damage::default() })
+        })
     })
 }
 

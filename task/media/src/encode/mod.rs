@@ -5,21 +5,13 @@ mod cutting;
 mod progress;
 mod runs;
 
-use std::sync::{
-    Mutex, OnceLock,
-    atomic::{AtomicU64, Ordering},
-    mpsc,
-};
+use std::sync::{Mutex, OnceLock, PoisonError, mpsc};
 
 use transcode_config::contract::{Failure, FailureCode};
 
 use crate::{
-    job::Context,
-    package::{
-        event_playlist::EventPlaylists,
-        folder::{Folder, cannot_write},
-        track::Tracks,
-    },
+    job::{Context, cannot_write},
+    package::{event_playlist::EventPlaylists, folder::Folder, track::Tracks},
     plan::Plan,
 };
 use progress::{Progress, Tick};
@@ -51,14 +43,14 @@ pub(crate) async fn encode(
         progress: Mutex::new(Progress::new(plan.seconds, share)),
         halt: &halt,
         ticks: ticks.clone(),
-        damaged_frames: AtomicU64::new(0),
+        damage: Mutex::default(),
         audio: OnceLock::new(),
     };
     let result = match &profile.chunks {
         Some(settings) if !chunks.is_empty() => runs.in_chunks(chunks, settings.at_once).await,
         _ => runs.whole().await,
     };
-    let damaged_frames = runs.damaged_frames.load(Ordering::Relaxed);
+    let damage = *runs.damage.lock().unwrap_or_else(PoisonError::into_inner);
     drop(runs);
     if result.is_ok() {
         ticks.send(Tick::Done).ok();
@@ -76,7 +68,7 @@ pub(crate) async fn encode(
                 Failure::new(FailureCode::Internal, "the encoder ended and its segments were given up")
             })?;
             all_decoded(plan, &encoded.tracks)?;
-            Ok(Encoded { damaged_frames, ..encoded })
+            Ok(Encoded { damage, ..encoded })
         }
     }
 }
@@ -115,15 +107,23 @@ fn all_decoded(plan: &Plan, tracks: &Tracks) -> Result<(), Failure> {
     Ok(())
 }
 
+/// What ffmpeg says of a source of which too little can be decoded, in versions 5 to 7.
+const UNDECODED: [&str; 4] = [
+    "Cannot determine format of input stream",
+    "Error while decoding stream",
+    "Error submitting packet to decoder",
+    "Decode error rate",
+];
+
 /// Tells a source that cannot be decoded from an encoder that failed, by ffmpeg's messages.
-fn blame(failure: Failure) -> Failure {
+pub(crate) fn blame(failure: Failure) -> Failure {
     if failure.code != FailureCode::EncodeFailed {
         return failure;
     }
     let said = |words: &str| failure.evidence.values().any(|value| value.contains(words));
     let code = if said("Decoder (codec") || said("no decoder found") {
         FailureCode::UnsupportedCodec
-    } else if said("Cannot determine format of input stream") || said("Error while decoding stream") {
+    } else if UNDECODED.into_iter().any(said) {
         FailureCode::DecodeFailed
     } else {
         return failure;
@@ -142,6 +142,7 @@ mod tests {
             blame(failed("Cannot determine format of input stream 0:0")).code,
             FailureCode::DecodeFailed
         );
+        assert_eq!(blame(failed("Decode error rate 1 exceeds maximum")).code, FailureCode::DecodeFailed);
         assert_eq!(blame(failed("x264 fell over")).code, FailureCode::EncodeFailed);
     }
 }

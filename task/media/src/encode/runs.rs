@@ -3,11 +3,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{
-        Mutex, OnceLock, PoisonError,
-        atomic::{AtomicU64, Ordering},
-        mpsc,
-    },
+    sync::{Mutex, OnceLock, PoisonError, mpsc},
     time::Duration,
 };
 
@@ -20,10 +16,9 @@ use super::{
     progress::{Progress, Tick},
 };
 use crate::{
-    job::Context,
-    package::folder::cannot_write,
+    job::{Context, cannot_write},
     plan::{self, Chunk, Plan},
-    process::{Finished, Invocation, Limits, Tool},
+    process::{Damage, Finished, Invocation, Limits, Tool},
     rational::{float, round_to_u64},
 };
 
@@ -43,8 +38,8 @@ pub(super) struct Runs<'a> {
     /// Cancelled when one run or the cutting thread fails, because the other runs are then useless.
     pub(super) halt: &'a CancellationToken,
     pub(super) ticks: mpsc::Sender<Tick>,
-    /// Frames that decoders found damaged.
-    pub(super) damaged_frames: AtomicU64,
+    /// What decoders found damaged.
+    pub(super) damage: Mutex<Damage>,
     /// Processor time of the audio's own run, once it has ended.
     pub(super) audio: OnceLock<Duration>,
 }
@@ -138,7 +133,7 @@ impl Runs<'_> {
             }
         };
         let finished = self.context.tools.run(call, &mut on_line, self.halt).await?;
-        self.damaged_frames.fetch_add(finished.damaged_frames, Ordering::Relaxed);
+        *self.damage.lock().unwrap_or_else(PoisonError::into_inner) += finished.damage;
         Ok(finished)
     }
 }

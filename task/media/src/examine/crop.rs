@@ -22,6 +22,9 @@ pub struct Crop {
     /// Whether the file gives the shape of what is left, and not that of the whole frame.
     #[serde(skip)]
     pub shaped: bool,
+    /// Whether ffmpeg cuts them off by itself.
+    #[serde(skip)]
+    pub done: bool,
 }
 
 impl Crop {

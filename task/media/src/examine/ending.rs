@@ -45,6 +45,7 @@ pub(super) fn look<R: Read + Seek>(
         Some(b"RIFF") => riff(file, size)?,
         Some(b"\x1a\x45\xdf\xa3") => judge(segment_end(head)),
         Some(b"FLV\x01") => Ok(flv(file, size)?),
+        Some(b"OggS") => ogg(file)?,
         _ => judge(asf_size(head)),
     })
 }
@@ -142,6 +143,44 @@ fn flv<R: Read + Seek>(file: &mut R, size: u64) -> io::Result<Ending> {
     let data = u32::from_be_bytes([0, a, b, c]);
     let whole = matches!(kind & 0x1f, 8 | 9 | 18) && data + 11 == length;
     Ok(if whole { Ending::Whole { listed_frames: None } } else { Ending::Unknown })
+}
+
+/// Most pages of an Ogg file that are read: three hours of the shortest that encoders write.
+const MAX_PAGES: usize = 1 << 20;
+
+/// A chained Ogg file (RFC 3533, 4). ffmpeg plays every link at the times of the first one's sample rate, so links of
+/// different rates would come out at the wrong speed.
+fn ogg<R: Read + Seek>(file: &mut R) -> io::Result<Result<Ending, Failure>> {
+    let mut reader = io::BufReader::with_capacity(1 << 16, file);
+    reader.seek(SeekFrom::Start(0))?;
+    let (mut head, mut first) = ([0; 27], None);
+    for _ in 0..MAX_PAGES {
+        if reader.read_exact(&mut head).is_err() || !head.starts_with(b"OggS") {
+            break;
+        }
+        let mut segments = vec![0; head[26].into()];
+        reader.read_exact(&mut segments)?;
+        let mut left = segments.iter().map(|&length| i64::from(length)).sum();
+        // A page that begins a stream.
+        if head[5] & 2 != 0 && left >= 16 {
+            let mut body = [0; 16];
+            reader.read_exact(&mut body)?;
+            left -= 16;
+            let rate =
+                body.strip_prefix(b"\x01vorbis").and_then(|rest| rest.get(5..)?.first_chunk().copied());
+            if let Some(rate) = rate.map(u32::from_le_bytes)
+                && *first.get_or_insert(rate) != rate
+            {
+                let first = first.unwrap_or_default();
+                let message = format!("the sample rate changes from {first} to {rate} Hz in the middle");
+                return Ok(Err(Failure::new(FailureCode::SourceDiscontinuous, message)
+                    .with("sample_rate", first)
+                    .with("sample_rate_later", rate)));
+            }
+        }
+        reader.seek_relative(left)?;
+    }
+    Ok(Ok(Ending::Unknown))
 }
 
 /// The size of an ASF file by its properties (ASF specification, 3.2), where they lie within `head`.

@@ -94,7 +94,9 @@ impl Scan {
         let mut fields = line.trim().split('|');
         let index = fields.next().and_then(|value| value.parse::<u32>().ok());
         let mut number = || fields.next().and_then(|value| value.parse::<i64>().ok());
-        let (pts, dts, duration) = (number(), number(), number().unwrap_or(0).max(0));
+        let (pts, dts) = (number(), number());
+        // Some demuxers count a negative duration as one of 32 bits.
+        let duration = number().filter(|ticks| (0..i64::from(i32::MAX)).contains(ticks)).unwrap_or(0);
         let (size, position) = (number(), number());
         let flags = fields.next().unwrap_or_default();
         let Some(index) = index else { return };
@@ -269,6 +271,14 @@ mod tests {
         assert_eq!((timing.packets, timing.start), (1, 0.0));
         assert_eq!(scan.reached(), 120);
         assert!(scan.timing(0, TENTHS).is_none());
+    }
+
+    #[test]
+    fn a_duration_below_zero_is_none() {
+        let mut scan = Scan::default();
+        scan.line("0|10|10|5|10|0|K_");
+        scan.line("0|15|15|4294967114|10|0|K_");
+        assert!((scan.timing(0, TENTHS).unwrap().end - 1.5).abs() < 1e-9);
     }
 
     #[test]

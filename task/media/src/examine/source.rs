@@ -1,7 +1,14 @@
 //! Examines the source with ffprobe: its headers, then the time of every packet.
 
-use std::{ffi::OsString, fs::File, io, time::Duration};
+use std::{
+    ffi::OsString,
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
+use tokio::task::JoinHandle;
 use transcode_config::{
     contract::{Failure, FailureCode, Warning},
     ladder::Profile,
@@ -9,14 +16,15 @@ use transcode_config::{
 
 use super::{
     crop::{self, Crop},
-    ending::Ending,
+    fields,
     probe::{self, AudioStream, SourceInfo, VideoStream, frames},
     scan::{self, Scan},
+    splice::Splice,
     structure,
     transport::{self, Transport},
 };
 use crate::{
-    job::Context,
+    job::{Context, MediaJob, cannot_write},
     process::{Invocation, Limits, Tool, input_flags, local, words},
 };
 
@@ -26,32 +34,54 @@ const PROBE_BYTES: usize = 4 << 20;
 /// are 150 MB.
 const SCAN_BYTES: usize = 1 << 30;
 
+/// A source that can be transcoded.
+pub(crate) struct Examined {
+    pub(crate) source: SourceInfo,
+    pub(crate) scan: Scan,
+    /// The file to read in place of the job's, where parts of its video were joined.
+    pub(crate) joined: Option<PathBuf>,
+}
+
 /// Probes and scans the source. Refuses by name a source that cannot be transcoded.
-pub(crate) async fn examine(context: &Context<'_>) -> Result<(SourceInfo, Scan), Failure> {
-    let input = context.job.input;
-    let (ending, size) = tokio::task::spawn_blocking({
-        let input = input.to_owned();
-        move || -> io::Result<Result<(Ending, u64), Failure>> {
-            let mut file = File::open(input)?;
-            let size = file.metadata()?.len();
-            Ok(structure::inspect(&mut file)?.map(|ending| (ending, size)))
-        }
+pub(crate) async fn examine(context: &Context<'_>) -> Result<Examined, Failure> {
+    let found = look(context).await?;
+    let parts = probe::video_parts(&found.info, &found.scan)?;
+    let splice = Splice::new(parts.iter().map(|part| part.ids));
+    if splice.is_empty() {
+        let (source, scan) = finish(context, found).await?;
+        return Ok(Examined { source, scan, joined: None });
+    }
+    let to = context.job.work.join("joined.ts");
+    copy(&splice, context.job.input, &to).await?;
+    let job = MediaJob { input: &to, ..*context.job };
+    let context = &Context { job: &job, ..*context };
+    let (mut source, scan) = finish(context, look(context).await?).await?;
+    for part in parts {
+        source.warn(Warning::Joined, part.what);
+    }
+    Ok(Examined { source, scan, joined: Some(to) })
+}
+
+/// What ffprobe and the headers of packets say of a file.
+struct Found {
+    info: SourceInfo,
+    scan: Scan,
+    headers: Transport,
+}
+
+async fn look(context: &Context<'_>) -> Result<Found, Failure> {
+    let (ending, size) = blocking(context.job.input, |input| {
+        let mut file = File::open(input)?;
+        let size = file.metadata()?.len();
+        Ok(structure::inspect(&mut file)?.map(|ending| (ending, size)))
     })
-    .await
-    .map_err(|error| {
-        Failure::new(FailureCode::Internal, "looking at the source failed").with("error", error)
-    })?
-    .map_err(|error| {
-        Failure::new(FailureCode::Internal, "the source cannot be read").with("error", error)
-    })??;
+    .await??;
     // In parallel with ffprobe, which reads the same bytes.
-    let headers = tokio::task::spawn_blocking({
-        let input = input.to_owned();
-        move || File::open(input).and_then(transport::read)
-    });
+    let headers =
+        tokio::spawn(blocking(context.job.input, |input| File::open(input).and_then(transport::read)));
     let described = describe(context, size).await;
     if let (Err(failure), false) = (&described, context.stop.is_cancelled()) {
-        return Err(heard(headers.await)?.explain(failure.clone()));
+        return Err(heard(headers).await?.explain(failure.clone()));
     }
     let mut info = described?;
     info.ending = ending;
@@ -65,15 +95,55 @@ pub(crate) async fn examine(context: &Context<'_>) -> Result<(SourceInfo, Scan),
     {
         return Err(too_long(claimed, context.job.profile));
     }
-    let mut scan = packets(context, &info).await?;
-    probe::video_in_one(&info, &scan)?;
+    let scan = packets(context, &info).await?;
+    probe::join_programmes(&mut info, &scan);
+    Ok(Found { info, scan, headers: heard(headers).await? })
+}
+
+/// Chooses the streams, and completes what is known of them.
+async fn finish(
+    context: &Context<'_>,
+    Found { mut info, mut scan, headers }: Found,
+) -> Result<(SourceInfo, Scan), Failure> {
     probe::join_audio(&mut info, &mut scan);
     probe::choose(&mut info, &scan);
-    heard(headers.await)?.judge(&mut info)?;
+    headers.judge(&mut info)?;
     cut(context, &mut info);
     first_frames(context, &mut info).await?;
+    if let Some(video) = &mut info.video
+        && let Some(timing) = scan.timing(video.index, video.time_base)
+    {
+        video.combed = fields::look(context, video, &timing).await?;
+    }
     note(&mut info);
     Ok((info, scan))
+}
+
+async fn copy(splice: &Splice, from: &Path, to: &Path) -> Result<(), Failure> {
+    let (splice, to) = (splice.clone(), to.to_owned());
+    blocking(from, move |from| {
+        let written = File::create(&to).and_then(|to| splice.copy(File::open(from)?, to));
+        Ok(written.map_err(|error| cannot_write("joined.ts", &error)))
+    })
+    .await?
+}
+
+async fn heard(headers: JoinHandle<Result<Transport, Failure>>) -> Result<Transport, Failure> {
+    headers.await.map_err(|error| unreadable(&error))?
+}
+
+/// Reads a file off the async threads.
+fn blocking<T: Send + 'static>(
+    input: &Path,
+    read: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
+) -> impl Future<Output = Result<T, Failure>> + 'static {
+    let input = input.to_owned();
+    let reading = tokio::task::spawn_blocking(move || read(&input));
+    async { reading.await.map_err(|error| unreadable(&error))?.map_err(|error| unreadable(&error)) }
+}
+
+fn unreadable(error: &dyn std::fmt::Display) -> Failure {
+    Failure::new(FailureCode::Internal, "the source cannot be read").with("error", error)
 }
 
 /// The refusal of a source that lasts longer than the profile allows.
@@ -82,13 +152,6 @@ pub(crate) fn too_long(seconds: f64, profile: &Profile) -> Failure {
         .with("seconds", format!("{seconds:.3}"))
         .with("allowed_seconds", profile.max_duration_seconds)
         .with("profile", &profile.name)
-}
-
-fn heard(read: Result<io::Result<Transport>, tokio::task::JoinError>) -> Result<Transport, Failure> {
-    let failed = |error: &dyn std::fmt::Display| {
-        Failure::new(FailureCode::Internal, "the source cannot be read").with("error", error)
-    };
-    read.map_err(|error| failed(&error))?.map_err(|error| failed(&error))
 }
 
 /// Records what a viewer should know about streams that are not reproduced exactly.
@@ -139,7 +202,11 @@ fn note(info: &mut SourceInfo) {
 
 /// Takes over which edges a Matroska file wants to be cut off.
 fn cut(context: &Context<'_>, info: &mut SourceInfo) {
-    let Some(video) = info.video.as_mut().filter(|_| info.container.contains("matroska")) else { return };
+    let Some(video) =
+        info.video.as_mut().filter(|video| info.container.contains("matroska") && !video.crop.done)
+    else {
+        return;
+    };
     // Edges are no reason to fail.
     let crops = File::open(context.job.input).and_then(crop::read).unwrap_or_default();
     video.cut_off(&crops);

@@ -14,15 +14,15 @@ use super::probe::SourceInfo;
 use crate::rational::float;
 
 /// Length of a packet.
-const PACKET: usize = 188;
+pub(super) const PACKET: usize = 188;
 /// First byte of every packet.
-const SYNC: u8 = 0x47;
+pub(super) const SYNC: u8 = 0x47;
 /// Distances between packets: plain, with a time code in front (M2TS), with check bytes behind.
 const STRIDES: [usize; 3] = [PACKET, 192, 204];
 /// Packets that must begin in a row before the file counts as a transport stream.
 const IN_A_ROW: usize = 5;
 /// Bytes that are read at a time: whole packets of every kind.
-const BLOCK: u64 = 188 * 192 * 17 * 2;
+pub(super) const BLOCK: u64 = 188 * 192 * 17 * 2;
 /// Largest part of a stream's packets that may be scrambled: packets before a receiver has its key, and damage.
 const ALLOWED: f64 = 0.01;
 
@@ -73,7 +73,7 @@ pub fn read(mut file: impl Read) -> io::Result<Transport> {
 }
 
 /// Where the first packet begins, and the distance from one packet to the next.
-fn begin(block: &[u8]) -> Option<(usize, usize)> {
+pub(super) fn begin(block: &[u8]) -> Option<(usize, usize)> {
     let fits = |at: usize, stride: usize| (0..IN_A_ROW).all(|n| block.get(at + n * stride) == Some(&SYNC));
     STRIDES.into_iter().find_map(|stride| (0..stride).find(|&at| fits(at, stride)).map(|at| (at, stride)))
 }

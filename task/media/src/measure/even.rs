@@ -16,8 +16,8 @@ use serde_json::Value;
 use transcode_config::contract::Failure;
 
 use crate::{
-    job::Context,
-    package::folder::cannot_write,
+    encode::blame,
+    job::{Context, cannot_write},
     plan::{AudioPlan, Even, Plan, SAMPLE_RATE, SURROUND, seek},
     process::{Finished, Invocation, Limits, Tool, input_flags, local, words},
     rational::round_to_u64,
@@ -42,7 +42,7 @@ pub(crate) async fn out(context: &Context<'_>, plan: &Plan, number: usize) -> Re
     let args = arguments(plan, audio, context.job.input, streams.iter().copied().zip((0..).map(name)));
     let call = Invocation::reading(Tool::Ffmpeg, context.job.input, args, limits);
     let call = Invocation { output_dir: Some(folder.clone()), ..call };
-    context.tools.run(call, &mut |_| (), context.stop).await?;
+    context.tools.run(call, &mut |_| (), context.stop).await.map_err(blame)?;
     let mut parts = Vec::new();
     for part in 0..streams.len() {
         let file = folder.join(name(part));
@@ -106,7 +106,7 @@ pub(crate) async fn listen(
         plan.lead + plan.seconds
     )));
     let call = Invocation::reading(Tool::Ffmpeg, context.job.input, args, limits(plan.lead));
-    context.tools.run(call, &mut |_| (), context.stop).await
+    context.tools.run(call, &mut |_| (), context.stop).await.map_err(blame)
 }
 
 /// `parts`: streams and the files that they go to.
@@ -122,9 +122,12 @@ fn arguments(
     args.push(local(input));
     let layout = if audio.channels == SURROUND { "5.1" } else { "stereo" };
     let seconds = plan.lead + plan.seconds;
-    for (stream, name) in parts {
+    for (part, (stream, name)) in parts.enumerate() {
+        let resumes =
+            part.checked_sub(1).and_then(|part| audio.stream.resumes.get(part)).filter(|&&at| at > 0.0);
+        let from = resumes.map(|at| format!("atrim=start={at:.3},")).unwrap_or_default();
         args.extend(words(&format!(
-            "-map 0:{stream} -af aresample={SAMPLE_RATE}:rematrix_maxval=1,aformat=channel_layouts={layout} \
+            "-map 0:{stream} -af {from}aresample={SAMPLE_RATE}:rematrix_maxval=1,aformat=channel_layouts={layout} \
              -t {seconds:.3} {STORED} {name}",
         )));
     }

@@ -9,6 +9,7 @@ use transcode_config::contract::Failure;
 
 use super::even;
 use crate::{
+    encode::blame,
     job::Context,
     plan::{
         AudioPlan, Plan, audio_file,
@@ -135,7 +136,7 @@ async fn measure(
     args.extend(input);
     args.extend(["-filter_complex", graph, "-map", "[o]", "-f", "null", "-"].map(OsString::from));
     let call = Invocation::reading(Tool::Ffmpeg, file, args, even::limits(lead));
-    context.tools.run(call, &mut |_| (), context.stop).await
+    context.tools.run(call, &mut |_| (), context.stop).await.map_err(blame)
 }
 
 /// Reads the summary at the end of `ebur128`'s output. None if there is none, as for a track without samples.

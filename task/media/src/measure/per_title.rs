@@ -13,8 +13,8 @@ use transcode_config::{
 
 use crate::{
     encode::MEMORY,
-    job::Context,
-    package::{folder::cannot_write, fragment::BoxReader},
+    job::{Context, cannot_write},
+    package::fragment::BoxReader,
     plan::{
         self, Plan, VideoPlan,
         per_title::{Need, PerTitle, apply, choose, starts},

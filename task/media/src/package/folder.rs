@@ -14,7 +14,7 @@ use transcode_config::{
     ladder::PackageLimits,
 };
 
-use crate::job::{Event, Playlist};
+use crate::job::{Event, Playlist, cannot_write};
 
 /// For files in an attempt's folder, which never change.
 const FOREVER: &str = "public, max-age=31536000, immutable";
@@ -196,13 +196,6 @@ impl Write for Counted {
     fn flush(&mut self) -> io::Result<()> {
         self.file.flush()
     }
-}
-
-/// The failure of a write: `DISK_FULL` where the disk is full.
-pub fn cannot_write(path: &str, error: &io::Error) -> Failure {
-    let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
-    let code = if full { FailureCode::DiskFull } else { FailureCode::Internal };
-    Failure::new(code, "a file of the package cannot be written").with("file", path).with("error", error)
 }
 
 fn content_type(path: &str) -> &'static str {

@@ -11,13 +11,13 @@ use transcode_config::contract::Failure;
 
 use super::{
     choice,
-    folder::{Folder, cannot_write},
+    folder::Folder,
     keys::{self, Key},
     text,
     track::{Track, Tracks},
 };
 use crate::{
-    job::Context,
+    job::{Context, cannot_write},
     plan::VideoPlan,
     process::{Invocation, Limits, Tool, local},
     rational::round_to_u64,

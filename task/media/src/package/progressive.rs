@@ -13,13 +13,9 @@ use std::{
 use serde::Serialize;
 use transcode_config::{contract::Failure, ladder::VideoCodec};
 
-use super::{
-    folder::{Folder, cannot_write},
-    fragment::invalid,
-    header,
-};
+use super::{folder::Folder, fragment::invalid, header};
 use crate::{
-    job::Context,
+    job::{Context, cannot_write},
     plan::{self, Plan, Together},
     process::{Invocation, Limits, Tool, local},
 };

@@ -96,6 +96,8 @@ fn add(text: &mut String, line: &str) {
     if text.len() > MAX_TEXT * 4 {
         return;
     }
+    // ASS has an escape for a space that does not break.
+    let line = line.replace("\\h", "\u{a0}");
     let line: String = line.chars().filter(|letter| escape::kept_in_cues(*letter)).collect();
     if line.trim_ascii().is_empty() {
         return;
@@ -109,19 +111,46 @@ fn add(text: &mut String, line: &str) {
 /// The cue with its text escaped for `WebVTT`; none if the text is empty.
 fn finished(cue: &Cue) -> Option<Cue> {
     let words: String = cue.text.chars().take(MAX_TEXT).collect();
-    let nothing = words.replace("&nbsp;", " ").trim().is_empty() || is_drawing(&words);
-    (!nothing).then(|| Cue { text: escaped(&words), start: cue.start, end: cue.end })
+    let words = without_drawings(&words);
+    let words = words.trim_matches(|letter: char| letter.is_ascii_whitespace());
+    let nothing = words.replace("&nbsp;", " ").trim().is_empty();
+    (!nothing).then(|| Cue { text: escaped(words), start: cue.start, end: cue.end })
 }
 
-/// Whether it is the outline of a shape, as in ASS subtitles (`m 0 0 l 100 0 100 50`), which ffmpeg passes on as
-/// text.
-fn is_drawing(text: &str) -> bool {
-    let mut words = text.split_whitespace();
-    let command = |word: &str| matches!(word, "m" | "n" | "l" | "b" | "s" | "p" | "c");
-    let number = |word: &str| word.parse::<f64>().is_ok();
-    words.next().is_some_and(|word| matches!(word, "m" | "n"))
-        && words.next().is_some_and(number)
-        && words.all(|word| command(word) || number(word))
+/// The text without outlines of shapes, as in ASS subtitles (`m 0 0 l 100 0 100 50`), which ffmpeg passes on as text.
+fn without_drawings(text: &str) -> String {
+    let (mut out, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some(at) = rest.find(['m', 'n']) {
+        let (before, from) = rest.split_at_checked(at).unwrap_or((rest, ""));
+        out.push_str(before);
+        let length = drawing(from);
+        let (text, behind) = from.split_at_checked(length.unwrap_or(1)).unwrap_or((from, ""));
+        out.push_str(if length.is_some() { "" } else { text });
+        rest = behind;
+    }
+    out + rest
+}
+
+/// Length of the outline that begins here: commands and numbers, at least a point and a line or curve from it. Text may
+/// follow the last number without a space.
+fn drawing(text: &str) -> Option<usize> {
+    let (mut rest, mut numbers, mut lines) = (text, 0, false);
+    loop {
+        let next = rest.trim_ascii_start();
+        let command = next.chars().next().filter(|letter| "mnlbspc".contains(*letter));
+        let behind = command.and_then(|_| next.get(1..));
+        if let Some(behind) = behind.filter(|behind| behind.is_empty() || behind.starts_with([' ', '\n'])) {
+            lines |= command.is_some_and(|letter| "lbs".contains(letter));
+            rest = behind;
+            continue;
+        }
+        let end = next.find(|letter: char| !letter.is_ascii_digit() && !"-.".contains(letter));
+        let (number, behind) = next.split_at_checked(end.unwrap_or(next.len())).unwrap_or((next, ""));
+        if number.parse::<f64>().is_err() {
+            return (lines && numbers >= 4).then(|| text.len() - rest.len());
+        }
+        (numbers, rest) = (numbers + 1, behind);
+    }
 }
 
 /// Keeps ffmpeg's markup (bold, italic, underlined) and existing references. Every other `<`, `>` and `&` is text,
@@ -289,7 +318,11 @@ mod tests {
             ("&nbsp;", None),
             ("m 0 0 l 100 0 100 50 0 50", None),
             ("m 0 0 b 1.5 -2 3 4 5 6\nl 7 8", None),
+            ("m 0 0 l 100 0Label one", Some("Label one")),
+            ("Signm 0 0 l 5 5 0 5\nbelow", Some("Sign\nbelow")),
+            ("two\\hwords", Some("two\u{a0}words")),
             ("m 1 is a metre", Some("m 1 is a metre")),
+            ("m 1 2 3 or b", Some("m 1 2 3 or b")),
             ("m", Some("m")),
             ("first\n\u{feff}\u{1}\nlast", Some("first\nlast")),
         ] {

@@ -83,7 +83,14 @@ pub(super) fn plan(
         plans.push(AudioPlan {
             name,
             label,
-            stream: stream.clone(),
+            stream: AudioStream {
+                resumes: stream
+                    .resumes
+                    .iter()
+                    .map(|at| at - source.start - (timeline.begin - lead))
+                    .collect(),
+                ..stream.clone()
+            },
             channels: STEREO,
             bps: profile.audio.bps,
             lead_samples: count(lead),

@@ -25,6 +25,8 @@ const LATE: f64 = 0.01;
 const BEHIND: f64 = 0.1;
 /// Bytes that may follow it in any case: indexes of short files are large.
 const BEHIND_BYTES: u64 = 64 << 10;
+/// Longest silence within a track, in seconds: ffmpeg fills a pause with one block of samples, and a block has a limit.
+const SILENCE: f64 = 5000.0;
 /// A video that stands still for longer than this is worth a warning, in seconds.
 const STILL: f64 = 10.0;
 
@@ -196,6 +198,17 @@ pub(super) fn playable(source: &mut SourceInfo, scan: &Scan) -> Result<(), Failu
             return Err(Failure::new(FailureCode::SourceDiscontinuous, message)
                 .with("packets", timing.packets)
                 .with("packets_late", timing.late));
+        }
+        let pause = timing
+            .deltas
+            .last_key_value()
+            .map_or(0.0, |(&ticks, _)| float(ticks.unsigned_abs()) * time_base.value());
+        let pause = pause.max(timing.start - source.start);
+        if what == "audio" && pause > SILENCE {
+            let message = format!("the audio (stream {index}) pauses for {pause:.0} s: too long for silence");
+            return Err(Failure::new(FailureCode::SourceDiscontinuous, message)
+                .with("seconds", format!("{pause:.3}"))
+                .with("allowed_seconds", SILENCE));
         }
         if share(timing.corrupt) > DAMAGED {
             return Err(Failure::new(

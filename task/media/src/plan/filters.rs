@@ -11,7 +11,7 @@ use super::{
     types::Plan,
     video::VideoPlan,
 };
-use crate::examine::{crop::Crop, overlay::Overlay, probe::VideoStream, range::Range};
+use crate::examine::{combed::Combed, crop::Crop, overlay::Overlay, probe::VideoStream, range::Range};
 
 /// The graphs: one for the video with outputs `[v0]…` for the rungs, and one for each audio rendition with the output
 /// `[a0]…`. ffmpeg rebuilds a graph when the format of one of its inputs changes in the middle of the file; in a
@@ -39,13 +39,7 @@ fn video_chains(plan: &VideoPlan) -> Vec<String> {
         // Transparent parts become black, as in players.
         trunk.push_str("premultiply=inplace=1,");
     }
-    if plan.stream.interlaced {
-        trunk.push_str("bwdif=mode=send_frame:parity=auto:deint=all,");
-    } else if plan.stream.may_be_interlaced() {
-        // The header may be silent or wrong, and frames may differ: each frame's own flag decides. Progressive frames
-        // pass unchanged.
-        trunk.push_str("bwdif=mode=send_frame:parity=auto:deint=interlaced,");
-    }
+    trunk.push_str(&deinterlace(&plan.stream));
     // `fps` starts at 0 whatever the first frame's time is, and keeps the last frame however short it is; `tpad` and
     // `trim` make the number of frames exact.
     let _ = write!(
@@ -85,10 +79,29 @@ fn video_chains(plan: &VideoPlan) -> Vec<String> {
         .collect()
 }
 
+/// Makes whole frames of fields. Flags and header may be silent or wrong, so the order of fields is the one that was seen.
+fn deinterlace(stream: &VideoStream) -> String {
+    let parity = match stream.combed {
+        Some(Combed { top_first: true, .. }) => "tff",
+        Some(Combed { top_first: false, .. }) => "bff",
+        None => "auto",
+    };
+    let (look, frames) = match stream.combed {
+        _ if stream.interlaced => ("", "all"),
+        Some(Combed { throughout: true, .. }) => ("", "all"),
+        // The content of each frame decides; whole ones pass unchanged.
+        Some(_) => ("idet,", "interlaced"),
+        // Each frame's own flag decides.
+        None if stream.may_be_interlaced() => ("", "interlaced"),
+        None => return String::new(),
+    };
+    format!("{look}bwdif=mode=send_frame:parity={parity}:deint={frames},")
+}
+
 /// Cuts edges off.
 fn cut(plan: &VideoPlan) -> String {
     let Crop { left, right, top, bottom, .. } = plan.stream.crop;
-    if !plan.stream.crop.any() {
+    if !plan.stream.crop.any() || plan.stream.crop.done {
         return String::new();
     }
     format!("crop=w=iw-{}:h=ih-{}:x={left}:y={top}:exact=1,", left + right, top + bottom)
@@ -197,19 +210,23 @@ fn to_standard(plan: &VideoPlan) -> String {
 /// Converts to the colours of rungs of high range, where the source has others (cinema's P3).
 fn to_wide(plan: &VideoPlan) -> String {
     let color = &plan.stream.color;
-    let wide =
-        matches!(color.far_primaries(), None | Some("bt2020")) && color.space.as_deref() != Some("bt709");
+    let wide = matches!(color.far_primaries(), None | Some("bt2020"))
+        && !OTHERS.iter().any(|&name| color.space.as_deref() == Some(name));
     if wide {
         return String::new();
     }
     format!("{},zscale=primaries=2020:matrix=2020_ncl:range=limited,format=yuv420p10le,", as_high(plan))
 }
 
+/// Matrices of high range beside BT.2020's.
+const OTHERS: [&str; 2] = ["bt709", "ictcp"];
+
 /// Tags the frames with the colours of the high-range source.
 fn as_high(plan: &VideoPlan) -> String {
     let color = &plan.stream.color;
     let range = if color.range.as_deref() == Some("pc") { "pc" } else { "tv" };
-    let matrix = if color.space.as_deref() == Some("bt709") { "bt709" } else { "bt2020nc" };
+    let own = OTHERS.into_iter().find(|&name| color.space.as_deref() == Some(name));
+    let matrix = own.unwrap_or("bt2020nc");
     let primaries = color.far_primaries().unwrap_or("bt2020");
     let transfer = color.dynamic_range().transfer();
     format!("setparams=range={range}:colorspace={matrix}:color_primaries={primaries}:color_trc={transfer}")

@@ -92,15 +92,20 @@ fn audio_that_runs_on_holds_the_last_frame() {
 fn hours_that_a_small_file_only_claims_have_few_frames_and_few_segments() {
     let (mut info, mut scan) = source(100, 100, &[]);
     info.size = 40_000;
-    // One more packet of audio after eleven hours: the last frame would be repeated until then.
-    scan.line(&format!("1|{}|N/A|1024|10|N/A|K_", 39_600_i64 * 48_000));
+    // A packet of audio each hour, eleven times: the last frame would be repeated until then.
+    let hours = |scan: &mut crate::examine::scan::Scan| {
+        for hour in 1..=11_i64 {
+            scan.line(&format!("1|{}|N/A|1024|10|N/A|K_", hour * 3600 * 48_000));
+        }
+    };
+    hours(&mut scan);
     let plan = planned((info.clone(), scan)).unwrap();
     let video = plan.video.unwrap();
     assert!(plan.seconds > 39_599.0 && video.frames <= 18_000, "{} frames", video.frames);
     assert!(plan.seconds / plan.segment_seconds <= 601.0, "segments of {} s", plan.segment_seconds);
     // Audio alone.
     let (_, mut scan) = source(0, 100, &[]);
-    scan.line(&format!("1|{}|N/A|1024|10|N/A|K_", 39_600_i64 * 48_000));
+    hours(&mut scan);
     info.video = None;
     let plan = planned((info, scan)).unwrap();
     assert!((plan.segment_seconds - 66.0).abs() < 0.1, "segments of {} s", plan.segment_seconds);

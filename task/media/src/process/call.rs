@@ -80,6 +80,22 @@ pub fn words(text: &str) -> Vec<OsString> {
     text.split_whitespace().map(OsString::from).collect()
 }
 
+/// What decoders could not read as it was meant.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Damage {
+    /// Frames that were repaired.
+    pub frames: u64,
+    /// Packets of which nothing came.
+    pub packets: u64,
+}
+
+impl std::ops::AddAssign for Damage {
+    fn add_assign(&mut self, more: Self) {
+        self.frames += more.frames;
+        self.packets += more.packets;
+    }
+}
+
 /// A run that ended with status 0.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finished {
@@ -96,6 +112,6 @@ pub struct Finished {
     /// How often ffmpeg set up the input of an audio filter graph, by its log at the level `verbose`: once for each
     /// such graph, and again whenever the format of its input changes.
     pub audio_set_up: u64,
-    /// Frames that the decoder found damaged and repaired, by ffmpeg's log.
-    pub damaged_frames: u64,
+    /// What was damaged, by ffmpeg's log.
+    pub damage: Damage,
 }

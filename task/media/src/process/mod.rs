@@ -29,7 +29,7 @@ mod tools;
 mod watch;
 
 pub use self::{
-    call::{Finished, Invocation, Limits, Tool, words},
+    call::{Damage, Finished, Invocation, Limits, Tool, words},
     flags::{
         ACCEPTED_FORMATS, MAX_OVERLAY_PIXELS, MAX_PIXELS, PROBE_BYTES, PROBE_SECONDS, input_flags, local,
         overlay_flags,

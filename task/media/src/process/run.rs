@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use transcode_config::contract::{Failure, FailureCode};
 
 use super::{
-    call::{Finished, Invocation, Tool},
+    call::{Damage, Finished, Invocation, Tool},
     failure::{self, Cause},
     tail::Tail,
     watch::{self, Progress},
@@ -36,6 +36,8 @@ const THREADS: u64 = 2048;
 const AUDIO_SET_UP: &[u8] = b" samplefmt:";
 /// What ffmpeg logs for each frame that its decoder could only repair.
 const DAMAGED_FRAME: &[u8] = b"corrupt decoded frame";
+/// What it logs for each packet that it cannot decode: versions 5 and 6, and from 7 on.
+const LOST_PACKET: [&[u8]; 2] = [b"Error while decoding stream #", b"Error submitting packet to decoder"];
 
 /// See [`super::Tools::run`].
 pub(super) async fn run(
@@ -87,7 +89,10 @@ pub(super) async fn run(
         cpu: ended.cpu,
         peak_memory_bytes: ended.peak_memory_bytes,
         audio_set_up: watch.set_up.lines,
-        damaged_frames: watch.damaged.lines,
+        damage: Damage {
+            frames: watch.damaged.lines,
+            packets: watch.lost.iter().map(|lost| lost.lines).sum(),
+        },
     })
 }
 
@@ -100,6 +105,7 @@ struct Watch<'a> {
     tail: Tail,
     set_up: Mentions,
     damaged: Mentions,
+    lost: [Mentions; 2],
     begin: Instant,
     last_progress: Instant,
     /// Whether the end has been received: it comes once.
@@ -121,6 +127,7 @@ impl<'a> Watch<'a> {
             tail: Tail::default(),
             set_up: Mentions::of(AUDIO_SET_UP),
             damaged: Mentions::of(DAMAGED_FRAME),
+            lost: LOST_PACKET.map(Mentions::of),
             begin,
             last_progress: begin,
             has_ended: false,
@@ -156,6 +163,7 @@ impl<'a> Watch<'a> {
                     self.tail.push(part);
                     self.set_up.push(part);
                     self.damaged.push(part);
+                    self.lost.iter_mut().for_each(|lost| lost.push(part));
                 }
                 read = self.stdout.read(&mut out) => {
                     let moved = self.lines.push(out.get(..read).unwrap_or_default(), on_line);

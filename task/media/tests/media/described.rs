@@ -193,22 +193,30 @@ async fn damage_that_only_the_decoder_sees_is_counted_and_the_version_is_named_i
 }
 
 #[tokio::test]
-async fn audio_without_a_language_has_the_one_of_the_profile() {
+async fn tracks_without_a_language_have_the_one_of_the_profile() {
     let folder = tempfile::tempdir().unwrap();
-    let source = folder.path().join("x.mkv");
-    let inputs = ["-f", "lavfi", "-i", "sine=440:d=1", "-f", "lavfi", "-i", "sine=880:d=1"];
-    ffmpeg(&inputs, "-map 0 -map 1 -c:a aac -metadata:s:a:1 language=fre", &source);
+    let (source, text) = (folder.path().join("x.mkv"), folder.path().join("x.srt"));
+    std::fs::write(&text, "1\n00:00:00,100 --> 00:00:00,900\nword\n").unwrap();
+    let inputs = [
+        &["-f", "lavfi", "-i", "color=red:s=64x36:d=1", "-f", "lavfi", "-i", "sine=440:d=1"][..],
+        &["-f", "lavfi", "-i", "sine=880:d=1", "-i", text.to_str().unwrap()],
+    ]
+    .concat();
+    let args = "-map 0 -map 1 -map 2 -map 3 -map 3 -c:v libx264 -c:a aac -metadata:s:a:1 language=fre \
+                -metadata:s:s:1 language=fre";
+    ffmpeg(&inputs, args, &source);
     let mut profile = quick();
     profile.audio.default_language = Some("pt-BR".into());
     profile.check().unwrap();
     let run = run(&source, &profile).await;
     let languages: Vec<_> = run.package().summary.audio.iter().map(|audio| audio.language.clone()).collect();
     assert_eq!(languages, [Some("pt-BR".into()), Some("fr".into())]);
-    let master = run.text("entry/master.m3u8");
-    assert!(
-        master.contains("LANGUAGE=\"pt-BR\"") && run.text("entry/manifest.mpd").contains("lang=\"pt-BR\""),
-        "{master}"
-    );
+    // One of the audio and one of the text, in each.
+    let (master, manifest) = (run.text("entry/master.m3u8"), run.text("entry/manifest.mpd"));
+    for language in ["pt-BR", "fr"] {
+        assert_eq!(master.matches(&format!("LANGUAGE=\"{language}\"")).count(), 2, "{master}");
+        assert_eq!(manifest.matches(&format!("lang=\"{language}\"")).count(), 2, "{manifest}");
+    }
     profile.audio.default_language = Some("portuguese\"".into());
     profile.check().unwrap_err();
 }

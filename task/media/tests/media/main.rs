@@ -10,6 +10,7 @@ mod corpus;
 mod described;
 mod edit;
 mod event_playlist;
+mod fields;
 mod package;
 mod per_title;
 mod profiles;

@@ -10,7 +10,7 @@ use std::{
 
 use transcode_config::{contract::FailureCode, ladder::Profile};
 
-use crate::support::{Row, Run, ffmpeg, ffprobe, judge_each, quick};
+use crate::support::{Row, Run, ffmpeg, ffprobe, judge_each, quick, run};
 
 /// What a viewer gets.
 struct Plays {
@@ -167,6 +167,10 @@ const ROWS: &[Row<Outcome>] = &[
         plays("25/1", 4.0, TWO, TONES, JUMPED)),
     ("a chained Ogg", |folder| joined(folder, "ogg", "-vn -c:a libvorbis", "-vn -c:a libvorbis"),
         plays("", 4.0, &[], TONES, JUMPED)),
+    ("a chained Ogg of two sample rates", |folder| joined(folder, "ogg", "-vn -c:a libvorbis", "-vn -c:a libvorbis -ar 22050"),
+        Outcome::Refused(FailureCode::SourceDiscontinuous, "sample_rate_later")),
+    ("a chained Ogg of Opus", |folder| joined(folder, "opus", "-vn -c:a libopus", "-vn -c:a libopus -ac 2"),
+        plays("", 4.01, &[], TONES, JUMPED)),
     ("two recordings in an FLV", |folder| joined(folder, "flv", "-c:v flv1 -q:v 2 -c:a mp3 -ar 44100", "-c:v flv1 -q:v 2 -c:a mp3 -ar 44100"),
         Outcome::Refused(FailureCode::SourceDiscontinuous, "bytes_reached")),
     ("two recordings in an MP4", |folder| joined(folder, "mp4", X264, X264), Outcome::Refused(FailureCode::SourceDiscontinuous, "")),
@@ -184,9 +188,13 @@ const ROWS: &[Row<Outcome>] = &[
     ("audio that goes on in another codec", |folder| joined(folder, "ts", &format!("{X264} -c:a mp2"), &format!("{X264} -c:a aac -ac 1 -streamid 1:300")),
         plays("25/1", 4.0, TWO, TONES, "joined: the audio of stream 1 goes on as stream 2")),
     ("video and audio that go on under other PIDs", |folder| joined(folder, "ts", &format!("{X264} -c:a mp2"), &format!("{X264} -c:a mp2 -streamid 0:290 -streamid 1:300 -output_ts_offset 2")),
-        Outcome::Refused(FailureCode::SourceDiscontinuous, "codec_later")),
-    ("video that goes on under another PID, audio in another codec", |folder| joined(folder, "ts", &format!("{X264} -c:a mp2"), &format!("{X264} -c:a aac -streamid 0:290 -streamid 1:300")),
-        Outcome::Refused(FailureCode::SourceDiscontinuous, "codec_later")),
+        plays("25/1", 4.0, TWO, TONES, "joined: the video of stream 0 goes on as stream 2 at 2.0")),
+    ("video that goes on under another PID, audio in another codec, on another clock", |folder| joined(folder, "ts", &format!("{X264} -c:a mp2"), &format!("{X264} -c:a aac -streamid 0:290 -streamid 1:300")),
+        plays("25/1", 4.0, TWO, TONES, JUMPED)),
+    ("video that goes on under another PID in another size", |folder| joined(folder, "ts", "-c:v mpeg2video -q:v 2 -c:a mp2", "-c:v mpeg2video -q:v 2 -s 320x180 -c:a mp2 -streamid 0:290 -output_ts_offset 2"),
+        plays("25/1", 4.0, TWO, TONES, "joined: the video")),
+    ("recordings of two channels", |folder| joined(folder, "ts", &format!("{X264} -c:a mp2"), &format!("{X264} -c:a mp2 -mpegts_service_id 2 -mpegts_pmt_start_pid 4097 -streamid 0:290 -streamid 1:300")),
+        plays("25/1", 4.0, TWO, TONES, "joined: the audio")),
     ("video that goes on in another codec", |folder| joined(folder, "ts", &format!("{X264} -c:a mp2"), "-c:v mpeg2video -q:v 2 -c:a mp2 -streamid 0:290 -output_ts_offset 2"),
         Outcome::Refused(FailureCode::SourceDiscontinuous, "codec_later")),
     ("a TS that repeats its last seconds", |folder| joined(folder, "ts", &format!("{X264} -c:a mp2"), &format!("{X264} -c:a mp2 -output_ts_offset 1.5")),
@@ -298,4 +306,17 @@ fn judge_row(what: &str, run: &Run, outcome: &Outcome) {
             assert!(evidence.is_empty() || failure.evidence.contains_key(*evidence), "{what}: {failure:?}");
         }
     }
+}
+
+#[tokio::test]
+async fn audio_that_begins_after_hours_is_refused_before_anything_is_encoded() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("x.mkv");
+    let (video, audio) = ("color=red:s=160x90:r=25:d=1", "sine=440:r=48000:d=1");
+    let inputs = ["-f", "lavfi", "-i", video, "-itsoffset", "6000", "-f", "lavfi", "-i", audio];
+    ffmpeg(&inputs, &format!("-map 0 -map 1 {X264} -c:a aac"), &source);
+    let profile = Profile { max_duration_seconds: 36_000, ..top() };
+    let failure = run(&source, &profile).await.result.unwrap_err();
+    assert_eq!(failure.code, FailureCode::SourceDiscontinuous, "{failure:?}");
+    assert_eq!(failure.evidence["allowed_seconds"], "5000", "{failure:?}");
 }

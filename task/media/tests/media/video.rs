@@ -8,7 +8,7 @@ use crate::edit::{counted, counts, one_rung};
 use crate::support::{Run, ffmpeg, ffprobe, quick, run, variant};
 
 /// A second and a half of the clip, small, without audio, with `filter` and `args`.
-fn short(folder: &Path, name: &str, filter: &str, args: &str) -> PathBuf {
+pub(crate) fn short(folder: &Path, name: &str, filter: &str, args: &str) -> PathBuf {
     variant(folder, name, &format!("-t 1.5 -an -vf {filter} -c:v libx264 -preset ultrafast {args}"))
 }
 
@@ -283,63 +283,6 @@ async fn high_dynamic_range_is_kept_beside_the_ladder_where_the_profile_asks_for
     let standard = short(folder.path(), "sdr.mp4", "scale=320:180", "");
     let run = run(&standard, &with_high_range()).await;
     assert_eq!(run.package().summary.video.len(), 2, "a source of standard range has no other");
-}
-
-#[tokio::test]
-async fn interlaced_video_is_deinterlaced() {
-    let folder = tempfile::tempdir().unwrap();
-    // Two frames woven into one: combed wherever something moves.
-    let filter =
-        "fps=50,scale=480:270,crop=320:180:'mod(n*6,150)':0,tinterlace=interleave_top,fieldorder=tff";
-    let source = short(folder.path(), "x.ts", filter, "-flags +ilme+ildct -x264opts tff=1");
-    assert!(ffprobe(&source, "-select_streams v", "stream=field_order").starts_with("tt"));
-    let run = run(&source, &quick()).await;
-    run.package();
-    let made = run.joined("video/180p");
-    assert_eq!(ffprobe(&made, "-select_streams v", "stream=field_order"), "progressive");
-    assert!(combing(&source) > 20.0, "the test file is not combed");
-    assert!(combing(&made) < 3.0, "combing is left: {}", combing(&made));
-}
-
-/// Frames of a file that are combed.
-fn combing(path: &Path) -> f64 {
-    let text = path.with_extension("idet");
-    let filter = format!("-vf idet,metadata=print:file={} -f null", text.display());
-    ffmpeg(&["-i", path.to_str().unwrap()], &filter, Path::new("-"));
-    let text = std::fs::read_to_string(text).unwrap();
-    let key = "lavfi.idet.multiple.tff=";
-    text.lines().rev().find_map(|line| line.strip_prefix(key)).unwrap().parse().unwrap()
-}
-
-#[tokio::test]
-async fn frames_that_are_interlaced_are_deinterlaced_whatever_the_header_says() {
-    let folder = tempfile::tempdir().unwrap();
-    let woven = "fps=50,scale=480:270,crop=320:180:'mod(n*6,150)':0,tinterlace=interleave_top,fieldorder=tff";
-    for name in ["silent.avi", "silent.mp4", "middle.ts"] {
-        let source = folder.path().join(name);
-        if name == "middle.ts" {
-            // The header is read where it begins, and it begins with frames that are whole.
-            let first = short(folder.path(), "1.ts", "scale=320:180", "");
-            let second = short(
-                folder.path(),
-                "2.ts",
-                woven,
-                "-flags +ilme+ildct -x264opts tff=1 -output_ts_offset 1.5",
-            );
-            let joined = [std::fs::read(first).unwrap(), std::fs::read(second).unwrap()].concat();
-            std::fs::write(&source, joined).unwrap();
-        } else {
-            let args = format!("-t 1.5 -an -vf {woven} -c:v mpeg4 -q:v 2 -flags +ildct+ilme -top 1");
-            variant(folder.path(), name, &args);
-        }
-        let told = ffprobe(&source, "-select_streams v", "stream=field_order");
-        assert!(!told.starts_with("tt"), "{name}: the header says so");
-        let run = run(&source, &quick()).await;
-        run.package();
-        let made = combing(&run.joined("video/180p"));
-        assert!(combing(&source) > 15.0, "{name}: the test file is not combed");
-        assert!(made < 3.0, "{name}: combing is left: {made}");
-    }
 }
 
 #[tokio::test]

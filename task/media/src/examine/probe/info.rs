@@ -5,7 +5,7 @@ use transcode_config::contract::Warning;
 
 use super::{super::ending::Ending, rotation::Rotation};
 use crate::{
-    examine::{crop::Crop, hdr10::Hdr10, range::Range},
+    examine::{combed::Combed, crop::Crop, hdr10::Hdr10, range::Range},
     rational::Rational,
 };
 
@@ -108,6 +108,9 @@ pub struct VideoStream {
     pub alpha_mode: Option<i64>,
     /// Whether the fields are interlaced.
     pub interlaced: bool,
+    /// What the fields of a few frames show, whatever the header says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub combed: Option<Combed>,
     /// Colour as tagged; none where untagged.
     pub color: Color,
     /// Average frame rate as declared.
@@ -176,6 +179,10 @@ pub struct AudioStream {
     /// The streams that it consists of one after the other, where it goes on under another number; else empty.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<u32>,
+    /// When each of them but the first begins at the earliest, in seconds on the file's own clock. What is older has the
+    /// time of another recording.
+    #[serde(skip)]
+    pub resumes: Vec<f64>,
     /// Layout, such as `5.1`; none where the file does not say.
     pub layout: Option<String>,
     /// Samples a second.
@@ -241,10 +248,12 @@ impl SourceInfo {
         self.is_one_of(&["matroska", "avi", "flv", "asf", "wav", "w64", "caf", "aiff"])
     }
 
-    /// Gives audio whose language the file does not name this one.
+    /// Gives tracks whose language the file does not name this one.
     pub fn speak(&mut self, language: Option<&str>) {
-        for audio in self.audio.iter_mut().filter(|audio| audio.language.is_none()) {
-            audio.language = language.map(str::to_owned);
+        let audio = self.audio.iter_mut().map(|audio| &mut audio.language);
+        let text = self.text.iter_mut().map(|text| &mut text.language);
+        for unknown in audio.chain(text).filter(|known| known.is_none()) {
+            *unknown = language.map(str::to_owned);
         }
     }
 

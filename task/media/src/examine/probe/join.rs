@@ -35,6 +35,7 @@ pub fn join_audio(source: &mut SourceInfo, scan: &mut Scan) {
             track.parts.push(index);
         }
         track.parts.push(stream.index);
+        track.resumes.push(begin);
         scan.append(index, stream.index);
         source.warn(
             Warning::Joined,
@@ -48,24 +49,65 @@ pub fn join_audio(source: &mut SourceInfo, scan: &mut Scan) {
     source.audio = tracks;
 }
 
-/// Refuses a video that goes on under another number: one decoder reads a track.
-pub fn video_in_one(source: &SourceInfo, scan: &Scan) -> Result<(), Failure> {
+/// A stream that a video goes on as.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VideoPart {
+    /// Its number (PID), and the number of the part before it.
+    pub ids: (u32, u32),
+    /// For the warning.
+    pub what: String,
+}
+
+/// The later parts of videos that go on under another number. Parts in different codecs are refused: one decoder reads
+/// a track.
+pub fn video_parts(source: &SourceInfo, scan: &Scan) -> Result<Vec<VideoPart>, Failure> {
     if !applies(source) {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let videos: Vec<_> = source.video.iter().chain(&source.other_videos).collect();
     let clock = |video: &VideoStream| (video.index, video.time_base);
-    let next = videos.windows(2).find_map(|pair| match pair {
-        [first, second] => follows(scan, clock(first), clock(second)).map(|begin| (*first, *second, begin)),
-        _ => None,
+    let mut parts = Vec::new();
+    for pair in videos.windows(2) {
+        let [first, second] = pair else { continue };
+        let Some(begin) = follows(scan, clock(first), clock(second)) else { continue };
+        let at = format!("{:.2}", begin - source.start);
+        let what =
+            format!("the video of stream {} goes on as stream {} at {at} s", first.index, second.index);
+        match first.id.zip(second.id) {
+            Some((before, after)) if first.codec == second.codec => {
+                parts.push(VideoPart { ids: (after, before), what });
+            }
+            _ => {
+                return Err(Failure::new(FailureCode::SourceDiscontinuous, what)
+                    .with("codec", &first.codec)
+                    .with("codec_later", &second.codec)
+                    .with("seconds", at));
+            }
+        }
+    }
+    Ok(parts)
+}
+
+/// Forgets the programmes of a file in which one follows the other, as in recordings of two channels that were joined:
+/// that is no multiplex.
+pub fn join_programmes(source: &mut SourceInfo, scan: &Scan) {
+    let place = |streams: &Vec<u32>| {
+        let places = streams.iter().filter_map(|&index| scan.place(index));
+        places.reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)))
+    };
+    let shares = |one: &Vec<u32>, other: &Vec<u32>| {
+        one.iter().any(|index| other.contains(index) && scan.place(*index).is_some())
+    };
+    let mut there: Vec<_> =
+        source.programmes.iter().filter_map(|one| place(one).map(|at| (at, one))).collect();
+    there.sort_unstable();
+    let joined = there.windows(2).all(|pair| match pair {
+        [((_, end), one), ((begin, _), other)] => begin > end || shares(one, other),
+        _ => true,
     });
-    let Some((first, second, begin)) = next else { return Ok(()) };
-    let at = format!("{:.2}", begin - source.start);
-    let message = format!("the video (stream {}) goes on as stream {} at {at} s", first.index, second.index);
-    Err(Failure::new(FailureCode::SourceDiscontinuous, message)
-        .with("codec", &first.codec)
-        .with("codec_later", &second.codec)
-        .with("seconds", at))
+    if joined {
+        source.programmes.clear();
+    }
 }
 
 /// In a multiplex of several programmes streams of different programmes follow one another without belonging together.
@@ -78,5 +120,7 @@ fn follows(scan: &Scan, first: (u32, Rational), second: (u32, Rational)) -> Opti
     let (before, after) = (scan.timing(first.0, first.1)?, scan.timing(second.0, second.1)?);
     let place = scan.place(first.0).zip(scan.place(second.0));
     let behind = place.is_some_and(|((_, last), (next, _))| next > last);
-    (behind || after.start >= before.end - OVERLAP).then_some(after.start)
+    let earliest = before.end - OVERLAP;
+    // The first packets behind a jump may still have the time of their own recording.
+    (behind || after.start >= earliest).then_some(after.start.max(earliest))
 }

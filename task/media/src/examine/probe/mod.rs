@@ -21,7 +21,7 @@ use crate::{process::MAX_PIXELS, rational::Rational};
 
 pub use choose::choose;
 pub use info::{AudioStream, Chapter, Color, Skipped, SourceInfo, StreamClock, TextStream, VideoStream};
-pub use join::{join_audio, video_in_one};
+pub use join::{VideoPart, join_audio, join_programmes, video_parts};
 pub use rotation::Rotation;
 
 /// Most streams that are accepted. Real files stay below 40; each stream costs a decoder context.
@@ -176,7 +176,7 @@ fn video(stream: &Value, index: u32, codec: String) -> Result<Option<VideoStream
         return Err(too_many_pixels(width, height));
     }
     let tag = |key| text(stream, key).filter(|value| !matches!(value.as_str(), "unknown" | "reserved"));
-    let (width, height) = shown(stream, width, height);
+    let (crop, (width, height)) = shown(stream, width, height);
     let rotation = side_data(stream).find_map(Rotation::from_side_data).unwrap_or_default();
     let dolby_vision = side_data(stream).find_map(|data| whole(data, "dv_profile"));
     let views = side_data(stream).filter(|data| text(data, "side_data_type").as_deref() == Some("Stereo 3D"));
@@ -198,7 +198,7 @@ fn video(stream: &Value, index: u32, codec: String) -> Result<Option<VideoStream
         codec,
         width,
         height,
-        crop: Crop::default(),
+        crop,
         stereo,
         hdr10: None,
         pixel_aspect: text(stream, "sample_aspect_ratio")
@@ -212,6 +212,7 @@ fn video(stream: &Value, index: u32, codec: String) -> Result<Option<VideoStream
         pixel_format: text(stream, "pix_fmt").unwrap_or_default(),
         interlaced: text(stream, "field_order")
             .is_some_and(|order| matches!(order.as_str(), "tt" | "bb" | "tb" | "bt")),
+        combed: None,
         color,
         average_rate: rate(stream, "avg_frame_rate"),
         base_rate: rate(stream, "r_frame_rate"),
@@ -221,14 +222,16 @@ fn video(stream: &Value, index: u32, codec: String) -> Result<Option<VideoStream
     }))
 }
 
-/// The size without the edges that ffmpeg cuts off because the container says so.
-fn shown(stream: &Value, width: u32, height: u32) -> (u32, u32) {
+/// The edges that ffmpeg, from 7.1 on, cuts off because the container says so; and the size that is left.
+fn shown(stream: &Value, width: u32, height: u32) -> (Crop, (u32, u32)) {
     let crop = side_data(stream).find_map(|data| {
         let side = |key| whole(data, key).and_then(|value| u32::try_from(value).ok());
-        let (left, right) = (side("crop_left")?, side("crop_right")?);
-        Some(Crop { left, right, top: side("crop_top")?, bottom: side("crop_bottom")?, shaped: false })
+        let ((left, right), (top, bottom)) =
+            ((side("crop_left")?, side("crop_right")?), (side("crop_top")?, side("crop_bottom")?));
+        Some(Crop { left, right, top, bottom, shaped: false, done: true })
     });
-    crop.and_then(|crop| crop.left_of(width, height)).unwrap_or((width, height))
+    let left = crop.and_then(|crop| Some((crop, crop.left_of(width, height)?)));
+    left.unwrap_or((Crop::default(), (width, height)))
 }
 
 /// The side data of a stream or a frame.
@@ -265,6 +268,7 @@ fn audio(stream: &Value, index: u32, codec: String) -> Option<AudioStream> {
         id: id(stream),
         codec,
         parts: Vec::new(),
+        resumes: Vec::new(),
         channels: number("channels").filter(|channels| (1..=MAX_CHANNELS).contains(channels))?,
         layout: text(stream, "channel_layout").filter(|layout| !layout.is_empty() && layout != "unknown"),
         sample_rate: number("sample_rate").filter(|rate| (1000..=768_000).contains(rate))?,
