@@ -38,13 +38,16 @@ def action_of(service, method, path, headers, body, query_params):
 def resource_of(service, method, path, headers, body, query_params, region, account):
     """The emulator looks for names in CloudWatch's CBOR as if it were JSON. Only dashboards are resources there.
 
-    Nor does it see whose policies are simulated."""
+    Nor does it see whose policies are simulated, and which log stream is read."""
     if service == "monitoring" and "/operation/" in path:
         dashboard = cbor2.loads(body).get("DashboardName")
         return f"arn:aws:cloudwatch::{account}:dashboard/{dashboard}" if dashboard else "*"
     if service == "iam" and (simulated := parse_qs(body.decode()).get("PolicySourceArn")):
         return simulated[0]
-    return extract_resource_arn(service, method, path, headers, body, query_params, region, account)
+    resource = extract_resource_arn(service, method, path, headers, body, query_params, region, account)
+    if service == "logs" and (stream := json.loads(body or b"{}").get("logStreamName")):
+        return f"{resource}:log-stream:{stream}"
+    return resource
 
 
 def context_of(service, action, body, params):

@@ -1,7 +1,9 @@
 //! SDK clients for the emulator and for the local Fargate endpoint.
 
+use anyhow::{Context, Result};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
+use serde_json::{Value, json};
 
 /// The Region of all local services.
 pub const REGION: &str = "us-east-1";
@@ -65,6 +67,26 @@ pub fn config_of(endpoint: &str, credentials: Credentials) -> SdkConfig {
         .endpoint_url(endpoint)
         .credentials_provider(SharedCredentialsProvider::new(credentials))
         .build()
+}
+
+/// Writes a line into a log stream that is made for it. There is no SDK client of CloudWatch Logs here.
+pub async fn write_log(emulator: &str, group: &str, stream: &str, lines: &[Value], at_ms: u64) -> Result<()> {
+    let events: Vec<_> =
+        lines.iter().map(|line| json!({"timestamp": at_ms, "message": line.to_string()})).collect();
+    for (operation, mut body) in
+        [("CreateLogStream", json!({})), ("PutLogEvents", json!({"logEvents": events}))]
+    {
+        (body["logGroupName"], body["logStreamName"]) = (group.into(), stream.into());
+        let scope = format!("Credential=local/20260101/{REGION}/logs/aws4_request");
+        let call = reqwest::Client::new().post(emulator).body(body.to_string());
+        let call = call
+            .header("x-amz-target", format!("Logs_20140328.{operation}"))
+            .header("content-type", "application/x-amz-json-1.1")
+            .header("authorization", format!("AWS4-HMAC-SHA256 {scope}, SignedHeaders=host, Signature=0"));
+        let answer = call.send().await.context(operation)?;
+        anyhow::ensure!(answer.status().is_success(), "{operation}: {}", answer.text().await?);
+    }
+    Ok(())
 }
 
 /// The environment variables by which a process of the pipeline finds its services; all are ordinary `AWS_…` variables.

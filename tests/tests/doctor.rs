@@ -8,6 +8,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use aws_sdk_ecs::types::{ContainerDefinition, NetworkMode};
@@ -16,6 +17,7 @@ use aws_sdk_sqs::types::QueueAttributeName;
 use axum::{Router, http::header};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use transcode_config::contract::{PauseStatus, SCHEMA, StatusReport, encode, status_key};
 use transcode_tests::{
     Stack, StackOptions,
     clients::{ACCOUNT, ecs},
@@ -77,7 +79,18 @@ async fn stack() -> Stack {
     for code in QUOTAS {
         quota(&stack, code, 100).await;
     }
+    report(&stack, &StatusReport::default()).await;
     stack
+}
+
+/// What a controller says that has just spoken, and will have for a while.
+async fn report(stack: &Stack, said: &StatusReport) {
+    let ahead = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() + Duration::from_hours(1);
+    let written_at_ms = u64::try_from(ahead.as_millis()).unwrap();
+    let document = StatusReport { schema: SCHEMA, written_at_ms, max_tasks: 10, ..said.clone() };
+    let put = stack.clients().s3.put_object().bucket(&stack.deployment.state_bucket);
+    let put = put.key(status_key(&stack.deployment.environment)).body(encode(&document).into());
+    put.send().await.unwrap();
 }
 
 /// Sets a quota. The emulator's are a new account's.
@@ -176,7 +189,7 @@ fn wrong_names(hasty_sts: &str, long: &str, no_queue: &str) -> Vec<(String, &'st
         ),
         (
             "TRANSCODE_STATE__BUCKET=no-such-state",
-            "fail account.permissions buckets.registers buckets.written_once",
+            "fail account.permissions buckets.registers buckets.written_once controller.report",
             "the bucket does not exist",
         ),
         (
@@ -240,6 +253,12 @@ async fn what_is_taken_away_from_under_a_deployment_is_found_by_name() {
     };
 
     // What only warns first: the exit status is still 0.
+    let pause = Some(PauseStatus { why: "paused by anna".into(), since_ms: 0 });
+    report(&stack, &StatusReport { launches_pause: pause, ..StatusReport::default() }).await;
+    now("controller.pause", "warn", "paused by anna").await;
+    let letter = clients.sqs.send_message().queue_url(&made.dead_letter_queue).message_body("x");
+    letter.send().await.unwrap();
+    now("queues.letters", "warn", "1 dead letters").await;
     set(&made.jobs_queue, QueueAttributeName::SqsManagedSseEnabled, "false").await.unwrap();
     now("queues.encryption", "warn", "not encrypted at rest").await;
     let off = VersioningConfiguration::builder().status(BucketVersioningStatus::Suspended).build();
@@ -274,7 +293,7 @@ async fn what_is_taken_away_from_under_a_deployment_is_found_by_name() {
     for action in ["ecs:RunTask", "iam:PassRole", "sqs:ReceiveMessage", "ecr:BatchGetImage"] {
         assert!(line.contains(action), "the task may not {action}: {line}");
     }
-    assert!(text.contains("     -> set the job queue's RedrivePolicy"), "{text}");
+    assert!(text.contains(" -> set the job queue's RedrivePolicy"), "{text}");
 }
 
 #[tokio::test]

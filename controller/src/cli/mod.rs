@@ -5,7 +5,7 @@
 //! | `setup/` | none: the global options, the settings, clients |
 //! | `output/` | none: tables, JSON, YAML, names |
 //! | `find/` | none: which job is meant, and its records |
-//! | `show/` | `get`, `explain` |
+//! | `show/` | `list`, `get`, `watch`, `wait`, `explain`, `events`, `logs` |
 //! | `send/` | `submit`, `presign` |
 //! | `steer/` | `cancel`, `retry`, `pause`, `resume`, `drain`, `profile`, `settings`, `plan` |
 //! | `letters/` | `dead-letters`, `redrive` |
@@ -18,6 +18,7 @@
 mod check;
 mod find;
 mod letters;
+mod manual;
 mod output;
 mod send;
 mod serve;
@@ -27,7 +28,7 @@ mod steer;
 
 use std::{path::PathBuf, process::ExitCode};
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use self::{
     output::complain,
@@ -60,6 +61,10 @@ enum Command {
     Healthcheck,
     /// Check controllers' logs against the job protocol's promises, and print how each message ended.
     Audit(check::Audit),
+    /// Print the script that completes this command line in a shell.
+    Completions(manual::Completions),
+    /// Print the manual page of a command, in roff: `transcode-controller man list | man -l -`.
+    Man(manual::Man),
     #[command(flatten)]
     Remote(Box<Remote>),
 }
@@ -67,10 +72,21 @@ enum Command {
 /// The commands that call AWS.
 #[derive(Debug, Subcommand)]
 enum Remote {
+    /// List the newest jobs with their states.
+    List(show::List),
     /// Show a job's record: specification, attempts, heartbeats, terminal record.
     Get(show::Get),
     /// Explain in a few sentences why a job waits, until when, and who can act.
     Explain(show::Explain),
+    /// Watch a job until it ends, or all jobs.
+    Watch(show::Watch),
+    /// Wait until a job has ended; the exit status says how: 0 succeeded, 4 dead, 5 superseded, 6 cancelled, 7 time is
+    /// over.
+    Wait(show::Wait),
+    /// Show the log of a job's task.
+    Logs(show::Logs),
+    /// Tell what happened to a job, in order.
+    Events(show::Events),
     /// Ask for an object of an allowed source to be transcoded, and print the job's key.
     Submit(send::Submit),
     /// Print a URL that lets somebody without AWS credentials upload or download one file.
@@ -108,8 +124,13 @@ enum Remote {
 impl Remote {
     async fn run(self, session: Session) -> anyhow::Result<ExitCode> {
         match self {
+            Self::List(what) => what.run(&session).await?,
             Self::Get(what) => what.run(&session).await?,
             Self::Explain(what) => what.run(&session).await?,
+            Self::Watch(what) => what.run(&session).await?,
+            Self::Wait(what) => return what.run(&session).await,
+            Self::Logs(what) => what.run(&session).await?,
+            Self::Events(what) => what.run(&session).await?,
             Self::Submit(what) => what.run(&in_force(session).await?).await?,
             Self::Presign(what) => what.run(&session).await?,
             Self::Cancel(what) => what.run(&in_force(session).await?).await?,
@@ -147,6 +168,8 @@ fn run(options: &Options, command: Command) -> anyhow::Result<ExitCode> {
         Command::CheckConfig { file } => serve::check_config(&file)?,
         Command::Healthcheck => serve::healthcheck(&load(&options.file()?)?)?,
         Command::Audit(what) => what.run(options.output())?,
+        Command::Completions(what) => what.run(Cli::command())?,
+        Command::Man(what) => what.run(Cli::command())?,
         Command::Remote(what) => return within(options, async |session| Box::pin(what.run(session)).await),
     }
     Ok(ExitCode::SUCCESS)

@@ -2,7 +2,7 @@
 
 use aws_sdk_s3::{
     operation::get_bucket_notification_configuration::GetBucketNotificationConfigurationOutput as Wired,
-    types::{Event, S3KeyFilter},
+    types::{CorsRule, Event, S3KeyFilter},
 };
 use aws_sdk_sqs::types::QueueAttributeName;
 use serde_json::Value;
@@ -22,6 +22,7 @@ pub(super) async fn buckets(ward: &Ward) -> Vec<Finding> {
         let key = format!("{}x.mp4", source.prefix);
         findings.push(wired(ward, "buckets.uploads", &source.bucket, &key, &jobs).await);
         findings.push(versioned(ward, &source.bucket).await);
+        findings.push(cors(ward, &source.bucket).await);
     }
     let state = &ward.settings.state.bucket;
     if let Some(url) = &ward.settings.events.queue_url {
@@ -103,6 +104,28 @@ async fn versioned(ward: &Ward, bucket: &str) -> Finding {
             let seen = if on { "on" } else { "off" };
             let todo = "turn versioning on: a job is pinned to the version that it was made for";
             Finding::when(CHECK, on, Status::Warn, seen, todo)
+        }
+    };
+    finding.of(bucket)
+}
+
+/// Which web pages may upload to addresses that `presign` gives.
+async fn cors(ward: &Ward, bucket: &str) -> Finding {
+    const CHECK: &str = "buckets.cors";
+    let answer = ward.clients.s3.read.get_bucket_cors().bucket(bucket).send().await;
+    let finding = match answer.map_err(|error| call_error("s3:GetBucketCORS", &error)) {
+        Err(error) if error.message.contains("NoSuchCORSConfiguration") => {
+            Finding::ok(CHECK, "none: no web page can upload; programs can")
+        }
+        Err(error) if error.message.contains("NoSuchBucket") => gone(CHECK),
+        Err(error) => Finding::unread(CHECK, &error),
+        Ok(answer) => {
+            let rules = answer.cors_rules().iter();
+            let put = rules.filter(|rule| rule.allowed_methods().iter().any(|method| method == "PUT"));
+            let origins: Vec<_> = put.flat_map(CorsRule::allowed_origins).map(String::as_str).collect();
+            let seen = format!("uploads are allowed from [{}]", origins.join(", "));
+            let todo = "allow PUT for the web pages that upload: the rules that are there do not";
+            Finding::when(CHECK, !origins.is_empty(), Status::Warn, seen, todo)
         }
     };
     finding.of(bucket)

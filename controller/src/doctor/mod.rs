@@ -1,11 +1,12 @@
 //! `doctor`: checks a live environment and says what to repair.
 //!
-//! Each check reads, judges and reports what it saw. The checks run concurrently, each with its own timeout; one that
-//! fails or hangs stops no other. No check changes anything or makes a call that costs money.
+//! Each check reads, judges and reports what it saw. The caller's identity comes first: without one all the others would
+//! fail for the same reason. The rest runs concurrently, each with its own timeout; one that fails or hangs stops no other. No check changes anything or makes a call that costs money.
 //!
 //! | file | checks |
 //! |---|---|
 //! | `account` | identity, clock, vCPU quota |
+//! | `controller` | whether it speaks, pauses, its breaker, what waits |
 //! | `permissions` | IAM's answer to every call of the controller |
 //! | `queues` | job queues, their dead-letter queues, the events queue |
 //! | `buckets` | notifications, versioning, the state bucket's policy |
@@ -15,6 +16,7 @@
 mod account;
 mod buckets;
 mod cluster;
+mod controller;
 mod network;
 mod permissions;
 mod queues;
@@ -116,10 +118,14 @@ pub struct Ward {
 
 type Findings<'a> = Pin<Box<dyn Future<Output = Vec<Finding>> + 'a>>;
 
-/// Runs all checks, each for at most `patience`.
+/// Runs all checks, each for at most `patience`. Without an identity it stops there.
 pub async fn examine(ward: &Ward, patience: Duration) -> Vec<Finding> {
+    let mut findings = timed("account.identity", Box::pin(account::identity(ward)), patience).await;
+    if findings.iter().any(|finding| finding.check == "account.identity" && finding.status != Status::Ok) {
+        return findings;
+    }
     let checks: [(&'static str, Findings<'_>); 9] = [
-        ("account.identity", Box::pin(account::identity(ward))),
+        ("controller.report", Box::pin(controller::report(ward))),
         ("account.permissions", Box::pin(permissions::permissions(ward))),
         ("account.quota", Box::pin(account::quota(ward))),
         ("queues", Box::pin(queues::jobs(ward))),
@@ -129,18 +135,19 @@ pub async fn examine(ward: &Ward, patience: Duration) -> Vec<Finding> {
         ("definition", Box::pin(cluster::definition(ward))),
         ("network.subnets", Box::pin(network::subnets(ward))),
     ];
-    let timed = checks.map(|(name, check)| async move {
-        match tokio::time::timeout(patience, check).await {
-            Ok(findings) => findings,
-            Err(_) => vec![Finding::bad(
-                name,
-                Status::Unknown,
-                format!("no answer within {} s", patience.as_secs()),
-                "try again; if it stays, look at routes, endpoints and security groups from where doctor runs",
-            )],
-        }
-    });
-    futures::future::join_all(timed).await.concat()
+    let all = checks.map(|(name, check)| timed(name, check, patience));
+    findings.extend(futures::future::join_all(all).await.concat());
+    findings
+}
+
+async fn timed(name: &'static str, check: Findings<'_>, patience: Duration) -> Vec<Finding> {
+    let Ok(findings) = tokio::time::timeout(patience, check).await else {
+        let seen = format!("no answer within {} s", patience.as_secs());
+        let todo =
+            "try again; if it stays, look at routes, endpoints and security groups from where doctor runs";
+        return vec![Finding::bad(name, Status::Unknown, seen, todo)];
+    };
+    findings
 }
 
 /// The worst status.
@@ -148,7 +155,7 @@ pub fn worst(findings: &[Finding]) -> Status {
     findings.iter().map(|finding| finding.status).max().unwrap_or(Status::Ok)
 }
 
-/// For people: one line for each finding, and below it what to do.
+/// For people: one line for each finding, with what to do behind it.
 pub fn render(findings: &[Finding]) -> String {
     let mut text = String::new();
     for Finding { check, subject, status, seen, todo } in findings {
@@ -161,10 +168,8 @@ pub fn render(findings: &[Finding]) -> String {
         let line = |words: &str| escaped(words, Place::Line).into_owned();
         let subject = subject.as_ref().map(|subject| format!(" {}", line(subject))).unwrap_or_default();
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "{word:<4} {check}{subject}: {}", line(seen));
-        if let Some(todo) = todo {
-            let _ = writeln!(text, "     -> {}", line(todo));
-        }
+        let todo = todo.as_ref().map(|todo| format!(" -> {}", line(todo))).unwrap_or_default();
+        let _ = writeln!(text, "{word:<4} {check}{subject}: {}{todo}", line(seen));
     }
     let count = |wanted| findings.iter().filter(|finding| finding.status == wanted).count();
     let _ = writeln!(
@@ -195,7 +200,7 @@ mod tests {
             todo: Some(words),
         };
         let text = render(&[finding]);
-        assert_eq!(text.lines().count(), 3, "the finding, what to do, the counts: {text:?}");
+        assert_eq!(text.lines().count(), 2, "the finding with what to do, and the counts: {text:?}");
         assert!(!text.chars().any(|c| c != '\n' && hidden(c)), "{text:?}");
     }
 }

@@ -47,6 +47,7 @@ async fn job_queue(ward: &Ward, queue: &QueueSettings) -> Vec<Finding> {
     findings.push(Finding::ok("queues.dead_letters", queue.dead_letter_url.clone()));
     findings.push(kind(&[("the job queue", &source), ("its dead-letter queue", &dead)]));
     findings.push(size(&source, &dead));
+    findings.push(letters(&dead));
     findings.push(retention(&source, &dead));
     let tenants = ward.settings.sources.values().any(|source| !source.tenants.is_empty());
     findings.push(redrive(&source, &dead, tenants));
@@ -99,6 +100,13 @@ fn kind(queues: &[(&str, &Attributes)]) -> Finding {
     };
     let todo = "use standard queues: S3 sends to no FIFO queue, and in one a long job holds up all messages of its group";
     Finding::when("queues.kind", fifo.is_empty(), Status::Fail, seen, todo)
+}
+
+/// Letters wait for a person.
+fn letters(dead: &Attributes) -> Finding {
+    let many = number(dead, &Name::ApproximateNumberOfMessages);
+    let todo = "`dead-letters list` shows them and why; redrive or discard them: after the queue's retention they are gone";
+    Finding::when("queues.letters", many == 0, Status::Warn, format!("{many} dead letters"), todo)
 }
 
 /// A letter holds the message that it replaces, and more.
@@ -202,6 +210,13 @@ mod tests {
         assert_eq!(size(&standard, &small).status, Status::Warn);
         let tiny = of(Name::MaximumMessageSize, "1024");
         assert_eq!(size(&tiny, &tiny).status, Status::Warn);
+    }
+
+    #[test]
+    fn letters_that_wait_are_told() {
+        assert_eq!(letters(&with(&[])).status, Status::Ok);
+        let waits = letters(&with(&[(Name::ApproximateNumberOfMessages, "3")]));
+        assert_eq!((waits.status, waits.seen.as_str()), (Status::Warn, "3 dead letters"));
     }
 
     #[test]

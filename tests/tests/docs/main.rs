@@ -211,6 +211,10 @@ fn exit_codes() {
             "3",
             "of `doctor`: nothing failed, and something could not be found out; 0 and 1 as above, 1 with all findings",
         ),
+        ("4", "of `wait`: the job is dead; 0 as above: it succeeded and is published"),
+        ("5", "of `wait`: the job is superseded by a newer upload"),
+        ("6", "of `wait`: the job was cancelled"),
+        ("7", "of `wait`: the time was over first"),
     ] {
         text += &row(&[code, meaning]);
     }

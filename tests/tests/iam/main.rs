@@ -14,12 +14,13 @@ use aws_sdk_s3::{
     error::ProvideErrorMetadata,
     types::{BucketVersioningStatus, VersioningConfiguration},
 };
+use serde_json::json;
 use transcode_config::contract::{Attempt, FailureCode, JobKey, Layout, Outcome, Succeeded};
 use transcode_local::{Fault, FaultKind};
 use transcode_task::aws::{Clients as TaskClients, Meta, Multipart};
 use transcode_tests::{
     Stack, StackOptions,
-    clients::{Clients, config_of},
+    clients::{Clients, config_of, write_log},
     deployment::Deployment,
     emulator::Emulator,
     iam::{
@@ -91,6 +92,13 @@ async fn a_job_that_succeeds(stack: &Stack, clip: &Path) -> JobKey {
     let shown = command(stack, &roles.operator, &["get", "good.mp4"]).await;
     assert!(shown.contains(job.as_str()), "{shown}");
     command(stack, &roles.operator, &["explain", job.as_str()]).await;
+    command(stack, &roles.operator, &["list"]).await;
+    let environment = &stack.deployment.environment;
+    let task = winner.task_arn.as_deref().and_then(|arn| arn.rsplit('/').next()).unwrap();
+    let (group, stream) = (format!("/transcode/{environment}/task"), format!("task/task/{task}"));
+    write_log(stack.endpoint(), &group, &stream, &[json!("a line")], 1).await.unwrap();
+    let log = command(stack, &roles.operator, &["logs", job.as_str(), "--stack", environment]).await;
+    assert!(log.contains("a line"), "{log}");
     let of_stack = ["presign", "get", "x", "--stack", &stack.deployment.environment];
     command(stack, &roles.operator, &of_stack).await;
     let address = command(stack, &roles.operator, &["presign", "get", &winner.manifest.key]).await;

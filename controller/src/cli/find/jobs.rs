@@ -1,5 +1,5 @@
-//! Finds the jobs of an object. Their keys are hashes, so they are computed again and looked up; if none is found, the
-//! records are searched.
+//! Finds the jobs of an object: in the index. For records from before there was one their keys, which are hashes, are
+//! computed again and looked up; if none is found, the records are searched.
 //!
 //! The hashing is the controller's own code: the messages that would ask for the jobs are built and read.
 
@@ -10,7 +10,12 @@ use transcode_config::contract::{
 };
 use transcode_core::message::{DEAD_LETTER_KIND, DeadLetterBody, Parsed, Request, Rules, parse};
 
-use super::versions::{newest, versions};
+use super::{
+    heard::Heard,
+    recent::of_source,
+    versions::{newest, versions},
+    which::{Named, Which},
+};
 use crate::cli::{
     send::{Object, body, event},
     setup::{Session, source_bucket, unreadable},
@@ -28,8 +33,28 @@ const MAX_SEARCHED: usize = 10_000;
 /// Documents read at the same time.
 const CONCURRENCY: usize = 16;
 
-/// The jobs of an object, in every generation. Jobs under a caller's own idempotency key are found only if there is no
-/// other job.
+/// The jobs that are meant, the newest first: the named one, or those of the object. A job that is only a message so far
+/// is known by the controller's report.
+pub(in crate::cli) async fn named_jobs(
+    session: &Session,
+    which: &Which,
+    heard: &Heard,
+) -> anyhow::Result<Vec<JobKey>> {
+    let key = match &which.what {
+        Named::Job(job) => return Ok(vec![job.clone()]),
+        Named::Object { key, .. } => key,
+    };
+    let mut found = heard.of_object(which.bucket(), key);
+    for job in of_object(session, which.bucket(), key).await? {
+        if !found.contains(&job) {
+            found.push(job);
+        }
+    }
+    Ok(found)
+}
+
+/// The jobs of an object, in every generation: from the index, or, for records from before there was one, by computing
+/// their keys again. Jobs under a caller's own idempotency key are then found only if there is no other job.
 pub(in crate::cli) async fn of_object(
     session: &Session,
     bucket: Option<&str>,
@@ -42,6 +67,12 @@ pub(in crate::cli) async fn of_object(
     buckets.sort_unstable();
     buckets.dedup();
     let mut found = Vec::new();
+    for bucket in &buckets {
+        found.extend(of_source(session, bucket, key).await?);
+    }
+    if !found.is_empty() {
+        return Ok(found);
+    }
     for bucket in &buckets {
         for body in bodies(&session.rules, bucket, key, &versions(session, bucket, key).await) {
             for job in generations(session, body).await? {

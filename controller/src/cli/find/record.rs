@@ -38,6 +38,11 @@ pub(in crate::cli) struct AttemptRecord {
 }
 
 impl Record {
+    /// Of a job that has no document yet.
+    pub(in crate::cli) fn none(job: &JobKey) -> Self {
+        Self { job: job.clone(), spec: None, attempts: Vec::new(), terminal: None, live: None }
+    }
+
     /// Reads a job's record; `None` if it has no document.
     pub(in crate::cli) async fn read(store: &S3Store, job: &JobKey) -> anyhow::Result<Option<Self>> {
         let layout = Layout::of(job);
@@ -78,6 +83,16 @@ impl Record {
     /// The newest attempt.
     pub(in crate::cli) fn newest(&self) -> Option<&AttemptRecord> {
         self.attempts.last()
+    }
+
+    /// The ends of attempts. The terminal record has those of all; before it the newest claim has all but its own.
+    pub(in crate::cli) fn ends(&self) -> &[PastAttempt] {
+        match self.terminal.as_ref().map(|terminal| &terminal.outcome) {
+            Some(Outcome::Dead(dead)) => &dead.attempts,
+            Some(Outcome::Superseded(superseded)) => &superseded.attempts,
+            Some(Outcome::Cancelled(cancelled)) => &cancelled.attempts,
+            _ => self.history(),
+        }
     }
 
     /// The ends of the attempts before the newest.

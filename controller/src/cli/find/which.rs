@@ -2,6 +2,7 @@
 
 use std::{convert::Infallible, str::FromStr};
 
+use anyhow::Context;
 use clap::Args;
 use transcode_config::contract::JobKey;
 
@@ -45,6 +46,11 @@ impl FromStr for Named {
 }
 
 impl Which {
+    /// Without a bucket of its own.
+    pub(in crate::cli) fn of(what: Named) -> Self {
+        Self { what, bucket: None }
+    }
+
     /// The bucket, if one was named.
     pub(in crate::cli) fn bucket(&self) -> Option<&str> {
         let named = match &self.what {
@@ -54,12 +60,17 @@ impl Which {
         named.or(self.bucket.as_deref())
     }
 
-    /// It in a sentence: `job …`, `a job of …`.
+    /// The newest of the jobs that were found.
+    pub(in crate::cli) fn newest(&self, found: &[JobKey]) -> anyhow::Result<JobKey> {
+        found.first().cloned().with_context(|| format!("there is no {}; `explain` says why", self.words()))
+    }
+
+    /// It in a sentence: `job …`, `job of …`.
     pub(in crate::cli) fn words(&self) -> String {
         match (&self.what, self.bucket()) {
             (Named::Job(job), _) => format!("job {job}"),
-            (Named::Object { key, .. }, Some(bucket)) => format!("a job of {}", address(bucket, key)),
-            (Named::Object { key, .. }, None) => format!("a job of {}", shown(key)),
+            (Named::Object { key, .. }, Some(bucket)) => format!("job of {}", address(bucket, key)),
+            (Named::Object { key, .. }, None) => format!("job of {}", shown(key)),
         }
     }
 }

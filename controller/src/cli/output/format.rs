@@ -69,6 +69,21 @@ impl Output {
         }
     }
 
+    /// Whether a person looks at a screen that can be redrawn.
+    pub(in crate::cli) fn is_screen(self) -> bool {
+        self.format == Format::Table && stdout().is_terminal()
+    }
+
+    /// Prints a result in place of the one before, on a terminal; elsewhere below it.
+    pub(in crate::cli) fn redraw(self, value: &impl Show) -> anyhow::Result<()> {
+        if self.is_screen() {
+            // Home, and erase to the end of the screen.
+            stdout().lock().write_all(b"\x1b[H\x1b[2J").context("standard output")?;
+            return self.people(value);
+        }
+        self.print_next(value)
+    }
+
     fn people(self, value: &impl Show) -> anyhow::Result<()> {
         let mut text = Text::default();
         value.people(&mut text);

@@ -7,8 +7,6 @@
 //! | `yaml` | the same as YAML |
 //! | `name` | the keys alone, one a line, for `xargs` |
 
-#![allow(dead_code, unused_imports, reason = "the first tables and streams of results follow")]
-
 mod format;
 mod table;
 mod text;
@@ -17,4 +15,4 @@ mod words;
 pub(in crate::cli) use format::{Format, Output, Show};
 pub(in crate::cli) use table::Table;
 pub(in crate::cli) use text::{Text, Tint};
-pub(in crate::cli) use words::{address, complain, say, shown, span, time};
+pub(in crate::cli) use words::{address, complain, milliseconds, say, shown, span, time};

@@ -48,6 +48,22 @@ pub(in crate::cli) fn span(ms: u64) -> String {
     }
 }
 
+/// Parses a duration with its unit: `90s`, `30m`, `12h`, `7d`. Returns milliseconds.
+pub(in crate::cli) fn milliseconds(text: &str) -> Result<u64, String> {
+    let wrong = || "a time is a number and s, m, h or d, such as 90m or 7d".to_owned();
+    let unit = text.chars().last().ok_or_else(wrong)?;
+    let factor = match unit {
+        's' => 1_000,
+        'm' => 60_000,
+        'h' => 3_600_000,
+        'd' => 86_400_000,
+        _ => return Err(wrong()),
+    };
+    let number = text.get(..text.len() - 1).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
+    let number: u64 = number.and_then(|digits| digits.parse().ok()).ok_or_else(wrong)?;
+    number.checked_mul(factor).ok_or_else(wrong)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -65,5 +81,10 @@ mod tests {
         let spans = [999, 119_999, 120_000, 7_199_000, 7_200_000, 172_800_000].map(span);
         assert_eq!(spans, ["0 s", "119 s", "2 min", "119 min", "2 h", "2 days"]);
         assert!(!time(u64::MAX).is_empty());
+        let read = ["90s", "30m", "12h", "7d"].map(|text| milliseconds(text).unwrap());
+        assert_eq!(read, [90_000, 1_800_000, 43_200_000, 604_800_000]);
+        for wrong in ["", "5", "m", "-5m", "5 m", "1.5h", "5µ", "99999999999999999999d"] {
+            assert!(milliseconds(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -5,11 +5,12 @@ use std::fmt::Write;
 use anyhow::bail;
 use clap::Args;
 use serde::Serialize;
-use transcode_config::contract::{Heartbeat, JobSpec, Outcome, PastAttempt, TaskState, Terminal};
+use serde_json::Value;
+use transcode_config::contract::{Heartbeat, JobSpec, JobStatus, Outcome, PastAttempt, TaskState, Terminal};
 
 use crate::cli::{
-    find::{Named, Record, Which, of_object},
-    output::{Show, Text, address, shown, time},
+    find::{Architectures, Heard, Moment, Record, Which, named_jobs, result_of, story},
+    output::{Show, Text, address, shown, span, time},
     setup::Session,
 };
 
@@ -21,47 +22,128 @@ pub(in crate::cli) struct Get {
     which: Which,
 }
 
-/// The records of the jobs that were asked for, the newest first.
+/// A job with everything that is known of it.
+#[derive(Debug, Serialize)]
+struct Known {
+    #[serde(flatten)]
+    record: Record,
+    /// What the controller last reported of it.
+    report: Option<JobStatus>,
+    /// What happened, the oldest first.
+    story: Vec<Moment>,
+    /// `result` of its `metadata.json`.
+    result: Option<Value>,
+    /// About what its tasks cost.
+    cost_usd: Option<f64>,
+}
+
+/// The jobs that were asked for, the newest first.
 #[derive(Debug, Serialize)]
 #[serde(transparent)]
-struct Records(Vec<Record>);
+struct Jobs(Vec<Known>);
 
-impl Show for Records {
+impl Show for Jobs {
     fn people(&self, text: &mut Text) {
-        let all = self.0.iter().map(self::text).collect::<Vec<_>>().join("\n");
-        for line in all.lines() {
-            text.line(line);
+        for (at, known) in self.0.iter().enumerate() {
+            if at > 0 {
+                text.end();
+            }
+            for line in self::text(&known.record).lines().chain(more(known).lines()) {
+                text.line(line);
+            }
         }
     }
 
     fn names(&self) -> Vec<String> {
-        self.0.iter().map(|record| record.job.to_string()).collect()
+        self.0.iter().map(|known| known.record.job.to_string()).collect()
     }
 }
 
 impl Get {
     pub(in crate::cli) async fn run(&self, session: &Session) -> anyhow::Result<()> {
-        let wanted = match &self.which.what {
-            Named::Job(job) => vec![job.clone()],
-            Named::Object { key, .. } => of_object(session, self.which.bucket(), key).await?,
-        };
-        let mut records = Vec::new();
-        for job in &wanted {
-            records.extend(Record::read(&session.store, job).await?);
+        let heard = Heard::read(session).await;
+        let (mut jobs, mut architectures) = (Vec::new(), Architectures::default());
+        for job in named_jobs(session, &self.which, &heard).await? {
+            let record = Record::read(&session.store, &job).await?;
+            let report = heard.job(&job).cloned();
+            if record.is_none() && report.is_none() {
+                continue;
+            }
+            let record = record.unwrap_or_else(|| Record::none(&job));
+            jobs.push(Known {
+                story: story(&record, report.as_ref()),
+                result: result_of(session, &record).await,
+                cost_usd: architectures.cost(session, &record).await,
+                report,
+                record,
+            });
         }
-        if records.is_empty() {
+        if jobs.is_empty() {
             let (bucket, what) = (&session.settings.state.bucket, self.which.words());
-            bail!("the state bucket {bucket} has no record of {what}");
+            bail!("the state bucket {bucket} has no record of {what}; `explain` says why");
         }
-        records.sort_by_key(|record| std::cmp::Reverse(since(record)));
-        session.output.print(&Records(records))
+        jobs.sort_by_key(|known| std::cmp::Reverse(since(known)));
+        session.output.print(&Jobs(jobs))
     }
 }
 
-/// The earliest time in the record. For a refused job only the end is known.
-fn since(record: &Record) -> u64 {
+/// What is not in the record: report, phases, result, cost.
+fn more(known: &Known) -> String {
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    let mut line = |name: &str, value: &str| {
+        let _ = writeln!(text, "{name:<10} {}", shown(value));
+    };
+    if let Some(report) = &known.report {
+        if let (None, Some(bucket), Some(key)) = (&known.record.spec, &report.bucket, &report.key) {
+            line("asked for", &address(bucket, key));
+        }
+        let why = report.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+        let until = report.until_ms.map(|until| format!(", until {}", time(until))).unwrap_or_default();
+        line("state", &format!("{}{why}{until}", report.state.name()));
+    }
+    for (name, ms) in phases(known) {
+        line(if name == "waited" { "phases" } else { "" }, &format!("{name} {}", span(ms)));
+    }
+    let names = |list: &str| {
+        let all =
+            known.result.as_ref().and_then(|result| result[list].as_array()).cloned().unwrap_or_default();
+        all.iter().filter_map(|one| one["name"].as_str().map(str::to_owned)).collect::<Vec<_>>().join(", ")
+    };
+    if known.result.is_some() {
+        line("renditions", &format!("video {}; audio {}", names("video"), names("audio")));
+    }
+    let result = known.result.as_ref();
+    for warning in result.and_then(|result| result["warnings"].as_array()).into_iter().flatten() {
+        line("warning", warning.as_str().unwrap_or_default());
+    }
+    if let Some(score) = result.and_then(|result| result.get("score")) {
+        line("score", &score.to_string());
+    }
+    if let Some(usd) = known.cost_usd {
+        line("cost", &format!("about {usd:.4} USD for its tasks"));
+    }
+    text
+}
+
+/// How long the job waited for its newest claim, how long its task worked, and how long publishing took.
+fn phases(known: &Known) -> Vec<(&'static str, u64)> {
+    let record = &known.record;
     let accepted = record.spec.as_ref().map(|spec| spec.accepted_at_ms);
-    accepted.or(record.terminal.as_ref().map(|terminal| terminal.written_at_ms)).unwrap_or_default()
+    let claimed = record.newest().map(|newest| newest.claim.created_at_ms);
+    let decided = record.terminal.as_ref().map(|terminal| terminal.written_at_ms);
+    let live = record.live.as_ref().filter(|live| live.job == record.job).map(|live| live.published_at_ms);
+    let steps =
+        [("waited", accepted, claimed), ("worked", claimed, decided), ("published after", decided, live)];
+    let lasted = |(name, from, to): (_, Option<u64>, Option<u64>)| Some((name, to?.saturating_sub(from?)));
+    steps.into_iter().filter_map(lasted).collect()
+}
+
+/// The earliest time that is known. For a refused job only the end is.
+fn since(known: &Known) -> u64 {
+    let accepted = known.record.spec.as_ref().map(|spec| spec.accepted_at_ms);
+    let ended = known.record.terminal.as_ref().map(|terminal| terminal.written_at_ms);
+    accepted.or(ended).or(known.report.as_ref().map(|report| report.known_at_ms)).unwrap_or_default()
 }
 
 /// The record for a person: one fact a line.
@@ -76,13 +158,7 @@ pub(in crate::cli) fn text(record: &Record) -> String {
         Some(spec) => specification(&mut line, spec),
         None => line("source", "not accepted: there is no specification"),
     }
-    // The terminal record of a dead job has the ends of all attempts; the newest claim has the ends of all but its own.
-    let past = match record.terminal.as_ref().map(|terminal| &terminal.outcome) {
-        Some(Outcome::Dead(dead)) => dead.attempts.as_slice(),
-        Some(Outcome::Superseded(superseded)) => superseded.attempts.as_slice(),
-        Some(Outcome::Cancelled(cancelled)) => cancelled.attempts.as_slice(),
-        _ => record.history(),
-    };
+    let past = record.ends();
     for attempt in &record.attempts {
         let claim = &attempt.claim;
         let size = format!("{} CPU units, {} MiB", claim.variant.cpu, claim.variant.memory_mib);

@@ -1,0 +1,211 @@
+//! `list`: the newest jobs with their states, from the index and the controller's report. Three calls for 1,000 jobs.
+
+use clap::Args;
+use serde::Serialize;
+
+use super::rhythm::Rhythm;
+use crate::{
+    cli::{
+        find::{Heard, Indexed, JobRow, recent, rows},
+        output::{Show, Table, Text, Tint, milliseconds, span},
+        setup::Session,
+    },
+    runtime::wall_ms,
+};
+
+/// The words of `--state`.
+const STATES: [&str; 9] = [
+    "queued",
+    "launching",
+    "running",
+    "settling",
+    "accepted",
+    "succeeded",
+    "dead",
+    "superseded",
+    "cancelled",
+];
+
+/// Which jobs to list.
+#[derive(Debug, Args)]
+#[group(skip)]
+pub(in crate::cli) struct List {
+    /// Only jobs in this state; may be given several times.
+    #[arg(long, value_name = "STATE", value_parser = clap::builder::PossibleValuesParser::new(STATES), value_delimiter = ',')]
+    state: Vec<String>,
+    /// Only jobs of this tenant: bucket and prefix, such as `uploads/tenants/acme/`.
+    #[arg(long)]
+    tenant: Option<String>,
+    /// Only jobs that were accepted within this time, such as `90m`, `12h` or `7d`.
+    #[arg(long, value_name = "TIME", value_parser = milliseconds)]
+    since: Option<u64>,
+    /// Most jobs.
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    limit: u32,
+    #[command(flatten)]
+    rhythm: Rhythm,
+    /// List again and again.
+    #[arg(long)]
+    watch: bool,
+}
+
+/// A list of jobs, and what the controller said of the whole.
+#[derive(Debug, PartialEq, Serialize)]
+pub(in crate::cli) struct JobList {
+    environment: String,
+    /// `live`, `draining`, `ended`, `silent`, `never` or `unknown`.
+    controller: &'static str,
+    /// When the controller reported (ms since 1970).
+    reported_at_ms: Option<u64>,
+    tasks_in_flight: Option<u64>,
+    max_tasks: Option<u64>,
+    pub(in crate::cli) jobs: Vec<JobRow>,
+    /// There are older ones.
+    more: bool,
+    #[serde(skip)]
+    pub(in crate::cli) head: Vec<(Tint, String)>,
+    #[serde(skip)]
+    now_ms: u64,
+}
+
+impl List {
+    pub(in crate::cli) async fn run(&self, session: &Session) -> anyhow::Result<()> {
+        if !self.watch {
+            return session.output.print(&self.once(session).await?);
+        }
+        loop {
+            let list = self.once(session).await?;
+            session.output.redraw(&list)?;
+            tokio::time::sleep(self.rhythm.interval()).await;
+        }
+    }
+
+    /// The list as of now.
+    async fn once(&self, session: &Session) -> anyhow::Result<JobList> {
+        let now = wall_ms();
+        let heard = Heard::read(session).await;
+        let limit = self.limit as usize;
+        let since = self.since.map_or(0, |since| now.saturating_sub(since));
+        let fits = |row: &JobRow| self.fits(row, since);
+        // Live jobs of the report are joined in, so that what is counted here is a lower bound.
+        let enough =
+            |indexed: &[Indexed]| rows(indexed, &heard).iter().filter(|row| fits(row)).count() >= limit;
+        let (indexed, more) = recent(session, since, enough).await?;
+        let mut jobs = rows(&indexed, &heard);
+        jobs.retain(fits);
+        let more = more || jobs.len() > limit;
+        jobs.truncate(limit);
+        Ok(JobList::new(&session.settings.environment, &heard, jobs, more, now))
+    }
+
+    fn fits(&self, row: &JobRow, since: u64) -> bool {
+        (self.state.is_empty() || self.state.iter().any(|state| state == row.state))
+            && self.tenant.as_ref().is_none_or(|tenant| row.is_of(tenant))
+            && row.since_ms >= since
+    }
+}
+
+impl JobList {
+    pub(in crate::cli) fn new(
+        environment: &str,
+        heard: &Heard,
+        jobs: Vec<JobRow>,
+        more: bool,
+        now_ms: u64,
+    ) -> Self {
+        let report = heard.report();
+        Self {
+            environment: environment.to_owned(),
+            controller: heard.word(now_ms),
+            reported_at_ms: report.map(|report| report.written_at_ms),
+            tasks_in_flight: report.map(|report| report.tasks_in_flight),
+            max_tasks: report.map(|report| report.max_tasks),
+            jobs,
+            more,
+            head: head(environment, heard, now_ms),
+            now_ms,
+        }
+    }
+}
+
+/// The lines above the jobs: who speaks, how old that is, and what holds everything up.
+fn head(environment: &str, heard: &Heard, now_ms: u64) -> Vec<(Tint, String)> {
+    let mut lines = Vec::new();
+    if let Some(report) = heard.report() {
+        let mut line = format!(
+            "{environment}: reported {} ago, {} of {} tasks",
+            span(report.age_ms(now_ms)),
+            report.tasks_in_flight,
+            report.max_tasks
+        );
+        for queue in heard.queues() {
+            line += "; ";
+            line += &queue;
+        }
+        lines.push((Tint::Plain, line));
+    }
+    lines.extend(heard.silence(now_ms).map(|silence| (Tint::Bad, silence)));
+    lines.extend(heard.pauses(now_ms).into_iter().map(|pause| (Tint::Busy, pause)));
+    lines
+}
+
+impl Show for JobList {
+    fn people(&self, text: &mut Text) {
+        for (tint, line) in &self.head {
+            text.span(*tint, line).end();
+        }
+        if self.jobs.is_empty() {
+            text.line("No jobs.");
+            return;
+        }
+        let mut table = Table::of(&["JOB", "STATE", "AGE", "ATTEMPT", "KEY", "PROGRESS"]);
+        for row in &self.jobs {
+            let age = span(self.now_ms.saturating_sub(row.since_ms));
+            let attempt = row.attempt.map(|attempt| attempt.to_string()).unwrap_or_default();
+            let key = row.key.clone().unwrap_or_default() + if row.key_cut { "…" } else { "" };
+            let plain = |words: String| (Tint::Plain, words);
+            table.row([
+                plain(row.job.to_string()),
+                (tint(row.state), row.state.to_owned()),
+                plain(age),
+                plain(attempt),
+                plain(key),
+                plain(progress(row)),
+            ]);
+        }
+        table.write(text);
+        if self.more {
+            text.span(Tint::Faint, "There are older ones: --limit, --since.").end();
+        }
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.jobs.iter().map(|row| row.job.to_string()).collect()
+    }
+}
+
+/// The colour of a state.
+pub(in crate::cli) fn tint(state: &str) -> Tint {
+    match state {
+        "succeeded" => Tint::Good,
+        "dead" => Tint::Bad,
+        "launching" | "running" | "settling" => Tint::Busy,
+        "superseded" | "cancelled" => Tint::Faint,
+        _ => Tint::Plain,
+    }
+}
+
+/// How far a job is, why it waits, or why it is dead, in a few words.
+pub(in crate::cli) fn progress(row: &JobRow) -> String {
+    if let Some(code) = &row.code {
+        return code.clone();
+    }
+    if let Some(end) = row.ended_at_ms {
+        return format!("took {}", span(end.saturating_sub(row.since_ms)));
+    }
+    if let (Some(stage), Some(percent)) = (row.stage, row.percent) {
+        let speed = row.speed.map(|speed| format!(", {speed:.2}x")).unwrap_or_default();
+        return format!("{stage} {percent:.0} %{speed}");
+    }
+    row.why.clone().unwrap_or_default()
+}
