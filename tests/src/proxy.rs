@@ -95,6 +95,8 @@ pub enum Treatment {
     Drop,
     /// The request is not forwarded; the client gets this status.
     Refuse(u16),
+    /// The request is not forwarded; the client is told, as AWS would, that no policy allows the call.
+    Deny,
     /// The request is not forwarded, and never answered.
     BlackHole,
     /// The request is forwarded; the answer comes byte by byte.
@@ -163,7 +165,14 @@ async fn serve(mut client: TcpStream, upstream: SocketAddr, interceptor: Arc<dyn
     let treatment = interceptor.request(&call);
     match treatment {
         Treatment::Drop => return None,
-        Treatment::Refuse(status) => return client.write_all(refusal(&call, status).as_bytes()).await.ok(),
+        Treatment::Refuse(status) => {
+            let answer = error(&call, status, ["InternalError", "InternalFailure"], "made by a test");
+            return client.write_all(answer.as_bytes()).await.ok();
+        }
+        Treatment::Deny => {
+            let answer = error(&call, 403, ["AccessDenied", "AccessDeniedException"], &denial(&call));
+            return client.write_all(answer.as_bytes()).await.ok();
+        }
         Treatment::BlackHole => {
             // Until the client gives up; the bytes that it sends are ignored.
             while client.read(&mut [0; 64]).await.ok()? > 0 {}
@@ -200,13 +209,18 @@ async fn trickle(client: &mut TcpStream, answer: &[u8]) -> Option<()> {
     client.shutdown().await.ok()
 }
 
-/// An error in the service's own format.
-fn refusal(call: &Call, status: u16) -> String {
+/// AWS' words for a call that no policy allows.
+pub fn denial(call: &Call) -> String {
+    let Call { service, operation, .. } = call;
+    let action = if operation == "CopyObject" { "PutObject" } else { operation };
+    format!("not authorized to perform: {service}:{action} because no identity-based policy allows it")
+}
+
+/// An error in the service's own format; the code's names are S3's and the others'.
+fn error(call: &Call, status: u16, [s3, other]: [&str; 2], words: &str) -> String {
     let (kind, body) = match call.service {
-        "s3" => {
-            ("application/xml", "<Error><Code>InternalError</Code><Message>made by a test</Message></Error>")
-        }
-        _ => ("application/x-amz-json-1.1", r#"{"__type":"InternalFailure","message":"made by a test"}"#),
+        "s3" => ("application/xml", format!("<Error><Code>{s3}</Code><Message>{words}</Message></Error>")),
+        _ => ("application/x-amz-json-1.1", format!(r#"{{"__type":"{other}","message":"{words}"}}"#)),
     };
     let length = body.len();
     format!(

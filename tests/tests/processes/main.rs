@@ -6,13 +6,37 @@ mod crashes;
 mod faults;
 mod order;
 mod output;
+mod refused;
 mod rivals;
 mod steering;
 
-use std::{path::PathBuf, process::Command};
+use std::{
+    path::PathBuf,
+    process::{Command, Output},
+};
 
 use serde_json::Value;
-use transcode_tests::{Stack, paths};
+use transcode_tests::{Stack, controller, paths};
+
+/// Runs one of the controller's commands.
+fn run(stack: &Stack, args: &[&str]) -> Output {
+    Command::new(paths::binary("transcode-controller").unwrap())
+        .arg(args[0])
+        .arg("--config")
+        .arg(stack.plan.config())
+        .args(&args[1..])
+        .env_clear()
+        .envs(controller::environment(stack.endpoint(), &stack.fargate.endpoint))
+        .output()
+        .unwrap()
+}
+
+/// Standard output of one that must succeed.
+fn said(stack: &Stack, args: &[&str]) -> String {
+    let output = run(stack, args);
+    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
 
 /// Runs `transcode-controller audit` over logs; returns whether it found no violation, and its report.
 fn audit(logs: &[PathBuf]) -> (bool, Value) {

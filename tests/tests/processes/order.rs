@@ -1,14 +1,13 @@
 //! Several uploads of one object: what is live is the newest, whatever order their jobs end in (S17); and the ways in
 //! which a person, or a caller with an idempotency key, asks for something else.
 
-use std::{
-    process::{Command, Output},
-    time::Duration,
-};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use transcode_config::contract::{Attempt, FailureCode, JobSpec, Layout, Outcome, OutputTarget};
-use transcode_tests::{Stack, StackOptions, controller, paths};
+use transcode_tests::{Stack, StackOptions, paths};
+
+use super::{run, said};
 
 const LIMIT: Duration = Duration::from_mins(1);
 
@@ -82,26 +81,6 @@ async fn is_live(stack: &Stack, spec: &JobSpec) {
             .await
             .unwrap();
     }
-}
-
-/// Runs one of the controller's commands.
-fn run(stack: &Stack, args: &[&str]) -> Output {
-    Command::new(paths::binary("transcode-controller").unwrap())
-        .arg(args[0])
-        .arg("--config")
-        .arg(stack.plan.config())
-        .args(&args[1..])
-        .env_clear()
-        .envs(controller::environment(stack.endpoint(), &stack.fargate.endpoint))
-        .output()
-        .unwrap()
-}
-
-/// Standard output of one that must succeed.
-fn said(stack: &Stack, args: &[&str]) -> String {
-    let output = run(stack, args);
-    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
 }
 
 /// Failure codes of the dead letters, once there are so many and no job is left.
