@@ -12,6 +12,7 @@
 pub mod checking;
 pub mod fault;
 pub mod invariants;
+mod newcomers;
 pub mod report;
 pub mod rng;
 pub mod rows;

@@ -8,7 +8,7 @@
     reason = "a test fails by panicking; the numbers are there to be read"
 )]
 
-use transcode_sim::checking::{Bounds, Prefix, Small, WeakProtocol, search, search_prefix};
+use transcode_sim::checking::{Bounds, Prefix, Small, WeakProtocol, fair_worlds, search, search_prefix};
 
 const NOTHING: Bounds = Bounds {
     crashes: 0,
@@ -19,6 +19,7 @@ const NOTHING: Bounds = Bounds {
     fails: 0,
     refused: 0,
     unseen: 0,
+    returns: 0,
     waits: 2,
 };
 /// One upload that can be transcoded.
@@ -131,4 +132,19 @@ fn whoever_publishes_in_whatever_order_stable_names_never_go_back() {
     let (what, steps) = broken.expect("without conditional writes names go back");
     println!("without conditions: {what} after {} steps ({states} states): {steps:?}", steps.len());
     assert!(what.starts_with("S17"), "{what}");
+}
+
+/// L9: whenever uploads arrive, a newcomer is next, limits are kept, the longest line makes way, and a receive is always
+/// under way.
+#[test]
+fn behind_a_flood_a_newcomer_is_next_and_no_tenant_has_more_than_it_may() {
+    for (controllers, fair, bounds) in fair_worlds() {
+        let searched = search(Small::of_tenants(controllers, fair, bounds), false);
+        println!(
+            "{controllers} controllers, {fair:?}, {bounds:?}: {} states, {} deep, all seen",
+            searched.states, searched.deepest
+        );
+        assert_eq!(searched.broken, None, "{fair:?}");
+        assert!(searched.finished && searched.settles, "{fair:?}: {searched:?}");
+    }
 }

@@ -27,6 +27,9 @@ const WORDS: usize = 160;
 /// The argument with which the program starts itself for one weakness.
 const ONE: &str = "--one";
 
+/// The argument that leaves only the small worlds to notice the weaknesses.
+const MODEL: &str = "--model";
+
 /// The broken promise in a few words, to judge whether it fits the weakness.
 fn brief(violation: &Violation) -> String {
     let text = violation.to_string();
@@ -61,8 +64,11 @@ fn model_checked() -> Option<String> {
 }
 
 /// The check that fails, on one line; `None` if none does. The slowest checks come last.
-fn killer(weakness: Option<Weakness>) -> Option<String> {
+fn killer(weakness: Option<Weakness>, model: bool) -> Option<String> {
     weakness.into_iter().for_each(switch_on);
+    if model {
+        return model_checked();
+    }
     named_worlds().or_else(compared).or_else(simulated).or_else(model_checked)
 }
 
@@ -72,9 +78,10 @@ fn by_name(name: &str) -> Option<Weakness> {
 }
 
 /// The same, in another process.
-fn killer_elsewhere(name: &str) -> Result<Option<String>, std::io::Error> {
+fn killer_elsewhere(name: &str, model: bool) -> Result<Option<String>, std::io::Error> {
     let output = Command::new(std::env::current_exe()?)
         .args([ONE, name])
+        .args(model.then_some(MODEL))
         .stderr(std::process::Stdio::inherit())
         .output()?;
     if !output.status.success() {
@@ -86,11 +93,12 @@ fn killer_elsewhere(name: &str) -> Result<Option<String>, std::io::Error> {
 
 /// Tries one weakness and prints the result. Returns whether a check failed.
 #[allow(clippy::print_stdout, reason = "its output is what it is for")]
-fn tried(weakness: Weakness) -> bool {
+fn tried(weakness: Weakness, model: bool) -> bool {
     let name = format!("{weakness:?}");
-    let found = killer_elsewhere(&name);
+    let found = killer_elsewhere(&name, model);
     let (said, noticed) = match found {
         Ok(Some(killer)) => (format!("killed by {killer}"), true),
+        Ok(None) if model => ("SURVIVED the small worlds".to_owned(), false),
         Ok(None) => (format!("SURVIVED {SEEDS} seeds and the small worlds"), false),
         Err(error) => (format!("not tried: {error}"), false),
     };
@@ -100,11 +108,14 @@ fn tried(weakness: Weakness) -> bool {
 
 #[allow(clippy::print_stdout, reason = "its output is what it is for")]
 fn main() -> ExitCode {
-    let args: Vec<String> = std::env::args().skip(1).collect();
+    let mut args: Vec<String> = std::env::args().skip(1).collect();
+    let all = args.len();
+    args.retain(|arg| arg != MODEL);
+    let model = args.len() < all;
     if let [first, name] = args.as_slice()
         && first == ONE
     {
-        print!("{}", killer(by_name(name)).unwrap_or_default());
+        print!("{}", killer(by_name(name), model).unwrap_or_default());
         return ExitCode::SUCCESS;
     }
     if let Some(strange) = args.iter().find(|name| by_name(name).is_none()) {
@@ -118,7 +129,7 @@ fn main() -> ExitCode {
         for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
             scope.spawn(|| {
                 while let Some(weakness) = mutants.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    killed.fetch_add(usize::from(tried(*weakness)), Ordering::Relaxed);
+                    killed.fetch_add(usize::from(tried(*weakness, model)), Ordering::Relaxed);
                 }
             });
         }

@@ -15,9 +15,11 @@ use transcode_core::{
         fact::{Fact, Snapshot},
     },
     state::{
+        in_flight::Usage,
         job::{AttemptState, Job, TerminalRecord},
         ledger::Ledger,
         task::TaskRecord,
+        tenants::Account,
     },
 };
 
@@ -31,6 +33,25 @@ fn hash_of(value: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     value.hash(&mut hasher);
     hasher.finish()
+}
+
+/// The tenants' accounts and lines, in the order of their numbers: it decides between accounts that are level. Use counts
+/// by its order and by whole vCPU-seconds above the lowest. All tenants here are of one class, so that the accounts of the
+/// classes decide nothing.
+fn tenants(controller: &Controller, now: Ms) -> Vec<u64> {
+    let ledger = &controller.core.ledger;
+    let had = |account: &Account| account.standing(Usage::default(), now);
+    let mut all: Vec<u64> = ledger.tenants.iter().map(|(_, account)| had(account)).collect();
+    all.sort_unstable();
+    all.dedup();
+    let account = |(number, account): (u32, &Account)| {
+        let rank = all.partition_point(|other| *other < had(account));
+        let ahead = had(account) - all.first().copied().unwrap_or(0);
+        let share = (account.usage.tasks, account.full.is_some(), rank, (ahead / 1024 + SECOND / 2) / SECOND);
+        let line: Vec<_> = ledger.jobs.in_line_of(number).map(|(_, key, _)| key).collect();
+        hash_of(&(&account.name, share, line, controller.tenancy.newcomers.known(number)))
+    };
+    ledger.tenants.iter().map(account).collect()
 }
 
 /// Whether something is due, and otherwise in how many seconds.
@@ -131,7 +152,15 @@ fn job(job: &Job, view: &View) -> impl Hash {
             attempt.claim.history.iter().any(unproven).then(|| earlier(attempt, view)),
         ))
     });
-    let flags = (job.request.is_some(), job.published, job.collected, job.claiming, job.unreadable.is_some());
+    let flags = (
+        job.request.is_some(),
+        job.published,
+        job.collected,
+        job.claiming,
+        job.unreadable.is_some(),
+        job.put_back,
+        job.attributed,
+    );
     let calls = (view.maybe(job.call), view.due(job.retry_at()), view.due(job.inspect_at));
     let held = (job.leases.len(), hash_of(&job.tasks), view.moment(job.since).0);
     (record, attempt, flags, calls, held)
@@ -170,7 +199,8 @@ fn ledger(ledger: &Ledger, now: Ms) -> u64 {
     }
     for (message, lease) in ledger.leases.iter() {
         let call = (view.maybe(lease.call), view.due(lease.retry_at), view.due(lease.settle_at()));
-        (message, &lease.receipt, &lease.lettered, call, lease.renewed).hash(&mut hasher);
+        (message, &lease.receipt, &lease.lettered, call, lease.renewed, lease.spare.is_some())
+            .hash(&mut hasher);
     }
     ledger.letters.hash(&mut hasher);
     for receiving in ledger.receiving.values() {
@@ -237,7 +267,8 @@ fn controller(controller: &Controller, now: Ms) -> u64 {
             .iter()
             .map(|facts| hash_of(&facts.iter().map(|it| fact(it, now)).collect::<Vec<_>>())),
     );
-    hash_of(&(ledger(&controller.core.ledger, now), calls, answers, controller.wake.map(|at| due(at, now))))
+    let wake = controller.wake.map(|at| due(at, now));
+    hash_of(&(ledger(&controller.core.ledger, now), tenants(controller, now), calls, answers, wake))
 }
 
 impl Hash for State {

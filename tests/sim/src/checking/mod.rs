@@ -11,6 +11,7 @@
 //! constant, and no time limit in these worlds is shorter than a second.
 
 mod answers;
+mod fair;
 mod fingerprint;
 mod prefix;
 mod search;
@@ -18,7 +19,9 @@ mod services;
 mod small;
 mod state;
 mod steps;
+mod tenancy;
 
+pub use fair::{Fair, fair_worlds};
 pub use prefix::{Move, Prefix, search_prefix};
 pub use search::{Searched, anything_breaks, search};
 pub use small::Small;

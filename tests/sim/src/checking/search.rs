@@ -2,7 +2,7 @@
 
 use stateright::{Checker, Model, Path};
 
-use super::{Bounds, Small, State, Step, WeakProtocol, prefix::anything_goes_back};
+use super::{Bounds, Small, State, Step, WeakProtocol, fair_worlds, prefix::anything_goes_back};
 
 /// The result of a search.
 #[derive(Debug, Clone)]
@@ -53,7 +53,11 @@ pub fn anything_breaks() -> Option<&'static str> {
         (2, &[false], Bounds { crashes: 1, expired: 1, lost: 1, slow: 1, ..nothing }),
         (2, &[true, false], Bounds { expired: 1, waits: 1, ..nothing }),
     ];
-    worlds.into_iter().find_map(|(controllers, jobs, bounds)| {
-        search(Small::new(controllers, jobs, bounds, WeakProtocol::None), false).broken.map(|(what, _)| what)
-    })
+    let plain = worlds
+        .into_iter()
+        .map(|(controllers, jobs, bounds)| Small::new(controllers, jobs, bounds, WeakProtocol::None));
+    let tenants = fair_worlds()
+        .into_iter()
+        .map(|(controllers, fair, bounds)| Small::of_tenants(controllers, fair, bounds));
+    plain.chain(tenants).find_map(|world| search(world, false).broken.map(|(what, _)| what))
 }

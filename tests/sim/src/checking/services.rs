@@ -34,7 +34,7 @@ impl Small {
                 vec![Fact::Received { queue: queue.clone(), messages: self.receive(state, *max) }]
             }
             Action::Inspect { job } => vec![inspect(state, self.job(job), job)],
-            Action::ReadSpec { job } => vec![Fact::SpecRead { job: job.clone(), spec: None }],
+            Action::ReadSpec { job } => vec![Fact::SpecRead { job: job.clone(), spec: self.spec(job) }],
             Action::Claim { claim, .. } => vec![self.claim(state, host, claim)],
             Action::Launch { claim } => vec![self.launch(state, claim)],
             Action::Describe { tasks } => tasks.iter().map(|arn| describe(state, arn)).collect(),
@@ -80,7 +80,9 @@ impl Small {
                 if let Some(message) =
                     current(state, lease).and_then(|message| state.messages.get_mut(message))
                 {
-                    message.visible = true;
+                    // With tenants it comes back later, at any time.
+                    message.put_back = self.policy.look_ahead.is_some();
+                    message.visible = !message.put_back;
                 }
                 vec![Fact::Released { message: lease.message.clone() }]
             }
@@ -156,6 +158,10 @@ impl Small {
                 stopping: false,
             };
             state.tasks.push(task);
+            state.promise(
+                self.tenant_keeps_its_limit(state, owner),
+                "L9: more tasks of a tenant than it may have",
+            );
         }
         if self.weakness == WeakProtocol::DeleteOnAccept {
             Self::delete(state, owner);

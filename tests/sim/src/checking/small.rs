@@ -1,6 +1,6 @@
 //! A small world: its controllers, its messages and its possible faults.
 
-use transcode_config::contract::JobKey;
+use transcode_config::contract::{JobKey, JobSpec};
 use transcode_core::{
     message::{Parsed, Request, Rules, parse},
     policy::Policy,
@@ -8,7 +8,10 @@ use transcode_core::{
     reconciler::Reconciler,
 };
 
-use super::state::{Bounds, Controller, WeakProtocol};
+use super::{
+    state::{Bounds, Controller, SmallMessage, WeakProtocol},
+    tenancy::Tenancy,
+};
 use crate::setup::{MINUTE, SECOND, Setup};
 
 /// Longer than any wait in these worlds.
@@ -28,8 +31,11 @@ pub struct Small {
     pub weakness: WeakProtocol,
     pub(super) policy: Policy,
     pub(super) bodies: Vec<String>,
-    rules: Rules,
-    keys: Vec<JobKey>,
+    pub(super) rules: Rules,
+    /// The job of each message.
+    pub(super) requests: Vec<Request>,
+    /// Messages that are there from the begin; the others arrive at any time.
+    pub(super) there: usize,
 }
 
 impl Small {
@@ -62,20 +68,59 @@ impl Small {
             .enumerate()
             .filter_map(|(at, runs)| if *runs { good.get(at) } else { bad.first() }.cloned())
             .collect();
-        let keys = bodies.iter().filter_map(|body| match parse(body, &rules, 0) {
-            Parsed::Jobs(requests, _) => requests.first().map(|request| request.job().clone()),
+        let there = bodies.len();
+        let mut world = Self {
+            controllers,
+            bounds,
+            weakness,
+            policy,
+            bodies: Vec::new(),
+            rules,
+            requests: Vec::new(),
+            there,
+        };
+        world.ask(bodies);
+        world
+    }
+
+    /// Replaces the messages by one for each body.
+    pub(super) fn ask(&mut self, bodies: Vec<String>) {
+        let requests = bodies.iter().filter_map(|body| match parse(body, &self.rules, 0) {
+            Parsed::Jobs(requests, _) => requests.into_iter().next(),
             Parsed::Ignore(_) | Parsed::Park(_) => None,
         });
-        Self { controllers, bounds, weakness, keys: keys.collect(), bodies, policy, rules }
+        self.requests = requests.collect();
+        self.bodies = bodies;
+    }
+
+    pub(super) fn messages(&self) -> Vec<SmallMessage> {
+        let message =
+            |at| SmallMessage { visible: at < self.there, put_back: false, deleted: false, receipt: 0 };
+        (0..self.bodies.len()).map(message).collect()
     }
 
     /// The index of a job.
     pub(super) fn job(&self, key: &JobKey) -> usize {
-        self.keys.iter().position(|known| known == key).unwrap_or(usize::MAX)
+        self.requests.iter().position(|known| known.job() == key).unwrap_or(usize::MAX)
+    }
+
+    /// The specification of a job.
+    pub(super) fn spec(&self, key: &JobKey) -> Option<Box<JobSpec>> {
+        match self.requests.get(self.job(key))? {
+            Request::Run(spec) => Some(Box::new((**spec).clone())),
+            Request::Refuse { .. } => None,
+        }
     }
 
     pub(super) fn process(&self, index: usize, boot: u8) -> Controller {
         let core = Reconciler::new(format!("c{index}-{boot}"), self.policy.clone(), self.rules.clone());
-        Controller { core, boot, wake: None, calls: Vec::new(), answers: Vec::new() }
+        Controller {
+            core,
+            tenancy: Tenancy::default(),
+            boot,
+            wake: None,
+            calls: Vec::new(),
+            answers: Vec::new(),
+        }
     }
 }

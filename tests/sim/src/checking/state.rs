@@ -8,6 +8,8 @@ use transcode_core::{
     reconciler::Reconciler,
 };
 
+use super::tenancy::Tenancy;
+
 /// Most faults of each kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Bounds {
@@ -27,6 +29,8 @@ pub struct Bounds {
     pub refused: u8,
     /// DescribeTasks answers that omit an existing task.
     pub unseen: u8,
+    /// Messages that were put back and become visible again.
+    pub returns: u8,
     /// Steps in which time passes.
     pub waits: u8,
 }
@@ -73,6 +77,8 @@ pub(super) struct SmallTask {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct SmallMessage {
     pub(super) visible: bool,
+    /// Given back because too many jobs wait.
+    pub(super) put_back: bool,
     pub(super) deleted: bool,
     /// Number of the newest handle.
     pub(super) receipt: u32,
@@ -105,6 +111,7 @@ impl SmallJob {
 #[derive(Debug, Clone)]
 pub(super) struct Controller {
     pub(super) core: Reconciler,
+    pub(super) tenancy: Tenancy,
     pub(super) boot: u8,
     pub(super) wake: Option<Ms>,
     /// Sent, and not carried out.

@@ -16,20 +16,23 @@ use transcode_core::{
 use super::{
     answers::{ENCODE_FAILED, STOPPED, index, version, view},
     small::{AHEAD, NEVER, Small},
-    state::{Controller, Phase, SmallJob, SmallMessage, State, Step},
+    state::{Controller, Phase, SmallJob, State, Step},
 };
 use crate::setup::MINUTE;
 
 impl Small {
     /// A controller absorbs facts and begins its calls. Calls whose order changes nothing are answered at once.
-    fn turn(state: &mut State, index: usize, mut facts: Vec<Fact>) {
+    fn turn(&self, state: &mut State, index: usize, mut facts: Vec<Fact>) {
         loop {
             state.now += 1;
             let now = Now { mono: state.now, wall: state.now + AHEAD };
             let Some(controller) = state.controllers.get_mut(index) else { return };
             let controller = Arc::make_mut(controller);
-            let (plan, _) = controller.core.turn(std::mem::take(&mut facts), now);
+            let (plan, broken) =
+                controller.tenancy.turn(&mut controller.core, std::mem::take(&mut facts), now);
             controller.wake = plan.wake_at.filter(|at| *at < NEVER / 2);
+            state.broken = state.broken.or(broken);
+            let mut at_once = Vec::new();
             for action in plan.actions {
                 match action {
                     Action::Resync => {
@@ -49,9 +52,11 @@ impl Small {
                         facts.push(Fact::Indexed { job: terminal.job.clone() });
                     }
                     Action::Collect { job, .. } => facts.push(Fact::Collected { job }),
+                    other if self.settled_at_once(&other) => at_once.push(other),
                     other => controller.calls.push(Arc::new(other)),
                 }
             }
+            facts.extend(at_once.iter().flat_map(|action| self.carry_out(state, Some(index), action)));
             if facts.is_empty() {
                 return;
             }
@@ -96,7 +101,7 @@ impl Small {
             }
             _ => facts = self.carry_out(state, Some(host), &action),
         }
-        Self::turn(state, host, facts);
+        self.turn(state, host, facts);
         Some(())
     }
 
@@ -105,7 +110,7 @@ impl Small {
         let boot = state.controllers.get(host)?.boot + 1;
         let old = std::mem::replace(state.controllers.get_mut(host)?, Arc::new(self.process(host, boot)));
         state.wire.extend(old.calls.iter().filter(|action| delayable(action)).cloned());
-        Self::turn(state, host, Vec::new());
+        self.turn(state, host, Vec::new());
         Some(())
     }
 
@@ -204,18 +209,17 @@ impl Model for Small {
     type Action = Step;
 
     fn init_states(&self) -> Vec<State> {
-        let message = SmallMessage { visible: true, deleted: false, receipt: 0 };
         let mut state = State {
             now: MINUTE,
             controllers: (0..self.controllers).map(|index| Arc::new(self.process(index, 0))).collect(),
             wire: Vec::new(),
-            messages: vec![message; self.bodies.len()],
+            messages: self.messages(),
             jobs: vec![SmallJob::default(); self.bodies.len()],
             tasks: Vec::new(),
             left: self.bounds,
             broken: None,
         };
-        (0..self.controllers).for_each(|index| Self::turn(&mut state, index, Vec::new()));
+        (0..self.controllers).for_each(|index| self.turn(&mut state, index, Vec::new()));
         vec![state]
     }
 
@@ -229,7 +233,9 @@ impl Model for Small {
         steps.extend((0..state.wire.len()).map(Step::Arrive));
         for (index, message) in state.messages.iter().enumerate() {
             let hidden = !message.visible && !message.deleted;
-            if hidden && (state.left.expired > 0 || forgotten(state, index, message.receipt)) {
+            let free =
+                forgotten(state, index, message.receipt) && (!message.put_back || state.left.returns > 0);
+            if hidden && (free || state.left.expired > 0) {
                 steps.push(Step::Expire(index));
             }
         }
@@ -263,7 +269,7 @@ impl Model for Small {
             | Step::Unseen(host, call) => self.called(&mut state, host, call, step)?,
             Step::Deliver(host, answer) => {
                 let facts = Arc::make_mut(state.controllers.get_mut(host)?).answers.remove(answer);
-                Self::turn(&mut state, host, facts);
+                self.turn(&mut state, host, facts);
             }
             Step::Arrive(index) => {
                 let action = state.wire.remove(index);
@@ -273,12 +279,16 @@ impl Model for Small {
             Step::Expire(index) => {
                 let held = !forgotten(&state, index, state.messages.get(index)?.receipt);
                 state.left.expired -= u8::from(held);
-                state.messages.get_mut(index)?.visible = true;
+                let message = state.messages.get_mut(index)?;
+                message.visible = true;
+                if std::mem::take(&mut message.put_back) && !held {
+                    state.left.returns = state.left.returns.saturating_sub(1);
+                }
             }
             Step::Wait(host) => {
                 state.left.waits -= 1;
                 state.now = state.now.max(state.controllers.get(host)?.wake?);
-                Self::turn(&mut state, host, Vec::new());
+                self.turn(&mut state, host, Vec::new());
             }
             other => self.tasks_step(&mut state, other)?,
         }

@@ -18,6 +18,7 @@ use transcode_core::{message::Rules, policy::Policy, protocol::clock::Ms};
 
 pub use self::steering::Revision;
 use self::uploads::record;
+pub(crate) use self::{tenants::rule as tenant_rule, uploads::keyed};
 use crate::rng::mix;
 
 /// One second.

@@ -11,7 +11,7 @@ use crate::rng::Rng;
 const TENANTS: [&str; 4] = ["a", "b", "c", "d"];
 
 /// A rule for one tenant.
-pub(super) fn rule(tenant: &str) -> TenantSettings {
+pub(crate) fn rule(tenant: &str) -> TenantSettings {
     let text = format!("{{\"prefix\": \"{tenant}/\"}}");
     serde_json::from_str(&text).unwrap_or_else(|error| unreachable!("{text}: {error}"))
 }

@@ -15,7 +15,7 @@ pub(super) fn record(job: u64, size: u64) -> serde_json::Value {
 }
 
 /// An upload of this key.
-pub(super) fn keyed(key: &str) -> serde_json::Value {
+pub(crate) fn keyed(key: &str) -> serde_json::Value {
     let mut record = record(0, 1000);
     if let Some(there) = record.pointer_mut("/s3/object/key") {
         *there = key.into();

@@ -12,11 +12,11 @@ use transcode_core::{
 };
 
 use super::{
-    World, event::Event, meter::Meter, patience::Patience, refusals::Refusals, shares::Newcomers, told::Told,
-    witness::Witness,
+    World, event::Event, meter::Meter, patience::Patience, refusals::Refusals, told::Told, witness::Witness,
 };
 use crate::{
     fault::Fault,
+    newcomers::Newcomers,
     setup::{Episode, HOUR, MINUTE, SECOND, Sort},
 };
 

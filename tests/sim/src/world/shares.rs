@@ -1,19 +1,9 @@
 //! Each tenant's use of the slots and its waits, by the true state of tasks.
 
-use std::collections::BTreeMap;
-
-use transcode_core::{
-    message::Request,
-    protocol::{action::Action, clock::Ms},
-    state::ledger::Ledger,
-};
+use transcode_core::{message::Request, protocol::clock::Ms};
 
 use super::World;
-use crate::{
-    invariants::{self, Kept},
-    setup::Expected,
-    truth::JobTruth,
-};
+use crate::{invariants, setup::Expected, truth::JobTruth};
 
 /// Tasks of one tenant, and their use in the measured time.
 #[derive(Debug, Default, Clone, Copy)]
@@ -81,53 +71,5 @@ impl World {
             Expected::Soon { .. } | Expected::Limit { .. } => Ok(()),
         });
         self.check(found);
-    }
-}
-
-/// How often new tenants were passed over by a controller's claims.
-#[derive(Debug, Default)]
-pub(super) struct Newcomers {
-    /// The last number seen.
-    last: u32,
-    /// Tenants without any claim so far: the number of claims for others of their class since their jobs wait.
-    passed: BTreeMap<u32, usize>,
-}
-
-impl Newcomers {
-    /// Before a turn: the new tenants whose jobs lack only a slot.
-    pub(super) fn wait(&mut self, ledger: &Ledger) {
-        for (number, _) in ledger.tenants.iter().filter(|(number, _)| *number > self.last) {
-            self.passed.insert(number, 0);
-        }
-        self.last = ledger.tenants.iter().map(|(number, _)| number).max().unwrap_or(0).max(self.last);
-        self.passed.retain(|number, _| {
-            ledger.tenants.get(*number).is_some() && ledger.in_flight.tenant(*number).usage.tasks == 0
-        });
-    }
-
-    /// After a turn: its claims by tenant. `before` lists the tenants that waited before.
-    pub(super) fn passed(&mut self, planned: &[Action], before: &[u32], ledger: &Ledger) -> Kept {
-        let class = |number: u32| ledger.tenants.get(number).map(|account| account.terms.priority);
-        // A slot can be given to a job whose reading is too old for a claim: the job is read again first.
-        let read_first = |action: &Action| {
-            let Action::Inspect { job } = action else { return None };
-            let job = ledger.jobs.get(job).filter(|job| job.attempt.is_none() && job.read_at().is_some())?;
-            Some(job.tenant)
-        };
-        let served: Vec<u32> = planned.iter().filter_map(read_first).collect();
-        for action in planned {
-            let Action::Claim { claim, .. } = action else { continue };
-            let Some(tenant) = ledger.jobs.get(&claim.job).map(|job| job.tenant) else { continue };
-            self.passed.remove(&tenant);
-            for (number, passed) in &mut self.passed {
-                let waits = before.contains(number) && !served.contains(number);
-                if waits && class(*number) == class(tenant) {
-                    *passed += 1;
-                }
-            }
-        }
-        let others = |number: u32| ledger.tenants.iter().filter(|(other, _)| *other != number).count();
-        let mut passed = self.passed.iter();
-        passed.try_for_each(|(number, passed)| invariants::l9_newcomer_is_next(*passed, others(*number)))
     }
 }
