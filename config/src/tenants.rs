@@ -42,6 +42,15 @@ pub enum Priority {
 impl Priority {
     /// All, the first to come first.
     pub const ALL: [Self; 3] = [Self::High, Self::Normal, Self::Low];
+
+    /// Its name in settings and logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::High => "high",
+            Self::Normal => "normal",
+            Self::Low => "low",
+        }
+    }
 }
 
 /// The keys of a tenant: a prefix that ends with `/`, with a capture for one part of the key where each value is a

@@ -7,6 +7,7 @@ use super::{
     message::{End, Message},
     prefixes::Prefixes,
     report::{AuditReport, MessageReport, Violation},
+    tenants::{Tenants, Whose},
     totals::{MAX_KNOWN, Totals},
 };
 
@@ -33,6 +34,9 @@ pub struct History {
     jobs: BTreeMap<String, Job>,
     pub(super) messages: BTreeMap<String, Message>,
     prefixes: Prefixes,
+    tenants: Tenants,
+    /// Time of the newest line (ms since 1970).
+    now: u64,
     pub(super) violations: Vec<Violation>,
     pub(super) totals: Totals,
     file: String,
@@ -50,6 +54,19 @@ impl History {
         self.process += 1;
     }
 
+    /// The log, or a process in it, ends.
+    pub(super) fn end(&mut self) {
+        let found = self.tenants.end(self.now);
+        self.unfair(found);
+    }
+
+    /// L9.
+    fn unfair(&mut self, found: impl IntoIterator<Item = String>) {
+        for text in found {
+            self.violated("L9", text);
+        }
+    }
+
     /// Takes in a line.
     pub(super) fn line(&mut self, number: u64, line: Line) {
         self.line = number;
@@ -57,13 +74,17 @@ impl History {
         match line {
             Line::Torn => self.totals.torn += 1,
             Line::Other => self.totals.other += 1,
-            Line::Event(at, said) => self.said(at.unwrap_or(0), said),
+            Line::Event(at, said) => {
+                self.now = at.unwrap_or(self.now);
+                self.said(at.unwrap_or(0), said);
+            }
         }
     }
 
     fn said(&mut self, at: u64, said: LogEvent) {
         match said {
             LogEvent::Started { attempts, platform } => {
+                self.end();
                 self.process += 1;
                 self.totals.processes += 1;
                 self.max_attempts = self.max_attempts.max(attempts);
@@ -72,13 +93,12 @@ impl History {
             LogEvent::Limit { platform: false, to } => self.max_attempts = self.max_attempts.max(Some(to)),
             LogEvent::Limit { platform: true, to } => self.max_platform = self.max_platform.max(Some(to)),
             LogEvent::Received { message, jobs } => self.received(message, jobs, at),
-            LogEvent::Asked { message, job } => {
-                if let Some(known) = self.messages.get_mut(&message)
-                    && !known.jobs.contains(&job)
-                {
-                    known.jobs.push(job);
-                }
+            LogEvent::Steered => {
+                let found = self.tenants.changed(at);
+                self.unfair(found);
             }
+            LogEvent::Stirred { job } => self.tenants.stirred(&job),
+            LogEvent::Asked { message, job, tenant } => self.asked(&message, job, tenant, at),
             LogEvent::AskedInstead { message, job, of } => {
                 if let Some(known) = self.messages.get_mut(&message) {
                     known.jobs.retain(|known| *known != of && *known != job);
@@ -95,7 +115,9 @@ impl History {
                     known.lettered.push((job, process));
                 }
             }
-            LogEvent::Claimed { job, attempt, nonce, by_job, by_platform } => {
+            LogEvent::Claimed { job, attempt, nonce, by_job, by_platform, cpu } => {
+                let late = self.tenants.claimed(&job, attempt, cpu, at);
+                self.unfair(late);
                 self.claimed(&job, attempt, &nonce, by_job, by_platform);
             }
             LogEvent::Sent { job, attempt, not_after_ms } => {
@@ -186,8 +208,20 @@ impl History {
         message.to(End::Held, at);
     }
 
+    fn asked(&mut self, message: &str, job: String, tenant: Option<Whose>, at: u64) {
+        if let Some(whose) = tenant {
+            self.totals.forgotten += self.tenants.asked(&job, whose, at);
+        }
+        if let Some(known) = self.messages.get_mut(message)
+            && !known.jobs.contains(&job)
+        {
+            known.jobs.push(job);
+        }
+    }
+
     fn moved(&mut self, id: &str, end: End, at: u64) {
         let Some(message) = self.messages.get_mut(id) else { return };
+        message.jobs.iter().for_each(|job| self.tenants.stirred(job));
         match end {
             End::Parked => message.parked = true,
             // A message is put aside by a release with a delay.
@@ -289,6 +323,8 @@ impl History {
 
     /// S7.
     fn launched(&mut self, key: &str, attempt: u64, task: &str) {
+        let over = self.tenants.launched(key);
+        self.unfair(over);
         let before = self.job(key).tasks.entry(attempt).or_insert_with(|| task.to_owned()).clone();
         if before != task {
             self.violated("S7", format!("job {key}: attempt {attempt} has the tasks {before} and {task}"));
@@ -297,6 +333,7 @@ impl History {
 
     /// S2, S11.
     fn record(&mut self, key: &str, record: RecordRead) {
+        self.tenants.stirred(key);
         let process = self.process;
         let job = self.job(key);
         job.terminal_record_read_by = process;

@@ -3,6 +3,8 @@
 use aws_smithy_types::{DateTime, date_time::Format};
 use serde_json::Value;
 
+use super::tenants::Whose;
+
 /// The content of a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum LogEvent {
@@ -16,15 +18,18 @@ pub(super) enum LogEvent {
         platform: bool,
         to: u64,
     },
+    /// People have changed the sources, and with them the tenants, or paused or cancelled some of what waits.
+    Steered,
     /// A message that was not held was received; it asks for this many jobs.
     Received {
         message: String,
         jobs: u64,
     },
-    /// The message asks for this job.
+    /// The message asks for this job of a tenant, if its source has tenants.
     Asked {
         message: String,
         job: String,
+        tenant: Option<Whose>,
     },
     /// The message asks for `job` instead of `of`, whose idempotency key belongs to another source.
     AskedInstead {
@@ -55,6 +60,7 @@ pub(super) enum LogEvent {
         nonce: String,
         by_job: u64,
         by_platform: u64,
+        cpu: u64,
     },
     /// RunTask is sent, with this deadline.
     Sent {
@@ -78,6 +84,10 @@ pub(super) enum LogEvent {
     },
     /// A newer job is live instead.
     Superseded {
+        job: String,
+    },
+    /// Something else happened to a job: a failed call, an end of its task, an adoption.
+    Stirred {
         job: String,
     },
     /// A job is settled, as a success or as dead.
@@ -168,12 +178,14 @@ impl Fields<'_> {
                 let platform = match self.text("key")?.as_str() {
                     "jobs.max_attempts" => false,
                     "jobs.max_platform_attempts" => true,
+                    key if key.starts_with("sources.") => return Some(LogEvent::Steered),
                     _ => return None,
                 };
                 LogEvent::Limit { platform, to: self.number("new")? }
             }
+            "paused" | "resumed" | "drained" | "no longer drained" | "cancel asked for" => LogEvent::Steered,
             "message received" => LogEvent::Received { message: message()?, jobs: self.number("jobs")? },
-            "job received" => LogEvent::Asked { message: message()?, job: job()? },
+            "job received" => LogEvent::Asked { message: message()?, job: job()?, tenant: self.tenant() },
             "idempotency key belongs to another source" => {
                 LogEvent::AskedInstead { message: message()?, job: job()?, of: self.text("of")? }
             }
@@ -188,6 +200,7 @@ impl Fields<'_> {
                 nonce: self.text("nonce")?,
                 by_job: self.number("over_by_job")?,
                 by_platform: self.number("over_by_platform")?,
+                cpu: self.number("cpu").unwrap_or(0),
             },
             "launch sent" => LogEvent::Sent {
                 job: job()?,
@@ -202,10 +215,17 @@ impl Fields<'_> {
             "superseded: a newer upload of the same object is published" => {
                 LogEvent::Superseded { job: job()? }
             }
+            "action failed" | "attempt over" | "job left alone" | "launch refused" | "task adopted"
+            | "task ended" | "task stopped" => LogEvent::Stirred { job: job()? },
             "job succeeded" => LogEvent::Settled { job: job()?, success: true },
             "job dead" => LogEvent::Settled { job: job()?, success: false },
             _ => return None,
         })
+    }
+
+    fn tenant(&self) -> Option<Whose> {
+        let (name, priority) = (self.text("tenant")?, self.text("priority")?);
+        Some(Whose { name, priority, max_tasks: self.number("max_tasks"), max_cpu: self.number("max_cpu") })
     }
 
     fn pointer(&self) -> Option<Pointer> {

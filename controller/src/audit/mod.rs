@@ -19,6 +19,7 @@
 //! | S12 | a claim or a launch after the terminal record was read; a job settled otherwise than its terminal record says |
 //! | S15 | a delete of a message that was put aside |
 //! | S17 | two jobs live under one serial number of a prefix, or an older upload under a higher one |
+//! | L9 | a tenant with more tasks or CPU units than it may have; a first job of a tenant that more claims of others pass over than there are others |
 //!
 //! Memory is bounded: 200,000 jobs and as many messages; settled ones are forgotten first. A torn line is no error; it
 //! is counted.
@@ -28,6 +29,7 @@ mod line;
 mod message;
 mod prefixes;
 mod report;
+mod tenants;
 #[cfg(test)]
 mod tests;
 mod totals;
@@ -53,6 +55,7 @@ impl History {
         loop {
             bytes.clear();
             if log.by_ref().take(MAX_LINE).read_until(b'\n', &mut bytes)? == 0 {
+                self.end();
                 return Ok(());
             }
             number += 1;

@@ -230,3 +230,79 @@ fn a_cancelled_job_is_settled_without_a_letter_and_is_never_published() {
     assert_eq!(broken(&audit(&[&log(&without(&path, PUBLISHED))])), [""; 0]);
     assert_eq!(broken(&audit(&[&log(&path)])), ["S19"]);
 }
+
+/// Lines of a log with tenants, each at its second.
+fn at(lines: &[(u64, String)]) -> String {
+    let line = |(second, event): &(u64, String)| {
+        format!("{{\"timestamp\":\"2026-01-01T00:{:02}:{:02}Z\",{event}}}\n", second / 60, second % 60)
+    };
+    lines.iter().map(line).collect()
+}
+
+fn asked(job: &str, tenant: &str, terms: &str) -> String {
+    format!(r#""message":"job received","message_id":"m{job}","job":"{job}","tenant":"u/{tenant}/"{terms}"#)
+}
+
+fn claimed(job: &str) -> String {
+    CLAIMED.replace("\"j\"", &format!("\"{job}\",\"cpu\":1024"))
+}
+
+fn launched(job: &str) -> String {
+    LAUNCHED.replace("\"j\"", &format!("\"{job}\"")).replace("t1", &format!("t{job}"))
+}
+
+#[test]
+fn a_tenant_over_its_limit_is_named() {
+    let terms = r#","priority":"normal","max_tasks":1,"max_cpu":1024"#;
+    let both = |terms: &str, between: &[String]| {
+        let mut lines = vec![START.to_owned(), asked("1", "a", terms), asked("2", "a", terms)];
+        lines.extend([claimed("1"), launched("1")]);
+        lines.extend(between.iter().cloned());
+        lines.extend([claimed("2"), launched("2")]);
+        audit(&[&at(&(0..).zip(lines).collect::<Vec<_>>())])
+    };
+    let over = both(terms, &[]);
+    assert_eq!(broken(&over), ["L9"], "{over:?}");
+    assert!(over.violations[0].text.contains("u/a/ has 2 tasks, and may have 1"), "{over:?}");
+    assert_eq!(broken(&both(&terms.replace("\"max_tasks\":1,", ""), &[])), ["L9"], "the limit of vCPU");
+    assert_eq!(broken(&both(r#","priority":"normal""#, &[])), [""; 0], "without a limit");
+    let ended = r#""message":"task ended","job":"1","attempt":"1","task":"t1""#.to_owned();
+    assert_eq!(broken(&both(terms, &[ended])), [""; 0]);
+    let raised = r#""message":"setting changed","key":"sources.u.tenants","old":"1","new":"2""#.to_owned();
+    assert_eq!(broken(&both(terms, &[raised])), [""; 0]);
+}
+
+#[test]
+fn a_newcomer_that_is_passed_over_is_named() {
+    let normal = r#","priority":"normal""#;
+    // A flood of one tenant, a newcomer after a second, and a claim for the flood every 40 s.
+    let flood = |terms: &str, between: &[(u64, String)], last: &str| {
+        let mut lines = vec![(0, START.to_owned())];
+        lines.extend((1..9).map(|job| (0, asked(&job.to_string(), "a", normal))));
+        lines.push((1, asked("b", "b", terms)));
+        lines.extend((1..6_u64).map(|job| (40 * job, claimed(&job.to_string()))));
+        lines.extend(between.iter().cloned());
+        lines.push((300, last.to_owned()));
+        lines.sort_by_key(|(second, _)| *second);
+        audit(&[&at(&lines)])
+    };
+    for last in [claimed("b"), claimed("6")] {
+        let late = flood(normal, &[], &last);
+        assert_eq!(broken(&late), ["L9"], "{late:?}");
+        assert!(late.violations[0].text.contains("job b, the first of u/b/"), "{late:?}");
+    }
+    let later =
+        claimed("b").replace("\"attempt\":\"1\",", "\"attempt\":\"2\",").replace("_job\":0", "_job\":1");
+    assert_eq!(broken(&flood(normal, &[], &later)), [""; 0], "an earlier attempt had to be waited for");
+    assert_eq!(broken(&flood(r#","priority":"low""#, &[], &claimed("b"))), [""; 0], "of a lower class");
+    for (second, event) in [
+        (90, claimed("b")),
+        (2, r#""message":"action failed","job":"b","action":"inspect""#.to_owned()),
+        (2, r#""message":"paused","part":"tenant u/b/","who":"p","why":"w""#.to_owned()),
+        (2, r#""message":"task adopted","job":"x","attempt":"1","task":"tx""#.to_owned()),
+        (2, r#""message":"setting changed","key":"sources.u.tenants","old":"","new":"""#.to_owned()),
+    ] {
+        let between = [(second, event.clone())];
+        assert_eq!(broken(&flood(normal, &between, &claimed("6"))), [""; 0], "{event}");
+    }
+}

@@ -121,7 +121,7 @@ impl CloudWatch {
             .timestamp(at)
             .unit(StandardUnit::from(info.unit.name()))
             .dimensions(dimension("Environment", &self.environment));
-        let base = match info.dimension.zip(point.label) {
+        let base = match info.dimension.zip(point.label.as_deref()) {
             Some((name, value)) => base.dimensions(dimension(name, value)),
             None => base,
         };

@@ -94,7 +94,10 @@ fn query(series: &Series) -> Option<(String, String)> {
         Series::One(info, stat) if is_scraped(info) => Some(one(info, stat)),
         Series::Each(info) => {
             let (name, label) = (info.prometheus_name(), info.prometheus_label()?);
-            let expr = format!("sum by ({label}) (increase({name}{OURS}[$__rate_interval]))");
+            let expr = match info.kind {
+                Kind::Gauge => format!("max by ({label}) ({name}{OURS})"),
+                _ => format!("sum by ({label}) (increase({name}{OURS}[$__rate_interval]))"),
+            };
             Some((expr, format!("{{{{{label}}}}}")))
         }
         Series::One(..) | Series::Waiting(..) => None,
@@ -113,6 +116,10 @@ fn one(info: &MetricInfo, stat: &str) -> (String, String) {
     };
     match (info.kind, stat) {
         (Kind::Counter, _) => (grown(""), info.name.to_owned()),
+        (Kind::Gauge, _) if info.dimension.is_some() => {
+            let label = info.prometheus_label().unwrap_or_default();
+            (format!("max(sum without ({label}) ({name}{OURS}))"), info.name.to_owned())
+        }
         // With several controllers each has its own view; a gauge of queues has one line for each.
         (Kind::Gauge, _) => {
             (format!("max by (queue) ({name}{OURS})"), format!("{} {{{{queue}}}}", info.name))

@@ -1,13 +1,13 @@
 //! Which graphs the dashboard shows, and in which order.
 
-use transcode_config::metrics::{Detail, Metric as M, MetricInfo, Queue, TaskMetric as T};
+use transcode_config::metrics::{Detail, Kind, Metric as M, MetricInfo, Queue, TaskMetric as T};
 
 /// One line of a graph, or several.
 #[derive(Debug)]
 pub(super) enum Series {
     /// One metric and its statistic.
     One(MetricInfo, &'static str),
-    /// One line for each value of the metric's dimension, as sums.
+    /// One line for each value of the metric's dimension: sums, or a gauge's highest value.
     Each(MetricInfo),
     /// Messages that wait in a queue, and the line's label.
     Waiting(Queue, &'static str),
@@ -18,6 +18,7 @@ impl Series {
     pub(super) fn stat(&self) -> &'static str {
         match self {
             Self::One(_, stat) => stat,
+            Self::Each(info) if info.kind == Kind::Gauge => "Maximum",
             Self::Each(_) => "Sum",
             Self::Waiting(..) => "Maximum",
         }
@@ -81,7 +82,11 @@ pub(super) const SECTIONS: &[Section] = &[
         title: "Flow",
         widgets: &[
             lines("Queues", "messages", &[high(M::QueueDepth), high(M::QueueInFlight), high(M::JobsHeld)]),
-            lines("Waiting for a slot", "jobs, tenants", &[high(M::JobsWaiting), high(M::TenantsWaiting)]),
+            lines(
+                "Waiting for a slot",
+                "jobs, tenants",
+                &[high(M::JobsWaiting), high(M::TenantsWaiting), Series::Each(M::JobsWaiting.info())],
+            ),
             lines("Oldest message", "seconds", &[high(M::OldestMessageAge)]),
             lines(
                 "Jobs a minute",
@@ -99,7 +104,11 @@ pub(super) const SECTIONS: &[Section] = &[
     Section {
         title: "Tasks",
         widgets: &[
-            lines("In flight", "tasks, vCPU", &[high(M::TasksInFlight), high(M::VcpuInFlight)]),
+            lines(
+                "In flight",
+                "tasks, vCPU",
+                &[high(M::TasksInFlight), high(M::VcpuInFlight), Series::Each(M::TasksInFlight.info())],
+            ),
             lines(
                 "Launches",
                 "a minute",

@@ -130,7 +130,7 @@ fn line(series: &Series, before: Option<&Series>, stat: &'static str, names: &Na
         }
         Series::One(info, _) => json!([names.namespace, info.name, "Environment", names.environment]),
         Series::Each(info) => {
-            return json!([{"expression": each(info, names), "id": "e1", "label": ""}]);
+            return json!([{"expression": each(info, series.stat(), names), "id": "e1", "label": ""}]);
         }
         Series::Waiting(queue, label) => {
             let queue = names.queue(*queue);
@@ -147,10 +147,10 @@ fn line(series: &Series, before: Option<&Series>, stat: &'static str, names: &Na
 }
 
 /// All values of a metric's dimension.
-fn each(info: &MetricInfo, names: &Names) -> String {
+fn each(info: &MetricInfo, stat: &str, names: &Names) -> String {
     let dimension = info.dimension.unwrap_or_default();
     format!(
-        "SEARCH('{{{},{dimension},Environment}} MetricName=\"{}\" Environment=\"{}\"', 'Sum', {PERIOD})",
+        "SEARCH('{{{},{dimension},Environment}} MetricName=\"{}\" Environment=\"{}\"', '{stat}', {PERIOD})",
         names.namespace, info.name, names.environment
     )
 }

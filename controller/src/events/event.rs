@@ -1,10 +1,12 @@
 //! Events: changes of jobs and of the controller, as people see them.
 
+use std::collections::BTreeMap;
+
 use transcode_config::contract::{Attempt, Budget, Claim, FailureCode, JobKey, Published, Terminal, Told};
 use transcode_core::{
     effects::ports::Depth,
     judge::launch_pause::Pause,
-    message::Ignored,
+    message::{Ignored, Tenant},
     protocol::{
         clock::Ms,
         fact::{CallError, ErrorClass, MessageId, Refusal},
@@ -54,6 +56,8 @@ pub enum Event<'a> {
         jobs: usize,
         waiting: usize,
         tenants: usize,
+        waiting_by_rule: &'a BTreeMap<String, f64>,
+        tasks_by_rule: &'a BTreeMap<String, f64>,
         oldest_ms: Option<Ms>,
         paused: bool,
         full: bool,
@@ -66,7 +70,7 @@ pub enum Event<'a> {
         job: &'a JobKey,
         message: &'a MessageId,
         queue: &'a str,
-        tenant: Option<&'a str>,
+        tenant: Option<&'a Tenant>,
         waited_ms: Option<Ms>,
     },
     /// A message, or a record in it, asks for no job.
@@ -200,17 +204,7 @@ impl Event<'_> {
     pub(super) fn count(&self, registry: &Registry) {
         use Metric as M;
         match self {
-            Self::Sampled { tasks, cpu, jobs, waiting, tenants, oldest_ms, paused, full, stuck } => {
-                registry.set(M::JobsStuck, float(*stuck as u64));
-                registry.set(M::JobsWaiting, float(*waiting as u64));
-                registry.set(M::TenantsWaiting, float(*tenants as u64));
-                registry.set(M::ReceivingPaused, f64::from(u8::from(*full)));
-                registry.set(M::TasksInFlight, float(*tasks as u64));
-                registry.set(M::VcpuInFlight, float(*cpu) / 1024.0);
-                registry.set(M::JobsHeld, float(*jobs as u64));
-                registry.set(M::OldestMessageAge, float(oldest_ms.unwrap_or(0)) / 1000.0);
-                registry.set(M::LaunchesPaused, f64::from(u8::from(*paused)));
-            }
+            Self::Sampled { .. } => self.sampled(registry),
             Self::DepthPolled { queue, depth } => {
                 registry.set_part(M::QueueDepth, queue, float(depth.visible + depth.delayed));
                 registry.set_part(M::QueueInFlight, queue, float(depth.in_flight));
@@ -300,6 +294,35 @@ impl Event<'_> {
         }
     }
 
+    /// Sets the gauges of a sample.
+    fn sampled(&self, registry: &Registry) {
+        use Metric as M;
+        let Self::Sampled {
+            cpu,
+            jobs,
+            waiting_by_rule,
+            tasks_by_rule,
+            tenants,
+            oldest_ms,
+            paused,
+            full,
+            stuck,
+            ..
+        } = self
+        else {
+            return;
+        };
+        registry.set(M::JobsStuck, float(*stuck as u64));
+        registry.set_parts(M::JobsWaiting, waiting_by_rule);
+        registry.set(M::TenantsWaiting, float(*tenants as u64));
+        registry.set(M::ReceivingPaused, f64::from(u8::from(*full)));
+        registry.set_parts(M::TasksInFlight, tasks_by_rule);
+        registry.set(M::VcpuInFlight, float(*cpu) / 1024.0);
+        registry.set(M::JobsHeld, float(*jobs as u64));
+        registry.set(M::OldestMessageAge, float(oldest_ms.unwrap_or(0)) / 1000.0);
+        registry.set(M::LaunchesPaused, f64::from(u8::from(*paused)));
+    }
+
     /// The counter of an event that adds one to one metric.
     fn counter(&self) -> Option<Metric> {
         match self {
@@ -344,7 +367,10 @@ mod tests {
         events.emit(Event::Settled { job: &job, ending, job_ms: Some(1500) });
         let points = events.registry().drain();
         let dead: Vec<_> = points.iter().filter(|point| point.metric == Metric::JobsDead).collect();
-        assert_eq!(dead.iter().map(|point| point.label).collect::<Vec<_>>(), [None, Some("NOT_MEDIA")]);
+        assert_eq!(
+            dead.iter().map(|point| point.label.as_deref()).collect::<Vec<_>>(),
+            [None, Some("NOT_MEDIA")]
+        );
         assert!(points.iter().any(|p| p.value == Value::Many(vec![(1.5, 1.0)])), "{points:?}");
     }
 
@@ -358,7 +384,7 @@ mod tests {
         }
         let points = events.registry().drain();
         let refused = points.iter().filter(|point| point.metric == Metric::LaunchesRefused);
-        let refused: Vec<_> = refused.map(|point| (point.label, point.value.clone())).collect();
+        let refused: Vec<_> = refused.map(|point| (point.label.as_deref(), point.value.clone())).collect();
         let expected = [(None, 2.0), (Some("Capacity"), 1.0), (Some("Definitive"), 1.0)];
         assert_eq!(refused, expected.map(|(label, count)| (label, Value::One(count))));
     }
@@ -372,7 +398,7 @@ mod tests {
         }
         let points = events.registry().drain();
         let ignored = points.iter().filter(|point| point.metric == Metric::Ignored);
-        let ignored: Vec<_> = ignored.map(|point| (point.label, point.value.clone())).collect();
+        let ignored: Vec<_> = ignored.map(|point| (point.label.as_deref(), point.value.clone())).collect();
         let expected = [(None, 2.0), (Some("OtherSuffix"), 1.0), (Some("TestEvent"), 1.0)];
         assert_eq!(ignored, expected.map(|(label, count)| (label, Value::One(count))));
     }

@@ -4,9 +4,10 @@
 use transcode_config::contract::{Budget, Cancels, Claim, JobKey, Outcome, Terminal, Told, pointer_key};
 use transcode_core::{
     effects::ports::Depth,
+    message::Tenant,
     protocol::{
         clock::Ms,
-        fact::Refusal,
+        fact::{MessageId, Refusal},
         steering::{Steered, Wanted},
     },
 };
@@ -18,7 +19,7 @@ impl Event<'_> {
     pub(super) fn log(&self, key: Option<&str>) {
         match *self {
             Self::Turned => tracing::trace!("turned"),
-            Self::Sampled { tasks, cpu, jobs, waiting, tenants, oldest_ms, paused, full, stuck } => {
+            Self::Sampled { tasks, cpu, jobs, waiting, tenants, oldest_ms, paused, full, stuck, .. } => {
                 tracing::trace!(tasks, cpu, jobs, waiting, tenants, oldest_ms, paused, full, stuck, "looked");
             }
             Self::ActionStarted { action, job } => {
@@ -93,7 +94,7 @@ impl Event<'_> {
     fn log_job(&self, key: Option<&str>) {
         match *self {
             Self::JobReceived { job, message, queue, tenant, waited_ms } => {
-                tracing::info!(%job, key, message_id = &*message.0, queue, tenant, waited_ms, "job received");
+                received((job, key), message, queue, tenant, waited_ms);
             }
             Self::KeyReused { message, job, of } => {
                 tracing::warn!(%job, key, message_id = &*message.0, %of, "idempotency key belongs to another source");
@@ -158,13 +159,32 @@ impl Event<'_> {
     }
 }
 
+/// With the fields that the audit checks fairness by: the tenant, its class and its limits. None of them where no source
+/// has tenants.
+fn received(
+    (job, key): (&JobKey, Option<&str>),
+    message: &MessageId,
+    queue: &str,
+    tenant: Option<&Tenant>,
+    waited_ms: Option<Ms>,
+) {
+    let (name, terms) = (tenant.map(|tenant| &*tenant.name), tenant.map(|tenant| tenant.terms));
+    let priority = terms.map(|terms| terms.priority.name());
+    let max_tasks = terms.map(|terms| terms.max_tasks).filter(|most| *most < usize::MAX);
+    let max_cpu = terms.map(|terms| terms.max_cpu).filter(|most| *most < u64::MAX);
+    tracing::info!(
+        %job, key, message_id = &*message.0, queue, tenant = name, priority, max_tasks, max_cpu, waited_ms, "job received"
+    );
+}
+
 /// With the fields that the audit checks claims by: who made the claim, and which budgets the attempts before were
 /// charged to.
 fn claimed(claim: &Claim, key: Option<&str>) {
-    let Claim { job, attempt, nonce, history, .. } = claim;
+    let Claim { job, attempt, nonce, history, variant, .. } = claim;
     let platform = history.iter().filter(|past| past.budget == Budget::Platform).count();
     let by_job = history.len() - platform;
-    tracing::info!(%job, key, %attempt, nonce, over_by_job = by_job, over_by_platform = platform, "attempt claimed");
+    let cpu = variant.cpu;
+    tracing::info!(%job, key, %attempt, nonce, cpu, over_by_job = by_job, over_by_platform = platform, "attempt claimed");
 }
 
 /// With the fields that the audit checks terminal records by: who wrote the record, and the attempts of a dead job.

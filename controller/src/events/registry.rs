@@ -2,6 +2,7 @@
 //! process for whoever scrapes.
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     sync::{Mutex, MutexGuard, PoisonError},
 };
@@ -26,7 +27,7 @@ const MAX_PARTS: usize = 100;
 pub struct Point {
     pub metric: Metric,
     /// Value of its dimension; `None` for the total.
-    pub label: Option<&'static str>,
+    pub label: Option<Cow<'static, str>>,
     pub value: Value,
 }
 
@@ -89,6 +90,13 @@ impl Registry {
         }
     }
 
+    /// Sets all parts of a gauge; those that are not among them are gone. A gauge with a dimension is sent in total, and
+    /// each named part besides.
+    pub fn set_parts(&self, metric: Metric, parts: &BTreeMap<String, f64>) {
+        let few = parts.iter().take(MAX_PARTS).map(|(part, value)| (part.clone(), *value)).collect();
+        self.lock().gauges.insert(metric, few);
+    }
+
     /// Records one value, in milliseconds, of a distribution in seconds.
     pub fn record_ms(&self, metric: Metric, ms: u64) {
         self.record_micro(metric, ms.saturating_mul(1000));
@@ -128,13 +136,20 @@ impl Registry {
         }
         let counters = counters.into_iter().map(|((metric, label), count)| Point {
             metric,
-            label,
+            label: label.map(Cow::Borrowed),
             value: Value::One(float(count)),
         });
-        let gauges = gauges.into_iter().map(|(metric, parts)| Point {
-            metric,
-            label: None,
-            value: Value::One(parts.values().sum()),
+        let gauges = gauges.into_iter().flat_map(|(metric, parts)| {
+            let total = Point { metric, label: None, value: Value::One(parts.values().sum()) };
+            let named = parts
+                .into_iter()
+                .filter(move |(part, _)| metric.info().dimension.is_some() && !part.is_empty());
+            let labelled = named.map(move |(part, value)| Point {
+                metric,
+                label: Some(Cow::Owned(part)),
+                value: Value::One(value),
+            });
+            std::iter::once(total).chain(labelled)
         });
         let values = values.into_iter().map(|(metric, values)| Point {
             metric,
@@ -182,7 +197,7 @@ mod tests {
     use super::*;
 
     fn point(points: &[Point], metric: Metric, label: Option<&str>) -> Option<Value> {
-        points.iter().find(|p| p.metric == metric && p.label == label).map(|p| p.value.clone())
+        points.iter().find(|p| p.metric == metric && p.label.as_deref() == label).map(|p| p.value.clone())
     }
 
     #[test]
@@ -208,6 +223,24 @@ mod tests {
         registry.set_part(Metric::QueueDepth, "low", 3.0);
         registry.set_part(Metric::QueueDepth, "low", 5.0);
         assert_eq!(point(&registry.drain(), Metric::QueueDepth, None), Some(Value::One(7.0)));
+    }
+
+    #[test]
+    fn a_gauge_with_a_dimension_is_sent_in_total_and_by_part_and_old_parts_go() {
+        let registry = Registry::default();
+        let set = |parts: &[(&str, f64)]| {
+            let parts = parts.iter().map(|(part, value)| ((*part).to_owned(), *value)).collect();
+            registry.set_parts(Metric::JobsWaiting, &parts);
+            registry.drain()
+        };
+        let first = set(&[("u/a/", 2.0), ("other", 1.0)]);
+        assert_eq!(point(&first, Metric::JobsWaiting, None), Some(Value::One(3.0)));
+        assert_eq!(point(&first, Metric::JobsWaiting, Some("u/a/")), Some(Value::One(2.0)));
+        let second = set(&[("other", 4.0)]);
+        assert_eq!(point(&second, Metric::JobsWaiting, None), Some(Value::One(4.0)));
+        assert_eq!(point(&second, Metric::JobsWaiting, Some("u/a/")), None);
+        let total_only = set(&[("", 5.0)]);
+        assert_eq!(total_only.iter().filter(|point| point.metric == Metric::JobsWaiting).count(), 1);
     }
 
     #[test]

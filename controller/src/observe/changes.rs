@@ -19,12 +19,13 @@ impl Watch {
     #[allow(clippy::too_many_lines, reason = "a table: one line for each kind of change")]
     pub(super) fn tell(&self, change: &Change, now: Now) {
         self.events.emit(match change {
-            Change::MessageReceived { message, queue, jobs, tenant, sent_at_ms } => {
+            Change::MessageReceived { message, queue, jobs, tenants, sent_at_ms } => {
                 self.events.emit(Event::MessageReceived { message, queue, jobs: jobs.len() });
                 let waited_ms = age(*sent_at_ms, now.wall);
-                let tenant = tenant.as_deref();
-                let received = |job| Event::JobReceived { job, message, queue, tenant, waited_ms };
-                let asked = jobs.iter().map(received);
+                let asked = jobs.iter().zip(tenants).map(|(job, tenant)| {
+                    let tenant = tenant.as_ref();
+                    Event::JobReceived { job, message, queue, tenant, waited_ms }
+                });
                 return asked.for_each(|event| self.events.emit(event));
             }
             Change::MessageIgnored { message, records } => {

@@ -1,5 +1,6 @@
 //! Log lines and metrics, made from changes and plans. Reads the ledger and changes nothing.
 
+mod by_rule;
 mod changes;
 mod connections;
 pub mod http;

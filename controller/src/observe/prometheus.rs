@@ -153,11 +153,12 @@ impl Family<'_> {
 
     fn gauge(&self, mut encoder: MetricEncoder) -> fmt::Result {
         let parts = self.standing.gauges.get(&self.metric);
+        let label = self.metric.info().prometheus_label().unwrap_or_else(|| "queue".to_owned());
         for (part, value) in parts.into_iter().flatten() {
             if part.is_empty() {
                 encoder.encode_gauge(value)?;
             } else {
-                encoder.encode_family(&[("queue", part.as_str())])?.encode_gauge(value)?;
+                encoder.encode_family(&[(label.as_str(), part.as_str())])?.encode_gauge(value)?;
             }
         }
         Ok(())

@@ -15,7 +15,7 @@ use transcode_core::{
     state::{failing::Purpose, in_flight::Usage, lease::Content, ledger::Ledger},
 };
 
-use super::watch::Watch;
+use super::{by_rule::by_rule, watch::Watch};
 use crate::events::Event;
 
 /// Time between samples of the ledger (ms). A controller with thousands of tasks takes a turn for every answer, far
@@ -69,12 +69,15 @@ impl Watch {
         let full = memory.full.is_some();
         let waiting = ledger.jobs.waiting();
         let tenants = ledger.jobs.lines().filter(|(tenant, _)| *tenant != 0).count();
+        let (waiting_by_rule, tasks_by_rule) = by_rule(ledger);
         self.events.emit(Event::Sampled {
             tasks,
             cpu,
             jobs,
             waiting,
             tenants,
+            waiting_by_rule: &waiting_by_rule,
+            tasks_by_rule: &tasks_by_rule,
             oldest_ms,
             paused,
             full,

@@ -8,7 +8,7 @@ use transcode_config::contract::{Attempt, Claim, JobKey, PastAttempt, Terminal, 
 use crate::{
     invariant::Violation,
     judge::launch_pause::Pause,
-    message::Ignored,
+    message::{Ignored, Tenant},
     protocol::{
         clock::Ms,
         fact::{CallError, Hint, MessageId, Pinned, QueueName, Refusal},
@@ -23,13 +23,12 @@ use crate::{
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs, reason = "the fields are what the variant's own line names")]
 pub enum Change {
-    /// A message was received that was not held before. It asks for these jobs.
-    /// `tenant` is whose the first of them is.
+    /// A message was received that was not held before. It asks for these jobs; `tenants` says whose each of them is.
     MessageReceived {
         message: MessageId,
         queue: QueueName,
         jobs: Vec<JobKey>,
-        tenant: Option<Arc<str>>,
+        tenants: Vec<Option<Tenant>>,
         sent_at_ms: Option<u64>,
     },
     /// A received message, or records in it, ask for no job.

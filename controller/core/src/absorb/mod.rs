@@ -266,13 +266,13 @@ impl Ledger {
         let jobs =
             if let Content::Jobs(keys) = &content { keys.iter().cloned().collect() } else { Vec::new() };
         let (id, sent_at_ms) = (message.id.clone(), message.sent_at_ms);
-        let tenant = jobs.first().and_then(|job| self.tenant_of(job));
+        let tenants = jobs.iter().map(|job| self.tenant_of(job)).collect();
         let (message_id, queue_name) = (id.clone(), queue.clone());
         told.push(Change::MessageReceived {
             message: message_id,
             queue: queue_name,
             jobs,
-            tenant,
+            tenants,
             sent_at_ms,
         });
         if !ignored.is_empty() {

@@ -1,5 +1,7 @@
 //! The tenant of an upload.
 
+use std::sync::Arc;
+
 use transcode_config::tenants::{Priority, TenantSettings, rule_of};
 
 use super::types::{Request, Rules};
@@ -8,7 +10,10 @@ use super::types::{Request, Rules};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tenant {
     /// Bucket and the beginning of the tenant's keys: `uploads/tenants/acme/`.
-    pub name: String,
+    pub name: Arc<str>,
+    /// Bucket and prefix of its rule, as the settings name it: `uploads/tenants/{id}/`. Keys under no rule have the
+    /// source's prefix here.
+    pub rule: Arc<str>,
     /// The tenant's limits.
     pub terms: Terms,
 }
@@ -50,10 +55,11 @@ impl Rules {
         }
         let (bucket, key) = (&spec.source.bucket, &spec.source.key);
         let source = self.source_of(bucket, key)?;
-        let (prefix, terms) = match rule_of(&source.tenants, key) {
-            Some((rule, prefix)) => (prefix, Terms::of(rule)),
-            None => (source.prefix.as_str(), Terms::PLAIN),
+        let (rule, prefix, terms) = match rule_of(&source.tenants, key) {
+            Some((rule, prefix)) => (rule.prefix.as_str(), prefix, Terms::of(rule)),
+            None => (source.prefix.as_str(), source.prefix.as_str(), Terms::PLAIN),
         };
-        Some(Tenant { name: format!("{bucket}/{prefix}"), terms })
+        let named = |prefix: &str| format!("{bucket}/{prefix}").into();
+        Some(Tenant { name: named(prefix), rule: named(rule), terms })
     }
 }

@@ -13,7 +13,7 @@ use std::{
 use transcode_config::contract::{Attempt, JobKey};
 
 use crate::{
-    message::Rules,
+    message::{Rules, Tenant},
     policy::Policy,
     protocol::{
         action::Action,
@@ -364,10 +364,14 @@ impl Ledger {
         self.tenants.get(tenant)?.why_full(self.in_flight.tenant(tenant).usage, policy.variant.cpu)
     }
 
-    /// The name of a job's tenant.
-    pub fn tenant_of(&self, key: &JobKey) -> Option<Arc<str>> {
+    /// The tenant of a job, with its limits.
+    pub fn tenant_of(&self, key: &JobKey) -> Option<Tenant> {
         let account = self.tenants.get(self.jobs.get(key)?.tenant)?;
-        Some(Arc::clone(&account.name))
+        Some(Tenant {
+            name: Arc::clone(&account.name),
+            rule: Arc::clone(&account.rule),
+            terms: account.terms,
+        })
     }
 
     /// Why a job waits, as of now. Those in the lines of tenants are not visited whenever it changes why.

@@ -68,6 +68,8 @@ impl Meter {
 pub struct Account {
     /// Bucket and the beginning of the tenant's keys.
     pub name: Arc<str>,
+    /// Bucket and prefix of its rule.
+    pub rule: Arc<str>,
     /// The tenant's limits.
     pub terms: Terms,
     /// The tenant's tasks in flight.
@@ -146,23 +148,32 @@ pub struct Tenants {
 impl Tenants {
     /// The number of a tenant; a new tenant gets the next one.
     pub(crate) fn number(&mut self, tenant: Option<Tenant>, now: Ms) -> u32 {
-        let Some(Tenant { name, terms }) = tenant else { return 0 };
-        if let Some(number) = self.numbers.get(name.as_str()) {
+        let Some(Tenant { name, rule, terms }) = tenant else { return 0 };
+        if let Some(number) = self.numbers.get(&name) {
             let number = *number;
-            if self.get(number).is_some_and(|account| account.terms != terms) {
+            if self.get(number).is_some_and(|account| account.terms != terms || account.rule != rule) {
                 self.count(number, Usage::default(), false, now);
-                self.accounts.get_mut(&number).into_iter().for_each(|account| account.terms = terms);
+                if let Some(account) = self.accounts.get_mut(&number) {
+                    (account.terms, account.rule) = (terms, rule);
+                }
                 self.changed.insert(number);
             }
             return number;
         }
         self.last += 1;
-        let name: Arc<str> = name.into();
         self.numbers.insert(Arc::clone(&name), self.last);
         let meter = Meter { at: now, ..Meter::default() };
         let paused = self.paused.get(&*name).cloned();
-        let account =
-            Account { name, terms, usage: Usage::default(), full: None, paused, meter, competes: false };
+        let account = Account {
+            name,
+            rule,
+            terms,
+            usage: Usage::default(),
+            full: None,
+            paused,
+            meter,
+            competes: false,
+        };
         self.accounts.insert(self.last, account);
         self.changed.insert(self.last);
         self.last

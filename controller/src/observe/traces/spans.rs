@@ -4,6 +4,7 @@
 use transcode_config::contract::{Attempt, JobKey, Outcome, Span, Terminal};
 use transcode_core::{
     absorb::change::Change,
+    message::Tenant,
     protocol::{clock::Ms, fact::Refusal, task_view::TaskView},
     state::ledger::Ledger,
 };
@@ -16,15 +17,15 @@ pub(super) fn spans(
     key_of: impl Fn(&JobKey) -> Option<String>,
 ) -> Vec<Span> {
     match change {
-        Change::MessageReceived { message, queue, jobs, tenant, sent_at_ms } => {
+        Change::MessageReceived { message, queue, jobs, tenants, sent_at_ms } => {
             let times = (sent_at_ms.unwrap_or(wall), wall);
-            let received = |job: &JobKey| {
+            let received = |(job, tenant): (&JobKey, &Option<Tenant>)| {
                 let span = Span::of_step(job, "received", times).with_text("transcode.queue", Some(queue));
-                let span = span.with_text("transcode.tenant", tenant.as_deref());
+                let span = span.with_text("transcode.tenant", tenant.as_ref().map(|it| &*it.name));
                 span.with_text("messaging.message.id", Some(&message.0))
                     .with_text("transcode.key", key_of(job).as_deref())
             };
-            jobs.iter().map(received).collect()
+            jobs.iter().zip(tenants).map(received).collect()
         }
         Change::Launched { job, attempt, task } => {
             let times = (claimed_at(ledger, job, *attempt).unwrap_or(wall), wall);
