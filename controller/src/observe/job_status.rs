@@ -97,7 +97,7 @@ pub(super) fn job_status(ledger: &Ledger, key: &JobKey, now: Now) -> Option<JobS
         bucket: spec.map(|spec| spec.source.bucket.clone()),
         key: spec.map(|spec| spec.source.key.clone()),
         profile: spec.map(|spec| spec.profile.name.clone()),
-        tenant: ledger.tenant_of(key).filter(|_| job.tenant != 0).map(|name| name.to_string()),
+        tenant: ledger.tenant_of(key).filter(|_| job.tenant != 0).map(|tenant| tenant.name.to_string()),
         state: state(ledger, job),
         asked_at_ms: job.asked_at_ms,
         known_at_ms: wall_of(job.since, now),
