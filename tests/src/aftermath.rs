@@ -113,25 +113,25 @@ impl Stack {
         Ok(())
     }
 
-    /// S18: the index has one entry of the job's acceptance, one of its end and one of its source.
+    /// S20: the index has one entry of the job's acceptance, one of its end and one of its source.
     async fn listed_once(&self, key: &str, terminal: &Terminal) -> Result<()> {
         let bucket = &self.deployment.state_bucket;
         let keys = self.objects(bucket, IndexKey::prefix()).await?;
         let entries = keys.keys().filter_map(|key| IndexKey::parse(key));
         let mut own: Vec<IndexKey> = entries.filter(|entry| entry.job == terminal.job).collect();
         let (Some(last), Some(first)) = (own.pop(), own.pop()) else {
-            anyhow::bail!("S18: the index has {own:?} of {key}, and nothing more");
+            anyhow::bail!("S20: the index has {own:?} of {key}, and nothing more");
         };
-        ensure!(own.is_empty(), "S18: the index has more of {key} than its two entries: {own:?}");
+        ensure!(own.is_empty(), "S20: the index has more of {key} than its two entries: {own:?}");
         let named = matches!(&first.entry, IndexEntry::Accepted { key: of, .. } if of == key);
-        ensure!(named, "S18: {first:?} instead of the acceptance of {key}");
+        ensure!(named, "S20: {first:?} instead of the acceptance of {key}");
         let ended = IndexKey::ended(first.accepted_at_ms, terminal);
-        ensure!(last == ended, "S18: {last:?} instead of {ended:?}");
+        ensure!(last == ended, "S20: {last:?} instead of {ended:?}");
         let folder = source_folder(&self.deployment.source_bucket, key);
         let keys = self.objects(bucket, &folder).await?;
         let found: Vec<_> = keys.keys().filter_map(|key| IndexKey::parse_source(key)).collect();
         let by_source = [(first.accepted_at_ms, terminal.job.clone())];
-        ensure!(found == by_source, "S18: {found:?} instead of {by_source:?} for {key}");
+        ensure!(found == by_source, "S20: {found:?} instead of {by_source:?} for {key}");
         Ok(())
     }
 

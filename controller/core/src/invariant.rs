@@ -105,7 +105,7 @@ fn not_cancelled(key: &JobKey, ledger: &Ledger) -> Option<Violation> {
     broken("S19", || format!("{key} was cancelled by {} and would be begun", cancel.who), true)
 }
 
-/// S1, S15, S18: a message is deleted only when all its jobs are settled and listed as ended, and never when this
+/// S1, S15, S20: a message is deleted only when all its jobs are settled and listed as ended, and never when this
 /// version cannot read it.
 fn deleted_when_settled(lease: &crate::state::lease::Lease, ledger: &Ledger) -> Option<Violation> {
     let Content::Jobs(keys) = &lease.content else {
@@ -125,7 +125,7 @@ fn deleted_when_settled(lease: &crate::state::lease::Lease, ledger: &Ledger) -> 
         return broken("S1", || format!("a message would be deleted while {open} is not settled"), true);
     }
     let unlisted = keys.iter().find(unlisted)?;
-    broken("S18", || format!("a message would be deleted while the index lacks the end of {unlisted}"), true)
+    broken("S20", || format!("a message would be deleted while the index lacks the end of {unlisted}"), true)
 }
 
 #[cfg(test)]
@@ -185,7 +185,7 @@ mod tests {
         decided.leases.values_mut().for_each(|lease| {
             lease.lettered.insert(job());
         });
-        assert_eq!(deleting(&decided), ["S18"], "not in the index yet");
+        assert_eq!(deleting(&decided), ["S20"], "not in the index yet");
         decided.jobs.values_mut().for_each(|job| job.indexed = true);
         assert!(deleting(&decided).is_empty());
         assert_eq!(deleting(&ledger(Content::Parked("newer".into()), TerminalRecord::Unknown)), ["S15"]);

@@ -51,7 +51,7 @@
 //! | S15 | a document or message of an unknown version is parked, never deleted or overwritten | `message/`, `absorb/` |
 //! | S19 | a cancelled job begins no attempt, and ends without a result unless a task won first | `judge/asked.rs`, `plan/cancelled.rs` |
 //! | S17 | stable names only move forward | `protocol/publishing.rs`, `protocol/order.rs`, the controller's `aws/publish.rs` |
-//! | S18 | each job is in the index before its first claim, and with its end before its message goes | `plan/leases.rs`, the controller's `aws/index.rs` |
+//! | S20 | each job is in the index before its first claim, and with its end before its message goes | `plan/leases.rs`, the controller's `aws/index.rs` |
 
 /// How facts change what is known. May use [`judge`] and what is above it, and [`invariant`]; not [`mod@plan`].
 pub mod absorb;

@@ -21,10 +21,10 @@ fn a_message_is_deleted_only_after_the_index_has_the_end_of_its_job() {
     let published = succeeded(&job);
     world.turn([inspected(&job, None, None, Some(published.clone()))]);
     let index = world.turn([live(&job)]);
-    let [Action::Index { terminal, asked: Some(asked) }] = index.as_slice() else { panic!("S18: {index:?}") };
+    let [Action::Index { terminal, asked: Some(asked) }] = index.as_slice() else { panic!("S20: {index:?}") };
     assert_eq!((&**terminal, &asked.job), (&published, &job));
     let error = error(ErrorClass::Transient, "try again");
-    assert_eq!(world.turn([Fact::JobCallFailed { job: job.clone(), error }]), [], "S18");
+    assert_eq!(world.turn([Fact::JobCallFailed { job: job.clone(), error }]), [], "S20");
     assert!(world.note(&job).contains("into the index"), "{}", world.note(&job));
     let again = world.after(60_000);
     assert!(matches!(again.as_slice(), [Action::Index { .. }]), "{again:?}");
@@ -40,7 +40,7 @@ fn a_job_that_dies_is_listed_before_its_letter_is_sent_and_its_message_goes() {
     let dead = Dead { failure, last_task_arn: None, log_link: None, attempts: Vec::new() };
     let terminal = Terminal { outcome: Outcome::Dead(dead), ..succeeded(&job) };
     let index = world.turn([inspected(&job, None, None, Some(terminal))]);
-    assert!(matches!(index.as_slice(), [Action::Index { .. }]), "S18: {index:?}");
+    assert!(matches!(index.as_slice(), [Action::Index { .. }]), "S20: {index:?}");
     let letter = world.turn([Fact::Indexed { job: job.clone() }]);
     assert!(matches!(letter.as_slice(), [Action::DeadLetter(_)]), "{letter:?}");
     let delete = world.turn([Fact::DeadLettered { message: MessageId("m1".into()), job }]);

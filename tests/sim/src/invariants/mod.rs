@@ -9,7 +9,7 @@
 //! | S6, S8 | a task begins to work |
 //! | S7 | `RunTask` is planned, is sent, and reaches ECS |
 //! | S12 | a dead letter is sent |
-//! | S18 | an attempt is claimed, the index gets a job's end, a message is deleted |
+//! | S20 | an attempt is claimed, the index gets a job's end, a message is deleted |
 //! | S17 | a pointer moves, an entry point is written, a job is told that it is superseded; after faults have stopped |
 //! | S13, S14 | all of the above with crashes, pauses and two or three controllers |
 //! | L1, L2, L3 | after faults have stopped |
@@ -75,27 +75,27 @@ pub fn s1_deleted_when_decided(message: &MessageId, jobs: &[&JobTruth]) -> Kept 
     Ok(())
 }
 
-/// S18: a message is deleted only when the index lists each of its jobs with its end.
+/// S20: a message is deleted only when the index lists each of its jobs with its end.
 pub fn s18_deleted_when_listed(message: &MessageId, jobs: &[&JobTruth]) -> Kept {
     for job in jobs {
         let accepted = job.listed || matches!(job.request, Request::Refuse { .. });
-        keep(job.indexed && accepted, "S18", || {
+        keep(job.indexed && accepted, "S20", || {
             format!("{} was deleted while the index lacks {} or its end", message.0, job.key())
         })?;
     }
     Ok(())
 }
 
-/// S18: a job is listed as it ended.
+/// S20: a job is listed as it ended.
 pub fn s18_listed_as_it_ended(job: &JobTruth, terminal: &Terminal) -> Kept {
-    keep(job.terminal.as_deref() == Some(terminal), "S18", || {
+    keep(job.terminal.as_deref() == Some(terminal), "S20", || {
         format!("{} was listed with another end than its terminal record has", job.key())
     })
 }
 
-/// S18: the index lists a job before its first attempt is claimed.
+/// S20: the index lists a job before its first attempt is claimed.
 pub fn s18_listed_when_claimed(job: &JobTruth) -> Kept {
-    keep(job.listed, "S18", || format!("{} was claimed and the index does not list it", job.key()))
+    keep(job.listed, "S20", || format!("{} was claimed and the index does not list it", job.key()))
 }
 
 /// S2: the terminal record is written at most once.
