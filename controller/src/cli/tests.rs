@@ -42,12 +42,16 @@ fn every_command_in_the_documents_can_be_typed_as_it_stands() {
 }
 
 #[test]
-fn a_job_is_named_in_one_way() {
+fn a_job_is_named_in_one_way_of_three() {
     let job = "0".repeat(32);
     let parses = |args: &[&str]| {
         let all = ["transcode-controller", "get", "--config", "f"].iter().chain(args);
         Cli::try_parse_from(all).is_ok()
     };
     assert!(parses(&[&job, "-o", "json"]) && parses(&["a", "--bucket", "b"]));
-    assert!(!parses(&[]) && !parses(&[&job, "a"]));
+    assert!(parses(&["--job", &job, "--json"]) && parses(&["--key", &job, "--bucket", "b"]));
+    assert!(!parses(&[]) && !parses(&[&job, "a"]) && !parses(&["--json", "-o", "yaml", "a"]));
+    assert!(
+        !parses(&["--job", "x"]) && !parses(&["--job", &job, "--key", "a"]) && !parses(&["a", "--key", "a"])
+    );
 }

@@ -40,7 +40,8 @@ pub(in crate::cli) async fn named_jobs(
     which: &Which,
     heard: &Heard,
 ) -> anyhow::Result<Vec<JobKey>> {
-    let key = match &which.what {
+    let named = which.named();
+    let key = match &named {
         Named::Job(job) => return Ok(vec![job.clone()]),
         Named::Object { key, .. } => key,
     };

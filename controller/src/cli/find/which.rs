@@ -14,8 +14,14 @@ use crate::cli::output::{address, shown};
 pub(in crate::cli) struct Which {
     /// The job's key (32 hexadecimal characters, as in the logs), or the object: its key in the source bucket, or
     /// `s3://BUCKET/KEY`.
-    #[arg(value_name = "JOB|KEY")]
-    pub(in crate::cli) what: Named,
+    #[arg(value_name = "JOB|KEY", required_unless_present_any = ["job", "key"])]
+    what: Option<Named>,
+    /// The job by its key.
+    #[arg(long, value_name = "JOB", conflicts_with_all = ["what", "key"])]
+    job: Option<JobKey>,
+    /// The object by its key, whatever that looks like.
+    #[arg(long, conflicts_with = "what")]
+    key: Option<String>,
     /// Only from this source bucket.
     #[arg(long)]
     bucket: Option<String>,
@@ -48,14 +54,26 @@ impl FromStr for Named {
 impl Which {
     /// Without a bucket of its own.
     pub(in crate::cli) fn of(what: Named) -> Self {
-        Self { what, bucket: None }
+        Self { what: Some(what), job: None, key: None, bucket: None }
+    }
+
+    /// What was named.
+    pub(in crate::cli) fn named(&self) -> Named {
+        let job = self.job.clone().map(Named::Job);
+        let key = self.key.clone().map(|key| Named::Object { bucket: None, key });
+        // The command line has one of the three.
+        self.what
+            .clone()
+            .or(job)
+            .or(key)
+            .unwrap_or_else(|| Named::Object { bucket: None, key: String::new() })
     }
 
     /// The bucket, if one was named.
     pub(in crate::cli) fn bucket(&self) -> Option<&str> {
         let named = match &self.what {
-            Named::Job(_) => None,
-            Named::Object { bucket, .. } => bucket.as_deref(),
+            Some(Named::Object { bucket, .. }) => bucket.as_deref(),
+            Some(Named::Job(_)) | None => None,
         };
         named.or(self.bucket.as_deref())
     }
@@ -67,7 +85,7 @@ impl Which {
 
     /// It in a sentence: `job …`, `job of …`.
     pub(in crate::cli) fn words(&self) -> String {
-        match (&self.what, self.bucket()) {
+        match (&self.named(), self.bucket()) {
             (Named::Job(job), _) => format!("job {job}"),
             (Named::Object { key, .. }, Some(bucket)) => format!("job of {}", address(bucket, key)),
             (Named::Object { key, .. }, None) => format!("job of {}", shown(key)),

@@ -27,12 +27,15 @@ pub(in crate::cli) struct Options {
     /// Form of the result: for people, or for programs with stable field names; `name` prints the keys alone.
     #[arg(long = "output", short = 'o', global = true, value_name = "FORM", value_enum, default_value_t)]
     format: Format,
+    /// The same as `-o json`.
+    #[arg(long, global = true, conflicts_with = "format")]
+    json: bool,
 }
 
 impl Options {
     /// How to print.
     pub(in crate::cli) fn output(&self) -> Output {
-        Output::new(self.format)
+        Output::new(if self.json { Format::Json } else { self.format })
     }
 
     /// The settings file, for commands that work on a file alone.

@@ -90,7 +90,7 @@ impl Explain {
 
     /// An object of which nobody has heard.
     fn unknown(&self, heard: &Heard, now: u64) -> Explanation {
-        let key = match &self.which.what {
+        let key = match &self.which.named() {
             Named::Job(job) => job.to_string(),
             Named::Object { key, .. } => key.clone(),
         };
