@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use transcode_config::contract::{
-    Attempt, Claim, Heartbeat, JobKey, Layout, SCHEMA, Stage, TaskState, Terminal, encode,
+    Attempt, Claim, Document, Heartbeat, JobKey, Layout, SCHEMA, Stage, TaskState, Terminal, encode,
 };
 use transcode_controller::aws::S3Store;
 use transcode_core::{
@@ -85,23 +85,25 @@ async fn inspecting_finds_the_newest_attempt_with_its_own_heartbeat() {
     assert_eq!(written, spec(&job));
 }
 
+/// The document as the next version of this program may write it.
+fn newer<D: Document>(document: &D) -> Vec<u8> {
+    let mut value = serde_json::to_value(document).unwrap();
+    value["schema"] = json!(D::NEWEST + 1);
+    value.to_string().into_bytes()
+}
+
 #[tokio::test]
 async fn documents_of_another_version_or_place_are_not_read() {
     let world = world().await;
     let store = store(&world);
-    let newer = |document: Vec<u8>| {
-        let mut value: serde_json::Value = serde_json::from_slice(&document).unwrap();
-        value["schema"] = json!(SCHEMA + 1);
-        value.to_string().into_bytes()
-    };
     let other = job("another");
     for (name, body, attempts) in [
-        ("newer terminal record", newer(encode(&dead(&job("newer terminal record"), "n"))), false),
+        ("newer terminal record", newer(&dead(&job("newer terminal record"), "n")), false),
         ("broken terminal record", b"{".to_vec(), false),
         ("empty terminal record", Vec::new(), false),
         ("huge terminal record", vec![b' '; 2 << 20], false),
         ("strange terminal record", encode(&dead(&other, "n")), false),
-        ("newer claim", newer(encode(&claim(&job("newer claim"), 1))), true),
+        ("newer claim", newer(&claim(&job("newer claim"), 1)), true),
         ("strange claim", encode(&claim(&other, 1)), true),
     ] {
         let job = job(name);
