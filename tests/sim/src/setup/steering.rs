@@ -77,7 +77,8 @@ impl Setup {
         while rng.chance(0.5) {
             self.stops_by_hand.push(rng.below(self.heal_at));
         }
-        // The age of messages is their own.
+        // The age of messages is their own. Each pause and drain costs receives: SQS itself gives none up.
         self.old = false;
+        self.max_receives = 0;
     }
 }
