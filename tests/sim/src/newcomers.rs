@@ -29,6 +29,10 @@ impl Newcomers {
 
     /// After a turn: its claims by tenant. `before` lists the tenants that waited before.
     pub(crate) fn passed(&mut self, planned: &[Action], before: &[u32], ledger: &Ledger) -> Kept {
+        // A tenant that is paused, or whose jobs are from a paused queue, waits for whoever paused it.
+        let queues = !ledger.steering.queues.is_empty();
+        let paused = |number: &u32| ledger.tenants.get(*number).is_some_and(|it| it.paused.is_some());
+        self.passed.retain(|number, _| !queues && !paused(number));
         let class = |number: u32| ledger.tenants.get(number).map(|account| account.terms.priority);
         // A slot can be given to a job whose reading is too old for a claim: the job is read again first.
         let read_first = |action: &Action| {
