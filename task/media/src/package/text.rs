@@ -20,6 +20,8 @@ pub const MAX_BYTES: usize = 8 << 20;
 const CUE_BYTES: usize = 80;
 /// Longest text of a cue, in characters.
 const MAX_TEXT: usize = 2000;
+/// Most passes over a text that remove outlines of shapes.
+const MAX_PASSES: usize = 8;
 /// Most bytes of a line that are read at once: the rest is read as the next line.
 const MAX_LINE: u64 = 16 << 10;
 
@@ -111,29 +113,53 @@ fn add(text: &mut String, line: &str) {
 /// The cue with its text escaped for `WebVTT`; none if the text is empty.
 fn finished(cue: &Cue) -> Option<Cue> {
     let words: String = cue.text.chars().take(MAX_TEXT).collect();
-    let words = without_drawings(&words);
+    let words = without_drawings(words);
     let words = words.trim_matches(|letter: char| letter.is_ascii_whitespace());
     let nothing = words.replace("&nbsp;", " ").trim().is_empty();
     (!nothing).then(|| Cue { text: escaped(words), start: cue.start, end: cue.end })
 }
 
-/// The text without outlines of shapes, as in ASS subtitles (`m 0 0 l 100 0 100 50`), which ffmpeg passes on as text.
-fn without_drawings(text: &str) -> String {
+/// The text without outlines of shapes, as in ASS subtitles (`m 0 0 l 100 0 100 50`), which ffmpeg passes on as text,
+/// and without the lines that were nothing else: an empty line would end the cue. Where one is removed, the text around
+/// it may be another; a text that has some after [`MAX_PASSES`] is nothing else.
+fn without_drawings(mut text: String) -> String {
+    for _ in 0..MAX_PASSES {
+        let rest = cut(&text);
+        let lines: Vec<_> = rest.split('\n').filter(|line| !line.trim_ascii().is_empty()).collect();
+        let left = lines.join("\n");
+        if left == text {
+            return text;
+        }
+        text = left;
+    }
+    String::new()
+}
+
+/// The text without the outlines that are found from left to right.
+fn cut(text: &str) -> String {
     let (mut out, mut rest) = (String::with_capacity(text.len()), text);
     while let Some(at) = rest.find(['m', 'n']) {
         let (before, from) = rest.split_at_checked(at).unwrap_or((rest, ""));
         out.push_str(before);
-        let length = drawing(from);
-        let (text, behind) = from.split_at_checked(length.unwrap_or(1)).unwrap_or((from, ""));
-        out.push_str(if length.is_some() { "" } else { text });
+        let run = run(from);
+        // What is no outline has none inside, so that the time is linear.
+        let (text, behind) = from.split_at_checked(run.length.max(1)).unwrap_or((from, ""));
+        out.push_str(if run.is_outline { "" } else { text });
         rest = behind;
     }
     out + rest
 }
 
-/// Length of the outline that begins here: commands and numbers, at least a point and a line or curve from it. Text may
-/// follow the last number without a space.
-fn drawing(text: &str) -> Option<usize> {
+/// Commands and numbers in a row.
+struct Run {
+    /// Its length in bytes.
+    length: usize,
+    /// At least a point, and a line or curve from it.
+    is_outline: bool,
+}
+
+/// The run that begins here. Text may follow the last number without a space.
+fn run(text: &str) -> Run {
     let (mut rest, mut numbers, mut lines) = (text, 0, false);
     loop {
         let next = rest.trim_ascii_start();
@@ -147,7 +173,7 @@ fn drawing(text: &str) -> Option<usize> {
         let end = next.find(|letter: char| !letter.is_ascii_digit() && !"-.".contains(letter));
         let (number, behind) = next.split_at_checked(end.unwrap_or(next.len())).unwrap_or((next, ""));
         if number.parse::<f64>().is_err() {
-            return (lines && numbers >= 4).then(|| text.len() - rest.len());
+            return Run { length: text.len() - rest.len(), is_outline: lines && numbers >= 4 };
         }
         (numbers, rest) = (numbers + 1, behind);
     }
@@ -320,6 +346,8 @@ mod tests {
             ("m 0 0 b 1.5 -2 3 4 5 6\nl 7 8", None),
             ("m 0 0 l 100 0Label one", Some("Label one")),
             ("Signm 0 0 l 5 5 0 5\nbelow", Some("Sign\nbelow")),
+            ("above\nm 0 0 l 5 5 0 5\nbelow", Some("above\nbelow")),
+            ("x m 0 0 5 5 lm 0 0 l 1 1 Z", Some("x  Z")),
             ("two\\hwords", Some("two\u{a0}words")),
             ("m 1 is a metre", Some("m 1 is a metre")),
             ("m 1 2 3 or b", Some("m 1 2 3 or b")),
