@@ -9,7 +9,7 @@ use serde_json::Value;
 use transcode_config::contract::{Heartbeat, JobSpec, JobStatus, Outcome, PastAttempt, TaskState, Terminal};
 
 use crate::cli::{
-    find::{Architectures, Heard, Moment, Record, Which, named_jobs, result_of, story},
+    find::{Architectures, Heard, Moment, Named, Record, Which, named_jobs, result_of, story},
     output::{Show, Text, address, shown, span, time},
     setup::Session,
 };
@@ -80,7 +80,8 @@ impl Get {
         }
         if jobs.is_empty() {
             let (bucket, what) = (&session.settings.state.bucket, self.which.words());
-            bail!("the state bucket {bucket} has no record of {what}; `explain` says why");
+            let one = if matches!(self.which.named(), Named::Object { .. }) { "a " } else { "" };
+            bail!("the state bucket {bucket} has no record of {one}{what}; `explain` says why");
         }
         jobs.sort_by_key(|known| std::cmp::Reverse(since(known)));
         session.output.print(&Jobs(jobs))
