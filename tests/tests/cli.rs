@@ -216,7 +216,7 @@ async fn redrives(stack: &Stack, upload: &str, submitted: &str, named: &str) {
     decided(stack, next).await;
     letters(stack, 4).await;
 
-    // Found by the key of the object: the upload in both generations, and what was submitted.
+    // Found by the key of the object: the upload in both generations, and what was submitted, also under a name of its own.
     let records: Value = serde_json::from_str(&said(stack, "get", &["film.mp4", "-o", "json"])).unwrap();
     let mut found: Vec<_> = records
         .as_array()
@@ -225,7 +225,7 @@ async fn redrives(stack: &Stack, upload: &str, submitted: &str, named: &str) {
         .map(|record| (record["job"].as_str().unwrap(), record["spec"]["generation"].as_u64().unwrap()))
         .collect();
     found.sort_unstable();
-    let mut expected = [(upload, 0), (next, 1), (submitted, 0)];
+    let mut expected = [(upload, 0), (next, 1), (submitted, 0), (named, 0)];
     expected.sort_unstable();
     assert_eq!(found, expected);
     assert_eq!(records[0]["job"], next, "the newest first");
