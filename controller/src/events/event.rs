@@ -276,6 +276,7 @@ impl Event<'_> {
             | Self::AttemptOver { job, .. }
             | Self::Published { job, .. }
             | Self::Superseded { job, .. }
+            | Self::Indexed { job }
             | Self::Collected { job }
             | Self::CancelTooLate { job, .. }
             | Self::Settled { job, .. }
