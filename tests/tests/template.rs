@@ -209,7 +209,8 @@ impl World {
             wiring.queue_configurations().iter().map(QueueConfiguration::queue_arn).collect();
         let expected: &[&str] = match name.as_str() {
             "SourceBucket" => &["arn:aws:sqs:us-east-1:123456789012:every-transcode-jobs"],
-            "StateBucket" => &["arn:aws:sqs:us-east-1:123456789012:every-transcode-events"],
+            // Terminal records, and the control document.
+            "StateBucket" => &["arn:aws:sqs:us-east-1:123456789012:every-transcode-events"; 2],
             _ => &[],
         };
         assert_eq!(queues, expected, "{name}");

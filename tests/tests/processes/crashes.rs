@@ -165,7 +165,7 @@ async fn each(stack: &mut Stack, killer: &Killer, body: &[u8], expected: Expecte
         }
     }
     // Killed after a delete that was carried out.
-    super::audited(stack, 1);
+    super::audited(stack, 1).await;
     path
 }
 

@@ -78,7 +78,7 @@ async fn everything_ends(fault: Treatment, letters: usize) {
         }
     }
     stack.ensure_alive().unwrap();
-    super::audited(&stack, usize::from(fault == Treatment::Reset));
+    super::audited(&stack, usize::from(fault == Treatment::Reset)).await;
     let met: BTreeSet<String> = once.met.lock().unwrap().keys().cloned().collect();
     for kind in [
         "sqs:ReceiveMessage local-transcode-jobs",

@@ -13,6 +13,7 @@ mod steering;
 use std::{
     path::PathBuf,
     process::{Command, Output},
+    time::Duration,
 };
 
 use serde_json::Value;
@@ -47,15 +48,19 @@ fn audit(logs: &[PathBuf]) -> (bool, Value) {
 
 /// The controllers' logs show no broken promise, and every message settled except `unheard` ones, whose delete took
 /// effect while its answer was lost. A broken promise added to the logs is found.
-fn audited(stack: &Stack, unheard: usize) {
+async fn audited(stack: &Stack, unheard: usize) {
+    const LIMIT: Duration = Duration::from_secs(30);
     let logs = stack.controller_logs();
-    let (content, report) = audit(&logs);
-    assert!(content, "{}", report["violations"]);
-    let (settled, open): (Vec<&Value>, Vec<&Value>) =
-        report["messages"].as_array().unwrap().iter().partition(|message| {
-            ["succeeded", "dead", "ignored"].contains(&message["end"].as_str().unwrap())
-        });
-    assert!(!settled.is_empty() && open.len() == unheard, "{open:?}");
+    // The last line comes after the last message has left its queue.
+    let complete = async || {
+        let (content, report) = audit(&logs);
+        assert!(content, "{}", report["violations"]);
+        let ends = report["messages"].as_array().unwrap().iter().map(|message| message["end"].as_str());
+        let settled = ends.filter(|end| matches!(end, Some("succeeded" | "dead" | "ignored"))).count();
+        let open = report["messages"].as_array().unwrap().len() - settled;
+        Ok((settled > 0 && open == unheard).then_some(report))
+    };
+    let report = stack.wait_for("every message's end is logged", LIMIT, complete).await.unwrap();
     assert_eq!((&report["totals"]["torn"], &report["totals"]["unexplained"]), (&0.into(), &0.into()));
     let jobs = ["succeeded", "dead"].iter().filter_map(|end| report["totals"][end].as_u64()).sum::<u64>();
     assert!(jobs > 0, "{}", report["totals"]);

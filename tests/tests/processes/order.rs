@@ -129,7 +129,7 @@ async fn an_upload_that_ends_after_a_newer_one_is_superseded_and_the_stable_name
         Ok(parts.iter().all(|part| text.contains(part)).then_some(()))
     };
     stack.wait_for(&format!("an explanation with {parts:?}"), LIMIT, explained).await.unwrap();
-    super::audited(&stack, 0);
+    super::audited(&stack, 0).await;
 }
 
 #[tokio::test]
@@ -147,7 +147,7 @@ async fn a_task_at_work_on_an_older_upload_is_stopped_and_its_job_ends_without_l
     is_live(&stack, &jobs[1]).await;
     let left = stack.published(&format!("{}{}", jobs[0].output.prefix, folder_of(&jobs[0]))).await.unwrap();
     assert!(left.is_empty(), "{left:?}");
-    super::audited(&stack, 0);
+    super::audited(&stack, 0).await;
 }
 
 #[tokio::test]
@@ -185,7 +185,7 @@ async fn an_old_letter_is_redriven_over_a_newer_upload_only_by_force() {
     let back = jobs_of(&stack, 4).await.into_iter().find(|spec| spec.job.as_str() == submitted.trim());
     is_live(&stack, &back.unwrap()).await;
     stack.wait_for_empty_queue(LIMIT).await.unwrap();
-    super::audited(&stack, 0);
+    super::audited(&stack, 0).await;
 }
 
 #[tokio::test]
@@ -214,5 +214,5 @@ async fn an_idempotency_key_belongs_to_its_first_source_and_a_refused_request_do
         [FailureCode::SourceNotAllowed, FailureCode::InputRefused, FailureCode::IdempotencyKeyReused];
     assert_eq!(codes, expected);
     assert_eq!(stack.fargate.counters().await.unwrap()["tasks"]["launched"], 1);
-    super::audited(&stack, 0);
+    super::audited(&stack, 0).await;
 }

@@ -102,7 +102,7 @@ async fn refused_and_then_allowed(step: Step, key: &str, expected: Expected) {
         stack.controller_logs().iter().map(|log| std::fs::read_to_string(log).unwrap()).collect();
     let settled = logs.matches("\"job succeeded\"").count() + logs.matches("\"job dead\"").count();
     assert_eq!(settled, 1, "{logs}");
-    super::audited(&stack, 0);
+    super::audited(&stack, 0).await;
 }
 
 #[tokio::test]

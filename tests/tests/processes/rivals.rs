@@ -104,7 +104,7 @@ async fn a_controller_stopped_for_longer_than_a_visibility_timeout_comes_back_an
     }
     stack.ensure_alive().unwrap();
     second.ensure_running().unwrap();
-    super::audited(&stack, 0);
+    super::audited(&stack, 0).await;
 }
 
 /// Keeps every receipt handle of every answer.
@@ -168,5 +168,5 @@ async fn two_controllers_that_are_handed_the_same_messages_over_and_over_run_eac
     }
     stack.ensure_alive().unwrap();
     second.ensure_running().unwrap();
-    super::audited(&stack, 0);
+    super::audited(&stack, 0).await;
 }

@@ -118,7 +118,7 @@ async fn cancelled_while_it_waits_starts_or_runs_a_job_ends_without_a_result() {
     logged(&stack, good.job.as_str()).await;
     let record = stack.record(&good.job).await.unwrap().unwrap();
     assert!(matches!(record.outcome, Outcome::Succeeded(_)), "what is done stays done");
-    super::audited(&stack, 0);
+    super::audited(&stack, 0).await;
 }
 
 #[tokio::test]
@@ -144,8 +144,8 @@ async fn a_controller_that_starts_while_paused_launches_nothing_until_somebody_r
     let paused = Control { revision: 1, paused: Some(ann("too expensive")), ..Control::default() };
     wants(&stack, &paused).await;
     logged(&stack, "\"message\":\"paused\"").await;
-    upload(&stack, "film.mp4").await;
     stack.kill_controller().unwrap();
+    upload(&stack, "film.mp4").await;
     stack.start_controller().await.unwrap();
     logged(&stack, "launches pause").await;
     assert_eq!(stack.fargate.counters().await.unwrap()["tasks"]["launched"], 0);
@@ -157,5 +157,5 @@ async fn a_controller_that_starts_while_paused_launches_nothing_until_somebody_r
     logged(&stack, "\"key\":\"launch.max_tasks\"").await;
     wants(&stack, &Control { schema: 99, revision: 3, ..Control::default() }).await;
     logged(&stack, "control document refused").await;
-    super::audited(&stack, 0);
+    super::audited(&stack, 0).await;
 }
