@@ -228,8 +228,11 @@ fn copies_of_a_held_job_are_put_back_and_others_are_received() {
     assert_eq!(claims(&world.turn([inspected(&other, None, None, None)])).len(), 1);
     assert_eq!(world.reconciler.ledger.receive_pause(world.reconciler.policy()), None);
 
-    // One that comes once the job is decided is settled and not put back.
+    // So is one that comes while the result waits to be published; one that comes later is settled at once.
     world.turn([inspected(&running, None, None, Some(succeeded(&running)))]);
+    let planned = world.deliver("soon", &upload_of("long.mp4"));
+    assert!(planned.iter().any(|action| matches!(action, Action::Release { .. })), "{planned:?}");
+    world.turn([Fact::Released { message: MessageId("soon".into()) }]);
     world.turn([live(&running)]);
     let planned = world.deliver("late", &upload_of("long.mp4"));
     assert!(planned.iter().any(|action| matches!(action, Action::Delete { .. })), "{planned:?}");

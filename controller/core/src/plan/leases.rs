@@ -15,7 +15,7 @@ use crate::{
     },
     state::{
         agenda::Requeue,
-        lease::{Content, Lease},
+        lease::{Content, Lease, Spare},
         ledger::Ledger,
     },
     weakness::{Weakness, weak},
@@ -67,11 +67,11 @@ fn next(message: &MessageId, lease: &Lease, policy: &Policy, ledger: &Ledger, no
     if settles && jobs.iter().all(|job| settled(lease, job, ledger) && tidied(job)) {
         return Some(Action::Delete { lease: named() });
     }
-    // A copy of a held message, or a message beyond those that may wait here: it returns when its job may be decided,
-    // or when its turn may have come.
+    // A copy of a held message, or a message beyond those that may wait here: it returns when its job may be settled,
+    // or when its turn may have come. Settling may take long too, and copies must not take the room of others then.
     let undecided = |job: &JobKey| ledger.jobs.get(job).is_none_or(|job| job.terminal().is_none());
     if let Some(spare) = lease.spare
-        && jobs.iter().all(undecided)
+        && (spare == Spare::Copy || jobs.iter().all(undecided))
         && !ledger.drains()
     {
         let away = ledger.receiving.get(&lease.queue).map_or(0, |queue| queue.away.count(now.mono));
