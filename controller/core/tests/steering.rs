@@ -264,3 +264,18 @@ fn a_drain_gives_everything_back_leaves_tasks_and_is_undone() {
         receives(&mut bench) || bench.reconciler.ledger.receiving.values().any(|it| it.call.is_some());
     assert!(going, "it receives again");
 }
+
+#[test]
+fn a_stop_that_came_before_ecs_knew_the_task_is_sent_again() {
+    let mut bench = Bench::ready();
+    let (job, _) = bench.launched("m1", "cat.mp4", "task/1");
+    assert!(stops(&bench.turn([cancel(&job)])));
+    bench.turn([Fact::Stopped { task: TaskArn("task/1".into()) }]);
+    bench.mono += 5_000;
+    assert!(!stops(&bench.turn([seen(view("task/1", &job, 1, TaskStatus::Running))])), "it may not show yet");
+    bench.mono += 30_000;
+    let shown = TaskView { version: 2, ..view("task/1", &job, 1, TaskStatus::Running) };
+    assert!(stops(&bench.turn([seen(shown)])));
+    bench.turn([Fact::Stopped { task: TaskArn("task/1".into()) }]);
+    assert!(!stops(&bench.turn([])), "once");
+}

@@ -120,7 +120,7 @@ impl Ledger {
                 self.resolve.answered(false, policy.resync_every, policy, now.mono);
             }
             Fact::Stopped { task } => self.stop_answered(&task, |task| {
-                task.stopped_at.get_or_insert(now.mono);
+                task.stopped_at = Some(now.mono);
                 task.describe_at = now.mono;
             }),
             Fact::StopFailed { task, error } => {

@@ -56,7 +56,7 @@ impl View<'_> {
     ) -> bool {
         let own = job.tasks.iter().filter(|(_, of)| **of == attempt.claim.attempt);
         let known = own.filter_map(|(arn, _)| self.ledger.tasks.get_key_value(arn));
-        let running = known.filter(|(_, task)| !task.ended() && task.stopped_at.is_none() && !task.stop_call);
+        let running = known.filter(|(_, task)| !task.ended() && !task.stop_call && !task.stops());
         let mut any = false;
         for (arn, task) in running {
             any = true;

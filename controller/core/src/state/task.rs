@@ -10,6 +10,9 @@ use crate::{
     },
 };
 
+/// A view from so long after the stop of a task was accepted (ms) shows that the task is stopping.
+const STOP_SHOWS: Ms = 10_000;
+
 /// A task of this environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs, reason = "a field without a line is what its name and type say")]
@@ -89,6 +92,14 @@ impl TaskRecord {
         }
         self.view = Some(view);
         true
+    }
+
+    /// Whether ECS has accepted its stop, as far as is known. Soon after a launch ECS may not know the task yet, and then
+    /// accepts a stop that stops nothing: a later view shows that.
+    pub fn stops(&self) -> bool {
+        let Some(at) = self.stopped_at else { return false };
+        let runs_on = self.view.as_ref().is_some_and(|view| !view.stopping && !view.ended());
+        !(runs_on && self.seen_at > at + STOP_SHOWS)
     }
 
     /// Whether it cannot be working any more: it ended, or StopTask was acknowledged longer ago than any container

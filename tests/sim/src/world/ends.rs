@@ -138,9 +138,14 @@ impl World {
         if self.faults.on || job.is_some_and(|job| job.newer) {
             return;
         }
-        let allowed =
-            policy.max_run + 900 * SECOND + 2 * policy.describe_every + 2 * self.setup.slack + 10 * MINUTE;
-        // A controller that has crashed learns of it with its list, and must then see its heartbeat stand still.
+        // A controller that has crashed learns of it with its list, and must then see it run too long, or its heartbeat
+        // stand still.
+        let allowed = policy.max_run
+            + self.finding_out()
+            + 900 * SECOND
+            + 2 * policy.describe_every
+            + 2 * self.setup.slack
+            + 10 * MINUTE;
         let hangs = policy.no_progress + self.finding_out() + 10 * MINUTE;
         let found = self.tasks.get(index).map(|task| {
             let hung = task.stalls_at.map_or(0, |at| self.now.saturating_sub(at.max(heal_at)));
