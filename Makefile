@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo up down dashboard-picture test lint sim mutants audit sbom fuzz bench images images-media
+.PHONY: help demo up down dashboard-picture test lint sim mutants audit sbom fuzz bench images images-media corpus release
 
 # The clip that `scripts/setup` brings; any file that ffmpeg reads will do.
 VIDEO ?= .tools/media/bigbuckbunny.mp4
@@ -41,7 +41,7 @@ test: ## everything that checks the project
 	cargo test --workspace --exclude transcode-tests --exclude transcode-sim
 	cargo test -p transcode-sim --profile fast
 	cargo build --workspace --exclude transcode-sim --bins
-	cargo test -p transcode-tests -- --test-threads=2
+	cargo test -p transcode-tests -- --test-threads=3
 
 # Clippy takes each package by itself: together, the features that one switches on would hide what another lacks.
 lint: ## formatting, clippy, licences and sources of crates, template, scripts
@@ -52,9 +52,9 @@ lint: ## formatting, clippy, licences and sources of crates, template, scripts
 		cargo clippy --quiet -p $$package --all-targets -- -D warnings || exit 1; done
 	.tools/lint/bin/cargo-deny --locked --all-features check licenses bans sources
 	.tools/lint/bin/cargo-deny --locked --manifest-path fuzz/Cargo.toml --config deny.toml check bans sources
-	.tools/lint/bin/cfn-lint deploy/template.yaml
-	.tools/lint/bin/shellcheck -x scripts/setup scripts/audit scripts/sbom scripts/fuzz .ci/run scripts/images scripts/rootfs scripts/licences scripts/ffmpeg
-	python3 -c 'import ast, sys; [ast.parse(open(name).read(), name) for name in sys.argv[1:]]' scripts/emulator scripts/emulator_account.py scripts/emulator_iam.py
+	.tools/lint/bin/cfn-lint deploy/template.yaml deploy/events.yaml
+	.tools/lint/bin/shellcheck -x scripts/setup scripts/audit scripts/sbom scripts/fuzz .ci/run scripts/images scripts/release scripts/rootfs scripts/licences scripts/ffmpeg
+	python3 -c 'import ast, sys; [ast.parse(open(name).read(), name) for name in sys.argv[1:]]' scripts/emulator scripts/emulator_account.py scripts/emulator_iam.py scripts/emulator_types.py
 
 dashboard-picture: ## docs/dashboard.svg: the dashboard after a run of several jobs on this machine
 	@scripts/setup
@@ -75,15 +75,33 @@ fuzz: ## the parsers of foreign bytes under libFuzzer [SECONDS=n for each] [TARG
 	@scripts/setup --fuzz
 	scripts/fuzz $(SECONDS) $(TARGET)
 
-# The second measures ffmpeg and what starts it: optimising our side of that would only take time to build.
-bench: ## speed, as ratios of two things measured in one run
+# How many tasks the fleets have, and how long each is watched.
+SIZES ?= 100,1000
+LASTS ?= 30
+
+# The third measures ffmpeg and what starts it: optimising our side of that would only take time to build.
+bench: ## speed: ratios of two things measured in one run, and what fleets of tasks cost the controller [SIZES="100,10000"] [LASTS=seconds]
 	@scripts/setup
 	cargo bench -q -p transcode-sim --bench turns --profile fast
+	cargo build -q --release -p transcode-controller --bin transcode-controller
+	cargo bench -q -p transcode-sim --bench fleet --profile fast -- --sizes $(SIZES) --seconds $(LASTS)
 	cargo bench -q -p transcode-tests --bench media --profile dev
 
 images: ## both container images, tried out inside and weighed
 	@scripts/setup
 	scripts/images
+
+release: ## static programs, images, what they are made of and checksums in dist/ [ARCHITECTURES="x86_64 aarch64"]
+	@scripts/setup --release
+	scripts/release
+
+# The image's ffmpeg is built once for each version of its source.
+corpus: ## the corpus of inputs with this machine's ffmpeg and with the image's
+	@scripts/setup --test
+	cargo test -p transcode-media --test media
+	@cmp -s scripts/ffmpeg.sources .tools/ffmpeg/share/doc/ffmpeg/sources || scripts/ffmpeg here .tools/ffmpeg
+	TRANSCODE_FFMPEG=$(CURDIR)/.tools/ffmpeg/bin/ffmpeg TRANSCODE_FFPROBE=$(CURDIR)/.tools/ffmpeg/bin/ffprobe \
+		cargo test -p transcode-media --test media
 
 images-media: ## files of many kinds through the task's image
 	scripts/images media

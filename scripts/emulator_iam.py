@@ -44,17 +44,36 @@ def resource_of(service, method, path, headers, body, query_params, region, acco
         return f"arn:aws:cloudwatch::{account}:dashboard/{dashboard}" if dashboard else "*"
     if service == "iam" and (simulated := parse_qs(body.decode()).get("PolicySourceArn")):
         return simulated[0]
+    if service == "events" and (of_bus := bus_resource(headers, json.loads(body or b"{}"))):
+        return f"arn:aws:events:{region}:{account}:{of_bus}"
     resource = extract_resource_arn(service, method, path, headers, body, query_params, region, account)
-    if service == "logs" and (stream := json.loads(body or b"{}").get("logStreamName")):
-        return f"{resource}:log-stream:{stream}"
+    if service == "logs":
+        asked = json.loads(body or b"{}")
+        # A search through all streams names none of them, and still is one of the streams.
+        if (stream := asked.get("logStreamName")) or "filterPattern" in asked:
+            return f"{resource}:log-stream:{stream or ''}"
     return resource
 
 
+def bus_resource(headers, asked):
+    """The emulator takes the name of a described bus for a rule's, and a rule whose targets are listed for its bus."""
+    target = next((value for name, value in headers.items() if name.lower() == "x-amz-target"), "")
+    bus = asked.get("EventBusName", "default")
+    if target.endswith(".DescribeEventBus"):
+        return f"event-bus/{asked.get('Name', 'default')}"
+    if target.endswith(".ListTargetsByRule"):
+        return f"rule/{bus}/{asked.get('Rule')}" if bus != "default" else f"rule/{asked.get('Rule')}"
+    return None
+
+
 def context_of(service, action, body, params):
-    """cloudwatch:namespace, the one key that PutMetricData can be limited by."""
+    """cloudwatch:namespace, the one key that PutMetricData can be limited by; and events:source, by which PutEvents is."""
     context = request_tag_context(service, action, body, params)
     if action == "cloudwatch:PutMetricData":
         context["cloudwatch:namespace"] = namespace_of(body)
+    if action == "events:PutEvents":
+        sources = sorted({entry.get("Source", "") for entry in json.loads(body)["Entries"]})
+        context["events:source"] = sources[0] if len(sources) == 1 else sources
     return context
 
 
@@ -117,8 +136,12 @@ def trusts(document, caller, ctx=None):
 def session_of(access_key, session):
     register_session(access_key, session)
     role = role_of(access_key)
-    documents = (iam._roles.get(role) or {}).get("InlinePolicies") or {}
-    parsed = [json.loads(one) if isinstance(one, str) else one for one in documents.values()]
+    found = iam._roles.get(role) or {}
+    documents = list((found.get("InlinePolicies") or {}).values())
+    for attached in found.get("AttachedPolicies") or []:
+        policy = iam._policies[attached if isinstance(attached, str) else attached["PolicyArn"]]
+        documents.append(next(one["Document"] for one in policy["Versions"].values() if one["IsDefaultVersion"]))
+    parsed = [json.loads(one) if isinstance(one, str) else one for one in documents]
     write({"role": role, "access_key": access_key, "policies": parsed})
 
 

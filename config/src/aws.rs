@@ -155,7 +155,7 @@ pub const CODES: &[(Meaning, &[&str])] = &[
     (Meaning::Conflict, &["ConditionalRequestConflict", "OperationAborted"]),
     (Meaning::Uncertain, &[
         "ServerException", "InternalError", "InternalFailure", "InternalServiceFault", "InternalServiceError",
-        "ServiceUnavailable", "ServiceUnavailableException", "Unavailable", "RequestTimeout",
+        "ServiceUnavailable", "ServiceUnavailableException", "Unavailable", "RequestTimeout", "InternalException",
         "RequestTimeoutException", "KMS.KMSInternalException", "KMS.InternalException",
     ]),
     (Meaning::Denied, &[
@@ -182,6 +182,9 @@ pub const CODES: &[(Meaning, &[&str])] = &[
         "AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist", "InvalidAddress", "InvalidSecurity",
         "AWS.SimpleQueueService.UnsupportedOperation", "UnsupportedOperation", "ClusterNotFoundException",
         "PlatformUnknownException", "PlatformTaskDefinitionIncompatibilityException", "UnsupportedFeatureException",
+        // EventBridge: the bus, and its policy.
+        "ResourceNotFoundException", "NotAuthorizedForSourceException", "NotAuthorizedForDetailTypeException",
+        "InvalidAccountIdException",
         // All parameters of RunTask except the overrides come from the settings: subnets, groups, providers.
         "InvalidParameterException", "InvalidSubnet", "InvalidGroupId.Malformed", "DefaultVpcDoesNotExist",
     ]),
@@ -199,7 +202,7 @@ pub const CODES: &[(Meaning, &[&str])] = &[
         "MissingParameter", "ValidationError", "ValidationException", "InvalidRequest", "InvalidArgument",
         "InvalidMessageContents", "ReceiptHandleIsInvalid", "EntityTooLarge", "EntityTooSmall", "InvalidPart",
         "InvalidPartOrder", "MalformedXML", "InvalidDigest", "MissingContentLength", "KeyTooLongError",
-        "NotImplemented", "BatchRequestTooLong", "AWS.SimpleQueueService.BatchRequestTooLong",
+        "MalformedDetail", "NotImplemented", "BatchRequestTooLong", "AWS.SimpleQueueService.BatchRequestTooLong",
     ]),
 ];
 

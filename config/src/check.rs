@@ -38,6 +38,7 @@ pub fn check(settings: &Settings) -> Vec<Contradiction> {
     calls(settings, &mut found);
     prices(settings, &mut found);
     outlets(settings, &mut found);
+    events(settings, &mut found);
     found.0
 }
 
@@ -85,6 +86,31 @@ fn outlets(settings: &Settings, found: &mut Findings) {
         endpoint.is_empty() || url,
         "tracing.otlp.endpoint",
         "http://host:port or https://host, or empty",
+    );
+}
+
+/// The events of jobs.
+fn events(settings: &Settings, found: &mut Findings) {
+    let events = &settings.events;
+    let name = |bus: &str| {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"./-_".contains(&byte);
+        bus.len() <= 256 && bus.bytes().all(plain)
+    };
+    found.require(
+        name(&events.bus) || (events.bus.starts_with("arn:") && events.bus.contains(":event-bus/")),
+        "events.bus",
+        "name or ARN of an event bus, such as `default`; or empty",
+    );
+    found.require(
+        !events.kinds.iter().any(|kind| kind.is_outcome()),
+        "events.kinds",
+        "accepted, started, playable_early, progress: outcomes are always sent, and cannot be left out",
+    );
+    found.require((60..=86_400).contains(&events.progress_seconds), "events.progress_seconds", "60–86400");
+    found.require(
+        (10..=3600).contains(&events.outbox_after_seconds),
+        "events.outbox_after_seconds",
+        "10–3600: messages of ended jobs are held meanwhile",
     );
 }
 
@@ -222,7 +248,7 @@ fn leases(settings: &Settings, found: &mut Findings) {
 
 fn launches(settings: &Settings, found: &mut Findings) {
     let launch = &settings.launch;
-    found.require((1..=5000).contains(&launch.max_tasks), "launch.max_tasks", "1–5000");
+    found.require((1..=20_000).contains(&launch.max_tasks), "launch.max_tasks", "1–20000");
     let largest = launch.oom_sizes.iter().map(|(cpu, _)| *cpu).chain([launch.cpu]).max().unwrap_or(0);
     found.require(
         launch.max_vcpu == 0 || u64::from(launch.max_vcpu) * 1024 >= u64::from(largest),

@@ -11,6 +11,7 @@ pub use options::{ChunkSettings, HdrSettings, PackageLimits, PerTitleSettings, P
 
 /// A video codec that renditions are encoded with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum VideoCodec {
     /// H.264, plays everywhere.
@@ -23,6 +24,7 @@ pub enum VideoCodec {
 
 /// One rung of the ladder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Rung {
     /// Short side of the video: 720 gives 1280x720 for 16:9 and 720x1280 for a portrait source.
@@ -42,6 +44,7 @@ pub struct Rung {
 
 /// Audio.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct AudioSettings {
     /// AAC-LC bit rate of the stereo rendition, bits per second.
@@ -61,6 +64,7 @@ pub struct AudioSettings {
 
 /// Images beside the video.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct ImageSettings {
     /// The poster: one frame that stands for the video, chosen by its content.
@@ -80,6 +84,7 @@ impl Default for ImageSettings {
 
 /// A profile: everything that decides what a job's outputs look like.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct Profile {

@@ -15,6 +15,8 @@ pub mod ladder;
 pub mod load;
 pub mod metrics;
 pub mod prices;
+#[cfg(feature = "schema")]
+pub mod schema;
 pub mod settings;
 pub mod tenants;
 

@@ -5,13 +5,18 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{contract::Capacity, metrics::Detail, tenants::TenantSettings};
+use crate::{
+    contract::{Capacity, EventKind},
+    metrics::Detail,
+    tenants::TenantSettings,
+};
 
 /// The shipped file: every key with its default and reason.
 pub const DEFAULTS: &str = include_str!("../controller.toml");
 
 /// All settings of the controller.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     pub environment: String,
@@ -49,6 +54,8 @@ impl Settings {
             jobs: new.jobs.clone(),
             observe: new.observe.clone(),
             sources: new.sources.clone(),
+            // The events queue has an adapter of its own since the start.
+            events: EventSettings { queue_url: self.events.queue_url.clone(), ..new.events.clone() },
             ..self.clone()
         }
     }
@@ -56,6 +63,7 @@ impl Settings {
 
 /// A queue that jobs come from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct QueueSettings {
     pub url: String,
@@ -71,6 +79,7 @@ fn one() -> u32 {
 
 /// A bucket and prefix that uploads may come from.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SourceSettings {
     pub bucket: String,
@@ -111,6 +120,7 @@ impl SourceSettings {
 
 /// A bucket and prefix that overlays may come from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct OverlaySettings {
     pub bucket: String,
@@ -119,17 +129,25 @@ pub struct OverlaySettings {
     pub prefix: String,
 }
 
-/// The events queue.
+/// The events queue, and the events of jobs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct EventSettings {
     /// Queue address; none works too.
     #[serde(default)]
     pub queue_url: Option<String>,
+    /// Name or ARN of the bus that the events of jobs go to; empty: they go nowhere.
+    pub bus: String,
+    /// What is told beside the outcomes.
+    pub kinds: Vec<EventKind>,
+    pub progress_seconds: u64,
+    pub outbox_after_seconds: u64,
 }
 
 /// The state bucket.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct StateSettings {
     pub bucket: String,
@@ -137,6 +155,7 @@ pub struct StateSettings {
 
 /// The production bucket.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct OutputSettings {
     pub bucket: String,
@@ -145,6 +164,7 @@ pub struct OutputSettings {
 
 /// Where tasks run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ClusterSettings {
     pub name: String,
@@ -157,10 +177,13 @@ pub struct ClusterSettings {
     /// Log group of the tasks; empty where there is none.
     pub log_group: String,
     pub log_stream_prefix: String,
+    /// Log group of the controller, for commands; empty where there is none.
+    pub controller_log_group: String,
 }
 
 /// What the task's image has to be like.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a key of its own in the file")]
 pub struct ImageSettings {
@@ -175,6 +198,7 @@ pub struct ImageSettings {
 
 /// What of an image that is not in ECR, where nothing can be read of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum OtherRegistries {
     /// Launched unchecked.
@@ -185,6 +209,7 @@ pub enum OtherRegistries {
 
 /// How bad a finding of ECR's scan is, from the least on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
     /// `LOW`.
@@ -201,6 +226,7 @@ pub enum Severity {
 
 /// How tasks are launched.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct LaunchSettings {
     pub paused: bool,
@@ -233,6 +259,7 @@ pub struct LaunchSettings {
 
 /// How jobs are tried.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct JobSettings {
     pub max_attempts: u32,
@@ -247,6 +274,7 @@ pub struct JobSettings {
 
 /// How messages are held.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct LeaseSettings {
     pub visibility_seconds: u64,
@@ -256,6 +284,7 @@ pub struct LeaseSettings {
 
 /// How tasks are watched.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ObserveSettings {
     pub describe_seconds: u64,
@@ -271,6 +300,7 @@ pub struct ObserveSettings {
 
 /// Limits of calls to AWS.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CallSettings {
     pub connect_seconds: u64,
@@ -284,6 +314,7 @@ pub struct CallSettings {
 
 /// CloudWatch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct MetricsSettings {
     pub namespace: String,
@@ -294,6 +325,7 @@ pub struct MetricsSettings {
 
 /// What Prometheus scrapes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PrometheusSettings {
     /// Address and port; empty: nothing listens.
@@ -302,6 +334,7 @@ pub struct PrometheusSettings {
 
 /// Traces of jobs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct TracingSettings {
     pub otlp: OtlpSettings,
@@ -309,6 +342,7 @@ pub struct TracingSettings {
 
 /// Where traces go.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct OtlpSettings {
     /// Base URL of a collector; empty: nowhere.
@@ -317,6 +351,7 @@ pub struct OtlpSettings {
 
 /// What tasks are paid for with, where it is not the list price.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CostSettings {
     /// USD for an hour of one vCPU; 0 is the list price.
@@ -331,6 +366,7 @@ pub struct CostSettings {
 
 /// Health endpoints.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct HttpSettings {
     pub listen: String,
@@ -338,6 +374,7 @@ pub struct HttpSettings {
 
 /// Shutdown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DrainSettings {
     pub timeout_seconds: u64,
@@ -345,6 +382,7 @@ pub struct DrainSettings {
 
 /// The control document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ControlSettings {
     pub poll_seconds: u64,

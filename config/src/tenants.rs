@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// A rule of a source: the uploads below a prefix are a tenant's, and what it may have.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct TenantSettings {
     /// Which keys it is for.
@@ -28,6 +29,7 @@ fn one() -> u32 {
 
 /// Class of a tenant. A higher one comes first; see `docs/fairness.md` for what a lower one gets all the same.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Priority {
     /// Before all others.
@@ -56,6 +58,7 @@ impl Priority {
 /// The keys of a tenant: a prefix that ends with `/`, with a capture for one part of the key where each value is a
 /// tenant of its own, such as `tenants/{id}/`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "String", into = "String")]
 pub struct TenantPrefix {
     text: String,

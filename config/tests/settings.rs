@@ -137,6 +137,10 @@ fn each_contradiction_is_refused_by_name() {
         ("output.prefix = \"videos\"", "output.prefix"),
         ("cost.vcpu_hour = -1.0", "cost.vcpu_hour"),
         ("cost.spot_percent = 101.0", "cost.spot_percent"),
+        ("events.bus = \"my bus\"", "events.bus"),
+        ("events.kinds = [\"progress\", \"dead\"]", "events.kinds"),
+        ("events.progress_seconds = 59", "events.progress_seconds"),
+        ("events.outbox_after_seconds = 9", "events.outbox_after_seconds"),
     ] {
         let error = load(&with(line)).expect_err(line);
         assert!(error.contains(&format!("{key}:")), "{line} gave {error}");

@@ -17,7 +17,7 @@ use transcode_core::{
     effects::{
         apply::{carry_out, gave_up},
         batch::{Work, batches},
-        ports::{Cluster, Ports, Queue, Store},
+        ports::{Bus, Cluster, Ports, Queue, Store},
     },
     message::Rules,
     plan::Plan,
@@ -124,7 +124,7 @@ struct Calls {
 }
 
 impl Calls {
-    fn start<Q: Queue, C: Cluster, S: Store>(&mut self, work: Work, ports: &Arc<Ports<Q, C, S>>) {
+    fn start<Q: Queue, C: Cluster, S: Store, B: Bus>(&mut self, work: Work, ports: &Arc<Ports<Q, C, S, B>>) {
         let (ports, permits, give_up) = (Arc::clone(ports), Arc::clone(&self.permits), self.give_up);
         let copy = work.clone();
         let handle = self.set.spawn(async move {
@@ -162,9 +162,9 @@ fn all_gave_up(work: &Work, after_ms: u64) -> Vec<Fact> {
 }
 
 /// Runs until `stop`, then drains. Returns whether every call under way was answered.
-pub async fn run<Q: Queue, C: Cluster, S: Store>(
+pub async fn run<Q: Queue, C: Cluster, S: Store, B: Bus>(
     mut reconciler: Reconciler,
-    ports: Ports<Q, C, S>,
+    ports: Ports<Q, C, S, B>,
     mut inputs: Inputs,
     observer: Arc<dyn Observer>,
     limits: Limits,

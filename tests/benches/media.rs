@@ -108,6 +108,7 @@ fn make(input: &Path, profile: &Profile) {
         profile,
         clip: None,
         overlay: None,
+        user_metadata: None,
     };
     let (events, _inbox) = unbounded_channel();
     let stop = CancellationToken::new();

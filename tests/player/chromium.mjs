@@ -45,20 +45,31 @@ export class Chromium {
     this.child.on('exit', (code, signal) => this.#fail(`chromium ended (${code ?? signal}); see ${log}`));
   }
 
-  /** Opens a page. Gives a function that calls a method on it, and the list of what went wrong there. */
+  /**
+   * Opens a page. Gives functions that call a method on it, listen to its events and lead to another address, the list of
+   * what went wrong there, and the addresses that it asked for, with the status of each answer.
+   */
   async open(url) {
     const { targetId } = await this.call('Target.createTarget', { url: 'about:blank', newWindow: true });
     const { sessionId } = await this.call('Target.attachToTarget', { targetId, flatten: true });
     const call = (method, params, limit) => this.call(method, params, limit, sessionId);
-    const problems = [];
+    const [problems, requests, statuses] = [[], [], []];
     this.#listeners.add((event) => {
-      if (event.sessionId === sessionId) note(event, problems);
+      if (event.sessionId !== sessionId) return;
+      note(event, problems);
+      if (event.method === 'Network.requestWillBeSent') requests.push(event.params.request.url);
+      if (event.method === 'Network.responseReceived') statuses.push(event.params.response.status);
     });
-    await Promise.all([call('Runtime.enable'), call('Log.enable'), call('Page.enable')]);
-    const loaded = this.#once((event) => event.sessionId === sessionId && event.method === 'Page.loadEventFired');
-    await call('Page.navigate', { url });
-    await loaded;
-    return { call, problems, close: () => this.call('Target.closeTarget', { targetId }) };
+    await Promise.all(['Runtime', 'Log', 'Page', 'Network'].map((domain) => call(`${domain}.enable`)));
+    const go = async (address) => {
+      const loaded = this.#once((event) => event.sessionId === sessionId && event.method === 'Page.loadEventFired');
+      await call('Page.navigate', { url: address });
+      await loaded;
+    };
+    const listen = (listener) => this.#listeners.add((event) => event.sessionId === sessionId && listener(event));
+    await go(url);
+    const close = () => this.call('Target.closeTarget', { targetId });
+    return { call, go, listen, problems, requests, statuses, close };
   }
 
   /** Calls a method of the protocol. Fails after `limit` milliseconds. */

@@ -1,5 +1,5 @@
 // Plays a package in headless Chromium and prints, as JSON, what a viewer would have seen. Judges nothing: the test in
-// tests/tests/player/main.rs knows what is right.
+// tests/tests/player/mod.rs knows what is right.
 //
 //   node run.mjs PACKAGE PLAYERS SHOTS
 //

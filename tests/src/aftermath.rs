@@ -9,14 +9,23 @@ use transcode_config::contract::{IndexEntry, IndexKey, Outcome, Succeeded, Termi
 
 use crate::Stack;
 
+/// How a job ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum End {
+    Succeeded,
+    Dead,
+    Cancelled,
+}
+
 /// The expected end of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Expected {
-    /// `true`: succeeded; `false`: dead.
-    pub success: bool,
+    /// How it ends.
+    pub end: End,
     /// Number of attempts, each with one task.
     pub attempts: usize,
-    /// Most dead letters. A dead job has one, and a second one if the answer to the first was lost. A success has none.
+    /// Most dead letters. A dead job has one, and a second one if the answer to the first was lost; no other job has any.
     pub letters: usize,
     /// Tasks that were killed and left files; on Fargate the disk is removed with them.
     pub killed: u64,
@@ -24,11 +33,16 @@ pub struct Expected {
 
 impl Expected {
     /// One attempt, published.
-    pub const SUCCESS: Self = Self { success: true, attempts: 1, letters: 0, killed: 0 };
+    pub const SUCCESS: Self = Self { end: End::Succeeded, attempts: 1, letters: 0, killed: 0 };
 
     /// Dead after this many attempts, with one letter.
     pub fn dead(attempts: usize) -> Self {
-        Self { success: false, attempts, letters: 1, killed: 0 }
+        Self { end: End::Dead, attempts, letters: 1, killed: 0 }
+    }
+
+    /// Cancelled while this many attempts had been claimed.
+    pub fn cancelled(attempts: usize) -> Self {
+        Self { end: End::Cancelled, attempts, letters: 0, killed: 0 }
     }
 }
 
@@ -47,13 +61,19 @@ impl Stack {
 
         match &terminal.outcome {
             Outcome::Succeeded(winner) => {
-                ensure!(expected.success, "{key} succeeded");
+                ensure!(expected.end == End::Succeeded, "{key} succeeded");
                 self.published_whole(key, winner).await?;
             }
             Outcome::Superseded(_) => ensure!(false, "{key} is superseded"),
-            Outcome::Cancelled(_) => ensure!(false, "{key} is cancelled"),
+            Outcome::Cancelled(cancelled) => {
+                ensure!(expected.end == End::Cancelled, "{key} is cancelled");
+                let told = cancelled.attempts.len();
+                ensure!(told == expected.attempts, "S19: the terminal record speaks of {told} attempts");
+                let below = self.published(&format!("{}{key}/", self.deployment.output_root)).await?;
+                ensure!(below.is_empty(), "S19: {key} is cancelled, and there is {below:?}");
+            }
             Outcome::Dead(dead) => {
-                ensure!(!expected.success, "{key} is dead: {}", dead.failure);
+                ensure!(expected.end == End::Dead, "{key} is dead: {}", dead.failure);
                 ensure!(
                     dead.attempts.len() == expected.attempts,
                     "S11: the terminal record speaks of {} attempts",
@@ -77,7 +97,7 @@ impl Stack {
         ensure!(left <= expected.killed, "work folders left: {counters}");
         self.listed_once(key, &terminal).await?;
         let letters = self.take_letters(&job).await?;
-        let least = usize::from(!expected.success);
+        let least = usize::from(expected.end == End::Dead);
         ensure!(
             (least..=expected.letters).contains(&letters),
             "{letters} dead letters for {key}: {expected:?}"

@@ -21,6 +21,8 @@ pub struct Clients {
     pub cloudwatch: aws_sdk_cloudwatch::Client,
     /// ECR.
     pub ecr: aws_sdk_ecr::Client,
+    /// EventBridge.
+    pub eventbridge: aws_sdk_eventbridge::Client,
     /// CloudFormation.
     pub cloudformation: aws_sdk_cloudformation::Client,
 }
@@ -44,6 +46,7 @@ impl Clients {
             sqs: aws_sdk_sqs::Client::new(config),
             cloudwatch: aws_sdk_cloudwatch::Client::new(config),
             ecr: aws_sdk_ecr::Client::new(config),
+            eventbridge: aws_sdk_eventbridge::Client::new(config),
             cloudformation: aws_sdk_cloudformation::Client::new(config),
         }
     }
@@ -101,6 +104,7 @@ pub fn environment(emulator: &str, ecs: Option<&str>) -> Vec<(String, String)> {
         ("AWS_ENDPOINT_URL_S3", emulator),
         ("AWS_ENDPOINT_URL_CLOUDWATCH", emulator),
         ("AWS_ENDPOINT_URL_ECR", emulator),
+        ("AWS_ENDPOINT_URL_EVENTBRIDGE", emulator),
         // Services that only doctor calls.
         ("AWS_ENDPOINT_URL_STS", emulator),
         ("AWS_ENDPOINT_URL_IAM", emulator),

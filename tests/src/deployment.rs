@@ -55,6 +55,8 @@ pub struct Deployment {
     pub metrics_detail: String,
     /// The roles.
     pub roles: Roles,
+    /// All outputs by name, also those of options.
+    pub outputs: BTreeMap<String, String>,
 }
 
 /// ARNs of the deployment's roles.
@@ -91,7 +93,7 @@ impl Deployment {
         std::fs::read_to_string(&path).with_context(|| path.display().to_string())
     }
 
-    /// Deploys a template's text in the same way, with further parameters.
+    /// Deploys a template's text in the same way, with further or other parameters.
     pub async fn create_from(
         clients: &Clients,
         environment: &str,
@@ -100,29 +102,40 @@ impl Deployment {
     ) -> Result<Self> {
         let parameter =
             |name: &str, value: &str| Parameter::builder().parameter_key(name).parameter_value(value).build();
-        let given = parameters.iter().map(|(name, value)| parameter(name, value));
+        let mut all = BTreeMap::from([
+            ("Environment", environment),
+            // The VPC and the subnet that the emulator has at its start.
+            ("VpcId", "vpc-00000001"),
+            ("SubnetIds", "subnet-00000001"),
+            ("ImageTag", IMAGE_TAG),
+            // The architecture of the harness' images.
+            ("CpuArchitecture", "X86_64"),
+            // The harness runs the controller as a process.
+            ("ControllerCount", "0"),
+        ]);
+        all.extend(parameters.iter().copied());
+        let given = all.into_iter().map(|(name, value)| parameter(name, value));
         let call = clients
             .cloudformation
             .create_stack()
             .stack_name(environment)
-            .template_url(upload(clients, template).await?)
-            .parameters(parameter("Environment", environment))
-            // The VPC and the subnet that the emulator has at its start.
-            .parameters(parameter("VpcId", "vpc-00000001"))
-            .parameters(parameter("SubnetIds", "subnet-00000001"))
-            .parameters(parameter("ImageTag", IMAGE_TAG))
-            // The harness runs the controller as a process.
-            .parameters(parameter("ControllerCount", "0"))
+            .template_url(upload(clients, environment, template).await?)
             .capabilities(Capability::CapabilityIam);
         given.fold(call, CreateStackFluentBuilder::parameters).send().await.context("CreateStack")?;
         let outputs = wait::until("the stack is created", Duration::from_mins(1), async || {
             outputs_if_complete(clients, environment).await
         })
         .await?;
-        Self::from_outputs(environment, &outputs)
+        Self::from_outputs(environment, outputs)
     }
 
-    fn from_outputs(environment: &str, outputs: &BTreeMap<String, String>) -> Result<Self> {
+    /// A stack that somebody else deployed.
+    pub async fn existing(clients: &Clients, environment: &str) -> Result<Self> {
+        let outputs = outputs_if_complete(clients, environment).await?;
+        Self::from_outputs(environment, outputs.context("the stack is not complete")?)
+    }
+
+    fn from_outputs(environment: &str, outputs: BTreeMap<String, String>) -> Result<Self> {
         let output =
             |key: &str| outputs.get(key).cloned().with_context(|| format!("the stack has no output {key}"));
         Ok(Self {
@@ -155,18 +168,20 @@ impl Deployment {
                 uploader: output("UploaderRoleArn")?,
                 operator: output("OperatorRoleArn")?,
             },
+            outputs,
         })
     }
 }
 
 /// Uploads the template for CloudFormation and returns its URL: the body of a call may have 51,200 bytes.
-async fn upload(clients: &Clients, template: String) -> Result<String> {
+async fn upload(clients: &Clients, environment: &str, template: String) -> Result<String> {
     const BUCKET: &str = "templates";
     clients.s3.create_bucket().bucket(BUCKET).send().await.context("CreateBucket")?;
-    let put = clients.s3.put_object().bucket(BUCKET).key("template.yaml").body(template.into_bytes().into());
-    put.send().await.context("PUT template.yaml")?;
+    let key = format!("{environment}.yaml");
+    let put = clients.s3.put_object().bucket(BUCKET).key(&key).body(template.into_bytes().into());
+    put.send().await.context("PUT of the template")?;
     let soon = PresigningConfig::expires_in(Duration::from_mins(5))?;
-    let address = clients.s3.get_object().bucket(BUCKET).key("template.yaml").presigned(soon).await?;
+    let address = clients.s3.get_object().bucket(BUCKET).key(&key).presigned(soon).await?;
     Ok(address.uri().to_owned())
 }
 
@@ -177,7 +192,7 @@ async fn outputs_if_complete(clients: &Clients, name: &str) -> Result<Option<BTr
         clients.cloudformation.describe_stacks().stack_name(name).send().await.context("DescribeStacks")?;
     let stack = answer.stacks().first().context("the stack is not there")?;
     match stack.stack_status() {
-        Some(StackStatus::CreateComplete) => {
+        Some(StackStatus::CreateComplete | StackStatus::UpdateComplete) => {
             let pairs = stack.outputs().iter().filter_map(|output| {
                 Some((output.output_key()?.to_owned(), output.output_value()?.to_owned()))
             });

@@ -13,13 +13,16 @@
 //! | [`fargate`] | the local ECS endpoint and its control routes |
 //! | [`images`] | images in the emulator's ECR |
 //! | [`controller`] | the controller's settings file and process |
+//! | [`console`] | the console of a stack |
 //! | [`iam`] | the roles: sessions, policies, recorded calls |
 //! | [`clients`] | SDK clients |
 //! | [`stack`] | all of it together |
 //! | [`pipeline`] | a test's operations on it: upload, wait, count, read records |
 //! | [`aftermath`] | what must hold once a job is over, whatever happened |
+//! | [`listener`] | a bus with a queue behind it, for the events of jobs |
 //! | [`order`] | the documents of a controller for a task, for tests without a controller |
 //! | [`proxy`] | a proxy between a process and its services |
+//! | [`s3_calls`] | the calls to S3 for one job |
 //! | [`s3_faults`] | a proxy between the task and S3 with faults by rule |
 //! | [`demo`] | the parts of `make demo` |
 //! | [`standing`] | the parts of `make up` and `make down` |
@@ -29,6 +32,7 @@
 
 pub mod aftermath;
 pub mod clients;
+pub mod console;
 pub mod controller;
 pub mod demo;
 pub mod deployment;
@@ -37,13 +41,16 @@ pub mod fargate;
 pub mod iam;
 pub mod images;
 mod janitor;
+pub mod listener;
 pub mod order;
 pub mod paths;
 pub mod picture;
 pub mod pipeline;
 pub mod process;
 pub mod proxy;
+pub mod s3_calls;
 pub mod s3_faults;
+pub mod shell;
 pub mod stack;
 pub mod standing;
 pub mod wait;

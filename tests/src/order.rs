@@ -1,7 +1,10 @@
 //! The documents that a controller writes for a task, for tests without a controller.
 
 use transcode_config::{
-    contract::{Attempt, Capacity, Claim, Edit, JobKey, JobSpec, OutputTarget, SCHEMA, Source, TaskShape},
+    contract::{
+        Attempt, Capacity, Claim, Edit, JobKey, JobSpec, OutputTarget, SCHEMA, Source, TaskShape,
+        UserMetadata,
+    },
     ladder::Profile,
 };
 
@@ -20,6 +23,7 @@ pub fn spec(job: JobKey, source: Source, profile: Profile, output: OutputTarget)
         accepted_at_ms: 1,
         idempotency_key: None,
         forced: false,
+        user_metadata: UserMetadata::default(),
     }
 }
 

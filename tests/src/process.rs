@@ -16,7 +16,7 @@ use std::{
 use anyhow::{Context, Result, anyhow, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::wait;
+use crate::{paths, wait};
 
 /// Longest time from SIGTERM to the end of a process; then it is killed.
 const GRACE: Duration = Duration::from_secs(5);
@@ -54,6 +54,21 @@ pub struct Process {
 }
 
 impl Process {
+    /// Starts a script of `tests/player` with Node: it drives the browser and prints what it sees.
+    pub fn driver(script: &str, args: &[String], folder: &Path) -> Result<Self> {
+        let script = paths::checkout().join("tests/player").join(script).display().to_string();
+        Self::start(&Spec {
+            name: "browser",
+            program: Path::new("node"),
+            args: [&[script], args].concat(),
+            env: Vec::new(),
+            folder,
+            logs: folder,
+            out: None,
+            orderly: false,
+        })
+    }
+
     /// Starts a child. Standard output goes to `<name>.out`, standard error to `<name>.log`, both appended, so that a
     /// restarted process continues its log.
     pub fn start(spec: &Spec<'_>) -> Result<Self> {

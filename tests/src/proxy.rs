@@ -29,11 +29,11 @@ const TRICKLE: Duration = Duration::from_millis(20);
 pub struct Call {
     /// Unique among the calls of this process.
     pub id: u64,
-    /// `s3`, `sqs` or `ecs`.
+    /// `s3`, `sqs`, `ecs` or `events`.
     pub service: &'static str,
     /// Operation, such as `SendMessage`, `RunTask`, `PutObject`.
     pub operation: String,
-    /// Name of the queue, or the last part of the key; empty for ECS.
+    /// Name of the queue, or the last part of the key; empty for ECS and EventBridge.
     pub subject: String,
 }
 
@@ -56,7 +56,11 @@ impl Call {
         if let Some((name, operation)) =
             header(head, "x-amz-target").and_then(|target| target.rsplit_once('.'))
         {
-            let service = if name.starts_with("AmazonSQS") { "sqs" } else { "ecs" };
+            let service = match name {
+                "AWSEvents" => "events",
+                name if name.starts_with("AmazonSQS") => "sqs",
+                _ => "ecs",
+            };
             let json: Value = serde_json::from_slice(body).unwrap_or_default();
             let queue = json.get("QueueUrl").and_then(Value::as_str).and_then(|url| url.rsplit('/').next());
             let subject = queue.unwrap_or_default().to_owned();
@@ -73,6 +77,7 @@ impl Call {
             _ => "Post",
         };
         let subject = match path.rsplit('/').next() {
+            Some(_) if operation == "ListObjectsV2" && target.contains("prefix=live") => "beacons",
             Some(_) if operation == "ListObjectsV2" => "",
             // The key's last part is a hash of the prefix.
             Some(_) if path.contains("/published/") => "pointer",
@@ -284,6 +289,8 @@ mod tests {
         assert_eq!(name(sqs, r#"{"QueueUrl":"http://127.0.0.1:1/1/dead"}"#), "sqs:SendMessage dead");
         let ecs = "POST / HTTP/1.1\r\nx-amz-target: AmazonEC2ContainerServiceV20141113.RunTask";
         assert_eq!(name(ecs, "{}"), "ecs:RunTask");
+        let events = "POST / HTTP/1.1\r\nx-amz-target: AWSEvents.PutEvents";
+        assert_eq!(name(events, "{}"), "events:PutEvents");
         assert_eq!(
             name("PUT /state/jobs/0a/terminal.json?x-id=PutObject HTTP/1.1", ""),
             "s3:PutObject terminal.json"
@@ -292,5 +299,7 @@ mod tests {
         assert_eq!(name(copy, ""), "s3:CopyObject master.m3u8");
         let list = Call::of(0, "GET /state/?list-type=2&prefix=jobs HTTP/1.1", b"");
         assert_eq!((list.name().as_str(), list.changes()), ("s3:ListObjectsV2", false));
+        let list = "GET /state/?list-type=2&prefix=live%2Fprod%2F HTTP/1.1";
+        assert_eq!(name(list, ""), "s3:ListObjectsV2 beacons");
     }
 }

@@ -22,6 +22,9 @@ use crate::{
     proxy::{Interceptor, Proxy},
 };
 
+/// Deploys an environment, given the emulator's address and a folder that it may use.
+pub type Deploys = fn(&str, &Path) -> Result<()>;
+
 /// Options of a stack. The default is what ships: the real task, the shipped settings, one controller.
 #[derive(Debug, Default)]
 pub struct StackOptions {
@@ -37,7 +40,7 @@ pub struct StackOptions {
     pub controller_env: Vec<(String, String)>,
     /// Additional arguments of the local Fargate endpoint.
     pub fargate_args: Vec<String>,
-    /// Decides each call of the controllers to S3, SQS and ECS; `None`: they call these directly.
+    /// Decides each call of the controllers to S3, SQS, ECS and EventBridge; `None`: they call these directly.
     pub interceptor: Option<Arc<dyn Interceptor>>,
     /// The test pushes the task's image itself, with [`Stack::push_image`].
     pub without_image: bool,
@@ -45,6 +48,8 @@ pub struct StackOptions {
     pub without_controller: bool,
     /// Another template than the one that ships.
     pub template: Option<String>,
+    /// Deploys the environment in the harness' place.
+    pub deployed_by: Option<Deploys>,
     /// Each program uses its role's credentials, and policies are enforced.
     pub with_roles: bool,
     /// Parent of the stack's temporary folder; `None`: the system's default.
@@ -68,6 +73,23 @@ impl StackOptions {
         self.settings.insert(key.to_owned(), toml.to_owned());
         self
     }
+}
+
+/// The deployment of an environment, by the harness unless somebody else does it.
+async fn deploy(
+    emulator: &Emulator,
+    environment: &str,
+    folder: &Path,
+    template: Option<String>,
+    by: Option<Deploys>,
+) -> Result<Deployment> {
+    if let Some(deploys) = by {
+        deploys(&emulator.endpoint, folder)?;
+        return Deployment::existing(&emulator.clients, environment).await;
+    }
+    let template = template.map_or_else(Deployment::shipped, Ok)?;
+    // Tests, the demo and the dashboard's picture look at every metric.
+    Deployment::create_from(&emulator.clients, environment, template, &[("MetricsDetail", "full")]).await
 }
 
 /// A running pipeline. Dropping it ends all its processes and removes all its files; a test that panics prints the ends
@@ -108,10 +130,7 @@ impl Stack {
             Emulator::start(folder.path(), &logs).await?
         };
         let name = if options.environment.is_empty() { "local" } else { &options.environment };
-        let template = options.template.map_or_else(Deployment::shipped, Ok)?;
-        // Tests, the demo and the dashboard's picture look at every metric.
-        let parameters = [("MetricsDetail", "full")];
-        let deployment = Deployment::create_from(&emulator.clients, name, template, &parameters)
+        let deployment = deploy(&emulator, name, folder.path(), options.template, options.deployed_by)
             .await
             .with_context(|| emulator.process().tail(20))?;
         let roles = &deployment.roles;
@@ -298,7 +317,8 @@ async fn proxied(
 ) -> Result<Vec<Proxy>> {
     let mut proxies = Vec::new();
     for (name, value) in environment {
-        if ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL_SQS", "AWS_ENDPOINT_URL_ECS"].contains(&name.as_str()) {
+        let service = name.strip_prefix("AWS_ENDPOINT_URL_").unwrap_or_default();
+        if ["S3", "SQS", "ECS", "EVENTBRIDGE"].contains(&service) {
             let proxy = Proxy::start(value, Arc::clone(&interceptor)).await?;
             value.clone_from(&proxy.endpoint);
             proxies.push(proxy);

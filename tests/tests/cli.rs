@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::{Value, json};
 use transcode_config::contract::{
-    Attempt, Heartbeat, JobKey, Layout, Outcome, SCHEMA, Stage, TaskState, encode,
+    Attempt, Heartbeat, JobKey, Layout, Outcome, SCHEMA, Stage, TaskState, UserMetadata, encode,
 };
 use transcode_tests::{Stack, StackOptions, controller, paths, wait};
 
@@ -123,7 +123,6 @@ async fn presigned_addresses_upload_and_download_by_plain_http_until_they_expire
         (vec!["put", "a.mp4", "--bytes", "0"], "--bytes"),
         (vec!["put", "a.mp4", "--bytes", "1000000000000000"], "--bytes"),
         (vec!["put", "a.mp4", "--bytes", "9", "--expires", "43201"], "--expires"),
-        (vec!["get", "a", "--replace"], "for uploads"),
         (vec!["get", "a", "--expires", "0"], "--expires"),
         (vec!["get", "a", "--expires", "604801"], "--expires"),
         (vec!["put", "", "--bytes", "9"], "a key has"),
@@ -310,6 +309,7 @@ async fn what_goes_on_is_explained_from_the_record() {
         percent: 42.0,
         speed: Some(1.5),
         playable: Some("videos/x/v-1/early.m3u8".into()),
+        user_metadata: UserMetadata::default(),
         state: TaskState::Working,
     };
     let put = stack.clients().s3.put_object().bucket(&stack.deployment.state_bucket);

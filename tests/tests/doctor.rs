@@ -17,7 +17,7 @@ use aws_sdk_sqs::types::QueueAttributeName;
 use axum::{Router, http::header};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use transcode_config::contract::{PauseStatus, SCHEMA, StatusReport, encode, status_key};
+use transcode_config::contract::{PauseStatus, SCHEMA, StatusReport, encode, outbox_prefix, status_key};
 use transcode_tests::{
     Stack, StackOptions,
     clients::{ACCOUNT, ecs},
@@ -189,7 +189,7 @@ fn wrong_names(hasty_sts: &str, long: &str, no_queue: &str) -> Vec<(String, &'st
         ),
         (
             "TRANSCODE_STATE__BUCKET=no-such-state",
-            "fail account.permissions buckets.registers buckets.written_once controller.report",
+            "fail account.permissions buckets.registers buckets.written_once controller.report events.outbox",
             "the bucket does not exist",
         ),
         (
@@ -197,6 +197,12 @@ fn wrong_names(hasty_sts: &str, long: &str, no_queue: &str) -> Vec<(String, &'st
             "fail account.permissions buckets.output",
             "the bucket does not exist",
         ),
+        (
+            "TRANSCODE_EVENTS__BUS=no-such-bus",
+            "fail account.permissions events.bus",
+            "no-such-bus does not exist",
+        ),
+        ("TRANSCODE_EVENTS__BUS=default", "fail account.permissions warn events.rules", "no rule takes"),
         ("AWS_ENDPOINT_URL_STS=<hasty>", "fail account.clock", "off AWS' clock"),
         ("AWS_ENDPOINT_URL_STS=http://127.0.0.1:9", "fail account.identity", "sts:GetCallerIdentity"),
     ]
@@ -259,6 +265,10 @@ async fn what_is_taken_away_from_under_a_deployment_is_found_by_name() {
     let letter = clients.sqs.send_message().queue_url(&made.dead_letter_queue).message_body("x");
     letter.send().await.unwrap();
     now("queues.letters", "warn", "1 dead letters").await;
+    let unsent = format!("{}0-x.json", outbox_prefix(&made.environment));
+    let put = clients.s3.put_object().bucket(&made.state_bucket).key(unsent).body(b"{}".to_vec().into());
+    put.send().await.unwrap();
+    now("events.outbox", "warn", "1 events").await;
     set(&made.jobs_queue, QueueAttributeName::SqsManagedSseEnabled, "false").await.unwrap();
     now("queues.encryption", "warn", "not encrypted at rest").await;
     let off = VersioningConfiguration::builder().status(BucketVersioningStatus::Suspended).build();
@@ -306,7 +316,8 @@ async fn one_check_that_cannot_be_made_stops_no_other_and_nobody_waits_for_it() 
     let role = &stack.deployment.controller_role;
     let (code, text) = run(&stack, &["-o", "json", "--timeout", "8", "--role", role], &env).await;
     let said = Said { code, findings: serde_json::from_str(&text).unwrap() };
-    let unknown = ["buckets", "events.queue", "network.subnets", "queues"].map(|check| (check, "unknown"));
+    let unknown = ["buckets", "controller.growing", "events.queue", "network.subnets", "queues"];
+    let unknown = unknown.map(|check| (check, "unknown"));
     assert_eq!(said.bad(), unknown.into_iter().collect(), "{:#?}", said.findings);
     assert_eq!(said.code, Some(3), "nothing failed, something is unknown");
 }

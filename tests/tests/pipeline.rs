@@ -169,7 +169,13 @@ async fn bad_input_is_refused_by_name_and_never_tried_again() {
         .await
         .unwrap();
     stack.put_source_body("cut.mp4", moov_first_then_cut(stack.folder(), &clip)).await.unwrap();
-    for (key, code) in [("text.mp4", FailureCode::NotMedia), ("cut.mp4", FailureCode::SourceTruncated)] {
+    let joined = ["joined.flv", "joined.mp4", "joined.mkv"];
+    for key in joined {
+        stack.put_source_body(key, twice(stack.folder(), key, &clip)).await.unwrap();
+    }
+    let refused = [("text.mp4", FailureCode::NotMedia), ("cut.mp4", FailureCode::SourceTruncated)];
+    let discontinuous = joined.map(|key| (key, FailureCode::SourceDiscontinuous));
+    for (key, code) in refused.into_iter().chain(discontinuous) {
         let terminal = stack.wait_for_terminal_record(key, LIMIT).await.unwrap();
         let Outcome::Dead(dead) = terminal.outcome else { panic!("{key} succeeded") };
         assert_eq!(dead.failure.code, code, "{key}: {}", dead.failure);
@@ -177,15 +183,30 @@ async fn bad_input_is_refused_by_name_and_never_tried_again() {
     }
     stack.put_source_body("empty.mp4", Vec::new()).await.unwrap();
     let letters = stack
-        .wait_for("three dead letters", LIMIT, async || {
+        .wait_for("six dead letters", LIMIT, async || {
             let letters = stack.dead_letters().await?;
-            Ok((letters.len() == 3).then_some(letters))
+            Ok((letters.len() == 6).then_some(letters))
         })
         .await
         .unwrap();
     let bodies: Vec<&str> = letters.iter().filter_map(|letter| letter.body()).collect();
     assert!(bodies.iter().any(|body| body.contains("\"EMPTY\"")), "{bodies:?}");
     stack.wait_for_empty_queue(LIMIT).await.unwrap();
+}
+
+/// Two recordings in one file: the clip in this container, and the same bytes once more.
+fn twice(folder: &Path, name: &str, clip: &[u8]) -> Vec<u8> {
+    let (whole, one) = (folder.join("whole.mp4"), folder.join(name));
+    std::fs::write(&whole, clip).unwrap();
+    let made = Command::new("ffmpeg")
+        .args(["-v", "error", "-nostdin", "-y", "-i"])
+        .arg(&whole)
+        .args(["-c:v", "copy", "-c:a", "aac", "-ar", "44100"])
+        .arg(&one)
+        .status()
+        .unwrap();
+    assert!(made.success());
+    std::fs::read(one).unwrap().repeat(2)
 }
 
 /// The clip with its index in front and its last third missing: ffmpeg itself accepts it without an error.

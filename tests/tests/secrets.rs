@@ -162,8 +162,13 @@ async fn no_credential_is_in_logs_overrides_records_letters_or_metrics() {
     let secrets = secrets(&stack, &[put, get]);
     for (what, secret) in &secrets {
         assert!(secret.len() >= 8, "{what}: too short to be looked for");
-        let found: Vec<_> =
-            written.iter().filter(|(_, text)| text.contains(secret)).map(|(at, _)| at).collect();
+        // The uploader's own words travel to the events by the heartbeat, and lie nowhere else.
+        let travels = |at: &str| *secret == OF_THE_OBJECT && at.ends_with(".heartbeat.json");
+        let found: Vec<_> = written
+            .iter()
+            .filter(|(at, text)| text.contains(secret) && !travels(at))
+            .map(|(at, _)| at)
+            .collect();
         assert_eq!(found, Vec::<&String>::new(), "a {what} is in");
     }
 }

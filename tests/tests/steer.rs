@@ -6,7 +6,11 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 use transcode_config::contract::{Cancels, Control, JobKey, control_key};
-use transcode_tests::{Stack, StackOptions, controller, paths};
+use transcode_tests::{
+    Stack, StackOptions,
+    controller::{self, ControllerPlan},
+    paths,
+};
 
 async fn stack() -> Stack {
     let options = StackOptions { without_controller: true, without_image: true, ..StackOptions::default() };
@@ -51,7 +55,9 @@ async fn a_pause_says_who_and_why_and_a_resume_ends_it() {
     assert!(complained(&stack, &["pause"]).contains("--why"), "nobody can be asked");
     let text = said(&stack, &["pause", "--why", "too expensive"]);
     assert!(
-        text.contains("launches of environment local are paused since") && text.contains("(revision 1;"),
+        text.contains("launches of environment local are paused since")
+            && text.contains("(revision 1)")
+            && text.contains("No controller has ever reported"),
         "{text}"
     );
     let told = control(&stack).await.paused.unwrap();
@@ -131,7 +137,7 @@ async fn a_cancel_of_many_is_asked_about_and_names_what_it_is_for() {
     let waits: Value =
         serde_json::from_str(&said(&stack, &["cancel", "a.mp4", "--why", "z", "-o", "json"])).unwrap();
     let plan: Value = serde_json::from_str(&said(&stack, &["plan", "a.mp4", "-o", "json"])).unwrap();
-    assert_eq!(waits["jobs"][0], plan["job"]);
+    assert_eq!((&waits["jobs"][0], &waits["controller"]), (&plan["job"], &"never".into()));
     assert!(complained(&stack, &["cancel", "absent.mp4", "--why", "z"]).contains("no job of absent.mp4"));
     let wait = ["cancel", waits["jobs"][0].as_str().unwrap(), "--why", "z", "--wait", "--timeout", "1"];
     assert!(complained(&stack, &wait).contains("not cancelled within 1 s"), "no controller is there");
@@ -165,6 +171,21 @@ async fn profiles_are_checked_before_they_are_put_and_used_ones_stay() {
     stack.put_source_body("a.mp4", b"x".to_vec()).await.unwrap();
     let job = said(&stack, &["submit", "--key", "a.mp4", "--profile", "own"]);
     assert!(job.trim().parse::<JobKey>().is_ok(), "{job}");
+    // A controller whose settings name it starts; with one that nobody has, it refuses to.
+    let start = |name: &str, profile: &str| {
+        let settings = [("jobs.default_profile".to_owned(), format!("\"{profile}\""))].into();
+        let (env, folder) = (stack.environment().to_vec(), stack.folder());
+        ControllerPlan::new(name, &stack.deployment, &settings, env, folder, &folder.join("logs")).unwrap()
+    };
+    drop(start("own", "own").start().await.unwrap());
+    let absent = start("absent", "absent");
+    let mut run = Command::new(paths::binary("transcode-controller").unwrap());
+    run.args(["run", "--config"]).arg(absent.config()).env_clear().envs(stack.environment().iter().cloned());
+    let refused = run.output().unwrap();
+    let why = String::from_utf8_lossy(&refused.stderr);
+    assert!(refused.status.code() == Some(2) && why.contains("profile absent"), "{refused:?}");
+    assert!(why.contains("`profile put` it") && why.contains("own"), "{why}");
+
     said(&stack, &["settings", "set", "jobs.default_profile=own", "--why", "y"]);
     let used = complained(&stack, &["profile", "delete", "own", "--why", "z"]);
     assert!(used.contains("used by jobs.default_profile"), "{used}");

@@ -99,7 +99,10 @@ async fn a_file_is_uploaded_once_and_an_interrupted_upload_goes_on() {
     );
     let newer = said(&stack, &["submit", small, "--replace"]);
     assert_ne!(newer, job, "another version is another job");
-    said(&stack, &["submit", small, "--tenant", "acme"]);
+    said(&stack, &["submit", small, "--tenant", "acme", "--user-metadata", "user-id=42"]);
+    let head = stack.clients().s3.head_object().bucket(&bucket).key("tenants/acme/ünï code.mp4");
+    let words = head.send().await.unwrap().metadata.unwrap();
+    assert_eq!(words.get("user-id").map(String::as_str), Some("42"));
     assert!(stack.read(&bucket, "tenants/acme/ünï code.mp4").await.unwrap().is_some());
     said(&stack, &["submit", small, "--key", "films/"]);
     assert!(stack.read(&bucket, "films/ünï code.mp4").await.unwrap().is_some());
@@ -181,6 +184,15 @@ async fn what_has_a_job_is_not_asked_for_again() {
         async || Ok(stack.jobs().await?.iter().any(|spec| spec.job.as_str() == again).then_some(()));
     stack.wait_for("the other job is accepted", LIMIT, accepted).await.unwrap();
     assert_eq!(stack.jobs().await.unwrap().len(), 2);
+
+    // Its cancel is carried out, and it runs anew without a letter: its message is made from its specification.
+    said(&stack, &["cancel", &again, "--why", "a test", "--wait", "--timeout", "60"]);
+    let retried = said(&stack, &["retry", &again]);
+    assert!(retried.ends_with(", generation 1"), "{retried}");
+    let next = retried.split("runs again as job ").nth(1).and_then(|rest| rest.split(',').next()).unwrap();
+    let accepted = async || Ok(stack.jobs().await?.into_iter().find(|spec| spec.job.as_str() == next));
+    let spec = stack.wait_for("the next generation is accepted", LIMIT, accepted).await.unwrap();
+    assert_eq!((spec.generation, spec.source.key.as_str()), (1, "one.mp4"));
 }
 
 #[tokio::test]
@@ -215,13 +227,4 @@ async fn a_prefix_and_a_list_are_asked_for_in_runs_that_go_on_where_the_last_one
     assert!(
         complained(&stack, &["submit", "s3://elsewhere/", "--recursive"]).contains("no entry of `sources`")
     );
-}
-
-#[tokio::test]
-async fn a_submit_that_waits_says_how_its_job_ended() {
-    let folder = tempfile::tempdir().unwrap();
-    let stack = running(folder.path(), "exit 10").await;
-    let film = file(folder.path(), "film.mp4", b"no film");
-    let waited = complained(&stack, &["submit", film.to_str().unwrap(), "--wait"]);
-    assert!(waited.contains("is dead: INPUT_REFUSED") && waited.contains("without a result"), "{waited}");
 }

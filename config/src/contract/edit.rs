@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 /// The edits of a job. A specification with an edit has the schema [`super::SPEC_WITH_EDIT`]: a reader that does not
 /// know edits must not transcode the source without them (S15).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Edit {
     /// The part of the source that is used; none uses all of it.
@@ -17,6 +18,7 @@ pub struct Edit {
 
 /// A part of the source, in milliseconds from its beginning. Both ends are moved to the nearest frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct Clip {
@@ -29,6 +31,7 @@ pub struct Clip {
 
 /// A PNG, JPEG or WebP image, and its placement.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct Overlay {
@@ -44,6 +47,7 @@ pub struct Overlay {
 
 /// The placement of an overlay. Percentages are of the width of the video as it is displayed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Placement {
     /// Which corner, or the middle.
@@ -64,6 +68,7 @@ impl Default for Placement {
 
 /// Where in the video.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Position {
     /// Left upper corner.

@@ -8,6 +8,7 @@ use super::exit::ExitCode;
 
 /// Who can do something about a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Who {
     /// Whoever uploaded the file.
@@ -65,6 +66,7 @@ pub struct FailureInfo {
 /// A stable failure code. A code that this version does not know is read as [`FailureCode::Internal`], which is
 /// retryable: an unknown code never kills a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum FailureCode {
     /// The uploaded object has zero bytes.

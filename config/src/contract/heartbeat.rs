@@ -6,10 +6,12 @@ use super::{
     document::Document,
     failure::Failure,
     job::{Attempt, JobKey},
+    user_metadata::UserMetadata,
 };
 
 /// The stage of the task, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
     /// Start checks (S8).
@@ -82,6 +84,9 @@ pub struct Heartbeat {
     /// it or no segment is stored yet. It lies in the attempt's own folder, which is removed unless the attempt wins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub playable: Option<String>,
+    /// `x-amz-meta-*` of the source, as far as it fits, once it was asked for.
+    #[serde(default, skip_serializing_if = "UserMetadata::is_empty")]
+    pub user_metadata: UserMetadata,
     #[serde(flatten)]
     pub state: TaskState,
 }
@@ -96,7 +101,7 @@ fn finite<'de, D: Deserializer<'de>>(from: D) -> Result<f32, D::Error> {
     if number.is_finite() { Ok(number) } else { Err(D::Error::custom("a number is too large")) }
 }
 
-fn finite_if_any<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f32>, D::Error> {
+pub(super) fn finite_if_any<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f32>, D::Error> {
     let number = Option::<f32>::deserialize(from)?;
     if number.is_none_or(f32::is_finite) {
         Ok(number)

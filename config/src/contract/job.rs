@@ -5,7 +5,7 @@ use std::{cmp::Ordering, fmt, num::NonZeroU32, str::FromStr};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{SPEC_WITH_EDIT, document::Document, edit::Edit};
+use super::{SPEC_WITH_EDIT, document::Document, edit::Edit, user_metadata::UserMetadata};
 use crate::ladder::Profile;
 
 /// Identity of a job: 32 lower-case hexadecimal characters.
@@ -13,6 +13,7 @@ use crate::ladder::Profile;
 /// A hash of the uploader's request, never of the message that carried it: a redrive changes the `MessageId`.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(extend("pattern" = "^[0-9a-f]{32}$")))]
 pub struct JobKey([u8; 32]);
 
 /// Ordered as text. Implemented by hand: the first eight digits nearly always decide, and comparing them as numbers
@@ -96,6 +97,7 @@ impl fmt::Display for JobKey {
 
 /// Number of an attempt at a job: 1, 2, …
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Attempt(pub NonZeroU32);
 
 impl Attempt {
@@ -185,6 +187,9 @@ pub struct JobSpec {
     /// The caller's own name of the job, if it has one. A request under the same name for another source is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<String>,
+    /// The caller's own words, from the request. Those of the object are the task's to read.
+    #[serde(default, skip_serializing_if = "UserMetadata::is_empty")]
+    pub user_metadata: UserMetadata,
     /// A person published it although its source is older than the live one: it counts as uploaded when it was
     /// accepted (S17).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

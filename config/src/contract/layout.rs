@@ -58,6 +58,12 @@ impl<'a> Layout<'a> {
         Attempt::new(number.parse().ok()?)
     }
 
+    /// The attempt whose heartbeat lies at `key`; none for any other key.
+    pub fn attempt_of_heartbeat(self, key: &str) -> Option<Attempt> {
+        let number = key.strip_prefix(self.attempts().as_str())?.strip_suffix(".heartbeat.json")?;
+        Attempt::new(number.parse().ok()?)
+    }
+
     /// The folder of attempt n, relative to the stable prefix, with a trailing slash: `v-<12 of j>-<n>/`.
     /// Playlists at the stable prefix refer to it, so it holds only characters that need no escaping.
     pub fn folder(self, attempt: Attempt) -> String {
@@ -192,6 +198,8 @@ mod tests {
         let third = Attempt::new(3).unwrap();
         assert_eq!(layout.attempt_of_claim(&layout.claim(third)), Some(third));
         assert_eq!(layout.attempt_of_claim(&layout.heartbeat(third)), None);
+        assert_eq!(layout.attempt_of_heartbeat(&layout.heartbeat(third)), Some(third));
+        assert_eq!(layout.attempt_of_heartbeat(&layout.claim(third)), None);
         assert_eq!(Layout::job_of_terminal(&layout.terminal()), Some(job));
     }
 }

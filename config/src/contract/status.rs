@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     document::Document,
-    heartbeat::Stage,
+    heartbeat::{Stage, finite_if_any},
+    index::EndState,
     job::{Attempt, JobKey},
 };
 
@@ -21,6 +22,7 @@ pub fn status_key(environment: &str) -> String {
 
 /// The report.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct StatusReport {
     pub schema: u32,
@@ -87,6 +89,7 @@ impl Document for StatusReport {
 
 /// A pause.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PauseStatus {
     /// Its cause, as a phrase.
     pub why: String,
@@ -96,6 +99,7 @@ pub struct PauseStatus {
 
 /// The control document in force.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ControlStatus {
     /// Its revision; 0 if there is none.
     pub revision: u64,
@@ -106,6 +110,7 @@ pub struct ControlStatus {
 
 /// The open breaker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct BreakerStatus {
     /// What fails, as a phrase.
     pub why: String,
@@ -115,6 +120,7 @@ pub struct BreakerStatus {
 
 /// Estimated counts of a queue's messages, by SQS: they lag by up to a minute.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct QueueStatus {
     /// Messages that may be received now.
@@ -132,6 +138,7 @@ pub struct QueueStatus {
 
 /// Where a job stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum JobState {
     /// Its message is held; no attempt is claimed or at work. `why` says what it waits for.
@@ -156,12 +163,28 @@ impl JobState {
     }
 }
 
+/// The states of a job in a list, as words: those of a report, `accepted` for a job that only the index knows, and those
+/// of its end.
+pub const JOB_STATES: [&str; 9] = [
+    JobState::Queued.name(),
+    JobState::Launching.name(),
+    JobState::Running.name(),
+    JobState::Settling.name(),
+    "accepted",
+    EndState::Succeeded.name(),
+    EndState::Dead.name(),
+    EndState::Superseded.name(),
+    EndState::Cancelled.name(),
+];
+
 /// One job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct JobStatus {
     pub job: JobKey,
-    /// Bucket of the source; absent while only the job's task is known, and where the request names none that is allowed.
+    /// Bucket of the source; absent where the request names none that is allowed, and after a restart while only the job's
+    /// task is known: until its message comes back, or, with tenants, its specification is read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bucket: Option<String>,
     /// Object key of the source. A stranger's word.
@@ -184,10 +207,10 @@ pub struct JobStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stage: Option<Stage>,
     /// Progress of the whole attempt, 0–100, of the newest heartbeat.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "finite_if_any", skip_serializing_if = "Option::is_none")]
     pub percent: Option<f32>,
     /// Encoding speed as a multiple of real time, of the newest heartbeat.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "finite_if_any", skip_serializing_if = "Option::is_none")]
     pub speed: Option<f32>,
     /// When the newest heartbeat was first seen (ms since 1970, the controller's clock).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -201,8 +224,8 @@ pub struct JobStatus {
     /// It waits until then at the earliest (ms since 1970), if a time is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until_ms: Option<u64>,
-    /// Its step, if it is decided or the step fails: `read`, `claim`, `give_up`, `publish`, `collect`, `index`,
-    /// `dead_letter` or `delete`.
+    /// Its step, if it is decided or the step fails: `read`, `claim`, `give_up`, `publish`, `index`,
+    /// `announce`, `put_aside`, `collect`, `dead_letter` or `delete`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<String>,
     /// AWS refuses that step until somebody removes the cause.

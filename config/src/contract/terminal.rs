@@ -9,6 +9,7 @@ use super::{
     document::Document,
     failure::Failure,
     job::{Attempt, JobKey},
+    user_metadata::UserMetadata,
 };
 
 /// An object by content.
@@ -43,6 +44,9 @@ pub struct SourceRead {
     /// `Last-Modified` (ms since 1970).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub modified_at_ms: Option<u64>,
+    /// Its `x-amz-meta-*`, as far as it fits.
+    #[serde(default, skip_serializing_if = "UserMetadata::is_empty")]
+    pub user_metadata: UserMetadata,
 }
 
 /// The job succeeded.
@@ -65,6 +69,9 @@ pub struct Succeeded {
     pub bytes: u64,
     /// Duration of the result, in milliseconds.
     pub duration_ms: u64,
+    /// Number of warnings in `metadata.json`; none from tasks of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warnings: Option<u64>,
     /// The source that it read; none from tasks of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<SourceRead>,
@@ -130,6 +137,14 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Whether this shows that an attempt is over: it won, or no attempt did and so all were over.
+    pub fn ends(&self, attempt: Attempt) -> bool {
+        match self {
+            Self::Succeeded(winner) => winner.attempt == attempt,
+            Self::Dead(_) | Self::Superseded(_) | Self::Cancelled(_) => true,
+        }
+    }
+
     /// Whether whoever wrote this knew of no attempt: so the specification may be missing, and the index may lack the
     /// job's acceptance.
     pub fn never_claimed(&self) -> bool {

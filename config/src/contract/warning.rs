@@ -18,10 +18,13 @@ pub enum Warning {
     Scrambled,
     Channels,
     Alpha,
+    Colours,
     Cropped,
     Stereo3d,
     Chapters,
     CaptionsDropped,
+    ShapeChanges,
+    Speed,
 }
 
 impl Warning {
@@ -39,10 +42,13 @@ impl Warning {
         Self::Scrambled,
         Self::Channels,
         Self::Alpha,
+        Self::Colours,
         Self::Cropped,
         Self::Stereo3d,
         Self::Chapters,
         Self::CaptionsDropped,
+        Self::ShapeChanges,
+        Self::Speed,
     ];
 
     /// The word.
@@ -70,10 +76,13 @@ impl Warning {
             Self::Scrambled => ("scrambled", "A small part of a stream is scrambled and cannot be read."),
             Self::Channels => ("channels", "The channels of an audio track belong to no loudspeakers; they are mixed evenly."),
             Self::Alpha => ("alpha", "The video can be transparent; it is shown over black or, where the line says so, as if nothing were transparent."),
+            Self::Colours => ("colours", "The colours are in a form that cannot be converted; the line says what they are taken for."),
             Self::Cropped => ("cropped", "The file asks players to cut off the edges of the frames; the rest is encoded."),
             Self::Stereo3d => ("stereo_3d", "The frames hold two views, for both eyes; they are shown as they are."),
             Self::Chapters => ("chapters", "The source has chapters; `metadata.json` lists them, and players do not show them."),
             Self::CaptionsDropped => ("captions_dropped", "Captions inside the video stream cannot be read, or are CEA-708 alone."),
+            Self::ShapeChanges => ("shape_changes", "The shape of the picture (4:3, 16:9) changes; all of it is shown in the shape that most of it has."),
+            Self::Speed => ("speed", "The file asks players to play a part at another speed (slow motion); it is played at its own."),
         }
     }
 }

@@ -6,6 +6,7 @@ use super::Rung;
 
 /// One ordinary MP4 file with video and audio, for downloads and for players that know neither HLS nor DASH.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ProgressiveSettings {
     /// Short side, in pixels, of its largest possible rung: the highest rung up to this size is used, or the lowest
@@ -26,6 +27,7 @@ impl ProgressiveSettings {
 /// Rates that follow the title: short samples of the source are encoded at the profile's quality without a cap, and
 /// their rates decide about the rungs. Rates only go down.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct PerTitleSettings {
     /// Most samples, spread evenly over the source. A short source gets fewer: no more than a quarter of it is sampled.
@@ -57,6 +59,7 @@ impl PerTitleSettings {
 
 /// Encodes a long source in chunks, several at a time, if one run of the encoder leaves processors idle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct ChunkSettings {
     /// Length of a chunk in seconds, rounded up to whole segments. A source shorter than two chunks is encoded in one
@@ -94,6 +97,7 @@ impl ChunkSettings {
 
 /// Limits of a package. A file beyond them is not written, and the job ends with `OUTPUT_TOO_LARGE`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct PackageLimits {
     /// Bytes of all files together.
@@ -146,6 +150,7 @@ impl PackageLimits {
 /// Rungs of high dynamic range beside the ladder, for sources that have it: HEVC Main 10, in PQ or HLG like the
 /// source.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct HdrSettings {
     /// Constant rate factor under the cap of the rung.

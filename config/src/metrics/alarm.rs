@@ -172,6 +172,11 @@ pub const ALARMS: &[Alarm] = &[
         ..at_least("CallsThrottled", Metric::Throttles, 50, "AWS refuses calls for their rate")
     },
     Alarm { periods: 3, ..at_least("CallsFailing", Metric::ReconcileErrors, 50, "calls to AWS fail") },
+    never(
+        "OutcomesDelayed",
+        Metric::EventsDelayed,
+        "the bus takes no events: how jobs ended waits in the outbox",
+    ),
     Alarm {
         period: 900,
         periods: 2,

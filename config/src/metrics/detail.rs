@@ -6,6 +6,7 @@ use super::{Metric, MetricInfo};
 
 /// `metrics.detail`, and the template's `MetricsDetail`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Detail {
     /// [`Metric::BASIC`] in total, and none of the task's.

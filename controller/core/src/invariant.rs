@@ -6,11 +6,15 @@
 
 use std::fmt;
 
-use transcode_config::contract::{JobKey, Outcome, Terminal};
+use transcode_config::contract::{EventKind, JobKey, Outcome, Terminal};
 
 use crate::{
+    policy::Policy,
     protocol::{action::Action, fact::Fact, task_view::TaskView},
-    state::{lease::Content, ledger::Ledger},
+    state::{
+        lease::{Content, Lease},
+        ledger::Ledger,
+    },
 };
 
 /// A broken promise.
@@ -60,21 +64,25 @@ fn one_task_for_a_claim(view: &TaskView, ledger: &Ledger) -> Option<Violation> {
     broken("S7", what, !known.contains_key(&view.arn))
 }
 
-/// Checks planned actions. `ledger` is the ledger that they were planned from. Returns each broken promise.
-pub fn of_plan(actions: &[Action], ledger: &Ledger) -> Vec<Violation> {
-    actions.iter().filter_map(|action| of_action(action, ledger)).collect()
+/// Checks planned actions. `policy` and `ledger` are those that they were planned from. Returns each broken promise.
+pub fn of_plan(actions: &[Action], policy: &Policy, ledger: &Ledger) -> Vec<Violation> {
+    actions.iter().filter_map(|action| of_action(action, policy, ledger)).collect()
 }
 
-fn of_action(action: &Action, ledger: &Ledger) -> Option<Violation> {
+fn of_action(action: &Action, policy: &Policy, ledger: &Ledger) -> Option<Violation> {
     let outcome = |job| Some(&ledger.jobs.get(job)?.terminal()?.outcome);
     match action {
-        Action::Delete { lease } => deleted_when_settled(ledger.leases.get(&lease.message)?, ledger),
+        Action::Delete { lease } => deleted_when_settled(ledger.leases.get(&lease.message)?, policy, ledger),
         Action::Claim { claim, .. } => not_cancelled(&claim.job, ledger),
         Action::Launch { claim } => {
             let what = || format!("{} is decided and would be launched", claim.job);
             broken("S5", what, outcome(&claim.job).is_some()).or_else(|| not_cancelled(&claim.job, ledger))
         }
-        Action::Publish { job, winner } => {
+        Action::Announce { event, .. } => {
+            let told = outcome(&event.job).is_some_and(|outcome| tells(event.kind, outcome));
+            broken("S18", || format!("{} of {} is no end that its record has", event.kind, event.job), !told)
+        }
+        Action::Publish { job, winner, .. } => {
             let named =
                 matches!(outcome(job), Some(Outcome::Succeeded(known)) if known.attempt == winner.attempt);
             broken(
@@ -83,7 +91,7 @@ fn of_action(action: &Action, ledger: &Ledger) -> Option<Violation> {
                 !named,
             )
         }
-        Action::Collect { job, losers } => {
+        Action::Collect { job, losers, .. } => {
             let lost = match outcome(job) {
                 Some(Outcome::Succeeded(won)) => !losers.contains(&won.attempt),
                 Some(Outcome::Dead(_) | Outcome::Superseded(_) | Outcome::Cancelled(_)) => true,
@@ -105,9 +113,19 @@ fn not_cancelled(key: &JobKey, ledger: &Ledger) -> Option<Violation> {
     broken("S19", || format!("{key} was cancelled by {} and would be begun", cancel.who), true)
 }
 
-/// S1, S15, S20: a message is deleted only when all its jobs are settled and listed as ended, and never when this
-/// version cannot read it.
-fn deleted_when_settled(lease: &crate::state::lease::Lease, ledger: &Ledger) -> Option<Violation> {
+/// Whether a kind of event may stand for an outcome. A success behind a newer upload is told as superseded.
+pub fn tells(kind: EventKind, outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Succeeded(_) => matches!(kind, EventKind::Succeeded | EventKind::Superseded),
+        Outcome::Dead(_) => kind == EventKind::Dead,
+        Outcome::Superseded(_) => kind == EventKind::Superseded,
+        Outcome::Cancelled(_) => kind == EventKind::Cancelled,
+    }
+}
+
+/// S1, S15, S18, S20: a message is deleted only when all its jobs are settled, listed as ended and announced, and never
+/// when this version cannot read it.
+fn deleted_when_settled(lease: &Lease, policy: &Policy, ledger: &Ledger) -> Option<Violation> {
     let Content::Jobs(keys) = &lease.content else {
         return broken("S15", || "a message of an unknown version would be deleted".into(), true);
     };
@@ -124,13 +142,21 @@ fn deleted_when_settled(lease: &crate::state::lease::Lease, ledger: &Ledger) -> 
     if let Some(open) = open {
         return broken("S1", || format!("a message would be deleted while {open} is not settled"), true);
     }
-    let unlisted = keys.iter().find(unlisted)?;
-    broken("S20", || format!("a message would be deleted while the index lacks the end of {unlisted}"), true)
+    if let Some(unlisted) = keys.iter().find(unlisted) {
+        let what = || format!("a message would be deleted while the index lacks the end of {unlisted}");
+        return broken("S20", what, true);
+    }
+    let untold = |key: &&JobKey| ledger.jobs.get(*key).is_some_and(|job| !job.announced);
+    let untold = keys.iter().find(untold).filter(|_| policy.announcing.is_some())?;
+    broken("S18", || format!("a message would be deleted while nobody was told the end of {untold}"), true)
 }
 
 #[cfg(test)]
 mod tests {
-    use transcode_config::contract::{Attempt, Dead, Failure, FailureCode};
+    use transcode_config::{
+        contract::{Attempt, Dead, Failure, FailureCode},
+        load::from_text,
+    };
 
     use super::*;
     use crate::{
@@ -173,7 +199,13 @@ mod tests {
 
     fn deleting(ledger: &Ledger) -> Vec<&'static str> {
         let lease = LeaseRef { queue: "q".into(), message: MessageId("m".into()), receipt: String::new() };
-        of_plan(&[Action::Delete { lease }], ledger).iter().map(|violation| violation.id).collect()
+        let delete = [Action::Delete { lease }];
+        of_plan(&delete, &policy(), ledger).iter().map(|violation| violation.id).collect()
+    }
+
+    fn policy() -> Policy {
+        let settings = concat!(include_str!("../tests/settings.toml"), "events.bus = \"b\"\n");
+        Policy::from(&from_text(settings, figment::providers::Env::prefixed("NONE_")).unwrap())
     }
 
     #[test]
@@ -187,6 +219,8 @@ mod tests {
         });
         assert_eq!(deleting(&decided), ["S20"], "not in the index yet");
         decided.jobs.values_mut().for_each(|job| job.indexed = true);
+        assert_eq!(deleting(&decided), ["S18"], "nobody was told yet");
+        decided.jobs.values_mut().for_each(|job| job.announced = true);
         assert!(deleting(&decided).is_empty());
         assert_eq!(deleting(&ledger(Content::Parked("newer".into()), TerminalRecord::Unknown)), ["S15"]);
     }

@@ -79,8 +79,10 @@ impl Reconciler {
         self.ledger.spread_news();
         self.ledger.sweep(&self.policy, now);
         self.ledger.count(&self.policy, now);
+        // A tenant that came below its limit by a fact of this turn competes in this turn already: level with the others.
+        self.ledger.settle_tenants(&self.policy, now);
         let mut plan = plan_of(Scope::Due, &self.policy, &self.ledger, now);
-        let broken = invariant::of_plan(&plan.actions, &self.ledger);
+        let broken = invariant::of_plan(&plan.actions, &self.policy, &self.ledger);
         told.extend(broken.into_iter().map(|violation| Change::PromiseBroken { violation }));
         self.note_visits(&mut plan, now);
         for action in &plan.actions {

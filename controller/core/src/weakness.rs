@@ -37,6 +37,20 @@ weaknesses! {
     DeletesBeforePublishing,
     /// deletes before the index has the end
     DeletesBeforeIndexing,
+    /// takes the specification that it asked for as the one that exists
+    TakesAskedForAccepted,
+    /// deletes before the bus or the outbox has the event
+    DeletesBeforeAnnouncing,
+    /// announces the end of a job before its record
+    AnnouncesBeforeRecord,
+    /// forgets an event that the bus does not take
+    ForgetsEventsThatFail,
+    /// waits for the bus for ever
+    NeverPutsEventsAside,
+    /// never sends what lies in the outbox
+    NeverEmptiesOutbox,
+    /// removes from the outbox what the bus has not taken
+    EmptiesOutboxUnsent,
     /// deletes once a task is launched
     DeletesOnceLaunched,
     /// deletes the dead without a letter
@@ -59,6 +73,8 @@ weaknesses! {
     JudgesStartByOldView,
     /// takes a short pause between heartbeats for an end
     TakesPauseForEnd,
+    /// takes a beacon that stands still for a sign of life
+    TakesStandingBeaconForLife,
     /// tries again what no retry can mend
     RetriesTheHopeless,
     /// forgets earlier attempts
@@ -157,8 +173,6 @@ weaknesses! {
     ForgetsWhenDue,
     /// does not look at a job whose task changed
     SkipsJobOfChangedTask,
-    /// counts what worked on a decided job as running
-    CountsDecidedAsRunning,
     /// forgets a job's age with its message
     ForgetsAgeWithMessage,
     /// the breaker never opens

@@ -27,7 +27,7 @@ fn refused(actions: &[Action]) -> (FailureCode, JobKey) {
 
 /// The refused request ends as a dead letter; its message is deleted after that, and not before.
 fn ends_as_a_letter(world: &mut Bench, look: &[Action], message: &str, original: &JobKey) {
-    let [Action::Inspect { job }] = look else { panic!("{look:?}") };
+    let [Action::Inspect { job, .. }] = look else { panic!("{look:?}") };
     assert_ne!(job, original);
     let (code, job) = refused(&world.turn([inspected(job, None, None, None)]));
     assert_eq!(code, FailureCode::IdempotencyKeyReused);
@@ -49,7 +49,7 @@ fn given_up(job: &JobKey) -> Fact {
 fn the_same_key_for_another_source_is_a_letter_while_the_first_is_held() {
     let mut world = Bench::ready();
     let look = world.deliver("m1", &request_for("a.mp4"));
-    let [Action::Inspect { job }] = &look[..] else { panic!("{look:?}") };
+    let [Action::Inspect { job, .. }] = &look[..] else { panic!("{look:?}") };
     let look = world.deliver("m2", &request_for("b.mp4"));
     ends_as_a_letter(&mut world, &look, "m2", job);
     // The first goes on as if nothing had been.
@@ -62,7 +62,7 @@ fn the_same_key_for_another_source_is_a_letter_long_after_the_first_was_deleted(
     let mut world = Bench::ready();
     let first = spec_of(&world, &request_for("a.mp4"));
     let look = world.deliver("m2", &request_for("b.mp4"));
-    assert_eq!(look, [Action::Inspect { job: first.job.clone() }]);
+    assert!(only_reads(&look, &first.job));
     let asked = world.turn([inspected(&first.job, None, None, Some(succeeded(&first.job)))]);
     assert_eq!(
         asked,
@@ -107,10 +107,10 @@ fn a_refused_request_does_not_use_its_key_up() {
     let mut world = Bench::ready();
     let not_allowed = request_for("a.mp4").replace("uploads", "elsewhere");
     let look = world.deliver("m1", &not_allowed);
-    let [Action::Inspect { job }] = &look[..] else { panic!("{look:?}") };
+    let [Action::Inspect { job, .. }] = &look[..] else { panic!("{look:?}") };
     assert_eq!(refused(&world.turn([inspected(job, None, None, None)])).0, FailureCode::SourceNotAllowed);
     let look = world.deliver("m2", &request_for("a.mp4"));
-    let [Action::Inspect { job: second }] = &look[..] else { panic!("{look:?}") };
+    let [Action::Inspect { job: second, .. }] = &look[..] else { panic!("{look:?}") };
     assert_ne!(second, job);
     assert_eq!(claims(&world.turn([inspected(second, None, None, None)])).len(), 1);
 }

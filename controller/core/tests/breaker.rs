@@ -38,9 +38,9 @@ fn when_every_job_fails_one_is_tried_now_and_then_and_a_success_lets_all_go_on()
     assert_eq!(claims(&world.pass(280_000)), []);
     let probe = claims(&world.pass(40_000));
     assert_eq!(probe.iter().map(|claim| &claim.job).collect::<Vec<_>>(), [&first], "one, the oldest");
-    world.turn([Fact::Claimed { job: first.clone(), claim: Box::new(probe[0].clone()) }]);
+    world.turn([claimed(&probe[0])]);
     let success = world.turn([inspected(&first, Some(&probe[0]), None, Some(succeeded(&first)))]);
-    assert!(success.contains(&Action::Inspect { job: second.clone() }), "closed: {success:?}");
+    assert!(reads(&success, &second), "closed: {success:?}");
     let next = claims(&world.turn([inspected(&second, None, None, None)]));
     assert_eq!(next.iter().map(|claim| &claim.job).collect::<Vec<_>>(), [&second], "closed");
 }
@@ -65,7 +65,7 @@ fn one_job_that_fails_again_and_again_is_not_every_job() {
         end.exit_code = Some(16);
         world.turn([seen(end)]);
         claim = claim_of(&[world.until_decided(&job, &claim)]);
-        world.turn([Fact::Claimed { job: job.clone(), claim: Box::new(claim.clone()) }]);
+        world.turn([claimed(&claim)]);
         let task = TaskArn(format!("task/{}", n + 1).into());
         world.turn([Fact::Launched { job: job.clone(), attempt: claim.attempt, task }]);
     }
@@ -157,7 +157,7 @@ fn an_end_counts_once_however_often_its_job_is_looked_at() {
     assert!(open(&world).is_some());
     world.turn([inspected(&good, Some(&claim), None, Some(succeeded(&good)))]);
     let again = world.after(60_000);
-    assert!(again.contains(&Action::Inspect { job: bad.0.clone() }), "before its next attempt: {again:?}");
+    assert!(reads(&again, &bad.0), "before its next attempt: {again:?}");
     world.turn([inspected(&bad.0, Some(&bad.1), None, None)]);
     assert_eq!(open(&world), None, "that was before the success");
 }

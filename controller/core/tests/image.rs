@@ -30,7 +30,7 @@ fn an_image_that_does_not_fit_pauses_launches_says_why_and_costs_no_attempt() {
 
     let claim = claim_of(&world.turn([pinned()]));
     assert_eq!((&*claim.task_definition, claim.image_digest.as_deref()), ("t:1", Some("sha256:1")));
-    let claimed = Fact::Claimed { job: job.clone(), claim: Box::new(claim.clone()) };
+    let claimed = claimed(&claim);
     assert_eq!(world.turn([unfit(), claimed]), [], "one that was claimed is not launched either");
     assert_eq!(world.note(&job), format!("launches pause: {WHY}"));
     let launch = world.turn([pinned()]);

@@ -11,7 +11,7 @@ fn second_attempt(world: &mut Bench) -> (JobKey, Claim) {
     end.exit_code = Some(16);
     world.turn([seen(end)]);
     let claim = claim_of(&[world.until_decided(&job, &claim)]);
-    world.turn([Fact::Claimed { job: job.clone(), claim: Box::new(claim.clone()) }]);
+    world.turn([claimed(&claim)]);
     let task = TaskArn("task/2".into());
     world.turn([Fact::Launched { job: job.clone(), attempt: claim.attempt, task }]);
     (job, claim)
@@ -116,7 +116,7 @@ fn a_claim_whose_launch_has_no_answer_may_have_brought_a_task_up() {
     let (job, claim) = world.launched("m1", "a.mp4", "task/1");
     world.turn([seen(view("task/1", &job, 1, TaskStatus::Ended))]);
     let next = claim_of(&[world.until_decided(&job, &claim)]);
-    world.turn([Fact::Claimed { job: job.clone(), claim: Box::new(next.clone()) }]);
+    world.turn([claimed(&next)]);
     let lost =
         CallError { operation: "ecs:RunTask", class: ErrorClass::Uncertain, message: "timed out".into() };
     let (claimed_at, attempt, refusal) = (world.mono, next.attempt, Refusal::Failed(lost));
@@ -136,11 +136,11 @@ fn an_attempt_that_never_had_a_task_left_nothing() {
     let mut world = Bench::ready();
     let job = world.upload("m1", "a.mp4");
     let claim = claim_of(&world.turn([inspected(&job, None, None, None)]));
-    world.turn([Fact::Claimed { job: job.clone(), claim: Box::new(claim.clone()) }]);
+    world.turn([claimed(&claim)]);
     let refusal = Refusal::Definitive("RESOURCE:MEMORY".into());
     world.turn([Fact::LaunchRefused { job: job.clone(), attempt: claim.attempt, refusal }]);
     let next = claim_of(&[world.until_decided(&job, &claim)]);
-    world.turn([Fact::Claimed { job: job.clone(), claim: Box::new(next.clone()) }]);
+    world.turn([claimed(&next)]);
     let task = TaskArn("task/2".into());
     world.turn([Fact::Launched { job: job.clone(), attempt: next.attempt, task }]);
     let actions = published(&mut world, &job, &next, 2);

@@ -14,7 +14,7 @@ fn refused(job: &JobKey, refusal: Refusal) -> Fact {
 fn asked(world: &mut Bench, message: &str) -> (JobKey, Claim) {
     let job = world.upload(message, &format!("{message}.mp4"));
     let claim = claim_of(&world.turn([inspected(&job, None, None, None)]));
-    world.turn([Fact::Claimed { job: job.clone(), claim: Box::new(claim.clone()) }]);
+    world.turn([claimed(&claim)]);
     (job, claim)
 }
 
@@ -46,7 +46,7 @@ fn after_a_refusal_of_spot_all_go_on_demand_for_a_while_and_then_spot_is_tried_a
     world.turn([Fact::Received { queue: "default".into(), messages: vec![] }]);
     let looks = world.deliver("m3", &upload_of("3.mp4"));
     let facts = looks.iter().filter_map(|action| match action {
-        Action::Inspect { job } => Some(inspected(job, None, None, None)),
+        Action::Inspect { job, .. } => Some(inspected(job, None, None, None)),
         _ => None,
     });
     let later = claims(&world.turn(facts.collect::<Vec<_>>())).pop().unwrap();
@@ -100,13 +100,12 @@ fn no_more_is_claimed_than_the_rate_lets_launch_in_time() {
     (policy.launch_deadline, policy.launch_interval, policy.launch_burst) = (200_000, 10_000, 1);
     let jobs: Vec<JobKey> = (0..20).map(|n| world.upload(&format!("m{n}"), &format!("{n}.mp4"))).collect();
     let read: Vec<Fact> = jobs.iter().map(|job| inspected(job, None, None, None)).collect();
-    let claimed = claims(&world.turn(read));
-    assert_eq!(claimed.len(), 6, "all were found to be free in one turn");
+    let begun = claims(&world.turn(read));
+    assert_eq!(begun.len(), 6, "all were found to be free in one turn");
     // One is launched, and nothing is heard of it; the other claims are not answered at all.
-    let one = claimed.first().unwrap();
+    let one = begun.first().unwrap();
     let now = world.now();
-    let claimed = Fact::Claimed { job: one.job.clone(), claim: Box::new(one.clone()) };
-    let (plan, _) = world.reconciler.turn([claimed], now);
+    let (plan, _) = world.reconciler.turn([claimed(one)], now);
     assert_eq!(claims(&plan.actions), []);
     let waits = jobs.last().unwrap();
     assert!(world.note(waits).contains("the rate of launches is limited"), "{}", world.note(waits));

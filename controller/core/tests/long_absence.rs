@@ -25,7 +25,7 @@ fn near_the_12_hours_the_message_is_let_go_and_whoever_gets_it_back_adopts_its_t
         facts.push(seen(view("task/1", &job, 1, TaskStatus::Running)));
         for action in world.turn(std::mem::take(&mut facts)) {
             match action {
-                Action::Inspect { job } => {
+                Action::Inspect { job, .. } => {
                     seq += 1;
                     let beat = heartbeat(&job, seq, TaskState::Working);
                     facts.push(inspected(&job, Some(&claim), Some(beat), None));

@@ -1,6 +1,7 @@
 //! The core, driven by hand: one job at a time, each promise in a test of its own.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod announcing;
 mod attempts;
 mod binding;
 mod breaker;
@@ -17,6 +18,7 @@ mod settling;
 mod start_deadlines;
 mod steering;
 mod superseded;
+mod surveys;
 mod telling;
 mod tenants;
 
@@ -26,6 +28,7 @@ use transcode_config::{
     contract::{
         Attempt, Budget, Claim, Dead, Failure, FailureCode, Heartbeat, JobKey, ObjectRef, Outcome,
         OutputTarget, Published, SCHEMA, SourceObject, SourceOrder, Stage, Succeeded, TaskState, Terminal,
+        UserMetadata,
     },
     ladder::Profile,
     load::from_text,
@@ -101,7 +104,7 @@ impl Bench {
         Now { mono: self.mono, wall: 1_700_000_000_000 + self.mono }
     }
 
-    /// One turn; returns the plan without the periodic receive, list and resolve.
+    /// One turn; returns the plan without the periodic receive, lists and resolve.
     fn turn(&mut self, facts: impl IntoIterator<Item = Fact>) -> Vec<Action> {
         let (mut actions, mut written) = (self.turn_once(facts), Vec::new());
         actions.retain(|action| match action {
@@ -127,8 +130,9 @@ impl Bench {
             InFlight::of(&ledger.jobs, &ledger.tasks, self.reconciler.policy(), now),
             "kept, and counted"
         );
-        let routine =
-            |action: &Action| matches!(action, Action::Receive { .. } | Action::Resync | Action::Resolve);
+        let routine = |action: &Action| {
+            matches!(action, Action::Receive { .. } | Action::Resync | Action::Survey | Action::Resolve)
+        };
         plan.actions.into_iter().filter(|action| !routine(action)).collect()
     }
 
@@ -141,7 +145,7 @@ impl Bench {
     fn upload(&mut self, message: &str, key: &str) -> JobKey {
         let actions = self.deliver(message, &upload_of(key));
         match actions.as_slice() {
-            [Action::Inspect { job }] => job.clone(),
+            [Action::Inspect { job, .. }] => job.clone(),
             other => panic!("an upload is looked up first, got {other:?}"),
         }
     }
@@ -164,7 +168,7 @@ impl Bench {
             self.mono += 5000;
             for action in self.turn(std::mem::take(&mut facts)) {
                 match action {
-                    Action::Inspect { job } => facts.push(inspected(&job, None, None, None)),
+                    Action::Inspect { job, .. } => facts.push(inspected(&job, None, None, None)),
                     Action::Extend { lease, for_ms } => {
                         facts.push(Fact::Extended { message: lease.message, for_ms });
                     }
@@ -205,7 +209,7 @@ impl Bench {
     fn launched(&mut self, message: &str, key: &str, arn: &str) -> (JobKey, Claim) {
         let job = self.upload(message, key);
         let claim = claim_of(&self.turn([inspected(&job, None, None, None)]));
-        let launch = self.turn([Fact::Claimed { job: job.clone(), claim: Box::new(claim.clone()) }]);
+        let launch = self.turn([claimed(&claim)]);
         assert!(matches!(launch.as_slice(), [Action::Launch { .. }]), "{launch:?}");
         let task = TaskArn(arn.into());
         self.turn([Fact::Launched { job: job.clone(), attempt: claim.attempt, task }]);
@@ -239,6 +243,21 @@ fn inspected(
         earlier: vec![],
     };
     Fact::Inspected { job: job.clone(), snapshot: Box::new(snapshot) }
+}
+
+/// The answer to a claim of a job whose specification another controller has written.
+fn claimed(claim: &Claim) -> Fact {
+    Fact::Claimed { job: claim.job.clone(), claim: Box::new(claim.clone()), spec: None }
+}
+
+/// Whether the documents of this job are read.
+fn reads(actions: &[Action], of: &JobKey) -> bool {
+    actions.iter().any(|action| matches!(action, Action::Inspect { job, .. } if job == of))
+}
+
+/// The same, and nothing else is done.
+fn only_reads(actions: &[Action], of: &JobKey) -> bool {
+    actions.len() == 1 && reads(actions, of)
 }
 
 fn claim_of(actions: &[Action]) -> Claim {
@@ -289,6 +308,7 @@ fn heartbeat(job: &JobKey, seq: u64, state: TaskState) -> Heartbeat {
         percent: 50.0,
         speed: None,
         playable: None,
+        user_metadata: UserMetadata::default(),
         state,
     }
 }
@@ -308,6 +328,7 @@ fn succeeded(job: &JobKey) -> Terminal {
         files: 1,
         bytes: 1,
         duration_ms: 1,
+        warnings: None,
         source: None,
         entry_points: vec![],
     };

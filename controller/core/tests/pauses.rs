@@ -41,7 +41,7 @@ fn a_refusal_pauses_for_its_time_and_what_was_asked_for_outranks_it() {
     let mut world = Bench::ready();
     let job = world.upload("m1", "a.mp4");
     let claim = claim_of(&world.turn([inspected(&job, None, None, None)]));
-    world.turn([Fact::Claimed { job: job.clone(), claim: Box::new(claim) }]);
+    world.turn([claimed(&claim)]);
     let until = world.mono + 30_000;
     world.turn([refused(&job)]);
     let cools = pause(&world).unwrap();

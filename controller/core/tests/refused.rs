@@ -65,10 +65,8 @@ fn given_up(job: &JobKey) -> Terminal {
 /// The fact that an action was carried out.
 fn done(action: &Action) -> Fact {
     match action {
-        Action::Inspect { job } => inspected(job, None, None, None),
-        Action::Claim { claim, .. } => {
-            Fact::Claimed { job: claim.job.clone(), claim: Box::new((**claim).clone()) }
-        }
+        Action::Inspect { job, .. } => inspected(job, None, None, None),
+        Action::Claim { claim, .. } => claimed(claim),
         Action::Publish { job, .. } => live(job),
         Action::DeadLetter(letter) => {
             Fact::DeadLettered { message: letter.lease.message.clone(), job: letter.job.clone() }

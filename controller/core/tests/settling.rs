@@ -1,5 +1,9 @@
 //! Messages: settled, put aside, given back; and which decisions are allowed when (S1, S5, S15, L8).
 
+use std::sync::Arc;
+
+use transcode_core::protocol::fact::Hint;
+
 use super::*;
 
 #[test]
@@ -21,7 +25,9 @@ fn a_message_is_deleted_only_after_the_index_has_the_end_of_its_job() {
     let published = succeeded(&job);
     world.turn([inspected(&job, None, None, Some(published.clone()))]);
     let index = world.turn([live(&job)]);
-    let [Action::Index { terminal, asked: Some(asked) }] = index.as_slice() else { panic!("S20: {index:?}") };
+    let [Action::Index { terminal, asked: Some(asked), .. }] = index.as_slice() else {
+        panic!("S20: {index:?}")
+    };
     assert_eq!((&**terminal, &asked.job), (&published, &job));
     let error = error(ErrorClass::Transient, "try again");
     assert_eq!(world.turn([Fact::JobCallFailed { job: job.clone(), error }]), [], "S20");
@@ -30,6 +36,50 @@ fn a_message_is_deleted_only_after_the_index_has_the_end_of_its_job() {
     assert!(matches!(again.as_slice(), [Action::Index { .. }]), "{again:?}");
     let delete = world.turn([Fact::Indexed { job }]);
     assert!(matches!(delete.as_slice(), [Action::Delete { .. }]), "{delete:?}");
+}
+
+#[test]
+fn a_specification_is_read_again_unless_this_controller_has_created_it() {
+    for created in [true, false] {
+        let mut world = Bench { indexes: false, ..Bench::ready() };
+        let job = world.upload("m1", "a.mp4");
+        let claim = world.turn([inspected(&job, None, None, None)]);
+        let [Action::Claim { spec, claim }] = claim.as_slice() else { panic!("{claim:?}") };
+        // Another controller may have accepted the job at another time.
+        let known = created.then(|| Arc::clone(spec));
+        world.turn([Fact::Claimed {
+            job: job.clone(),
+            claim: Box::new((**claim).clone()),
+            spec: known.clone(),
+        }]);
+        world.turn([Fact::Hinted(Hint::TerminalRecord(job.clone()))]);
+        let publish = world.turn([inspected(&job, Some(claim), None, Some(succeeded(&job)))]);
+        assert!(matches!(&publish[..], [Action::Publish { spec, .. }] if *spec == known), "{publish:?}");
+        let index = world.turn([live(&job)]);
+        assert!(matches!(&index[..], [Action::Index { spec, .. }] if *spec == known), "{index:?}");
+    }
+}
+
+#[test]
+fn no_attempt_is_claimed_by_a_reading_from_before_the_terminal_record_was_announced() {
+    let mut world = Bench::ready();
+    let (job, claim) = world.launched("m1", "a.mp4", "task/1");
+    world.mono += 10_000;
+    world.turn([seen(view("task/1", &job, 1, TaskStatus::Ended))]);
+    let beat = heartbeat(&job, 9, failed(FailureCode::EncodeFailed));
+    assert_eq!(
+        world.turn([inspected(&job, Some(&claim), Some(beat), None)]),
+        [],
+        "waits before the next attempt"
+    );
+    world.turn([Fact::Hinted(Hint::TerminalRecord(job.clone()))]);
+    let looked = world.after(20_000);
+    assert!(only_reads(&looked, &job), "{looked:?}");
+    assert_eq!(
+        claims(&world.turn([inspected(&job, Some(&claim), None, None)])).len(),
+        1,
+        "a hint is not believed"
+    );
 }
 
 #[test]
@@ -53,11 +103,7 @@ fn a_permanent_failure_is_given_up_at_once_and_dead_lettered_before_the_delete()
     let (job, claim) = world.launched("m1", "a.mp4", "task/1");
     world.mono += 10_000;
     let look = world.turn([seen(view("task/1", &job, 1, TaskStatus::Ended))]);
-    assert_eq!(
-        look,
-        [Action::Inspect { job: job.clone() }],
-        "the terminal record is read after the end was seen"
-    );
+    assert!(only_reads(&look, &job), "the terminal record is read after the end was seen");
     let beat = heartbeat(&job, 9, failed(FailureCode::NotMedia));
     let give_up = world.turn([inspected(&job, Some(&claim), Some(beat), None)]);
     let [Action::GiveUp { terminal, .. }] = give_up.as_slice() else { panic!("{give_up:?}") };
@@ -91,7 +137,7 @@ fn a_burial_that_did_not_get_through_is_not_repeated_over_an_attempt_that_somebo
     };
     world.turn([Fact::JobCallFailed { job: job.clone(), error }]);
     let look = world.after(60_000);
-    assert!(look.contains(&Action::Inspect { job: job.clone() }), "S5: looked up again first, got {look:?}");
+    assert!(reads(&look, &job), "S5: looked up again first, got {look:?}");
     let next = Claim { attempt: claim.attempt.next(), ..claim };
     let then = world.turn([inspected(&job, Some(&next), None, None)]);
     assert!(!then.iter().any(|action| matches!(action, Action::GiveUp { .. })), "S5: {then:?}");
@@ -103,14 +149,14 @@ fn a_terminal_record_read_before_the_end_was_seen_does_not_count() {
     let (job, claim) = world.launched("m1", "a.mp4", "task/1");
     world.mono += 70_000;
     let look = world.turn([]);
-    assert!(look.contains(&Action::Inspect { job: job.clone() }), "{look:?}");
+    assert!(reads(&look, &job), "{look:?}");
     // The reading began before the end was seen, and is answered after it.
     world.turn([seen(view("task/1", &job, 1, TaskStatus::Ended))]);
     let beat = heartbeat(&job, 1, TaskState::Working);
     let again = world.after(1);
     assert_eq!(again, [], "a reading is under way");
     let again = world.turn([inspected(&job, Some(&claim), Some(beat), None)]);
-    assert!(again.contains(&Action::Inspect { job }), "S5: {again:?}");
+    assert!(reads(&again, &job), "S5: {again:?}");
 }
 
 #[test]
@@ -166,7 +212,7 @@ fn for_two(world: &mut Bench) -> [JobKey; 2] {
         |key: &str| serde_json::from_str::<serde_json::Value>(&upload_of(key)).unwrap()["Records"][0].take();
     let both = serde_json::json!({"Records": [record("a.mp4"), record("b.mp4")]});
     match &world.deliver("m1", &both.to_string())[..] {
-        [Action::Inspect { job: one }, Action::Inspect { job: two }] => [one.clone(), two.clone()],
+        [Action::Inspect { job: one, .. }, Action::Inspect { job: two, .. }] => [one.clone(), two.clone()],
         other => panic!("both are looked up first, got {other:?}"),
     }
 }
@@ -229,7 +275,7 @@ fn a_pause_receives_and_launches_nothing_and_settles_what_runs() {
     assert!(publish.iter().any(|action| matches!(action, Action::Publish { .. })), "{publish:?}");
     world.reconciler.policy_mut().paused = false;
     let resumed = world.turn([]);
-    let goes_on = |action: &Action| matches!(action, Action::Inspect { job } if *job == waiting);
+    let goes_on = |action: &Action| matches!(action, Action::Inspect { job, .. } if *job == waiting);
     assert!(resumed.iter().any(goes_on), "{resumed:?}");
 }
 

@@ -98,7 +98,7 @@ fn a_claim_that_is_cancelled_is_not_launched_and_ends_once_no_task_can_come_up()
     let job = bench.upload("m1", "cat.mp4");
     let claim = claim_of(&bench.turn([inspected(&job, None, None, None)]));
     bench.turn([cancel(&job)]);
-    let claimed = bench.turn([Fact::Claimed { job: job.clone(), claim: Box::new(claim.clone()) }]);
+    let claimed = bench.turn([claimed(&claim)]);
     assert_eq!(claimed, [], "not launched");
     assert!(bench.note(&job).contains("cancelled: claimed and not launched"));
     let record = bench.until_decided(&job, &claim);
@@ -159,7 +159,7 @@ fn a_cancel_of_a_prefix_or_a_tenant_is_for_what_was_asked_for_before_it() {
             receives: 1,
         };
         let looked = bench.turn([Fact::Received { queue: "default".into(), messages: vec![incoming] }]);
-        let [Action::Inspect { job }] = &looked[..] else { panic!("{looked:?}") };
+        let [Action::Inspect { job, .. }] = &looked[..] else { panic!("{looked:?}") };
         let planned = bench.turn([inspected(job, None, None, None)]);
         matches!(&planned[..], [Action::GiveUp { .. }])
     };
@@ -189,8 +189,7 @@ fn a_pause_holds_claims_and_launches_says_by_whom_and_why_and_leaves_tasks_alone
     let (running, _) = bench.launched("m1", "cat.mp4", "task/1");
     let job = bench.upload("m2", "dog.mp4");
     let claim = claim_of(&bench.turn([inspected(&job, None, None, None)]));
-    let during =
-        bench.turn([steered(&paused(1)), Fact::Claimed { job: job.clone(), claim: Box::new(claim) }]);
+    let during = bench.turn([steered(&paused(1)), claimed(&claim)]);
     assert_eq!(during, [], "neither launched nor stopped");
     assert_eq!(bench.note(&job), "launches pause: paused by ann because: too expensive");
     let waits = bench.upload("m3", "cow.mp4");

@@ -58,12 +58,9 @@ impl Bench {
             let mut facts = Vec::new();
             for action in mem::take(&mut planned) {
                 match &action {
-                    Action::Inspect { job } => facts.push(inspected(job, None, None, None)),
+                    Action::Inspect { job, .. } => facts.push(inspected(job, None, None, None)),
                     Action::Claim { claim, .. } => {
-                        facts.push(Fact::Claimed {
-                            job: claim.job.clone(),
-                            claim: Box::new((**claim).clone()),
-                        });
+                        facts.push(claimed(claim));
                     }
                     Action::Launch { claim } => {
                         let (job, attempt) = (claim.job.clone(), claim.attempt);
@@ -273,7 +270,7 @@ fn what_goes_back_is_not_begun_meanwhile() {
     let facts: Vec<Fact> = looks
         .iter()
         .filter_map(|action| match action {
-            Action::Inspect { job } => Some(inspected(job, None, None, None)),
+            Action::Inspect { job, .. } => Some(inspected(job, None, None, None)),
             _ => None,
         })
         .collect();
@@ -366,8 +363,10 @@ fn after_a_restart_a_running_task_counts_for_the_tenant_that_its_specification_n
         world.turn([Fact::TaskListed(Box::new(running)), Fact::Resynced { complete: true }, pinned()]);
     assert!(asked.contains(&Action::ReadSpec { job: job.clone() }), "{asked:?}");
     let there = Some(Box::new((**spec).clone()));
-    let planned = world.turn([Fact::SpecRead { job, spec: there }]);
+    let planned = world.turn([Fact::SpecRead { job: job.clone(), spec: there }]);
     assert_ne!(planned, asked, "it is asked for once");
+    let known = world.reconciler.ledger.jobs.get(&job).and_then(|job| job.accepted.as_ref());
+    assert_eq!(known.map(|spec| spec.source.key.as_str()), Some("a/0.mp4"), "people see of what it is made");
     let more = world.uploads((1..3).map(|number| format!("a/{number}.mp4")));
     assert_eq!(whose(&more), [], "it has the one task that it may");
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
+    duties::Duties,
     line::{Line, LogEvent, Outcome, Pointer, RecordRead},
     message::{End, Message},
     prefixes::Prefixes,
@@ -19,29 +20,32 @@ const LAUNCH_SLACK_MS: u64 = 1000;
 
 /// A job. Process numbers say which process has read or done what.
 #[derive(Debug, Default)]
-struct Job {
-    record: Option<RecordRead>,
-    terminal_record_read_by: u64,
-    published_by: u64,
+pub(super) struct Job {
+    pub(super) record: Option<RecordRead>,
+    pub(super) terminal_record_read_by: u64,
+    pub(super) published_by: u64,
+    pub(super) listed_by: u64,
+    pub(super) told_by: u64,
     /// By attempt number: the nonce of its claim, and its task.
-    claims: BTreeMap<u64, String>,
-    tasks: BTreeMap<u64, String>,
+    pub(super) claims: BTreeMap<u64, String>,
+    pub(super) tasks: BTreeMap<u64, String>,
 }
 
 /// The state that the logs describe.
 #[derive(Debug, Default)]
 pub struct History {
-    jobs: BTreeMap<String, Job>,
+    pub(super) jobs: BTreeMap<String, Job>,
     pub(super) messages: BTreeMap<String, Message>,
     prefixes: Prefixes,
-    tenants: Tenants,
+    pub(super) tenants: Tenants,
     /// Time of the newest line (ms since 1970).
     now: u64,
     pub(super) violations: Vec<Violation>,
     pub(super) totals: Totals,
     file: String,
     line: u64,
-    process: u64,
+    pub(super) process: u64,
+    pub(super) duties: Duties,
     max_attempts: Option<u64>,
     max_platform: Option<u64>,
 }
@@ -52,6 +56,7 @@ impl History {
         file.clone_into(&mut self.file);
         self.totals.files += 1;
         self.process += 1;
+        self.duties = Duties::default();
     }
 
     /// The log, or a process in it, ends.
@@ -83,15 +88,17 @@ impl History {
 
     fn said(&mut self, at: u64, said: LogEvent) {
         match said {
-            LogEvent::Started { attempts, platform } => {
+            LogEvent::Started { attempts, platform, bus } => {
                 self.end();
                 self.process += 1;
                 self.totals.processes += 1;
+                self.duties = Duties::at_start(bus.as_deref(), at);
                 self.max_attempts = self.max_attempts.max(attempts);
                 self.max_platform = self.max_platform.max(platform);
             }
             LogEvent::Limit { platform: false, to } => self.max_attempts = self.max_attempts.max(Some(to)),
             LogEvent::Limit { platform: true, to } => self.max_platform = self.max_platform.max(Some(to)),
+            LogEvent::BusChanged { to } => self.duties.bus_changed(&to, at),
             LogEvent::Received { message, jobs } => self.received(message, jobs, at),
             LogEvent::Steered => {
                 let found = self.tenants.changed(at);
@@ -132,21 +139,10 @@ impl History {
             }
             LogEvent::Launched { job, attempt, task } => self.launched(&job, attempt, &task),
             LogEvent::RecordRead { job, record } => self.record(&job, record),
-            LogEvent::Published { job, pointer } => {
-                let process = self.process;
-                self.job(&job).published_by = process;
-                let outcome = self.job(&job).record.as_ref().map(|record| record.outcome);
-                if outcome == Some(Outcome::Cancelled) {
-                    self.violated("S19", format!("job {job} was cancelled and is published"));
-                }
-                if let Some(pointer) = pointer {
-                    self.live(job, pointer);
-                }
-            }
-            LogEvent::Superseded { job } => {
-                let process = self.process;
-                self.job(&job).published_by = process;
-            }
+            LogEvent::Published { job, pointer } => self.published(job, pointer),
+            LogEvent::Superseded { job } => self.settled_by_us(&job),
+            LogEvent::Listed { job } => self.listed(&job),
+            LogEvent::Told { job, kind } => self.told(&job, &kind),
             LogEvent::Settled { job, success } => self.settled(&job, success),
         }
     }
@@ -162,7 +158,7 @@ impl History {
         AuditReport { messages, violations: self.violations, totals: self.totals }
     }
 
-    fn violated(&mut self, invariant: &'static str, text: String) {
+    pub(super) fn violated(&mut self, invariant: &'static str, text: String) {
         self.totals.violations += 1;
         if self.violations.len() < MAX_VIOLATIONS {
             let (file, line) = (self.file.clone(), self.line);
@@ -171,7 +167,7 @@ impl History {
     }
 
     /// Returns a job, and keeps it from now on. If there is no room, decided jobs are forgotten.
-    fn job(&mut self, key: &str) -> &mut Job {
+    pub(super) fn job(&mut self, key: &str) -> &mut Job {
         if self.jobs.len() >= MAX_KNOWN && !self.jobs.contains_key(key) {
             let all = self.jobs.len();
             self.jobs.retain(|_, job| job.record.is_none());
@@ -231,57 +227,6 @@ impl History {
         message.to(end, at);
     }
 
-    /// S1, S15.
-    fn deleted(&mut self, id: &str, at: u64) {
-        // Received before the log begins: nothing can be concluded.
-        let Some(message) = self.messages.get(id).filter(|message| message.held_by == self.process) else {
-            self.totals.unexplained += 1;
-            return;
-        };
-        let mut wrong = Vec::new();
-        if message.parked {
-            wrong.push(("S15", format!("message {id} was put aside and is deleted")));
-        }
-        let mut success = !message.jobs.is_empty();
-        let mut dead = false;
-        for key in &message.jobs {
-            let job = self.jobs.get(key);
-            let read = job.filter(|job| job.terminal_record_read_by == self.process);
-            match read.and_then(|job| Some((job, job.record.as_ref()?))) {
-                None => wrong.push((
-                    "S1",
-                    format!("message {id} deleted before the terminal record of job {key} was read"),
-                )),
-                Some((_, record)) if matches!(record.outcome, Outcome::Superseded | Outcome::Cancelled) => {}
-                Some((job, record)) if record.outcome == Outcome::Succeeded => {
-                    if job.published_by != self.process {
-                        wrong.push(("S1", format!("message {id} deleted before job {key} was published")));
-                    }
-                }
-                Some(_) => {
-                    (success, dead) = (false, true);
-                    if !message.lettered.contains(&(key.clone(), self.process)) {
-                        let text = format!(
-                            "message {id} deleted before the dead letter of job {key} was acknowledged"
-                        );
-                        wrong.push(("S1", text));
-                    }
-                }
-            }
-        }
-        let end = match (success, dead) {
-            (_, true) => End::Dead,
-            (true, _) => End::Succeeded,
-            _ => End::Ignored,
-        };
-        if let Some(message) = self.messages.get_mut(id) {
-            message.to(end, at);
-        }
-        for (invariant, text) in wrong {
-            self.violated(invariant, text);
-        }
-    }
-
     /// S5, S6, S9, S10, S12.
     fn claimed(&mut self, key: &str, attempt: u64, nonce: &str, by_job: u64, by_platform: u64) {
         let over = by_job.saturating_add(by_platform);
@@ -331,45 +276,21 @@ impl History {
         }
     }
 
-    /// S2, S11.
-    fn record(&mut self, key: &str, record: RecordRead) {
-        self.tenants.stirred(key);
+    /// This process has read that a job is live, or that a newer one is.
+    fn settled_by_us(&mut self, key: &str) {
         let process = self.process;
-        let job = self.job(key);
-        job.terminal_record_read_by = process;
-        let claims = job.claims.keys().next_back().copied().unwrap_or(0);
-        let mut wrong = Vec::new();
-        if record.outcome == Outcome::Dead {
-            if record.code.is_none() {
-                wrong.push(("S11", format!("job {key} is dead without a code")));
-            }
-            if record.attempts.unwrap_or(0) < claims {
-                wrong.push((
-                    "S11",
-                    format!(
-                        "job {key} is dead and its terminal record leaves out attempts: {claims} were made"
-                    ),
-                ));
-            }
-            if record.task.is_none() && !job.tasks.is_empty() {
-                wrong.push((
-                    "S11",
-                    format!("job {key} is dead and its terminal record names no task, though there was one"),
-                ));
-            }
+        self.job(key).published_by = process;
+    }
+
+    /// S17, S19.
+    fn published(&mut self, job: String, pointer: Option<Pointer>) {
+        self.settled_by_us(&job);
+        let outcome = self.job(&job).record.as_ref().map(|record| record.outcome);
+        if outcome == Some(Outcome::Cancelled) {
+            self.violated("S19", format!("job {job} was cancelled and is published"));
         }
-        match &job.record {
-            Some(before) if before.nonce != record.nonce => {
-                let text = format!(
-                    "job {key} has two terminal records, of {} and of {}",
-                    before.nonce, record.nonce
-                );
-                wrong.push(("S2", text));
-            }
-            _ => job.record = Some(record),
-        }
-        for (invariant, text) in wrong {
-            self.violated(invariant, text);
+        if let Some(pointer) = pointer {
+            self.live(job, pointer);
         }
     }
 
@@ -379,20 +300,6 @@ impl History {
         self.totals.forgotten += forgotten;
         for text in wrong {
             self.violated("S17", text);
-        }
-    }
-
-    /// S12.
-    fn settled(&mut self, key: &str, success: bool) {
-        let word = |success| if success { "a success" } else { "dead" };
-        let record = self.job(key).record.as_ref().map(|record| record.outcome == Outcome::Succeeded);
-        if let Some(decided) = record.filter(|decided| *decided != success) {
-            let text = format!(
-                "job {key} is settled as {} and its terminal record says {}",
-                word(success),
-                word(decided)
-            );
-            self.violated("S12", text);
         }
     }
 }

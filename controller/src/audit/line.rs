@@ -12,6 +12,12 @@ pub(super) enum LogEvent {
     Started {
         attempts: Option<u64>,
         platform: Option<u64>,
+        /// The bus of the events of jobs, empty for none; `None` in a log of a version without an index.
+        bus: Option<String>,
+    },
+    /// The bus was changed by a reload.
+    BusChanged {
+        to: String,
     },
     /// A limit was changed by a reload.
     Limit {
@@ -89,6 +95,15 @@ pub(super) enum LogEvent {
     /// Something else happened to a job: a failed call, an end of its task, an adoption.
     Stirred {
         job: String,
+    },
+    /// The index has the end of a job.
+    Listed {
+        job: String,
+    },
+    /// The bus or the outbox has the event of a job's end.
+    Told {
+        job: String,
+        kind: String,
     },
     /// A job is settled, as a success or as dead.
     Settled {
@@ -172,12 +187,16 @@ impl Fields<'_> {
             "controller started" => {
                 let (attempts, platform) =
                     (self.number("max_attempts"), self.number("max_platform_attempts"));
-                LogEvent::Started { attempts, platform }
+                LogEvent::Started { attempts, platform, bus: self.text("bus") }
             }
             "setting changed" => {
                 let platform = match self.text("key")?.as_str() {
                     "jobs.max_attempts" => false,
                     "jobs.max_platform_attempts" => true,
+                    "events.bus" => {
+                        let to = self.text("new")?.trim_matches('"').to_owned();
+                        return Some(LogEvent::BusChanged { to });
+                    }
                     key if key.starts_with("sources.") => return Some(LogEvent::Steered),
                     _ => return None,
                 };
@@ -217,6 +236,10 @@ impl Fields<'_> {
             }
             "action failed" | "attempt over" | "job left alone" | "launch refused" | "task adopted"
             | "task ended" | "task stopped" => LogEvent::Stirred { job: job()? },
+            "index entry written" => LogEvent::Listed { job: job()? },
+            "event sent" | "event put into the outbox: the bus does not take it" => {
+                LogEvent::Told { job: job()?, kind: self.text("kind")? }
+            }
             "job succeeded" => LogEvent::Settled { job: job()?, success: true },
             "job dead" => LogEvent::Settled { job: job()?, success: false },
             _ => return None,

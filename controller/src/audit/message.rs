@@ -74,6 +74,11 @@ impl Message {
         }
     }
 
+    /// Whether it was last received at this time (ms since 1970) or later.
+    pub(super) fn received_since(&self, at: u64) -> bool {
+        self.held_at >= at
+    }
+
     /// How the message ended. A deleted message is not given back and its lease is not lost; it may be received again,
     /// as a copy.
     pub(super) fn end(&self) -> End {

@@ -19,16 +19,21 @@
 //! | S12 | a claim or a launch after the terminal record was read; a job settled otherwise than its terminal record says |
 //! | S15 | a delete of a message that was put aside |
 //! | S17 | two jobs live under one serial number of a prefix, or an older upload under a higher one |
+//! | S18 | a delete before the bus or the outbox had the event of each job's end, where a bus is set; an event before that process read the terminal record, or of another end |
+//! | S19 | a cancelled job that is published |
+//! | S20 | a delete before the index had the end of each job |
 //! | L9 | a tenant with more tasks or CPU units than it may have; a first job of a tenant that more claims of others pass over than there are others |
 //!
 //! Memory is bounded: 200,000 jobs and as many messages; settled ones are forgotten first. A torn line is no error; it
 //! is counted.
 
+mod duties;
 mod history;
 mod line;
 mod message;
 mod prefixes;
 mod report;
+mod settling;
 mod tenants;
 #[cfg(test)]
 mod tests;

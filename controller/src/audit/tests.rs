@@ -24,7 +24,8 @@ fn broken(report: &AuditReport) -> Vec<&'static str> {
     report.violations.iter().map(|violation| violation.invariant).collect()
 }
 
-const START: &str = r#""message":"controller started","max_attempts":2,"max_platform_attempts":2"#;
+const START: &str =
+    r#""message":"controller started","max_attempts":2,"max_platform_attempts":2,"bus":"jobs""#;
 const RECEIVED: &str = r#""message":"message received","message_id":"m","jobs":1"#;
 const ASKED: &str = r#""message":"job received","message_id":"m","job":"j""#;
 const CLAIMED: &str = r#""message":"attempt claimed","job":"j","attempt":"1","nonce":"a/1","over_by_job":0,"over_by_platform":0"#;
@@ -36,12 +37,18 @@ const WON: &str =
     r#""message":"register read","job":"j","outcome":"succeeded","nonce":"n","attempt":"1","task":"t1""#;
 const DEAD: &str = r#""message":"register read","job":"j","outcome":"dead","nonce":"n","code":"CRASHED","attempts":1,"task":"t1""#;
 const PUBLISHED: &str = r#""message":"entry points published","job":"j""#;
+const LISTED: &str = r#""message":"index entry written","job":"j""#;
+const TOLD: &str = r#""message":"event sent","job":"j","kind":"succeeded""#;
+const TOLD_DEAD: &str =
+    r#""message":"event put into the outbox: the bus does not take it","job":"j","kind":"dead""#;
 const LETTERED: &str = r#""message":"message dead-lettered","message_id":"m","job":"j""#;
 const DELETED: &str = r#""message":"message deleted","message_id":"m""#;
 const SUCCEEDED: &str = r#""message":"job succeeded","job":"j""#;
 
-const GOOD: &[&str] = &[START, RECEIVED, ASKED, CLAIMED, SENT, LAUNCHED, WON, PUBLISHED, DELETED, SUCCEEDED];
-const LOST: &[&str] = &[START, RECEIVED, ASKED, CLAIMED, SENT, LAUNCHED, DEAD, LETTERED, DELETED];
+const GOOD: &[&str] =
+    &[START, RECEIVED, ASKED, CLAIMED, SENT, LAUNCHED, WON, PUBLISHED, LISTED, TOLD, DELETED, SUCCEEDED];
+const LOST: &[&str] =
+    &[START, RECEIVED, ASKED, CLAIMED, SENT, LAUNCHED, DEAD, LISTED, TOLD_DEAD, LETTERED, DELETED];
 
 /// A path without one of its steps.
 fn without<'a>(path: &[&'a str], step: &str) -> Vec<&'a str> {
@@ -88,7 +95,7 @@ fn each_broken_promise_is_named() {
         log(&events.iter().map(String::as_str).collect::<Vec<_>>())
     };
     for (invariant, text) in [
-        ("S1", log(&without(GOOD, WON))),
+        ("S1", log(&without(&without(GOOD, WON), TOLD))),
         ("S1", log(&without(GOOD, PUBLISHED))),
         ("S1", log(&without(LOST, LETTERED))),
         ("S2", insert(GOOD, WON, &other_terminal_record)),
@@ -104,11 +111,33 @@ fn each_broken_promise_is_named() {
         ("S12", insert(GOOD, PUBLISHED, AGAIN)),
         ("S12", log(&with(GOOD, SUCCEEDED, &otherwise))),
         ("S15", insert(GOOD, RECEIVED, parked)),
+        ("S18", log(&without(GOOD, TOLD))),
+        ("S18", log(&without(LOST, TOLD_DEAD))),
+        ("S18", log(&with(GOOD, TOLD, TOLD_DEAD))),
+        ("S18", insert(GOOD, LAUNCHED, TOLD)),
+        ("S20", log(&without(GOOD, LISTED))),
+        ("S20", log(&without(LOST, LISTED))),
     ] {
         let report = audit(&[&text]);
         assert_eq!(broken(&report), [invariant], "{text}\n{report:?}");
         assert!(report.text().contains(&format!("violation {invariant} log-0:")), "{}", report.text());
         assert!(report.text().ends_with("violations=1\n"), "{}", report.text());
+    }
+}
+
+#[test]
+fn who_has_no_bus_and_who_is_older_need_not_tell_and_a_bus_holds_for_what_comes_after_it() {
+    let (silent, older) = (START.replace("\"jobs\"", "\"\""), START.replace(",\"bus\":\"jobs\"", ""));
+    let untold = without(GOOD, TOLD);
+    assert_eq!(broken(&audit(&[&log(&with(&untold, START, &silent))])), [""; 0]);
+    assert_eq!(broken(&audit(&[&log(&without(&with(&untold, START, &older), LISTED))])), [""; 0]);
+    let bus = r#""message":"setting changed","key":"events.bus","old":"\"\"","new":"\"jobs\"""#;
+    for (after, found) in [(START, &["S18"][..]), (RECEIVED, &[])] {
+        let path = with(&untold, START, &silent);
+        let at = untold.iter().position(|event| *event == after).unwrap();
+        let path: Vec<&str> =
+            path[..=at].iter().copied().chain([bus]).chain(path[at + 1..].iter().copied()).collect();
+        assert_eq!(broken(&audit(&[&log(&path)])), found, "the bus comes after {after}");
     }
 }
 
@@ -120,8 +149,11 @@ fn what_one_process_has_read_another_has_not() {
     // The same within one file, after a restart.
     let both: Vec<&str> = GOOD.iter().chain(&[START, RECEIVED, ASKED, DELETED]).copied().collect();
     assert_eq!(broken(&audit(&[&log(&both)])), ["S1"]);
-    let right: Vec<&str> =
-        GOOD.iter().chain(&[START, RECEIVED, ASKED, WON, PUBLISHED, DELETED]).copied().collect();
+    let right: Vec<&str> = GOOD
+        .iter()
+        .chain(&[START, RECEIVED, ASKED, WON, PUBLISHED, LISTED, TOLD, DELETED])
+        .copied()
+        .collect();
     assert_eq!(broken(&audit(&[&log(&right)])), [""; 0]);
 }
 
@@ -216,17 +248,17 @@ fn a_superseded_job_is_settled_without_being_published_by_whoever_read_so() {
     let won = without(GOOD, SUCCEEDED);
     let told = r#""message":"superseded: a newer upload of the same object is published","job":"j","by":"k""#;
     assert_eq!(broken(&audit(&[&log(&with(&won, PUBLISHED, told))])), [""; 0]);
-    let stopped = WON.replace("succeeded", "superseded");
-    let path = without(&with(&won, WON, &stopped), PUBLISHED);
+    let (stopped, end) = (WON.replace("succeeded", "superseded"), TOLD.replace("succeeded", "superseded"));
+    let path = without(&with(&with(&won, WON, &stopped), TOLD, &end), PUBLISHED);
     assert_eq!(broken(&audit(&[&log(&path)])), [""; 0]);
-    assert_eq!(broken(&audit(&[&log(&without(&path, &stopped))])), ["S1"]);
+    assert_eq!(broken(&audit(&[&log(&without(&without(&path, &stopped), &end))])), ["S1"]);
 }
 
 #[test]
 fn a_cancelled_job_is_settled_without_a_letter_and_is_never_published() {
     let won = without(GOOD, SUCCEEDED);
-    let cancelled = WON.replace("succeeded", "cancelled");
-    let path = with(&won, WON, &cancelled);
+    let (cancelled, end) = (WON.replace("succeeded", "cancelled"), TOLD.replace("succeeded", "cancelled"));
+    let path = with(&with(&won, WON, &cancelled), TOLD, &end);
     assert_eq!(broken(&audit(&[&log(&without(&path, PUBLISHED))])), [""; 0]);
     assert_eq!(broken(&audit(&[&log(&path)])), ["S19"]);
 }

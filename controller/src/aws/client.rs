@@ -36,6 +36,8 @@ pub struct Clients {
     pub ecr: aws_sdk_ecr::Client,
     /// State and output buckets.
     pub s3: Pair<aws_sdk_s3::Client>,
+    /// Buses; nothing is repeated.
+    pub eventbridge: aws_sdk_eventbridge::Client,
     /// Metrics. The flusher keeps unsent metrics, so the SDK does not retry.
     pub cloudwatch: aws_sdk_cloudwatch::Client,
 }
@@ -71,6 +73,7 @@ impl Clients {
             ecs: Pair { read: aws_sdk_ecs::Client::new(&read), write: aws_sdk_ecs::Client::new(&write) },
             ecr: aws_sdk_ecr::Client::new(&read),
             s3: Pair { read: s3(&read), write: s3(&write) },
+            eventbridge: aws_sdk_eventbridge::Client::new(&write),
             cloudwatch: aws_sdk_cloudwatch::Client::new(&write),
         }
     }

@@ -36,8 +36,8 @@ use super::{
 /// ECS' limit for one DescribeTasks.
 const DESCRIBE_CHUNK: usize = 100;
 
-/// Most pages of one list: 20,000 tasks, four times the settings' limit. It also ends a list whose pages form a circle.
-const MAX_PAGES: usize = 200;
+/// Most pages of one list: 40,000 tasks, twice the settings' limit. It also ends a list whose pages form a circle.
+const MAX_PAGES: usize = 400;
 
 /// How long the newest revision of a task definition is cached.
 const DEFINITION_AGE: Duration = Duration::from_mins(1);

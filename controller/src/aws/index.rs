@@ -112,14 +112,15 @@ impl S3Store {
     pub(super) async fn index_ended(
         &self,
         terminal: &Terminal,
-        spec: Option<JobSpec>,
+        spec: Option<&JobSpec>,
         asked: Option<&JobSpec>,
     ) -> Result<(), CallError> {
         // Without a specification, the time of the end is the only one that stays.
         let at_its_end =
             |asked: &JobSpec| JobSpec { accepted_at_ms: terminal.written_at_ms, ..asked.clone() };
-        let spec = spec.or_else(|| asked.map(at_its_end));
-        if let Some(spec) = spec.as_ref().filter(|_| terminal.outcome.never_claimed()) {
+        let asked = asked.filter(|_| spec.is_none()).map(at_its_end);
+        let spec = spec.or(asked.as_ref());
+        if let Some(spec) = spec.filter(|_| terminal.outcome.never_claimed()) {
             self.index_accepted(spec).await?;
         }
         let accepted_at_ms = spec.map_or(terminal.written_at_ms, |spec| spec.accepted_at_ms);

@@ -17,6 +17,8 @@
 //! | `ecr` | reads the task's image, to check whether it may be launched |
 //! | `image` | the check itself; no call |
 //! | `control` | the control document, read again only when it changed |
+//! | `eventbridge` | the events of jobs, ten at a time, each with its own answer |
+//! | `outbox` | events that the bus did not take in time |
 //! | `hints` | the events queue, which wakes and never decides |
 //! | `pattern` | patterns of IAM, and of keys at the command line; no call |
 //! | `swap` | documents that several writers change |
@@ -31,10 +33,12 @@ pub mod control;
 mod describe;
 pub mod ecr;
 pub mod ecs;
+pub mod eventbridge;
 pub mod hints;
 pub mod image;
 pub mod index;
 mod leftovers;
+mod outbox;
 pub mod pattern;
 mod plain;
 mod publish;
@@ -44,14 +48,15 @@ pub mod sqs;
 mod sqs_batch;
 pub mod state;
 pub mod status;
+mod survey;
 mod swap;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 pub(crate) use self::leftovers::written;
 pub use self::{
-    client::Clients, cloudwatch::CloudWatch, ecr::Images, ecs::Ecs, hints::Hints, sqs::Sqs, state::S3Store,
-    status::StatusWriter,
+    client::Clients, cloudwatch::CloudWatch, ecr::Images, ecs::Ecs, eventbridge::Bus, hints::Hints, sqs::Sqs,
+    state::S3Store, status::StatusWriter,
 };
 
 /// The wall clock, in milliseconds since 1970. Only adapters and the runtime may read it.

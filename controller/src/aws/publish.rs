@@ -41,17 +41,14 @@ impl S3Store {
     pub(super) async fn bring_live(
         &self,
         job: &JobKey,
+        spec: &JobSpec,
         winner: &Succeeded,
     ) -> Result<Publication, InspectError> {
-        let key = Layout::of(job).spec();
-        let spec: Option<JobSpec> = self.read(&key).await?;
-        let spec = spec
-            .ok_or_else(|| InspectError::Unreadable(format!("{key}: missing, though the job succeeded")))?;
-        if let Some(wrong) = stranger(job, &spec, winner) {
+        if let Some(wrong) = stranger(job, spec, winner) {
             return Err(InspectError::Unreadable(format!("{}: {wrong}", Layout::of(job).terminal())));
         }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let next = pointer(&spec, winner, u64::try_from(now.as_millis()).unwrap_or(u64::MAX));
+        let next = pointer(spec, winner, u64::try_from(now.as_millis()).unwrap_or(u64::MAX));
         let mut publishing = Publishing::new(next, winner.entry_points.len());
         loop {
             let step = publishing.step();

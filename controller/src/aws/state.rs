@@ -1,20 +1,21 @@
 //! The state bucket and, for publishing and collecting, the output bucket.
 
-use std::time::Duration;
+use std::{borrow::Cow, collections::BTreeSet, sync::Arc, time::Duration};
 
 use aws_sdk_s3::{Client, operation::get_object::GetObjectError, primitives::ByteStream};
 use transcode_config::{
     contract::{
-        Attempt, Claim, Document, Heartbeat, JobKey, JobSpec, Layout, Succeeded, Terminal, decode, encode,
+        Attempt, Claim, Document, Heartbeat, JobEvent, JobKey, JobSpec, Layout, OutputTarget, Succeeded,
+        Terminal, decode, encode,
     },
     settings::Settings,
 };
 use transcode_core::{
-    effects::ports::{InspectError, Store},
+    effects::ports::{Claimed, InspectError, Store, Waiting},
     judge::outcome::unproven,
     message::same_source,
     protocol::{
-        fact::{CallError, ErrorClass, Snapshot},
+        fact::{CallError, ErrorClass, Sighting, Snapshot},
         publishing::Publication,
     },
 };
@@ -31,7 +32,7 @@ const CONFLICT_TRIES: u32 = 4;
 /// Wait after the first 409; doubles.
 const CONFLICT_WAIT: Duration = Duration::from_millis(50);
 
-/// Most pages of one list of attempts: 10,000 objects, two for each attempt, many times a job's budget.
+/// Most pages of the listing of a job: 10,000 objects, two for each attempt, many times a job's budget.
 const MAX_PAGES: usize = 10;
 
 const GET: &str = "s3:GetObject";
@@ -47,11 +48,23 @@ enum Put {
     Conflict,
 }
 
+/// The documents of a job, by a listing.
+#[derive(Debug, Default)]
+struct Listed {
+    /// The newest attempt that has a claim.
+    newest: Option<Attempt>,
+    /// Attempts that have a heartbeat.
+    heartbeats: BTreeSet<Attempt>,
+    /// The job is decided.
+    terminal: bool,
+}
+
 /// [`Store`] on S3.
 #[derive(Debug, Clone)]
 pub struct S3Store {
     pub(super) clients: Pair<Client>,
     pub(super) bucket: String,
+    pub(super) environment: String,
     body_timeout: Duration,
 }
 
@@ -61,6 +74,7 @@ impl S3Store {
         Self {
             clients,
             bucket: settings.state.bucket.clone(),
+            environment: settings.environment.clone(),
             body_timeout: Duration::from_secs(settings.calls.attempt_seconds),
         }
     }
@@ -72,6 +86,18 @@ impl S3Store {
         let Some(object) = object.map_err(InspectError::Call)? else { return Ok(None) };
         let bytes = self.body(object.body, D::LIMIT).await?;
         decode(&bytes).map(Some).map_err(|error| InspectError::Unreadable(format!("{key}: {error}")))
+    }
+
+    /// The job's specification.
+    async fn given_or_read<'a>(
+        &self,
+        job: &JobKey,
+        given: Option<&'a JobSpec>,
+    ) -> Result<Option<Cow<'a, JobSpec>>, InspectError> {
+        match given {
+            Some(spec) => Ok(Some(Cow::Borrowed(spec))),
+            None => Ok(self.spec(job).await?.map(Cow::Owned)),
+        }
     }
 
     /// Reads a document's bytes, with a timeout: the SDK's timeouts end where the body begins. Of a document above
@@ -113,34 +139,31 @@ impl S3Store {
         }
     }
 
-    /// The newest attempt that has a claim.
-    pub async fn newest(&self, job: &JobKey) -> Result<Option<Attempt>, CallError> {
+    /// Which documents a job has. `terminal.json` comes last in the order of keys, which is the order of a listing.
+    async fn listed(&self, job: &JobKey) -> Result<Listed, CallError> {
         let layout = Layout::of(job);
-        let mut newest = None;
-        let mut next = None;
+        let (mut listed, mut next) = (Listed::default(), None);
         for _ in 0..MAX_PAGES {
-            let page = self
-                .clients
-                .read
-                .list_objects_v2()
-                .bucket(&self.bucket)
-                .prefix(layout.attempts())
-                .set_continuation_token(next)
-                .send()
-                .await
-                .map_err(|error| call_error(LIST, &error))?;
-            let keys = page.contents().iter().filter_map(|object| object.key());
-            newest = newest.max(keys.filter_map(|key| layout.attempt_of_claim(key)).max());
+            let list = self.clients.read.list_objects_v2().bucket(&self.bucket).prefix(layout.prefix());
+            let page = list.set_continuation_token(next).send().await;
+            let page = page.map_err(|error| call_error(LIST, &error))?;
+            for key in page.contents().iter().filter_map(|object| object.key()) {
+                listed.newest = listed.newest.max(layout.attempt_of_claim(key));
+                listed.heartbeats.extend(layout.attempt_of_heartbeat(key));
+                listed.terminal |= key == layout.terminal();
+            }
             next = page.next_continuation_token().map(str::to_owned);
             if next.is_none() {
-                return Ok(newest);
+                return Ok(listed);
             }
         }
-        Err(failed(
-            LIST,
-            ErrorClass::Permanent,
-            format!("more than {MAX_PAGES} pages of attempts of job {job}"),
-        ))
+        let many = format!("more than {MAX_PAGES} pages of documents of job {job}");
+        Err(failed(LIST, ErrorClass::Permanent, many))
+    }
+
+    /// The newest attempt that has a claim.
+    pub async fn newest(&self, job: &JobKey) -> Result<Option<Attempt>, CallError> {
+        Ok(self.listed(job).await?.newest)
     }
 
     /// Reads the claim of an attempt that is known to have one.
@@ -164,7 +187,8 @@ impl S3Store {
         Ok(heartbeat)
     }
 
-    async fn read_terminal_record(&self, job: &JobKey) -> Result<Option<Terminal>, InspectError> {
+    /// Reads how a job ended; `None` if it is not decided.
+    pub async fn read_terminal_record(&self, job: &JobKey) -> Result<Option<Terminal>, InspectError> {
         let key = Layout::of(job).terminal();
         let terminal: Option<Terminal> = self.read(&key).await?;
         if terminal.as_ref().is_some_and(|terminal| terminal.job != *job) {
@@ -175,33 +199,45 @@ impl S3Store {
 }
 
 impl Store for S3Store {
-    async fn inspect(&self, job: &JobKey) -> Result<Snapshot, InspectError> {
+    async fn inspect(&self, job: &JobKey, known: Option<&Arc<Claim>>) -> Result<Snapshot, InspectError> {
+        let listed = self.listed(job).await.map_err(InspectError::Call)?;
         let mut snapshot = Snapshot::default();
-        if let Some(attempt) = self.newest(job).await.map_err(InspectError::Call)? {
-            let claim = self.read_claim(job, attempt).await?;
-            snapshot.heartbeat = self.read_heartbeat(job, attempt).await?;
-            for past in claim.history.iter().filter(|past| unproven(past)) {
-                snapshot.earlier.extend(self.read_heartbeat(job, past.attempt).await?);
-            }
-            snapshot.claim = Some(claim.into());
+        if listed.terminal {
+            let key = Layout::of(job).terminal();
+            let terminal = self.read_terminal_record(job).await?.ok_or_else(|| gone(&key))?;
+            snapshot.terminal = Some(terminal.into());
         }
-        // Read last, so that "absent" holds at a time after all readings above: an attempt that was over by then has
-        // not won.
-        // not won.
-        snapshot.terminal = self.read_terminal_record(job).await?.map(Into::into);
+        let Some(newest) = listed.newest else { return Ok(snapshot) };
+        let claim = match known.filter(|known| known.attempt == newest) {
+            Some(known) => Arc::clone(known),
+            None => self.read_claim(job, newest).await?.into(),
+        };
+        let decided = snapshot.terminal.as_ref().map(|terminal| &terminal.outcome);
+        if listed.heartbeats.contains(&newest) && !decided.is_some_and(|outcome| outcome.ends(newest)) {
+            snapshot.heartbeat = self.read_heartbeat(job, newest).await?;
+        }
+        let doubtful = claim.history.iter().filter(|past| decided.is_none() && unproven(past));
+        for past in doubtful.filter(|past| listed.heartbeats.contains(&past.attempt)) {
+            snapshot.earlier.extend(self.read_heartbeat(job, past.attempt).await?);
+        }
+        snapshot.claim = Some(claim);
         Ok(snapshot)
+    }
+
+    async fn survey(&self) -> Result<Vec<Sighting>, CallError> {
+        self.beacons().await
     }
 
     async fn spec(&self, job: &JobKey) -> Result<Option<JobSpec>, InspectError> {
         self.read(&Layout::of(job).spec()).await
     }
 
-    async fn claim(&self, spec: &JobSpec, claim: &Claim) -> Result<Claim, InspectError> {
+    async fn claim(&self, spec: &JobSpec, claim: &Claim) -> Result<Claimed, InspectError> {
         let layout = Layout::of(&claim.job);
         // The specification comes first: a task may start as soon as its claim exists.
-        let created = self.create(&layout.spec(), spec).await.map_err(InspectError::Call)?;
+        let accepted = self.create(&layout.spec(), spec).await.map_err(InspectError::Call)?;
         let first = claim.attempt == Attempt::FIRST;
-        let there = if !created && (first || spec.idempotency_key.is_some()) {
+        let there = if !accepted && (first || spec.idempotency_key.is_some()) {
             Some(self.spec(&spec.job).await?.ok_or_else(|| gone(&layout.spec()))?)
         } else {
             None
@@ -218,9 +254,9 @@ impl Store for S3Store {
         }
         let key = layout.claim(claim.attempt);
         if self.create(&key, claim).await.map_err(InspectError::Call)? {
-            return Ok(claim.clone());
+            return Ok(Claimed { claim: claim.clone(), accepted });
         }
-        self.read_claim(&claim.job, claim.attempt).await
+        Ok(Claimed { claim: self.read_claim(&claim.job, claim.attempt).await?, accepted })
     }
 
     async fn give_up(&self, terminal: &Terminal) -> Result<Terminal, InspectError> {
@@ -231,30 +267,61 @@ impl Store for S3Store {
         self.read_terminal_record(&terminal.job).await?.ok_or_else(|| gone(&key))
     }
 
-    async fn collect(&self, job: &JobKey, losers: &[Attempt]) -> Result<(), CallError> {
-        let layout = Layout::of(job);
+    async fn collect(
+        &self,
+        job: &JobKey,
+        spec: Option<&JobSpec>,
+        losers: &[Attempt],
+    ) -> Result<(), CallError> {
         // From the specification: the settings' output location may have changed since.
-        let spec = self.read::<JobSpec>(&layout.spec()).await.map_err(|error| match error {
+        let spec = self.given_or_read(job, spec).await.map_err(|error| match error {
             InspectError::Call(error) => error,
             InspectError::Unreadable(why) => failed(GET, ErrorClass::Permanent, why),
             InspectError::Reused(_) => {
                 failed(GET, ErrorClass::Permanent, "another job's specification".into())
             }
         })?;
-        let Some(JobSpec { output, .. }) = spec else { return Ok(()) };
+        let Some(OutputTarget { bucket, prefix }) = spec.as_ref().map(|spec| &spec.output) else {
+            return Ok(());
+        };
         for attempt in losers {
-            self.empty(&output.bucket, &format!("{}{}", output.prefix, layout.folder(*attempt))).await?;
+            self.empty(bucket, &format!("{prefix}{}", Layout::of(job).folder(*attempt))).await?;
         }
         Ok(())
     }
 
-    async fn index(&self, terminal: &Terminal, asked: Option<&JobSpec>) -> Result<(), InspectError> {
-        let spec = self.spec(&terminal.job).await?;
-        self.index_ended(terminal, spec, asked).await.map_err(InspectError::Call)
+    async fn index(
+        &self,
+        terminal: &Terminal,
+        spec: Option<&JobSpec>,
+        asked: Option<&JobSpec>,
+    ) -> Result<(), InspectError> {
+        let spec = self.given_or_read(&terminal.job, spec).await?;
+        self.index_ended(terminal, spec.as_deref(), asked).await.map_err(InspectError::Call)
     }
 
-    async fn publish(&self, job: &JobKey, winner: &Succeeded) -> Result<Publication, InspectError> {
-        self.bring_live(job, winner).await
+    async fn put_aside(&self, event: &JobEvent) -> Result<(), CallError> {
+        self.put_event(event).await
+    }
+
+    async fn waiting(&self, environment: &str, after: Option<&str>) -> Result<Waiting, CallError> {
+        self.events_behind(environment, after).await
+    }
+
+    async fn take_out(&self, key: &str) -> Result<(), CallError> {
+        self.remove_event(key).await
+    }
+
+    async fn publish(
+        &self,
+        job: &JobKey,
+        spec: Option<&JobSpec>,
+        winner: &Succeeded,
+    ) -> Result<Publication, InspectError> {
+        let spec = self.given_or_read(job, spec).await?;
+        let missing = || format!("{}: missing, though the job succeeded", Layout::of(job).spec());
+        let spec = spec.ok_or_else(|| InspectError::Unreadable(missing()))?;
+        self.bring_live(job, &spec, winner).await
     }
 }
 

@@ -26,7 +26,10 @@ use super::{
 };
 use crate::{
     events::{Event, Events},
-    observe::Slot,
+    observe::{
+        Slot,
+        http::{Status, Unwritten},
+    },
 };
 
 const PUT: &str = "s3:PutObject";
@@ -34,6 +37,10 @@ const HEAD: &str = "s3:HeadObject";
 
 /// A controller that has not written for this long (ms) does not speak any more. It writes once a minute.
 const SILENT: u64 = 150_000;
+
+/// Of so many writes that fail one after the other, one is logged: every ten minutes or sooner. Whoever reads the log of
+/// the last hour then finds it.
+const TOLD_EVERY: u64 = 12;
 
 /// Names of the metadata.
 const INSTANCE: &str = "instance";
@@ -84,23 +91,28 @@ impl StatusWriter {
         }
     }
 
-    /// Writes each report of the slot, one at a time, until the slot is closed. Failures are told when they begin and
-    /// when they end.
-    pub async fn run(mut self, slot: Arc<Slot>, events: Arc<Events>) {
-        let mut failing = false;
+    /// Writes each report of the slot, one at a time, until the slot is closed. `/notes` and the log tell of failures:
+    /// the log when they begin, now and then while they last, and when they end.
+    pub async fn run(mut self, slot: Arc<Slot>, events: Arc<Events>, status: Arc<Status>) {
+        let (mut failed, mut since_ms) = (0_u64, 0);
         while let Some(report) = slot.take().await {
             let last = slot.is_closed();
             match self.write(report, last).await {
-                Ok(_) if failing => {
-                    failing = false;
+                Ok(_) if failed > 0 => {
+                    failed = 0;
+                    status.reported(None);
                     events.emit(Event::StatusWritten);
                 }
                 Ok(_) => {}
                 Err(error) => {
-                    if !failing {
+                    if failed == 0 {
+                        since_ms = wall_ms();
+                    }
+                    status.reported(Some(Unwritten { since_ms, why: error.to_string() }));
+                    if failed.is_multiple_of(TOLD_EVERY) {
                         events.emit(Event::StatusFailed { error: &error });
                     }
-                    failing = true;
+                    failed += 1;
                 }
             }
         }

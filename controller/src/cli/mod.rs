@@ -6,32 +6,34 @@
 //! | `output/` | none: tables, JSON, YAML, names |
 //! | `find/` | none: which job is meant, and its records |
 //! | `show/` | `list`, `get`, `watch`, `wait`, `explain`, `events`, `logs` |
-//! | `send/` | `submit`, `presign` |
+//! | `send/` | `submit` |
+//! | `presign/` | `presign put`, `get`, `upload`, `playback` |
 //! | `steer/` | `cancel`, `retry`, `pause`, `resume`, `drain`, `profile`, `settings`, `plan` |
 //! | `letters/` | `dead-letters`, `redrive` |
 //! | `check/` | `doctor`, `audit`, `dashboard` |
-//! | `serve/` | `run`, `check-config`, `healthcheck` |
+//! | `serve/` | `run`, `check-config`, `healthcheck`, `console` |
 //!
 //! Results go to standard output, errors to standard error in one line that says what to do. None of the commands but
 //! `healthcheck` needs a way to the running controller: they read and write what AWS keeps.
 
 mod check;
-mod find;
-mod letters;
+pub(crate) mod find;
+pub(crate) mod letters;
 mod manual;
-mod output;
+pub(crate) mod output;
+mod presign;
 mod send;
 mod serve;
-mod setup;
-mod show;
-mod steer;
+pub(crate) mod setup;
+pub(crate) mod show;
+pub(crate) mod steer;
 
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{CommandFactory, Parser, Subcommand};
 
 use self::{
-    output::complain,
+    output::{advice, complain},
     setup::{Options, Refused, Session, in_force, load, within},
 };
 
@@ -89,8 +91,9 @@ enum Remote {
     Events(show::Events),
     /// Ask for an object of an allowed source to be transcoded, and print the job's key.
     Submit(send::Submit),
-    /// Print a URL that lets somebody without AWS credentials upload or download one file.
-    Presign(send::Presign),
+    /// Sign addresses, forms and cookies for people and browsers without AWS credentials.
+    #[command(subcommand)]
+    Presign(presign::Presign),
     /// End jobs without a result: stops their tasks, deletes their messages, and never tries them again.
     Cancel(steer::Cancel),
     /// Run a dead or cancelled job anew, as its next generation.
@@ -114,6 +117,8 @@ enum Remote {
     DeadLetters(letters::DeadLetters),
     /// The same as `dead-letters redrive`.
     Redrive(letters::Redrive),
+    /// Serve a page on this machine alone, with jobs, a player, dead letters and buttons, until Ctrl-C.
+    Console(serve::Console),
     /// Check the live environment and say what to repair: exit status 0, 1 (something failed), 3 (something is
     /// unknown).
     Doctor(check::Doctor),
@@ -131,7 +136,7 @@ impl Remote {
             Self::Wait(what) => return what.run(&session).await,
             Self::Logs(what) => what.run(&session).await?,
             Self::Events(what) => what.run(&session).await?,
-            Self::Submit(what) => what.run(&in_force(session).await?).await?,
+            Self::Submit(what) => return what.run(&in_force(session).await?).await,
             Self::Presign(what) => what.run(&session).await?,
             Self::Cancel(what) => what.run(&in_force(session).await?).await?,
             Self::Retry(what) => what.run(&in_force(session).await?).await?,
@@ -143,6 +148,7 @@ impl Remote {
             Self::Plan(what) => what.run(&in_force(session).await?).await?,
             Self::DeadLetters(what) => what.run(&in_force(session).await?).await?,
             Self::Redrive(what) => what.run(&in_force(session).await?).await?,
+            Self::Console(what) => what.run(session).await?,
             Self::Doctor(what) => return what.run(session).await,
             Self::Dashboard(what) => what.run(&session).await?,
         }
@@ -156,7 +162,9 @@ pub fn main() -> ExitCode {
     match run(&options, command) {
         Ok(status) => status,
         Err(error) => {
-            complain(&format!("{error:#}"));
+            let said = format!("{error:#}");
+            let more = advice(&said).map(|advice| format!("; {advice}")).unwrap_or_default();
+            complain(&format!("{said}{more}"));
             if error.is::<Refused>() { ExitCode::from(EXIT_USAGE) } else { ExitCode::FAILURE }
         }
     }

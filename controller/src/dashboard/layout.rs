@@ -171,6 +171,11 @@ pub(super) const SECTIONS: &[Section] = &[
                     Series::Waiting(Queue::DeadLetters, "waiting in the queue"),
                 ],
             ),
+            lines(
+                "Events on the bus",
+                "a minute",
+                &[sum(M::EventsSent), sum(M::EventsDelayed), sum(M::EventsDropped)],
+            ),
         ],
     },
     Section {

@@ -9,12 +9,14 @@
 //! | `controller` | whether it speaks, pauses, its breaker, what waits |
 //! | `permissions` | IAM's answer to every call of the controller |
 //! | `queues` | job queues, their dead-letter queues, the events queue |
+//! | `bus` | the bus of jobs' events, its rules, the outbox |
 //! | `buckets` | notifications, versioning, the state bucket's policy |
 //! | `cluster` | cluster, task definition, image, size of the overrides |
 //! | `network` | subnets and their free addresses |
 
 mod account;
 mod buckets;
+mod bus;
 mod cluster;
 mod controller;
 mod network;
@@ -124,12 +126,14 @@ pub async fn examine(ward: &Ward, patience: Duration) -> Vec<Finding> {
     if findings.iter().any(|finding| finding.check == "account.identity" && finding.status != Status::Ok) {
         return findings;
     }
-    let checks: [(&'static str, Findings<'_>); 9] = [
+    let checks: [(&'static str, Findings<'_>); 11] = [
         ("controller.report", Box::pin(controller::report(ward))),
+        ("controller.growing", Box::pin(controller::trend(ward))),
         ("account.permissions", Box::pin(permissions::permissions(ward))),
         ("account.quota", Box::pin(account::quota(ward))),
         ("queues", Box::pin(queues::jobs(ward))),
         ("events.queue", Box::pin(queues::events(ward))),
+        ("events.bus", Box::pin(bus::bus(ward))),
         ("buckets", Box::pin(buckets::buckets(ward))),
         ("cluster", Box::pin(cluster::cluster(ward))),
         ("definition", Box::pin(cluster::definition(ward))),

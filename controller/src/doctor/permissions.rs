@@ -4,7 +4,7 @@
 //! of buckets and queues deny, so "all allowed" is a strong hint and no proof.
 
 use aws_sdk_ecs::types::TaskDefinition;
-use transcode_config::contract::status_key;
+use transcode_config::contract::{EVENT_SOURCE, outbox_prefix, status_key};
 use transcode_core::protocol::fact::CallError;
 
 use super::{
@@ -126,6 +126,17 @@ fn needs(ward: &Ward, place: &Place, definition: Option<&TaskDefinition>) -> Vec
         needs.push(need(&["sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes"], queue(&jobs.url)));
         needs.push(need(&["sqs:SendMessage", "sqs:GetQueueAttributes"], queue(&jobs.dead_letter_url)));
     }
+    if !settings.events.bus.is_empty() {
+        let name = settings.events.bus.rsplit('/').next().unwrap_or_default();
+        let bus = if settings.events.bus.starts_with("arn:") {
+            settings.events.bus.clone()
+        } else {
+            place.arn("events", &format!("event-bus/{name}"))
+        };
+        needs.push(need(&["events:PutEvents"], bus));
+        let kept = place.bucket(&format!("{state}/{}x", outbox_prefix(&settings.environment)));
+        needs.push(need(&["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], kept));
+    }
     needs.extend(settings.events.queue_url.iter().map(|url| need(&take, queue(url))));
     if let Some(definition) = definition {
         let roles = [definition.task_role_arn(), definition.execution_role_arn()].into_iter().flatten();
@@ -168,6 +179,7 @@ async fn refused(ward: &Ward, principal: &str, place: &Place, need: &Need) -> Re
         ("ecs:CreateAction", "RunTask"),
         ("cloudwatch:namespace", &ward.settings.metrics.namespace),
         ("iam:PassedToService", "ecs-tasks.amazonaws.com"),
+        ("events:source", EVENT_SOURCE),
     ];
     for (n, (key, value)) in (1..).zip(context) {
         let entry = format!("ContextEntries.member.{n}");

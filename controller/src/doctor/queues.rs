@@ -83,7 +83,8 @@ fn absent(check: &'static str, url: &str, error: &CallError) -> Finding {
     Finding::unread(check, error)
 }
 
-fn number(attributes: &Attributes, name: &Name) -> u64 {
+/// A number among a queue's attributes; 0 where it is missing.
+pub(super) fn number(attributes: &Attributes, name: &Name) -> u64 {
     attributes.get(name).and_then(|value| value.parse().ok()).unwrap_or(0)
 }
 

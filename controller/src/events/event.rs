@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use transcode_config::contract::{Attempt, Budget, Claim, FailureCode, JobKey, Published, Terminal, Told};
+use transcode_config::contract::{
+    Attempt, Budget, Claim, EventKind, FailureCode, JobKey, Published, Terminal, Told,
+};
 use transcode_core::{
     effects::ports::Depth,
     judge::launch_pause::Pause,
@@ -137,6 +139,12 @@ pub enum Event<'a> {
     Settled { job: &'a JobKey, ending: Ending, job_ms: Option<Ms> },
     /// The dead-letter queue acknowledged the letter.
     DeadLettered { job: &'a JobKey, message: &'a MessageId },
+    /// The bus has the event of a job's end; `aside`: the outbox has it.
+    Announced { job: &'a JobKey, kind: EventKind, aside: bool },
+    /// Events of the outbox were sent; some may not be taken yet.
+    Resent { sent: usize, kept: Option<&'a (usize, CallError)> },
+    /// Events of jobs under way were sent, or dropped.
+    NewsSent { sent: usize, dropped: usize },
     /// A lease expired, or its handle is not valid any more.
     LeaseLost { message: &'a MessageId, job: Option<&'a JobKey> },
     /// This version cannot read a document of a job; the job is left alone.
@@ -213,6 +221,13 @@ impl Event<'_> {
                 ErrorClass::Throttled => registry.add(M::Throttles, 1),
                 _ => registry.add(M::ReconcileErrors, 1),
             },
+            Self::Announced { aside: true, .. } => registry.add(M::EventsDelayed, 1),
+            Self::Announced { .. } => registry.add(M::EventsSent, 1),
+            Self::Resent { sent, .. } => registry.add(M::EventsSent, *sent as u64),
+            Self::NewsSent { sent, dropped } => {
+                registry.add(M::EventsSent, *sent as u64);
+                registry.add(M::EventsDropped, *dropped as u64);
+            }
             Self::LaunchRefused { refusal, .. } => {
                 registry.add_labelled(M::LaunchesRefused, refusal.class(), 1);
             }
@@ -277,6 +292,7 @@ impl Event<'_> {
             | Self::Published { job, .. }
             | Self::Superseded { job, .. }
             | Self::Indexed { job }
+            | Self::Announced { job, .. }
             | Self::Collected { job }
             | Self::CancelTooLate { job, .. }
             | Self::Settled { job, .. }

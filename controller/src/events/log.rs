@@ -1,13 +1,15 @@
 //! The log lines of events: lower case, values as fields, no interpolation. Field names are always the same: `job`,
 //! `key` (the object key of the job's source), `attempt`, `task`.
 
-use transcode_config::contract::{Budget, Cancels, Claim, JobKey, Outcome, Terminal, Told, pointer_key};
+use transcode_config::contract::{
+    Budget, Cancels, Claim, EventKind, JobKey, Outcome, Terminal, Told, pointer_key,
+};
 use transcode_core::{
     effects::ports::Depth,
     message::Tenant,
     protocol::{
         clock::Ms,
-        fact::{MessageId, Refusal},
+        fact::{CallError, MessageId, Refusal},
         steering::{Steered, Wanted},
     },
 };
@@ -50,6 +52,7 @@ impl Event<'_> {
                 tracing::error!(step, jobs, %job, key, reason = why, "a step is refused: somebody must act");
             }
             Self::StepGoesOn { step } => tracing::info!(step, "a step is no longer refused"),
+            Self::Resent { sent, kept } => resent(sent, kept),
             Self::ReceivingPaused { reason } => tracing::warn!(reason, "receiving pauses"),
             Self::ReceivingGoesOn => tracing::info!("receiving goes on"),
             Self::Steered { steered } => wanted(steered),
@@ -61,9 +64,7 @@ impl Event<'_> {
             Self::InvariantBroken { id, what } => tracing::error!(id, what, "invariant broken"),
             Self::OrphanFound { task, job } => tracing::warn!(%task, job = text(job), key, "orphan found"),
             Self::MetricsDropped { periods } => tracing::warn!(periods, "metrics dropped"),
-            Self::StatusFailed { error } => {
-                tracing::error!(%error, class = ?error.class, "status report cannot be written: commands show an old one");
-            }
+            Self::StatusFailed { error } => unreported(error),
             Self::StatusWritten => tracing::info!("status report written again"),
             Self::LogLinesDropped { lines } => tracing::warn!(lines, "log lines dropped"),
             Self::ForeignTask { task } => tracing::warn!(%task, "foreign task left alone"),
@@ -113,6 +114,7 @@ impl Event<'_> {
                 tracing::info!(%job, key, %by, "superseded: a newer upload of the same object is published");
             }
             Self::Indexed { job } => tracing::info!(%job, key, "index entry written"),
+            Self::Announced { job, kind, aside } => announced((job, key), kind, aside),
             Self::Collected { job } => tracing::info!(%job, key, "leftovers collected"),
             Self::Launched { job, attempt, task } => {
                 tracing::info!(%job, key, %attempt, %task, "task launched");
@@ -214,6 +216,29 @@ fn terminal_record_read(terminal: &Terminal, key: Option<&str>) {
             tracing::info!(%job, key, outcome = "cancelled", nonce, who, why, attempts, task, "register read");
         }
     }
+}
+
+/// The event of a job's end is on the bus, or waits.
+fn announced((job, key): (&JobKey, Option<&str>), kind: EventKind, aside: bool) {
+    if aside {
+        tracing::warn!(%job, key, %kind, "event put into the outbox: the bus does not take it");
+    } else {
+        tracing::info!(%job, key, %kind, "event sent");
+    }
+}
+
+/// Events that waited are on the bus, or wait on.
+fn resent(sent: usize, kept: Option<&(usize, CallError)>) {
+    match kept {
+        None => tracing::info!(sent, "events of the outbox sent"),
+        Some((kept, error)) => {
+            tracing::warn!(sent, kept, %error, "events stay in the outbox: the bus does not take them");
+        }
+    }
+}
+
+fn unreported(error: &CallError) {
+    tracing::error!(%error, class = ?error.class, "status report cannot be written: commands show an old one");
 }
 
 /// How a job ended.

@@ -8,6 +8,7 @@ use transcode_core::{
         fact::Hint,
         publishing::Publication,
         task_view::{TaskStatus, TaskView},
+        via::Via,
     },
 };
 
@@ -62,6 +63,11 @@ impl Watch {
                 Event::Superseded { job, by }
             }
             Change::JobIndexed { job } => Event::Indexed { job },
+            Change::JobAnnounced { job, kind, via } => {
+                Event::Announced { job, kind: *kind, aside: *via == Via::Outbox }
+            }
+            Change::Resent { sent, kept } => Event::Resent { sent: *sent, kept: kept.as_ref() },
+            Change::Heartbeat { .. } => return,
             Change::JobCollected { job } => Event::Collected { job },
             Change::JobUnreadable { job, reason } => Event::Unreadable { job, reason },
             Change::TaskForeign { task } => Event::ForeignTask { task },

@@ -20,13 +20,13 @@ use tokio_util::sync::CancellationToken;
 
 /// Limits for a client.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
+pub(crate) struct Limits {
     /// Most connections at the same time. A health check, a load balancer and a person with `explain` are three.
-    pub(super) connections: usize,
+    pub(crate) connections: usize,
     /// Longest time from the connection to the end of the request's headers.
-    pub(super) headers: Duration,
+    pub(crate) headers: Duration,
     /// Longest time from the connection to the end of the answer.
-    pub(super) whole: Duration,
+    pub(crate) whole: Duration,
 }
 
 impl Default for Limits {
@@ -41,7 +41,7 @@ const AFTER_ERROR: Duration = Duration::from_millis(100);
 const MAX_HEAD: usize = 8 << 10;
 
 /// Serves until `stop`, then finishes the requests under way.
-pub(super) async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
+pub(crate) async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
     let places = Arc::new(Semaphore::new(limits.connections));
     let accept = async {
         loop {

@@ -48,6 +48,16 @@ struct Shown {
     turned: Option<Instant>,
     ready: bool,
     notes: Notes,
+    unwritten: Option<Unwritten>,
+}
+
+/// Since when the report in the state bucket cannot be written: commands that read it learn nothing new.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unwritten {
+    /// When the first write failed (ms since 1970).
+    pub since_ms: u64,
+    /// The call that failed last, with the words of AWS.
+    pub why: String,
 }
 
 /// The answer of `/notes`: why each job waits.
@@ -63,6 +73,9 @@ pub struct Notes {
     /// Why receiving stops; absent while it goes on, and during ordinary short stops.
     #[serde(default)]
     pub receiving_pause: Option<String>,
+    /// Present while the controller cannot write its report.
+    #[serde(default)]
+    pub unwritten: Option<Unwritten>,
     /// Jobs that wait, by key. A job that is neither here nor decided is being worked on now.
     pub jobs: BTreeMap<String, Waiting>,
     /// Number of waiting jobs that are not listed, because there are too many.
@@ -99,9 +112,15 @@ impl Status {
             draining,
             launches_pause,
             receiving_pause: full.map(str::to_owned),
+            unwritten: None,
             jobs,
             left_off,
         };
+    }
+
+    /// Notes whether reports can be written.
+    pub fn reported(&self, unwritten: Option<Unwritten>) {
+        self.lock().unwritten = unwritten;
     }
 
     fn lock(&self) -> MutexGuard<'_, Shown> {
@@ -139,7 +158,10 @@ async fn readyz(State(status): Shared) -> (StatusCode, &'static str) {
 
 /// JSON without unescaped control or invisible characters: people read it with `curl`.
 async fn notes(State(status): Shared) -> impl IntoResponse {
-    let notes = status.lock().notes.clone();
+    let notes = {
+        let shown = status.lock();
+        Notes { unwritten: shown.unwritten.clone(), ..shown.notes.clone() }
+    };
     // Plain structures with string keys: serialising cannot fail.
     let body = net(&serde_json::to_string(&notes).unwrap_or_default()).into_owned();
     ([(header::CONTENT_TYPE, "application/json")], body)
@@ -202,11 +224,14 @@ mod tests {
         (0..MAX_NOTES).for_each(|n| wait(JobKey::of(&[&n.to_string()]), "other", None));
         let pause = Pause::Unfit("no such image".into());
         status.turned(&ledger);
+        let unwritten = Some(Unwritten { since_ms: 6_000_000, why: "s3:PutObject: AccessDenied".into() });
+        status.reported(unwritten.clone());
         status.noted(&ledger, 3, Some(&pause), None, Now { mono: 1_000, wall: 7_000_000 });
         assert!(asked(ask_health).await);
         let notes = tokio::task::spawn_blocking(move || ask_notes(address)).await.unwrap().unwrap();
         assert_eq!((notes.tasks_in_flight, notes.jobs.len(), notes.left_off), (3, MAX_NOTES, 1));
         assert_eq!(notes.launches_pause.as_deref(), Some("no such image"));
+        assert_eq!(notes.unwritten, unwritten);
         let publish = Some("publish".into());
         let expected =
             Waiting { why: "a reason".into(), until_ms: Some(7_000_500), step: publish, refused: true };

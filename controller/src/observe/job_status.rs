@@ -8,7 +8,11 @@ use transcode_config::{
 use transcode_core::{
     message::Request,
     protocol::clock::{Ms, Now},
-    state::{job::Job, ledger::Ledger, note::Note},
+    state::{
+        job::{AttemptState, Job},
+        ledger::Ledger,
+        note::Note,
+    },
 };
 
 /// Longest reason, in characters. AWS' words are part of some.
@@ -22,7 +26,7 @@ pub struct Waiting {
     /// The job waits until then at the earliest (ms since 1970), if a time is known.
     pub until_ms: Option<u64>,
     /// The job's step, if the job is decided or the step fails: `read`, `claim`, `give_up`, `publish`, `index`,
-    /// `collect`, `dead_letter` or `delete`.
+    /// `announce`, `put_aside`, `collect`, `dead_letter` or `delete`.
     #[serde(default)]
     pub step: Option<String>,
     /// AWS refuses that step until somebody removes the cause.
@@ -86,10 +90,12 @@ pub(super) fn job_status(ledger: &Ledger, key: &JobKey, now: Now) -> Option<JobS
     let job = ledger.jobs.get(key)?;
     let spec = match &job.request {
         Some(Request::Run(spec)) => Some(spec),
-        Some(Request::Refuse { .. }) | None => None,
+        Some(Request::Refuse { .. }) => None,
+        None => job.accepted.as_ref(),
     };
     let attempt = job.attempt.as_ref();
     let beat = attempt.and_then(|attempt| Some((attempt.heartbeat.as_ref()?, attempt.heartbeat_at)));
+    let progress = attempt.and_then(AttemptState::progress);
     let waiting = ledger.note_of(key).map(|note| Waiting::of(note, now));
     let running = |arn: &&_| ledger.tasks.get(*arn).is_some_and(|task| !task.ended());
     Some(JobStatus {
@@ -102,8 +108,8 @@ pub(super) fn job_status(ledger: &Ledger, key: &JobKey, now: Now) -> Option<JobS
         asked_at_ms: job.asked_at_ms,
         known_at_ms: wall_of(job.since, now),
         attempt: attempt.map(|attempt| attempt.claim.attempt),
-        stage: beat.map(|(beat, _)| beat.stage),
-        percent: beat.map(|(beat, _)| beat.percent),
+        stage: progress.map(|(stage, _)| stage),
+        percent: progress.map(|(_, percent)| percent),
         speed: beat.and_then(|(beat, _)| beat.speed),
         heartbeat_at_ms: beat.map(|(_, at)| wall_of(at, now)),
         task_arn: job.tasks.keys().rfind(running).map(|arn| arn.0.to_string()),

@@ -2,11 +2,12 @@
 
 mod by_rule;
 mod changes;
-mod connections;
+pub(crate) mod connections;
 pub mod http;
 mod job_costs;
 mod job_status;
 mod missed_events;
+pub mod news;
 pub mod prometheus;
 mod queues;
 mod report;

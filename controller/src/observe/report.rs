@@ -9,7 +9,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use transcode_config::contract::{BreakerStatus, Document, PauseStatus, SCHEMA, StatusReport, encode};
+use transcode_config::{
+    contract::{BreakerStatus, ControlStatus, Document, PauseStatus, SCHEMA, StatusReport, encode},
+    escape::one_line,
+};
 use transcode_core::{
     judge::launch_pause::Pause,
     policy::Policy,
@@ -26,6 +29,9 @@ use super::{
 /// Shortest time between two reports (ms).
 const EVERY: Ms = 10_000;
 
+/// Each job's part of that time (ms): a report of thousands of jobs has megabytes.
+const EVERY_OF_JOB: Ms = 4;
+
 /// The same while the process ends (ms): the next report may be the last one.
 const EVERY_WHILE_DRAINING: Ms = 1_000;
 
@@ -35,6 +41,9 @@ const ALIVE: Ms = 50_000;
 
 /// Room for everything but the jobs, in bytes.
 const HEAD: usize = 256 << 10;
+
+/// Most characters of why the control document is refused.
+const MOST_WORDS: usize = 500;
 
 /// Who reports.
 #[derive(Debug, Clone, Default)]
@@ -82,7 +91,8 @@ impl Reporter {
         (ledger, policy): (&Ledger, &Policy),
         now: Now,
     ) -> Ms {
-        let every = if ledger.draining { EVERY_WHILE_DRAINING } else { EVERY };
+        let large = (ledger.jobs.len() as Ms * EVERY_OF_JOB).min(ALIVE);
+        let every = if ledger.draining { EVERY_WHILE_DRAINING } else { EVERY.max(large) };
         if let Some(due) = memory.looked_at.map(|at| at + every).filter(|due| now.mono < *due) {
             return due;
         }
@@ -145,12 +155,20 @@ impl Reporter {
             queues: self.queues.all(),
             tasks_in_flight: ledger.in_flight.usage().tasks as u64,
             max_tasks: policy.max_tasks as u64,
+            control: control(ledger),
             breaker,
             task_definition,
             image_digest,
             ..StatusReport::default()
         }
     }
+}
+
+/// The control document in force, and why a newer one is not; `None` before the first reading.
+fn control(ledger: &Ledger) -> Option<ControlStatus> {
+    let refused = ledger.steering_refused.as_deref().map(|why| one_line(why, MOST_WORDS));
+    let read = !ledger.unsteered || refused.is_some();
+    read.then_some(ControlStatus { revision: ledger.steering.revision, refused })
 }
 
 /// The jobs as JSON, with commas between them, and the number of those that are left off.

@@ -22,6 +22,9 @@ use crate::events::Event;
 /// more often than people read gauges.
 const SAMPLE_EVERY: Ms = 1000;
 
+/// Each job's part of that time (ms): a sample looks at every job.
+const SAMPLE_OF_JOB: Ms = 1;
+
 impl Watch {
     /// Reports a planned turn. Returns when the next sample is due, unless one was taken now.
     pub(super) fn turned(&self, plan: &Plan, ledger: &Ledger, policy: &Policy, now: Now) -> Option<Ms> {
@@ -31,7 +34,8 @@ impl Watch {
             self.begun(action, ledger);
         }
         self.status.turned(ledger);
-        let due = self.memory().sampled_at.map(|at| at + SAMPLE_EVERY).filter(|due| now.mono < *due);
+        let every = SAMPLE_EVERY.max(ledger.jobs.len() as Ms * SAMPLE_OF_JOB);
+        let due = self.memory().sampled_at.map(|at| at + every).filter(|due| now.mono < *due);
         if due.is_none() {
             self.memory().sampled_at = Some(now.mono);
             self.sample(pause.as_ref(), ledger, now);
@@ -118,13 +122,14 @@ impl Watch {
 
 fn job_of(action: &Action) -> Option<&JobKey> {
     match action {
-        Action::Inspect { job }
+        Action::Inspect { job, .. }
         | Action::ReadSpec { job }
         | Action::GiveUp { job, .. }
         | Action::Publish { job, .. }
         | Action::Collect { job, .. } => Some(job),
         Action::Claim { spec, .. } => Some(&spec.job),
         Action::Index { terminal, .. } => Some(&terminal.job),
+        Action::Announce { event, .. } => Some(&event.job),
         Action::Launch { claim } => Some(&claim.job),
         Action::DeadLetter(letter) => Some(&letter.job),
         _ => None,

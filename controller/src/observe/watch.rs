@@ -20,6 +20,7 @@ use super::{
     http::Status,
     job_costs::JobCosts,
     missed_events::Missed,
+    news::News,
     report::{Reported, Reporter, Seen},
     traces::Traces,
 };
@@ -34,6 +35,7 @@ pub struct Watch {
     /// There is an events queue, so events can be missed.
     pub(super) hints: bool,
     traces: Traces,
+    news: News,
     /// Reports to people who cannot reach this process.
     reporter: Option<Reporter>,
     memory: Mutex<Memory>,
@@ -65,6 +67,7 @@ impl Observer for Watch {
         for change in told {
             self.learn(change, ledger);
             self.traces.tell(change, ledger, now.wall, &self.events);
+            self.news.tell(change, ledger, policy, now);
             self.tell(change, now);
         }
         tracing::trace!(reason, actions = plan.actions.len(), "planned");
@@ -88,6 +91,7 @@ impl Watch {
             cost: settings.cost,
             hints,
             traces: Traces::default(),
+            news: News::default(),
             reporter: None,
             memory: Mutex::default(),
         }
@@ -97,6 +101,12 @@ impl Watch {
     #[must_use]
     pub fn traced(self, traces: Traces) -> Self {
         Self { traces, ..self }
+    }
+
+    /// Sends the events of jobs under way there.
+    #[must_use]
+    pub fn telling(self, news: News) -> Self {
+        Self { news, ..self }
     }
 
     /// Remembers the object keys of a received message's jobs, for the log lines about them. A job of which only the task

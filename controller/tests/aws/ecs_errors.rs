@@ -169,7 +169,7 @@ async fn pages_are_merged_as_a_set_and_started_by_is_the_only_filter() {
 async fn a_listing_that_never_ends_is_given_up() {
     let (ecs, stub) = ecs([Stub::json(&json!({"taskArns": ["a"], "nextToken": "again"}))]).await;
     assert_eq!(ecs.list().await.unwrap_err().class, ErrorClass::Transient);
-    assert_eq!(stub.sent().len(), 200);
+    assert_eq!(stub.sent().len(), 400);
 }
 
 #[tokio::test]

@@ -56,7 +56,7 @@ async fn whoever_claims_and_settles_again_writes_the_same_entries() {
     for _ in 0..2 {
         store.claim(&later, &claim(&first.job, 1)).await.unwrap();
         store.claim(&later, &claim(&first.job, 2)).await.unwrap();
-        store.index(&terminal, Some(&later)).await.unwrap();
+        store.index(&terminal, None, Some(&later)).await.unwrap();
         let both = [IndexKey::accepted(&first).to_key(), IndexKey::ended(5_000, &terminal).to_key()];
         assert_eq!(keys(&world, "index/recent/").await, both, "the time of the specification that exists");
         assert_eq!(keys(&world, "index/source/").await, [IndexKey::source_key(&first)]);
@@ -71,16 +71,16 @@ async fn a_job_that_ended_before_any_attempt_is_listed_too() {
     let store = store(&world);
     let outcome = Outcome::Superseded(Superseded { by: None, last_task_arn: None, attempts: Vec::new() });
     let overtaken = Terminal { outcome, written_at_ms: 7_000, ..dead(&job("overtaken"), "n") };
-    store.index(&overtaken, Some(&accepted("overtaken", 1_000))).await.unwrap();
+    store.index(&overtaken, None, Some(&accepted("overtaken", 1_000))).await.unwrap();
     let refused = Terminal { written_at_ms: 8_000, ..dead(&job("refused"), "n") };
-    store.index(&refused, None).await.unwrap();
+    store.index(&refused, None, None).await.unwrap();
     // Its specification exists, but the controller died before it wrote the index.
     let halfway = accepted("halfway", 6_000);
     let put = world.emulator.clients.s3.put_object().bucket("state");
     let put = put.key(format!("jobs/{}/spec.json", halfway.job)).body(encode(&halfway).into());
     put.send().await.unwrap();
     let late = Terminal { written_at_ms: 9_000, ..dead(&halfway.job, "n") };
-    store.index(&late, Some(&accepted("halfway", 8_500))).await.unwrap();
+    store.index(&late, None, Some(&accepted("halfway", 8_500))).await.unwrap();
 
     let rows = store.recent(None, None, 10).await.unwrap().rows;
     let brief = |row: &IndexRow| {

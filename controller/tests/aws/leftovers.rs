@@ -60,7 +60,7 @@ async fn losers_folders_are_emptied_with_their_open_uploads_and_nothing_else_is_
     let winners = format!("{}audio.mp4", folder(&job, 12));
     open_upload(&world, &winners).await;
     for _ in 0..2 {
-        store.collect(&job, &[attempt(1), attempt(2), attempt(3)]).await.unwrap();
+        store.collect(&job, None, &[attempt(1), attempt(2), attempt(3)]).await.unwrap();
         assert_eq!(left(&world).await, (kept.to_vec(), vec![winners.clone()]));
     }
 }
@@ -87,7 +87,7 @@ async fn names_of_any_characters_are_emptied_too() {
             open_upload(&world, &format!("{}{name}.mp4", folder(&job, 1))).await;
         }
     }
-    store.collect(&job, &[attempt(1)]).await.unwrap();
+    store.collect(&job, None, &[attempt(1)]).await.unwrap();
     assert_eq!(left(&world).await, (Vec::new(), Vec::new()));
 }
 
@@ -103,7 +103,7 @@ async fn a_key_that_xml_cannot_hold_is_listed_encoded_and_deleted_alone() {
     let gone = Answer::Say(204, String::new());
     let batch = answered("<DeleteResult></DeleteResult>");
     let (store, stub) = on(vec![answered(&page), batch, gone.clone(), gone]).await;
-    store.collect(&job("x"), &[attempt(1)]).await.unwrap();
+    store.collect(&job("x"), None, &[attempt(1)]).await.unwrap();
     let sent = stub.sent();
     assert!(
         sent[1].line.contains("encoding-type=url") && sent[2].line.contains("encoding-type=url"),
@@ -120,7 +120,7 @@ async fn of_a_job_that_nobody_accepted_nothing_is_collected() {
     let store = S3Store::new(world.clients.s3.clone(), &world.settings);
     let job = job("x");
     put(&world, &format!("{}a", folder(&job, 1))).await;
-    store.collect(&job, &[attempt(1)]).await.unwrap();
+    store.collect(&job, None, &[attempt(1)]).await.unwrap();
     assert_eq!(left(&world).await.0.len(), 1);
 }
 
@@ -163,7 +163,7 @@ async fn on(answers: Vec<Answer>) -> (S3Store, Stub) {
 async fn a_folder_of_many_pages_is_emptied_page_by_page() {
     let gone = || answered("<DeleteResult></DeleteResult>");
     let (store, stub) = on(vec![page(true), gone(), page(true), gone(), page(false), gone()]).await;
-    store.collect(&job("x"), &[attempt(1)]).await.unwrap();
+    store.collect(&job("x"), None, &[attempt(1)]).await.unwrap();
     let deletes = stub.sent().iter().filter(|sent| sent.line.starts_with("POST")).count();
     assert_eq!((deletes, stub.sent().len()), (3, 8));
 }
@@ -173,7 +173,7 @@ async fn a_file_that_cannot_be_deleted_is_a_failure_of_its_own_class() {
     let denied = "<DeleteResult><Error><Key>videos/cat.mp4/v-1/a</Key><Code>AccessDenied</Code>\
                   <Message>no</Message></Error></DeleteResult>";
     let (store, _stub) = on(vec![page(false), answered(denied)]).await;
-    let error = store.collect(&job("x"), &[attempt(1)]).await.unwrap_err();
+    let error = store.collect(&job("x"), None, &[attempt(1)]).await.unwrap_err();
     assert_eq!((error.class, error.message.as_str()), (ErrorClass::Misconfigured, "AccessDenied: no"));
 }
 
@@ -185,7 +185,7 @@ async fn what_never_ends_is_left_for_the_next_try() {
     let none = vec![uploads(false, false)];
     for (before, answers, most) in [(vec![], aborts, 21), (none, deletes, 22)] {
         let (store, stub) = store_on([before, vec![answers; 20].concat()].concat()).await;
-        let error = store.collect(&job("x"), &[attempt(1)]).await.unwrap_err();
+        let error = store.collect(&job("x"), None, &[attempt(1)]).await.unwrap_err();
         assert_eq!((error.class, stub.sent().len()), (ErrorClass::Transient, most), "{}", error.message);
     }
 }
@@ -197,7 +197,7 @@ async fn uploads_of_many_pages_are_aborted_also_where_one_has_ended_meanwhile() 
     let gone = refused(404, "NoSuchUpload");
     let answers = vec![uploads(true, true), aborted, uploads(false, true), gone, answered(nothing)];
     let (store, stub) = store_on(answers).await;
-    store.collect(&job("x"), &[attempt(1)]).await.unwrap();
+    store.collect(&job("x"), None, &[attempt(1)]).await.unwrap();
     let aborts = stub.sent().iter().filter(|sent| sent.line.starts_with("DELETE")).count();
     assert_eq!((aborts, stub.sent().len()), (2, 6));
 }
@@ -210,7 +210,7 @@ async fn what_cannot_be_listed_or_aborted_is_a_failure_of_its_own_class() {
     for answers in [vec![denied()], aborts, files] {
         let asked = 1 + answers.len();
         let (store, stub) = store_on(answers).await;
-        let error = store.collect(&job("x"), &[attempt(1)]).await.unwrap_err();
+        let error = store.collect(&job("x"), None, &[attempt(1)]).await.unwrap_err();
         assert_eq!((error.class, stub.sent().len()), (ErrorClass::Misconfigured, asked), "{}", error.message);
     }
 }

@@ -3,12 +3,15 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod cloudwatch;
+mod control;
 mod ecr;
 mod ecs;
 mod ecs_errors;
+mod eventbridge;
 mod hints;
 mod index;
 mod leftovers;
+mod outbox;
 mod publish;
 mod run_task;
 mod sqs;

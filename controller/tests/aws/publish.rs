@@ -51,6 +51,7 @@ fn winner(spec: &JobSpec, entries: &[(&str, &str)]) -> Succeeded {
         files: 1,
         bytes: 1,
         duration_ms: 1,
+        warnings: None,
         source: None,
         entry_points: entries.iter().map(point).collect(),
         folder,
@@ -76,7 +77,7 @@ async fn publishing_copies_with_metadata_and_can_be_repeated() {
         let spec = accepted(prefix, None, prefix);
         let winner = succeeded(&world, &spec).await;
         for _ in 0..2 {
-            let done = store(&world).publish(&spec.job, &winner).await.unwrap();
+            let done = store(&world).publish(&spec.job, None, &winner).await.unwrap();
             assert!(matches!(done, Publication::Live(live) if live.serial == 1 && live.job == spec.job));
         }
         let to = format!("{prefix}master.m3u8");
@@ -93,10 +94,10 @@ async fn an_older_upload_never_takes_the_stable_names_of_a_newer_one() {
     let (old, new) = (accepted("old", Some("0A"), "videos/x/"), accepted("new", Some("0A1"), "videos/x/"));
     let (old_won, new_won) = (succeeded(&world, &old).await, succeeded(&world, &new).await);
     let store = store(&world);
-    store.publish(&old.job, &old_won).await.unwrap();
+    store.publish(&old.job, None, &old_won).await.unwrap();
     assert_eq!(text(&world, "videos/x/master.m3u8").await.as_deref(), Some(old.job.as_str()));
-    store.publish(&new.job, &new_won).await.unwrap();
-    let again = store.publish(&old.job, &old_won).await.unwrap();
+    store.publish(&new.job, None, &new_won).await.unwrap();
+    let again = store.publish(&old.job, None, &old_won).await.unwrap();
     assert_eq!(again, Publication::Superseded(new.job.clone()));
     assert_eq!(text(&world, "videos/x/master.m3u8").await.as_deref(), Some(new.job.as_str()));
     let live = pointer(&world, &new).await;
@@ -116,7 +117,7 @@ async fn of_many_that_publish_at_once_the_newest_stays() {
             running.push(tokio::spawn(async move {
                 // Others in the way each time: as the planner does, again.
                 loop {
-                    match store.publish(&job, &won).await {
+                    match store.publish(&job, None, &won).await {
                         Err(InspectError::Call(error)) if error.class == ErrorClass::Transient => {}
                         done => break done.unwrap(),
                     }
@@ -176,15 +177,15 @@ async fn a_terminal_record_that_names_what_is_not_its_own_publishes_nothing() {
         Succeeded { bucket: "other".into(), ..honest.clone() },
     ];
     for record in forged {
-        let error = store(&world).publish(&spec.job, &record).await.unwrap_err();
+        let error = store(&world).publish(&spec.job, None, &record).await.unwrap_err();
         assert!(matches!(error, InspectError::Unreadable(_)), "{record:?}: {error:?}");
     }
     let without = JobKey::of(&["no specification"]);
-    let error = store(&world).publish(&without, &honest).await.unwrap_err();
+    let error = store(&world).publish(&without, None, &honest).await.unwrap_err();
     assert!(matches!(error, InspectError::Unreadable(_)), "{error:?}");
     assert_eq!(text(&world, "videos/victim/master.m3u8").await.as_deref(), Some("victim"));
     assert_eq!(text(&world, "videos/mallory/leak").await, None);
-    store(&world).publish(&spec.job, &honest).await.unwrap();
+    store(&world).publish(&spec.job, None, &honest).await.unwrap();
     assert_eq!(text(&world, "videos/mallory/master.m3u8").await.as_deref(), Some("mine"));
 }
 
@@ -193,6 +194,7 @@ async fn an_entry_file_that_is_missing_fails_for_good() {
     let world = world().await;
     let spec = accepted("gone", None, "videos/gone/");
     put(&world, "state", &Layout::of(&spec.job).spec(), encode(&spec)).await;
-    let error = store(&world).publish(&spec.job, &winner(&spec, &[("a", "entry/a")])).await.unwrap_err();
+    let error =
+        store(&world).publish(&spec.job, None, &winner(&spec, &[("a", "entry/a")])).await.unwrap_err();
     assert!(matches!(&error, InspectError::Call(call) if call.class == ErrorClass::Permanent), "{error:?}");
 }

@@ -1,8 +1,11 @@
 //! The state bucket, on the emulator; the order of calls and unusual answers on a stub.
 
+use std::sync::Arc;
+
 use serde_json::json;
 use transcode_config::contract::{
-    Attempt, Claim, Document, Heartbeat, JobKey, Layout, SCHEMA, Stage, TaskState, Terminal, encode,
+    Attempt, Claim, Document, Heartbeat, JobKey, Layout, SCHEMA, Stage, TaskState, Terminal, UserMetadata,
+    beacon_key, encode,
 };
 use transcode_controller::aws::S3Store;
 use transcode_core::{
@@ -37,6 +40,7 @@ fn heartbeat(job: &JobKey, attempt: u32) -> Heartbeat {
         percent: 1.0,
         speed: None,
         playable: None,
+        user_metadata: UserMetadata::default(),
         state: TaskState::Working,
     }
 }
@@ -50,7 +54,7 @@ async fn of_many_writers_one_wins_and_all_are_told_who() {
             let (store, job) = (store(&world), job.clone());
             tokio::spawn(async move {
                 let own = Claim { nonce: format!("writer {writer}"), ..claim(&job, 1) };
-                let claimed = store.claim(&spec(&job), &own).await.unwrap().nonce;
+                let claimed = store.claim(&spec(&job), &own).await.unwrap().claim.nonce;
                 (claimed, store.give_up(&dead(&job, &own.nonce)).await.unwrap().nonce)
             })
         });
@@ -58,7 +62,7 @@ async fn of_many_writers_one_wins_and_all_are_told_who() {
         let (claims, records): (Vec<_>, Vec<_>) = told.unzip();
         assert!(claims.iter().all(|nonce| *nonce == claims[0]), "{claims:?}");
         assert!(records.iter().all(|nonce| *nonce == records[0]), "{records:?}");
-        let snapshot = store(&world).inspect(&job).await.unwrap();
+        let snapshot = store(&world).inspect(&job, None).await.unwrap();
         assert_eq!(snapshot.claim.unwrap().nonce, claims[0]);
         assert_eq!(snapshot.terminal.unwrap().nonce, records[0]);
     }
@@ -68,19 +72,19 @@ async fn of_many_writers_one_wins_and_all_are_told_who() {
 async fn inspecting_finds_the_newest_attempt_with_its_own_heartbeat() {
     let world = world().await;
     let (store, job) = (store(&world), job("x"));
-    assert_eq!(store.inspect(&job).await, Ok(Snapshot::default()));
+    assert_eq!(store.inspect(&job, None).await, Ok(Snapshot::default()));
     for attempt in [1, 2, 10] {
         store.claim(&spec(&job), &claim(&job, attempt)).await.unwrap();
     }
     let layout = Layout::of(&job);
     let old = layout.heartbeat(Attempt::new(2).unwrap());
     put(&world, "state", &old, encode(&heartbeat(&job, 2))).await;
-    let snapshot = store.inspect(&job).await.unwrap();
+    let snapshot = store.inspect(&job, None).await.unwrap();
     assert_eq!(snapshot.claim, Some(claim(&job, 10).into()));
     assert_eq!(snapshot.heartbeat, None, "the older attempt's heartbeat is not this one's");
     let new = layout.heartbeat(Attempt::new(10).unwrap());
     put(&world, "state", &new, encode(&heartbeat(&job, 10))).await;
-    assert_eq!(store.inspect(&job).await.unwrap().heartbeat, Some(heartbeat(&job, 10)));
+    assert_eq!(store.inspect(&job, None).await.unwrap().heartbeat, Some(heartbeat(&job, 10)));
     let written: transcode_config::contract::JobSpec = store.read(&layout.spec()).await.unwrap().unwrap();
     assert_eq!(written, spec(&job));
 }
@@ -110,7 +114,7 @@ async fn documents_of_another_version_or_place_are_not_read() {
         let layout = Layout::of(&job);
         let key = if attempts { layout.claim(Attempt::FIRST) } else { layout.terminal() };
         put(&world, "state", &key, body).await;
-        let result = store.inspect(&job).await;
+        let result = store.inspect(&job, None).await;
         assert!(matches!(result, Err(InspectError::Unreadable(_))), "{name}: {result:?}");
         let kept = if attempts {
             store.claim(&spec(&job), &claim(&job, 1)).await.map(drop)
@@ -139,22 +143,39 @@ fn said(document: Vec<u8>) -> Answer {
     Answer::Say(200, String::from_utf8(document).unwrap())
 }
 
+/// The objects that an inspection reads after its listing, which names these keys.
+async fn read_after(keys: &[String], answers: &[Vec<u8>], known: Option<Claim>) -> Vec<String> {
+    let stub = Stub::start([listing(keys)].into_iter().chain(answers.iter().cloned().map(said))).await;
+    on(&stub).inspect(&job("x"), known.map(Arc::new).as_ref()).await.unwrap();
+    let lines: Vec<String> = stub.sent().into_iter().map(|sent| sent.line).collect();
+    assert!(lines[0].contains("list-type=2"), "{lines:?}");
+    let name = |line: &String| line.split(['?', ' ']).nth(1).unwrap().rsplit('/').next().unwrap().to_owned();
+    lines[1..].iter().map(name).collect()
+}
+
 #[tokio::test]
-async fn the_terminal_record_is_read_last() {
+async fn one_listing_tells_what_there_is_and_only_what_may_have_changed_is_read() {
     let job = job("x");
     let layout = Layout::of(&job);
-    let stub = Stub::start([
-        listing(&[layout.claim(Attempt::FIRST)]),
-        said(encode(&claim(&job, 1))),
-        said(encode(&heartbeat(&job, 1))),
-        said(encode(&dead(&job, "n"))),
-    ])
-    .await;
-    on(&stub).inspect(&job).await.unwrap();
-    let lines: Vec<_> = stub.sent().into_iter().map(|sent| sent.line).collect();
-    let last = lines.last().unwrap();
-    assert!(lines.len() == 4 && last.contains("/terminal.json"), "{lines:?}");
-    assert!(lines[2].contains("heartbeat"), "{lines:?}");
+    let (first, second) = (Attempt::FIRST, Attempt::new(2).unwrap());
+    let attempt = [layout.claim(first), layout.heartbeat(first)];
+    let (claim_bytes, beat) = (encode(&claim(&job, 1)), encode(&heartbeat(&job, 1)));
+    let record = encode(&dead(&job, "n"));
+    assert!(read_after(&[], &[], None).await.is_empty(), "nothing there");
+    let answers = [claim_bytes.clone(), beat.clone()];
+    assert_eq!(read_after(&attempt, &answers, None).await, ["000001.json", "000001.heartbeat.json"]);
+    let own = || Some(claim(&job, 1));
+    assert!(read_after(&attempt[..1], &[], own()).await.is_empty(), "no heartbeat yet");
+    assert_eq!(read_after(&attempt, &[beat], own()).await, ["000001.heartbeat.json"]);
+    let decided = [&attempt[..], &[layout.terminal()]].concat();
+    assert_eq!(
+        read_after(&decided, std::slice::from_ref(&record), own()).await,
+        ["terminal.json"],
+        "no heartbeat counts"
+    );
+    let newer = [&attempt[..], &[layout.claim(second)]].concat();
+    assert_eq!(read_after(&newer, &[encode(&claim(&job, 2))], own()).await, ["000002.json"]);
+    assert_eq!(read_after(&decided, &[record, claim_bytes], None).await, ["terminal.json", "000001.json"]);
 }
 
 #[tokio::test]
@@ -190,12 +211,15 @@ async fn a_write_that_fails_is_sent_once_and_may_have_happened() {
 async fn a_forbidden_terminal_record_is_no_absent_terminal_record() {
     let job = job("x");
     let denied = Answer::Say(403, "<Error><Code>AccessDenied</Code></Error>".into());
-    let stub = Stub::start([listing(&[]), denied]).await;
-    let Err(InspectError::Call(error)) = on(&stub).inspect(&job).await else { panic!("no error") };
+    let there = || listing(&[Layout::of(&job).terminal()]);
+    let stub = Stub::start([there(), denied.clone()]).await;
+    let Err(InspectError::Call(error)) = on(&stub).inspect(&job, None).await else { panic!("no error") };
     assert_eq!(error.class, ErrorClass::Misconfigured);
     let no_bucket = Answer::Say(404, "<Error><Code>NoSuchBucket</Code></Error>".into());
-    let stub = Stub::start([listing(&[]), no_bucket]).await;
-    assert!(on(&stub).inspect(&job).await.is_err());
+    let stub = Stub::start([there(), no_bucket]).await;
+    assert!(on(&stub).inspect(&job, None).await.is_err());
+    let stub = Stub::start([denied]).await;
+    assert!(on(&stub).inspect(&job, None).await.is_err(), "nor is a forbidden listing");
 }
 
 #[tokio::test]
@@ -213,4 +237,29 @@ async fn of_a_document_that_is_too_large_no_more_is_fetched_than_shows_it() {
     let read: Result<Option<Terminal>, _> = on(&stub).read("jobs/x/terminal.json").await;
     let Err(InspectError::Unreadable(why)) = read else { panic!("{read:?}") };
     assert!(why.contains("1048577 bytes"), "{why}");
+}
+
+#[tokio::test]
+async fn all_beacons_are_found_by_pages_of_a_listing_and_nothing_else_is() {
+    let page = |numbers: std::ops::Range<u32>, next: &str| {
+        let object = |number| {
+            let key = beacon_key("test", &job("x"), Attempt::new(number).unwrap());
+            format!(
+                "<Contents><Key>{key}</Key><Size>{number}</Size><ETag>&quot;a&quot;</ETag>\
+                <LastModified>2026-01-01T00:00:00.000Z</LastModified></Contents>"
+            )
+        };
+        let objects: String = numbers.map(object).collect();
+        let strange = "<Contents><Key>live/test/x</Key><Size>1</Size></Contents>";
+        Answer::Say(200, format!("<ListBucketResult>{objects}{strange}{next}</ListBucketResult>"))
+    };
+    let more = "<IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken>";
+    let stub = Stub::start([page(1..3, more), page(3..5, "")]).await;
+    let found = on(&stub).survey().await.unwrap();
+    let numbers: Vec<_> = found.iter().map(|it| (it.attempt.number(), it.beacon.length())).collect();
+    assert_eq!(numbers, [(1, 1), (2, 2), (3, 3), (4, 4)]);
+    let lines: Vec<String> = stub.sent().into_iter().map(|sent| sent.line).collect();
+    assert!(lines.len() == 2 && lines.iter().all(|line| line.contains("prefix=live%2Ftest%2F")), "{lines:?}");
+    let stub = Stub::start([page(1..3, more), Answer::Say(403, String::new())]).await;
+    assert!(on(&stub).survey().await.is_err(), "half a listing is none");
 }

@@ -12,7 +12,10 @@ use transcode_controller::{
         status::Written::{self, Ours, Theirs},
     },
     events::{Events, Metric},
-    observe::Slot,
+    observe::{
+        Slot,
+        http::{self, Notes, Status},
+    },
 };
 use transcode_core::protocol::fact::ErrorClass;
 
@@ -23,6 +26,18 @@ use crate::{
 
 fn writer(world: &Account, instance: &str, started_at_ms: u64) -> StatusWriter {
     StatusWriter::new(world.clients.s3.clone(), &world.settings, instance, started_at_ms)
+}
+
+/// What the controller says of itself.
+async fn notes(status: &Arc<Status>) -> Notes {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let stop = tokio_util::sync::CancellationToken::new();
+    let served = tokio::spawn(http::serve(listener, Arc::clone(status), stop.clone()));
+    let notes = tokio::task::spawn_blocking(move || http::ask_notes(address)).await.unwrap().unwrap();
+    stop.cancel();
+    served.await.unwrap();
+    notes
 }
 
 async fn write(writer: &mut StatusWriter, text: &'static str, last: bool) -> Written {
@@ -80,10 +95,13 @@ async fn a_report_that_cannot_be_written_ends_nothing() {
 
     let (slot, events) = (Arc::new(Slot::default()), Arc::new(Events::new()));
     let writer = StatusWriter::new(s3, &settings, "me", 1);
-    let running = tokio::spawn(writer.run(Arc::clone(&slot), Arc::clone(&events)));
+    let status = Arc::new(Status::default());
+    let running = tokio::spawn(writer.run(Arc::clone(&slot), Arc::clone(&events), Arc::clone(&status)));
     slot.put(Bytes::from_static(b"x"));
     slot.close();
     running.await.unwrap();
+    let unwritten = notes(&status).await.unwritten.expect("commands learn it from the controller itself");
+    assert!(unwritten.why.starts_with("s3:"), "{unwritten:?}");
     assert_eq!(events.registry().count(Metric::ReconcileErrors), 0, "it is no error of a job");
 
     let silent = Stub::start([Answer::BlackHole]).await;

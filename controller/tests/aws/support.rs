@@ -6,8 +6,8 @@ use tempfile::TempDir;
 use transcode_config::{
     Settings,
     contract::{
-        Attempt, Capacity, Claim, Dead, Edit, Failure, FailureCode, JobKey, JobSpec, Outcome, OutputTarget,
-        SCHEMA, Source, TaskShape, Terminal,
+        Attempt, Capacity, Claim, Dead, Edit, EventKind, EventObject, Failure, FailureCode, JobEvent, JobKey,
+        JobSpec, Outcome, OutputTarget, SCHEMA, Source, TaskShape, Terminal, UserMetadata,
     },
     ladder::Profile,
     load::from_text,
@@ -124,6 +124,37 @@ pub(crate) fn spec(job: &JobKey) -> JobSpec {
         accepted_at_ms: 1,
         idempotency_key: None,
         forced: false,
+        user_metadata: UserMetadata::default(),
+    }
+}
+
+/// The event of a dead job.
+pub(crate) fn event(name: &str, at_ms: u64) -> JobEvent {
+    let job = job(name);
+    JobEvent {
+        schema: SCHEMA,
+        id: format!("{job}.0.dead"),
+        kind: EventKind::Dead,
+        environment: "test".into(),
+        job,
+        generation: 0,
+        at_ms,
+        asked_at_ms: None,
+        attempt: None,
+        source: Some(EventObject {
+            bucket: "uploads".into(),
+            key: "zoë \u{202e}.mp4".into(),
+            version_id: None,
+        }),
+        profile: None,
+        tenant: None,
+        user_metadata: UserMetadata::default(),
+        progress: None,
+        playable: None,
+        result: None,
+        failure: None,
+        superseded_by: None,
+        cancelled: None,
     }
 }
 

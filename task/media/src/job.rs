@@ -8,7 +8,7 @@ use std::{
 use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::sync::CancellationToken;
 use transcode_config::{
-    contract::{Clip, Failure, FailureCode, Placement, Stage},
+    contract::{Clip, Failure, FailureCode, Placement, Stage, UserMetadata},
     ladder::Profile,
 };
 
@@ -31,6 +31,8 @@ pub struct MediaJob<'a> {
     pub clip: Option<Clip>,
     /// An image to lay over the video.
     pub overlay: Option<OverlayFile<'a>>,
+    /// The caller's own words, for `metadata.json`.
+    pub user_metadata: Option<&'a UserMetadata>,
 }
 
 /// An event while the package is made, for progress and for uploads that begin before the end.

@@ -19,6 +19,7 @@ use crate::{
         folder::{Folder, PackagedFile},
         hls::{self, Form},
         images,
+        listing::{self, LISTING},
         metadata::{self, METADATA, Summary},
         progressive,
         track::Tracks,
@@ -138,7 +139,10 @@ async fn make_package(context: &Context<'_>) -> Result<Package, Failure> {
     let captions = captions::make(context, &mut source, &plan, &mut package).await?;
     let summary = metadata::summary(&source, &plan, &tracks, &captions, together);
     write_texts(job, &plan, &tracks, &captions, &mut package)?;
-    package.write(METADATA, &metadata::document(&source, &summary, &tools_version(context).await))?;
+    let ffmpeg = tools_version(context).await;
+    package.write(METADATA, &metadata::document(&source, &summary, &ffmpeg, job.user_metadata))?;
+    let listing = listing::document(package.files(), job.folder, &summary, job.user_metadata);
+    package.write(LISTING, &listing)?;
     context.send(Event::Stage(Stage::Verifying));
     let audio = loudness::check(context, &plan, &context.encoder_folder()).await?;
     std::fs::remove_dir_all(context.encoder_folder()).ok();
@@ -206,8 +210,15 @@ async fn prove(
 
 /// Entry files in the order of publication: images and data before the playlists that players begin with.
 fn entries(files: &[PackagedFile]) -> Vec<EntryFile> {
-    const ORDER: [&str; 6] =
-        ["poster.jpg", "metadata.json", "video.mp4", "audio.m4a", "manifest.mpd", "master.m3u8"];
+    const ORDER: [&str; 7] = [
+        "poster.jpg",
+        "metadata.json",
+        "manifest.json",
+        "video.mp4",
+        "audio.m4a",
+        "manifest.mpd",
+        "master.m3u8",
+    ];
     let names = ORDER.into_iter().map(|name| EntryFile { name: name.into(), file: format!("entry/{name}") });
     let fits = |entry: &EntryFile, file: &PackagedFile| {
         file.path == entry.file && file.size <= progressive::LARGEST_ENTRY

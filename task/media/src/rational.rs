@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// A positive fraction in lowest terms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Rational {
     /// Numerator, at least 1.
     pub num: u32,

@@ -69,6 +69,12 @@ impl Documents {
         Ok(())
     }
 
+    /// Removes `key`, whether it is there or not.
+    pub async fn remove(&self, key: &str) -> Result<(), AwsError> {
+        self.client.delete_object().bucket(&self.bucket).key(key).send().await?;
+        Ok(())
+    }
+
     /// Writes `key` if nothing is there. On an [`ErrorClass::Transient`] error it may have been written; on any other error
     /// it was not.
     pub async fn create(&self, key: &str, body: Vec<u8>) -> Result<Put, AwsError> {

@@ -13,7 +13,7 @@ use aws_smithy_checksums::ChecksumAlgorithm;
 use bytes::Bytes;
 use transcode_config::{
     aws::fits_xml,
-    contract::{Source, SourceRead},
+    contract::{Source, SourceRead, UserMetadata},
 };
 
 use super::error::{AwsError, ErrorClass};
@@ -100,6 +100,7 @@ impl Objects {
             version_id: answer.version_id().filter(|id| *id != "null").map(str::to_owned),
             etag: answer.e_tag().map(bare),
             modified_at_ms: modified.and_then(|at| u64::try_from(at).ok()),
+            user_metadata: user_metadata(&answer),
         };
         Ok(SourceHead {
             read,
@@ -163,6 +164,19 @@ impl Objects {
         }
         Ok(())
     }
+}
+
+/// `x-amz-meta-*` of an object, as far as it fits: it must not end a job.
+fn user_metadata(head: &HeadObjectOutput) -> UserMetadata {
+    let pairs = head.metadata().into_iter().flatten().map(|(key, value)| (key.clone(), value.clone()));
+    let (words, left_out) = UserMetadata::found(pairs.collect());
+    if left_out > 0 {
+        tracing::warn!(
+            left_out,
+            "entries of the source's x-amz-meta-* are too long or hold hidden characters"
+        );
+    }
+    words
 }
 
 fn quoted(etag: &str) -> String {

@@ -88,6 +88,7 @@ async fn transcode(request: &Request, stop: &Stop) -> Result<Package, Failure> {
         profile: &profile,
         clip: None,
         overlay: None,
+        user_metadata: None,
     };
     let package = make(&job, &tools, stop).await?;
     put_in_place(&made, &request.output, version.trim_end_matches('/'), &package).map_err(folder)?;

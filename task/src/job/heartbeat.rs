@@ -19,9 +19,10 @@ use tokio::{
     time::{Instant, sleep_until, timeout, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
-use transcode_config::contract::{Heartbeat, Layout, SCHEMA, Stage, TaskState, encode};
+use transcode_config::contract::{Beacon, Heartbeat, Layout, SCHEMA, Stage, TaskState, UserMetadata, encode};
 
 use super::{
+    beacon::Light,
     ending::End,
     start::{Identity, now_ms},
     stop::{Reason, Stop},
@@ -58,6 +59,8 @@ struct Pulse {
     percent: f32,
     speed: Option<f32>,
     playable: Option<String>,
+    /// `x-amz-meta-*` of the source.
+    user_metadata: UserMetadata,
     /// When the last successful write began.
     heard: Instant,
     /// Whether the heartbeat checks for a terminal record or a newer attempt.
@@ -71,6 +74,7 @@ struct Shared {
     task_arn: Option<String>,
     rhythm: Rhythm,
     pulse: Mutex<Pulse>,
+    light: Light,
 }
 
 /// The heartbeat of one attempt.
@@ -83,7 +87,13 @@ pub(crate) struct Heart {
 
 impl Heart {
     /// A heartbeat that has not begun.
-    pub(crate) fn new(documents: Documents, me: Identity, task_arn: Option<String>, rhythm: Rhythm) -> Self {
+    pub(crate) fn new(
+        documents: Documents,
+        environment: &str,
+        me: Identity,
+        task_arn: Option<String>,
+        rhythm: Rhythm,
+    ) -> Self {
         let mut stages = Stages::default();
         stages.begin(Stage::Starting, now_ms());
         let pulse = Pulse {
@@ -93,10 +103,12 @@ impl Heart {
             percent: 0.0,
             speed: None,
             playable: None,
+            user_metadata: UserMetadata::default(),
             heard: Instant::now(),
             looking: true,
         };
-        let shared = Shared { documents, me, task_arn, rhythm, pulse: Mutex::new(pulse) };
+        let light = Light::new(documents.clone(), environment, &me);
+        let shared = Shared { documents, me, task_arn, rhythm, pulse: Mutex::new(pulse), light };
         Self { shared: Arc::new(shared), end: CancellationToken::new(), beating: None }
     }
 
@@ -138,6 +150,11 @@ impl Heart {
         self.shared.pulse().playable = Some(key);
     }
 
+    /// Sets the words that the source has with it.
+    pub(crate) fn user_metadata(&self, words: UserMetadata) {
+        self.shared.pulse().user_metadata = words;
+    }
+
     /// Ends the checks, because this attempt is about to write the terminal record. Fails with the fence's reason if
     /// the last heartbeat is too old for that.
     pub(crate) fn stop_looking(&self) -> Result<(), Reason> {
@@ -162,10 +179,11 @@ impl Heart {
         let write =
             retry(Patience::LAST_WORDS, "last heartbeat", &never, || self.shared.write(state.clone()));
         match timeout(LAST_WORDS, write).await {
-            Ok(Ok(())) => {}
+            Ok(Ok(_)) => {}
             Ok(Err(error)) => tracing::warn!(%error, "the last heartbeat was not written"),
             Err(_) => tracing::warn!("the last heartbeat was not written in time"),
         }
+        self.shared.light.remove().await;
     }
 }
 
@@ -187,7 +205,10 @@ impl Shared {
                 () = sleep_until(next.min(fenced)) => {}
             }
             wait = match timeout_at(fenced, self.write(TaskState::Working)).await {
-                Ok(Ok(())) => beat,
+                Ok(Ok(beacon)) => {
+                    self.light.after_beat(beacon).await;
+                    beat
+                }
                 Ok(Err(error)) => {
                     tracing::warn!(%error, "a heartbeat was not written");
                     beat.min(AFTER_FAILURE)
@@ -200,7 +221,8 @@ impl Shared {
         }
     }
 
-    async fn write(&self, state: TaskState) -> Result<(), AwsError> {
+    /// Writes a heartbeat; returns the beacon that belongs to it.
+    async fn write(&self, state: TaskState) -> Result<Beacon, AwsError> {
         let began = Instant::now();
         let heartbeat = {
             // After any other ending the attempt's folder is removed.
@@ -218,13 +240,14 @@ impl Shared {
                 percent: pulse.percent,
                 speed: pulse.speed,
                 playable: pulse.playable.clone().filter(|_| stays),
+                user_metadata: pulse.user_metadata.clone(),
                 state,
             }
         };
         let key = Layout::of(&self.me.job).heartbeat(self.me.attempt);
         self.documents.put(&key, encode(&heartbeat)).await?;
         self.pulse().heard = began;
-        Ok(())
+        Ok(Beacon::of(&heartbeat))
     }
 
     async fn look(&self, stop: &Stop, patience: Duration) {

@@ -1,5 +1,6 @@
 //! One attempt at one job: the steps in order, and the ending in every case.
 
+mod beacon;
 mod digest;
 mod ending;
 mod event_playlist;
@@ -22,6 +23,7 @@ use tokio::time::Instant;
 use tracing::Instrument;
 use transcode_config::contract::{
     ExitCode, JobSpec, Layout, Outcome, SCHEMA, SourceRead, Stage, Succeeded, Terminal, TraceSource,
+    UserMetadata,
 };
 use transcode_media::{
     MediaJob, OverlayFile, Package,
@@ -40,6 +42,8 @@ use self::{
 use crate::aws::{At, Clients, MetricName, Metrics, task_arn};
 
 pub use heartbeat::Rhythm;
+#[cfg(feature = "schema")]
+pub use publish::schema as files_schema;
 pub use start::Identity;
 
 /// The task's settings from its environment. Everything else is in `spec.json`.
@@ -47,7 +51,7 @@ pub use start::Identity;
 pub struct Settings {
     /// Which attempt at which job.
     pub me: Identity,
-    /// The environment's name: the metrics' only dimension.
+    /// The environment's name: the metrics' only dimension, and the folder of the beacon.
     pub environment: String,
     /// `CloudWatch` namespace; none sends no metrics.
     pub namespace: Option<String>,
@@ -72,7 +76,8 @@ pub async fn run(settings: Settings, clients: Clients) -> ExitCode {
     // The object key is known once the specification is read.
     let key = tracing::field::Empty;
     let span = tracing::info_span!("task", job = %settings.me.job, key, attempt = %settings.me.attempt, task);
-    let heart = Heart::new(clients.documents.clone(), settings.me.clone(), task_arn.clone(), settings.rhythm);
+    let (documents, me) = (clients.documents.clone(), settings.me.clone());
+    let heart = Heart::new(documents, &settings.environment, me, task_arn.clone(), settings.rhythm);
     let run = Run {
         settings,
         clients,
@@ -152,8 +157,13 @@ impl Run {
             None => None,
         };
         let folder = format!("{}{}", order.spec.output.prefix, Layout::of(&me.job).folder(me.attempt));
-        let package = self.transcode(&order.spec, &tools, &work, overlay.as_deref(), &folder).await?;
-        let mut succeeded = self.publish(&order.spec, &package, &work, folder, tools.level()).await?;
+        // Those of the request come first: whoever sent it knows more than whoever uploaded the object.
+        let words = [&order.spec.user_metadata, &read.user_metadata];
+        let words = words.into_iter().find(|words| !words.is_empty());
+        let package =
+            self.transcode((&order.spec, words), &tools, &work, overlay.as_deref(), &folder).await?;
+        let mut succeeded =
+            self.publish((&order.spec, words), &package, &work, folder, tools.level()).await?;
         succeeded.source = Some(read);
         self.decide(succeeded).await
     }
@@ -175,6 +185,7 @@ impl Run {
         let began = Instant::now();
         let (objects, stop) = (&self.clients.objects, self.stop.token());
         let head = source::ask(objects, spec, work, stop).await?;
+        self.heart.user_metadata(head.read.user_metadata.clone());
         let (heart, share) = (&self.heart, transcode::SHARE.0);
         #[allow(clippy::cast_precision_loss, reason = "a percentage for people")]
         let progress = |bytes: u64| heart.progress(bytes as f32 / head.size as f32 * share, None);
@@ -188,7 +199,7 @@ impl Run {
 
     async fn transcode(
         &mut self,
-        spec: &JobSpec,
+        (spec, user_metadata): (&JobSpec, Option<&UserMetadata>),
         tools: &Tools,
         work: &Path,
         overlay: Option<&Path>,
@@ -211,6 +222,7 @@ impl Run {
                 .as_ref()
                 .zip(overlay)
                 .map(|(overlay, file)| OverlayFile { file, place: overlay.place }),
+            user_metadata,
         };
         let uploads = self.uploads.insert(uploads);
         let package = transcode::transcode(&job, tools, &self.heart, uploads, &self.stop).await?;
@@ -223,7 +235,7 @@ impl Run {
 
     async fn publish(
         &mut self,
-        spec: &JobSpec,
+        (spec, user_metadata): (&JobSpec, Option<&UserMetadata>),
         package: &Package,
         work: &Path,
         folder: String,
@@ -231,7 +243,8 @@ impl Run {
     ) -> Result<Succeeded, End> {
         self.heart.stage(Stage::Publishing);
         let began = Instant::now();
-        let to = Destination { target: &spec.output, folder, task_arn: self.task_arn.clone(), sandbox };
+        let (target, task_arn) = (&spec.output, self.task_arn.clone());
+        let to = Destination { target, folder, task_arn, sandbox, user_metadata };
         let Some(uploads) = self.uploads.as_mut() else { return Err(internal("no uploads")) };
         let (output, scratch) = (work.join("output"), work.join("scratch"));
         let published = publish::publish(package, &output, &scratch, uploads, &self.settings.me, &to).await?;

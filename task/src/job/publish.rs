@@ -5,6 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 use transcode_config::contract::{
     Attempt, EntryPoint, Failure, FailureCode, JobKey, ObjectRef, OutputTarget, SCHEMA, Succeeded,
+    UserMetadata,
 };
 use transcode_media::{EVENT_MASTER, EntryFile, Package, PackagedFile, sandbox::SandboxLevel};
 
@@ -23,17 +24,22 @@ const FOR_EVER: &str = "public, max-age=31536000, immutable";
 
 /// `files.json`: every file of the folder except itself.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct Manifest<'a> {
     schema: u32,
     job: &'a JobKey,
     attempt: Attempt,
     /// The sandbox of the decoder.
     sandbox: SandboxLevel,
+    /// The caller's own words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_metadata: Option<&'a UserMetadata>,
     files: Vec<ManifestFile<'a>>,
 }
 
 /// One file as it is stored.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct ManifestFile<'a> {
     /// Relative to the folder.
     path: &'a str,
@@ -104,7 +110,7 @@ pub(crate) async fn publish(
     }
     let stored =
         package.files.iter().map(|file| acknowledged(file, uploads)).collect::<Result<Vec<_>, _>>()?;
-    let manifest = manifest(package, me, to.sandbox);
+    let manifest = manifest(package, me, to);
     let path = scratch.join(MANIFEST);
     tokio::fs::write(&path, &manifest).await.map_err(|error| super::source::disk(&error))?;
     let json = Meta { content_type: "application/json", cache_control: FOR_EVER };
@@ -119,6 +125,7 @@ pub(crate) async fn publish(
         files: package.files.len() as u64,
         bytes: stored.iter().map(|stored| stored.digest.size).sum(),
         duration_ms: package.duration_ms,
+        warnings: Some(package.summary.warnings.len() as u64),
         source: None,
         entry_points: entry_points(package, uploads, to)?,
     })
@@ -135,6 +142,8 @@ pub(crate) struct Destination<'a> {
     pub(crate) task_arn: Option<String>,
     /// The sandbox that the package was made in.
     pub(crate) sandbox: SandboxLevel,
+    /// The caller's own words, if there are any.
+    pub(crate) user_metadata: Option<&'a UserMetadata>,
 }
 
 impl Destination<'_> {
@@ -159,7 +168,7 @@ fn acknowledged(file: &PackagedFile, uploads: &Uploads) -> Result<Stored, Failur
     Ok(stored.clone())
 }
 
-fn manifest(package: &Package, me: &Identity, sandbox: SandboxLevel) -> Vec<u8> {
+fn manifest(package: &Package, me: &Identity, to: &Destination<'_>) -> Vec<u8> {
     let mut files: Vec<_> = package
         .files
         .iter()
@@ -171,7 +180,9 @@ fn manifest(package: &Package, me: &Identity, sandbox: SandboxLevel) -> Vec<u8> 
         })
         .collect();
     files.sort_by_key(|file| file.path);
-    let manifest = Manifest { schema: SCHEMA, job: &me.job, attempt: me.attempt, sandbox, files };
+    let Destination { sandbox, user_metadata, .. } = *to;
+    let manifest =
+        Manifest { schema: SCHEMA, job: &me.job, attempt: me.attempt, sandbox, user_metadata, files };
     // A plain structure: serialising it cannot fail.
     serde_json::to_vec(&manifest).unwrap_or_default()
 }
@@ -193,6 +204,12 @@ fn entry_points(
         })
     };
     package.entry.iter().map(point).collect()
+}
+
+/// The schema of `files.json`.
+#[cfg(feature = "schema")]
+pub fn schema() -> schemars::Schema {
+    transcode_config::schema::written::<Manifest<'_>>()
 }
 
 #[cfg(test)]

@@ -11,8 +11,8 @@ use aws_sdk_s3::{error::ProvideErrorMetadata, primitives::ByteStream};
 use tokio::process::{Child, Command};
 use transcode_config::{
     contract::{
-        Attempt, Document, ENV_ATTEMPT, ENV_JOB, ENV_METRICS_NAMESPACE, ENV_STATE_BUCKET, Heartbeat, JobKey,
-        JobSpec, Layout, OutputTarget, Source, Terminal, decode, encode,
+        Attempt, Beacon, Document, ENV_ATTEMPT, ENV_JOB, ENV_METRICS_NAMESPACE, ENV_STATE_BUCKET, Heartbeat,
+        JobKey, JobSpec, Layout, OutputTarget, Source, Terminal, beacon_key, decode, encode,
     },
     ladder::Profile,
 };
@@ -116,6 +116,7 @@ impl Fixture {
         }
         let (key, size) = ("in/a clip+.mp4", bytes.len() as u64);
         let put = clients.s3.put_object().bucket(&source).key(key).body(ByteStream::from(bytes));
+        let put = put.metadata("user-id", "42").metadata("too-long", "v".repeat(2045));
         let etag = put.send().await.unwrap().e_tag.map(|etag| etag.trim_matches('"').to_owned());
         let source = Source {
             bucket: source,
@@ -200,6 +201,12 @@ impl Fixture {
 
     pub(crate) async fn heartbeat(&self, attempt: Attempt) -> Option<Heartbeat> {
         self.document(&self.layout().heartbeat(attempt)).await
+    }
+
+    /// What the attempt's beacon shows; none if there is none.
+    pub(crate) async fn beacon(&self, attempt: Attempt) -> Option<Beacon> {
+        let key = beacon_key("default", &self.spec.job, attempt);
+        Beacon::of_length(self.bytes(&self.state, &key).await?.len())
     }
 
     pub(crate) async fn terminal(&self) -> Option<Terminal> {

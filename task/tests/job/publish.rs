@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use transcode_config::contract::{Outcome, Succeeded, TaskState};
+use transcode_config::contract::{Outcome, Succeeded, TaskState, UserMetadata};
 
 use crate::fixture::{Fixture, NEVER, SECRET};
 
@@ -78,11 +78,24 @@ async fn a_success_is_whole_and_leaves_nothing_else() {
 
     let last = fixture.heartbeat(attempt).await.unwrap();
     assert_eq!(last.state, TaskState::Finished);
+    assert_words(&fixture, &result, &last.user_metadata).await;
     assert!(last.percent > 99.9, "{}", last.percent);
     assert!(task.leftovers().is_empty(), "{:?}", task.leftovers());
     assert_no_secret(&fixture, &task.log()).await;
     assert_order(&fixture.proxy.requests());
     assert_metrics(&fixture).await;
+}
+
+/// The object's `x-amz-meta-*` come back, as far as they fit.
+async fn assert_words(fixture: &Fixture, result: &Succeeded, heartbeat: &UserMetadata) {
+    let words = serde_json::json!({"user-id": "42"});
+    assert_eq!(serde_json::to_value(heartbeat).unwrap(), words);
+    assert_eq!(result.source.as_ref().map(|read| &read.user_metadata), Some(heartbeat));
+    for key in [result.manifest.key.clone(), format!("{}entry/metadata.json", result.folder)] {
+        let document = fixture.bytes(&fixture.outputs, &key).await.unwrap();
+        assert_eq!(serde_json::from_slice::<Value>(&document).unwrap()["user_metadata"], words, "{key}");
+    }
+    assert_eq!(result.warnings, Some(0));
 }
 
 /// S16, and that each line is an object with the job.

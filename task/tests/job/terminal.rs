@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tokio::sync::Notify;
-use transcode_config::contract::{FailureCode, TaskState};
+use transcode_config::contract::{FailureCode, Stage, TaskState};
 use transcode_tests::s3_faults::{Fault, Proxy};
 
 use crate::{
@@ -36,9 +36,12 @@ async fn ones_own_terminal_record_is_not_taken_for_somebody_elses() {
     let seq = fixture.heartbeat(attempt).await.unwrap().seq;
     let later = async || (fixture.heartbeat(attempt).await?.seq >= seq + 2).then_some(());
     fixture.until("two more heartbeats", later).await;
+    let beacon = fixture.until("the beacon", async || fixture.beacon(attempt).await).await;
+    assert_eq!(beacon.stage, Stage::Publishing);
     release.notify_one();
     assert_eq!(task.exit().await, Some(0), "{}", task.log());
     assert!(!task.log().contains("stopping"), "{}", task.log());
+    assert_eq!(fixture.beacon(attempt).await, None, "it is removed");
 }
 
 #[tokio::test]

@@ -48,6 +48,7 @@ async fn job(folder: &Path, source: &Path, overlay: &Path) -> Result<Package, Fa
         profile: &Profile::parse("small", PROFILE).unwrap(),
         clip: None,
         overlay: Some(OverlayFile { file: overlay, place: Placement::default() }),
+        user_metadata: None,
     };
     let (events, _inbox) = unbounded_channel();
     transcode_media::make(&job, &tools(), &events, &CancellationToken::new()).await

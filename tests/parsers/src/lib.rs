@@ -11,7 +11,9 @@
 use std::{collections::BTreeMap, io::Cursor, sync::LazyLock};
 
 use transcode_config::{
-    contract::{Claim, Control, Document, Heartbeat, JobSpec, Terminal, decode, encode},
+    contract::{
+        Claim, Control, Document, Heartbeat, JobEvent, JobSpec, StatusReport, Terminal, decode, encode,
+    },
     ladder::Profile,
     settings::{OverlaySettings, SourceSettings},
 };
@@ -89,6 +91,8 @@ pub fn document(bytes: &[u8]) {
     same::<Heartbeat>(bytes);
     same::<Terminal>(bytes);
     same::<Control>(bytes);
+    same::<StatusReport>(bytes);
+    same::<JobEvent>(bytes);
     let _ = Control::read(bytes);
 }
 
@@ -146,11 +150,12 @@ pub fn fragments(bytes: &[u8]) {
 /// written.
 pub fn text(bytes: &[u8]) {
     const HOURS: u64 = 12;
-    let Ok(Some(cues)) = text::read(bytes, HOURS * 3_600_000) else { return };
+    let ass = bytes.first().is_some_and(|byte| byte % 2 == 1);
+    let Ok(Some(cues)) = text::read(bytes, HOURS * 3_600_000, ass) else { return };
     assert!(cues.iter().map(text::Cue::cost).sum::<usize>() <= text::MAX_BYTES);
     let mut whole = Vec::new();
     text::write_whole(&mut whole, &cues).unwrap_or_else(|error| panic!("{error}"));
-    let again = text::read(whole.as_slice(), HOURS * 3_600_000);
+    let again = text::read(whole.as_slice(), HOURS * 3_600_000, false);
     assert_eq!(again.ok().flatten().as_ref(), Some(&cues), "{}", String::from_utf8_lossy(&whole));
     // One segment after the other is in memory.
     let (mut written, mut number) = (0, 0);

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use transcode_config::contract::{Claim, Document, Heartbeat, JobSpec, Terminal, decode};
+use transcode_config::contract::{Claim, Document, Heartbeat, JobSpec, StatusReport, Terminal, decode};
 use transcode_parsers::PARSERS;
 
 /// Most prefixes of a file that are tried: all of a smaller file, evenly spread ones of a larger.
@@ -100,6 +100,7 @@ fn the_documents_of_the_corpus_are_ones() {
     read::<Claim>(&["claim"]);
     read::<Heartbeat>(&["heartbeat_working", "heartbeat_failed"]);
     read::<Terminal>(&["terminal_succeeded", "terminal_dead"]);
+    read::<StatusReport>(&["status"]);
 }
 
 #[test]

@@ -1,12 +1,15 @@
 //! `make bench`: growth of the controller's turn with the number of tasks in flight.
 include!("../../benches/shared/ratio.rs");
 
+use std::{collections::BTreeMap, sync::Arc};
+
+use transcode_config::contract::{Beacon, Claim, Heartbeat, JobKey, SCHEMA, Stage, TaskState, UserMetadata};
 use transcode_core::{
     policy::Policy,
     protocol::{
         action::Action,
         clock::{Ms, Now},
-        fact::{Fact, Incoming, MessageId, Pinned, Snapshot},
+        fact::{Fact, Incoming, MessageId, Pinned, Sighting, Snapshot},
         task_view::{Billed, Identity, TaskArn, TaskStatus, TaskView},
     },
     reconciler::Reconciler,
@@ -32,6 +35,7 @@ fn on_processor() -> Duration {
 struct Fleet {
     reconciler: Reconciler,
     mono: Ms,
+    claims: BTreeMap<JobKey, Arc<Claim>>,
 }
 
 impl Fleet {
@@ -45,7 +49,11 @@ impl Fleet {
             read_interval: 50,
             ..policy
         };
-        let mut fleet = Self { reconciler: Reconciler::new("bench", policy, rules), mono: 3_600_000 };
+        let mut fleet = Self {
+            reconciler: Reconciler::new("bench", policy, rules),
+            mono: 3_600_000,
+            claims: BTreeMap::new(),
+        };
         let messages = (0..tasks).map(message).collect();
         fleet.settle(vec![Fact::Received { queue: "jobs".into(), messages }]);
         while fleet.reconciler.ledger.tasks.len() < tasks {
@@ -68,10 +76,69 @@ impl Fleet {
         loop {
             let now = Now { mono: self.mono, wall: 1_700_000_000_000 + self.mono };
             let (plan, _) = self.reconciler.turn(facts, now);
-            facts = plan.actions.into_iter().flat_map(answer).collect();
+            facts = plan.actions.into_iter().flat_map(|action| self.answer(action)).collect();
             if facts.is_empty() {
                 return;
             }
+        }
+    }
+
+    fn answer(&mut self, action: Action) -> Vec<Fact> {
+        match action {
+            Action::Inspect { job, .. } => {
+                let claim = self.claims.get(&job).cloned();
+                let heartbeat = claim.as_ref().map(|claim| self.heartbeat(claim));
+                let snapshot = Snapshot { claim, heartbeat, ..Snapshot::default() };
+                vec![Fact::Inspected { job, snapshot: Box::new(snapshot) }]
+            }
+            Action::Survey => {
+                let of = |claim: &Arc<Claim>| Sighting {
+                    job: claim.job.clone(),
+                    attempt: claim.attempt,
+                    mark: self.mono,
+                    beacon: Beacon::of(&self.heartbeat(claim)),
+                };
+                vec![Fact::Surveyed { sightings: self.claims.values().map(of).collect() }]
+            }
+            Action::Claim { spec, claim } => {
+                self.claims.insert(spec.job.clone(), Arc::clone(&claim));
+                vec![Fact::Claimed { job: spec.job.clone(), claim: Box::new((*claim).clone()), spec: None }]
+            }
+            Action::Launch { claim } => {
+                let task = TaskArn(format!("{}/{}", claim.job, claim.attempt).into());
+                let identity = Some(Identity { job: claim.job.clone(), attempt: claim.attempt });
+                let view = view(task.clone(), identity);
+                let launched = Fact::Launched { job: claim.job.clone(), attempt: claim.attempt, task };
+                vec![launched, Fact::TaskSeen(Box::new(view))]
+            }
+            Action::Describe { tasks } => {
+                tasks.into_iter().map(|task| Fact::TaskSeen(Box::new(view(task, None)))).collect()
+            }
+            Action::Extend { lease, for_ms } => vec![Fact::Extended { message: lease.message, for_ms }],
+            Action::Resync => vec![Fact::Resynced { complete: true }],
+            Action::Resolve => {
+                vec![Fact::Resolved(Pinned { task_definition: "t:1".into(), image_digest: None })]
+            }
+            // An idle queue: the poll is under way.
+            _ => Vec::new(),
+        }
+    }
+
+    /// What a task writes that works for days.
+    fn heartbeat(&self, claim: &Claim) -> Heartbeat {
+        Heartbeat {
+            schema: SCHEMA,
+            job: claim.job.clone(),
+            attempt: claim.attempt,
+            task_arn: Some(format!("{}/{}", claim.job, claim.attempt)),
+            seq: self.mono / 15_000,
+            written_at_ms: self.mono,
+            stage: Stage::Transcoding,
+            percent: u16::try_from(self.mono / 60_000 % 100).map_or(0.0, f32::from),
+            speed: None,
+            playable: None,
+            user_metadata: UserMetadata::default(),
+            state: TaskState::Working,
         }
     }
 }
@@ -87,30 +154,6 @@ fn message(number: usize) -> Incoming {
         body: serde_json::json!({"Records": [record]}).to_string(),
         sent_at_ms: None,
         receives: 1,
-    }
-}
-
-fn answer(action: Action) -> Vec<Fact> {
-    match action {
-        Action::Inspect { job } => vec![Fact::Inspected { job, snapshot: Box::new(Snapshot::default()) }],
-        Action::Claim { spec, claim } => {
-            vec![Fact::Claimed { job: spec.job.clone(), claim: Box::new((*claim).clone()) }]
-        }
-        Action::Launch { claim } => {
-            let task = TaskArn(format!("{}/{}", claim.job, claim.attempt).into());
-            let identity = Some(Identity { job: claim.job.clone(), attempt: claim.attempt });
-            let view = view(task.clone(), identity);
-            let launched = Fact::Launched { job: claim.job.clone(), attempt: claim.attempt, task };
-            vec![launched, Fact::TaskSeen(Box::new(view))]
-        }
-        Action::Describe { tasks } => {
-            tasks.into_iter().map(|task| Fact::TaskSeen(Box::new(view(task, None)))).collect()
-        }
-        Action::Extend { lease, for_ms } => vec![Fact::Extended { message: lease.message, for_ms }],
-        Action::Resync => vec![Fact::Resynced { complete: true }],
-        Action::Resolve => vec![Fact::Resolved(Pinned { task_definition: "t:1".into(), image_digest: None })],
-        // An idle queue: the poll is under way.
-        _ => Vec::new(),
     }
 }
 

@@ -106,6 +106,10 @@ faults! {
     Segv => [59],
     /// The task's disk is full.
     DiskFull => [60],
+    /// The bus does not take an entry, in an answer that takes others.
+    EntryRefused => [],
+    /// The bus took an event, and the answer was lost.
+    EventAnswerLost => [],
     /// An event of ECS or S3 is lost, late or doubled.
     HintTrouble => [38],
     /// An event that nobody sent.

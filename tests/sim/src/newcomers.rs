@@ -27,6 +27,13 @@ impl Newcomers {
         });
     }
 
+    /// Before a turn: the tenants with jobs that wait. A line still has the jobs that the last turn marked to be put
+    /// back: they no longer wait here.
+    pub(crate) fn waiting(ledger: &Ledger) -> Vec<u32> {
+        let waits = |tenant: &u32| ledger.jobs.in_line_of(*tenant).any(|(_, _, job)| !job.put_back);
+        ledger.jobs.lines().map(|(tenant, _)| tenant).filter(waits).collect()
+    }
+
     /// After a turn: its claims by tenant. `before` lists the tenants that waited before.
     pub(crate) fn passed(&mut self, planned: &[Action], before: &[u32], ledger: &Ledger) -> Kept {
         // A tenant that is paused, or whose jobs are from a paused queue, waits for whoever paused it.
@@ -36,7 +43,7 @@ impl Newcomers {
         let class = |number: u32| ledger.tenants.get(number).map(|account| account.terms.priority);
         // A slot can be given to a job whose reading is too old for a claim: the job is read again first.
         let read_first = |action: &Action| {
-            let Action::Inspect { job } = action else { return None };
+            let Action::Inspect { job, .. } = action else { return None };
             let job = ledger.jobs.get(job).filter(|job| job.attempt.is_none() && job.read_at().is_some())?;
             Some(job.tenant)
         };

@@ -61,9 +61,9 @@ pub fn run_named(named: Named, keep_text: bool) -> RunReport {
     run_world(world).0
 }
 
-/// Runs the plain scenario, without faults but for one kill; also returns the number of effects.
+/// Runs the plain scenario with a bus, without faults but for one kill; also returns the number of effects.
 pub fn run_plain(kill: Option<Kill>) -> (RunReport, u64) {
-    let mut world = World::new(Setup::plain(), Fault::ALL, kill.is_some());
+    let mut world = World::new(Setup::plain_with_bus(), Fault::ALL, kill.is_some());
     world.kill_at = kill;
     run_world(world)
 }
@@ -180,6 +180,9 @@ fn unrest(world: &World, busy: impl Fn(&Task) -> bool) -> Option<String> {
     }
     if let Some(message) = world.open_messages().next() {
         return Some(format!("message {message} is still there"));
+    }
+    if let Some(event) = world.outbox_holds() {
+        return Some(format!("the event of {event} is still in the outbox"));
     }
     let wanted = world.wanted_jobs();
     for (job, _) in world.jobs.iter().zip(wanted).filter(|(job, wanted)| *wanted && !job.newer) {

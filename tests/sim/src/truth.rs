@@ -35,6 +35,8 @@ pub struct JobTruth {
     pub listed: bool,
     /// The index has the entry of its end.
     pub indexed: bool,
+    /// Events of its end that the bus has taken.
+    pub told: u32,
     /// Letters in the dead-letter queue.
     pub letters: u32,
     /// Messages that ask for it.
@@ -73,6 +75,7 @@ impl JobTruth {
             published: None,
             listed: false,
             indexed: false,
+            told: 0,
             letters: 0,
             messages: 0,
             sent_at: 0,
@@ -138,6 +141,8 @@ pub struct Task {
     pub(crate) purged_at: Ms,
     /// It never reaches STOPPED by itself.
     pub(crate) stuck: bool,
+    /// When its machine, which had been suspended, went on.
+    pub(crate) woken_at: Option<Ms>,
     /// When its first heartbeat was written.
     pub(crate) beat_from: Option<Ms>,
     /// No heartbeat is written in this interval.

@@ -8,7 +8,9 @@
     reason = "a test fails by panicking; the numbers are there to be read"
 )]
 
-use transcode_sim::checking::{Bounds, Prefix, Small, WeakProtocol, fair_worlds, search, search_prefix};
+use transcode_sim::checking::{
+    Bounds, Prefix, Small, WeakProtocol, fair_worlds, search, search_prefix, steered_worlds,
+};
 
 const NOTHING: Bounds = Bounds {
     crashes: 0,
@@ -21,6 +23,8 @@ const NOTHING: Bounds = Bounds {
     unseen: 0,
     returns: 0,
     waits: 2,
+    away: 0,
+    by_hand: 0,
 };
 /// One upload that can be transcoded.
 const ONE: &[bool] = &[true];
@@ -147,4 +151,21 @@ fn behind_a_flood_a_newcomer_is_next_and_no_tenant_has_more_than_it_may() {
         assert_eq!(searched.broken, None, "{fair:?}");
         assert!(searched.finished && searched.settles, "{fair:?}: {searched:?}");
     }
+}
+
+/// S18, S19: whenever a cancel, a pause or a stop by hand comes, and whatever the bus takes, a cancelled job is neither
+/// begun again nor published, what is paused is not begun, and a message goes only after its job's end was told.
+#[test]
+fn whenever_people_cancel_pause_and_stop_and_whatever_the_bus_takes_the_promises_hold() {
+    let (mut obeys, mut too_late, mut put_aside) = (false, false, false);
+    for (number, world) in steered_worlds().into_iter().enumerate() {
+        let searched = search(world, false);
+        println!("steered world {number}: {} states, {} deep, all seen", searched.states, searched.deepest);
+        assert_eq!(searched.broken, None, "steered world {number}");
+        assert!(searched.finished && searched.settles, "steered world {number}: {searched:?}");
+        obeys |= searched.obeys;
+        too_late |= searched.too_late;
+        put_aside |= searched.put_aside;
+    }
+    assert_eq!((obeys, too_late, put_aside), (true, true, true), "each end of the race was seen");
 }

@@ -1,4 +1,4 @@
-//! `make demo`: one real video through the pipeline, with its progress.
+//! `make demo`: one real video through the pipeline; while it works, what `watch` prints of it.
 
 mod console;
 mod output;
@@ -10,8 +10,8 @@ use std::{path::PathBuf, time::Instant};
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 
-use crate::{Stack, StackOptions, paths};
-use console::Console;
+use crate::{Stack, StackOptions, console::Console, paths};
+use console::say;
 use output::OutputFolder;
 
 /// Runs a video through the whole pipeline on this machine.
@@ -38,24 +38,23 @@ pub async fn run(options: Options) -> Result<()> {
         video.file_name().and_then(|name| name.to_str()).context("VIDEO's name is not UTF-8")?.to_owned();
     let out_folder = options.out;
     let out = OutputFolder::claim(&out_folder)?;
-    let mut console = Console::new();
 
-    console.say("Starting the local AWS, deploying deploy/template.yaml on it, starting the controller")?;
+    say("Starting the local AWS, deploying deploy/template.yaml on it, starting the controller")?;
     let mut stack = Stack::with(StackOptions::for_people("demo")).await?;
     let bucket = &stack.deployment.source_bucket;
-    console.say(&format!("  ready after {:.1} s", start.elapsed().as_secs_f32()))?;
-    console.say(&format!("Uploading {} to s3://{bucket}/{key}", video.display()))?;
+    say(&format!("  ready after {:.1} s", start.elapsed().as_secs_f32()))?;
+    let page = Console::start(&stack).await?;
+    say(&format!("Console, as long as this runs: {}", page.entrance))?;
+    say(&format!("Uploading {} to s3://{bucket}/{key}", video.display()))?;
     stack.put_source(&key, &video).await?;
 
     let uploaded = Instant::now();
-    let result = watch::until_decided(&mut stack, &key, &mut console).await;
-    console.finish();
-    let succeeded = result?;
-    watch::until_published(&stack, &succeeded).await?;
+    say(&format!("While it works, what `transcode-controller watch {key}` prints:"))?;
+    let succeeded = watch::until_ended(&mut stack, &key).await?;
     let took = uploaded.elapsed();
-    summary::print(&mut console, &stack, &key, &succeeded, took).await?;
+    summary::print(&stack, &key, &succeeded, took).await?;
     out.fill(&stack, &key).await?;
-    summary::how_to_play(&mut console, &out_folder)
+    summary::how_to_play(&out_folder)
 }
 
 #[cfg(test)]

@@ -5,41 +5,35 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 use anyhow::Result;
 use transcode_config::contract::{Succeeded, output_prefix};
 
-use super::console::{Console, size};
+use super::console::{say, size};
 use crate::{Stack, paths::quoted};
 
 /// Prints what was published, and where.
-pub(super) async fn print(
-    console: &mut Console,
-    stack: &Stack,
-    key: &str,
-    succeeded: &Succeeded,
-    took: Duration,
-) -> Result<()> {
+pub(super) async fn print(stack: &Stack, key: &str, succeeded: &Succeeded, took: Duration) -> Result<()> {
     let prefix = output_prefix(&stack.deployment.output_root, key);
     let objects = stack.published(&prefix).await?;
     let total: u64 = objects.values().sum();
-    console.say(&format!(
+    say(&format!(
         "Published {:.1} s of video {:.1} s after the upload: {} files, {}",
         Duration::from_millis(succeeded.duration_ms).as_secs_f32(),
         took.as_secs_f32(),
         objects.len(),
         size(total),
     ))?;
-    console.say(&format!("  s3://{}/{prefix}", succeeded.bucket))?;
+    say(&format!("  s3://{}/{prefix}", succeeded.bucket))?;
     for line in listing(&objects, &prefix) {
-        console.say(&line)?;
+        say(&line)?;
     }
     Ok(())
 }
 
 /// Prints how to play the copy.
-pub(super) fn how_to_play(console: &mut Console, out: &Path) -> Result<()> {
+pub(super) fn how_to_play(out: &Path) -> Result<()> {
     let folder = quoted(out);
-    console.say(&format!("A copy is in {folder}. To play it:"))?;
-    console.say(&format!("  ffplay {folder}/master.m3u8"))?;
-    console.say(&format!("  python3 -m http.server --bind 127.0.0.1 --directory {folder} 8000"))?;
-    console.say("    and open http://127.0.0.1:8000/master.m3u8 in Safari, VLC or any HLS player")
+    say(&format!("A copy is in {folder}. To play it:"))?;
+    say(&format!("  ffplay {folder}/master.m3u8"))?;
+    say(&format!("  python3 -m http.server --bind 127.0.0.1 --directory {folder} 8000"))?;
+    say("    and open http://127.0.0.1:8000/master.m3u8 in Safari, VLC or any HLS player")
 }
 
 /// One line for each file under a stable name, one for each folder of segments.

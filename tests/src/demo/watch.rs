@@ -1,82 +1,78 @@
-//! Follows one job through its documents in the state bucket, as any operator could.
+//! Shows what `watch` prints of a job until it ends, as it would at an operator's.
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
-use transcode_config::contract::{Dead, Heartbeat, Outcome, Stage, Succeeded};
+use transcode_config::contract::{Dead, Outcome, Succeeded};
 
-use super::console::{Console, Event};
-use crate::{Stack, wait};
+use super::console::say;
+use crate::{
+    Stack, paths,
+    process::{Process, Spec},
+    wait,
+};
 
 /// Longer than a job may take by the shipped settings, with all its attempts.
 const LONGEST: Duration = Duration::from_hours(24);
-/// Settling copies a few small objects and deletes a message.
+/// The last step of settling deletes a message.
 const SETTLING: Duration = Duration::from_mins(2);
 
-/// Shows the job's progress until its terminal record is there. A dead job is an error with its code and message.
-pub(super) async fn until_decided(stack: &mut Stack, key: &str, console: &mut Console) -> Result<Succeeded> {
-    let outcome = wait::until("the job ends", LONGEST, async || {
+/// Shows the rows of the job as they change, until it has ended and its message is gone. A dead job is an error with its
+/// code and message.
+pub(super) async fn until_ended(stack: &mut Stack, key: &str) -> Result<Succeeded> {
+    let mut watch = start(stack, key)?;
+    let mut shown = 0;
+    let ended = wait::until("the job ends", LONGEST, async || {
         stack.ensure_alive()?;
-        let Some(job) = stack.job_of(key).await? else {
-            // A message that never becomes a job ends in the dead-letter queue.
-            if let Some(letter) = stack.dead_letters().await?.first() {
-                return dead_letter(letter.body().unwrap_or_default()).map(Outcome::Dead).map(Some);
-            }
-            console.show(moment("waiting", 0.0, "for the controller"))?;
-            return Ok(None);
-        };
-        if let Some(record) = stack.record(&job.job).await? {
-            return Ok(Some(record.outcome));
+        // Looked at before the last reading: what it printed before its end is then read.
+        let ended = watch.ended();
+        let text = watch.output();
+        for line in text.lines().skip(shown) {
+            say(&format!("  {line}"))?;
+            shown += 1;
         }
-        console.show(match stack.heartbeat(&job.job).await? {
-            Some(heartbeat) => of_heartbeat(&heartbeat),
-            None => moment("launching", 0.0, "a Fargate task"),
-        })?;
-        Ok(None)
+        // A message that never becomes a job ends in the dead-letter queue.
+        if shown == 0
+            && let Some(letter) = stack.dead_letters().await?.first()
+        {
+            bail!("{}", death(&dead_letter(letter.body().unwrap_or_default())?));
+        }
+        Ok(ended)
     })
     .await;
-    match outcome {
-        Ok(Outcome::Succeeded(succeeded)) => Ok(succeeded),
-        Ok(Outcome::Superseded(_)) => {
-            bail!("a later upload of the same key is live; nothing was made of this one")
-        }
-        Ok(Outcome::Cancelled(cancelled)) => bail!("cancelled by {}", cancelled.told.who),
-        Ok(Outcome::Dead(dead)) => bail!("{}", death(&dead)),
+    match ended {
+        Ok(status) => ensure!(status.success(), "watch: {status}\n{}", watch.tail(20)),
         // The cause first: the logs are long.
         Err(error) => bail!("{error:#}\n{}", stack.tails(20)),
     }
+    let job = stack.job_of(key).await?.context("the job has no specification")?.job;
+    let record = stack.record(&job).await?.context("the job has no terminal record")?;
+    let succeeded = match record.outcome {
+        Outcome::Succeeded(succeeded) => succeeded,
+        Outcome::Superseded(_) => {
+            bail!("a later upload of the same key is live; nothing was made of this one")
+        }
+        Outcome::Cancelled(cancelled) => bail!("cancelled by {}", cancelled.told.who),
+        Outcome::Dead(dead) => bail!("{}", death(&dead)),
+    };
+    stack.wait_for_empty_queue(SETTLING).await?;
+    Ok(succeeded)
 }
 
-/// Waits until the job is settled: the stable names are published and the message is gone.
-pub(super) async fn until_published(stack: &Stack, succeeded: &Succeeded) -> Result<()> {
-    stack
-        .wait_for("the stable names are published", SETTLING, async || {
-            for entry in &succeeded.entry_points {
-                let found = stack.objects(&succeeded.bucket, &entry.to).await?;
-                if !found.contains_key(&entry.to) {
-                    return Ok(None);
-                }
-            }
-            Ok(Some(()))
-        })
-        .await?;
-    stack.wait_for_empty_queue(SETTLING).await
-}
-
-fn moment(stage: &str, percent: f32, note: &str) -> Event {
-    Event { stage: stage.to_owned(), percent, note: note.to_owned() }
-}
-
-fn of_heartbeat(heartbeat: &Heartbeat) -> Event {
-    let mut note = Vec::new();
-    if let (Stage::Transcoding, Some(speed)) = (heartbeat.stage, heartbeat.speed) {
-        note.push(format!("{speed:.2}x real time"));
-    }
-    if heartbeat.attempt.number() > 1 {
-        note.push(format!("attempt {}", heartbeat.attempt));
-    }
-    moment(heartbeat.stage.name(), heartbeat.percent, &note.join(", "))
+/// `watch KEY` with the stack's settings. It ends by itself once the job has ended.
+fn start(stack: &Stack, key: &str) -> Result<Process> {
+    let config = stack.plan.config().display().to_string();
+    Process::start(&Spec {
+        name: "watch",
+        program: &paths::binary("transcode-controller")?,
+        args: ["watch", key, "--interval", "1", "--config", &config].map(str::to_owned).into(),
+        env: stack.environment().to_vec(),
+        folder: stack.folder(),
+        logs: stack.folder(),
+        out: None,
+        orderly: false,
+    })
 }
 
 /// A dead job as text: code and message, evidence, attempts.

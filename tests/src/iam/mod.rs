@@ -38,17 +38,23 @@ pub struct Iam {
 impl Iam {
     /// Assumes every role of a deployment.
     pub async fn assume(emulator: &str, roles: &Roles, record: Record) -> Result<Self> {
-        let sts = aws_sdk_sts::Client::new(&clients::config(emulator));
-        let mut sessions = BTreeMap::new();
+        let mut all = Self { sessions: BTreeMap::new(), record, gate: None };
         for arn in roles.all() {
-            let assume = sts.assume_role().role_arn(arn).role_session_name("tests");
-            let answer = assume.send().await.with_context(|| format!("AssumeRole {arn}"))?;
-            let got = answer.credentials.with_context(|| format!("no credentials for {arn}"))?;
-            let token = Some(got.session_token);
-            let keys = Credentials::new(got.access_key_id, got.secret_access_key, token, None, "role");
-            sessions.insert(arn.to_owned(), keys);
+            all.assume_also(emulator, arn).await?;
         }
-        Ok(Self { sessions, record, gate: None })
+        Ok(all)
+    }
+
+    /// Assumes one more role.
+    pub async fn assume_also(&mut self, emulator: &str, arn: &str) -> Result<()> {
+        let sts = aws_sdk_sts::Client::new(&clients::config(emulator));
+        let assume = sts.assume_role().role_arn(arn).role_session_name("tests");
+        let answer = assume.send().await.with_context(|| format!("AssumeRole {arn}"))?;
+        let got = answer.credentials.with_context(|| format!("no credentials for {arn}"))?;
+        let token = Some(got.session_token);
+        let keys = Credentials::new(got.access_key_id, got.secret_access_key, token, None, "role");
+        self.sessions.insert(arn.to_owned(), keys);
+        Ok(())
     }
 
     /// Puts the gate before an ECS endpoint; returns the gate's URL.

@@ -8,6 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{answer, files::Files};
 use crate::{
     Stack, StackOptions,
+    console::Console,
     paths::{self, quoted},
 };
 
@@ -28,10 +29,12 @@ pub(super) async fn run(files: &Files) -> Result<()> {
     fs::create_dir_all(files.work()).context("the working folder")?;
     let keep = async {
         let mut stack = start(files).await?;
-        let answers = answer::open(files, describe(files, &stack)?).await?;
+        let mut console = Console::start(&stack).await?;
+        let answers = answer::open(files, describe(files, &stack, &console.entrance)?).await?;
         let watch = async {
             loop {
                 stack.ensure_alive()?;
+                console.ensure_running()?;
                 tokio::time::sleep(WATCH).await;
             }
         };
@@ -62,12 +65,13 @@ async fn start(files: &Files) -> Result<Stack> {
 }
 
 /// The text that `up` prints.
-fn describe(files: &Files, stack: &Stack) -> Result<String> {
+fn describe(files: &Files, stack: &Stack, console: &str) -> Result<String> {
     let program = quoted(&paths::binary("transcode-controller")?);
     let (env, settings) = (quoted(&files.environment()), quoted(&files.settings()));
     let bucket = &stack.deployment.source_bucket;
     Ok(format!(
         "The local stack is up. It stays until `make down`.\n\
+         \n  console      {console}\
          \n  environment  {env}\
          \n  settings     {settings}\
          \n  logs         {logs}\

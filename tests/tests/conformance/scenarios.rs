@@ -148,7 +148,7 @@ fn claim(subject: &impl Subject, job: &JobKey, definition: &str, nonce: &str) ->
 }
 
 async fn inspect(subject: &mut impl Subject, job: &JobKey) -> Snapshot {
-    match one(subject, Action::Inspect { job: job.clone() }).await {
+    match one(subject, Action::Inspect { job: job.clone(), known: None }).await {
         Fact::Inspected { snapshot, .. } => *snapshot,
         other => panic!("{other:?}"),
     }

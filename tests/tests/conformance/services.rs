@@ -6,7 +6,7 @@ use std::{
 };
 
 use transcode_config::contract::{Attempt, EntryPoint, JobSpec, Layout, ObjectRef, OutputTarget, Succeeded};
-use transcode_controller::aws::{Clients, Ecs, Images, S3Store, Sqs};
+use transcode_controller::aws::{Bus, Clients, Ecs, Images, S3Store, Sqs};
 use transcode_core::{
     effects::{apply::apply, ports::Ports},
     protocol::{
@@ -23,7 +23,7 @@ use super::{Deviation, Subject};
 /// A stack without a controller, and the adapters in its place.
 pub(crate) struct Services {
     stack: Stack,
-    ports: Ports<Sqs, Ecs, S3Store>,
+    ports: Ports<Sqs, Ecs, S3Store, Bus>,
     _folder: tempfile::TempDir,
 }
 
@@ -44,6 +44,7 @@ impl Services {
             queue: Sqs::new(here.sqs.clone(), &settings),
             cluster: Ecs::new(ecs, images, &settings),
             store: S3Store::new(here.s3.clone(), &settings),
+            bus: Bus::new(here.eventbridge.clone()),
         };
         // What S3 sent when its notification was set.
         let jobs = &stack.deployment.jobs_queue;
@@ -103,6 +104,7 @@ impl Subject for Services {
             files: 1,
             bytes: 1,
             duration_ms: 1,
+            warnings: None,
             source: None,
             entry_points: vec![EntryPoint { to: format!("{prefix}master.m3u8"), from }],
         };

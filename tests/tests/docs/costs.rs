@@ -9,6 +9,8 @@ use transcode_config::{
     prices::{Prices, Size, shipped},
 };
 
+use transcode_tests::s3_calls::ORDINARY_JOB;
+
 use crate::{check, head, row};
 
 const MONTH_HOURS: f64 = 730.0;
@@ -37,8 +39,8 @@ const S3_CALLS: [(&str, f64, f64); 4] = [
     ("status report, a month, nothing happens", 43_800.0, 0.0),
     // One every ten seconds.
     ("status report, a month, always at work", 262_800.0, 0.0),
-    // By time, by source, the end; and the specification is read.
-    ("index entries of 1,000 jobs", 3_000.0, 1_000.0),
+    // By time, by source, the end.
+    ("index entries of 1,000 jobs", 3_000.0, 0.0),
     ("a listing of 1,000 jobs, 1,000 times", 3_000.0, 0.0),
 ];
 
@@ -48,9 +50,122 @@ fn s3_calls() -> String {
         let usd = writes / 1000.0 * S3_WRITE + reads / 1000.0 * S3_READ;
         text += &row(&[what, &format!("{writes:.0}"), &format!("{reads:.0}"), &format!("{usd:.3}")]);
     }
-    text + "\nA job that succeeds at once takes nine writes of the controller: specification, claim, pointer, three entry \
-            points and three entries of the index; its task writes the result, heartbeats and the terminal record. \
-            Entries of the index are empty: the keys of 1,000,000 jobs are about 0.5 GB. S3 bills lists like writes.\n"
+    text + "\nEntries of the index are empty: the keys of 1,000,000 jobs are about 0.5 GB. S3 bills lists like writes.\n"
+}
+
+/// The calls of one ordinary job, as a process test counts them.
+fn s3_calls_of_a_job() -> String {
+    let mut text = head(&["call of the controller", "for"]);
+    for call in &ORDINARY_JOB {
+        text += &row(&[&format!("`{}`", call.name.trim_start_matches("s3:")), call.why]);
+    }
+    let writes = ORDINARY_JOB.iter().filter(|call| call.is_write()).count();
+    let reads = ORDINARY_JOB.len() - writes;
+    #[allow(clippy::cast_precision_loss, reason = "a handful")]
+    let usd = writes as f64 * S3_WRITE + reads as f64 * S3_READ;
+    write!(
+        text,
+        "\nThat is an upload that succeeds at its first attempt and was not published before: {} calls, {usd:.3} USD for \
+         1,000 jobs. A picture is one entry point more. While a task works, the controller reads its documents when its \
+         stage changes. Where something was published before, it reads the pointer and the tag of each \
+         entry point as well; after a restart, also claim and specification. The task writes the result, heartbeats and \
+         the terminal record.\n",
+        ORDINARY_JOB.len(),
+    )
+    .unwrap();
+    text + &s3_calls_of_tasks()
+}
+
+/// Calls in 1,000 hours of tasks, of which 1,000 work at a time: by whom and for what, writes and lists, reads.
+const TASK_HOURS: [(&str, f64, f64); 5] = [
+    // One each 15 s.
+    ("task: heartbeat", 240_000.0, 0.0),
+    // After each heartbeat.
+    ("task: whether the job is decided or a newer attempt exists", 240_000.0, 0.0),
+    // After every third heartbeat.
+    ("task: beacon", 80_000.0, 0.0),
+    // A page of 1,000 each minute.
+    ("controller: all beacons", 60.0, 0.0),
+    // A listing and a heartbeat when the stage changes, and each 10 minutes in which the percentage stands.
+    ("controller: documents of jobs of an hour", 6_000.0, 6_000.0),
+];
+
+fn s3_calls_of_tasks() -> String {
+    let mut text = head(&["calls of S3 in 1,000 task-hours", "writes and lists", "reads", "USD"]);
+    let mut sum = 0.0;
+    for (what, writes, reads) in TASK_HOURS {
+        let usd = writes / 1000.0 * S3_WRITE + reads / 1000.0 * S3_READ;
+        sum += usd;
+        text += &row(&[what, &format!("{writes:.0}"), &format!("{reads:.0}"), &format!("{usd:.3}")]);
+    }
+    // A listing and a heartbeat of each job each minute.
+    let each = 60.0 * (S3_WRITE + S3_READ);
+    write!(
+        text,
+        "\nIn all {sum:.2} USD. A task of a version without beacons is read once a minute instead: {each:.2} for its 1,000 \
+         hours, and as many calls of the controller as tasks work.\n"
+    )
+    .unwrap();
+    format!("\n{text}")
+}
+
+/// Options that cost while nothing happens, or with what happens; list prices of us-east-1 in USD.
+/// <https://aws.amazon.com/cloudfront/pricing/pay-as-you-go/>: a GB to viewers in North America and Europe, 10,000 requests.
+const CLOUDFRONT_GB: f64 = 0.085;
+const CLOUDFRONT_REQUESTS: f64 = 0.01;
+/// <https://aws.amazon.com/s3/pricing/>: a GB to the internet.
+const S3_GB: f64 = 0.09;
+/// <https://aws.amazon.com/eventbridge/pricing/>: 1,000,000 events of one's own; as many calls of an API destination.
+const BUS_MILLION: f64 = 1.0;
+const WEBHOOK_MILLION: f64 = 0.2;
+/// <https://aws.amazon.com/sns/pricing/>, <https://aws.amazon.com/sqs/pricing/>: 1,000,000 publications; as many requests.
+const TOPIC_MILLION: f64 = 0.5;
+const QUEUE_MILLION: f64 = 0.4;
+/// <https://aws.amazon.com/secrets-manager/pricing/>: a secret, a month.
+const SECRET_MONTH: f64 = 0.4;
+/// <https://aws.amazon.com/privatelink/pricing/>: an interface endpoint in one subnet, an hour.
+const ENDPOINT_HOUR: f64 = 0.01;
+
+/// What the options of the template and `deploy/events.yaml` cost.
+fn options() -> String {
+    // Mbit/s; files of six seconds for video and audio.
+    let (rate, files) = (5.0, 2.0 * 3600.0 / 6.0);
+    let gb = rate / 8.0 * 3600.0 / 1000.0;
+    // Accepted, started and an outcome; progress once a minute of a job of ten minutes.
+    let events = 13.0 * 1000.0;
+    let million = |count: f64, usd: f64| count / 1e6 * usd;
+    let rows = [
+        ("delivery: the distribution itself, its keys, certificate and policies", "a month", 0.0),
+        ("delivery: an hour watched at 5 Mbit/s through CloudFront", "2.25 GB", gb * CLOUDFRONT_GB),
+        ("delivery: its requests", "1,200 files", files / 10_000.0 * CLOUDFRONT_REQUESTS),
+        ("the same hour by signed addresses of S3", "2.25 GB", gb * S3_GB + files / 1000.0 * S3_READ),
+        ("events of 1,000 jobs on the bus", "13,000 events", million(events, BUS_MILLION)),
+        ("their outcomes to a topic", "1,000 events", million(1000.0, TOPIC_MILLION)),
+        (
+            "their outcomes to a queue, sent, received, deleted",
+            "3,000 requests",
+            million(3000.0, QUEUE_MILLION),
+        ),
+        ("their outcomes to a webhook", "1,000 calls", million(1000.0, WEBHOOK_MILLION)),
+        ("the webhook's secret", "a month", SECRET_MONTH),
+        (
+            "`InterfaceEndpoints` in two subnets: 6, with `EventBusName` 7",
+            "a month of 6",
+            6.0 * 2.0 * MONTH_HOURS * ENDPOINT_HOUR,
+        ),
+    ];
+    assert!((gb - 2.25).abs() < 0.001 && (files - 1200.0).abs() < 0.001, "the table names them");
+    let mut text = head(&["option", "of", "USD"]);
+    for (what, of, usd) in rows {
+        text += &row(&[what, of, &format!("{usd:.4}")]);
+    }
+    text + "\nCloudFront's first 1 TB and 10,000,000 requests of a month are free, and what it fetches from S3; other continents \
+            cost more. The gateway endpoint for S3 costs nothing. NAT, the other way out of private subnets, costs 32.85 a month \
+            and 0.045 a GB, most of which would be sources and results; with the gateway endpoint these pass it by.\n\n\
+            Looked up in November 2026: CloudFront's price of a GB in a copy of AWS' own page, which had no date; its price of \
+            requests as [others](https://www.factualminds.com/blog/amazon-cloudfront-pricing-regional-tiers-requests-security/) \
+            have it, and EventBridge's of events and calls as [they](https://www.factualminds.com/blog/amazon-eventbridge-pricing-events-pipes-schema-archive/) \
+            quoted it in June 2026. The other prices of this table were not looked up again.\n"
 }
 
 fn size_of(cpu: u32, memory_mib: u32, spot: bool) -> Size {
@@ -68,8 +183,6 @@ struct Item {
     usd: f64,
 }
 
-/// Seconds between two readings of the control document.
-const CONTROL_SECONDS: f64 = 5.0;
 /// Seconds between two writes of an unchanged status document.
 const STATUS_SECONDS: f64 = 60.0;
 /// Bytes of log that an idle controller writes in an hour, at most.
@@ -90,6 +203,7 @@ fn idle_items(detail: Detail) -> Vec<Item> {
     let every = |seconds: f64| MONTH_HOURS * 3600.0 / seconds;
     let (period, poll) =
         (shipped_seconds("metrics", "period_seconds"), shipped_seconds("calls", "receive_wait_seconds"));
+    let control = shipped_seconds("control", "poll_seconds");
     let metrics = Metric::ALL.iter().filter(|metric| detail.sends(&metric.info())).count();
     let alarms = ALARMS.iter().filter(|alarm| alarm.is_fed_by(detail)).count();
     #[allow(clippy::cast_precision_loss, reason = "a handful")]
@@ -102,8 +216,8 @@ fn idle_items(detail: Detail) -> Vec<Item> {
         item(format!("{:.0} calls of PutMetricData", every(period)), every(period) * watch.put_metric_data),
         item(format!("{polls:.0} requests to SQS"), polls * requests.sqs),
         item(
-            format!("{:.0} readings of the control document", every(CONTROL_SECONDS)),
-            every(CONTROL_SECONDS) * requests.s3_get,
+            format!("{:.0} readings of the control document", every(control)),
+            every(control) * requests.s3_get,
         ),
         item(
             format!("{:.0} writes of the status", every(STATUS_SECONDS)),
@@ -127,8 +241,10 @@ fn idle() -> String {
     for (region, architectures) in &table.region {
         for (architecture, prices) in architectures {
             let usd = prices.task(IDLE, MONTH_HOURS * 3600.0, 100.0);
-            let what =
-                format!("with the controller: 0.25 vCPU, 512 MiB, {architecture} in {region}, {usd:.2}");
+            let default = if architecture == "arm64" { " (default)" } else { "" };
+            let what = format!(
+                "with the controller: 0.25 vCPU, 512 MiB, {architecture}{default} in {region}, {usd:.2}"
+            );
             text += &row(&[&what, &format!("{:.2}", basic + usd), &format!("{:.2}", full + usd)]);
             if architecture == "arm64" {
                 assert!(basic + usd <= IDLE_LIMIT, "{basic} + {usd}");
@@ -161,6 +277,10 @@ fn costs() {
     text += &idle();
     text += "\n## Report and index\n\n";
     text += &s3_calls();
+    text += "\n## Calls of S3 for one job\n\n";
+    text += &s3_calls_of_a_job();
+    text += "\n## Delivery, events and endpoints\n\nOff unless a parameter asks for them ([deploying](deploy.md)).\n\n";
+    text += &options();
     text += "\n## An hour of video\n\nThe cost of the task alone, with 60 GiB of storage, by its real-time factor: the length of a video divided by \
              the time to transcode it. The factor depends on the ladder, the source and the task's size; the metric \
              `RealTimeFactor` shows yours. The time to start and to fetch the source comes on top, for short videos the \

@@ -4,7 +4,9 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod costs;
+mod events;
 mod links;
+mod schemas;
 mod template;
 
 use std::fmt::Write;
@@ -31,7 +33,9 @@ fn check(name: &str, body: &str) {
 /// Compares a file's text with the generated one, or writes it.
 fn rewrite(path: &str, found: &str, text: &str) {
     if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::write(paths::checkout().join(path), text).unwrap();
+        let path = paths::checkout().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
         return;
     }
     let differs = found.lines().zip(text.lines()).find(|(found, expected)| found != expected);
@@ -211,9 +215,12 @@ fn exit_codes() {
             "3",
             "of `doctor`: nothing failed, and something could not be found out; 0 and 1 as above, 1 with all findings",
         ),
-        ("4", "of `wait`: the job is dead; 0 as above: it succeeded and is published"),
-        ("5", "of `wait`: the job is superseded by a newer upload"),
-        ("6", "of `wait`: the job was cancelled"),
+        (
+            "4",
+            "of `wait`, and of `submit --wait` for one job: the job is dead; 0 as above: it succeeded and is published",
+        ),
+        ("5", "of both: the job is superseded by a newer upload"),
+        ("6", "of both: the job was cancelled"),
         ("7", "of `wait`: the time was over first"),
     ] {
         text += &row(&[code, meaning]);

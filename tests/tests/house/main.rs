@@ -14,15 +14,17 @@ use transcode_tests::paths::checkout;
 use self::imports::Imports;
 
 /// Folders of sources that stand on their own: each is a crate.
-const CRATES: [&str; 8] = [
+const CRATES: [&str; 10] = [
     "config/src",
     "controller/core/src",
     "controller/src",
+    "examples/upload-service/src",
     "local/src",
     "task/media/src",
     "task/src",
     "tests/sim/src",
     "tests/src",
+    "web/src",
 ];
 
 /// The one loop that may be: what drives the processes of the local Fargate is one thing in several files.

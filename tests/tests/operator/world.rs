@@ -15,16 +15,21 @@ use transcode_config::{
         Heartbeat, IndexKey, JobKey, JobSpec, JobState, JobStatus, Layout, ObjectRef, Outcome, OutputTarget,
         PastAttempt, PauseStatus, Published, QueueStatus, SCHEMA, Source, SourceObject, SourceOrder, Stage,
         StatusReport, Succeeded, Superseded, TERMINAL_CANCELLED, TaskShape, TaskState, Terminal, Told,
-        encode, pointer_key, status_key,
+        UserMetadata, encode, pointer_key, status_key,
     },
     ladder::Profile,
 };
 use transcode_tests::{Stack, StackOptions, clients::write_log, controller, paths};
 
+use super::still::Still;
+
 pub(crate) const MINUTE: u64 = 60_000;
 
 /// Log group of the tasks in the template.
 const LOG_GROUP: &str = "/transcode/local/task";
+
+/// That of the controller.
+const CONTROLLER_LOG: &str = "/transcode/local/controller";
 
 /// The environment.
 pub(crate) struct World {
@@ -39,16 +44,29 @@ impl World {
     /// Empty, without a controller.
     pub(crate) async fn new() -> Self {
         let options = StackOptions { without_controller: true, ..StackOptions::default() }
-            .setting("cluster.log_group", &format!("{LOG_GROUP:?}"));
+            .setting("cluster.log_group", &format!("{LOG_GROUP:?}"))
+            .setting("cluster.controller_log_group", &format!("{CONTROLLER_LOG:?}"));
         let stack = Stack::with(options).await.unwrap();
         let settings = std::fs::read_to_string(stack.plan.config()).unwrap();
         let listen = settings.lines().find_map(|line| line.strip_prefix("http.listen = ")).unwrap();
         let port = TcpListener::bind(listen.trim_matches('"')).unwrap();
         port.set_nonblocking(true).unwrap();
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        // In the middle of a minute, so that ages in minutes stay what they are while the test runs.
-        let now = u64::try_from(since.as_millis()).unwrap() - 20_000;
-        Self { stack, now, port }
+        Self { stack, now: middle_of_a_minute(), port }
+    }
+
+    /// Removes all documents: a new world begins now.
+    pub(crate) async fn empty(&mut self) {
+        let made = &self.stack.deployment;
+        for bucket in [&made.state_bucket, &made.production_bucket] {
+            let keys = self.stack.objects(bucket, "").await.unwrap().into_keys();
+            let s3 = &self.stack.clients().s3;
+            stream::iter(keys)
+                .for_each_concurrent(16, |key| async move {
+                    s3.delete_object().bucket(bucket).key(key).send().await.unwrap();
+                })
+                .await;
+        }
+        self.now = middle_of_a_minute();
     }
 
     /// `minutes` and 20 s ago.
@@ -77,7 +95,7 @@ impl World {
     pub(crate) fn said(&self, args: &[&str]) -> String {
         let output = self.run(args);
         assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-        still(&String::from_utf8(output.stdout).unwrap())
+        Still::default().text(&String::from_utf8(output.stdout).unwrap())
     }
 
     pub(crate) async fn put(&self, bucket: &str, key: &str, body: Vec<u8>) {
@@ -128,6 +146,7 @@ impl World {
             accepted_at_ms: self.ago(accepted),
             idempotency_key: None,
             forced: false,
+            user_metadata: UserMetadata::default(),
         }
     }
 
@@ -286,12 +305,24 @@ impl World {
         self.write(&status_key("local"), &report).await;
     }
 
+    /// Writes lines into the controller's log, `ago_ms` before the world was made.
+    pub(crate) async fn controller_log(&self, ago_ms: u64, lines: &[serde_json::Value]) {
+        let stream = format!("controller/controller/{ago_ms}");
+        write_log(self.stack.endpoint(), CONTROLLER_LOG, &stream, lines, self.now - ago_ms).await.unwrap();
+    }
+
     /// Writes lines into the log of attempt `number`'s task.
     pub(crate) async fn log(&self, number: u32, lines: &[serde_json::Value]) {
         let id = task(number).rsplit('/').next().unwrap().to_owned();
         let stream = format!("task/task/{id}");
         write_log(self.stack.endpoint(), LOG_GROUP, &stream, lines, self.now).await.unwrap();
     }
+}
+
+/// 20 s ago (ms since 1970), so that ages in minutes stay what they are for 40 s.
+fn middle_of_a_minute() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    u64::try_from(since.as_millis()).unwrap() - 20_000
 }
 
 fn beat(job: &JobKey, number: u32, at_ms: u64, doing: Stage, state: TaskState) -> Heartbeat {
@@ -306,6 +337,7 @@ fn beat(job: &JobKey, number: u32, at_ms: u64, doing: Stage, state: TaskState) -
         percent: if state == TaskState::Working { 42.0 } else { 100.0 },
         speed: (state == TaskState::Working).then_some(1.5),
         playable: None,
+        user_metadata: UserMetadata::default(),
         state,
     }
 }
@@ -330,6 +362,7 @@ fn won(spec: &JobSpec) -> Succeeded {
         files: 29,
         bytes: 3_145_728,
         duration_ms: 5_300,
+        warnings: None,
         source: None,
         entry_points: vec![entry("master.m3u8"), entry("metadata.json")],
     }
@@ -348,31 +381,4 @@ pub(crate) fn cancelled(at_ms: u64) -> Outcome {
 pub(crate) fn superseded() -> Outcome {
     let by = Some(JobKey::of(&["newer"]));
     Outcome::Superseded(Superseded { by, last_task_arn: None, attempts: Vec::new() })
-}
-
-/// The text with what moves from run to run replaced: times, milliseconds since 1970, seconds.
-pub(crate) fn still(text: &str) -> String {
-    let mut out = String::new();
-    let mut rest = text;
-    while let Some(c) = rest.chars().next() {
-        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-        let after = rest.get(digits..).unwrap_or_default();
-        let is_time =
-            |length: usize| rest.get(length - 1..length) == Some("Z") && rest.get(10..11) == Some("T");
-        if digits == 4 && is_time(20) {
-            out += "<------ time ------>";
-            rest = rest.get(20..).unwrap_or_default();
-        } else if digits == 13 {
-            out += "<ms>";
-            rest = after;
-        } else if digits > 0 && after.starts_with(" s") && !after[2..].starts_with(char::is_alphanumeric) {
-            out += "<n>";
-            rest = after;
-        } else {
-            let step = digits.max(c.len_utf8());
-            out += &rest[..step];
-            rest = &rest[step..];
-        }
-    }
-    out
 }

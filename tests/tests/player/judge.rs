@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::{FRAME, RATE, SECONDS};
+use super::{FRAME, RATE, SECONDS};
 
 /// How far audio may be from its video (design: 20 ms).
 pub(crate) const IN_STEP: f64 = 0.020;

@@ -4,7 +4,7 @@ use std::{fmt::Write, fs, path::Path, process::Command};
 
 use transcode_tests::paths;
 
-use crate::SECONDS;
+use super::SECONDS;
 
 pub(crate) fn run(program: &Path, args: &[&str], folder: &Path) {
     let out = Command::new(program).args(args).current_dir(folder).output().unwrap();

@@ -11,7 +11,7 @@ use std::{
 
 use transcode_tests::{
     Stack, StackOptions,
-    aftermath::Expected,
+    aftermath::{End, Expected},
     paths,
     proxy::{Call, Interceptor, Treatment, denial},
 };
@@ -73,7 +73,7 @@ async fn refused_and_then_allowed(step: Step, key: &str, expected: Expected) {
         .setting("observe.describe_seconds", "1")
         .setting("calls.receive_wait_seconds", "1");
     let stack = Stack::with(options).await.unwrap();
-    let body = if expected.success {
+    let body = if expected.end == End::Succeeded {
         paths::tiny_clip(stack.folder()).unwrap()
     } else {
         b"this is no video\n".repeat(100)

@@ -31,7 +31,7 @@ fn go(folder: &tempfile::TempDir) -> String {
     folder.path().join("go").display().to_string()
 }
 
-fn ann(why: &str) -> Told {
+pub(super) fn ann(why: &str) -> Told {
     Told { who: "arn:aws:iam::123456789012:user/ann".into(), why: why.into(), at_ms: u64::MAX >> 1 }
 }
 

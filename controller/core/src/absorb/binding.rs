@@ -41,9 +41,13 @@ impl Ledger {
         told: &mut Vec<Change>,
     ) {
         if self.jobs.get(key).is_some_and(|job| job.request.is_none()) {
-            let tenant = there.and_then(|spec| self.rules.tenant_of(&Request::Run(Arc::new(*spec))));
+            let there: Option<Arc<JobSpec>> = there.map(Into::into);
+            let request = there.clone().map(Request::Run);
+            let tenant = request.and_then(|request| self.rules.tenant_of(&request));
             let tenant = self.tenants.number(tenant, now.mono);
-            return self.job_answered(key, |job, _| (job.tenant, job.attributed) = (tenant, true));
+            return self.job_answered(key, |job, _| {
+                (job.tenant, job.attributed, job.accepted) = (tenant, true, there);
+            });
         }
         let mut refused = None;
         self.job_answered(key, |job, _| {

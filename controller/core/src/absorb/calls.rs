@@ -8,9 +8,10 @@ use crate::{
     protocol::{
         clock::{Ms, Now},
         fact::{CallError, MessageId, Refusal},
-        task_view::TaskArn,
+        task_view::{TaskArn, TaskView},
     },
     state::{
+        agenda::Requeue,
         breaker::FailureStage,
         failing::{Failing, Purpose},
         job::Job,
@@ -75,11 +76,30 @@ impl Ledger {
         now: Now,
         change: impl FnOnce(&mut TaskRecord),
     ) {
+        let every = self.describe_every(policy);
         if let Some(task) = self.tasks.get_mut(arn) {
             task.describe_call = None;
-            task.describe_at = now.mono + policy.describe_every;
+            task.describe_at = now.mono + task.describe_every(every, policy);
             change(task);
         }
+    }
+
+    /// Takes in a view of a running task that shows nothing new; `described`: it answers a describe call. Returns `false`,
+    /// and changes nothing, for any other view. Nothing depends on such a view but the time of the next one, so no job is
+    /// visited for it: most views of a large fleet are of this kind.
+    pub(super) fn confirms(&mut self, view: &TaskView, described: bool, policy: &Policy, now: Now) -> bool {
+        let Some(task) = self.tasks.get(&view.arn).filter(|task| task.runs_as(view)) else { return false };
+        let call = if described { task.describe_call } else { self.resync.call };
+        let every = self.describe_every(policy);
+        self.tasks.retime(&view.arn, |task| {
+            task.seen_at = task.seen_at.max(call.unwrap_or(now.mono));
+            task.describe_at = now.mono + every;
+            if described {
+                task.describe_call = None;
+            }
+            task.describe_due().map_or(Requeue::OnChange, Requeue::At)
+        });
+        true
     }
 
     /// Notes that ECS does not know a task. That proves nothing, with one exception: a task of a job that only a newer
@@ -131,10 +151,20 @@ impl Ledger {
         if let Some(job) = self.jobs.get_mut(key) {
             job.call = None;
             job.claiming = None;
+            let announces = policy.announcing.as_ref().filter(|_| job.calls_for == Purpose::Announce);
+            if announces.is_some() {
+                self.outbox.refused(now);
+            }
             let live = job.calls_for == Purpose::Read && job.may_work();
             let mut failing = Failing::more(job.failing.take(), job.calls_for, error, live, policy, now);
             if weak(Weakness::RepeatsJobCallsAtOnce) {
                 failing.retry_at = now.mono;
+            }
+            if let Some(to) = announces {
+                let aside_at = self.outbox.gives_up_at(failing.since, to);
+                failing.aside_at = Some(aside_at);
+                failing.retry_at = failing.retry_at.min(aside_at.max(now.mono));
+                job.announced = weak(Weakness::ForgetsEventsThatFail);
             }
             job.failing = Some(failing);
         }

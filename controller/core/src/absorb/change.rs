@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use transcode_config::contract::{Attempt, Claim, JobKey, PastAttempt, Terminal, Told};
+use transcode_config::contract::{Attempt, Claim, EventKind, JobKey, PastAttempt, Terminal, Told};
 
 use crate::{
     invariant::Violation,
@@ -15,6 +15,7 @@ use crate::{
         publishing::Publication,
         steering::Steered,
         task_view::{TaskArn, TaskView},
+        via::Via,
     },
     state::breaker::FailureStage,
 };
@@ -59,6 +60,12 @@ pub enum Change {
     JobPublished { job: JobKey, publication: Publication },
     /// The index has the entry of a decided job.
     JobIndexed { job: JobKey },
+    /// The bus, or the outbox, has the event of a job's end.
+    JobAnnounced { job: JobKey, kind: EventKind, via: Via },
+    /// Events of the outbox were sent; `kept` were not taken, and the first refusal.
+    Resent { sent: usize, kept: Option<(usize, CallError)> },
+    /// A heartbeat of the newest attempt was read that was not known.
+    Heartbeat { job: JobKey },
     /// The leftovers of a job's losers are gone.
     JobCollected { job: JobKey },
     /// The last message of a decided job was deleted. `superseded`: a newer job is live. `sent_at_ms`: when that

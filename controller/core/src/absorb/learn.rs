@@ -2,19 +2,29 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use transcode_config::contract::{Attempt, Claim, Heartbeat, Outcome, Terminal};
+use transcode_config::contract::{Attempt, Claim, Heartbeat, JobSpec, Outcome, Terminal};
 
 use super::change::Change;
 use crate::{
+    message::Request,
     policy::Policy,
     protocol::clock::{Ms, Now},
     state::{
         failing::Purpose,
         job::{AttemptState, Earlier, Job, TerminalRecord},
     },
+    weakness::{Weakness, weak},
 };
 
 impl Job {
+    /// What its message asks for, as if that had been accepted: only in a weakened protocol.
+    pub(super) fn asked_for(&self) -> Option<Arc<JobSpec>> {
+        match &self.request {
+            Some(Request::Run(asked)) if weak(Weakness::TakesAskedForAccepted) => Some(Arc::clone(asked)),
+            _ => None,
+        }
+    }
+
     /// Takes in the terminal record, once. `witnessed`: only a reading has shown it.
     pub(super) fn decide(
         &mut self,
@@ -43,17 +53,17 @@ impl Job {
         }
     }
 
-    /// Takes in the newest claim and its heartbeat.
+    /// Takes in the newest claim and its heartbeat. Returns whether the heartbeat is news.
     pub(super) fn learn_claim(
         &mut self,
         claim: Arc<Claim>,
         heartbeat: Option<Heartbeat>,
         policy: &Policy,
         now: Now,
-    ) {
+    ) -> bool {
         let known = self.attempt.as_ref().map(|state| state.claim.attempt);
         if known.is_some_and(|known| known > claim.attempt) {
-            return;
+            return false;
         }
         if known != Some(claim.attempt) {
             let left = (claim.launch_not_after_ms + policy.clock_skew).saturating_sub(now.wall);
@@ -68,25 +78,26 @@ impl Job {
                 launch_failures: 0,
                 heartbeat: None,
                 heartbeat_at: now.mono,
+                beacon: None,
                 progress_at: now.mono,
                 known_at: now.mono,
                 earlier,
                 told: false,
             });
         }
-        let Some(state) = self.attempt.as_mut() else { return };
-        let Some(heartbeat) = heartbeat else { return };
+        let (Some(state), Some(heartbeat)) = (self.attempt.as_mut(), heartbeat) else { return false };
         let same = |place: fn(&Heartbeat, &Heartbeat) -> bool| {
             state.heartbeat.as_ref().is_some_and(|known| place(known, &heartbeat))
         };
         if same(|known, new| (&known.task_arn, known.seq) == (&new.task_arn, new.seq)) {
-            return;
+            return false;
         }
         if !same(|known, new| (known.stage, known.percent.to_bits()) == (new.stage, new.percent.to_bits())) {
             state.progress_at = now.mono;
         }
         state.heartbeat = Some(heartbeat);
         state.heartbeat_at = now.mono;
+        true
     }
 
     /// The last heartbeats of earlier attempts, and when they were seen, for the time after a newer attempt becomes

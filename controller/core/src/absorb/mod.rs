@@ -11,6 +11,7 @@ mod news;
 pub(crate) mod standing;
 mod steered;
 mod superseded;
+mod survey;
 mod trouble;
 
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use crate::{
         fact::{Fact, Hint, Incoming, MessageId, QueueName, Snapshot},
         publishing::Publication,
         task_view::{TaskArn, TaskStatus, TaskView},
+        via::Via,
     },
     state::{
         breaker::FailureStage,
@@ -66,7 +68,7 @@ impl Ledger {
                     job.unreadable = (!weak(Weakness::ForgetsNewerDocument)).then_some(reason);
                 });
             }
-            Fact::Claimed { job, claim } => {
+            Fact::Claimed { job, claim, spec } => {
                 let claim = Arc::new(*claim);
                 told.push(Change::AttemptClaimed { claim: Arc::clone(&claim) });
                 if let Some(past) = claim.history.last() {
@@ -74,7 +76,8 @@ impl Ledger {
                 }
                 self.job_answered(&job, |job, _| {
                     job.binding = Binding::Own;
-                    job.learn_claim(claim, None, policy, now);
+                    job.accepted = spec.or_else(|| job.accepted.take()).or_else(|| job.asked_for());
+                    let _ = job.learn_claim(claim, None, policy, now);
                 });
             }
             Fact::SpecRead { job, spec } => self.spec_read(&job, spec, now, told),
@@ -82,15 +85,18 @@ impl Ledger {
             Fact::LaunchRefused { job, attempt, refusal } => {
                 self.refused(&job, attempt, refusal, policy, now);
             }
+            Fact::TaskSeen(view) if self.confirms(&view, true, policy, now) => {}
             Fact::TaskSeen(view) => {
                 let asked_at = self.tasks.get(&view.arn).and_then(|task| task.describe_call);
                 let arn = self.seen(*view, asked_at, now, told);
                 self.described(&arn, policy, now, |_| {});
             }
+            Fact::TaskListed(view) if self.confirms(&view, false, policy, now) => {}
             Fact::TaskListed(view) => {
                 let arn = self.seen(*view, self.resync.call, now, told);
+                let every = self.describe_every(policy);
                 if let Some(task) = self.tasks.get_mut(&arn) {
-                    task.describe_at = now.mono + policy.describe_every;
+                    task.describe_at = now.mono + task.describe_every(every, policy);
                 }
             }
             Fact::TaskMissing(arn) => self.missing(&arn, policy, now),
@@ -101,8 +107,10 @@ impl Ledger {
                 }
             }
             Fact::Resynced { complete } => {
-                self.resync.answered(complete, policy.resync_every, policy, now.mono);
+                self.resync.answered(complete, self.resync_every(policy), policy, now.mono);
             }
+            Fact::Surveyed { sightings } => self.surveyed(sightings, policy, now, told),
+            Fact::SurveyFailed { .. } => self.survey.answered(false, 0, policy, now.mono),
             Fact::Resolved(pinned) => {
                 self.definition = Definition::Fit(pinned);
                 self.resolve.answered(true, policy.resync_every, policy, now.mono);
@@ -147,6 +155,18 @@ impl Ledger {
                 });
             }
             Fact::Indexed { job } => self.job_answered(&job, |job, _| job.indexed = true),
+            Fact::Announced { job, via, .. } => {
+                match via {
+                    Via::Bus(_) => self.outbox.taken(now),
+                    Via::Outbox => self.outbox.put_aside(now),
+                }
+                self.job_answered(&job, |job, _| job.announced = true);
+            }
+            Fact::Resent { sent, kept, next } => {
+                let kept = kept.map_or(0, |(count, _)| count);
+                self.outbox.resent((sent, kept), next, policy, now);
+            }
+            Fact::ResendFailed { .. } => self.outbox.resend.answered(false, 0, policy, now.mono),
             Fact::Collected { job } => self.job_answered(&job, |job, _| job.collected = true),
             Fact::DeadLettered { message, job } => self.message_answered(&message, |lease| {
                 lease.lettered.insert(job);
@@ -306,7 +326,8 @@ impl Ledger {
             self.tell_terminal_record(key, terminal, policy, now);
         }
         self.job_answered(key, |job, asked_at| {
-            job.inspect_at = now.mono + policy.heartbeat_stale / 3;
+            let covered = job.attempt.as_ref().is_some_and(|attempt| attempt.beacon.is_some());
+            job.inspect_at = now.mono + if covered { policy.covered() } else { policy.survey_every() };
             if let Some(terminal) = snapshot.terminal {
                 job.decide(terminal, now.mono, true, told);
             } else if job.terminal().is_none() {
@@ -319,13 +340,12 @@ impl Ledger {
             if let Some(claim) = snapshot.claim {
                 // An attempt that is known to be over holds no slot. If its task still runs, the list of tasks shows
                 // it.
-                let working = snapshot
-                    .heartbeat
-                    .as_ref()
-                    .filter(|beat| !job.is_over(beat.attempt) || weak(Weakness::CountsDecidedAsRunning));
+                let working = snapshot.heartbeat.as_ref().filter(|beat| !job.is_over(beat.attempt));
                 task =
                     working.and_then(|beat| Some((TaskArn(beat.task_arn.as_deref()?.into()), beat.attempt)));
-                job.learn_claim(claim, snapshot.heartbeat, policy, now);
+                if job.learn_claim(claim, snapshot.heartbeat, policy, now) {
+                    told.push(Change::Heartbeat { job: key.clone() });
+                }
                 job.learn_earlier(snapshot.earlier, now.mono);
             }
         });
@@ -378,7 +398,7 @@ impl Ledger {
         match hint {
             Hint::TerminalRecord(key) => {
                 if let Some(job) = self.jobs.get_mut(key) {
-                    job.inspect_at = now.mono;
+                    (job.inspect_at, job.hinted_at) = (now.mono, now.mono);
                 }
             }
             Hint::Task(arn) => {

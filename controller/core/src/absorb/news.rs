@@ -20,6 +20,12 @@ impl Ledger {
                 Change::JobPublished { job: job.clone(), publication: publication.clone() }
             }
             Fact::Indexed { job } => Change::JobIndexed { job: job.clone() },
+            Fact::Announced { job, kind, via } => {
+                Change::JobAnnounced { job: job.clone(), kind: *kind, via: via.clone() }
+            }
+            Fact::Resent { sent, kept, .. } if *sent > 0 || kept.is_some() => {
+                Change::Resent { sent: *sent, kept: kept.clone() }
+            }
             Fact::Collected { job } => Change::JobCollected { job: job.clone() },
             Fact::Launched { job, attempt, task } => {
                 Change::Launched { job: job.clone(), attempt: *attempt, task: task.clone() }
@@ -53,11 +59,14 @@ impl Ledger {
             }
             Fact::ReceiveFailed { error, .. }
             | Fact::ResolveFailed { error }
+            | Fact::SurveyFailed { error }
+            | Fact::ResendFailed { error }
             | Fact::MessageCallFailed { error, .. }
             | Fact::StopFailed { error, .. }
             | Fact::DescribeFailed { error, .. } => Change::CallFailed { job: None, error: error.clone() },
-            // Absorbing these facts pushes their changes.
-            Fact::Received { .. }
+            // Absorbing these facts pushes their changes, if there are any.
+            Fact::Resent { .. }
+            | Fact::Received { .. }
             | Fact::Inspected { .. }
             | Fact::Claimed { .. }
             | Fact::SpecRead { .. }
@@ -65,6 +74,7 @@ impl Ledger {
             | Fact::TaskListed(_)
             | Fact::TaskMissing(_)
             | Fact::Resolved(_)
+            | Fact::Surveyed { .. }
             | Fact::Decided { .. }
             | Fact::Extended { .. }
             | Fact::Steered(_)

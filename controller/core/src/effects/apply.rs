@@ -3,39 +3,49 @@
 //! This module makes no choices and retries nothing: a failed call is a fact, and the planner decides whether the call
 //! may be repeated.
 
-use transcode_config::contract::JobKey;
+use std::sync::Arc;
+
+use transcode_config::contract::{JobEvent, JobKey};
 
 use crate::{
     effects::{
         batch::{Timeout, Work},
-        ports::{Cluster, InspectError, Ports, Queue, Store},
+        ports::{Bus, Cluster, InspectError, Ports, Queue, Store, Waiting},
     },
     protocol::{
         action::{Action, LeaseRef},
         clock::Ms,
         fact::{CallError, ErrorClass, Fact, MessageId, Refusal, Resolution},
         task_view::TaskArn,
+        via::Via,
     },
 };
 
 /// Carries one call out. Returns at least one fact for each action in it, whatever happens.
-pub async fn carry_out<Q: Queue, C: Cluster, S: Store>(work: Work, ports: &Ports<Q, C, S>) -> Vec<Fact> {
+pub async fn carry_out<Q: Queue, C: Cluster, S: Store, B: Bus>(
+    work: Work,
+    ports: &Ports<Q, C, S, B>,
+) -> Vec<Fact> {
     match work {
         Work::One(action) => apply(action, ports).await,
         Work::Deletes(leases) => deletes(&leases, &ports.queue).await,
+        Work::Events(bus, events) => announced(&bus, &events, &ports.bus).await,
         Work::Timeouts(all) => timeouts(&all, &ports.queue).await,
     }
 }
 
 /// Carries one action out. Returns at least one fact, whatever happens.
 #[allow(clippy::too_many_lines, reason = "a table: one arm for each kind of action")]
-pub async fn apply<Q: Queue, C: Cluster, S: Store>(action: Action, ports: &Ports<Q, C, S>) -> Vec<Fact> {
+pub async fn apply<Q: Queue, C: Cluster, S: Store, B: Bus>(
+    action: Action,
+    ports: &Ports<Q, C, S, B>,
+) -> Vec<Fact> {
     match action {
         Action::Receive { queue, max } => vec![match ports.queue.receive(&queue, max).await {
             Ok(messages) => Fact::Received { queue, messages },
             Err(error) => Fact::ReceiveFailed { queue, error },
         }],
-        Action::Inspect { job } => vec![match ports.store.inspect(&job).await {
+        Action::Inspect { job, known } => vec![match ports.store.inspect(&job, known.as_ref()).await {
             Ok(snapshot) => Fact::Inspected { job, snapshot: Box::new(snapshot) },
             Err(error) => not_read(job, error),
         }],
@@ -44,7 +54,11 @@ pub async fn apply<Q: Queue, C: Cluster, S: Store>(action: Action, ports: &Ports
             Err(error) => not_read(job, error),
         }],
         Action::Claim { spec, claim } => vec![match ports.store.claim(&spec, &claim).await {
-            Ok(there) => Fact::Claimed { job: spec.job.clone(), claim: Box::new(there) },
+            Ok(there) => Fact::Claimed {
+                job: spec.job.clone(),
+                claim: Box::new(there.claim),
+                spec: there.accepted.then(|| Arc::clone(&spec)),
+            },
             Err(error) => not_read(spec.job.clone(), error),
         }],
         Action::Launch { claim } => {
@@ -65,6 +79,10 @@ pub async fn apply<Q: Queue, C: Cluster, S: Store>(action: Action, ports: &Ports
                 vec![Fact::DescribeFailed { tasks: Vec::new(), error }, Fact::Resynced { complete: false }]
             }
         },
+        Action::Survey => vec![match ports.store.survey().await {
+            Ok(sightings) => Fact::Surveyed { sightings },
+            Err(error) => Fact::SurveyFailed { error },
+        }],
         Action::Resolve => vec![match ports.cluster.task_definition().await {
             Ok(Resolution::Fit(pinned)) => Fact::Resolved(pinned),
             Ok(Resolution::Unfit(reason)) => Fact::Unfit { reason },
@@ -78,21 +96,32 @@ pub async fn apply<Q: Queue, C: Cluster, S: Store>(action: Action, ports: &Ports
             Ok(there) => Fact::Decided { job, terminal: Box::new(there) },
             Err(error) => not_read(job, error),
         }],
-        Action::Publish { job, winner } => vec![match ports.store.publish(&job, &winner).await {
-            Ok(publication) => Fact::Published { job, publication },
-            Err(error) => not_read(job, error),
-        }],
-        Action::Index { terminal, asked } => {
+        Action::Publish { job, winner, spec } => {
+            vec![match ports.store.publish(&job, spec.as_deref(), &winner).await {
+                Ok(publication) => Fact::Published { job, publication },
+                Err(error) => not_read(job, error),
+            }]
+        }
+        Action::Index { terminal, spec, asked } => {
             let job = terminal.job.clone();
-            vec![match ports.store.index(&terminal, asked.as_deref()).await {
+            vec![match ports.store.index(&terminal, spec.as_deref(), asked.as_deref()).await {
                 Ok(()) => Fact::Indexed { job },
                 Err(error) => not_read(job, error),
             }]
         }
-        Action::Collect { job, losers } => vec![match ports.store.collect(&job, &losers).await {
-            Ok(()) => Fact::Collected { job },
-            Err(error) => Fact::JobCallFailed { job, error },
-        }],
+        Action::Announce { event, via: Via::Bus(bus) } => announced(&bus, &[event], &ports.bus).await,
+        Action::Announce { event, via: Via::Outbox } => {
+            vec![told(&event, Via::Outbox, ports.store.put_aside(&event).await)]
+        }
+        Action::Resend { bus, environment, after } => {
+            vec![resend(&bus, &environment, after.as_deref(), ports).await]
+        }
+        Action::Collect { job, spec, losers } => {
+            vec![match ports.store.collect(&job, spec.as_deref(), &losers).await {
+                Ok(()) => Fact::Collected { job },
+                Err(error) => Fact::JobCallFailed { job, error },
+            }]
+        }
         Action::DeadLetter(letter) => {
             let message = letter.lease.message.clone();
             vec![match ports.queue.dead_letter(&letter).await {
@@ -103,7 +132,7 @@ pub async fn apply<Q: Queue, C: Cluster, S: Store>(action: Action, ports: &Ports
         Action::Delete { .. } | Action::Extend { .. } | Action::Release { .. } => match Work::of(action) {
             Work::Deletes(leases) => deletes(&leases, &ports.queue).await,
             Work::Timeouts(all) => timeouts(&all, &ports.queue).await,
-            Work::One(_) => Vec::new(),
+            Work::Events(..) | Work::One(_) => Vec::new(),
         },
     }
 }
@@ -112,6 +141,48 @@ async fn deletes<Q: Queue>(leases: &[LeaseRef], queue: &Q) -> Vec<Fact> {
     let answers = queue.delete(leases).await;
     let fact = |(lease, answer)| lease_fact(lease, answer, |message| Fact::Deleted { message });
     leases.iter().zip(answers).map(fact).collect()
+}
+
+async fn announced<B: Bus>(name: &Arc<str>, events: &[Arc<JobEvent>], bus: &B) -> Vec<Fact> {
+    let answers = bus.put(name, events).await;
+    let fact = |(event, answer): (&Arc<JobEvent>, _)| told(event, Via::Bus(Arc::clone(name)), answer);
+    events.iter().zip(answers).map(fact).collect()
+}
+
+fn told(event: &JobEvent, via: Via, answer: Result<(), CallError>) -> Fact {
+    let job = event.job.clone();
+    match answer {
+        Ok(()) => Fact::Announced { job, kind: event.kind, via },
+        Err(error) => Fact::JobCallFailed { job, error },
+    }
+}
+
+/// Sends what waits in the outbox, and removes only what the bus has taken.
+async fn resend<Q, C, S: Store, B: Bus>(
+    bus: &str,
+    environment: &str,
+    after: Option<&str>,
+    ports: &Ports<Q, C, S, B>,
+) -> Fact {
+    let Waiting { events, next } = match ports.store.waiting(environment, after).await {
+        Ok(waiting) => waiting,
+        Err(error) => return Fact::ResendFailed { error },
+    };
+    let (mut sent, mut kept) = (0, None);
+    let waiting: Vec<_> = events.iter().map(|(_, event)| Arc::clone(event)).collect();
+    let answers = if waiting.is_empty() { Vec::new() } else { ports.bus.put(bus, &waiting).await };
+    for ((key, _), answer) in events.iter().zip(answers) {
+        let gone = match answer {
+            Ok(()) => ports.store.take_out(key).await,
+            Err(error) => Err(error),
+        };
+        match (gone, &mut kept) {
+            (Ok(()), _) => sent += 1,
+            (Err(error), None) => kept = Some((1, error)),
+            (Err(_), Some((count, _))) => *count += 1,
+        }
+    }
+    Fact::Resent { sent, kept, next }
 }
 
 async fn timeouts<Q: Queue>(timeouts: &[Timeout], queue: &Q) -> Vec<Fact> {
@@ -142,13 +213,15 @@ pub fn gave_up(action: &Action, after_ms: Ms) -> Vec<Fact> {
 pub fn failed(action: &Action, error: CallError) -> Fact {
     match action {
         Action::Receive { queue, .. } => Fact::ReceiveFailed { queue: queue.clone(), error },
-        Action::Inspect { job }
+        Action::Inspect { job, .. }
         | Action::ReadSpec { job }
         | Action::GiveUp { job, .. }
         | Action::Publish { job, .. }
         | Action::Collect { job, .. } => Fact::JobCallFailed { job: job.clone(), error },
         Action::Claim { spec, .. } => Fact::JobCallFailed { job: spec.job.clone(), error },
         Action::Index { terminal, .. } => Fact::JobCallFailed { job: terminal.job.clone(), error },
+        Action::Announce { event, .. } => Fact::JobCallFailed { job: event.job.clone(), error },
+        Action::Resend { .. } => Fact::ResendFailed { error },
         Action::Launch { claim } => Fact::LaunchRefused {
             job: claim.job.clone(),
             attempt: claim.attempt,
@@ -156,6 +229,7 @@ pub fn failed(action: &Action, error: CallError) -> Fact {
         },
         Action::Describe { tasks } => Fact::DescribeFailed { tasks: tasks.clone(), error },
         Action::Resync => Fact::Resynced { complete: false },
+        Action::Survey => Fact::SurveyFailed { error },
         Action::Resolve => Fact::ResolveFailed { error },
         Action::Stop { task, .. } => Fact::StopFailed { task: task.clone(), error },
         Action::DeadLetter(letter) => {

@@ -1,14 +1,19 @@
-//! Batches: SQS takes up to ten entries in a call, so actions of one kind and queue travel together.
+//! Batches: SQS and `EventBridge` take up to ten entries in a call, so actions of one kind and queue travel together.
 //!
 //! The planner decides on each message separately, and each gets its own answer (row 14 of the fault catalogue). Only
 //! actions of the same turn that go to the same queue by the same call share a batch; no action waits for others.
 
+use std::sync::Arc;
+
+use transcode_config::contract::JobEvent;
+
 use crate::protocol::{
     action::{Action, LeaseRef},
     clock::Ms,
+    via::Via,
 };
 
-/// Most entries of one call: SQS' limit.
+/// Most entries of one call: the limit of SQS and of `EventBridge`.
 pub const BATCH: usize = 10;
 
 /// The content of one call.
@@ -18,6 +23,8 @@ pub enum Work {
     One(Action),
     /// `DeleteMessageBatch`: leases of one queue.
     Deletes(Vec<LeaseRef>),
+    /// `PutEvents`: events for one bus.
+    Events(Arc<str>, Vec<Arc<JobEvent>>),
     /// `ChangeMessageVisibilityBatch`: leases of one queue, each with its own timeout.
     Timeouts(Vec<Timeout>),
 }
@@ -45,6 +52,7 @@ impl Work {
     pub fn of(action: Action) -> Self {
         match action {
             Action::Delete { lease } => Self::Deletes(vec![lease]),
+            Action::Announce { event, via: Via::Bus(bus) } => Self::Events(bus, vec![event]),
             Action::Extend { lease, for_ms: ms } => Self::Timeouts(vec![Timeout { lease, ms, keep: true }]),
             Action::Release { lease, after_ms: ms } => {
                 Self::Timeouts(vec![Timeout { lease, ms, keep: false }])
@@ -58,6 +66,10 @@ impl Work {
         match self {
             Self::One(action) => vec![action.clone()],
             Self::Deletes(leases) => leases.iter().cloned().map(|lease| Action::Delete { lease }).collect(),
+            Self::Events(bus, events) => {
+                let via = || Via::Bus(Arc::clone(bus));
+                events.iter().map(|event| Action::Announce { event: Arc::clone(event), via: via() }).collect()
+            }
             Self::Timeouts(timeouts) => timeouts.iter().cloned().map(Timeout::action).collect(),
         }
     }
@@ -67,6 +79,7 @@ impl Work {
         match self {
             Self::One(action) => action.name(),
             Self::Deletes(_) => "delete",
+            Self::Events(..) => "announce",
             Self::Timeouts(_) => "set_visibility",
         }
     }
@@ -78,6 +91,10 @@ impl Work {
         };
         match (self, more) {
             (Self::Deletes(taken), Self::Deletes(new)) if room(taken.first(), taken.len(), new.first()) => {
+                taken.extend(new);
+                None
+            }
+            (Self::Events(bus, taken), Self::Events(to, new)) if bus == &to && taken.len() < BATCH => {
                 taken.extend(new);
                 None
             }
@@ -96,11 +113,11 @@ impl Work {
 /// first action.
 pub fn batches(actions: &[Action]) -> Vec<Work> {
     let mut works: Vec<Work> = Vec::with_capacity(actions.len());
-    // Indices of the calls that still have room: at most one for each queue and kind.
+    // Indices of the calls that still have room: at most one for each kind, and queue or bus.
     let mut open: Vec<usize> = Vec::new();
     for action in actions {
         let mut rest = Some(Work::of(action.clone()));
-        if matches!(rest, Some(Work::Deletes(_) | Work::Timeouts(_))) {
+        if matches!(rest, Some(Work::Deletes(_) | Work::Events(..) | Work::Timeouts(_))) {
             for index in &open {
                 let (Some(work), Some(more)) = (works.get_mut(*index), rest.take()) else { break };
                 rest = work.join(more);

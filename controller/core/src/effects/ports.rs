@@ -4,19 +4,28 @@
 //! to each entry; one table maps errors to [`crate::protocol::fact::ErrorClass`]. An adapter never repeats a call that
 //! changes state; the planner does, because it knows why.
 
-use std::future::Future;
+use std::{future::Future, sync::Arc};
 
-use transcode_config::contract::{Attempt, Claim, JobKey, JobSpec, Succeeded, Terminal};
+use transcode_config::contract::{Attempt, Claim, JobEvent, JobKey, JobSpec, Succeeded, Terminal};
 
 use crate::{
     effects::batch::Timeout,
     protocol::{
         action::{DeadLetter, LeaseRef},
-        fact::{CallError, Incoming, QueueName, Refusal, Resolution, Snapshot},
+        fact::{CallError, Incoming, QueueName, Refusal, Resolution, Sighting, Snapshot},
         publishing::Publication,
         task_view::{TaskArn, TaskView},
     },
 };
+
+/// The answer to a claim.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Claimed {
+    /// The claim that exists now.
+    pub claim: Claim,
+    /// The call has created the specification: it is the one that was asked for.
+    pub accepted: bool,
+}
 
 /// Why a call to the state or output bucket returned no result.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,15 +55,37 @@ pub struct Depth {
     pub delayed: u64,
 }
 
+/// Events of the outbox.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Waiting {
+    /// The oldest, at most ten, each with its key.
+    pub events: Vec<(String, Arc<JobEvent>)>,
+    /// There are more behind this key.
+    pub next: Option<String>,
+}
+
 /// The ports that the reconciler works through.
 #[derive(Debug, Clone)]
-pub struct Ports<Q, C, S> {
+pub struct Ports<Q, C, S, B> {
     /// SQS.
     pub queue: Q,
     /// ECS.
     pub cluster: C,
     /// S3.
     pub store: S,
+    /// `EventBridge`.
+    pub bus: B,
+}
+
+/// The buses of the settings.
+pub trait Bus: Send + Sync + 'static {
+    /// `PutEvents`: sends at most ten events to a bus, by its name or ARN; returns an answer for each, in order.
+    /// `Ok`: the bus has it. `Err`: the bus may have it.
+    fn put(
+        &self,
+        bus: &str,
+        events: &[Arc<JobEvent>],
+    ) -> impl Future<Output = Vec<Result<(), CallError>>> + Send;
 }
 
 /// The job queues and their dead-letter queues.
@@ -102,9 +133,15 @@ pub trait Cluster: Send + Sync + 'static {
 
 /// The state bucket, and the output bucket for publishing and collecting.
 pub trait Store: Send + Sync + 'static {
-    /// Reads the newest claim, its heartbeat, the heartbeats of earlier attempts whose end ECS never confirmed, and,
-    /// last, the terminal record.
-    fn inspect(&self, job: &JobKey) -> impl Future<Output = Result<Snapshot, InspectError>> + Send;
+    /// Lists the job's documents once, and reads the terminal record if there is one, the newest claim unless it is
+    /// `known`, and the heartbeats that may matter ([`Snapshot`]).
+    fn inspect(
+        &self,
+        job: &JobKey,
+        known: Option<&Arc<Claim>>,
+    ) -> impl Future<Output = Result<Snapshot, InspectError>> + Send;
+    /// Lists the beacons of this environment, all pages. What is no beacon is passed over.
+    fn survey(&self) -> impl Future<Output = Result<Vec<Sighting>, CallError>> + Send;
     /// Reads a job's specification.
     fn spec(&self, job: &JobKey) -> impl Future<Output = Result<Option<JobSpec>, InspectError>> + Send;
     /// Creates the specification unless it exists, then the job's entries in the index, then the claim unless it
@@ -114,27 +151,43 @@ pub trait Store: Send + Sync + 'static {
         &self,
         spec: &JobSpec,
         claim: &Claim,
-    ) -> impl Future<Output = Result<Claim, InspectError>> + Send;
+    ) -> impl Future<Output = Result<Claimed, InspectError>> + Send;
     /// Creates the terminal record unless it exists. Returns the record that exists now. `Err`: it may have been
     /// written.
     fn give_up(&self, terminal: &Terminal) -> impl Future<Output = Result<Terminal, InspectError>> + Send;
-    /// Empties the folders of attempts that did not win, and aborts the open multipart uploads below them. `Err`: a
-    /// part may be gone; repeating is harmless.
-    fn collect(&self, job: &JobKey, losers: &[Attempt])
-    -> impl Future<Output = Result<(), CallError>> + Send;
+    /// Empties the folders of attempts that did not win, and aborts the open multipart uploads below them. Here and
+    /// below, the specification is read unless it is given. `Err`: a part may be gone; repeating is harmless.
+    fn collect(
+        &self,
+        job: &JobKey,
+        spec: Option<&JobSpec>,
+        losers: &[Attempt],
+    ) -> impl Future<Output = Result<(), CallError>> + Send;
     /// Writes the entry of a decided job into the index. If its record knows of no attempt, also writes the entries of
     /// its acceptance, from its specification or, without one, from `asked`. `Err`: any of them may have been written;
     /// repeating is harmless.
     fn index(
         &self,
         terminal: &Terminal,
+        spec: Option<&JobSpec>,
         asked: Option<&JobSpec>,
     ) -> impl Future<Output = Result<(), InspectError>> + Send;
+    /// Puts an event into the outbox of its environment. `Err`: it may be there; repeating writes the same object.
+    fn put_aside(&self, event: &JobEvent) -> impl Future<Output = Result<(), CallError>> + Send;
+    /// Reads the oldest events of the outbox behind a key. What cannot be read is passed over and stays (S15).
+    fn waiting(
+        &self,
+        environment: &str,
+        after: Option<&str>,
+    ) -> impl Future<Output = Result<Waiting, CallError>> + Send;
+    /// Removes an event from the outbox. `Err`: it may be gone.
+    fn take_out(&self, key: &str) -> impl Future<Output = Result<(), CallError>> + Send;
     /// Copies a winner's entry points to their stable names, unless a newer job is live
     /// ([`crate::protocol::publishing`]). `Err`: some may be in place; repeating is harmless.
     fn publish(
         &self,
         job: &JobKey,
+        spec: Option<&JobSpec>,
         winner: &Succeeded,
     ) -> impl Future<Output = Result<Publication, InspectError>> + Send;
 }

@@ -3,6 +3,7 @@
 //!
 //! May use [`crate::state`] and what is below it.
 
+pub mod announcement;
 pub mod asked;
 pub mod attempt;
 pub mod launch_pause;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use transcode_config::{
     contract::{
         Edit, Failure, FailureCode, JobKey, JobSpec, OutputTarget, Overlay, SCHEMA, SPEC_WITH_EDIT, Source,
-        edited_prefix, output_prefix,
+        UserMetadata, edited_prefix, output_prefix,
     },
     ladder::Profile,
     settings::SourceSettings,
@@ -38,6 +38,7 @@ struct Accepted {
     root: String,
     edit: Edit,
     idempotency_key: Option<String>,
+    user_metadata: UserMetadata,
 }
 
 /// The fields of a request.
@@ -54,6 +55,8 @@ pub(super) struct Asked {
     pub(super) idempotency_key: Option<String>,
     /// The job replaces the live one even if it is older.
     pub(super) forced: bool,
+    /// The caller's own words. Not part of the job's name: the same request with other words is the same job.
+    pub(super) user_metadata: UserMetadata,
 }
 
 impl Candidate {
@@ -78,7 +81,7 @@ impl Candidate {
 
     /// Names the job and checks the request against the rules.
     pub(super) fn of(asked: Asked, rules: &Rules) -> Self {
-        let Asked { source, profile, language, edit, idempotency_key, forced } = asked;
+        let Asked { source, profile, language, edit, idempotency_key, forced, user_metadata } = asked;
         let allowed = rules.source_of(&source.bucket, &source.key);
         let profile = profile
             .or_else(|| allowed.and_then(|source| source.profile.clone()))
@@ -102,14 +105,15 @@ impl Candidate {
             }
             None => identity(),
         };
-        let verdict = verdict.map(|profile| Accepted { source, profile, root, edit, idempotency_key });
+        let verdict =
+            verdict.map(|profile| Accepted { source, profile, root, edit, idempotency_key, user_metadata });
         Self { identity, forced, verdict }
     }
 
     /// The request for `generation`.
     pub(super) fn into_request(self, generation: u32, rules: &Rules, wall_ms: u64) -> Request {
         let job = self.key(generation);
-        let Accepted { source, profile, root, edit, idempotency_key } = match self.verdict {
+        let Accepted { source, profile, root, edit, idempotency_key, user_metadata } = match self.verdict {
             Ok(accepted) => accepted,
             Err(failure) => return Request::Refuse { job, generation, failure },
         };
@@ -126,6 +130,7 @@ impl Candidate {
             max_source_bytes: rules.max_source_bytes,
             accepted_at_ms: wall_ms,
             idempotency_key,
+            user_metadata,
             forced: self.forced,
         }))
     }

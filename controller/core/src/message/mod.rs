@@ -24,6 +24,8 @@ mod foreign;
 mod ignored;
 mod request;
 mod s3_event;
+#[cfg(feature = "schema")]
+pub mod schema;
 mod tenant;
 #[cfg(test)]
 mod tests;
@@ -166,7 +168,7 @@ fn own(kind: &str, value: &Value, body: &str, rules: &Rules) -> Content {
     match value.get("schema").and_then(Value::as_u64) {
         None => return bad("no `schema` number"),
         Some(1) => {}
-        Some(2..=4) if kind == request::KIND => {}
+        Some(2..=5) if kind == request::KIND => {}
         Some(other) => {
             return Content::Park(format!("{kind} of schema {other} is not known to this version"));
         }

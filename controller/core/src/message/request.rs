@@ -1,11 +1,16 @@
 //! Our own job request: `{"schema":1,"kind":"transcode.job","source":{"bucket":…,"key":…}}`. A request with a `clip` or
-//! an `overlay` has schema 2, one with `force` schema 3, one with `default_language` schema 4. An older controller that does not know these puts the
-//! message aside and does not refuse it (S15).
+//! an `overlay` has schema 2, one with `force` schema 3, one with `default_language` schema 4, one with `user_metadata`
+//! schema 5. An older controller that does not know these puts the message aside and does not refuse it (S15).
+
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::Value;
 use transcode_config::{
-    contract::{Clip, Edit, Overlay, REQUEST_WITH_FORCE, REQUEST_WITH_LANGUAGE, SPEC_WITH_EDIT, Source},
+    contract::{
+        Clip, Edit, Overlay, REQUEST_WITH_FORCE, REQUEST_WITH_LANGUAGE, REQUEST_WITH_METADATA,
+        SPEC_WITH_EDIT, Source, UserMetadata,
+    },
     ladder::{LANGUAGE_TAG, is_language},
 };
 
@@ -22,10 +27,13 @@ const MAX_IDEMPOTENCY_BYTES: usize = 256;
 
 /// The request. Unknown keys are refused; otherwise a misspelt `profile` would run with the default one.
 #[derive(Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-struct JobRequest {
+pub(super) struct JobRequest {
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = REQUEST_WITH_METADATA)))]
     schema: u32,
     #[serde(rename = "kind")]
+    #[cfg_attr(feature = "schema", schemars(extend("const" = KIND)))]
     _kind: String,
     source: RequestSource,
     #[serde(default)]
@@ -42,9 +50,13 @@ struct JobRequest {
     /// The job replaces the live one even if it is older.
     #[serde(default)]
     force: bool,
+    /// The caller's own words, which come back in the job's events.
+    #[serde(default)]
+    user_metadata: Option<BTreeMap<String, String>>,
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct RequestSource {
     bucket: String,
@@ -63,6 +75,10 @@ pub(super) fn read(value: &Value, body: &str, rules: &Rules) -> Candidate {
     if let Err(problem) = request.check() {
         return malformed(body, &problem);
     }
+    let user_metadata = match UserMetadata::asked(request.user_metadata.unwrap_or_default()) {
+        Ok(words) => words,
+        Err(problem) => return malformed(body, &problem),
+    };
     let JobRequest {
         source, profile, default_language: language, clip, overlay, idempotency_key, force, ..
     } = request;
@@ -70,7 +86,8 @@ pub(super) fn read(value: &Value, body: &str, rules: &Rules) -> Candidate {
     let RequestSource { bucket, key, version_id } = source;
     let source =
         Source { bucket, key, version_id, etag: None, size: None, sequencer: None, uploaded_at_ms: None };
-    Candidate::of(Asked { source, profile, language, edit, idempotency_key, forced: force }, rules)
+    let asked = Asked { source, profile, language, edit, idempotency_key, forced: force, user_metadata };
+    Candidate::of(asked, rules)
 }
 
 impl JobRequest {
@@ -88,6 +105,7 @@ impl JobRequest {
             ("overlay", self.overlay.is_some(), SPEC_WITH_EDIT),
             ("force", self.force, REQUEST_WITH_FORCE),
             ("default_language", self.default_language.is_some(), REQUEST_WITH_LANGUAGE),
+            ("user_metadata", self.user_metadata.is_some(), REQUEST_WITH_METADATA),
         ] {
             if given && self.schema < schema {
                 return Err(format!(

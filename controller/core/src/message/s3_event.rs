@@ -4,7 +4,7 @@ use std::cell::LazyCell;
 
 use serde::Deserialize;
 use serde_json::Value;
-use transcode_config::contract::{Edit, Failure, FailureCode, JobKey, Source};
+use transcode_config::contract::{Edit, Failure, FailureCode, JobKey, Source, UserMetadata};
 
 use super::{
     candidate::{Asked, Candidate, malformed},
@@ -64,6 +64,7 @@ impl Created {
                 edit: Edit::default(),
                 idempotency_key: None,
                 forced: false,
+                user_metadata: UserMetadata::default(),
             },
             rules,
         ))
@@ -71,8 +72,9 @@ impl Created {
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
-struct Record {
+pub(super) struct Record {
     event_name: String,
     #[serde(default)]
     event_time: Option<String>,
@@ -80,17 +82,20 @@ struct Record {
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct RecordS3 {
     bucket: RecordBucket,
     object: RecordObject,
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct RecordBucket {
     name: String,
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 struct RecordObject {
     key: String,
@@ -175,12 +180,14 @@ fn form_decode(text: &str) -> Option<String> {
 }
 
 #[derive(Deserialize)]
-struct Detail {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct Detail {
     bucket: RecordBucket,
     object: DetailObject,
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct DetailObject {
     key: String,
     #[serde(default)]

@@ -21,6 +21,7 @@ use crate::protocol::{
 
 mod language;
 mod order;
+mod words;
 
 fn profile(name: &str) -> Profile {
     serde_json::from_value(json!({
@@ -270,7 +271,7 @@ fn unknown_versions_are_parked() {
     for body in [
         event(&[record("b.mp4", 5), future]),
         bridge("a").replacen("\"version\":\"0\"", "\"version\":\"1\"", 2),
-        json!({"schema": 5, "kind": "transcode.job", "anything": []}).to_string(),
+        json!({"schema": 6, "kind": "transcode.job", "anything": []}).to_string(),
         json!({"schema": 9, "kind": "transcode.dead-letter"}).to_string(),
         json!({"schema": 1, "kind": "transcode.batch"}).to_string(),
     ] {

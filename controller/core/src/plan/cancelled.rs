@@ -43,7 +43,7 @@ impl<'a> View<'a> {
             outcome: Outcome::Cancelled(Cancelled { told, last_task_arn, attempts }),
         };
         let give_up = Action::GiveUp { job: key.clone(), terminal: Arc::new(terminal) };
-        plan.act(if self.fresh(job) { give_up } else { Action::Inspect { job: key.clone() } });
+        plan.act(if self.fresh(job) { give_up } else { job.inspection(key) });
         None
     }
 }

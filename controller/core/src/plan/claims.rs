@@ -121,7 +121,7 @@ impl<'a> View<'a> {
                 return false;
             }
             Ok(()) if self.fresh(candidate.job) => plan.act(self.new_claim(candidate, variant)),
-            Ok(()) => plan.act(Action::Inspect { job: candidate.key.clone() }),
+            Ok(()) => plan.act(candidate.job.inspection(candidate.key)),
         }
         true
     }

@@ -85,7 +85,7 @@ impl<'a> View<'a> {
             return None;
         }
         if job.record == TerminalRecord::Unknown {
-            plan.act(Action::Inspect { job: key.clone() });
+            plan.act(job.inspection(key));
             return None;
         }
         if let (Some(Request::Refuse { failure, .. }), None) = (&job.request, &job.attempt) {
@@ -116,7 +116,8 @@ impl<'a> View<'a> {
     /// Plans the remaining steps of a decided job before its messages may be deleted, without the dead letters.
     fn settle(self, plan: &mut Planner, key: &JobKey, job: &Job, terminal: &Arc<Terminal>) {
         if let (Outcome::Succeeded(winner), false) = (&terminal.outcome, job.published) {
-            plan.act(Action::Publish { job: key.clone(), winner: Arc::new(winner.clone()) });
+            let winner = Arc::new(winner.clone());
+            plan.act(Action::Publish { job: key.clone(), winner, spec: job.accepted.clone() });
             return;
         }
         if !job.indexed {
@@ -124,7 +125,11 @@ impl<'a> View<'a> {
                 Some(Request::Run(spec)) => Some(Arc::clone(spec)),
                 Some(Request::Refuse { .. }) | None => None,
             };
-            plan.act(Action::Index { terminal: Arc::clone(terminal), asked });
+            plan.act(Action::Index { terminal: Arc::clone(terminal), spec: job.accepted.clone(), asked });
+            return;
+        }
+        if let (Some(to), false) = (&self.policy.announcing, job.announced) {
+            plan.act(self.announce(job, terminal, to));
             return;
         }
         match self.ledger.leftovers(job, self.policy, self.now) {
@@ -134,7 +139,8 @@ impl<'a> View<'a> {
                 plan.requeue(until.map_or(Requeue::OnChange, Requeue::At));
             }
             Leftovers::Of(losers) if plan.collects() < COLLECTS => {
-                plan.act(Action::Collect { job: key.clone(), losers: losers.into() });
+                let spec = job.accepted.clone();
+                plan.act(Action::Collect { job: key.clone(), spec, losers: losers.into() });
             }
             Leftovers::Of(_) => {
                 plan.wake(self.now.mono + self.policy.call_retry_base);
@@ -163,13 +169,13 @@ impl<'a> View<'a> {
             Verdict::Wait { until, why } => {
                 let looks = job.inspect_at <= now;
                 if looks {
-                    plan.act(Action::Inspect { job: key.clone() });
+                    plan.act(job.inspection(key));
                 }
                 let until = if looks { until } else { until.min(job.inspect_at) };
                 plan.note(why, Some(until));
                 plan.requeue(Requeue::At(until));
             }
-            Verdict::Inspect => plan.act(Action::Inspect { job: key.clone() }),
+            Verdict::Inspect => plan.act(job.inspection(key)),
             Verdict::Stop { task, reason } => {
                 plan.act_when_allowed(CallKind::Stop, Action::Stop { task, reason }, self);
             }
@@ -194,7 +200,8 @@ impl<'a> View<'a> {
         if let Some(why) = unwanted {
             // Before its launch deadline a task may still start.
             plan.note(why, Some(attempt.expires_at));
-            plan.requeue(Requeue::At(attempt.expires_at.max(self.now.mono + 1)));
+            let deadline = attempt.expires_at.saturating_sub(self.policy.clock_skew);
+            plan.requeue(Requeue::At(deadline.max(self.now.mono + 1)));
             return;
         }
         plan.requeue(Requeue::EachTurn);
@@ -254,7 +261,8 @@ impl<'a> View<'a> {
         {
             // Another controller may have judged differently meanwhile and claimed a newer attempt: read again first.
             let give_up = || self.give_up(key, ended, history);
-            plan.act(if self.fresh(job) { give_up() } else { Action::Inspect { job: key.clone() } });
+            let next = if self.fresh(job) { give_up() } else { job.inspection(key) };
+            plan.act(self.too_early(job, &next).unwrap_or(next));
             return None;
         }
         let due = at + self.policy.attempt_backoff(key, &history);

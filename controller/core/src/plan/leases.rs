@@ -15,6 +15,7 @@ use crate::{
     },
     state::{
         agenda::Requeue,
+        job::Job,
         lease::{Content, Lease, Spare},
         ledger::Ledger,
     },
@@ -54,7 +55,7 @@ fn next(message: &MessageId, lease: &Lease, policy: &Policy, ledger: &Ledger, no
         Content::Jobs(jobs) => jobs,
     };
     let settles = lease.settle_at() <= now.mono;
-    let due = jobs.iter().find_map(|job| letter(message, lease, job, ledger));
+    let due = jobs.iter().find_map(|job| letter(message, lease, job, policy, ledger));
     if let Some(letter) = due.filter(|_| settles) {
         if weak(Weakness::DeletesDeadWithoutLetter) {
             return Some(Action::Delete { lease: named() });
@@ -64,7 +65,7 @@ fn next(message: &MessageId, lease: &Lease, policy: &Policy, ledger: &Ledger, no
     let tidied = |job: &JobKey| {
         weak(Weakness::DeletesBeforeCollecting) || leftovers(job, policy, ledger, now) == Leftovers::None
     };
-    if settles && jobs.iter().all(|job| settled(lease, job, ledger) && tidied(job)) {
+    if settles && jobs.iter().all(|job| settled(lease, job, policy, ledger) && tidied(job)) {
         return Some(Action::Delete { lease: named() });
     }
     // A copy of a held message, or a message beyond those that may wait here: it returns when its job may be settled,
@@ -83,7 +84,7 @@ fn next(message: &MessageId, lease: &Lease, policy: &Policy, ledger: &Ledger, no
     let aside = |job: &JobKey| ledger.jobs.get(job).is_some_and(|job| job.unreadable.is_some());
     if !weak(Weakness::HoldsMessagesOfJobsLeftAlone)
         && jobs.iter().any(aside)
-        && jobs.iter().all(|job| aside(job) || settled(lease, job, ledger))
+        && jobs.iter().all(|job| aside(job) || settled(lease, job, policy, ledger))
     {
         return Some(Action::Release { lease: named(), after_ms: lease.put_aside(policy, now.mono) });
     }
@@ -105,10 +106,16 @@ fn next(message: &MessageId, lease: &Lease, policy: &Policy, ledger: &Ledger, no
 }
 
 /// The dead letter that must still be sent for a job on behalf of this message.
-fn letter(message: &MessageId, lease: &Lease, key: &JobKey, ledger: &Ledger) -> Option<DeadLetter> {
+fn letter(
+    message: &MessageId,
+    lease: &Lease,
+    key: &JobKey,
+    policy: &Policy,
+    ledger: &Ledger,
+) -> Option<DeadLetter> {
     let job = ledger.jobs.get(key).filter(|job| !job.unbound())?;
-    // The entry comes first: whatever lies between the letter and the delete may make a second letter.
-    if !job.indexed && !weak(Weakness::DeletesBeforeIndexing) {
+    // Entry and event come first: whatever lies between the letter and the delete may make a second letter.
+    if !(listed(job) && announced(job, policy)) {
         return None;
     }
     let Outcome::Dead(dead) = &job.terminal()?.outcome else { return None };
@@ -136,14 +143,24 @@ fn leftovers(key: &JobKey, policy: &Policy, ledger: &Ledger, now: Now) -> Leftov
     ledger.jobs.get(key).map_or(Leftovers::None, |job| ledger.leftovers(job, policy, now))
 }
 
+/// Whether the index has the job's end (S20).
+fn listed(job: &Job) -> bool {
+    job.indexed || weak(Weakness::DeletesBeforeIndexing)
+}
+
+/// Whether the event of the job's end is sent, or in the outbox, where there is a bus (S18).
+fn announced(job: &Job, policy: &Policy) -> bool {
+    job.announced || policy.announcing.is_none() || weak(Weakness::DeletesBeforeAnnouncing)
+}
+
 /// Whether a job needs nothing more before a message that asks for it may be deleted (S1).
-fn settled(lease: &Lease, key: &JobKey, ledger: &Ledger) -> bool {
+fn settled(lease: &Lease, key: &JobKey, policy: &Policy, ledger: &Ledger) -> bool {
     let Some(job) = ledger.jobs.get(key).filter(|job| !job.unbound()) else { return false };
-    let indexed = job.indexed || weak(Weakness::DeletesBeforeIndexing);
+    let told = listed(job) && announced(job, policy);
     match job.terminal().map(|terminal| &terminal.outcome) {
-        Some(Outcome::Succeeded(_)) => indexed && (job.published || weak(Weakness::DeletesBeforePublishing)),
-        Some(Outcome::Dead(_)) => indexed && lease.lettered.contains(key),
-        Some(Outcome::Superseded(_) | Outcome::Cancelled(_)) => indexed,
+        Some(Outcome::Succeeded(_)) => (told && job.published) || weak(Weakness::DeletesBeforePublishing),
+        Some(Outcome::Dead(_)) => told && lease.lettered.contains(key),
+        Some(Outcome::Superseded(_) | Outcome::Cancelled(_)) => told,
         None => weak(Weakness::DeletesOnceLaunched) && !job.tasks.is_empty(),
     }
 }

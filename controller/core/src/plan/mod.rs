@@ -2,8 +2,8 @@
 //!
 //! # Expected flow of a job
 //! 1. [`Action::Inspect`]: read what was decided and which attempts exist.
-//! 2. A terminal record exists → settle: [`Action::Publish`], [`Action::Index`] for the listings, [`Action::DeadLetter`]
-//!    or [`Action::Collect`] for the losers' leftovers, then [`Action::Delete`].
+//! 2. A terminal record exists → settle: [`Action::Publish`], [`Action::Index`] for the listings, [`Action::Announce`]
+//!    for the bus, [`Action::Collect`] for the losers' leftovers, [`Action::DeadLetter`], then [`Action::Delete`].
 //! 3. No attempt, or the last one is proven over and its backoff has passed → [`Action::Claim`], then
 //!    [`Action::Launch`].
 //! 4. An attempt may be alive → watch it ([`Action::Describe`], [`Action::Inspect`]) and keep the lease.
@@ -19,6 +19,7 @@
 //! - A fact that follows from a call is absorbed no earlier than the call began.
 //!
 //! [`Action::Inspect`]: crate::protocol::action::Action::Inspect
+//! [`Action::Announce`]: crate::protocol::action::Action::Announce
 //! [`Action::Publish`]: crate::protocol::action::Action::Publish
 //! [`Action::DeadLetter`]: crate::protocol::action::Action::DeadLetter
 //! [`Action::Index`]: crate::protocol::action::Action::Index
@@ -29,6 +30,7 @@
 //! [`Action::Describe`]: crate::protocol::action::Action::Describe
 //! [`Action::GiveUp`]: crate::protocol::action::Action::GiveUp
 
+mod announce;
 mod cancelled;
 mod claims;
 mod jobs;
@@ -58,5 +60,6 @@ pub fn plan_of(scope: Scope, policy: &Policy, ledger: &Ledger, now: Now) -> Plan
     jobs::plan(&mut plan, scope, view);
     tasks::plan(&mut plan, view);
     receive::plan(&mut plan, policy, ledger, now);
+    view.resend(&mut plan);
     plan.finish(now)
 }

@@ -40,6 +40,7 @@ impl View<'_> {
         let next = match &terminal.outcome {
             Outcome::Succeeded(_) if !job.published => Purpose::Publish,
             _ if !job.indexed => Purpose::Index,
+            _ if !job.announced && self.policy.announcing.is_some() => Purpose::Announce,
             Outcome::Dead(_) if leases().any(|lease| letter_waits(&lease)) => Purpose::Letter,
             _ if job.call.is_some() => Purpose::Collect,
             _ => Purpose::Delete,

@@ -44,7 +44,7 @@ impl<'a> View<'a> {
             outcome: Outcome::Superseded(superseded),
         };
         let give_up = Action::GiveUp { job: key.clone(), terminal: Arc::new(terminal) };
-        plan.act(if self.fresh(job) { give_up } else { Action::Inspect { job: key.clone() } });
+        plan.act(if self.fresh(job) { give_up } else { job.inspection(key) });
         None
     }
 }

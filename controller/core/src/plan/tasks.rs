@@ -19,6 +19,7 @@ const DESCRIBE_MAX: usize = 100;
 pub(super) fn plan(plan: &mut Planner, view: View<'_>) {
     let View { ledger, now, .. } = view;
     describe(plan, view);
+    survey(plan, view);
     // The list comes last: its number of calls is known only when it begins.
     for (periodic, action) in [(&ledger.resolve, Action::Resolve), (&ledger.resync, Action::Resync)] {
         if periodic.due(now.mono) {
@@ -26,6 +27,19 @@ pub(super) fn plan(plan: &mut Planner, view: View<'_>) {
         } else if periodic.call.is_none() {
             plan.wake(periodic.due_at);
         }
+    }
+}
+
+/// Lists the beacons while tasks are in flight.
+fn survey(plan: &mut Planner, view: View<'_>) {
+    let survey = &view.ledger.survey;
+    if view.ledger.in_flight.usage().tasks == 0 {
+        return;
+    }
+    if survey.due(view.now.mono) {
+        plan.act(Action::Survey);
+    } else if survey.call.is_none() {
+        plan.wake(survey.due_at);
     }
 }
 

@@ -4,11 +4,14 @@
 
 pub mod log_link;
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use transcode_config::{
     Settings,
-    contract::{Budget, Capacity, FailureCode, JobKey, PastAttempt, TaskShape},
+    contract::{Budget, Capacity, EventKind, FailureCode, JobKey, PastAttempt, TaskShape},
 };
 
 use self::log_link::LogStreams;
@@ -122,6 +125,36 @@ pub struct Policy {
     pub put_back: Ms,
     /// Where tasks log, if the settings say.
     pub logs: Option<LogStreams>,
+    /// Where the events of jobs go; `None`: nowhere.
+    pub announcing: Option<Announcing>,
+}
+
+/// Where the events of jobs go, and which.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Announcing {
+    /// Name or ARN of the bus.
+    pub bus: Arc<str>,
+    /// Name of the environment, for the events and for the outbox.
+    pub environment: Arc<str>,
+    /// Kinds that are told beside the outcomes.
+    pub kinds: BTreeSet<EventKind>,
+    /// Shortest time between two progress events of a job.
+    pub progress_every: Ms,
+    /// An event that the bus has not taken for this long goes into the outbox.
+    pub outbox_after: Ms,
+}
+
+impl Announcing {
+    fn of(settings: &Settings) -> Option<Self> {
+        let events = &settings.events;
+        (!events.bus.is_empty()).then(|| Self {
+            bus: events.bus.as_str().into(),
+            environment: settings.environment.as_str().into(),
+            kinds: events.kinds.iter().copied().collect(),
+            progress_every: events.progress_seconds * 1000,
+            outbox_after: events.outbox_after_seconds * 1000,
+        })
+    }
 }
 
 /// What the task shape of the next attempt depends on, beside the earlier attempts.
@@ -194,6 +227,7 @@ impl From<&Settings> for Policy {
             look_ahead,
             put_back: 60_000,
             logs: LogStreams::of(&settings.cluster),
+            announcing: Announcing::of(settings),
         }
     }
 }
@@ -220,6 +254,17 @@ impl Policy {
     fn exponential(base: Ms, cap: Ms, failures: usize) -> Ms {
         let doublings = u32::try_from(failures.saturating_sub(1)).unwrap_or(u32::MAX).min(30);
         base.saturating_mul(if weak(Weakness::NeverBacksOff) { 0 } else { 1 << doublings }).min(cap)
+    }
+
+    /// Time between two listings of all beacons, and between two readings of a job whose attempt has none.
+    pub fn survey_every(&self) -> Ms {
+        self.heartbeat_stale / 3
+    }
+
+    /// Time until a job is read all the same whose beacon was just seen: listings have failed meanwhile. Less than
+    /// `heartbeat_stale`.
+    pub fn covered(&self) -> Ms {
+        self.heartbeat_stale * 5 / 6
     }
 
     /// Wait after `failures` consecutive failed calls.
@@ -256,6 +301,11 @@ impl Policy {
     pub fn put_back_for(&self, receives: u32, away: usize, message: &MessageId) -> Ms {
         let times = if weak(Weakness::PutsBackForTheSameTime) { 1 } else { u64::from(receives.max(1)) };
         let wait = self.put_back.saturating_mul(times).max(RETURN_INTERVAL.saturating_mul(away as u64));
+        Self::spread(wait, receives, message)
+    }
+
+    /// A wait, reduced by up to half: another one for each message and each receive.
+    pub(crate) fn spread(wait: Ms, receives: u32, message: &MessageId) -> Ms {
         jittered(wait, &[&message.0, &receives.to_string()])
     }
 

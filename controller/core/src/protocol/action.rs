@@ -5,12 +5,13 @@
 
 use std::sync::Arc;
 
-use transcode_config::contract::{Attempt, Claim, Dead, JobKey, JobSpec, Succeeded, Terminal};
+use transcode_config::contract::{Attempt, Claim, Dead, JobEvent, JobKey, JobSpec, Succeeded, Terminal};
 
 use crate::protocol::{
     clock::Ms,
     fact::{MessageId, QueueName},
     task_view::TaskArn,
+    via::Via,
 };
 
 /// A message by its current lease.
@@ -43,8 +44,12 @@ pub struct DeadLetter {
 pub enum Action {
     /// Receive at most `max` messages (1–10) with a long poll.
     Receive { queue: QueueName, max: u8 },
-    /// Read newest claim, its heartbeat and, last, the terminal record.
-    Inspect { job: JobKey },
+    /// List the job's documents, and read those that are not known.
+    Inspect {
+        job: JobKey,
+        /// The newest claim that is known here. Claims are written once: it is not read again.
+        known: Option<Arc<Claim>>,
+    },
     /// Read `spec.json`, to find out whether the idempotency key belongs to the source that is asked for.
     ReadSpec { job: JobKey },
     /// Create `spec.json` unless it exists, then the job's entries in the index, then the claim unless it exists. The
@@ -63,6 +68,8 @@ pub enum Action {
     Describe { tasks: Vec<TaskArn> },
     /// `ListTasks` of this environment, all pages, and `DescribeTasks` for the tasks listed.
     Resync,
+    /// List the beacons of all tasks of this environment.
+    Survey,
     /// Find the task definition that new attempts are pinned to, and validate it.
     Resolve,
     /// `StopTask`.
@@ -78,17 +85,40 @@ pub enum Action {
         terminal: Arc<Terminal>,
     },
     /// Copy the winner's entry points to their stable names.
-    Publish { job: JobKey, winner: Arc<Succeeded> },
+    Publish {
+        job: JobKey,
+        winner: Arc<Succeeded>,
+        /// The job's specification, where it is known.
+        spec: Option<Arc<JobSpec>>,
+    },
     /// Write the entry of a decided job into the index.
     Index {
         /// The record that the entry is made from.
         terminal: Arc<Terminal>,
+        /// The job's specification, where it is known.
+        spec: Option<Arc<JobSpec>>,
         /// The job as a message asks for it, for the entry of its acceptance if no attempt was ever claimed.
         asked: Option<Arc<JobSpec>>,
+    },
+    /// Send the event of a decided job's end, or put it into the outbox.
+    Announce {
+        /// The event.
+        event: Arc<JobEvent>,
+        via: Via,
+    },
+    /// Send at most ten events of the outbox, the oldest behind a key first, and remove those that the bus has taken.
+    Resend {
+        /// Name or ARN of the bus.
+        bus: Arc<str>,
+        environment: Arc<str>,
+        /// `None`: from the oldest on.
+        after: Option<String>,
     },
     /// Empty the folders of attempts of a decided job that did not win.
     Collect {
         job: JobKey,
+        /// The job's specification, where it is known.
+        spec: Option<Arc<JobSpec>>,
         /// The attempts whose folders are emptied; never the winner.
         losers: Arc<[Attempt]>,
     },
@@ -121,11 +151,14 @@ impl Action {
             Self::Launch { .. } => "launch",
             Self::Describe { .. } => "describe",
             Self::Resync => "resync",
+            Self::Survey => "survey",
             Self::Resolve => "resolve",
             Self::Stop { .. } => "stop",
             Self::GiveUp { .. } => "bury",
             Self::Publish { .. } => "publish",
             Self::Index { .. } => "index",
+            Self::Announce { .. } => "announce",
+            Self::Resend { .. } => "resend",
             Self::Collect { .. } => "collect",
             Self::DeadLetter(_) => "dead_letter",
             Self::Delete { .. } => "delete",

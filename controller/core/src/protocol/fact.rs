@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use transcode_config::contract::{Attempt, Claim, Heartbeat, JobKey, JobSpec, Terminal};
+use transcode_config::contract::{Attempt, Beacon, Claim, EventKind, Heartbeat, JobKey, JobSpec, Terminal};
 
 use crate::protocol::{
     clock::Ms,
@@ -10,6 +10,7 @@ use crate::protocol::{
     publishing::Publication,
     steering::Steering,
     task_view::{TaskArn, TaskView},
+    via::Via,
 };
 
 /// Name of a job queue in the settings.
@@ -88,17 +89,31 @@ pub struct CallError {
     pub message: String,
 }
 
-/// Contents of the state bucket for one job. The terminal record is read **last**: it is at least as new as the rest.
+/// Contents of the state bucket for one job. One listing, which begins after the call did, says which documents there
+/// are; those that may have changed since are read after it. So a terminal record that is absent was absent after the
+/// begin of the call, and not necessarily at its end.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Snapshot {
     /// The newest attempt's claim; `None` before the first attempt.
     pub claim: Option<Arc<Claim>>,
-    /// That attempt's newest heartbeat.
+    /// That attempt's newest heartbeat; not read where the terminal record shows that the attempt is over.
     pub heartbeat: Option<Heartbeat>,
-    /// Heartbeats of earlier attempts whose end ECS never confirmed ([`crate::judge::outcome::unproven`]).
+    /// Heartbeats of earlier attempts whose end ECS never confirmed ([`crate::judge::outcome::unproven`]); not read of a
+    /// decided job.
     pub earlier: Vec<Heartbeat>,
     /// The terminal record.
     pub terminal: Option<Arc<Terminal>>,
+}
+
+/// A beacon in a listing.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "a field without a line is what its name and type say")]
+pub struct Sighting {
+    pub job: JobKey,
+    pub attempt: Attempt,
+    /// Another one each time the object is written: a hash of its entity tag and its time of writing.
+    pub mark: u64,
+    pub beacon: Beacon,
 }
 
 /// Why RunTask gave no task.
@@ -184,6 +199,8 @@ pub enum Fact {
         job: JobKey,
         /// The claim that exists.
         claim: Box<Claim>,
+        /// The job's specification, if this call has created it.
+        spec: Option<Arc<JobSpec>>,
     },
     /// RunTask returned a task: a new one, or the one that it returned for this token before.
     Launched { job: JobKey, attempt: Attempt, task: TaskArn },
@@ -220,6 +237,24 @@ pub enum Fact {
     },
     /// The index has the entry of the decided job.
     Indexed { job: JobKey },
+    /// The bus, or the outbox, has the event of the decided job's end.
+    Announced {
+        job: JobKey,
+        /// What the event tells.
+        kind: EventKind,
+        via: Via,
+    },
+    /// Answer to `Resend`.
+    Resent {
+        /// Number of events that the bus has taken.
+        sent: usize,
+        /// The first refusal, and the number of events that were not taken or not removed; they stay.
+        kept: Option<(usize, CallError)>,
+        /// There are more events behind this key.
+        next: Option<String>,
+    },
+    /// `Resend` could not read the outbox.
+    ResendFailed { error: CallError },
     /// The leftovers of losers are gone.
     Collected { job: JobKey },
     /// The dead-letter queue acknowledged the letter.
@@ -240,10 +275,18 @@ pub enum Fact {
     Released { message: MessageId },
     /// The receipt handle is no longer valid: the message is visible again, another consumer holds it, or it is gone.
     LeaseLost { message: MessageId },
-    /// A call for a job failed (`Inspect`, `ReadSpec`, `Claim`, `GiveUp`, `Publish`, `Index`, `Collect`).
+    /// A call for a job failed (`Inspect`, `ReadSpec`, `Claim`, `GiveUp`, `Publish`, `Index`, `Announce`,
+    /// `Collect`).
     JobCallFailed { job: JobKey, error: CallError },
     /// A call for a message failed (`DeadLetter`, `Delete`, `Extend`, `Release`).
     MessageCallFailed { message: MessageId, error: CallError },
+    /// Answer to `Survey`: all beacons that there are.
+    Surveyed {
+        /// In any order.
+        sightings: Vec<Sighting>,
+    },
+    /// `Survey` failed.
+    SurveyFailed { error: CallError },
     /// The task definition and the image that new attempts are pinned to.
     Resolved(Pinned),
     /// The task definition's image must not be launched. All launches pause until the image is fit.

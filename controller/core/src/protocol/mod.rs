@@ -10,3 +10,4 @@ pub mod order;
 pub mod publishing;
 pub mod steering;
 pub mod task_view;
+pub mod via;

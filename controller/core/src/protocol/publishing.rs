@@ -1,6 +1,9 @@
 //! Publishing (S17): the steps that copy a winner's entry points to their stable names and never replace those of a
 //! newer job. Pure: the caller carries each step out and passes the answer back.
 //!
+//! First, as if nothing had ever been published here: create the pointer, on condition that there is none, then each
+//! entry point, on the same condition. This is the whole of it for the first job of a prefix. If a condition fails:
+//!
 //! 1. Look at what lies under each stable name (its entity tag).
 //! 2. Then read the pointer of the prefix. If it names another job that is newer, stop: this job is superseded. If it
 //!    names an older job, or does not exist, move it to this job, on condition that it is unchanged since it was read.
@@ -10,6 +13,7 @@
 //! No entry point moves back. A writer that replaces an entry point of a newer job saw that entry point in step 1, so
 //! it read the pointer in step 2 after the pointer had moved to the newer job, and stopped. The argument also covers
 //! requests that arrive after their sender has died, because S3 checks the condition when it carries the request out.
+//! A write on condition that nothing lies there replaces nothing, whatever its writer has seen.
 
 use transcode_config::contract::{JobKey, Published};
 
@@ -96,9 +100,8 @@ pub struct Publishing {
 impl Publishing {
     /// Begins to publish `entries` entry points for `next`.
     pub fn new(next: Published, entries: usize) -> Self {
-        let mut new = Self { next, entries, live: None, seen: Vec::new(), at: At::Reading, rounds: 1 };
-        new.begin();
-        new
+        let first = At::Moving(Box::new(successor(next.clone(), None)), pointer_is(If::Absent));
+        Self { next, entries, live: None, seen: vec![None; entries], at: first, rounds: 1 }
     }
 
     /// The step to carry out now.
@@ -183,14 +186,15 @@ impl Publishing {
             }
             (_, live) => {
                 let next = Box::new(successor(self.next.clone(), live.as_deref()));
-                let condition = tag.map_or(If::Absent, If::Still);
-                self.at = At::Moving(
-                    next,
-                    if weak(Weakness::MovesPointerBlindly) { If::Whatever } else { condition },
-                );
+                self.at = At::Moving(next, pointer_is(tag.map_or(If::Absent, If::Still)));
             }
         }
     }
+}
+
+/// The condition on which the pointer moves.
+fn pointer_is(condition: If) -> If {
+    if weak(Weakness::MovesPointerBlindly) { If::Whatever } else { condition }
 }
 
 #[cfg(test)]

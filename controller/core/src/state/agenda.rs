@@ -2,7 +2,8 @@
 //!
 //! A controller with 5,000 tasks takes a turn for every answer, and nearly all rows are unchanged. So a turn visits
 //! only the rows that are due: rows that may have changed since their last visit, and rows whose time has come. A
-//! caller cannot forget to mark a changed row: every mutable access marks it, except [`Agenda::begin_call`]. Reading
+//! caller cannot forget to mark a changed row: every mutable access marks it, except [`Agenda::begin_call`],
+//! [`Agenda::retime`] and [`Agenda::unmarked_mut`]. Reading
 //! works as in a map.
 
 use std::{
@@ -240,6 +241,23 @@ impl<K: Ord + Clone, V> Agenda<K, V> {
     pub fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
         self.touch_all();
         self.rows.values_mut().map(|row| &mut row.value)
+    }
+
+    /// All rows with their keys, mutable, and not marked as changed: for changes that make no row due sooner.
+    pub fn unmarked_mut(&mut self) -> impl Iterator<Item = (&K, &mut V)> {
+        self.rows.iter_mut().map(|(key, row)| (key, &mut row.value))
+    }
+
+    /// Changes a row without marking it as changed, and sets when it is due, unless it is marked already. For changes that
+    /// nothing else depends on.
+    pub fn retime(&mut self, key: &K, change: impl FnOnce(&mut V) -> Requeue) {
+        if let Some(row) = self.rows.get_mut(key) {
+            let requeue = change(&mut row.value);
+            let Place { touched, rank, .. } = row.place;
+            if !touched {
+                self.lists.requeue(key, &mut row.place, requeue, rank);
+            }
+        }
     }
 
     /// Marks a row as changed, because something that it depends on has changed.

@@ -8,6 +8,7 @@ use crate::{
         action::Action,
         clock::{Ms, Now},
         fact::CallError,
+        via::Via,
     },
     weakness::{Weakness, weak},
 };
@@ -25,6 +26,10 @@ pub enum Purpose {
     Publish,
     /// Writing the job's end into the index.
     Index,
+    /// Sending the event of the job's end to the bus.
+    Announce,
+    /// Putting that event into the outbox.
+    PutAside,
     /// Emptying the folders of attempts that did not win.
     Collect,
     /// Sending the dead letter.
@@ -42,6 +47,8 @@ impl Purpose {
             Action::GiveUp { .. } => Self::GiveUp,
             Action::Publish { .. } => Self::Publish,
             Action::Index { .. } => Self::Index,
+            Action::Announce { via: Via::Bus(_), .. } => Self::Announce,
+            Action::Announce { via: Via::Outbox, .. } => Self::PutAside,
             Action::Collect { .. } => Self::Collect,
             Action::DeadLetter(_) => Self::Letter,
             Action::Delete { .. } => Self::Delete,
@@ -49,7 +56,9 @@ impl Purpose {
             | Action::Launch { .. }
             | Action::Describe { .. }
             | Action::Resync
+            | Action::Survey
             | Action::Resolve
+            | Action::Resend { .. }
             | Action::Stop { .. }
             | Action::Extend { .. }
             | Action::Release { .. } => return None,
@@ -64,6 +73,8 @@ impl Purpose {
             Self::GiveUp => "writing down that it is given up",
             Self::Publish => "publishing its result",
             Self::Index => "writing its end into the index",
+            Self::Announce => "sending the event of its end to the bus",
+            Self::PutAside => "putting the event of its end into the outbox",
             Self::Collect => "removing what attempts that did not win left behind",
             Self::Letter => "sending its dead letter",
             Self::Delete => "deleting its message",
@@ -78,6 +89,8 @@ impl Purpose {
             Self::GiveUp => "give_up",
             Self::Publish => "publish",
             Self::Index => "index",
+            Self::Announce => "announce",
+            Self::PutAside => "put_aside",
             Self::Collect => "collect",
             Self::Letter => "dead_letter",
             Self::Delete => "delete",
@@ -98,6 +111,8 @@ pub struct Failing {
     pub times: usize,
     /// When the first of them failed (monotonic).
     pub since: Ms,
+    /// From this time on (monotonic) an event that the bus does not take goes into the outbox.
+    pub aside_at: Option<Ms>,
     /// No call before this (monotonic); 0: the same call has succeeded for another job, so it is repeated at once.
     pub retry_at: Ms,
 }
@@ -112,6 +127,7 @@ impl Failing {
         policy: &Policy,
         now: Now,
     ) -> Self {
+        let aside_at = before.as_ref().and_then(|before| before.aside_at);
         let (times, since, furthest) = before.map_or((0, now.mono, purpose), |before| {
             (before.times, before.since, before.furthest.max(purpose))
         });
@@ -121,7 +137,7 @@ impl Failing {
         } else {
             policy.call_backoff(times)
         };
-        Self { purpose, furthest, error, times, since, retry_at: now.mono + wait }
+        Self { purpose, furthest, error, times, since, aside_at, retry_at: now.mono + wait }
     }
 
     /// Whether the failures last until somebody removes the cause.

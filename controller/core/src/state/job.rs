@@ -5,12 +5,12 @@ use std::{
     sync::Arc,
 };
 
-use transcode_config::contract::{Attempt, Claim, Heartbeat, JobKey, JobSpec, Outcome, Terminal};
+use transcode_config::contract::{Attempt, Beacon, Claim, Heartbeat, JobKey, JobSpec, Stage, Terminal};
 
 use crate::{
     message::Request,
     policy::Policy,
-    protocol::{clock::Ms, fact::MessageId, task_view::TaskArn},
+    protocol::{action::Action, clock::Ms, fact::MessageId, task_view::TaskArn},
     state::{
         agenda::Rank,
         failing::{Failing, Purpose},
@@ -59,8 +59,11 @@ pub struct AttemptState {
     pub launch_failures: usize,
     /// Its newest heartbeat.
     pub heartbeat: Option<Heartbeat>,
-    /// When that heartbeat was first seen, or when the attempt became known (monotonic).
+    /// When that heartbeat was first seen, or its beacon was last seen written again, or the attempt became known
+    /// (monotonic).
     pub heartbeat_at: Ms,
+    /// Its beacon, as of the last listing; `None` where there was none.
+    pub beacon: Option<Lit>,
     /// When its current stage or percentage was first seen (monotonic).
     pub progress_at: Ms,
     /// When the attempt became known (monotonic): its claim existed by then.
@@ -70,6 +73,29 @@ pub struct AttemptState {
     pub earlier: BTreeMap<Attempt, Earlier>,
     /// Its end was reported to the breaker.
     pub told: bool,
+}
+
+/// A beacon as it was last listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lit {
+    /// Another one each time the beacon is written.
+    pub mark: u64,
+    /// How far the task was.
+    pub beacon: Beacon,
+    /// When it was first seen so far (monotonic).
+    pub changed_at: Ms,
+}
+
+impl AttemptState {
+    /// How far its task is: stage and percentage, by the heartbeat or by the beacon, whichever is further.
+    pub fn progress(&self) -> Option<(Stage, f32)> {
+        let read = self.heartbeat.as_ref().map(|beat| (beat.stage, beat.percent));
+        let listed = self.beacon.map(|lit| (lit.beacon.stage, f32::from(lit.beacon.percent)));
+        match (read, listed) {
+            (Some(read), Some(listed)) => Some(if listed > read { listed } else { read }),
+            (read, listed) => read.or(listed),
+        }
+    }
 }
 
 /// An attempt that is considered over, and its last heartbeat.
@@ -104,6 +130,9 @@ pub struct Job {
     pub decided_at: Ms,
     /// The source to which its idempotency key belongs, if it has one.
     pub binding: Binding,
+    /// Its specification, if this controller has created it. Otherwise whoever needs it reads it: another controller may
+    /// have accepted the job at another time.
+    pub accepted: Option<Arc<JobSpec>>,
     /// The newest attempt; `None` before the first.
     pub attempt: Option<AttemptState>,
     /// Its tasks, of any attempt, that ECS has named.
@@ -116,6 +145,8 @@ pub struct Job {
     pub published: bool,
     /// The index has the entry of its end.
     pub indexed: bool,
+    /// The bus, or the outbox, has the event of its end.
+    pub announced: bool,
     /// The newer job that is live instead (S17).
     pub superseded_by: Option<JobKey>,
     /// The leftovers of its losers are gone.
@@ -133,6 +164,9 @@ pub struct Job {
     pub failing: Option<Failing>,
     /// The state bucket is read again not later than this (monotonic).
     pub inspect_at: Ms,
+    /// An event said at this time (monotonic) that the terminal record had been written: readings before that are
+    /// outdated.
+    pub hinted_at: Ms,
     /// Why it waits, as of its last visit.
     pub note: Option<Note>,
 }
@@ -150,12 +184,14 @@ impl Job {
             record: TerminalRecord::Unknown,
             decided_at: 0,
             binding: Binding::Unknown,
+            accepted: None,
             attempt: None,
             tasks: BTreeMap::new(),
             put_back: false,
             settled: false,
             published: false,
             indexed: false,
+            announced: false,
             superseded_by: None,
             collected: false,
             unreadable: None,
@@ -164,8 +200,15 @@ impl Job {
             claiming: None,
             failing: None,
             inspect_at: now,
+            hinted_at: 0,
             note: None,
         }
+    }
+
+    /// The call that reads its documents, without the claim that is known here.
+    pub fn inspection(&self, key: &JobKey) -> Action {
+        let known = self.attempt.as_ref().map(|newest| Arc::clone(&newest.claim));
+        Action::Inspect { job: key.clone(), known }
     }
 
     /// Whether a call may be made for it now.
@@ -185,6 +228,7 @@ impl Job {
             Purpose::Claim | Purpose::GiveUp => self.terminal().is_some(),
             Purpose::Publish => self.published,
             Purpose::Index => self.indexed,
+            Purpose::Announce | Purpose::PutAside => self.announced,
             Purpose::Collect => self.collected,
             Purpose::Letter | Purpose::Delete => false,
         }
@@ -220,10 +264,7 @@ impl Job {
 
     /// Whether the terminal record shows that an attempt is over: it won, or the job was given up and so all were over.
     pub fn is_over(&self, attempt: Attempt) -> bool {
-        self.terminal().is_some_and(|terminal| match &terminal.outcome {
-            Outcome::Succeeded(winner) => winner.attempt == attempt,
-            Outcome::Dead(_) | Outcome::Superseded(_) | Outcome::Cancelled(_) => true,
-        })
+        self.terminal().is_some_and(|terminal| terminal.outcome.ends(attempt))
     }
 
     /// Whether its newest attempt has no known task, and one may still start.
@@ -252,6 +293,6 @@ impl Job {
 
     /// Whether the state bucket was read recently enough for an action that cannot be undone.
     pub fn read_lately(&self, now: Ms) -> bool {
-        self.read_at().is_some_and(|at| now <= at + FRESH)
+        self.read_at().is_some_and(|at| now <= at + FRESH && at >= self.hinted_at)
     }
 }

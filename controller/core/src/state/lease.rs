@@ -136,7 +136,8 @@ impl Lease {
     /// How long it is put back now (ms), while `away` messages of its queue are put back.
     pub fn put_back(&self, spare: Spare, message: &MessageId, away: usize, policy: &Policy, now: Ms) -> Ms {
         match spare {
-            Spare::Copy => self.put_aside(policy, now),
+            // Copies that were put back together would come back together, and again only some of them could be held.
+            Spare::Copy => Policy::spread(self.put_aside(policy, now), self.receives, message),
             Spare::Excess => policy.put_back_for(self.receives, away, message).min(self.left(now)),
         }
     }

@@ -32,12 +32,20 @@ use crate::{
         lease::{Lease, Spare},
         limiter::{CallKind, Limiter},
         note::Note,
+        outbox::Outbox,
+        periodic::Periodic,
         sent_letters::Letters,
         task::TaskRecord,
         tenants::{LATER, Tenants},
     },
     weakness::{Weakness, weak},
 };
+
+/// Each task's part of the time between two lists (ms): a list takes two calls for 100 tasks.
+const LIST_SHARE: Ms = 12;
+
+/// Each task's part of the time between two descriptions (ms): longer than that between two lists.
+const DESCRIBE_SHARE: Ms = 18;
 
 /// State of receiving from one queue.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -55,33 +63,6 @@ pub struct Receiving {
     pub served: u64,
     /// Messages that were put back because too many jobs wait.
     pub away: Away,
-}
-
-/// A call that is repeated for the whole controller.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Periodic {
-    /// The call is under way since then (monotonic).
-    pub call: Option<Ms>,
-    /// Not due before this (monotonic).
-    pub due_at: Ms,
-    /// Consecutive failures.
-    pub failures: usize,
-    /// It has succeeded at least once.
-    pub done: bool,
-}
-
-impl Periodic {
-    /// Whether the call is due now.
-    pub fn due(&self, now: Ms) -> bool {
-        self.call.is_none() && self.due_at <= now
-    }
-
-    pub(crate) fn answered(&mut self, success: bool, every: Ms, policy: &Policy, now: Ms) {
-        self.call = None;
-        self.done |= success;
-        self.failures = if success { 0 } else { self.failures + 1 };
-        self.due_at = now + if success { every } else { policy.call_backoff(self.failures) };
-    }
 }
 
 /// State of the task definition.
@@ -124,8 +105,12 @@ pub struct Ledger {
     pub receiving: BTreeMap<QueueName, Receiving>,
     /// The list of all tasks.
     pub resync: Periodic,
+    /// The list of all beacons.
+    pub survey: Periodic,
     /// The search for the task definition.
     pub resolve: Periodic,
+    /// The bus, and the events that it did not take.
+    pub outbox: Outbox,
     /// The task definition that new attempts are pinned to.
     pub definition: Definition,
     /// No RunTask before this (monotonic): ECS refused for rate, capacity, quota or configuration.
@@ -167,7 +152,9 @@ impl Ledger {
             foreign: BTreeSet::new(),
             receiving: BTreeMap::new(),
             resync: Periodic::default(),
+            survey: Periodic::default(),
             resolve: Periodic::default(),
+            outbox: Outbox::default(),
             definition: Definition::Unknown(None),
             cooldown_until: 0,
             cooldown_reason: String::new(),
@@ -194,8 +181,9 @@ impl Ledger {
                 let pages = 1 + self.tasks.len() as u64 / 100;
                 self.limiter.take(CallKind::Read, 2 * pages, policy, now.mono);
             }
+            Action::Survey => self.survey.call = Some(now.mono),
             Action::Resolve => self.resolve.call = Some(now.mono),
-            Action::Inspect { job } => {
+            Action::Inspect { job, .. } => {
                 // The first job in line is being looked up for its claim: the free slot is reserved for it until then.
                 let holds = policy.look_ahead.is_some() && self.jobs.rank_of(job).is_some();
                 self.begin_job(job, action, now);
@@ -209,6 +197,8 @@ impl Ledger {
             | Action::Publish { job, .. }
             | Action::Collect { job, .. } => self.begin_job(job, action, now),
             Action::Index { terminal, .. } => self.begin_job(&terminal.job, action, now),
+            Action::Announce { event, .. } => self.begin_job(&event.job, action, now),
+            Action::Resend { .. } => self.outbox.resend.call = Some(now.mono),
             Action::Claim { spec, claim } => {
                 self.begin_job(&spec.job, action, now);
                 self.breaker.claimed(policy, now.mono);
@@ -224,9 +214,10 @@ impl Ledger {
             Action::Describe { tasks } => {
                 self.limiter.take(CallKind::Read, 1, policy, now.mono);
                 for arn in tasks {
-                    if let Some(record) = self.tasks.get_mut(arn) {
-                        record.describe_call = Some(now.mono);
-                    }
+                    self.tasks.retime(arn, |task| {
+                        task.describe_call = Some(now.mono);
+                        Requeue::OnChange
+                    });
                 }
             }
             Action::Stop { task, .. } => {
@@ -269,6 +260,17 @@ impl Ledger {
     /// than `now` allows it at once.
     pub fn launch_allowed_at(&self, policy: &Policy, planned: u64, now: Now) -> Ms {
         self.limiter.allowed_at(CallKind::Launch, planned, policy, now.mono).max(self.cooldown_until)
+    }
+
+    /// Time between two descriptions of a task that runs. The account has 20 reads of ECS a second for everybody, so with
+    /// many tasks they come less often, and later than the list, which describes all tasks too.
+    pub(crate) fn describe_every(&self, policy: &Policy) -> Ms {
+        policy.describe_every.max(self.tasks.len() as Ms * DESCRIBE_SHARE)
+    }
+
+    /// Time between two lists of all tasks: at most 100 calls a minute, however many tasks there are.
+    pub(crate) fn resync_every(&self, policy: &Policy) -> Ms {
+        policy.resync_every.max(self.tasks.len() as Ms * LIST_SHARE)
     }
 
     /// Notes a task of a job. Returns whether it was unknown.

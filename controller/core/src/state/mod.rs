@@ -2,7 +2,8 @@
 //!
 //! [`job`], [`lease`] and [`task`] are its rows. [`agenda`] keeps them and says which are due. [`in_flight`] sums them
 //! up; [`limiter`], [`breaker`], [`sent_letters`] and [`tenants`] remember earlier calls and their results; a [`note`]
-//! says why a job waits; [`failing`] keeps the step that fails.
+//! says why a job waits; [`failing`] keeps the step that fails; [`outbox`] remembers whether the bus takes events;
+//! [`periodic`] is a call that is repeated.
 //!
 //! May use [`crate::message`], [`crate::policy`] and [`crate::protocol`].
 
@@ -17,6 +18,8 @@ pub mod lease;
 pub mod ledger;
 pub mod limiter;
 pub mod note;
+pub mod outbox;
+pub mod periodic;
 pub mod sent_letters;
 pub mod task;
 pub mod tenants;

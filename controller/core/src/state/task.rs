@@ -94,6 +94,23 @@ impl TaskRecord {
         true
     }
 
+    /// Whether it runs, nobody stops it, and the view shows only what is known.
+    pub fn runs_as(&self, view: &TaskView) -> bool {
+        self.view.as_ref() == Some(view)
+            && view.status == TaskStatus::Running
+            && !view.stopping
+            && !self.ended()
+            && self.missing_since.is_none()
+            && self.stopped_at.is_none()
+    }
+
+    /// Time until it is described again: `often` for a task that runs. A start has deadlines, and few tasks start at a
+    /// time.
+    pub(crate) fn describe_every(&self, often: Ms, policy: &Policy) -> Ms {
+        let runs = self.view.as_ref().is_some_and(|view| view.status == TaskStatus::Running);
+        if runs && self.stopped_at.is_none() { often } else { policy.describe_every }
+    }
+
     /// Whether ECS has accepted its stop, as far as is known. Soon after a launch ECS may not know the task yet, and then
     /// accepts a stop that stops nothing: a later view shows that.
     pub fn stops(&self) -> bool {

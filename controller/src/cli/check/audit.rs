@@ -14,7 +14,7 @@ use crate::{
 };
 
 #[derive(Debug, clap::Args)]
-pub(in crate::cli) struct Audit {
+pub(crate) struct Audit {
     /// Log files as the controller writes them, one for each controller; `-` is standard input.
     #[arg(required = true, value_name = "LOGS")]
     logs: Vec<PathBuf>,
@@ -34,7 +34,7 @@ impl Show for AuditReport {
 }
 
 impl Audit {
-    pub(in crate::cli) fn run(&self, output: Output) -> anyhow::Result<()> {
+    pub(crate) fn run(&self, output: Output) -> anyhow::Result<()> {
         let mut book = History::default();
         for log in &self.logs {
             if log == Path::new("-") {

@@ -12,7 +12,7 @@ use crate::{
 /// What to do with the dashboard.
 #[derive(Debug, Args)]
 #[group(skip)]
-pub(in crate::cli) struct Dashboard {
+pub(crate) struct Dashboard {
     /// Print its body, or put it into CloudWatch in place of the dashboard of that name.
     what: What,
     /// Its name, for `put`. Default: the name in the template, <environment>-transcode.
@@ -30,7 +30,7 @@ enum What {
 }
 
 impl Dashboard {
-    pub(in crate::cli) async fn run(&self, session: &Session) -> anyhow::Result<()> {
+    pub(crate) async fn run(&self, session: &Session) -> anyhow::Result<()> {
         let body = body(&names(session, &self.runbook)?, session.settings.metrics.detail);
         match self.what {
             What::Print => {

@@ -20,7 +20,7 @@ const EXIT_UNKNOWN: u8 = 3;
 
 #[derive(Debug, clap::Args)]
 #[group(skip)]
-pub(in crate::cli) struct Doctor {
+pub(crate) struct Doctor {
     /// Role whose permissions are checked, by ARN: the controller's. Default: the caller's own.
     #[arg(long, value_name = "ARN")]
     role: Option<String>,
@@ -49,7 +49,7 @@ impl Show for Findings {
 }
 
 impl Doctor {
-    pub(in crate::cli) async fn run(self, session: Session) -> anyhow::Result<ExitCode> {
+    pub(crate) async fn run(self, session: Session) -> anyhow::Result<ExitCode> {
         let Session { settings, clients, output, .. } = session;
         let settings = patient(settings, self.timeout);
         let sdk = aws_config::defaults(BehaviorVersion::latest()).load().await;
@@ -70,4 +70,24 @@ fn patient(mut settings: Settings, seconds: u64) -> Settings {
     settings.calls.attempt_seconds = settings.calls.attempt_seconds.min(seconds);
     settings.calls.connect_seconds = settings.calls.connect_seconds.min(seconds);
     settings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::output::prints;
+
+    #[test]
+    fn findings_are_a_line_each_and_names_are_those_to_look_at() {
+        let todo = "start the controller: look at its service's events and its log";
+        prints(
+            "doctor",
+            &Findings(vec![
+                Finding::ok("identity", "arn:aws:sts::123456789012:assumed-role/operator/anna"),
+                Finding::bad("controller.report", Status::Fail, "version 0.1.0 spoke 420 s ago", todo),
+                Finding::bad("queues.letters", Status::Warn, "3 dead letters", "`dead-letters list`")
+                    .of("default"),
+            ]),
+        );
+    }
 }

@@ -4,6 +4,6 @@ mod audit;
 mod dashboard;
 mod doctor;
 
-pub(in crate::cli) use audit::Audit;
-pub(in crate::cli) use dashboard::Dashboard;
-pub(in crate::cli) use doctor::Doctor;
+pub(crate) use audit::Audit;
+pub(crate) use dashboard::Dashboard;
+pub(crate) use doctor::Doctor;

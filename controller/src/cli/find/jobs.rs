@@ -3,7 +3,7 @@
 //!
 //! The hashing is the controller's own code: the messages that would ask for the jobs are built and read.
 
-use aws_sdk_s3::types::ObjectVersion;
+use aws_sdk_s3::types::{CommonPrefix, ObjectVersion};
 use futures::{StreamExt, TryStreamExt, stream};
 use transcode_config::contract::{
     Dead, Edit, Failure, FailureCode, JobKey, JobSpec, Layout, SCHEMA, Terminal,
@@ -11,14 +11,16 @@ use transcode_config::contract::{
 use transcode_core::message::{DEAD_LETTER_KIND, DeadLetterBody, Parsed, Request, Rules, parse};
 
 use super::{
-    heard::Heard,
-    recent::of_source,
+    known::{Heard, of_source},
     versions::{newest, versions},
-    which::{Named, Which},
+    which::{Named, Which, ambiguous, begins_a_job},
 };
-use crate::cli::{
-    send::{Object, body, event},
-    setup::{Session, source_bucket, unreadable},
+use crate::{
+    aws::class::call_error,
+    cli::{
+        send::{Object, body, event},
+        setup::{Session, source_bucket, unreadable},
+    },
 };
 
 /// Most versions of one object that are looked up, from the newest.
@@ -35,7 +37,7 @@ const CONCURRENCY: usize = 16;
 
 /// The jobs that are meant, the newest first: the named one, or those of the object. A job that is only a message so far
 /// is known by the controller's report.
-pub(in crate::cli) async fn named_jobs(
+pub(crate) async fn named_jobs(
     session: &Session,
     which: &Which,
     heard: &Heard,
@@ -51,16 +53,27 @@ pub(in crate::cli) async fn named_jobs(
             found.push(job);
         }
     }
+    let begins = which.bucket().is_none() && begins_a_job(key);
+    if begins && found.iter().all(|job| job.as_str().starts_with(key)) {
+        let known = heard.beginning_with(key);
+        found.extend(known.into_iter().filter(|job| !found.contains(job)).collect::<Vec<_>>());
+        anyhow::ensure!(found.len() < 2, "{}", ambiguous(key));
+    }
     Ok(found)
+}
+
+/// The job that is meant: the named one, or the newest of an object.
+pub(crate) async fn meant_job(session: &Session, named: &Named) -> anyhow::Result<JobKey> {
+    if let Named::Job(job) = named {
+        return Ok(job.clone());
+    }
+    let (which, heard) = (Which::of(named.clone()), Heard::read(session).await);
+    which.newest(&named_jobs(session, &which, &heard).await?)
 }
 
 /// The jobs of an object, in every generation: from the index, or, for records from before there was one, by computing
 /// their keys again. Jobs under a caller's own idempotency key are then found only if there is no other job.
-pub(in crate::cli) async fn of_object(
-    session: &Session,
-    bucket: Option<&str>,
-    key: &str,
-) -> anyhow::Result<Vec<JobKey>> {
+async fn of_object(session: &Session, bucket: Option<&str>, key: &str) -> anyhow::Result<Vec<JobKey>> {
     let mut buckets: Vec<&str> = match bucket {
         Some(bucket) => vec![bucket],
         None => session.settings.sources.values().map(|source| source.bucket.as_str()).collect(),
@@ -70,6 +83,9 @@ pub(in crate::cli) async fn of_object(
     let mut found = Vec::new();
     for bucket in &buckets {
         found.extend(of_source(session, bucket, key).await?);
+    }
+    if found.is_empty() && bucket.is_none() && begins_a_job(key) {
+        found = beginning_with(session, key).await?;
     }
     if !found.is_empty() {
         return Ok(found);
@@ -84,6 +100,21 @@ pub(in crate::cli) async fn of_object(
         }
     }
     if found.is_empty() { search(session, &buckets, key).await } else { Ok(found) }
+}
+
+/// The job whose key begins so, if it has a record. An error if there are several.
+async fn beginning_with(session: &Session, begin: &str) -> anyhow::Result<Vec<JobKey>> {
+    let list = session.clients.s3.read.list_objects_v2().bucket(&session.settings.state.bucket);
+    let page = list.prefix(format!("jobs/{begin}")).delimiter("/").max_keys(3).send().await;
+    let page = page.map_err(|error| call_error("s3:ListObjectsV2", &error))?;
+    let found: Vec<JobKey> = page.common_prefixes().iter().filter_map(job_of).collect();
+    anyhow::ensure!(found.len() < 2, "{}", ambiguous(begin));
+    Ok(found)
+}
+
+/// The job of a folder `jobs/…/`.
+fn job_of(folder: &CommonPrefix) -> Option<JobKey> {
+    folder.prefix()?.strip_prefix("jobs/")?.strip_suffix('/')?.parse().ok()
 }
 
 /// The messages that could ask for a job of this object.
@@ -113,7 +144,7 @@ async fn generations(session: &Session, first: String) -> anyhow::Result<Vec<Job
 }
 
 /// The request of a message received at `wall_ms` (ms since 1970); `None` if it asks for no job.
-pub(in crate::cli) fn request_of(body: &str, rules: &Rules, wall_ms: u64) -> Option<Request> {
+pub(crate) fn request_of(body: &str, rules: &Rules, wall_ms: u64) -> Option<Request> {
     match parse(body, rules, wall_ms) {
         Parsed::Jobs(requests, _) => requests.into_iter().next(),
         Parsed::Ignore(_) | Parsed::Park(_) => None,
@@ -121,11 +152,7 @@ pub(in crate::cli) fn request_of(body: &str, rules: &Rules, wall_ms: u64) -> Opt
 }
 
 /// The job that the newest upload of an object asks for, whether or not it has been accepted. None without such an object.
-pub(in crate::cli) async fn asked_by_upload(
-    session: &Session,
-    bucket: Option<&str>,
-    key: &str,
-) -> Option<JobKey> {
+pub(crate) async fn asked_by_upload(session: &Session, bucket: Option<&str>, key: &str) -> Option<JobKey> {
     let bucket = source_bucket(&session.settings, bucket, key).ok()?;
     let newest = newest(session, bucket, key).await?;
     let body = event(bucket, key, newest.version_id()?, None);
@@ -133,7 +160,7 @@ pub(in crate::cli) async fn asked_by_upload(
 }
 
 /// A dead letter as a redrive sends it: the next generation of its job.
-pub(in crate::cli) fn letter_of(job: &JobKey, generation: u32, original: &str, forced: bool) -> String {
+pub(crate) fn letter_of(job: &JobKey, generation: u32, original: &str, forced: bool) -> String {
     let dead = Dead {
         failure: Failure::new(FailureCode::Internal, ""),
         last_task_arn: None,
@@ -170,12 +197,9 @@ async fn search(session: &Session, buckets: &[&str], key: &str) -> anyhow::Resul
     let (mut jobs, mut next) = (Vec::new(), None);
     loop {
         let list = session.clients.s3.read.list_objects_v2().bucket(&session.settings.state.bucket);
-        let page = list.prefix("jobs/").delimiter("/").set_continuation_token(next).send().await?;
-        let prefixes = page.common_prefixes().iter().filter_map(|prefix| prefix.prefix());
-        jobs.extend(
-            prefixes
-                .filter_map(|prefix| prefix.strip_prefix("jobs/")?.strip_suffix('/')?.parse::<JobKey>().ok()),
-        );
+        let page = list.prefix("jobs/").delimiter("/").set_continuation_token(next).send().await;
+        let page = page.map_err(|error| call_error("s3:ListObjectsV2", &error))?;
+        jobs.extend(page.common_prefixes().iter().filter_map(job_of));
         next = page.next_continuation_token().map(str::to_owned);
         if next.is_none() {
             break;

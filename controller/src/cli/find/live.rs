@@ -1,7 +1,7 @@
 //! Which job is live under a job's prefix, and whether it is newer (S17).
 
 use transcode_config::contract::{
-    JobSpec, Published, Source, SourceObject, SourceOrder, SourceRead, pointer_key,
+    JobSpec, Published, Source, SourceObject, SourceOrder, SourceRead, UserMetadata, pointer_key,
 };
 use transcode_core::protocol::order::{Standing, standing};
 
@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// If the live job is newer, so that this job would end as superseded: a text for people, with both orders.
-pub(in crate::cli) async fn newer(session: &Session, spec: &JobSpec) -> anyhow::Result<Option<String>> {
+pub(crate) async fn newer(session: &Session, spec: &JobSpec) -> anyhow::Result<Option<String>> {
     let live: Option<Published> = session.store.read(&pointer_key(&spec.output)).await.map_err(unreadable)?;
     let Some(live) = live else { return Ok(None) };
     let Source { bucket, key, .. } = &spec.source;
@@ -56,5 +56,6 @@ async fn read_of(session: &Session, source: &Source) -> Option<SourceRead> {
         version_id: found.version_id().filter(|id| *id != "null").map(str::to_owned),
         etag: found.e_tag().map(|tag| tag.trim_matches('"').to_owned()),
         modified_at_ms: modified.and_then(|ms| u64::try_from(ms).ok()),
+        user_metadata: UserMetadata::default(),
     })
 }

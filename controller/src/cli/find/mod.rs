@@ -1,24 +1,17 @@
-//! Which job is meant, what its records say, and which job is live in its place.
+//! Which job is meant, what is known of it, and which job is live in its place. Nothing here prints.
 
-mod heard;
 mod jobs;
+mod known;
 mod live;
-mod recent;
-mod record;
-mod result;
-mod rows;
-mod story;
-pub(in crate::cli) mod tenant;
+pub(crate) mod tenant;
 mod versions;
 mod which;
 
-pub(in crate::cli) use heard::Heard;
-pub(in crate::cli) use jobs::{asked_by_upload, letter_of, named_jobs, of_object, request_of};
-pub(in crate::cli) use live::newer;
-pub(in crate::cli) use recent::{Indexed, recent};
-pub(in crate::cli) use record::{AttemptRecord, Record};
-pub(in crate::cli) use result::{Architectures, result_of};
-pub(in crate::cli) use rows::{JobRow, rows};
-pub(in crate::cli) use story::{Moment, story};
-pub(in crate::cli) use versions::newest;
-pub(in crate::cli) use which::{Named, Which};
+pub(crate) use jobs::{asked_by_upload, letter_of, meant_job, named_jobs, request_of};
+pub(crate) use known::{
+    Architectures, AttemptRecord, Heard, Indexed, JobRow, Moment, Record, SILENT_MS, recent, result_of, rows,
+    story,
+};
+pub(crate) use live::newer;
+pub(crate) use versions::newest;
+pub(crate) use which::{JobBegin, Named, SHORT_KEY, Which, begins_a_job};

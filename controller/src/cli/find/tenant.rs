@@ -7,7 +7,7 @@ use transcode_config::{Settings, settings::SourceSettings, tenants::rule_of};
 
 /// The tenant of an object, as in the logs: bucket and the beginning of the tenant's keys, such as
 /// `uploads/tenants/acme/`. None of an object that no source covers.
-pub(in crate::cli) fn of(settings: &Settings, bucket: &str, key: &str) -> Option<String> {
+pub(crate) fn of(settings: &Settings, bucket: &str, key: &str) -> Option<String> {
     let covers = |source: &&SourceSettings| source.bucket == bucket && key.starts_with(&source.prefix);
     let source = settings.sources.values().filter(covers).max_by_key(|source| source.prefix.len())?;
     let prefix = rule_of(&source.tenants, key).map_or(source.prefix.as_str(), |(_, prefix)| prefix);
@@ -15,7 +15,7 @@ pub(in crate::cli) fn of(settings: &Settings, bucket: &str, key: &str) -> Option
 }
 
 /// Whether a tenant is meant by what a person wrote: its whole name, or the end of it after a slash.
-pub(in crate::cli) fn is_called(name: &str, wanted: &str) -> bool {
+pub(crate) fn is_called(name: &str, wanted: &str) -> bool {
     let (name, wanted) = (name.trim_end_matches('/'), wanted.trim_end_matches('/'));
     let rest = name.strip_suffix(wanted);
     !wanted.is_empty() && rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('/'))
@@ -23,21 +23,21 @@ pub(in crate::cli) fn is_called(name: &str, wanted: &str) -> bool {
 
 /// A tenant of the settings.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::cli) struct Place {
-    pub(in crate::cli) bucket: String,
+pub(crate) struct Place {
+    pub(crate) bucket: String,
     /// The beginning of its keys, such as `tenants/acme/`.
-    pub(in crate::cli) prefix: String,
+    pub(crate) prefix: String,
 }
 
 impl Place {
     /// The tenant's name, as the controller has it.
-    pub(in crate::cli) fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         format!("{}/{}", self.bucket, self.prefix)
     }
 }
 
 /// The one tenant that is meant: `acme`, `tenants/acme/` or `uploads/tenants/acme/`. It need not have uploads yet.
-pub(in crate::cli) fn meant(settings: &Settings, wanted: &str) -> anyhow::Result<Place> {
+pub(crate) fn meant(settings: &Settings, wanted: &str) -> anyhow::Result<Place> {
     let wanted = wanted.trim_matches('/');
     let mut found = BTreeSet::new();
     for source in settings.sources.values() {

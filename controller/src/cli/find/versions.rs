@@ -6,7 +6,7 @@ use crate::{aws::written, cli::setup::Session};
 
 /// Versions of the object, the newest first. Empty without permission to list them, or if the object is gone; then the
 /// search finds the jobs.
-pub(in crate::cli) async fn versions(session: &Session, bucket: &str, key: &str) -> Vec<ObjectVersion> {
+pub(crate) async fn versions(session: &Session, bucket: &str, key: &str) -> Vec<ObjectVersion> {
     let list = session.clients.s3.read.list_object_versions().bucket(bucket).prefix(key);
     let Ok(page) = list.encoding_type(EncodingType::Url).send().await else { return Vec::new() };
     // The key itself comes before all keys that begin with it.
@@ -18,7 +18,7 @@ pub(in crate::cli) async fn versions(session: &Session, bucket: &str, key: &str)
 }
 
 /// The newest version of an object; `None` if it is gone, or without permission to look.
-pub(in crate::cli) async fn newest(session: &Session, bucket: &str, key: &str) -> Option<ObjectVersion> {
+pub(crate) async fn newest(session: &Session, bucket: &str, key: &str) -> Option<ObjectVersion> {
     let versions = versions(session, bucket, key).await;
     versions.into_iter().find(|version| version.is_latest() == Some(true))
 }

@@ -24,7 +24,7 @@ const VISIBILITY: i32 = 900;
 /// Which letters to delete.
 #[derive(Debug, Args)]
 #[group(skip)]
-pub(in crate::cli) struct Discard {
+pub(crate) struct Discard {
     #[command(flatten)]
     filter: Filter,
     /// Delete all letters; needed where no other option chooses some.

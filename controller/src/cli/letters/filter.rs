@@ -7,15 +7,21 @@ use transcode_config::{
 };
 
 use super::letter::Letter;
-use crate::{aws::pattern, cli::find::tenant};
+use crate::{
+    aws::pattern,
+    cli::{
+        find::{JobBegin, tenant},
+        output::milliseconds,
+    },
+};
 
 /// Letters to choose; without any option all of them.
 #[derive(Debug, Clone, Default, Args)]
 #[group(skip)]
-pub(super) struct Filter {
-    /// Only letters of this job.
+pub(crate) struct Filter {
+    /// Only letters of this job: its key, or the first 8 characters of it or more.
     #[arg(long)]
-    pub(super) job: Option<JobKey>,
+    job: Option<JobBegin>,
     /// Only letters with this failure code, such as `NOT_MEDIA`; may be given several times.
     #[arg(long, value_name = "CODE", value_parser = failure_code)]
     code: Vec<FailureCode>,
@@ -26,10 +32,10 @@ pub(super) struct Filter {
     #[arg(long)]
     tenant: Option<String>,
     /// Only letters that have been there for longer, such as `90m`, `12h` or `3d`.
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, value_name = "TIME", value_parser = milliseconds)]
     older_than: Option<u64>,
     /// Only letters that came later than this long ago.
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, value_name = "TIME", value_parser = milliseconds)]
     newer_than: Option<u64>,
     /// Only letters of this queue of the settings.
     #[arg(long, value_name = "NAME")]
@@ -39,7 +45,7 @@ pub(super) struct Filter {
 impl Filter {
     /// The letters of one job.
     pub(super) fn of(job: &JobKey) -> Self {
-        Self { job: Some(job.clone()), ..Self::default() }
+        Self { job: Some(job.into()), ..Self::default() }
     }
 
     /// The queues to read: name and address of the dead-letter queue.
@@ -60,6 +66,12 @@ impl Filter {
         texts && job.is_none() && code.is_empty() && older_than.is_none() && newer_than.is_none()
     }
 
+    /// An error if the job that was named is not the only one among the chosen letters.
+    pub(super) fn names_one_job(&self, letters: &[Letter]) -> anyhow::Result<()> {
+        let Some(begin) = &self.job else { return Ok(()) };
+        begin.only(letters.iter().flat_map(Letter::jobs))
+    }
+
     /// Whether a letter is chosen. `now_ms` is the wall clock.
     pub(super) fn takes(&self, letter: &Letter, settings: &Settings, now_ms: u64) -> bool {
         let age = now_ms.saturating_sub(letter.sent_at_ms);
@@ -71,7 +83,7 @@ impl Filter {
             let mut names = objects.iter().filter_map(|(bucket, key)| tenant::of(settings, bucket, key));
             names.any(|name| tenant::is_called(&name, wanted))
         };
-        self.job.as_ref().is_none_or(|job| letter.jobs().contains(&job))
+        self.job.as_ref().is_none_or(|begin| letter.jobs().into_iter().any(|job| begin.takes(job)))
             && (self.code.is_empty() || code())
             && self.key.as_deref().is_none_or(key)
             && self.tenant.as_deref().is_none_or(of_tenant)
@@ -86,23 +98,8 @@ fn failure_code(text: &str) -> Result<FailureCode, String> {
     found.copied().ok_or_else(|| "no failure code; docs/errors.md lists them".to_owned())
 }
 
-/// Parses a duration such as `90m`. Returns milliseconds.
-fn duration(text: &str) -> Result<u64, String> {
-    let wrong = || "a number and one of s, m, h, d: 90m, 12h, 3d".to_owned();
-    let unit = text.chars().last().ok_or_else(wrong)?;
-    let factor = match unit {
-        's' => 1,
-        'm' => 60,
-        'h' => 3_600,
-        'd' => 86_400,
-        _ => return Err(wrong()),
-    };
-    let number: u64 = text.strip_suffix(unit).and_then(|text| text.parse().ok()).ok_or_else(wrong)?;
-    number.checked_mul(factor * 1000).ok_or_else(wrong)
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use transcode_config::contract::FailureCode;
 
     use super::{
@@ -110,7 +107,7 @@ mod tests {
         *,
     };
 
-    fn settings() -> Settings {
+    pub(in crate::cli::letters) fn settings() -> Settings {
         let text = format!(
             "{}\n[[sources.uploads.tenants]]\nprefix = \"tenants/{{id}}/\"\n",
             r#"
@@ -145,18 +142,15 @@ mod tests {
         let old = Filter { older_than: Some(30_000), ..Filter::default() };
         let new = Filter { newer_than: Some(30_000), ..Filter::default() };
         assert_eq!((takes(&old), takes(&new)), ([true, false], [false, true]));
-        let one = Filter { job: Some(moved.jobs()[0].clone()), ..Filter::default() };
+        let short: JobBegin = moved.jobs()[0].as_str()[..8].parse().unwrap();
+        let one = Filter { job: Some(short), ..Filter::default() };
         assert_eq!(takes(&one), [false, true]);
         let queue = Filter { queue: Some("other".into()), ..Filter::default() };
         assert!(queue.queues(&settings).unwrap_err().to_string().contains("default"));
     }
 
     #[test]
-    fn times_have_a_unit_and_codes_are_known() {
-        assert_eq!((duration("90m"), duration("3d")), (Ok(5_400_000), Ok(259_200_000)));
-        for text in ["", "90", "m", "1w", "-1h", "99999999999999999d", "1ü"] {
-            assert!(duration(text).is_err(), "{text}");
-        }
+    fn codes_are_known() {
         assert_eq!(failure_code("not-media"), Ok(FailureCode::NotMedia));
         assert!(failure_code("NOT_A_CODE").is_err());
     }

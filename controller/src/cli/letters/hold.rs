@@ -20,8 +20,8 @@ pub(super) const MAX_READ: usize = 10_000;
 /// Most bytes of letters that one command holds.
 const MAX_BYTES: usize = 256 << 20;
 
-/// Consecutive empty receives before a queue counts as empty: one receive may miss servers that have messages.
-const EMPTY_RECEIVES: u32 = 2;
+/// Time that a receive waits, in seconds. One that waits asks all of SQS' servers: if it brings nothing, nothing is there.
+const RECEIVE_WAIT: i32 = 1;
 
 /// Most messages of one receive or one batch: SQS' limit.
 const BATCH: usize = 10;
@@ -71,6 +71,7 @@ pub(super) async fn with_letters<'a, T>(
     };
     let work = async {
         hold.read(session, filter, name, reading.most).await?;
+        filter.names_one_job(&hold.letters)?;
         act(&mut hold).await
     };
     let result = tokio::select! {
@@ -89,18 +90,20 @@ impl Hold<'_> {
         name: &str,
         most: usize,
     ) -> anyhow::Result<()> {
-        let (mut empty, mut bytes, mut seen) = (0, 0, BTreeSet::new());
-        while empty < EMPTY_RECEIVES {
+        let (mut bytes, mut seen) = (0, BTreeSet::new());
+        loop {
             if self.letters.len() >= most || seen.len() >= MAX_READ || bytes >= MAX_BYTES {
                 self.letters.sort_by_key(|letter| letter.sent_at_ms);
                 return Ok(());
             }
-            let receive = self.sqs.receive_message().queue_url(&self.url).wait_time_seconds(1);
+            let receive = self.sqs.receive_message().queue_url(&self.url).wait_time_seconds(RECEIVE_WAIT);
             let receive = receive.max_number_of_messages(10).visibility_timeout(self.visibility_seconds);
             let receive = receive.message_system_attribute_names(MessageSystemAttributeName::SentTimestamp);
             let messages =
                 receive.send().await.context("receiving dead letters")?.messages.unwrap_or_default();
-            empty = if messages.is_empty() { empty + 1 } else { 0 };
+            if messages.is_empty() {
+                break;
+            }
             let now = wall_ms();
             let mut again = false;
             for message in messages {

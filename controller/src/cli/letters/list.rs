@@ -14,8 +14,8 @@ use super::{
 };
 use crate::{
     cli::{
-        find::tenant,
-        output::{Show, Table, Text, Tint, address, span, time},
+        find::{SHORT_KEY, tenant},
+        output::{Cut, Show, Table, Text, Tint, address, span, time},
         setup::Session,
     },
     runtime::wall_ms,
@@ -25,7 +25,7 @@ use crate::{
 pub(super) const VISIBILITY: i32 = 60;
 
 /// Letters that are listed where no option says how many.
-const LISTED: usize = 1_000;
+pub(crate) const LISTED: usize = 1_000;
 
 /// Most characters of a reason in a table.
 const MAX_WHY: usize = 80;
@@ -33,7 +33,7 @@ const MAX_WHY: usize = 80;
 /// Which letters to list.
 #[derive(Debug, Args)]
 #[group(skip)]
-pub(in crate::cli) struct List {
+pub(crate) struct List {
     #[command(flatten)]
     filter: Filter,
     /// List at most this many.
@@ -43,25 +43,30 @@ pub(in crate::cli) struct List {
 
 impl List {
     pub(super) async fn run(&self, session: &Session) -> anyhow::Result<()> {
-        let mut found = Listed { letters: Vec::new(), others: 0, complete: true, now_ms: wall_ms() };
-        for queue in self.filter.queues(&session.settings)? {
-            let most = self.max.min(MAX_READ).saturating_sub(found.letters.len());
-            let reading = Reading { visibility_seconds: VISIBILITY, most };
-            with_letters(session, &self.filter, queue, reading, async |hold| {
-                found.letters.extend(hold.letters.iter().map(|letter| Row::of(letter, &session.settings)));
-                found.others += hold.others;
-                found.complete &= hold.complete;
-                Ok(())
-            })
-            .await?;
-        }
-        session.output.print(&found)
+        session.output.print(&listed(session, &self.filter, self.max).await?)
     }
+}
+
+/// At most `max` of the letters that are meant, the oldest first. They are given back at once.
+pub(crate) async fn listed(session: &Session, filter: &Filter, max: usize) -> anyhow::Result<Listed> {
+    let mut found = Listed { letters: Vec::new(), others: 0, complete: true, now_ms: wall_ms() };
+    for queue in filter.queues(&session.settings)? {
+        let most = max.min(MAX_READ).saturating_sub(found.letters.len());
+        let reading = Reading { visibility_seconds: VISIBILITY, most };
+        with_letters(session, filter, queue, reading, async |hold| {
+            found.letters.extend(hold.letters.iter().map(|letter| Row::of(letter, &session.settings)));
+            found.others += hold.others;
+            found.complete &= hold.complete;
+            Ok(())
+        })
+        .await?;
+    }
+    Ok(found)
 }
 
 /// The result of `list`.
 #[derive(Debug, Serialize)]
-struct Listed {
+pub(crate) struct Listed {
     letters: Vec<Row>,
     /// Letters that were read and not chosen.
     others: usize,
@@ -73,7 +78,9 @@ struct Listed {
 
 impl Show for Listed {
     fn people(&self, text: &mut Text) {
-        let mut table = Table::of(&["AGE", "CODE", "JOB", "OBJECT", "REASON"]);
+        let table = Table::of(&["AGE", "CODE", "JOB", "OBJECT", "REASON"]);
+        let table = table.cut("REASON", Cut::End(30)).cut("JOB", Cut::Key(SHORT_KEY));
+        let mut table = table.cut("OBJECT", Cut::Middle(16)).cut("REASON", Cut::End(16));
         for row in &self.letters {
             let plain = |words: String| (Tint::Plain, words);
             let object = row.bucket.as_deref().zip(row.key.as_deref());
@@ -189,5 +196,33 @@ impl Row {
             more_jobs: jobs.collect(),
             why,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::letter::tests::{dead, letter, request},
+        *,
+    };
+    use crate::cli::{letters::filter::tests::settings, output::prints};
+
+    #[test]
+    fn letters_are_listed_with_their_reasons() {
+        let settings = settings();
+        let found = [
+            letter(
+                &dead("tenants/acme/a long name of a film that nobody cut.mp4", FailureCode::NotMedia),
+                1_000,
+            ),
+            letter(&request("films/b.mov"), 50_000),
+            letter("not ours", 51_000),
+        ];
+        let letters = found.iter().map(|letter| Row::of(letter, &settings)).collect();
+        prints("dead-letters-list", &Listed { letters, others: 2, complete: false, now_ms: 3_600_000 });
+        prints(
+            "dead-letters-list-none",
+            &Listed { letters: Vec::new(), others: 0, complete: true, now_ms: 0 },
+        );
     }
 }

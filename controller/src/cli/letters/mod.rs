@@ -10,13 +10,17 @@ mod show;
 
 use clap::Subcommand;
 
-pub(in crate::cli) use self::redrive::Redrive;
 use self::{discard::Discard, list::List, show::ShowLetter};
+pub(crate) use self::{
+    filter::Filter,
+    list::{LISTED, listed},
+    redrive::Redrive,
+};
 use crate::cli::setup::Session;
 
 /// What to do with dead letters.
 #[derive(Debug, Subcommand)]
-pub(in crate::cli) enum DeadLetters {
+pub(crate) enum DeadLetters {
     /// List letters, and messages that SQS itself moved; they stay where they are.
     List(List),
     /// Show one letter whole: the failure with its evidence, the attempts, what it asked for.
@@ -28,7 +32,7 @@ pub(in crate::cli) enum DeadLetters {
 }
 
 impl DeadLetters {
-    pub(in crate::cli) async fn run(&self, session: &Session) -> anyhow::Result<()> {
+    pub(crate) async fn run(&self, session: &Session) -> anyhow::Result<()> {
         match self {
             Self::List(what) => what.run(session).await,
             Self::Show(what) => what.run(session).await,

@@ -11,6 +11,7 @@ use std::borrow::Cow;
 
 use anyhow::Context;
 use clap::Args;
+use serde::Serialize;
 use transcode_config::contract::JobKey;
 use transcode_core::message::{DeadLetterBody, Request};
 
@@ -22,7 +23,7 @@ use super::{
 use crate::{
     cli::{
         find::{newer, request_of},
-        output::{say, shown},
+        output::{Format, Show, Text, complain, say, shown},
         setup::{Session, confirmed},
     },
     runtime::wall_ms,
@@ -34,7 +35,7 @@ const VISIBILITY: i32 = 900;
 /// Which letters to move.
 #[derive(Debug, Args)]
 #[group(skip)]
-pub(in crate::cli) struct Redrive {
+pub(crate) struct Redrive {
     #[command(flatten)]
     filter: Filter,
     /// Move at most this many, the oldest first. Start with a few if the cause may not be repaired.
@@ -51,9 +52,43 @@ pub(in crate::cli) struct Redrive {
     yes: bool,
 }
 
+/// What became of a letter.
+#[derive(Debug, Serialize)]
+struct Became {
+    message_id: String,
+    /// The job that died, or the first that its message asks for.
+    job: Option<JobKey>,
+    /// `moved`, `would_move` or `left`.
+    did: &'static str,
+    /// The job that runs now, where it is another.
+    next: Option<JobKey>,
+    /// All of it for a person, and why it is left.
+    note: String,
+}
+
+impl Became {
+    fn new(letter: &Letter, did: &'static str, next: Option<JobKey>, note: String) -> Self {
+        let job = letter.jobs().first().map(|job| (*job).clone());
+        Self { message_id: letter.id.clone(), job, did, next, note }
+    }
+}
+
+impl Show for Became {
+    fn people(&self, text: &mut Text) {
+        text.line(&self.note);
+    }
+
+    /// The job that runs again.
+    fn names(&self) -> Vec<String> {
+        let job = self.next.as_ref().or(self.job.as_ref()).filter(|_| self.did != "left");
+        job.iter().map(ToString::to_string).collect()
+    }
+}
+
 /// What is sent, and how it is told.
 struct Move<'a> {
     body: Cow<'a, str>,
+    next: Option<JobKey>,
     /// "job … (CODE)": what died.
     what: String,
     /// "runs again as job …, generation 1".
@@ -68,19 +103,24 @@ struct Tally {
 
 impl Redrive {
     /// Moves the letters of one job, without a question.
-    pub(in crate::cli) fn of(job: &JobKey, force: bool) -> Self {
+    pub(crate) fn of(job: &JobKey, force: bool) -> Self {
         Self { filter: Filter::of(job), max: None, force, dry_run: false, yes: true }
     }
 
-    pub(in crate::cli) async fn run(&self, session: &Session) -> anyhow::Result<()> {
+    pub(crate) async fn run(&self, session: &Session) -> anyhow::Result<()> {
         let (Tally { moved, left }, complete) = self.queues(session).await?;
         let did = if self.dry_run { "would be moved" } else { "moved" };
-        say(&format!("{moved} {did}, {left} looked at and left\n"))?;
-        if complete { Ok(()) } else { say("there are more letters than one run reads: run it again\n") }
+        let more = if complete { "" } else { "\nthere are more letters than one run reads: run it again" };
+        let counts = format!("{moved} {did}, {left} looked at and left{more}");
+        if session.output.format == Format::Table {
+            return say(&format!("{counts}\n"));
+        }
+        complain(&counts);
+        Ok(())
     }
 
     /// The same, and returns how many were moved.
-    pub(in crate::cli) async fn moved(&self, session: &Session) -> anyhow::Result<usize> {
+    pub(crate) async fn moved(&self, session: &Session) -> anyhow::Result<usize> {
         Ok(self.queues(session).await?.0.moved)
     }
 
@@ -122,13 +162,14 @@ impl Redrive {
         for letter in &letters {
             let full = tally.moved - before >= room;
             let ready = if full { None } else { self.ready(session, letter).await? };
-            let Some(Move { body, what, becomes }) = ready else {
+            let Some(Move { body, next, what, becomes }) = ready else {
                 tally.left += 1;
                 continue;
             };
             if self.dry_run {
                 tally.moved += 1;
-                say(&format!("{what} would be sent: {becomes}\n"))?;
+                let note = format!("{what} would be sent: {becomes}");
+                session.output.print_next(&Became::new(letter, "would_move", next, note))?;
                 continue;
             }
             hold.keep(letter).await.with_context(|| format!("{what}: not sent"))?;
@@ -138,14 +179,18 @@ impl Redrive {
             hold.delete(letter).await.with_context(|| {
                 format!("{what}: sent, {becomes}, but its letter is still there; moving it again asks for the same run")
             })?;
-            say(&format!("{what} {becomes}\n"))?;
+            let note = format!("{what} {becomes}");
+            session.output.print_next(&Became::new(letter, "moved", next, note))?;
         }
         Ok(())
     }
 
     /// What is to be sent for a letter; none, with a line about it, where it stays.
     async fn ready<'a>(&self, session: &Session, letter: &'a Letter) -> anyhow::Result<Option<Move<'a>>> {
-        let left = |what: &str, why: &str| say(&format!("{what} left: {why}\n")).map(|()| None);
+        let left = |what: &str, why: &str| {
+            let note = format!("{what} left: {why}");
+            session.output.print_next(&Became::new(letter, "left", None, note)).map(|()| None)
+        };
         match &letter.content {
             Content::Unreadable(why, _) => left(&format!("message {}", letter.id), &shown(why)),
             Content::Dead(dead, Err(why)) => left(&format!("job {}", dead.job), &shown(why)),
@@ -165,7 +210,7 @@ impl Redrive {
                     }
                 }
                 let becomes = format!("is sent again for job {jobs}");
-                Ok(Some(Move { body: Cow::Borrowed(&letter.body), what, becomes }))
+                Ok(Some(Move { body: Cow::Borrowed(&letter.body), next: None, what, becomes }))
             }
         }
     }
@@ -183,10 +228,9 @@ impl Redrive {
             && let Some(why) = newer(session, spec).await?
         {
             if !self.force {
-                say(&format!(
-                    "job {} left: {why}. `--force` runs it, and it goes live all the same\n",
-                    dead.job
-                ))?;
+                let note =
+                    format!("job {} left: {why}. `--force` runs it, and it goes live all the same", dead.job);
+                session.output.print_next(&Became::new(letter, "left", None, note))?;
                 return Ok(None);
             }
             let forced = DeadLetterBody { forced: true, ..dead.clone() };
@@ -197,8 +241,32 @@ impl Redrive {
         let generation = dead.generation.saturating_add(1);
         Ok(Some(Move {
             body,
+            next: Some(job.clone()),
             what: format!("job {} ({})", dead.job, dead.dead.failure.code),
             becomes: format!("runs again as job {job}, generation {generation}"),
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use transcode_config::contract::FailureCode;
+
+    use super::{
+        super::letter::tests::{dead, letter},
+        *,
+    };
+    use crate::cli::output::prints;
+
+    #[test]
+    fn each_letter_is_told_with_what_became_of_it() {
+        let letter = letter(&dead("films/a.mp4", FailureCode::NotMedia), 1_000);
+        let note = |did: &str| format!("job x (NOT_MEDIA) {did}");
+        let next = JobKey::of(&["next"]);
+        prints(
+            "redrive",
+            &Became::new(&letter, "moved", Some(next), note("runs again as job y, generation 1")),
+        );
+        prints("redrive-left", &Became::new(&letter, "left", None, note("left: something newer is live")));
     }
 }

@@ -5,7 +5,10 @@ use std::{cell::RefCell, collections::BTreeMap};
 use clap::Args;
 use serde::Serialize;
 use serde_json::Value;
-use transcode_config::contract::{JobKey, PastAttempt};
+use transcode_config::{
+    Settings,
+    contract::{JobKey, PastAttempt},
+};
 use transcode_core::message::Request;
 
 use super::{
@@ -15,6 +18,7 @@ use super::{
     list::{Row, VISIBILITY},
 };
 use crate::cli::{
+    find::JobBegin,
     output::{Show, Text, address},
     setup::Session,
 };
@@ -22,8 +26,8 @@ use crate::cli::{
 /// Which letter to show.
 #[derive(Debug, Args)]
 #[group(skip)]
-pub(in crate::cli) struct ShowLetter {
-    /// The job's key, or the id of the message in the dead-letter queue.
+pub(crate) struct ShowLetter {
+    /// The job's key or the first 8 or more characters of it, or the id of the message in the dead-letter queue.
     #[arg(value_name = "JOB|MESSAGE")]
     name: String,
 }
@@ -32,14 +36,16 @@ impl ShowLetter {
     pub(super) async fn run(&self, session: &Session) -> anyhow::Result<()> {
         let filter = Filter::default();
         let found = RefCell::new(None);
+        let begin = self.name.parse::<JobBegin>().ok();
         for queue in filter.queues(&session.settings)? {
             let reading = Reading { visibility_seconds: VISIBILITY, most: MAX_READ };
             with_letters(session, &filter, queue, reading, async |hold| {
-                let own = |letter: &&Letter| {
-                    letter.id == self.name || letter.jobs().iter().any(|job| job.as_str() == self.name)
-                };
+                let takes = |job: &&JobKey| begin.as_ref().is_some_and(|begin| begin.takes(job));
+                let own = |letter: &&Letter| letter.id == self.name || letter.jobs().iter().any(takes);
+                let jobs = hold.letters.iter().flat_map(Letter::jobs);
+                begin.as_ref().map_or(Ok(()), |begin| begin.only(jobs))?;
                 if let Some(letter) = hold.letters.iter().find(own) {
-                    found.replace(Some(Whole::of(letter, session)));
+                    found.replace(Some(Whole::of(letter, &session.settings)));
                 }
                 Ok(())
             })
@@ -83,7 +89,7 @@ struct Whole {
 }
 
 impl Whole {
-    fn of(letter: &Letter, session: &Session) -> Self {
+    fn of(letter: &Letter, settings: &Settings) -> Self {
         let (dead, requests, original) = match &letter.content {
             Content::Dead(dead, next) => (
                 Some(dead.as_ref()),
@@ -95,7 +101,7 @@ impl Whole {
         };
         let failure = letter.failure();
         Self {
-            row: Row::of(letter, &session.settings),
+            row: Row::of(letter, settings),
             what_to_do: failure.map(|failure| failure.code.info().remedy),
             evidence: failure.map(|failure| failure.evidence.clone()).unwrap_or_default(),
             attempts: dead.map(|dead| dead.dead.attempts.clone()).unwrap_or_default(),
@@ -161,5 +167,23 @@ impl Show for Whole {
 
     fn names(&self) -> Vec<String> {
         vec![self.row.name().to_owned()]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use transcode_config::contract::FailureCode;
+
+    use super::{
+        super::letter::tests::{dead, letter, request},
+        *,
+    };
+    use crate::cli::{letters::filter::tests::settings, output::prints};
+
+    #[test]
+    fn a_letter_is_shown_whole() {
+        let died = letter(&dead("tenants/acme/a.mp4", FailureCode::NotMedia), 1_000);
+        prints("dead-letters-show", &Whole::of(&died, &settings()));
+        prints("dead-letters-show-moved", &Whole::of(&letter(&request("films/b.mov"), 50_000), &settings()));
     }
 }

@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::Context;
 use clap::ValueEnum;
+use console::Term;
 use serde::Serialize;
 use transcode_config::escape::{Place, escaped, net};
 
@@ -14,7 +15,7 @@ use super::{text::Text, words::say};
 
 /// The form of a command's result.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub(in crate::cli) enum Format {
+pub(crate) enum Format {
     /// For people.
     #[default]
     Table,
@@ -27,7 +28,7 @@ pub(in crate::cli) enum Format {
 }
 
 /// A result of a command. Its field names are an interface: they are added to and never renamed.
-pub(in crate::cli) trait Show: Serialize {
+pub(crate) trait Show: Serialize {
     /// Writes it for people.
     fn people(&self, text: &mut Text);
 
@@ -37,20 +38,20 @@ pub(in crate::cli) trait Show: Serialize {
 
 /// Prints results.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::cli) struct Output {
-    pub(in crate::cli) format: Format,
+pub(crate) struct Output {
+    pub(crate) format: Format,
     colour: bool,
 }
 
 impl Output {
     /// In this form; in colour if a person looks and has not set `NO_COLOR` (<https://no-color.org>).
-    pub(in crate::cli) fn new(format: Format) -> Self {
+    pub(crate) fn new(format: Format) -> Self {
         let refused = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         Self { format, colour: stdout().is_terminal() && !refused }
     }
 
     /// Prints a result.
-    pub(in crate::cli) fn print(self, value: &impl Show) -> anyhow::Result<()> {
+    pub(crate) fn print(self, value: &impl Show) -> anyhow::Result<()> {
         match self.format {
             Format::Table => self.people(value),
             Format::Json => say(&(serde_json::to_string_pretty(value)? + "\n")),
@@ -60,7 +61,7 @@ impl Output {
     }
 
     /// Prints one of several results that follow each other: JSON has one on each line, YAML one in each document.
-    pub(in crate::cli) fn print_next(self, value: &impl Show) -> anyhow::Result<()> {
+    pub(crate) fn print_next(self, value: &impl Show) -> anyhow::Result<()> {
         match self.format {
             Format::Table => self.people(value),
             Format::Json => say(&(serde_json::to_string(value)? + "\n")),
@@ -70,12 +71,12 @@ impl Output {
     }
 
     /// Whether a person looks at a screen that can be redrawn.
-    pub(in crate::cli) fn is_screen(self) -> bool {
+    pub(crate) fn is_screen(self) -> bool {
         self.format == Format::Table && stdout().is_terminal()
     }
 
     /// Prints a result in place of the one before, on a terminal; elsewhere below it.
-    pub(in crate::cli) fn redraw(self, value: &impl Show) -> anyhow::Result<()> {
+    pub(crate) fn redraw(self, value: &impl Show) -> anyhow::Result<()> {
         if self.is_screen() {
             // Home, and erase to the end of the screen.
             stdout().lock().write_all(b"\x1b[H\x1b[2J").context("standard output")?;
@@ -85,13 +86,19 @@ impl Output {
     }
 
     fn people(self, value: &impl Show) -> anyhow::Result<()> {
-        let mut text = Text::default();
+        let mut text = Text::within(width());
         value.people(&mut text);
         // Escaped span by span: a second escape would show the colours' sequences as text.
         let mut out = stdout().lock();
         let written = out.write_all(text.finished(self.colour).as_bytes());
         written.and_then(|()| out.flush()).context("standard output")
     }
+}
+
+/// Columns for tables: `COLUMNS` if that is set, or those of the terminal. `None`: all that there is to say.
+fn width() -> Option<usize> {
+    let set = env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
+    set.or_else(|| Term::stdout().size_checked().map(|(_, columns)| usize::from(columns)))
 }
 
 fn names(value: &impl Show) -> anyhow::Result<()> {
@@ -104,6 +111,22 @@ fn names(value: &impl Show) -> anyhow::Result<()> {
 fn yaml(value: &impl Serialize) -> anyhow::Result<String> {
     let text = yaml_serde::to_string(value)?;
     if net(&text) == text { Ok(text) } else { Ok(serde_json::to_string_pretty(value)? + "\n") }
+}
+
+/// Compares a result in its four forms with the snapshot of that name; the table is that of a terminal of 80 columns,
+/// without colours. To renew it: `INSTA_UPDATE=always cargo test -p transcode-controller --lib cli`.
+#[cfg(test)]
+pub(crate) fn prints(name: &str, value: &impl Show) {
+    let mut text = Text::within(Some(80));
+    value.people(&mut text);
+    let table = text.finished(false);
+    let (json, yaml) = (serde_json::to_string_pretty(value).unwrap(), yaml(value).unwrap());
+    let names: Vec<_> = value.names().iter().map(|name| escaped(name, Place::Line).into_owned()).collect();
+    let all = format!("{table}---- json\n{json}\n---- yaml\n{yaml}---- name\n{}\n", names.join("\n"));
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/snapshots");
+    insta::with_settings!({snapshot_path => folder, prepend_module_to_snapshot => false, omit_expression => true}, {
+        insta::assert_snapshot!(name, net(&all));
+    });
 }
 
 #[cfg(test)]

@@ -7,12 +7,16 @@
 //! | `yaml` | the same as YAML |
 //! | `name` | the keys alone, one a line, for `xargs` |
 
+mod advice;
 mod format;
 mod table;
 mod text;
 mod words;
 
-pub(in crate::cli) use format::{Format, Output, Show};
-pub(in crate::cli) use table::Table;
-pub(in crate::cli) use text::{Text, Tint};
-pub(in crate::cli) use words::{address, complain, milliseconds, say, shown, span, time};
+pub(crate) use advice::advice;
+#[cfg(test)]
+pub(crate) use format::prints;
+pub(crate) use format::{Format, Output, Show};
+pub(crate) use table::{Cut, Table};
+pub(crate) use text::{Text, Tint};
+pub(crate) use words::{address, complain, milliseconds, say, shown, span, time};

@@ -6,7 +6,7 @@ use transcode_config::escape::{Place, escaped};
 
 /// What a span says, by colour.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(in crate::cli) enum Tint {
+pub(crate) enum Tint {
     /// The terminal's own colour.
     #[default]
     Plain,
@@ -37,30 +37,42 @@ const RESET: &str = "\u{1b}[0m";
 
 /// A text for people, line by line.
 #[derive(Debug, Default)]
-pub(in crate::cli) struct Text {
+pub(crate) struct Text {
     spans: Vec<(Tint, String)>,
+    /// Columns of the terminal; `None` if nobody looks at one.
+    width: Option<usize>,
 }
 
 impl Text {
+    /// A text for a terminal of this width.
+    pub(crate) fn within(width: Option<usize>) -> Self {
+        Self { spans: Vec::new(), width }
+    }
+
+    /// Columns of the terminal.
+    pub(super) fn width(&self) -> Option<usize> {
+        self.width
+    }
+
     /// Adds one line. Hidden characters in it are escaped, line ends too.
-    pub(in crate::cli) fn line(&mut self, line: &str) -> &mut Self {
+    pub(crate) fn line(&mut self, line: &str) -> &mut Self {
         self.span(Tint::Plain, line).end()
     }
 
     /// Adds a part of a line, in one tint.
-    pub(in crate::cli) fn span(&mut self, tint: Tint, words: &str) -> &mut Self {
+    pub(crate) fn span(&mut self, tint: Tint, words: &str) -> &mut Self {
         self.spans.push((tint, escaped(words, Place::Line).into_owned()));
         self
     }
 
     /// Ends the line.
-    pub(in crate::cli) fn end(&mut self) -> &mut Self {
+    pub(crate) fn end(&mut self) -> &mut Self {
         self.spans.push((Tint::Plain, "\n".to_owned()));
         self
     }
 
     /// The finished text, with colours if asked for.
-    pub(in crate::cli) fn finished(&self, colour: bool) -> String {
+    pub(crate) fn finished(&self, colour: bool) -> String {
         let mut text = String::new();
         for (tint, words) in &self.spans {
             match tint.sequence().filter(|_| colour) {

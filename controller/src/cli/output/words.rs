@@ -7,23 +7,23 @@ use aws_smithy_types::{DateTime, date_time::Format};
 use transcode_config::escape::{Place, escaped, hidden, net};
 
 /// Writes to standard output. A closed output is an error: the rest of the work may be pointless.
-pub(in crate::cli) fn say(text: &str) -> anyhow::Result<()> {
+pub(crate) fn say(text: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     out.write_all(net(text).as_bytes()).and_then(|()| out.flush()).context("standard output")
 }
 
 /// Writes to standard error, without a panic if it is closed.
-pub(in crate::cli) fn complain(text: &str) {
+pub(crate) fn complain(text: &str) {
     writeln!(std::io::stderr().lock(), "transcode-controller: {}", net(text)).ok();
 }
 
 /// One value on one line for people, with unsafe characters escaped.
-pub(in crate::cli) fn shown(value: &str) -> Cow<'_, str> {
+pub(crate) fn shown(value: &str) -> Cow<'_, str> {
     escaped(value, Place::Line)
 }
 
 /// An object's address for people. In quotes where it could be mistaken for the text around it.
-pub(in crate::cli) fn address(bucket: &str, key: &str) -> String {
+pub(crate) fn address(bucket: &str, key: &str) -> String {
     let address = format!("s3://{bucket}/{key}");
     if address.chars().any(|c| c.is_whitespace() || c == '"' || hidden(c)) {
         return format!("\"{}\"", shown(&address).replace('"', "\\\""));
@@ -32,13 +32,13 @@ pub(in crate::cli) fn address(bucket: &str, key: &str) -> String {
 }
 
 /// A time in the format of AWS, to the second.
-pub(in crate::cli) fn time(ms: u64) -> String {
+pub(crate) fn time(ms: u64) -> String {
     let seconds = i64::try_from(ms / 1000).unwrap_or(i64::MAX);
     DateTime::from_secs(seconds).fmt(Format::DateTime).unwrap_or_else(|_| format!("{ms} ms since 1970"))
 }
 
 /// A duration, in the unit that fits best.
-pub(in crate::cli) fn span(ms: u64) -> String {
+pub(crate) fn span(ms: u64) -> String {
     let seconds = ms / 1000;
     match seconds {
         0..120 => format!("{seconds} s"),
@@ -49,7 +49,7 @@ pub(in crate::cli) fn span(ms: u64) -> String {
 }
 
 /// Parses a duration with its unit: `90s`, `30m`, `12h`, `7d`. Returns milliseconds.
-pub(in crate::cli) fn milliseconds(text: &str) -> Result<u64, String> {
+pub(crate) fn milliseconds(text: &str) -> Result<u64, String> {
     let wrong = || "a time is a number and s, m, h or d, such as 90m or 7d".to_owned();
     let unit = text.chars().last().ok_or_else(wrong)?;
     let factor = match unit {

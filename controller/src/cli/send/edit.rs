@@ -8,7 +8,7 @@ use transcode_config::contract::{Clip, Edit, Overlay, Placement, Position};
 #[derive(Debug, Default, Args)]
 #[group(skip)]
 #[command(next_help_heading = "Edit")]
-pub(in crate::cli) struct EditArgs {
+pub(crate) struct EditArgs {
     /// Begin at this time of the source, in seconds.
     #[arg(long, value_name = "SECONDS", value_parser = milliseconds)]
     clip_start: Option<u64>,
@@ -45,7 +45,7 @@ enum Place {
 
 impl EditArgs {
     /// The edit that the options ask for. The reader of the request checks whether it makes sense.
-    pub(in crate::cli) fn edit(&self) -> anyhow::Result<Edit> {
+    pub(crate) fn edit(&self) -> anyhow::Result<Edit> {
         let clip = (self.clip_start.is_some() || self.clip_end.is_some())
             .then(|| Clip { start_ms: self.clip_start.unwrap_or(0), end_ms: self.clip_end });
         let Some(address) = &self.overlay else { return Ok(Edit { clip, overlay: None }) };

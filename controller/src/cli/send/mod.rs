@@ -1,16 +1,16 @@
-//! Asks for jobs: `submit`, and `presign` for those who have no credentials.
+//! Asks for jobs: `submit`.
 
 mod edit;
 mod many;
 mod one;
 mod parts;
-mod presign;
 mod request;
 mod submit;
 mod upload;
 mod wait;
+mod words;
 
-pub(in crate::cli) use one::queue;
-pub(in crate::cli) use presign::Presign;
-pub(in crate::cli) use request::{Object, body, event, speaking};
-pub(in crate::cli) use submit::Submit;
+pub(crate) use one::queue;
+pub(crate) use request::{Object, body, event, speaking};
+pub(crate) use submit::Submit;
+pub(crate) use words::WordArgs;

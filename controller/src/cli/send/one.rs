@@ -1,6 +1,6 @@
 //! Asks for one object: looks first whether it has such a job, and sends the request if not.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use anyhow::{Context, bail, ensure};
 use serde::Serialize;
@@ -36,12 +36,18 @@ pub(super) struct Wish<'a> {
     /// The caller's own name of the job.
     pub(super) name: Option<&'a str>,
     pub(super) force: bool,
+    /// The caller's own words.
+    pub(super) words: &'a BTreeMap<String, String>,
 }
 
 impl Wish<'_> {
     /// Whether the job that the upload itself asks for would be the same.
     fn is_plain(&self) -> bool {
-        self.edit.is_none() && self.name.is_none() && self.language.is_none() && !self.force
+        self.edit.is_none()
+            && self.name.is_none()
+            && self.language.is_none()
+            && self.words.is_empty()
+            && !self.force
     }
 }
 
@@ -104,7 +110,7 @@ pub(super) async fn look(
 ) -> anyhow::Result<Result<Asked, Ready>> {
     let request = |force| {
         let body = request::body(object, wish.profile, wish.edit, wish.name, force);
-        request::speaking(body, wish.language)
+        request::with_words(request::speaking(body, wish.language), wish.words)
     };
     let mut body = request(false);
     let mut spec = accepted(session, &body)?;
@@ -138,14 +144,14 @@ async fn there(session: &Session, spec: &JobSpec) -> anyhow::Result<Option<Asked
     let job = &spec.job;
     let Some(accepted) = session.store.spec(job).await.map_err(unreadable)? else {
         // A refused job has no specification, and ends all the same.
-        let ended = session.store.inspect(job).await.map_err(unreadable)?.terminal;
+        let ended = session.store.read_terminal_record(job).await.map_err(unreadable)?;
         return Ok(ended.map(|terminal| ended_as(spec, job, &terminal)));
     };
     if !same_source(spec, &accepted) {
         let Source { bucket, key, .. } = &accepted.source;
         bail!("not sent: the idempotency key belongs to job {job} of {}", address(bucket, key));
     }
-    let ended = session.store.inspect(job).await.map_err(unreadable)?.terminal;
+    let ended = session.store.read_terminal_record(job).await.map_err(unreadable)?;
     if let Some(terminal) = ended {
         return Ok(Some(ended_as(spec, job, &terminal)));
     }
@@ -194,7 +200,7 @@ impl Ready {
 }
 
 /// The queue that requests go to: the named one, the only one, or `default`.
-pub(in crate::cli) fn queue<'a>(
+pub(crate) fn queue<'a>(
     session: &'a Session,
     named: Option<&'a str>,
 ) -> anyhow::Result<(&'a str, &'a QueueSettings)> {
@@ -225,5 +231,20 @@ pub(super) fn accepted(session: &Session, body: &str) -> anyhow::Result<Arc<JobS
             bail!("not sent: the controller takes no such object ({why})")
         }
         Parsed::Park(why) => bail!("the request cannot be read: {why}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::output::prints;
+
+    #[test]
+    fn an_answer_is_the_jobs_key_alone_and_for_programs_what_there_is_of_it() {
+        let object = Object { bucket: "uploads", key: "films/a b.mp4", version: None };
+        let job = JobKey::of(&["a"]);
+        prints("submit", &Asked::new(job.clone(), &object, State::Sent, None));
+        let note = format!("not sent: already done as job {job} since 2026-11-30T09:11:00Z");
+        prints("submit-again", &Asked::new(job, &object, State::Succeeded, Some(note)));
     }
 }

@@ -1,20 +1,22 @@
 //! The body of a job request.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 use transcode_config::{
-    contract::{Edit, REQUEST_WITH_FORCE, REQUEST_WITH_LANGUAGE, SPEC_WITH_EDIT},
+    contract::{Edit, REQUEST_WITH_FORCE, REQUEST_WITH_LANGUAGE, REQUEST_WITH_METADATA, SPEC_WITH_EDIT},
     escape::net,
 };
 
 /// The source and the options of a request.
-pub(in crate::cli) struct Object<'a> {
-    pub(in crate::cli) bucket: &'a str,
-    pub(in crate::cli) key: &'a str,
-    pub(in crate::cli) version: Option<&'a str>,
+pub(crate) struct Object<'a> {
+    pub(crate) bucket: &'a str,
+    pub(crate) key: &'a str,
+    pub(crate) version: Option<&'a str>,
 }
 
 /// A job request, as `message/request.rs` reads it.
-pub(in crate::cli) fn body(
+pub(crate) fn body(
     Object { bucket, key, version }: &Object<'_>,
     profile: Option<&str>,
     edit: &Edit,
@@ -48,7 +50,7 @@ pub(in crate::cli) fn body(
 }
 
 /// The request with a language for tracks whose language the file does not name.
-pub(in crate::cli) fn speaking(request: String, language: Option<&str>) -> String {
+pub(crate) fn speaking(request: String, language: Option<&str>) -> String {
     let Some((language, mut body)) = language.zip(serde_json::from_str::<Value>(&request).ok()) else {
         return request;
     };
@@ -56,9 +58,17 @@ pub(in crate::cli) fn speaking(request: String, language: Option<&str>) -> Strin
     net(&body.to_string()).into_owned()
 }
 
+/// The request with the caller's own words.
+pub(crate) fn with_words(request: String, words: &BTreeMap<String, String>) -> String {
+    let parsed = serde_json::from_str::<Value>(&request).ok().filter(|_| !words.is_empty());
+    let Some(mut body) = parsed else { return request };
+    (body["schema"], body["user_metadata"]) = (REQUEST_WITH_METADATA.into(), json!(words));
+    net(&body.to_string()).into_owned()
+}
+
 /// The event of a new object, as the bucket sends it through `EventBridge`: its job is the one that the upload itself
 /// asks for.
-pub(in crate::cli) fn event(bucket: &str, key: &str, version: &str, size: Option<u64>) -> String {
+pub(crate) fn event(bucket: &str, key: &str, version: &str, size: Option<u64>) -> String {
     let mut object = json!({"key": key, "version-id": version});
     if let Some(size) = size {
         object["size"] = size.into();
@@ -68,4 +78,19 @@ pub(in crate::cli) fn event(bucket: &str, key: &str, version: &str, size: Option
         "detail": {"version": "0", "bucket": {"name": bucket}, "object": object},
     });
     net(&body.to_string()).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_go_along_and_none_leave_the_request_as_it_is() {
+        let object = Object { bucket: "b", key: "k", version: None };
+        let plain = body(&object, None, &Edit::default(), None, false);
+        assert_eq!(with_words(plain.clone(), &BTreeMap::new()), plain);
+        let words = BTreeMap::from([("user-id".to_owned(), "42".to_owned())]);
+        let sent: Value = serde_json::from_str(&with_words(plain, &words)).unwrap();
+        assert_eq!((&sent["schema"], &sent["user_metadata"]), (&json!(5), &json!({"user-id": "42"})));
+    }
 }

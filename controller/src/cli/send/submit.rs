@@ -1,6 +1,9 @@
 //! `submit`: asks for jobs of files and of objects in allowed sources.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::{Context, bail, ensure};
 use clap::Args;
@@ -13,7 +16,8 @@ use super::{
     one::{self, Asked, State, Wish},
     request::{self, Object},
     upload::{Target, size_of, upload},
-    wait::until_ended,
+    wait::all_ended,
+    words::WordArgs,
 };
 use crate::{
     cli::{
@@ -28,7 +32,7 @@ use crate::{
 #[derive(Debug, Args)]
 #[group(skip)]
 #[allow(clippy::struct_excessive_bools, reason = "each is an option of its own")]
-pub(in crate::cli) struct Submit {
+pub(crate) struct Submit {
     /// A file to upload, or what is uploaded already: `s3://BUCKET/KEY`, or with --recursive `s3://BUCKET/PREFIX`.
     #[arg(value_name = "FILE|s3://…", required_unless_present_any = ["key", "manifest"])]
     what: Option<String>,
@@ -60,6 +64,8 @@ pub(in crate::cli) struct Submit {
     /// Language (BCP 47) of tracks whose language the file does not name. Default: the source's own, or the profile's.
     #[arg(long, value_name = "TAG")]
     default_language: Option<String>,
+    #[command(flatten)]
+    words: WordArgs,
     #[command(flatten)]
     edit: EditArgs,
     /// The caller's own name for this job, instead of bucket, key, profile and edit. Of many objects: the name of the run,
@@ -95,8 +101,8 @@ enum Named<'a> {
 }
 
 impl Submit {
-    pub(in crate::cli) async fn run(&self, session: &Session) -> anyhow::Result<()> {
-        let edit = self.edit.edit()?;
+    pub(crate) async fn run(&self, session: &Session) -> anyhow::Result<ExitCode> {
+        let (edit, words) = (self.edit.edit()?, self.words.words()?);
         let again = self.again.then(|| format!("again {}", wall_ms()));
         let name = self.idempotency_key.as_deref().or(again.as_deref());
         let wish = Wish {
@@ -105,6 +111,7 @@ impl Submit {
             edit: &edit,
             name,
             force: self.force,
+            words: &words,
         };
         let queue = one::queue(session, self.queue.as_deref())?;
         let bounds = Bounds { per_second: self.rate, most: self.max };
@@ -124,7 +131,7 @@ impl Submit {
                 Box::pin(many::ask(session, listed, wish, queue, bounds)).await?
             }
         };
-        if self.wait { until_ended(session, &jobs).await } else { Ok(()) }
+        if self.wait { all_ended(session, &jobs).await } else { Ok(ExitCode::SUCCESS) }
     }
 
     fn named<'a>(&'a self, session: &'a Session) -> anyhow::Result<Named<'a>> {
@@ -184,7 +191,8 @@ impl Submit {
              address with them",
             spec.profile.name
         );
-        let target = Target { bucket: &bucket, key: &key, replace: self.replace };
+        let target =
+            Target { bucket: &bucket, key: &key, replace: self.replace, words: &self.words.of_object()? };
         let version = upload(session, file, size, target).await?;
         let Some(version) = version else {
             complain("uploaded; the bucket keeps no versions, so the job's key is known when it is accepted");

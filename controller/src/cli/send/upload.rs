@@ -15,6 +15,7 @@ use aws_sdk_s3::{
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use transcode_web::upload::ObjectWords;
 
 use super::parts::{PART_BYTES, Part, checksum, parts};
 use crate::{
@@ -45,6 +46,8 @@ pub(super) struct Target<'a> {
     pub(super) key: &'a str,
     /// An object of this key may be there; it is replaced.
     pub(super) replace: bool,
+    /// The caller's own words; an upload that goes on has those that it was begun with.
+    pub(super) words: &'a ObjectWords,
 }
 
 /// Uploads the file of this size. Returns the version of the object, in a bucket that keeps versions.
@@ -126,6 +129,7 @@ impl Sender<'_> {
         let Target { bucket, key, .. } = self.target;
         let part = Part { number: 1, offset: 0, length: size };
         let put = self.s3.put_object().bucket(bucket).key(key).set_if_none_match(self.condition());
+        let put = put.set_metadata(self.target.words.metadata());
         let put = put.checksum_sha256(self.checksum(part).await?).content_length(i64::try_from(size)?);
         match put.body(self.body(part).await?).send().await {
             Ok(answer) => Ok(answer.version_id),
@@ -165,7 +169,13 @@ impl Sender<'_> {
         let list = self.s3.list_multipart_uploads().bucket(bucket).prefix(key).max_uploads(MAX_OPEN);
         let answer = match list.send().await {
             Ok(answer) => answer,
-            Err(error) if status(&error) == Some(403) => return Ok(None),
+            Err(error) if status(&error) == Some(403) => {
+                complain(
+                    "an interrupted upload could not be looked for, as s3:ListBucketMultipartUploads is not allowed: \
+                     this one begins anew",
+                );
+                return Ok(None);
+            }
             Err(error) => return Err(error).context("looking for an upload to go on with"),
         };
         // One whose parts have other checksums is of another program, and takes none with ours.
@@ -184,6 +194,7 @@ impl Sender<'_> {
 
     async fn create(&self) -> anyhow::Result<String> {
         let create = self.s3.create_multipart_upload().bucket(self.target.bucket).key(self.target.key);
+        let create = create.set_metadata(self.target.words.metadata());
         let create = create.checksum_algorithm(ChecksumAlgorithm::Sha256).send().await;
         create.context("not uploaded")?.upload_id.context("S3 opened an upload without an id")
     }

@@ -1,14 +1,15 @@
-//! Waits until jobs have ended.
+//! Waits until the jobs that were asked for have ended.
 
-use std::time::Duration;
+use std::{process::ExitCode, time::Duration};
 
 use anyhow::{bail, ensure};
-use transcode_config::contract::{JobKey, Outcome};
-use transcode_core::effects::ports::Store;
+use transcode_config::contract::JobKey;
 
 use crate::cli::{
+    find::{JobRow, Named, Which},
     output::complain,
-    setup::{Session, unreadable},
+    setup::Session,
+    show::{exit_status, until_ended},
 };
 
 /// Time between two looks at a job.
@@ -17,31 +18,35 @@ const LOOK: Duration = Duration::from_secs(2);
 /// Longest wait: a message lives for four days in its queue.
 const LONGEST: Duration = Duration::from_hours(4 * 24);
 
-/// Returns when all jobs are decided. Each end is told on standard error; an error if one has no result.
-pub(super) async fn until_ended(session: &Session, jobs: &[JobKey]) -> anyhow::Result<()> {
+/// Returns when all jobs have ended. Each end is told on standard error. The exit status is that of `wait` for one job;
+/// of several jobs an error if one has no result.
+pub(super) async fn all_ended(session: &Session, jobs: &[JobKey]) -> anyhow::Result<ExitCode> {
     let all = async {
-        let mut without = 0;
+        let mut ends = Vec::new();
         for job in jobs {
-            let outcome = loop {
-                match session.store.inspect(job).await.map_err(unreadable)?.terminal {
-                    Some(terminal) => break terminal.outcome.clone(),
-                    None => tokio::time::sleep(LOOK).await,
-                }
-            };
-            let (end, ok) = match outcome {
-                Outcome::Succeeded(_) => ("succeeded".to_owned(), true),
-                Outcome::Dead(dead) => (format!("is dead: {}", dead.failure), false),
-                Outcome::Superseded(_) => ("was superseded by a newer upload".to_owned(), false),
-                Outcome::Cancelled(cancelled) => (format!("was cancelled by {}", cancelled.told.who), false),
-            };
-            complain(&format!("job {job} {end}"));
-            without += usize::from(!ok);
+            let ended = until_ended(session, &Which::of(Named::Job(job.clone())), LOOK).await?.row;
+            complain(&format!("job {job} {}", words(&ended)));
+            ends.push(ended);
         }
-        ensure!(without == 0, "{without} of {} jobs ended without a result", jobs.len());
-        Ok(())
+        anyhow::Ok(ends)
     };
-    match tokio::time::timeout(LONGEST, all).await {
-        Ok(done) => done,
-        Err(_) => bail!("the jobs have not ended within {} h", LONGEST.as_secs() / 3_600),
+    let Ok(ends) = tokio::time::timeout(LONGEST, all).await else {
+        bail!("the jobs have not ended within {} h", LONGEST.as_secs() / 3_600);
+    };
+    let ends = ends?;
+    if let [one] = &ends[..] {
+        return Ok(exit_status(one));
+    }
+    let without = ends.iter().filter(|ended| ended.state != "succeeded").count();
+    ensure!(without == 0, "{without} of {} jobs ended without a result", jobs.len());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn words(ended: &JobRow) -> String {
+    match (ended.state, &ended.code) {
+        ("succeeded", _) => "succeeded".to_owned(),
+        ("superseded", _) => "was superseded by a newer upload".to_owned(),
+        ("dead", Some(code)) => format!("is dead: {code}; `explain` says why"),
+        (state, _) => format!("is {state}"),
     }
 }

@@ -8,12 +8,12 @@ use transcode_config::Settings;
 use crate::cli::{output::say, setup::load};
 
 /// Prints the settings in effect.
-pub(in crate::cli) fn check_config(file: &Path) -> anyhow::Result<()> {
+pub(crate) fn check_config(file: &Path) -> anyhow::Result<()> {
     say(&toml::to_string_pretty(&load(file)?)?)
 }
 
 /// Asks the controller on this machine whether its loop turns.
-pub(in crate::cli) fn healthcheck(settings: &Settings) -> anyhow::Result<()> {
+pub(crate) fn healthcheck(settings: &Settings) -> anyhow::Result<()> {
     let healthy = crate::observe::http::ask_health(settings.http.listen.parse()?)?;
     ensure!(healthy, "the controller is not healthy");
     Ok(())

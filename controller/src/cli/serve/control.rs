@@ -1,7 +1,7 @@
-//! The control document while the controller runs: read every few seconds, and at once when an event says that it was
-//! written.
+//! The control document: read once at the start if the settings need it, then every few seconds, and at once when an event
+//! says that it was written.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{Notify, mpsc},
@@ -9,7 +9,30 @@ use tokio::{
 };
 use transcode_config::{Settings, contract::Control};
 
-use crate::aws::control::{ControlReader, Reading};
+use crate::{
+    aws::control::{ControlReader, Reading},
+    cli::setup::{Refused, complete, rules_with, with_overlay},
+};
+
+/// An error if the settings name a profile that neither the program nor the control document has: no upload could be
+/// accepted, and a service that starts all the same would look healthy. Where the document cannot be read, the controller
+/// starts, and begins nothing before it can.
+pub(super) async fn profiles_exist(settings: &Settings, mut reader: ControlReader) -> Result<(), Refused> {
+    if complete(settings, &rules_with(settings, &BTreeMap::new())).is_ok() {
+        return Ok(());
+    }
+    let control = match reader.read().await {
+        Ok(Reading::Absent | Reading::Unchanged) => Control::default(),
+        Ok(Reading::Document(bytes)) => match Control::read(&bytes) {
+            Ok(control) => control,
+            Err(_) => return Ok(()),
+        },
+        Err(_) => return Ok(()),
+    };
+    let settings = with_overlay(settings, &control).unwrap_or_else(|_| settings.clone());
+    let own = control.profiles.into_iter().map(|(name, own)| (name, own.profile)).collect();
+    complete(&settings, &rules_with(&settings, &own)).map_err(|error| Refused::because(&error))
+}
 
 /// A change of the control document.
 #[derive(Debug)]

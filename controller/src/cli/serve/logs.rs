@@ -14,7 +14,7 @@ const WAITING: usize = 8192;
 
 /// Sends all traced events to standard output, one JSON object a line. Dropping the guard waits at most a second for
 /// the last lines.
-pub(in crate::cli) fn start() -> (Losses, WorkerGuard) {
+pub(crate) fn start() -> (Losses, WorkerGuard) {
     let filter = EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| EnvFilter::new("warn,transcode_controller=info"));
     let (lines, writer) = bounded(Net(std::io::stdout()), WAITING);
@@ -29,7 +29,7 @@ fn bounded(out: impl Write + Send + 'static, waiting: usize) -> (NonBlocking, Wo
 }
 
 /// Counts lost lines.
-pub(in crate::cli) struct Losses {
+pub(crate) struct Losses {
     counter: ErrorCounter,
     told: usize,
 }
@@ -40,7 +40,7 @@ impl Losses {
     }
 
     /// The number lost since the last call.
-    pub(in crate::cli) fn news(&mut self) -> u64 {
+    pub(crate) fn news(&mut self) -> u64 {
         let lost = self.counter.dropped_lines();
         let news = lost.saturating_sub(self.told);
         self.told = lost;

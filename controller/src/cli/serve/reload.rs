@@ -1,8 +1,9 @@
 //! New settings without a restart: on SIGHUP, when the file changes, or when the control document does.
 //!
-//! Settings of decisions ([launch], [jobs], [observe], [sources], the queues' weights) take effect at once. Settings of
-//! names (queues, buckets, the cluster, …) were given to adapters at the start and need a restart; a change of these is
-//! reported and ignored. Settings that are refused change nothing: the last good ones stay in force.
+//! Settings of decisions ([launch], [jobs], [observe], [sources], [events] without its queue, the queues' weights) take
+//! effect at once. Settings of names (queues, buckets, the cluster, …) were given to adapters at the start and need a
+//! restart; a change of these is reported and ignored. Settings that are refused change nothing: the last good ones stay
+//! in force.
 
 use std::{
     collections::BTreeMap,
@@ -26,7 +27,10 @@ use transcode_core::{
 };
 
 use super::control::News;
-use crate::{cli::setup::rules_with, runtime::Reload};
+use crate::{
+    cli::setup::{complete, rules_with},
+    runtime::Reload,
+};
 
 /// Time between two looks at the file. Each costs one `stat`.
 const LOOK: Duration = Duration::from_secs(5);
@@ -41,13 +45,18 @@ pub(super) struct Keeper {
     overlay: Option<Value>,
     /// Own profiles of the control document.
     profiles: BTreeMap<String, Profile>,
+    /// A profile that the settings name is missing: every upload that needs it would become a dead letter.
+    lacking: bool,
+    /// What people want, kept back while a profile is missing: without it the controller begins nothing.
+    kept_back: Option<Steering>,
 }
 
 impl Keeper {
     /// `settings` were just read from the file.
     pub(super) fn new(file: PathBuf, settings: Settings) -> Self {
-        let seen = modified(&file);
-        Self { file, seen, settings, overlay: None, profiles: BTreeMap::new() }
+        let (seen, profiles) = (modified(&file), BTreeMap::new());
+        let lacking = complete(&settings, &rules_with(&settings, &profiles)).is_err();
+        Self { file, seen, settings, overlay: None, profiles, lacking, kept_back: None }
     }
 
     /// Watches the file, SIGHUP and the control document, and sends what may take effect.
@@ -76,7 +85,10 @@ impl Keeper {
         self.seen = modified(&self.file);
         match self.take_over(self.overlay.clone(), self.profiles.clone()) {
             Ok(None) => tracing::info!("settings read again: nothing changed"),
-            Ok(decisions) => return Some(Reload { decisions, ..Reload::default() }),
+            Ok(decisions) => {
+                let kept_back = self.kept_back.take().map(|steering| Fact::Steered(Box::new(steering)));
+                return Some(Reload { decisions, steering: kept_back.into_iter().collect() });
+            }
             Err(error) => {
                 tracing::error!(
                     error = format!("{error:#}"),
@@ -95,7 +107,7 @@ impl Keeper {
                 return Reload { steering: vec![Fact::SteeringRefused { error }], ..Reload::default() };
             }
         };
-        let mut steering = vec![Fact::Steered(Box::new(Steering::from(&*control)))];
+        let wanted = Steering::from(&*control);
         let (profiles, mut refused) = checked(control.profiles);
         let overlay = control.settings.map(|overlay| overlay.values);
         let taken = self.take_over(overlay, profiles.clone()).or_else(|error| {
@@ -106,6 +118,12 @@ impl Keeper {
             refused.push(format!("profiles: {error:#}"));
             None
         });
+        let mut steering = Vec::new();
+        if self.lacking {
+            self.kept_back = Some(wanted);
+        } else {
+            steering.push(Fact::Steered(Box::new(wanted)));
+        }
         if !refused.is_empty() {
             steering.push(Fact::SteeringRefused { error: refused.join("; ") });
         }
@@ -132,8 +150,10 @@ impl Keeper {
             "together with what waits for a restart: {}",
             found.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
         );
-        let decisions = (Policy::from(&merged), rules_with(&merged, &profiles)?);
-        self.overlay = overlay;
+        let rules = rules_with(&merged, &profiles);
+        complete(&merged, &rules)?;
+        let decisions = (Policy::from(&merged), rules);
+        (self.overlay, self.lacking) = (overlay, false);
         if changed.is_empty() && profiles == self.profiles {
             return Ok(None);
         }
@@ -303,6 +323,29 @@ subnets = ["s"]
         let unread = keeper.steer(News::Refused("AccessDenied".into()));
         assert!(unread.decisions.is_none() && refused(&unread) == Some("AccessDenied"));
         assert!(keeper.profiles.contains_key("mine"), "the last good ones stay in force");
+    }
+
+    #[test]
+    fn while_a_profile_that_the_settings_name_is_missing_nothing_begins() {
+        let text =
+            TEXT.replace("bucket = \"uploads\"", "bucket = \"uploads\"\njobs.default_profile = \"mine\"");
+        let (_folder, mut keeper) = keeper(&text);
+        let without = keeper.steer(holds(Control { revision: 1, ..Control::default() }));
+        let why = refused(&without).unwrap();
+        assert!(why.contains("profile mine") && why.contains("`profile put`"), "{why}");
+        assert!(!without.steering.iter().any(|fact| matches!(fact, Fact::Steered(_))), "{without:?}");
+        let profile = Profile { name: "mine".into(), ..Profile::built_in("standard").unwrap() };
+        let profiles = [("mine".to_owned(), OwnProfile { profile, told: told() })].into();
+        let with = keeper.steer(holds(Control { revision: 2, profiles, ..Control::default() }));
+        assert!(matches!(&with.steering[..], [Fact::Steered(steering)] if steering.revision == 2));
+        assert!(with.decisions.unwrap().1.profiles.contains_key("mine"));
+
+        // Or the file names another one.
+        let (_folder, mut keeper) = super::tests::keeper(&text);
+        keeper.steer(holds(Control { revision: 3, ..Control::default() }));
+        std::fs::write(&keeper.file, TEXT).unwrap();
+        let repaired = keeper.file_changed().unwrap();
+        assert!(matches!(&repaired.steering[..], [Fact::Steered(steering)] if steering.revision == 3));
     }
 
     #[tokio::test]

@@ -1,6 +1,6 @@
 //! `run`: builds the adapters from the settings and runs the loop.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use tokio::{
@@ -19,17 +19,18 @@ use transcode_core::{
 };
 
 use super::{
-    control::ControlWatch,
+    control::{ControlWatch, profiles_exist},
     logs::{self, Losses},
     reload::Keeper,
 };
 use crate::{
-    aws::{Clients, CloudWatch, Ecs, Hints, Images, S3Store, Sqs, StatusWriter, control::ControlReader},
-    cli::setup::rules,
+    aws::{Bus, Clients, CloudWatch, Ecs, Hints, Images, S3Store, Sqs, StatusWriter, control::ControlReader},
+    cli::setup::rules_with,
     events::{Event, Events},
     observe::{
         QueueCounts, Reporter, Watch,
         http::{self, Status},
+        news,
         prometheus::{self, Exposition},
         traces::{self, Sender},
     },
@@ -39,7 +40,7 @@ use crate::{
 /// Most hints that wait to be absorbed. A full channel drops hints: they only wake the loop.
 const HINTS: usize = 1024;
 
-pub(in crate::cli) fn run(settings: Settings, file: &Path) -> anyhow::Result<()> {
+pub(crate) fn run(settings: Settings, file: &Path) -> anyhow::Result<()> {
     let (losses, _writer) = logs::start();
     let runtime = tokio::runtime::Runtime::new().context("no runtime")?;
     let result = runtime.block_on(serve(settings, file, losses));
@@ -49,20 +50,22 @@ pub(in crate::cli) fn run(settings: Settings, file: &Path) -> anyhow::Result<()>
 
 async fn serve(settings: Settings, file: &Path, losses: Losses) -> anyhow::Result<()> {
     let instance = uuid::Uuid::new_v4().to_string();
-    let mut reconciler = Reconciler::new(instance.clone(), Policy::from(&settings), rules(&settings)?);
-    // The environment may be paused: nothing begins before the control document was read.
+    let rules = rules_with(&settings, &BTreeMap::new());
+    let mut reconciler = Reconciler::new(instance.clone(), Policy::from(&settings), rules);
+    // The environment may be paused, and its own profiles are not known yet: nothing begins before the control document
+    // was read.
     reconciler.ledger.unsteered = true;
     let listener = TcpListener::bind(&settings.http.listen)
         .await
         .with_context(|| format!("http.listen: {} cannot be bound", settings.http.listen))?;
     let scraped = prometheus::bind(&settings).await?;
     let clients = Clients::load(&settings.calls).await;
+    profiles_exist(&settings, ControlReader::new(clients.s3.read.clone(), &settings)).await?;
     let (stop, after) = (stop_on_signals()?, CancellationToken::new());
     let (events, status) = (Arc::new(Events::new()), Arc::new(Status::default()));
     let (hint, hints) = mpsc::channel::<Fact>(HINTS);
 
-    let queue = Sqs::new(clients.sqs.clone(), &settings);
-    let (reporter, told) = start_reports(&clients, &settings, &instance, &events);
+    let (reporter, told) = start_reports(&clients, &settings, &instance, (&events, &status));
     let depth = tokio::spawn(watch_depth(
         Sqs::new(clients.sqs.clone(), &settings),
         settings.clone(),
@@ -95,17 +98,17 @@ async fn serve(settings: Settings, file: &Path, losses: Losses) -> anyhow::Resul
         instance,
         max_attempts = settings.jobs.max_attempts,
         max_platform_attempts = settings.jobs.max_platform_attempts,
+        bus = settings.events.bus,
         "controller started"
     );
-    let ports = Ports {
-        queue,
-        cluster: Ecs::new(clients.ecs.clone(), Images::new(clients.ecr.clone(), &settings), &settings),
-        store: S3Store::new(clients.s3.clone(), &settings),
-    };
+    let ports = ports(&clients, &settings);
+    let (news, telling) = news::start(ports.bus.clone(), Arc::clone(&events));
+    let telling = tokio::spawn(telling.run(after.clone()));
     let (traces, sender) = traces::start(&settings, &instance);
     let sending = tokio::spawn(send_traces(sender, after.clone()));
-    let watch =
-        Arc::new(Watch::new(Arc::clone(&events), status, &settings).traced(traces).reporting(reporter));
+    let watch = Arc::new(
+        Watch::new(Arc::clone(&events), status, &settings).traced(traces).telling(news).reporting(reporter),
+    );
     let complete =
         reconcile(reconciler, ports, Inputs { hints, reloads }, watch, limits(&settings), stop).await;
     reloading.abort();
@@ -116,8 +119,20 @@ async fn serve(settings: Settings, file: &Path, losses: Losses) -> anyhow::Resul
     logs.abort();
     events.emit(Event::DrainEnded { complete });
     after.cancel();
-    tokio::time::timeout(Duration::from_secs(5), futures::future::join3(sent, sending, told)).await.ok();
+    tokio::time::timeout(Duration::from_secs(5), futures::future::join4(sent, sending, told, telling))
+        .await
+        .ok();
     Ok(())
+}
+
+/// The adapters that the loop works through.
+fn ports(clients: &Clients, settings: &Settings) -> Ports<Sqs, Ecs, S3Store, Bus> {
+    Ports {
+        queue: Sqs::new(clients.sqs.clone(), settings),
+        cluster: Ecs::new(clients.ecs.clone(), Images::new(clients.ecr.clone(), settings), settings),
+        store: S3Store::new(clients.s3.clone(), settings),
+        bus: Bus::new(clients.eventbridge.clone()),
+    }
 }
 
 /// The reporter of this process, and the task that writes its reports.
@@ -125,7 +140,7 @@ fn start_reports(
     clients: &Clients,
     settings: &Settings,
     instance: &str,
-    events: &Arc<Events>,
+    (events, status): (&Arc<Events>, &Arc<Status>),
 ) -> (Reporter, JoinHandle<()>) {
     let reporter = Reporter {
         environment: settings.environment.clone(),
@@ -134,7 +149,8 @@ fn start_reports(
         ..Reporter::default()
     };
     let writer = StatusWriter::new(clients.s3.clone(), settings, instance, reporter.started_at_ms);
-    let writing = tokio::spawn(writer.run(Arc::clone(&reporter.slot), Arc::clone(events)));
+    let writing = writer.run(Arc::clone(&reporter.slot), Arc::clone(events), Arc::clone(status));
+    let writing = tokio::spawn(writing);
     (reporter, writing)
 }
 

@@ -14,7 +14,7 @@ const MAX_ANSWER: u64 = 1_000;
 
 /// Returns if a person agrees, or agreed beforehand with `--yes`. Without a terminal nobody is asked and nothing waits:
 /// an error says to give `--yes`.
-pub(in crate::cli) async fn confirmed(question: &str, yes: bool) -> anyhow::Result<()> {
+pub(crate) async fn confirmed(question: &str, yes: bool) -> anyhow::Result<()> {
     if yes {
         return Ok(());
     }
@@ -26,7 +26,7 @@ pub(in crate::cli) async fn confirmed(question: &str, yes: bool) -> anyhow::Resu
 }
 
 /// A person's answer to a question; an error without a terminal.
-pub(in crate::cli) async fn asked(question: &str) -> anyhow::Result<String> {
+pub(crate) async fn asked(question: &str) -> anyhow::Result<String> {
     ensure!(io::stdin().is_terminal(), "nobody can answer here");
     write!(io::stderr(), "{} ", net(question)).and_then(|()| io::stderr().flush()).ok();
     // A thread of its own, which ends with the program: the runtime would wait for one of its own at its end.

@@ -13,14 +13,14 @@ use super::{
 };
 
 /// The control document; nothing special where nobody has written yet.
-pub(in crate::cli) async fn current(session: &Session) -> anyhow::Result<Control> {
+pub(crate) async fn current(session: &Session) -> anyhow::Result<Control> {
     let key = control_key(&session.settings.environment);
     let found = session.store.read_tagged::<Control>(&key).await.map_err(unreadable)?;
     Ok(found.map(|(control, _)| control).unwrap_or_default())
 }
 
 /// The settings with what `settings set` has put over them.
-pub(in crate::cli) fn with_overlay(settings: &Settings, control: &Control) -> anyhow::Result<Settings> {
+pub(crate) fn with_overlay(settings: &Settings, control: &Control) -> anyhow::Result<Settings> {
     match &control.settings {
         None => Ok(settings.clone()),
         Some(overlay) => {
@@ -30,10 +30,10 @@ pub(in crate::cli) fn with_overlay(settings: &Settings, control: &Control) -> an
 }
 
 /// The session as the controller reads messages now: with own profiles, and with what `settings set` has put.
-pub(in crate::cli) async fn in_force(session: Session) -> anyhow::Result<Session> {
+pub(crate) async fn in_force(session: Session) -> anyhow::Result<Session> {
     let control = current(&session).await?;
     let settings = with_overlay(&session.settings, &control)?;
     let own = control.profiles.into_iter().map(|(name, own)| (name, own.profile));
-    let rules = rules_with(&settings, &own.collect())?;
+    let rules = rules_with(&settings, &own.collect());
     Ok(Session { settings, rules, ..session })
 }

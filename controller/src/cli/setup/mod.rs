@@ -8,9 +8,9 @@ mod rules;
 mod session;
 mod stack;
 
-pub(in crate::cli) use confirm::{asked, confirmed};
-pub(in crate::cli) use control::{current, in_force, with_overlay};
-pub(in crate::cli) use options::Options;
-pub(in crate::cli) use refused::{Refused, load};
-pub(in crate::cli) use rules::{rules, rules_with, source_bucket};
-pub(in crate::cli) use session::{Session, unreadable, within};
+pub(crate) use confirm::{asked, confirmed};
+pub(crate) use control::{current, in_force, with_overlay};
+pub(crate) use options::Options;
+pub(crate) use refused::{Refused, load};
+pub(crate) use rules::{complete, rules_with, source_bucket};
+pub(crate) use session::{Session, unreadable, within};

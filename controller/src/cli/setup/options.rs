@@ -14,14 +14,18 @@ use crate::cli::output::{Format, Output};
 /// The settings file, if no option names one.
 const ENV_CONFIG: &str = "TRANSCODE_CONFIG";
 
+/// The stack, if neither an option nor [`ENV_CONFIG`] says whose settings.
+const ENV_STACK: &str = "TRANSCODE_STACK";
+
 /// Options of every command.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
-pub(in crate::cli) struct Options {
+pub(crate) struct Options {
     /// Settings file; see config/controller.toml for every key. Default: the file that `TRANSCODE_CONFIG` names.
     #[arg(long = "config", global = true, value_name = "FILE")]
     file: Option<PathBuf>,
-    /// Settings of the environment that this CloudFormation stack made, in place of a file.
+    /// Settings of the environment that this CloudFormation stack made, in place of a file. Default: the stack that
+    /// `TRANSCODE_STACK` names.
     #[arg(long, global = true, value_name = "NAME", conflicts_with = "file")]
     stack: Option<String>,
     /// Form of the result: for people, or for programs with stable field names; `name` prints the keys alone.
@@ -34,27 +38,33 @@ pub(in crate::cli) struct Options {
 
 impl Options {
     /// How to print.
-    pub(in crate::cli) fn output(&self) -> Output {
+    pub(crate) fn output(&self) -> Output {
         Output::new(if self.json { Format::Json } else { self.format })
     }
 
     /// The settings file, for commands that work on a file alone.
-    pub(in crate::cli) fn file(&self) -> Result<PathBuf, Refused> {
+    pub(crate) fn file(&self) -> Result<PathBuf, Refused> {
         if self.stack.is_some() {
             return Err(Refused(
                 "--stack: this command takes a settings file; give --config FILE".to_owned(),
             ));
         }
-        let named = self.file.clone().or_else(|| env::var_os(ENV_CONFIG).map(PathBuf::from));
-        named.ok_or_else(|| {
-            Refused(format!("whose settings? Give --stack NAME or --config FILE, or set {ENV_CONFIG}"))
+        self.named_file().ok_or_else(|| {
+            Refused(format!(
+                "whose settings? Give --stack NAME or --config FILE, or set {ENV_STACK} or {ENV_CONFIG}"
+            ))
         })
     }
 
+    fn named_file(&self) -> Option<PathBuf> {
+        self.file.clone().or_else(|| env::var_os(ENV_CONFIG).map(PathBuf::from))
+    }
+
     /// The settings, from the stack or the file.
-    pub(in crate::cli) async fn settings(&self) -> Result<Settings, Refused> {
-        match &self.stack {
-            Some(stack) => stack::settings(stack).await,
+    pub(crate) async fn settings(&self) -> Result<Settings, Refused> {
+        let of_environment = || env::var(ENV_STACK).ok().filter(|_| self.named_file().is_none());
+        match self.stack.clone().or_else(of_environment) {
+            Some(stack) => stack::settings(&stack).await,
             None => load(&self.file()?),
         }
     }

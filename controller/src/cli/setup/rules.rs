@@ -5,28 +5,13 @@ use std::collections::BTreeMap;
 use transcode_config::{Settings, ladder::Profile};
 use transcode_core::message::Rules;
 
-/// The rules of these settings. Error if a profile that they name is missing.
-pub(in crate::cli) fn rules(settings: &Settings) -> anyhow::Result<Rules> {
-    rules_with(settings, &BTreeMap::new())
-}
-
-/// The same with own profiles, which take the place of the program's.
-pub(in crate::cli) fn rules_with(
-    settings: &Settings,
-    own: &BTreeMap<String, Profile>,
-) -> anyhow::Result<Rules> {
+/// The rules of these settings with own profiles, which take the place of the program's. A profile that the settings name
+/// may be missing: then a job that would use it is refused.
+pub(crate) fn rules_with(settings: &Settings, own: &BTreeMap<String, Profile>) -> Rules {
     let built_in = Profile::built_in_names()
         .filter_map(|name| Profile::built_in(name).map(|profile| (name.to_owned(), profile)));
     let profiles: BTreeMap<String, Profile> = built_in.chain(own.clone()).collect();
-    let named = settings.sources.values().filter_map(|source| source.profile.as_ref());
-    for name in named.chain([&settings.jobs.default_profile]) {
-        anyhow::ensure!(
-            profiles.contains_key(name),
-            "profile {name}: not known; known: {:?}",
-            profiles.keys()
-        );
-    }
-    Ok(Rules {
+    Rules {
         sources: settings.sources.values().cloned().collect(),
         profiles,
         default_profile: settings.jobs.default_profile.clone(),
@@ -34,11 +19,27 @@ pub(in crate::cli) fn rules_with(
         output_root: settings.output.prefix.clone(),
         max_run_seconds: settings.jobs.max_run_seconds,
         max_source_bytes: settings.jobs.max_source_bytes,
-    })
+    }
+}
+
+/// Error if a profile that the settings name is missing: neither the program nor the control document has it.
+pub(crate) fn complete(settings: &Settings, rules: &Rules) -> anyhow::Result<()> {
+    let named = settings.sources.values().filter_map(|source| source.profile.as_ref());
+    let mut named = named.chain([&settings.jobs.default_profile]);
+    match named.find(|name| !rules.profiles.contains_key(*name)) {
+        None => Ok(()),
+        Some(absent) => {
+            let known: Vec<_> = rules.profiles.keys().map(String::as_str).collect();
+            anyhow::bail!(
+                "the settings name profile {absent}, which is not known: `profile put` it, or name one of {}",
+                known.join(", ")
+            )
+        }
+    }
 }
 
 /// The bucket of an allowed source that covers the key: the named bucket, or the only one that matches.
-pub(in crate::cli) fn source_bucket<'a>(
+pub(crate) fn source_bucket<'a>(
     settings: &'a Settings,
     bucket: Option<&str>,
     key: &str,

@@ -1,33 +1,47 @@
 //! Settings and clients of a command.
 
+use std::collections::BTreeMap;
+
 use anyhow::Context;
+use aws_config::BehaviorVersion;
 use transcode_config::Settings;
 use transcode_core::{effects::ports::InspectError, message::Rules};
 
-use super::{options::Options, rules::rules};
+use super::{options::Options, rules::rules_with};
 use crate::{
-    aws::{Clients, S3Store},
+    aws::{Clients, S3Store, query::Query},
     cli::output::Output,
+    evidence::{Evidence, gather},
 };
 
 /// The settings and clients of a command.
-pub(in crate::cli) struct Session {
-    pub(in crate::cli) settings: Settings,
-    pub(in crate::cli) rules: Rules,
-    pub(in crate::cli) clients: Clients,
-    pub(in crate::cli) store: S3Store,
-    pub(in crate::cli) output: Output,
+#[derive(Clone)]
+pub(crate) struct Session {
+    pub(crate) settings: Settings,
+    pub(crate) rules: Rules,
+    pub(crate) clients: Clients,
+    pub(crate) store: S3Store,
+    pub(crate) output: Output,
+}
+
+impl Session {
+    /// What is known of the controller beside its report.
+    pub(crate) async fn evidence(&self) -> Evidence {
+        let sdk = aws_config::defaults(BehaviorVersion::latest()).load().await;
+        gather(&self.settings, &self.clients, &Query::new(sdk, &self.settings.calls)).await
+    }
 }
 
 /// Runs a command's future to its end.
-pub(in crate::cli) fn within<T>(
+pub(crate) fn within<T>(
     options: &Options,
     act: impl AsyncFnOnce(Session) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
     runtime.block_on(async {
         let (settings, output) = (options.settings().await?, options.output());
-        let rules = rules(&settings)?;
+        // Without own profiles: they are in the control document, which not every command reads.
+        let rules = rules_with(&settings, &BTreeMap::new());
         let clients = Clients::load(&settings.calls).await;
         let store = S3Store::new(clients.s3.clone(), &settings);
         act(Session { settings, rules, clients, store, output }).await
@@ -35,7 +49,7 @@ pub(in crate::cli) fn within<T>(
 }
 
 /// An error of the state bucket, for people.
-pub(in crate::cli) fn unreadable(error: InspectError) -> anyhow::Error {
+pub(crate) fn unreadable(error: InspectError) -> anyhow::Error {
     match error {
         InspectError::Call(error) => error.into(),
         InspectError::Unreadable(what) => anyhow::Error::msg(what),

@@ -3,6 +3,7 @@
 //! A settled job is explained from its record alone, any other from its record and from what the controller last
 //! reported. A decided job whose result is not published yet, or whose letter has not been sent, is not settled.
 
+mod beside;
 mod ends;
 mod view;
 
@@ -11,7 +12,7 @@ use std::collections::BTreeMap;
 use anyhow::Context;
 use clap::Args;
 use serde::Serialize;
-use transcode_config::{Settings, contract::JobKey};
+use transcode_config::contract::{JobKey, JobStatus};
 
 use self::{
     ends::{ended, settled},
@@ -19,17 +20,18 @@ use self::{
 };
 use crate::{
     cli::{
-        find::{Heard, Named, Record, Which, named_jobs},
+        find::{Heard, Named, Record, Which, asked_by_upload, named_jobs},
         output::{Show, Text, Tint, address, shown, span},
         setup::Session,
     },
+    evidence::Evidence,
     runtime::wall_ms,
 };
 
 /// Which job to explain.
 #[derive(Debug, Args)]
 #[group(skip)]
-pub(in crate::cli) struct Explain {
+pub(crate) struct Explain {
     #[command(flatten)]
     which: Which,
     /// Show what the explanation rests on.
@@ -39,10 +41,10 @@ pub(in crate::cli) struct Explain {
 
 /// An explanation, and what it rests on.
 #[derive(Debug, Serialize)]
-struct Explanation {
-    /// The job; `None` if only an object was named and nobody knows a job of it.
+pub(crate) struct Explanation {
+    /// The job; `None` if only an object was named and nothing asks for a job of it.
     job: Option<JobKey>,
-    says: String,
+    pub(crate) says: String,
     evidence: BTreeMap<&'static str, String>,
     #[serde(skip)]
     all: bool,
@@ -62,55 +64,126 @@ impl Show for Explanation {
 }
 
 impl Explain {
-    pub(in crate::cli) async fn run(&self, session: &Session) -> anyhow::Result<()> {
-        let heard = Heard::read(session).await;
-        let jobs = named_jobs(session, &self.which, &heard).await?;
-        let now = wall_ms();
-        let explanation = match jobs.split_first() {
-            None => self.unknown(&heard, now),
-            Some((newest, older)) => {
-                let record = Record::read(&session.store, newest).await?;
-                let mut says = paragraph(newest, record.as_ref(), &heard, &session.settings, now);
-                if !older.is_empty() {
-                    says = format!(
-                        "{says} It is the newest of {} jobs of this object; `get` shows all.",
-                        jobs.len()
-                    );
-                }
-                Explanation {
-                    job: Some(newest.clone()),
-                    says,
-                    evidence: evidence(record.as_ref(), &heard, newest, now)?,
-                    all: self.evidence,
-                }
-            }
-        };
-        session.output.print(&explanation)
+    pub(crate) async fn run(&self, session: &Session) -> anyhow::Result<()> {
+        let explanation = explained(session, &self.which).await?;
+        session.output.print(&Explanation { all: self.evidence, ..explanation })
     }
+}
 
-    /// An object of which nobody has heard.
-    fn unknown(&self, heard: &Heard, now: u64) -> Explanation {
-        let key = match &self.which.named() {
-            Named::Job(job) => job.to_string(),
-            Named::Object { key, .. } => key.clone(),
-        };
-        let mut says = vec![format!("There is no job of {} yet.", shown(&key))];
-        match heard.silence(now) {
-            Some(silence) => says.push(silence),
-            None => says.push(format!(
-                "Either its message waits in the queue ({}), or no upload of this key was announced: check the key, and \
-                 `doctor` the bucket's notifications.",
-                heard.queues().join("; ")
-            )),
-        }
-        says.extend(heard.pauses(now));
-        Explanation {
-            job: None,
-            says: shown(&says.join(" ")).into_owned(),
-            evidence: BTreeMap::new(),
-            all: self.evidence,
-        }
+/// Why the newest of the jobs that are meant waits, or how it ended.
+pub(crate) async fn explained(session: &Session, which: &Which) -> anyhow::Result<Explanation> {
+    let heard = Heard::read(session).await;
+    let now = wall_ms();
+    let jobs = match named_jobs(session, which, &heard).await {
+        Ok(jobs) => jobs,
+        Err(error) => return Ok(unread(session, which, &heard, &error, now).await),
+    };
+    let Some((newest, older)) = jobs.split_first() else {
+        return Ok(unknown(session, which, &heard, now).await);
+    };
+    let record = match Record::read(&session.store, newest).await {
+        Ok(record) => record,
+        Err(error) => return Ok(unread(session, which, &heard, &error, now).await),
+    };
+    let beside = beside(session, &heard, newest, record.as_ref(), now).await;
+    let view = View { heard: &heard, settings: &session.settings, evidence: beside.as_ref(), now };
+    let mut says = paragraph(newest, record.as_ref(), &view);
+    if !older.is_empty() {
+        says = format!("{says} It is the newest of {} jobs of this object; `get` shows all.", jobs.len());
     }
+    let evidence = evidence(record.as_ref(), &heard, newest, now)?;
+    Ok(Explanation { job: Some(newest.clone()), says, evidence, all: false })
+}
+
+/// What is known beside the report: for a job that no new report mentions, unless a report from after its end shows that
+/// nothing is left to do.
+async fn beside(
+    session: &Session,
+    heard: &Heard,
+    job: &JobKey,
+    record: Option<&Record>,
+    now: u64,
+) -> Option<Evidence> {
+    let terminal = record.and_then(|record| record.terminal.as_ref());
+    // Of a decided job a report of before its end says nothing that counts.
+    let counts = |status: &JobStatus| {
+        status.step.is_some() || terminal.is_none_or(|terminal| heard.is_after(terminal.written_at_ms))
+    };
+    let told = heard.job(job).is_some_and(counts) && heard.silence(now).is_none();
+    let settled = record.is_some_and(|record| {
+        let ended = terminal.filter(|terminal| !record.is_unpublished(&terminal.outcome));
+        ended.is_some_and(|terminal| heard.is_after(terminal.written_at_ms))
+    });
+    if told || settled { None } else { Some(session.evidence().await) }
+}
+
+/// A job whose record this person cannot read: what is known all the same.
+async fn unread(
+    session: &Session,
+    which: &Which,
+    heard: &Heard,
+    error: &anyhow::Error,
+    now: u64,
+) -> Explanation {
+    let job = match which.named() {
+        Named::Job(job) => Some(job),
+        Named::Object { key, .. } => match heard.of_object(which.bucket(), &key).into_iter().next() {
+            Some(job) => Some(job),
+            None => asked_by_upload(session, which.bucket(), &key).await,
+        },
+    };
+    let evidence = session.evidence().await;
+    let view = View { heard, settings: &session.settings, evidence: Some(&evidence), now };
+    let mut says: Vec<_> = view.unwritten().into_iter().collect();
+    says.push(format!(
+        "The {} cannot be read with your credentials: {error:#}. You can act: assume the operator's role, or correct what \
+         the bucket's policy and key allow it; a controller that is refused the same goes no further.",
+        which.words()
+    ));
+    says.extend(job.as_ref().map(|job| format!("Job {job}: {}", view.controller(job))));
+    let says = shown(&says.join(" ")).into_owned();
+    Explanation { job, says, evidence: BTreeMap::new(), all: false }
+}
+
+/// An object of which no controller has heard.
+async fn unknown(session: &Session, which: &Which, heard: &Heard, now: u64) -> Explanation {
+    let key = match which.named() {
+        Named::Job(job) => job.to_string(),
+        Named::Object { key, .. } => key,
+    };
+    let asked = asked_by_upload(session, which.bucket(), &key).await;
+    let evidence = session.evidence().await;
+    let view = View { heard, settings: &session.settings, evidence: Some(&evidence), now };
+    let mut says: Vec<_> = view.unwritten().into_iter().collect();
+    let unwritten = !says.is_empty();
+    says.push(format!("There is no job of {} yet.", shown(&key)));
+    match (heard.silence(now), &asked) {
+        (_, Some(job)) if unwritten => {
+            says.push(format!("The object is there, and its upload asks for job {job}."));
+            says.extend(view.beside(job));
+        }
+        (Some(silence), _) => {
+            says.push(silence);
+            says.extend(asked.iter().flat_map(|job| view.beside(job)));
+        }
+        (None, Some(job)) => {
+            let queues = heard.queues().join("; ");
+            says.push(format!(
+                "The object is there, and its upload asks for job {job}, whose message no controller has received yet \
+                 ({queues})."
+            ));
+            says.extend(heard.full());
+            says.extend(evidence.knows(job).then(|| view.beside(job)).into_iter().flatten());
+        }
+        (None, None) => says.push(format!(
+            "Either its message waits in the queue ({}), or no upload of this key was announced: check the key, and \
+             `doctor` the bucket's notifications.",
+            heard.queues().join("; ")
+        )),
+    }
+    says.extend(heard.pauses(now));
+    let says = shown(&says.join(" ")).into_owned();
+    Explanation { job: asked, says, evidence: BTreeMap::new(), all: false }
 }
 
 /// What the explanation rests on, by name.
@@ -144,18 +217,20 @@ fn evidence(
     Ok(found)
 }
 
+/// When there is a record.
+const RECORDED: &str = "An upload has a record as soon as its first attempt is claimed; before that its message is in the \
+    job queue, and one that the controller cannot read or does not allow ends in the dead-letter queue.";
+
 /// The whole explanation.
-fn paragraph(job: &JobKey, record: Option<&Record>, heard: &Heard, settings: &Settings, now: u64) -> String {
-    let view = View { heard, settings, now };
+fn paragraph(job: &JobKey, record: Option<&Record>, view: &View<'_>) -> String {
+    let View { heard, settings, now, .. } = *view;
     let decided = record.and_then(|record| record.terminal.as_ref());
     let said = match (record, decided.map(|terminal| (&terminal.outcome, terminal.written_at_ms))) {
         (None, _) if heard.job(job).is_some() => vec![waits(job, heard, now), view.controller(job)],
         (None, _) => vec![
             format!("The state bucket {} has no record of job {job}.", settings.state.bucket),
             view.controller(job),
-            "An upload has a record as soon as its first attempt is claimed; before that its message is in the job queue, \
-             and one that the controller cannot read or does not allow ends in the dead-letter queue."
-                .to_owned(),
+            if view.unwritten().is_some() { String::new() } else { RECORDED.to_owned() },
         ],
         (Some(record), None) => {
             let mut said = vec![about(record, now)];
@@ -164,10 +239,17 @@ fn paragraph(job: &JobKey, record: Option<&Record>, heard: &Heard, settings: &Se
         }
         (Some(record), Some((outcome, at))) => match view.unsettled(record, outcome) {
             Some(left) => vec![about(record, now), ended(outcome, at), left],
-            None => vec![about(record, now), settled(record, outcome, at)],
+            None => {
+                vec![
+                    about(record, now),
+                    settled(record, outcome, at),
+                    view.behind(record).unwrap_or_default(),
+                ]
+            }
         },
     };
-    let said = said.into_iter().filter(|sentence| !sentence.is_empty()).collect::<Vec<_>>().join(" ");
+    let said = view.unwritten().into_iter().chain(said);
+    let said = said.filter(|sentence| !sentence.is_empty()).collect::<Vec<_>>().join(" ");
     // It contains keys, and texts of ffmpeg and AWS: the paragraph must stay one line.
     shown(&said).into_owned()
 }

@@ -8,25 +8,32 @@ use serde::Serialize;
 use serde_json::Value;
 use transcode_config::contract::{Heartbeat, JobSpec, JobStatus, Outcome, PastAttempt, TaskState, Terminal};
 
-use crate::cli::{
-    find::{Architectures, Heard, Moment, Named, Record, Which, named_jobs, result_of, story},
-    output::{Show, Text, address, shown, span, time},
-    setup::Session,
+use crate::{
+    cli::{
+        find::{Architectures, Heard, Moment, Named, Record, Which, named_jobs, result_of, story},
+        output::{Show, Text, address, shown, span, time},
+        setup::Session,
+    },
+    observe::http::Unwritten,
+    runtime::wall_ms,
 };
 
 /// Which jobs to show.
 #[derive(Debug, Args)]
 #[group(skip)]
-pub(in crate::cli) struct Get {
+pub(crate) struct Get {
     #[command(flatten)]
     which: Which,
 }
 
 /// A job with everything that is known of it.
 #[derive(Debug, Serialize)]
-struct Known {
+pub(crate) struct Known {
     #[serde(flatten)]
     record: Record,
+    /// Why nothing newer is known: no controller speaks, or it cannot write.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    controller: Option<String>,
     /// What the controller last reported of it.
     report: Option<JobStatus>,
     /// What happened, the oldest first.
@@ -40,7 +47,7 @@ struct Known {
 /// The jobs that were asked for, the newest first.
 #[derive(Debug, Serialize)]
 #[serde(transparent)]
-struct Jobs(Vec<Known>);
+pub(crate) struct Jobs(Vec<Known>);
 
 impl Show for Jobs {
     fn people(&self, text: &mut Text) {
@@ -48,7 +55,9 @@ impl Show for Jobs {
             if at > 0 {
                 text.end();
             }
-            for line in self::text(&known.record).lines().chain(more(known).lines()) {
+            let warned = known.controller.as_ref().map(|why| format!("controller {}", shown(why)));
+            let lines = self::text(&known.record);
+            for line in warned.iter().map(String::as_str).chain(lines.lines()).chain(more(known).lines()) {
                 text.line(line);
             }
         }
@@ -60,31 +69,51 @@ impl Show for Jobs {
 }
 
 impl Get {
-    pub(in crate::cli) async fn run(&self, session: &Session) -> anyhow::Result<()> {
-        let heard = Heard::read(session).await;
-        let (mut jobs, mut architectures) = (Vec::new(), Architectures::default());
-        for job in named_jobs(session, &self.which, &heard).await? {
-            let record = Record::read(&session.store, &job).await?;
-            let report = heard.job(&job).cloned();
-            if record.is_none() && report.is_none() {
-                continue;
-            }
-            let record = record.unwrap_or_else(|| Record::none(&job));
-            jobs.push(Known {
-                story: story(&record, report.as_ref()),
-                result: result_of(session, &record).await,
-                cost_usd: architectures.cost(session, &record).await,
-                report,
-                record,
-            });
-        }
+    pub(crate) async fn run(&self, session: &Session) -> anyhow::Result<()> {
+        let Jobs(jobs) = known_jobs(session, &self.which).await?;
         if jobs.is_empty() {
             let (bucket, what) = (&session.settings.state.bucket, self.which.words());
             let one = if matches!(self.which.named(), Named::Object { .. }) { "a " } else { "" };
-            bail!("the state bucket {bucket} has no record of {one}{what}; `explain` says why");
+            let heard = Heard::read(session).await;
+            let why = unheard(session, &heard).await.map(|why| format!("{why} So ")).unwrap_or_default();
+            bail!("{why}the state bucket {bucket} has no record of {one}{what}; `explain` says why");
         }
-        jobs.sort_by_key(|known| std::cmp::Reverse(since(known)));
         session.output.print(&Jobs(jobs))
+    }
+}
+
+/// The jobs that are meant with all that is known of them, the newest first; none if nobody knows one.
+pub(crate) async fn known_jobs(session: &Session, which: &Which) -> anyhow::Result<Jobs> {
+    let heard = Heard::read(session).await;
+    let (mut jobs, mut architectures) = (Vec::new(), Architectures::default());
+    for job in named_jobs(session, which, &heard).await? {
+        let record = Record::read(&session.store, &job).await?;
+        if record.is_none() && heard.job(&job).is_none() {
+            continue;
+        }
+        let record = record.unwrap_or_else(|| Record::none(&job));
+        let report = heard.of_record(&record).cloned();
+        let open = record.terminal.is_none() && (report.is_none() || heard.silence(wall_ms()).is_some());
+        jobs.push(Known {
+            story: story(&record, report.as_ref()),
+            result: result_of(session, &record).await,
+            cost_usd: architectures.cost(session, &record).await,
+            controller: if open { unheard(session, &heard).await } else { None },
+            report,
+            record,
+        });
+    }
+    jobs.sort_by_key(|known| std::cmp::Reverse(since(known)));
+    Ok(Jobs(jobs))
+}
+
+/// Why the report says nothing new: the controller cannot write it, or none speaks.
+async fn unheard(session: &Session, heard: &Heard) -> Option<String> {
+    match session.evidence().await.unwritten() {
+        Some(Unwritten { since_ms, why }) => {
+            Some(format!("A controller runs, and cannot write its report since {}: {why}.", time(since_ms)))
+        }
+        None => heard.silence(wall_ms()),
     }
 }
 
@@ -148,7 +177,7 @@ fn since(known: &Known) -> u64 {
 }
 
 /// The record for a person: one fact a line.
-pub(in crate::cli) fn text(record: &Record) -> String {
+pub(crate) fn text(record: &Record) -> String {
     let mut text = String::new();
     // Writing to a string cannot fail.
     let mut line = |name: &str, value: &str| {

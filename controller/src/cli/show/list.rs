@@ -2,46 +2,45 @@
 
 use clap::Args;
 use serde::Serialize;
+use transcode_config::contract::JOB_STATES;
 
 use super::rhythm::Rhythm;
 use crate::{
     cli::{
-        find::{Heard, Indexed, JobRow, recent, rows},
-        output::{Show, Table, Text, Tint, milliseconds, span},
+        find::{Heard, Indexed, JobRow, SHORT_KEY, recent, rows, tenant},
+        output::{Cut, Show, Table, Text, Tint, milliseconds, span},
         setup::Session,
     },
     runtime::wall_ms,
 };
 
-/// The words of `--state`.
-const STATES: [&str; 9] = [
-    "queued",
-    "launching",
-    "running",
-    "settling",
-    "accepted",
-    "succeeded",
-    "dead",
-    "superseded",
-    "cancelled",
-];
-
-/// Which jobs to list.
-#[derive(Debug, Args)]
+/// Which jobs are meant.
+#[derive(Debug, Clone, Args)]
 #[group(skip)]
-pub(in crate::cli) struct List {
+pub(crate) struct Choice {
     /// Only jobs in this state; may be given several times.
-    #[arg(long, value_name = "STATE", value_parser = clap::builder::PossibleValuesParser::new(STATES), value_delimiter = ',')]
-    state: Vec<String>,
-    /// Only jobs of this tenant: bucket and prefix, such as `uploads/tenants/acme/`.
+    #[arg(long, value_name = "STATE", value_parser = clap::builder::PossibleValuesParser::new(JOB_STATES), value_delimiter = ',')]
+    pub(crate) state: Vec<String>,
+    /// Only jobs of this tenant: `acme`, or as in the logs, bucket and prefix: `uploads/tenants/acme/`.
     #[arg(long)]
-    tenant: Option<String>,
+    pub(crate) tenant: Option<String>,
+    /// Only jobs whose object key contains this text, or whose own key does.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) contains: Option<String>,
     /// Only jobs that were accepted within this time, such as `90m`, `12h` or `7d`.
     #[arg(long, value_name = "TIME", value_parser = milliseconds)]
-    since: Option<u64>,
+    pub(crate) since: Option<u64>,
     /// Most jobs.
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    limit: u32,
+    pub(crate) limit: u32,
+}
+
+/// What to list, and how often.
+#[derive(Debug, Args)]
+#[group(skip)]
+pub(crate) struct List {
+    #[command(flatten)]
+    choice: Choice,
     #[command(flatten)]
     rhythm: Rhythm,
     /// List again and again.
@@ -51,7 +50,7 @@ pub(in crate::cli) struct List {
 
 /// A list of jobs, and what the controller said of the whole.
 #[derive(Debug, PartialEq, Serialize)]
-pub(in crate::cli) struct JobList {
+pub(crate) struct JobList {
     environment: String,
     /// `live`, `draining`, `ended`, `silent`, `never` or `unknown`.
     controller: &'static str,
@@ -59,60 +58,59 @@ pub(in crate::cli) struct JobList {
     reported_at_ms: Option<u64>,
     tasks_in_flight: Option<u64>,
     max_tasks: Option<u64>,
-    pub(in crate::cli) jobs: Vec<JobRow>,
+    pub(crate) jobs: Vec<JobRow>,
     /// There are older ones.
     more: bool,
     #[serde(skip)]
-    pub(in crate::cli) head: Vec<(Tint, String)>,
+    pub(crate) head: Vec<(Tint, String)>,
     #[serde(skip)]
     now_ms: u64,
 }
 
 impl List {
-    pub(in crate::cli) async fn run(&self, session: &Session) -> anyhow::Result<()> {
+    pub(crate) async fn run(&self, session: &Session) -> anyhow::Result<()> {
         if !self.watch {
-            return session.output.print(&self.once(session).await?);
+            return session.output.print(&job_list(session, &self.choice).await?);
         }
         loop {
-            let list = self.once(session).await?;
+            let list = job_list(session, &self.choice).await?;
             session.output.redraw(&list)?;
             tokio::time::sleep(self.rhythm.interval()).await;
         }
     }
+}
 
-    /// The list as of now.
-    async fn once(&self, session: &Session) -> anyhow::Result<JobList> {
-        let now = wall_ms();
-        let heard = Heard::read(session).await;
-        let limit = self.limit as usize;
-        let since = self.since.map_or(0, |since| now.saturating_sub(since));
-        let fits = |row: &JobRow| self.fits(row, since);
-        // Live jobs of the report are joined in, so that what is counted here is a lower bound.
-        let enough =
-            |indexed: &[Indexed]| rows(indexed, &heard).iter().filter(|row| fits(row)).count() >= limit;
-        let (indexed, more) = recent(session, since, enough).await?;
-        let mut jobs = rows(&indexed, &heard);
-        jobs.retain(fits);
-        let more = more || jobs.len() > limit;
-        jobs.truncate(limit);
-        Ok(JobList::new(&session.settings.environment, &heard, jobs, more, now))
-    }
+/// The chosen jobs as of now, the newest first. Three calls for 1,000 jobs.
+pub(crate) async fn job_list(session: &Session, choice: &Choice) -> anyhow::Result<JobList> {
+    let now = wall_ms();
+    let heard = Heard::read(session).await;
+    let limit = choice.limit as usize;
+    let since = choice.since.map_or(0, |since| now.saturating_sub(since));
+    // A tenant of the settings by any of its names; another as it is written, which is bucket and prefix.
+    let named = |wanted: &String| tenant::meant(&session.settings, wanted).map(|place| place.name());
+    let tenant = choice.tenant.as_ref().map(|wanted| named(wanted).unwrap_or_else(|_| wanted.clone()));
+    let fits = |row: &JobRow| choice.fits(row, tenant.as_deref(), since);
+    // Live jobs of the report are joined in, so that what is counted here is a lower bound.
+    let enough = |indexed: &[Indexed]| rows(indexed, &heard).iter().filter(|row| fits(row)).count() >= limit;
+    let (indexed, more) = recent(session, since, enough).await?;
+    let mut jobs = rows(&indexed, &heard);
+    jobs.retain(fits);
+    let more = more || jobs.len() > limit;
+    jobs.truncate(limit);
+    Ok(JobList::new(&session.settings.environment, &heard, jobs, more, now))
+}
 
-    fn fits(&self, row: &JobRow, since: u64) -> bool {
+impl Choice {
+    fn fits(&self, row: &JobRow, tenant: Option<&str>, since: u64) -> bool {
         (self.state.is_empty() || self.state.iter().any(|state| state == row.state))
-            && self.tenant.as_ref().is_none_or(|tenant| row.is_of(tenant))
+            && self.contains.as_ref().is_none_or(|text| row.contains(text))
+            && tenant.is_none_or(|tenant| row.is_of(tenant))
             && row.since_ms >= since
     }
 }
 
 impl JobList {
-    pub(in crate::cli) fn new(
-        environment: &str,
-        heard: &Heard,
-        jobs: Vec<JobRow>,
-        more: bool,
-        now_ms: u64,
-    ) -> Self {
+    pub(crate) fn new(environment: &str, heard: &Heard, jobs: Vec<JobRow>, more: bool, now_ms: u64) -> Self {
         let report = heard.report();
         Self {
             environment: environment.to_owned(),
@@ -158,7 +156,9 @@ impl Show for JobList {
             text.line("No jobs.");
             return;
         }
-        let mut table = Table::of(&["JOB", "STATE", "AGE", "ATTEMPT", "KEY", "PROGRESS"]);
+        let table = Table::of(&["JOB", "STATE", "AGE", "ATTEMPT", "KEY", "PROGRESS"]);
+        let table = table.cut("PROGRESS", Cut::End(40)).cut("JOB", Cut::Key(SHORT_KEY));
+        let mut table = table.cut("KEY", Cut::Middle(16)).cut("PROGRESS", Cut::End(20));
         for row in &self.jobs {
             let age = span(self.now_ms.saturating_sub(row.since_ms));
             let attempt = row.attempt.map(|attempt| attempt.to_string()).unwrap_or_default();
@@ -185,7 +185,7 @@ impl Show for JobList {
 }
 
 /// The colour of a state.
-pub(in crate::cli) fn tint(state: &str) -> Tint {
+pub(crate) fn tint(state: &str) -> Tint {
     match state {
         "succeeded" => Tint::Good,
         "dead" => Tint::Bad,
@@ -196,7 +196,7 @@ pub(in crate::cli) fn tint(state: &str) -> Tint {
 }
 
 /// How far a job is, why it waits, or why it is dead, in a few words.
-pub(in crate::cli) fn progress(row: &JobRow) -> String {
+pub(crate) fn progress(row: &JobRow) -> String {
     if let Some(code) = &row.code {
         return code.clone();
     }

@@ -27,7 +27,7 @@ const MAX_PAGES: usize = 100;
 /// Which log.
 #[derive(Debug, Args)]
 #[group(skip)]
-pub(in crate::cli) struct Logs {
+pub(crate) struct Logs {
     #[command(flatten)]
     which: Which,
     /// The attempt. Default: the newest that has a task.
@@ -85,7 +85,7 @@ fn words(value: &Value) -> String {
 }
 
 impl Logs {
-    pub(in crate::cli) async fn run(&self, session: &Session) -> anyhow::Result<()> {
+    pub(crate) async fn run(&self, session: &Session) -> anyhow::Result<()> {
         let heard = Heard::read(session).await;
         let job = self.which.newest(&named_jobs(session, &self.which, &heard).await?)?;
         let record = Record::read(&session.store, &job).await?.unwrap_or_else(|| Record::none(&job));
@@ -174,5 +174,18 @@ impl Reader {
             }
         }
         Ok(token)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::output::prints;
+
+    #[test]
+    fn a_line_of_the_log_is_its_level_message_and_fields() {
+        let message = json!({"timestamp": "t", "level": "WARN", "message": "left out", "stream": 2, "span": {"job": "x"}});
+        prints("logs", &Line { at_ms: 1_796_029_920_000, message: message.to_string() });
+        prints("logs-strange", &Line { at_ms: 0, message: "no object \u{1b}[8m".into() });
     }
 }

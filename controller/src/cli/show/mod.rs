@@ -1,4 +1,4 @@
-//! What is known of jobs.
+//! What is known of jobs. Each command gathers what it shows in a function of its own, which prints nothing.
 
 mod change;
 mod events;
@@ -10,10 +10,10 @@ mod rhythm;
 mod wait;
 mod watch;
 
-pub(in crate::cli) use events::Events;
-pub(in crate::cli) use explain::Explain;
-pub(in crate::cli) use get::Get;
-pub(in crate::cli) use list::List;
-pub(in crate::cli) use logs::Logs;
-pub(in crate::cli) use wait::Wait;
-pub(in crate::cli) use watch::Watch;
+pub(crate) use events::{Events, happened};
+pub(crate) use explain::{Explain, explained};
+pub(crate) use get::{Get, known_jobs};
+pub(crate) use list::{Choice, List, job_list};
+pub(crate) use logs::Logs;
+pub(crate) use wait::{Wait, exit_status, until_ended};
+pub(crate) use watch::Watch;

@@ -26,7 +26,7 @@ const EXIT_TIME_OVER: u8 = 7;
 /// What to wait for, and for how long.
 #[derive(Debug, Args)]
 #[group(skip)]
-pub(in crate::cli) struct Wait {
+pub(crate) struct Wait {
     #[command(flatten)]
     which: Which,
     /// Longest time, such as `90m` or `2d`. A job that nobody knows yet is waited for, too.
@@ -37,31 +37,42 @@ pub(in crate::cli) struct Wait {
 }
 
 impl Wait {
-    pub(in crate::cli) async fn run(&self, session: &Session) -> anyhow::Result<ExitCode> {
+    pub(crate) async fn run(&self, session: &Session) -> anyhow::Result<ExitCode> {
         let limit = Duration::from_millis(self.timeout);
-        let Ok(ended) = tokio::time::timeout(limit, self.ended(session)).await else {
+        let ended = until_ended(session, &self.which, self.rhythm.interval());
+        let Ok(ended) = tokio::time::timeout(limit, ended).await else {
             let (what, time) = (self.which.words(), span(self.timeout));
             complain(&format!("{what} has not ended within {time}; `explain` says what it waits for"));
             return Ok(ExitCode::from(EXIT_TIME_OVER));
         };
         let ended = ended?;
         session.output.print(&ended)?;
-        Ok(match ended.row.state {
-            "succeeded" => ExitCode::SUCCESS,
-            "superseded" => ExitCode::from(EXIT_SUPERSEDED),
-            "cancelled" => ExitCode::from(EXIT_CANCELLED),
-            _ => ExitCode::from(EXIT_DEAD),
-        })
+        Ok(exit_status(&ended.row))
     }
+}
 
-    /// The job once it has ended: decided, and published if it succeeded.
-    async fn ended(&self, session: &Session) -> anyhow::Result<Change> {
-        loop {
-            let heard = Heard::read(session).await;
-            if let Some(row) = one(session, &self.which, &heard).await?.filter(JobRow::ended) {
-                return Ok(Change { at_ms: wall_ms(), row });
-            }
-            tokio::time::sleep(self.rhythm.interval()).await;
+/// The newest of the jobs that are meant, once it has ended: decided, and published if it succeeded. It may not be known
+/// yet.
+pub(crate) async fn until_ended(
+    session: &Session,
+    which: &Which,
+    interval: Duration,
+) -> anyhow::Result<Change> {
+    loop {
+        let heard = Heard::read(session).await;
+        if let Some(row) = one(session, which, &heard).await?.filter(JobRow::ended) {
+            return Ok(Change { at_ms: wall_ms(), row });
         }
+        tokio::time::sleep(interval).await;
+    }
+}
+
+/// The exit status that tells how a job ended.
+pub(crate) fn exit_status(ended: &JobRow) -> ExitCode {
+    match ended.state {
+        "succeeded" => ExitCode::SUCCESS,
+        "superseded" => ExitCode::from(EXIT_SUPERSEDED),
+        "cancelled" => ExitCode::from(EXIT_CANCELLED),
+        _ => ExitCode::from(EXIT_DEAD),
     }
 }

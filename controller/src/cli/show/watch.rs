@@ -27,7 +27,7 @@ const LOOKED_BACK_MS: u64 = 86_400_000;
 /// What to watch.
 #[derive(Debug, Args)]
 #[group(skip)]
-pub(in crate::cli) struct Watch {
+pub(crate) struct Watch {
     /// A job, or the object that it is made of. Default: all jobs.
     #[arg(value_name = "JOB|KEY")]
     what: Option<Named>,
@@ -36,14 +36,14 @@ pub(in crate::cli) struct Watch {
 }
 
 impl Watch {
-    pub(in crate::cli) async fn run(&self, session: &Session) -> anyhow::Result<()> {
+    pub(crate) async fn run(&self, session: &Session) -> anyhow::Result<()> {
         let which = self.what.clone().map(Which::of);
         let mut seen: BTreeMap<JobKey, JobRow> = BTreeMap::new();
         loop {
             let (now, heard) = (wall_ms(), Heard::read(session).await);
             let jobs = match &which {
                 Some(which) => one(session, which, &heard).await?.into_iter().collect(),
-                None => all(session, &heard, now).await?,
+                None => watched(session, &heard, now).await?,
             };
             let ended = which.is_some() && jobs.iter().any(JobRow::ended);
             show(session, &heard, jobs, &mut seen, now)?;
@@ -76,19 +76,15 @@ fn show(
 }
 
 /// The job that is meant, if anybody knows it.
-pub(in crate::cli) async fn one(
-    session: &Session,
-    which: &Which,
-    heard: &Heard,
-) -> anyhow::Result<Option<JobRow>> {
+pub(crate) async fn one(session: &Session, which: &Which, heard: &Heard) -> anyhow::Result<Option<JobRow>> {
     let found = named_jobs(session, which, heard).await?;
     let Some(job) = found.first() else { return Ok(None) };
     let record = Record::read(&session.store, job).await?.unwrap_or_else(|| Record::none(job));
     Ok(row_of(&record, heard))
 }
 
-/// The jobs at work, and those that have just ended.
-async fn all(session: &Session, heard: &Heard, now: u64) -> anyhow::Result<Vec<JobRow>> {
+/// The jobs at work, and those that have just ended, the newest first.
+pub(crate) async fn watched(session: &Session, heard: &Heard, now: u64) -> anyhow::Result<Vec<JobRow>> {
     let (indexed, _) = recent(session, now.saturating_sub(LOOKED_BACK_MS), |_| false).await?;
     let mut jobs = rows(&indexed, heard);
     jobs.retain(|row| row.ended_at_ms.is_none_or(|at| at + SHOWN_AFTER_MS > now));

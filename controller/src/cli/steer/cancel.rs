@@ -5,18 +5,20 @@ use std::time::Duration;
 
 use anyhow::{bail, ensure};
 use clap::Args;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use transcode_config::contract::{
-    Cancel as Entry, Cancels, Control, JobKey, JobStatus, MAX_CANCELS, Outcome, StatusReport, Told,
-    status_key,
+    Cancel as Entry, Cancels, Control, JobKey, JobStatus, MAX_CANCELS, Outcome, Told,
 };
-use transcode_core::effects::ports::Store;
 
 use super::change::{Why, change};
-use crate::cli::{
-    find::{Named, asked_by_upload, of_object, tenant},
-    output::{Show, Text, address, time},
-    setup::{Session, confirmed, source_bucket, unreadable},
+use crate::{
+    cli::{
+        find::{Heard, JobRow, Named, Which, asked_by_upload, named_jobs, tenant},
+        output::{Show, Text, address, time},
+        setup::{Session, confirmed, source_bucket, unreadable},
+        show::until_ended,
+    },
+    runtime::wall_ms,
 };
 
 /// A cancel is of no use any more once no message can be as old: SQS keeps one for 14 days at most, in ms.
@@ -28,7 +30,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Which jobs to cancel.
 #[derive(Debug, Args)]
 #[group(skip)]
-pub(in crate::cli) struct Cancel {
+pub(crate) struct Cancel {
     /// Jobs by their keys, or objects, whose jobs are meant: `films/cat.mp4` or `s3://BUCKET/KEY`.
     #[arg(value_name = "JOB|KEY", required_unless_present_any = ["tenant", "prefix"])]
     which: Vec<Named>,
@@ -53,11 +55,21 @@ pub(in crate::cli) struct Cancel {
 
 /// The result.
 #[derive(Debug, Serialize)]
-struct Done {
+pub(crate) struct Done {
     revision: u64,
+    #[serde(serialize_with = "plainly")]
     cancelled: Vec<Cancels>,
     /// Jobs that the controller knows now and that are meant.
     jobs: Vec<JobKey>,
+    /// Whether a controller is there to do it: `live`, `draining`, `ended`, `silent`, `never` or `unknown`.
+    controller: &'static str,
+    /// When it takes effect, for a person.
+    effect: String,
+}
+
+/// As in JSON: YAML would name the kinds by tags, which its readers do not know.
+fn plainly<S: Serializer>(all: &[Cancels], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(all.iter().filter_map(|what| serde_json::to_value(what).ok()))
 }
 
 impl Show for Done {
@@ -65,7 +77,7 @@ impl Show for Done {
         for what in &self.cancelled {
             text.line(&format!("{} is cancelled (revision {})", words(what), self.revision));
         }
-        text.line("a running controller stops what is at work within seconds");
+        text.line(&self.effect);
     }
 
     fn names(&self) -> Vec<String> {
@@ -82,10 +94,24 @@ fn words(what: &Cancels) -> String {
 }
 
 impl Cancel {
-    pub(in crate::cli) async fn run(&self, session: &Session) -> anyhow::Result<()> {
+    /// One job, for this reason.
+    pub(crate) fn of(job: JobKey, why: String) -> Self {
+        let which = vec![Named::Job(job)];
+        Self { which, tenant: None, prefix: None, why: Why::of(why), yes: true, wait: false, timeout: 0 }
+    }
+
+    pub(crate) async fn run(&self, session: &Session) -> anyhow::Result<()> {
+        let done = self.written(session).await?;
+        session.output.print(&done)?;
+        if self.wait { self.until_cancelled(session, done.jobs).await } else { Ok(()) }
+    }
+
+    /// Writes the cancel into the control document.
+    pub(crate) async fn written(&self, session: &Session) -> anyhow::Result<Done> {
+        let heard = Heard::read(session).await;
         let (wanted, jobs) = match self.many(session)? {
-            Some(many) => self.known(session, many).await?,
-            None => self.each(session).await?,
+            Some(many) => known(&heard, many),
+            None => self.each(session, &heard).await?,
         };
         let many = wanted.len() > 1 || !matches!(wanted.first(), Some(Cancels::Job(_)));
         if many {
@@ -101,8 +127,13 @@ impl Cancel {
             Ok(())
         })
         .await?;
-        session.output.print(&Done { revision: now.revision, cancelled: wanted, jobs: jobs.clone() })?;
-        if self.wait { self.until_cancelled(session, jobs).await } else { Ok(()) }
+        Ok(Done {
+            revision: now.revision,
+            cancelled: wanted,
+            jobs,
+            controller: heard.word(wall_ms()),
+            effect: heard.takes_effect(wall_ms()),
+        })
     }
 
     /// A tenant or prefix.
@@ -121,30 +152,14 @@ impl Cancel {
         Ok(Some(Cancels::Prefix { bucket: bucket.to_owned(), prefix: prefix.to_owned() }))
     }
 
-    /// The jobs of a tenant or prefix that the controller's report lists.
-    async fn known(&self, session: &Session, what: Cancels) -> anyhow::Result<(Vec<Cancels>, Vec<JobKey>)> {
-        let key = status_key(&session.settings.environment);
-        let report: Option<StatusReport> = session.store.read(&key).await.map_err(unreadable)?;
-        let meant = |job: &&JobStatus| match (&what, job.bucket.as_deref(), job.key.as_deref()) {
-            (Cancels::Tenant(tenant), ..) => job.tenant.as_ref() == Some(tenant),
-            (Cancels::Prefix { bucket, prefix }, Some(of), Some(key)) => {
-                of == bucket && key.starts_with(prefix.as_str())
-            }
-            _ => false,
-        };
-        let report = report.unwrap_or_default();
-        let jobs = report.jobs.iter().filter(meant).map(|job| job.job.clone()).collect();
-        Ok((vec![what], jobs))
-    }
-
     /// The named jobs, and the undecided jobs of named objects.
-    async fn each(&self, session: &Session) -> anyhow::Result<(Vec<Cancels>, Vec<JobKey>)> {
+    async fn each(&self, session: &Session, heard: &Heard) -> anyhow::Result<(Vec<Cancels>, Vec<JobKey>)> {
         let mut jobs: Vec<JobKey> = Vec::new();
         for which in &self.which {
             let found = match which {
                 Named::Job(job) => vec![job.clone()],
                 Named::Object { bucket, key } => {
-                    let mut found = of_object(session, bucket.as_deref(), key).await?;
+                    let mut found = named_jobs(session, &Which::of(which.clone()), heard).await?;
                     // What waits in the queue has no record.
                     found.extend(asked_by_upload(session, bucket.as_deref(), key).await);
                     found
@@ -152,7 +167,7 @@ impl Cancel {
             };
             let mut open = false;
             for job in found {
-                match session.store.inspect(&job).await.map_err(unreadable)?.terminal {
+                match session.store.read_terminal_record(&job).await.map_err(unreadable)? {
                     Some(terminal) if matches!(which, Named::Job(_)) => {
                         bail!("{}", ended(&job, &terminal.outcome, terminal.written_at_ms));
                     }
@@ -172,15 +187,13 @@ impl Cancel {
         Ok((jobs.iter().cloned().map(Cancels::Job).collect(), jobs))
     }
 
-    async fn until_cancelled(&self, session: &Session, mut jobs: Vec<JobKey>) -> anyhow::Result<()> {
+    async fn until_cancelled(&self, session: &Session, jobs: Vec<JobKey>) -> anyhow::Result<()> {
         let limit = Duration::from_secs(self.timeout);
         let all = async {
-            while let Some(job) = jobs.last() {
-                match session.store.inspect(job).await.map_err(unreadable)?.terminal {
-                    None => tokio::time::sleep(LOOK).await,
-                    Some(terminal) if matches!(terminal.outcome, Outcome::Cancelled(_)) => drop(jobs.pop()),
-                    Some(terminal) => bail!("{}", ended(job, &terminal.outcome, terminal.written_at_ms)),
-                }
+            for job in jobs {
+                let JobRow { state, .. } =
+                    until_ended(session, &Which::of(Named::Job(job.clone())), LOOK).await?.row;
+                ensure!(state == "cancelled", "job {job} ended otherwise: {state}");
             }
             Ok(())
         };
@@ -192,6 +205,20 @@ impl Cancel {
             ),
         }
     }
+}
+
+/// The jobs of a tenant or prefix that the controller's report lists.
+fn known(heard: &Heard, what: Cancels) -> (Vec<Cancels>, Vec<JobKey>) {
+    let meant = |job: &&JobStatus| match (&what, job.bucket.as_deref(), job.key.as_deref()) {
+        (Cancels::Tenant(tenant), ..) => job.tenant.as_ref() == Some(tenant),
+        (Cancels::Prefix { bucket, prefix }, Some(of), Some(key)) => {
+            of == bucket && key.starts_with(prefix.as_str())
+        }
+        _ => false,
+    };
+    let jobs = heard.report().map(|report| report.jobs.as_slice()).unwrap_or_default();
+    let jobs = jobs.iter().filter(meant).map(|job| job.job.clone()).collect();
+    (vec![what], jobs)
 }
 
 fn ended(job: &JobKey, outcome: &Outcome, at_ms: u64) -> String {
@@ -231,6 +258,7 @@ fn cancel(control: &mut Control, wanted: &[Cancels], told: &Told) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::output::prints;
 
     fn told(at_ms: u64) -> Told {
         Told { who: "ann".into(), why: "wrong file".into(), at_ms }
@@ -258,5 +286,17 @@ mod tests {
         assert_eq!(control.cancels.len(), MAX_CANCELS);
         assert_eq!(control.check(), Ok(()));
         assert!(!control.cancels.iter().any(|it| it.what == job("b")), "the oldest goes");
+    }
+    #[test]
+    fn a_cancel_is_told_with_what_is_known_of_the_controller() {
+        let (job, tenant) = (JobKey::of(&["a"]), Cancels::Tenant("uploads/tenants/acme/".into()));
+        let done = Done {
+            revision: 7,
+            cancelled: vec![Cancels::Job(job.clone()), tenant],
+            jobs: vec![job],
+            controller: "silent",
+            effect: "No controller has spoken for 7 min. It takes effect once one runs.".into(),
+        };
+        prints("cancel", &done);
     }
 }

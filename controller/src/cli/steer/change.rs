@@ -11,6 +11,7 @@ use transcode_config::contract::{Control, MAX_CONTROL_TEXT, Told, control_key};
 use crate::{
     aws::query::{Query, Service, texts},
     cli::{
+        find::Heard,
         output::{Show, Text},
         setup::{Session, asked, unreadable},
     },
@@ -26,15 +27,20 @@ const WAIT: Duration = Duration::from_millis(100);
 /// The reason of a change, which the controller logs and the job's record keeps.
 #[derive(Debug, Args)]
 #[group(skip)]
-pub(in crate::cli) struct Why {
+pub(crate) struct Why {
     /// The reason, in your own words: the log and the records show it. Asked for on a terminal.
     #[arg(long, value_name = "TEXT")]
     why: Option<String>,
 }
 
 impl Why {
+    /// This reason.
+    pub(crate) fn of(why: String) -> Self {
+        Self { why: Some(why) }
+    }
+
     /// Who wants the change, why, and when.
-    pub(in crate::cli) async fn told(&self, session: &Session) -> anyhow::Result<Told> {
+    pub(crate) async fn told(&self, session: &Session) -> anyhow::Result<Told> {
         let why = match &self.why {
             Some(why) => why.clone(),
             None => {
@@ -75,14 +81,21 @@ pub(super) struct Written {
     /// What is wanted now, for a person.
     #[serde(rename = "wanted")]
     what: String,
+    /// Whether a controller is there to do it: `live`, `draining`, `ended`, `silent`, `never` or `unknown`.
+    controller: &'static str,
+    /// When it takes effect, for a person.
+    effect: String,
     #[serde(skip)]
     name: String,
 }
 
 impl Written {
     /// The result of [`change`]. `name` is what was changed: an environment, a queue, a job.
-    pub(super) fn new(session: &Session, before: u64, now: &Control, name: &str, what: String) -> Self {
+    pub(super) async fn new(session: &Session, before: u64, now: &Control, name: &str, what: String) -> Self {
+        let heard = Heard::read(session).await;
         Self {
+            controller: heard.word(wall_ms()),
+            effect: heard.takes_effect(wall_ms()),
             environment: session.settings.environment.clone(),
             revision: now.revision,
             changed: now.revision != before,
@@ -94,11 +107,12 @@ impl Written {
 
 impl Show for Written {
     fn people(&self, text: &mut Text) {
-        let Self { what, revision, .. } = self;
+        let Self { what, revision, effect, .. } = self;
         if self.changed {
-            text.line(&format!("{what} (revision {revision}; a running controller has it within seconds)"));
+            text.line(&format!("{what} (revision {revision})"));
+            text.line(effect);
         } else {
-            text.line(&format!("nothing is changed: {what} already (revision {revision})"));
+            text.line(&format!("nothing is changed (revision {revision}): {what}"));
         }
     }
 
@@ -109,7 +123,7 @@ impl Show for Written {
 
 /// Changes what is wanted. `act` may run several times, each time on what others have written meanwhile; if it changes
 /// nothing, nothing is written. Returns what is wanted now.
-pub(in crate::cli) async fn change(
+pub(crate) async fn change(
     session: &Session,
     told: &Told,
     mut act: impl FnMut(&mut Control) -> anyhow::Result<()>,
@@ -140,4 +154,31 @@ pub(in crate::cli) async fn change(
         wait += WAIT;
     }
     bail!("nothing is changed: others change {key} all the time; run it again")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::output::prints;
+
+    #[test]
+    fn a_change_is_told_with_what_is_known_of_the_controller() {
+        let written = |changed, controller, effect: &str| {
+            Written {
+            environment: "prod".into(),
+            revision: 7,
+            changed,
+            what: "launches of queue default are paused since 2026-11-30T09:11:00Z by arn:anna because a fire drill"
+                .into(),
+            controller,
+            effect: effect.into(),
+            name: "default".into(),
+        }
+        };
+        prints("pause", &written(true, "live", "The running controller has it within seconds."));
+        prints(
+            "pause-again",
+            &written(false, "never", "No controller has ever reported in this environment."),
+        );
+    }
 }

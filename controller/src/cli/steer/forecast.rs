@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use serde::Serialize;
 use transcode_config::{
-    contract::{Capacity, JobKey, JobSpec, Layout, TaskShape},
+    contract::{Capacity, Edit, JobKey, JobSpec, Layout, TaskShape},
     ladder::{Profile, Rung},
     prices::{Prices, Size},
 };
@@ -15,7 +15,7 @@ use transcode_core::{
 };
 
 use crate::cli::{
-    find::{Named, newer, newest, request_of},
+    find::{Architectures, Named, begins_a_job, meant_job, newer, newest, request_of},
     output::{Show, Table, Text, Tint, address},
     send::{Object, body},
     setup::{Session, source_bucket, unreadable},
@@ -28,7 +28,7 @@ const HOUR: f64 = 3600.0;
 
 /// The result.
 #[derive(Debug, Serialize)]
-pub(super) struct Forecast {
+pub(crate) struct Forecast {
     job: JobKey,
     bucket: String,
     key: String,
@@ -46,40 +46,25 @@ pub(super) struct Forecast {
 }
 
 /// Reads what is there of a job or an object, and says what would be made.
-pub(super) async fn forecast(
+pub(crate) async fn forecast(
     session: &Session,
     which: &Named,
     profile: Option<&str>,
 ) -> anyhow::Result<Forecast> {
     let (spec, bytes) = match which {
-        Named::Job(job) => {
-            let spec: Option<JobSpec> =
-                session.store.read(&Layout::of(job).spec()).await.map_err(unreadable)?;
-            let spec = spec.with_context(|| format!("there is no specification of job {job}"))?;
-            let bytes = spec.source.size;
-            (spec, bytes)
-        }
-        Named::Object { bucket, key } => {
-            let bucket = source_bucket(&session.settings, bucket.as_deref(), key)?;
-            let newest = newest(session, bucket, key).await;
-            let newest = newest.with_context(|| format!("there is no object {}", address(bucket, key)))?;
-            let version = newest.version_id().filter(|id| *id != "null");
-            let object = Object { bucket, key, version };
-            let asked = body(&object, profile, &transcode_config::contract::Edit::default(), None, false);
-            let spec = match request_of(&asked, &session.rules, 0) {
-                Some(Request::Run(spec)) => (*spec).clone(),
-                Some(Request::Refuse { failure, .. }) => {
-                    bail!("it would be refused: {failure}; {}", failure.code.info().remedy)
-                }
-                None => bail!("the controller takes no such object"),
-            };
-            (spec, newest.size().and_then(|size| u64::try_from(size).ok()))
-        }
+        Named::Job(job) => accepted(session, job).await?,
+        Named::Object { bucket, key } => match asked(session, bucket.as_deref(), key, profile).await {
+            // No object has such a key: it may be the beginning of a job's.
+            Err(_) if bucket.is_none() && begins_a_job(key) => {
+                accepted(session, &meant_job(session, which).await?).await?
+            }
+            asked => asked?,
+        },
     };
     let superseded = newer(session, &spec).await?;
     let now = Circumstances { source_bytes: bytes, ..Circumstances::default() };
     let task = Policy::from(&session.settings).variant_after(&[], now);
-    let hours = usd(session, &task);
+    let hours = usd(session, &task).await;
     Ok(Forecast {
         job: spec.job,
         bucket: spec.source.bucket,
@@ -95,12 +80,43 @@ pub(super) async fn forecast(
     })
 }
 
+/// A job as it was accepted, and the size of its source in bytes.
+async fn accepted(session: &Session, job: &JobKey) -> anyhow::Result<(JobSpec, Option<u64>)> {
+    let spec: Option<JobSpec> = session.store.read(&Layout::of(job).spec()).await.map_err(unreadable)?;
+    let spec = spec.with_context(|| format!("there is no specification of job {job}"))?;
+    let bytes = spec.source.size;
+    Ok((spec, bytes))
+}
+
+/// The job that would be asked for of an object, and the object's size in bytes.
+async fn asked(
+    session: &Session,
+    bucket: Option<&str>,
+    key: &str,
+    profile: Option<&str>,
+) -> anyhow::Result<(JobSpec, Option<u64>)> {
+    let bucket = source_bucket(&session.settings, bucket, key)?;
+    let newest = newest(session, bucket, key).await;
+    let newest = newest.with_context(|| format!("there is no object {}", address(bucket, key)))?;
+    let version = newest.version_id().filter(|id| *id != "null");
+    let object = Object { bucket, key, version };
+    let spec = match request_of(&body(&object, profile, &Edit::default(), None, false), &session.rules, 0) {
+        Some(Request::Run(spec)) => (*spec).clone(),
+        Some(Request::Refuse { failure, .. }) => {
+            bail!("it would be refused: {failure}; {}", failure.code.info().remedy)
+        }
+        None => bail!("the controller takes no such object"),
+    };
+    Ok((spec, newest.size().and_then(|size| u64::try_from(size).ok())))
+}
+
 /// USD for an hour of a task.
-fn usd(session: &Session, task: &TaskShape) -> Option<f64> {
+async fn usd(session: &Session, task: &TaskShape) -> Option<f64> {
     let cost = &session.settings.cost;
     let region = session.clients.s3.read.config().region()?.to_string();
-    // The architecture is the image's; the table's cheapest Region differs by a fifth.
-    let prices = Prices::of(cost, &region, "x86_64")?;
+    let definition = &session.settings.cluster.task_definition;
+    let architecture = Architectures::default().of(session, definition).await?;
+    let prices = Prices::of(cost, &region, &architecture)?;
     let size = Size {
         cpu: task.cpu,
         memory_mib: task.memory_mib,
@@ -142,7 +158,10 @@ impl Show for Forecast {
                     &format!("{hour:.3} USD an hour, at most {most:.2} USD for an attempt ({minutes} min)"),
                 );
             }
-            _ => line("cost", "not known: no prices for this Region; see [cost] in the settings"),
+            _ => line(
+                "cost",
+                "not known: no prices for this Region and architecture; see [cost] in the settings",
+            ),
         }
         if let Some(why) = &self.superseded {
             line("superseded", why);
@@ -159,5 +178,38 @@ impl Show for Forecast {
 
     fn names(&self) -> Vec<String> {
         vec![self.job.to_string()]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::output::prints;
+
+    #[test]
+    fn what_would_be_made_is_told_with_its_price() {
+        let profile = Profile::built_in("vertical").unwrap();
+        let known = Forecast {
+            job: JobKey::of(&["a"]),
+            bucket: "uploads".into(),
+            key: "films/a b.mp4".into(),
+            output: "s3://videos/videos/films/a b.mp4/".into(),
+            profile: Profile { rungs: profile.rungs.iter().take(2).cloned().collect(), ..profile },
+            source_bytes: Some(12_345),
+            task: TaskShape {
+                capacity: Capacity::FargateSpot,
+                cpu: 2048,
+                memory_mib: 4096,
+                ephemeral_gib: None,
+            },
+            usd_per_hour: Some(0.123_456),
+            usd_at_most: Some(0.493_824),
+            max_run_seconds: 14_400,
+            superseded: None,
+        };
+        prints("plan-object", &known);
+        let older = "job x, published 2026-11-30T09:11:00Z, is live".to_owned();
+        let unknown = Forecast { usd_per_hour: None, usd_at_most: None, superseded: Some(older), ..known };
+        prints("plan-object-superseded", &unknown);
     }
 }

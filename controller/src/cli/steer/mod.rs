@@ -9,10 +9,10 @@ mod profile;
 mod retry;
 mod settings;
 
-pub(in crate::cli) use self::{
+pub(crate) use self::{
     cancel::Cancel,
     pause::{Drain, Pause, Resume},
-    plan::Plan,
+    plan::{Plan, planned},
     profile::Profiles,
     retry::Retry,
     settings::SettingsCommand,

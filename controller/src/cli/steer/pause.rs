@@ -99,7 +99,7 @@ fn by(Told { who, why, at_ms }: &Told) -> String {
 /// Stop launching; running tasks go on, and their results are published.
 #[derive(Debug, Args)]
 #[group(skip)]
-pub(in crate::cli) struct Pause {
+pub(crate) struct Pause {
     #[command(flatten)]
     scope: Scope,
     #[command(flatten)]
@@ -107,7 +107,7 @@ pub(in crate::cli) struct Pause {
 }
 
 impl Pause {
-    pub(in crate::cli) async fn run(&self, session: &Session) -> anyhow::Result<()> {
+    pub(crate) async fn run(&self, session: &Session) -> anyhow::Result<()> {
         let part = self.scope.part(session)?;
         let told = self.why.told(session).await?;
         let environment = &session.settings.environment;
@@ -119,14 +119,14 @@ impl Pause {
         .await?;
         let since = part.told(&now).map(by).unwrap_or_default();
         let what = format!("{} are paused {since}", part.words(environment));
-        session.output.print(&Written::new(session, before, &now, part.name(environment), what))
+        session.output.print(&Written::new(session, before, &now, part.name(environment), what).await)
     }
 }
 
 /// Launch again what `pause` and `drain` hold back.
 #[derive(Debug, Args)]
 #[group(skip)]
-pub(in crate::cli) struct Resume {
+pub(crate) struct Resume {
     #[command(flatten)]
     scope: Scope,
     /// The reason, if there is more to say than that it is over.
@@ -135,7 +135,7 @@ pub(in crate::cli) struct Resume {
 }
 
 impl Resume {
-    pub(in crate::cli) async fn run(&self, session: &Session) -> anyhow::Result<()> {
+    pub(crate) async fn run(&self, session: &Session) -> anyhow::Result<()> {
         // A queue or tenant that the settings no longer have can be resumed too.
         let environment = &session.settings.environment;
         let held = current(session).await?;
@@ -153,7 +153,7 @@ impl Resume {
         } else if !still.is_empty() {
             what = format!("{what}; still paused: {}", still.join(", "));
         }
-        session.output.print(&Written::new(session, held.revision, &now, part.name(environment), what))
+        session.output.print(&Written::new(session, held.revision, &now, part.name(environment), what).await)
     }
 
     fn part(&self, session: &Session, held: &Control) -> anyhow::Result<Part> {
@@ -172,13 +172,13 @@ impl Resume {
 /// Give back everything that is not launched, and receive nothing; running tasks go on. `resume` ends it.
 #[derive(Debug, Args)]
 #[group(skip)]
-pub(in crate::cli) struct Drain {
+pub(crate) struct Drain {
     #[command(flatten)]
     why: Why,
 }
 
 impl Drain {
-    pub(in crate::cli) async fn run(&self, session: &Session) -> anyhow::Result<()> {
+    pub(crate) async fn run(&self, session: &Session) -> anyhow::Result<()> {
         let told = self.why.told(session).await?;
         let environment = &session.settings.environment;
         let before = current(session).await?.revision;
@@ -189,7 +189,7 @@ impl Drain {
         .await?;
         let since = now.drained.as_ref().map(by).unwrap_or_default();
         let what = format!("environment {environment} is drained {since}");
-        session.output.print(&Written::new(session, before, &now, environment, what))
+        session.output.print(&Written::new(session, before, &now, environment, what).await)
     }
 }
 

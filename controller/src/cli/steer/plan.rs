@@ -15,15 +15,12 @@ use super::forecast::{Forecast, forecast};
 use crate::{
     aws::Sqs,
     cli::{
-        find::Named,
-        output::{Show, Table, Text, Tint, address, span, time},
+        find::{Named, SHORT_KEY, SILENT_MS},
+        output::{Cut, Show, Table, Text, Tint, address, span, time},
         setup::{Session, current, unreadable},
     },
     runtime::wall_ms,
 };
-
-/// A report that is older means that no controller speaks, in ms.
-const SILENT_MS: u64 = 120_000;
 
 /// Most jobs in the table.
 const SHOWN: usize = 50;
@@ -31,7 +28,7 @@ const SHOWN: usize = 50;
 /// What to plan.
 #[derive(Debug, Args)]
 #[group(skip)]
-pub(in crate::cli) struct Plan {
+pub(crate) struct Plan {
     /// What would be made of a job or an object: ladder, size of the task, cost. Without: what would be done next.
     #[arg(value_name = "JOB|KEY")]
     which: Option<Named>,
@@ -41,24 +38,29 @@ pub(in crate::cli) struct Plan {
 }
 
 impl Plan {
-    pub(in crate::cli) async fn run(&self, session: &Session) -> anyhow::Result<()> {
+    pub(crate) async fn run(&self, session: &Session) -> anyhow::Result<()> {
         if let Some(which) = &self.which {
             let made: Forecast = forecast(session, which, self.profile.as_deref()).await?;
             return session.output.print(&made);
         }
-        let control = current(session).await?;
-        let key = status_key(&session.settings.environment);
-        let report: Option<StatusReport> = session.store.read(&key).await.map_err(unreadable)?;
-        let sqs = Sqs::new(session.clients.sqs.clone(), &session.settings);
-        let mut queues = BTreeMap::new();
-        for name in session.settings.queues.keys() {
-            queues.insert(name.clone(), Waiting::from(sqs.depth(name).await?));
-        }
-        if queues.is_empty() {
-            bail!("the settings have no queue");
-        }
-        session.output.print(&Next::of(&session.settings, &control, report, queues, wall_ms()))
+        session.output.print(&planned(session).await?)
     }
+}
+
+/// What the controller would do next.
+pub(crate) async fn planned(session: &Session) -> anyhow::Result<Next> {
+    let control = current(session).await?;
+    let key = status_key(&session.settings.environment);
+    let report: Option<StatusReport> = session.store.read(&key).await.map_err(unreadable)?;
+    let sqs = Sqs::new(session.clients.sqs.clone(), &session.settings);
+    let mut queues = BTreeMap::new();
+    for name in session.settings.queues.keys() {
+        queues.insert(name.clone(), Waiting::from(sqs.depth(name).await?));
+    }
+    if queues.is_empty() {
+        bail!("the settings have no queue");
+    }
+    Ok(Next::of(&session.settings, &control, report, queues, wall_ms()))
 }
 
 /// Counts of a queue.
@@ -88,7 +90,7 @@ struct Step {
 
 /// The result.
 #[derive(Debug, Serialize)]
-struct Next {
+pub(crate) struct Next {
     environment: String,
     /// Age of the controller's report (ms); none if no controller has written one.
     report_age_ms: Option<u64>,
@@ -202,7 +204,9 @@ impl Show for Next {
         if self.jobs.is_empty() {
             return;
         }
-        let mut table = Table::of(&["JOB", "OBJECT", "NEXT", "WHY"]);
+        let table = Table::of(&["JOB", "OBJECT", "NEXT", "WHY"]);
+        let table = table.cut("WHY", Cut::End(30)).cut("JOB", Cut::Key(SHORT_KEY));
+        let mut table = table.cut("OBJECT", Cut::Middle(16)).cut("WHY", Cut::End(20));
         for step in self.jobs.iter().take(SHOWN) {
             let object = step.bucket.as_deref().zip(step.key.as_deref());
             let object = object.map(|(bucket, key)| address(bucket, key)).unwrap_or_default();
@@ -218,5 +222,55 @@ impl Show for Next {
 
     fn names(&self) -> Vec<String> {
         self.jobs.iter().map(|step| step.job.to_string()).collect()
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use figment::providers::Env;
+    use serde_json::json;
+
+    use super::*;
+    use crate::cli::output::prints;
+
+    pub(in crate::cli::steer) fn settings() -> Settings {
+        let text = r#"
+            environment = "prod"
+            queues.default = { url = "q", dead_letter_url = "d" }
+            sources.uploads.bucket = "uploads"
+            state.bucket = "state"
+            output.bucket = "videos"
+            launch.max_tasks = 3
+            cluster = { name = "c", task_definition = "t", subnets = ["s"] }
+            "#;
+        transcode_config::load::from_text(text, Env::prefixed("NOT_SET_")).unwrap()
+    }
+
+    fn job(name: &str, state: &str, why: Option<&str>) -> JobStatus {
+        let key = format!("films/{name} as its director wanted it.mp4");
+        let job = json!({"job": JobKey::of(&[name]), "bucket": "uploads", "key": key, "state": state, "known_at_ms": 1,
+            "why": why});
+        serde_json::from_value(job).unwrap()
+    }
+
+    #[test]
+    fn the_next_steps_are_what_fits_the_free_slots_unless_somebody_holds_them() {
+        let now = 1_796_029_920_000;
+        let jobs = vec![
+            job("one", "running", None),
+            job("two", "queued", Some("waiting for a free slot of the whole environment")),
+            job("three", "settling", None),
+        ];
+        let report =
+            StatusReport { written_at_ms: now - 5_000, tasks_in_flight: 1, jobs, ..StatusReport::default() };
+        let queues = || [("default".to_owned(), Waiting { visible: 5, in_flight: 2, delayed: 0 })].into();
+        let free = Next::of(&settings(), &Control::default(), Some(report.clone()), queues(), now);
+        assert_eq!(free.launches, 2, "one that is held, and one of five that wait");
+        prints("plan", &free);
+        let told = Told { who: "arn:anna".into(), why: "a fire drill".into(), at_ms: now - 60_000 };
+        let paused = Control { paused: Some(told), ..Control::default() };
+        let held = Next::of(&settings(), &paused, Some(report), queues(), now);
+        assert_eq!(held.launches, 0);
+        prints("plan-paused", &held);
     }
 }

@@ -26,7 +26,7 @@ const MAX_FILE: u64 = 256 << 10;
 
 /// What to do with profiles.
 #[derive(Debug, Subcommand)]
-pub(in crate::cli) enum Profiles {
+pub(crate) enum Profiles {
     /// List all profiles, and which sources use them.
     List,
     /// Print a profile, as a file that `put` takes.
@@ -49,7 +49,7 @@ pub(in crate::cli) enum Profiles {
 /// The profile to put.
 #[derive(Debug, Args)]
 #[group(skip)]
-pub(in crate::cli) struct Put {
+pub(crate) struct Put {
     /// The file: TOML, as in config/profiles; it has the name.
     #[arg(value_name = "FILE")]
     text: PathBuf,
@@ -60,7 +60,7 @@ pub(in crate::cli) struct Put {
 /// The profile to delete.
 #[derive(Debug, Args)]
 #[group(skip)]
-pub(in crate::cli) struct Delete {
+pub(crate) struct Delete {
     /// Its name.
     name: String,
     #[command(flatten)]
@@ -68,7 +68,7 @@ pub(in crate::cli) struct Delete {
 }
 
 impl Profiles {
-    pub(in crate::cli) async fn run(&self, session: &Session) -> anyhow::Result<()> {
+    pub(crate) async fn run(&self, session: &Session) -> anyhow::Result<()> {
         match self {
             Self::List => {
                 let control = current(session).await?;
@@ -128,7 +128,7 @@ impl Put {
         let built_in = Profile::built_in(&name).is_some();
         let instead = if built_in { ", in place of the program's own" } else { "" };
         let what = format!("profile {name} is in force for new jobs{instead}");
-        session.output.print(&Written::new(session, before, &now, &name, what))
+        session.output.print(&Written::new(session, before, &now, &name, what).await)
     }
 }
 
@@ -154,7 +154,7 @@ impl Delete {
         .await?;
         let instead = if built_in { ": the program's own is in force again" } else { "" };
         let what = format!("profile {name} is deleted{instead}");
-        session.output.print(&Written::new(session, there.revision, &now, name, what))
+        session.output.print(&Written::new(session, there.revision, &now, name, what).await)
     }
 }
 
@@ -246,5 +246,22 @@ impl Show for Whole {
 
     fn names(&self) -> Vec<String> {
         vec![self.0.name.clone()]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{output::prints, steer::plan::tests::settings};
+
+    #[test]
+    fn profiles_are_listed_with_who_put_them_and_shown_as_files() {
+        let mut own = Profile::built_in("audio").unwrap();
+        own.name = "podcast".into();
+        let told = Told { who: "arn:anna".into(), why: "no pictures".into(), at_ms: 1_796_029_920_000 };
+        let profiles = [("podcast".to_owned(), OwnProfile { profile: own.clone(), told })].into();
+        let control = Control { profiles, ..Control::default() };
+        prints("profile-list", &Listed::of(&settings(), &control));
+        prints("profile-show", &Whole(own));
     }
 }

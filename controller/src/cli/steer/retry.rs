@@ -5,14 +5,15 @@
 
 use anyhow::{Context, bail, ensure};
 use clap::Args;
+use serde::Serialize;
 use serde_json::json;
 use transcode_config::contract::{JobKey, JobSpec, Outcome, Terminal};
 use transcode_core::message::{Request, Rules};
 
 use crate::cli::{
-    find::{Record, letter_of, newer, request_of},
+    find::{Named, Record, letter_of, meant_job, newer, request_of},
     letters::Redrive,
-    output::{say, time},
+    output::{Show, Text, time},
     send::{Object, body, queue, speaking},
     setup::Session,
 };
@@ -20,9 +21,10 @@ use crate::cli::{
 /// Which job to run anew.
 #[derive(Debug, Args)]
 #[group(skip)]
-pub(in crate::cli) struct Retry {
-    /// The job's key.
-    job: JobKey,
+pub(crate) struct Retry {
+    /// The job's key or the first 8 or more characters of it, or an object, whose newest job is meant.
+    #[arg(value_name = "JOB|KEY")]
+    which: Named,
     /// Run it although something newer is live: it goes live in its place.
     #[arg(long)]
     force: bool,
@@ -31,9 +33,43 @@ pub(in crate::cli) struct Retry {
     queue: Option<String>,
 }
 
+/// The result.
+#[derive(Debug, Serialize)]
+struct Again {
+    job: JobKey,
+    /// The job that it runs as.
+    next: JobKey,
+    generation: u32,
+}
+
+impl Show for Again {
+    fn people(&self, text: &mut Text) {
+        let Self { job, next, generation } = self;
+        text.line(&format!("job {job} runs again as job {next}, generation {generation}"));
+    }
+
+    fn names(&self) -> Vec<String> {
+        vec![self.next.to_string()]
+    }
+}
+
 impl Retry {
-    pub(in crate::cli) async fn run(&self, session: &Session) -> anyhow::Result<()> {
-        let job = &self.job;
+    pub(crate) async fn run(&self, session: &Session) -> anyhow::Result<()> {
+        let job = meant_job(session, &self.which).await?;
+        let Some(next) = self.sent(session, &job).await? else { return Ok(()) };
+        session.output.print(&Again { generation: next.generation(), next: next.job().clone(), job })
+    }
+
+    /// Runs this job anew, unless something newer is live. Returns the job that it runs as, where the message was made
+    /// anew.
+    pub(crate) async fn again(session: &Session, job: JobKey) -> anyhow::Result<Option<JobKey>> {
+        let retry = Self { which: Named::Job(job.clone()), force: false, queue: None };
+        let sent = retry.sent(session, &job).await?;
+        Ok(sent.map(|next| next.job().clone()))
+    }
+
+    /// Sends the message, and returns what it asks for; none where the job's dead letter was moved, which says so itself.
+    async fn sent(&self, session: &Session, job: &JobKey) -> anyhow::Result<Option<Request>> {
         let record = Record::read(&session.store, job).await?;
         let record = record.with_context(|| format!("there is no record of job {job}"))?;
         let terminal =
@@ -42,7 +78,7 @@ impl Retry {
         if matches!(terminal.outcome, Outcome::Dead(_))
             && Redrive::of(job, self.force).moved(session).await? > 0
         {
-            return Ok(());
+            return Ok(None);
         }
         let spec = record.spec.with_context(|| {
             format!("job {job} was refused before it was accepted: `submit` asks for its object anew")
@@ -59,7 +95,7 @@ impl Retry {
         let (name, queue) = queue(session, self.queue.as_deref())?;
         let send = session.clients.sqs.write.send_message().queue_url(&queue.url).message_body(body);
         send.send().await.with_context(|| format!("the message could not be put into queue {name}"))?;
-        say(&format!("job {job} runs again as job {}, generation {}\n", next.job(), next.generation()))
+        Ok(Some(next))
     }
 }
 
@@ -149,6 +185,7 @@ mod tests {
     use transcode_config::{contract::Edit, ladder::Profile, settings::SourceSettings};
 
     use super::*;
+    use crate::cli::output::prints;
 
     fn rules() -> Rules {
         let profile = |name: &str| (name.to_owned(), Profile::built_in(name).unwrap());
@@ -213,5 +250,9 @@ mod tests {
         .clone();
         spec.job = JobKey::of(&["another"]);
         assert_eq!(next(&spec, false, &rules()), None);
+    }
+    #[test]
+    fn a_retry_is_told_with_the_job_that_it_becomes() {
+        prints("retry", &Again { job: JobKey::of(&["a"]), next: JobKey::of(&["b"]), generation: 1 });
     }
 }

@@ -14,12 +14,12 @@ use transcode_config::{
 use super::change::{Why, Written, change};
 use crate::cli::{
     output::{Show, Table, Text, Tint, time},
-    setup::{Session, current, rules_with, with_overlay},
+    setup::{Session, complete, current, rules_with, with_overlay},
 };
 
 /// What to do with the settings.
 #[derive(Debug, Subcommand)]
-pub(in crate::cli) enum SettingsCommand {
+pub(crate) enum SettingsCommand {
     /// Print the settings in force: those of the file or stack, and over them what `set` has put.
     Show,
     /// Print what `set` has put, with the values of the file or stack.
@@ -33,7 +33,7 @@ pub(in crate::cli) enum SettingsCommand {
 /// Keys and values.
 #[derive(Debug, Args)]
 #[group(skip)]
-pub(in crate::cli) struct Set {
+pub(crate) struct Set {
     /// A key of the settings file and its value, as TOML or as a plain word.
     #[arg(value_name = "KEY=VALUE", required = true, value_parser = pair)]
     pairs: Vec<(String, Value)>,
@@ -44,7 +44,7 @@ pub(in crate::cli) struct Set {
 /// Keys.
 #[derive(Debug, Args)]
 #[group(skip)]
-pub(in crate::cli) struct Reset {
+pub(crate) struct Reset {
     /// Keys to take back; without any, all.
     #[arg(value_name = "KEY")]
     keys: Vec<String>,
@@ -53,7 +53,7 @@ pub(in crate::cli) struct Reset {
 }
 
 impl SettingsCommand {
-    pub(in crate::cli) async fn run(&self, session: &Session) -> anyhow::Result<()> {
+    pub(crate) async fn run(&self, session: &Session) -> anyhow::Result<()> {
         let control = current(session).await?;
         match self {
             Self::Show => session.output.print(&InForce(with_overlay(&session.settings, &control)?)),
@@ -94,7 +94,8 @@ async fn write(
             control.settings.as_ref().map_or_else(|| Value::Object(Map::new()), |it| it.values.clone());
         act(&mut values);
         let own = control.profiles.iter().map(|(name, own)| (name.clone(), own.profile.clone()));
-        rules_with(&overlaid(&session.settings, &values)?, &own.collect())?;
+        let merged = overlaid(&session.settings, &values)?;
+        complete(&merged, &rules_with(&merged, &own.collect()))?;
         anyhow::Ok(values)
     };
     // Before a reason is asked for.
@@ -110,7 +111,7 @@ async fn write(
     })
     .await?;
     let what = format!("{keys}: {done}");
-    session.output.print(&Written::new(session, before.revision, &now, keys, what))
+    session.output.print(&Written::new(session, before.revision, &now, keys, what).await)
 }
 
 /// Parses `launch.max_tasks=5`.
@@ -241,6 +242,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::cli::output::prints;
 
     #[test]
     fn values_are_read_as_in_the_file_and_words_need_no_quotes() {
@@ -269,5 +271,20 @@ mod tests {
         assert_eq!(values, json!({"launch": {"paused": true}}));
         remove(&mut values, "launch");
         assert_eq!(values, json!({}));
+    }
+
+    #[test]
+    fn what_is_set_is_told_with_the_values_of_the_file() {
+        let told = transcode_config::contract::Told {
+            who: "arn:anna".into(),
+            why: "Monday".into(),
+            at_ms: 1_796_029_920_000,
+        };
+        let values = json!({"launch": {"max_tasks": 20}, "jobs": {"default_profile": "hevc"}});
+        let set = Control { settings: Some(SettingsOverlay { values, told }), ..Control::default() };
+        let file = crate::cli::steer::plan::tests::settings();
+        prints("settings-diff", &Diff::of(&file, &set).unwrap());
+        prints("settings-diff-none", &Diff::of(&file, &Control::default()).unwrap());
+        prints("settings-show", &InForce(with_overlay(&file, &set).unwrap()));
     }
 }

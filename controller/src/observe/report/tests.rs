@@ -1,9 +1,10 @@
 use transcode_config::contract::{
-    Attempt, Capacity, Claim, Heartbeat, JobKey, JobState, JobStatus, Stage, TaskShape, TaskState, decode,
+    Attempt, Capacity, Claim, Control, Heartbeat, JobKey, JobState, JobStatus, Stage, TaskShape, TaskState,
+    UserMetadata, decode,
 };
 use transcode_core::{
     message::Rules,
-    protocol::{fact::Fact, task_view::TaskArn},
+    protocol::{fact::Fact, steering::Steering, task_view::TaskArn},
     state::{failing::Purpose, job::Job, note::Note},
 };
 
@@ -72,7 +73,11 @@ fn attempted(ledger: &mut Ledger, policy: &Policy, name: &str, state: Option<Tas
         history: Vec::new(),
     };
     ledger.jobs.insert(job.clone(), Job::new(None, 5_000));
-    ledger.absorb(Fact::Claimed { job: job.clone(), claim: Box::new(claim.clone()) }, policy, now(6_000));
+    ledger.absorb(
+        Fact::Claimed { job: job.clone(), claim: Box::new(claim.clone()), spec: None },
+        policy,
+        now(6_000),
+    );
     let Some(state) = state else { return };
     let heartbeat = Heartbeat {
         schema: SCHEMA,
@@ -85,6 +90,7 @@ fn attempted(ledger: &mut Ledger, policy: &Policy, name: &str, state: Option<Tas
         percent: 12.5,
         speed: Some(2.0),
         playable: None,
+        user_metadata: UserMetadata::default(),
         state,
     };
     let snapshot = transcode_core::protocol::fact::Snapshot {
@@ -127,6 +133,22 @@ fn a_pause_says_since_when_and_the_last_report_that_the_process_has_ended() {
     let seen = Seen { launches_pause: None, receiving_pause: None };
     bench.reporter.ended(&mut bench.memory, seen, (&bench.ledger, &bench.policy), now(31_001));
     assert!(bench.report().unwrap().ended && bench.reporter.slot.is_closed());
+}
+
+#[test]
+fn the_control_document_is_reported_once_it_was_read_and_a_refused_one_with_the_reason() {
+    let mut bench = Bench::new();
+    bench.ledger.unsteered = true;
+    assert_eq!(bench.turn(10_000, None).1.unwrap().control, None, "nothing was read yet");
+    let policy = bench.policy.clone();
+    let steering = Steering::from(&Control { revision: 7, ..Control::default() });
+    bench.ledger.absorb(Fact::Steered(Box::new(steering)), &policy, now(11_000));
+    let control = bench.turn(20_000, None).1.unwrap().control.unwrap();
+    assert_eq!((control.revision, control.refused), (7, None));
+    let error = "two\nlines".to_owned();
+    bench.ledger.absorb(Fact::SteeringRefused { error }, &policy, now(21_000));
+    let control = bench.turn(30_000, None).1.unwrap().control.unwrap();
+    assert_eq!((control.revision, control.refused.as_deref()), (7, Some("two\\nlines")), "7 stays in force");
 }
 
 #[test]
@@ -175,6 +197,8 @@ fn more_jobs_than_a_report_may_have_are_counted_and_its_size_has_a_limit() {
         bench.job(&n.to_string(), noted(&hostile));
     }
     let (_, report) = bench.turn(20_000, None);
+    assert_eq!(report, None, "megabytes, ten seconds after the last ones");
+    let (_, report) = bench.turn(70_000, None);
     let report = report.unwrap();
     assert!(report.jobs.len() < StatusReport::MOST_JOBS, "{}", report.jobs.len());
     assert_eq!(report.jobs.len() as u64 + report.left_off, StatusReport::MOST_JOBS as u64 + 7);

@@ -73,12 +73,13 @@ fn arguments(video: &VideoStream, plan: &Plan, input: &Path, end: f64) -> Vec<Os
     // Not the fast bilinear scaler: it generates code at run time, which the sandbox does not execute.
     // The encoder's file would begin its clock with the first frame. Held at 0, it keeps the times of the others.
     args.extend(words(&format!(
-        "-map 0:{} -t {end:.3} -vf setpts=if(eq(N\\,0)\\,0\\,PTS),scale=w=32:h=32:flags=neighbor,format=yuv420p \
+        "-map 0:{} -t {end:.3} -vf setpts=if(eq(N\\,0)\\,0\\,PTS),{}scale=w=32:h=32:flags=neighbor,format=yuv420p \
          -c:v libx264 -preset ultrafast -tune zerolatency -threads 1 -qp 51 -bf 0 -g 250 -a53cc 1 -flags +bitexact \
          -fps_mode passthrough -enc_time_base 1/90000 -video_track_timescale 90000 -map_metadata -1 \
          -map_chapters -1 -fflags +bitexact -f mp4 \
          -movflags +empty_moov+default_base_moof+skip_sidx+skip_trailer+frag_keyframe {FILE}",
         video.index,
+        video.color.neutral(),
     )));
     args
 }

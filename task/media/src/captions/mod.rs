@@ -223,8 +223,9 @@ async fn extract(
     };
     context.tools.run(call, &mut |_| (), context.stop).await?;
     let (file, end) = (work.join(FILE), millis(plan.begin + plan.seconds));
+    let ass = ["ass", "ssa"].contains(&stream.codec.as_str());
     let reading = tokio::task::spawn_blocking(move || {
-        File::open(file).and_then(|file| text::read(BufReader::new(file.take(MAX_BYTES)), end))
+        File::open(file).and_then(|file| text::read(BufReader::new(file.take(MAX_BYTES)), end, ass))
     });
     let cues = reading
         .await

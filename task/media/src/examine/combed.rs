@@ -4,6 +4,7 @@ use serde::Serialize;
 
 /// How a video that is not marked as interlaced is combed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Combed {
     /// Whether the upper field comes first.
     pub top_first: bool,

@@ -13,6 +13,7 @@ const HEAD: u64 = 1 << 20;
 
 /// Pixels to cut off, as coded and before rotation.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct Crop {
     pub left: u32,

@@ -26,9 +26,9 @@ pub enum Ending {
     },
 }
 
-/// A length that is wrong by no more than this is a writer's mistake: writers leave headers of 8, 12 or 16 bytes out
-/// of sums.
-pub(super) const FORGOTTEN: u64 = 16;
+/// A length that is wrong by no more than this is a writer's mistake: writers forget to take headers off, of 8 bytes or,
+/// in WAV and ASF, of 44 to 100. An upload that lacks so little lacks a part of one frame.
+pub(super) const FORGOTTEN: u64 = 128;
 /// Chunks of a RIFF file that are looked at.
 const MAX_CHUNKS: usize = 10_000;
 /// Entries of an AVI's index that are read: 16 bytes each; two streams of 12 hours have 5 million.
@@ -40,14 +40,29 @@ pub(super) fn look<R: Read + Seek>(
     head: &[u8],
     size: u64,
 ) -> io::Result<Result<Ending, Failure>> {
-    let judge = |end: Option<u64>| end.map_or(Ok(Ending::Unknown), |end| ends_at(end, size));
     Ok(match head.get(..4) {
         Some(b"RIFF") => riff(file, size)?,
-        Some(b"\x1a\x45\xdf\xa3") => judge(segment_end(head)),
+        Some(b"\x1a\x45\xdf\xa3") => {
+            judge(segment(head).map(|range| range.end), size, || elements_are_whole(file, head, size))?
+        }
         Some(b"FLV\x01") => Ok(flv(file, size)?),
         Some(b"OggS") => ogg(file)?,
-        _ => judge(asf_size(head)),
+        _ => judge(asf(head).map(|sizes| sizes.file), size, || Ok(asf_is_whole(head, size)))?,
     })
+}
+
+/// Compares the end that a length field gives with the size of the file. A file that ends before is whole all the same
+/// where its media is.
+fn judge(
+    end: Option<u64>,
+    size: u64,
+    media_is_whole: impl FnOnce() -> io::Result<bool>,
+) -> io::Result<Result<Ending, Failure>> {
+    let Some(end) = end else { return Ok(Ok(Ending::Unknown)) };
+    match ends_at(end, size) {
+        Err(_) if media_is_whole()? => Ok(Ok(Ending::Short { bytes: end - size })),
+        judged => Ok(judged),
+    }
 }
 
 /// Compares the end that a length field gives with the size of the file.
@@ -80,6 +95,8 @@ fn riff<R: Read + Seek>(file: &mut R, size: u64) -> io::Result<Result<Ending, Fa
         let end = at + 8 + u64::from(length);
         ending = match ends_at(end, size) {
             Ok(ending) => ending,
+            // What is missing is an index or a list of names.
+            Err(_) if at == 0 && media_is_whole(file, size)? => Ending::Short { bytes: end - size },
             Err(failure) => return Ok(Err(failure)),
         };
         if at == 0 && matches!(ending, Ending::Whole { .. }) {
@@ -88,6 +105,24 @@ fn riff<R: Read + Seek>(file: &mut R, size: u64) -> io::Result<Result<Ending, Fa
         at = end + (end & 1);
     }
     Ok(Ok(ending))
+}
+
+/// Whether the media of a RIFF file ends within its `size`, by the length of what holds it.
+fn media_is_whole<R: Read + Seek>(file: &mut R, size: u64) -> io::Result<bool> {
+    let mut at = 12;
+    for _ in 0..MAX_CHUNKS {
+        let Some((kind, length)) = chunk(file, at, size)? else { return Ok(false) };
+        let end = at + 8 + u64::from(length);
+        let mut list = [0; 4];
+        if kind == *b"LIST" && size - at >= 12 {
+            file.read_exact(&mut list)?;
+        }
+        if kind == *b"data" || list == *b"movi" {
+            return Ok(end <= size);
+        }
+        at = end + u64::from(length & 1);
+    }
+    Ok(false)
 }
 
 /// Frames that the index (`idx1`) of the part that ends at `end` lists for the first video stream.
@@ -183,32 +218,83 @@ fn ogg<R: Read + Seek>(file: &mut R) -> io::Result<Result<Ending, Failure>> {
     Ok(Ok(Ending::Unknown))
 }
 
-/// The size of an ASF file by its properties (ASF specification, 3.2), where they lie within `head`.
-fn asf_size(head: &[u8]) -> Option<u64> {
+/// What the properties of an ASF file say (ASF specification, 3.2).
+struct Asf {
+    /// Length of the header object, behind which the media lies.
+    header: u64,
+    file: u64,
+    /// The number of packets, and the length of each; 0 where it is not the same for all.
+    packets: u64,
+    packet: u64,
+}
+
+/// Reads them, where they lie within `head`.
+fn asf(head: &[u8]) -> Option<Asf> {
     const HEADER: &[u8] = b"\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9\x00\xaa\x00\x62\xce\x6c";
     const PROPERTIES: &[u8] = b"\xa1\xdc\xab\x8c\x47\xa9\xcf\x11\x8e\xe4\x00\xc0\x0c\x20\x53\x65";
+    let long = |bytes: &[u8], at: usize| bytes.get(at..)?.first_chunk().copied().map(u64::from_le_bytes);
+    let short = |bytes: &[u8], at: usize| bytes.get(at..)?.first_chunk().copied().map(u32::from_le_bytes);
     // Behind the GUID and the length, the number of objects and two reserved bytes.
     let mut rest = head.strip_prefix(HEADER)?.get(14..)?;
     loop {
         let (guid, behind) = rest.split_at_checked(16)?;
         let (length, body) = behind.split_first_chunk::<8>()?;
         if guid == PROPERTIES {
-            let size = body.get(16..24)?.first_chunk::<8>()?;
-            return Some(u64::from_le_bytes(*size)).filter(|&size| size > 0);
+            let file = long(body, 16).filter(|&size| size > 0)?;
+            let (least, most) = (short(body, 68)?, short(body, 72)?);
+            let packet = if least == most { least.into() } else { 0 };
+            return Some(Asf { header: long(head, 16)?, file, packets: long(body, 32)?, packet });
         }
         let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
         rest = rest.get(length.max(24)..)?;
     }
 }
 
-/// Where the Segment of a Matroska file ends, if it gives its length and begins within `head`.
-fn segment_end(head: &[u8]) -> Option<u64> {
+/// Whether all packets of an ASF file lie within its `size`. They begin 50 bytes behind the header.
+fn asf_is_whole(head: &[u8], size: u64) -> bool {
+    let end = asf(head)
+        .filter(|asf| asf.packets > 0 && asf.packet > 0)
+        .and_then(|asf| asf.packets.checked_mul(asf.packet)?.checked_add(asf.header)?.checked_add(50));
+    end.is_some_and(|end| end <= size)
+}
+
+/// Where the Segment of a Matroska file lies, if it gives its length and begins within `head`.
+fn segment(head: &[u8]) -> Option<std::ops::Range<u64>> {
     let mut rest = head.get(4..)?;
     let Length::Known(header) = vint(&mut rest)? else { return None };
     let start = u64::try_from(head.len() - rest.len()).ok()?.checked_add(header)?;
     let mut segment = head.get(usize::try_from(start).ok()?..)?.strip_prefix(b"\x18\x53\x80\x67")?;
     let Length::Known(length) = vint(&mut segment)? else { return None };
-    u64::try_from(head.len() - segment.len()).ok()?.checked_add(length)
+    let begin = u64::try_from(head.len() - segment.len()).ok()?;
+    Some(begin..begin.checked_add(length)?)
+}
+
+/// Bytes that a Matroska file may lack behind an element that ends with it: fewer than a cluster has.
+const LESS_THAN_A_CLUSTER: u64 = 1024;
+
+/// Whether an element of a Matroska file ends with the file, and too little is missing for another cluster.
+fn elements_are_whole<R: Read + Seek>(file: &mut R, head: &[u8], size: u64) -> io::Result<bool> {
+    let Some(range) = segment(head).filter(|range| range.end - size <= LESS_THAN_A_CLUSTER) else {
+        return Ok(false);
+    };
+    let mut at = range.start;
+    for _ in 0..MAX_PAGES {
+        if at >= size {
+            return Ok(at == size);
+        }
+        let mut start = Vec::new();
+        file.seek(SeekFrom::Start(at))?;
+        file.take(12).read_to_end(&mut start)?;
+        // The identifier has the form of a length.
+        let mut rest = start.as_slice();
+        let (Some(_), Some(Length::Known(length))) = (vint(&mut rest), vint(&mut rest)) else {
+            return Ok(false);
+        };
+        let used = u64::try_from(start.len() - rest.len()).unwrap_or(0);
+        let Some(next) = at.checked_add(used).and_then(|at| at.checked_add(length)) else { return Ok(false) };
+        at = next;
+    }
+    Ok(false)
 }
 
 /// An EBML length.

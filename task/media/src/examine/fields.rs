@@ -19,6 +19,8 @@ const WINDOWS: [f64; 3] = [0.0, 0.5, 0.93];
 const FRAMES: usize = 9;
 /// The same and what decoders hold back.
 const FRAMES_AND_MORE: u32 = 13;
+/// Frames that are decoded between a key frame and a window; with more, the window is where they end.
+const RUN_UP: u32 = 150;
 /// Columns that are compared. Lines are never scaled.
 const COLUMNS: u32 = 320;
 /// Faster video has whole frames: standards with fields have at most 30 frames a second.
@@ -74,8 +76,8 @@ fn file(number: usize) -> String {
     format!("{number}.gray")
 }
 
-/// Each window is an input of its own, read from the key frame before it: decoding up to its exact time would cost as
-/// much as the whole file where key frames are rare.
+/// Each window is an input of its own, read from the key frame before it: decoding up to its exact time could cost as
+/// much as the whole file where key frames are rare, so that has a bound.
 fn arguments(
     video: &VideoStream,
     (seconds, window): (f64, f64),
@@ -86,7 +88,9 @@ fn arguments(
     for part in WINDOWS {
         args.extend(input_flags().into_iter().map(OsString::from));
         // Without an end ffmpeg would decode one input further while it works on the next.
-        args.extend(words(&format!("-noautorotate -threads 1 -t {window:.3}")));
+        // From the key frame on, wherever it is.
+        let more = if part > 0.0 { f64::from(RUN_UP) / f64::from(FRAMES_AND_MORE) } else { 0.0 };
+        args.extend(words(&format!("-noautorotate -threads 1 -t {:.3}", window * (1.0 + more))));
         if part > 0.0 {
             args.extend(words(&format!("-noaccurate_seek -ss {:.3}", seconds * part)));
         }
@@ -96,11 +100,13 @@ fn arguments(
     // Frames that are marked are deinterlaced anyway. What is left is combed without a mark.
     let marked = if video.interlaced { "" } else { "bwdif=mode=send_frame:parity=auto:deint=interlaced," };
     for number in 0..WINDOWS.len() {
+        // A frame passes from its time on, or from its number on.
         let mut output =
             format!("-map {number}:{} -frames:v {FRAMES} -fps_mode passthrough -vf ", video.index);
         let _ = write!(
             output,
-            "{marked}scale=w={columns}:h={}:flags=bilinear,format=gray -f rawvideo {}",
+            "trim=start=0:start_frame={RUN_UP},{}{marked}scale=w={columns}:h={}:flags=bilinear,format=gray -f rawvideo {}",
+            video.color.neutral(),
             video.height,
             file(number)
         );

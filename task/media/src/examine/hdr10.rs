@@ -4,6 +4,7 @@ use serde::Serialize;
 
 /// Static metadata of HDR10 (SMPTE ST 2086, CTA-861.3), in the units of the SEI messages.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Hdr10 {
     /// Chromaticities of green, blue, red and white in 0.00002, then the highest and the lowest luminance in
     /// 0.0001 cd/m².

@@ -12,5 +12,7 @@ pub mod range;
 pub mod scan;
 pub(crate) mod source;
 pub mod splice;
+mod stamps;
 pub mod structure;
+mod tags;
 pub mod transport;

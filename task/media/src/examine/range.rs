@@ -4,6 +4,7 @@ use serde::Serialize;
 
 /// A dynamic range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Range {
     /// Standard range, BT.709.

@@ -23,6 +23,8 @@ const REORDER: usize = 40;
 const MAX_DELTAS: usize = 512;
 /// Distances in a block of [`Timing::blocks`]: divisible by the lengths of the patterns that films are broadcast in.
 pub const BLOCK: u32 = 12;
+/// Video without a container, by ffprobe's name: some parsers give no times.
+const BARE: [&str; 5] = ["h264", "hevc", "m4v", "mpegvideo", "obu"];
 /// Streams whose packets are counted.
 const MAX_STREAMS: usize = 256;
 
@@ -57,18 +59,27 @@ struct Stream {
     last: Option<i64>,
     waiting: BinaryHeap<Reverse<i64>>,
     shown: Shown,
+    /// Least time between decoding and presentation.
+    delay: Option<i64>,
+    decoded: Late,
 }
 
 /// The packets so far, in the order of presentation.
 #[derive(Debug, Default, Clone)]
 struct Shown {
     previous: Option<i64>,
-    latest: Option<i64>,
     deltas: BTreeMap<i64, u64>,
     blocks: BTreeMap<i64, u64>,
     block: (u32, i64),
-    /// How long before the latest frame each late packet lies, in ticks.
-    late: BTreeMap<i64, u64>,
+    late: Late,
+}
+
+/// Times that should never step back.
+#[derive(Debug, Default, Clone)]
+struct Late {
+    latest: Option<i64>,
+    /// How long before the latest each late one lies, in ticks.
+    by: BTreeMap<i64, u64>,
 }
 
 /// Collects packets line by line; memory does not grow with the file.
@@ -77,6 +88,8 @@ pub struct Scan {
     streams: BTreeMap<u32, Stream>,
     clock: Clock,
     reached: u64,
+    /// Packets without any time follow one another: video without a container.
+    bare: bool,
 }
 
 impl Scan {
@@ -85,7 +98,7 @@ impl Scan {
         let video = source.video.iter().map(|video| (video.index, video.time_base));
         let audio = source.audio.iter().map(|audio| (audio.index, audio.time_base));
         let clock = Clock::new(may_jump(&source.container), video.chain(audio));
-        Self { clock, ..Self::default() }
+        Self { clock, bare: source.is_one_of(&BARE), ..Self::default() }
     }
 
     /// Takes one line of `ffprobe -of compact=p=0:nk=1`. Lines that are not packets are ignored.
@@ -103,12 +116,23 @@ impl Scan {
         let bytes = position.zip(size).and_then(|(at, size)| u64::try_from(at.checked_add(size)?).ok());
         self.reached = self.reached.max(bytes.unwrap_or(0));
         let moved = self.clock.correction(index, dts, duration);
-        let Some(time) = pts.or(dts).map(|time| time.saturating_add(moved)) else { return };
+        let delay = self.streams.get(&index).and_then(|stream| stream.delay).unwrap_or(0);
+        let due = || self.streams.get(&index).and_then(|stream| stream.end).unwrap_or(0);
+        // Program streams give few presentation times.
+        let shown = pts.or(dts.map(|dts| dts.saturating_add(delay))).or_else(|| self.bare.then(due));
+        let Some(time) = shown.map(|time| time.saturating_add(moved)) else { return };
         if flags.contains('D') || (self.streams.len() >= MAX_STREAMS && !self.streams.contains_key(&index)) {
             return;
         }
         let stream = self.streams.entry(index).or_default();
         stream.corrupt += u64::from(flags.contains('C'));
+        if let Some((pts, dts)) = pts.zip(dts) {
+            let delay = pts.saturating_sub(dts).max(0);
+            stream.delay = Some(stream.delay.map_or(delay, |least| least.min(delay)));
+        }
+        if let Some(dts) = dts {
+            stream.decoded.add(dts.saturating_add(moved));
+        }
         if let Some(at) = position {
             let (first, last) = stream.place.unwrap_or((at, at));
             stream.place = Some((first.min(at), last.max(at)));
@@ -164,13 +188,16 @@ impl Scan {
             let magnitude = float(ticks.unsigned_abs()) * time_base.value();
             if ticks < 0 { -magnitude } else { magnitude }
         };
-        let late = shown.late.iter().filter(|&(&ticks, _)| seconds(ticks) > 0.5);
+        let late = |late: &Late| {
+            let times = late.by.iter().filter(|&(&ticks, _)| seconds(ticks) > 0.5);
+            times.map(|(_, times)| times).sum::<u64>()
+        };
         Some(Timing {
             packets: stream.packets,
             start: seconds(stream.first?),
             end: seconds(stream.end?),
             last: seconds(stream.last?),
-            late: late.map(|(_, times)| times).sum(),
+            late: late(&shown.late).max(late(&stream.decoded)),
             deltas: shown.deltas,
             blocks: shown.blocks,
             corrupt: stream.corrupt,
@@ -197,14 +224,7 @@ impl Stream {
 impl Shown {
     fn add(&mut self, time: i64) {
         let before = self.previous.replace(time);
-        let latest = *self.latest.get_or_insert(time);
-        self.latest = Some(latest.max(time));
-        if time < latest {
-            // Rounded to about two digits: only the order of magnitude counts.
-            let by = latest.saturating_sub(time);
-            let step = 10_i64.pow(by.ilog10().saturating_sub(1));
-            *self.late.entry(by / step * step).or_default() += 1;
-        }
+        self.late.add(time);
         let Some(delta) = before.and_then(|before| time.checked_sub(before)).filter(|&delta| delta > 0)
         else {
             return;
@@ -215,6 +235,19 @@ impl Shown {
         if number == BLOCK {
             note(&mut self.blocks, sum);
             self.block = (0, 0);
+        }
+    }
+}
+
+impl Late {
+    fn add(&mut self, time: i64) {
+        let latest = *self.latest.get_or_insert(time);
+        self.latest = Some(latest.max(time));
+        if time < latest {
+            // Rounded to about two digits: only the order of magnitude counts.
+            let by = latest.saturating_sub(time);
+            let step = 10_i64.pow(by.ilog10().saturating_sub(1));
+            *self.by.entry(by / step * step).or_default() += 1;
         }
     }
 }
@@ -289,6 +322,26 @@ mod tests {
         }
         let late = scan.timing(0, TENTHS).unwrap().late;
         assert!((50..95).contains(&late), "{late}");
+    }
+
+    #[test]
+    fn a_short_second_recording_is_late_though_it_could_be_reordered() {
+        let mut scan = Scan::default();
+        for dts in (0..15).chain(0..15) {
+            scan.line(&format!("0|{dts}|{dts}|1|10|0|K_"));
+        }
+        assert_eq!(scan.timing(0, TENTHS).unwrap().late, 9);
+    }
+
+    #[test]
+    fn packets_without_a_presentation_time_are_shown_as_long_after_decoding_as_the_others() {
+        let mut scan = Scan::default();
+        for (pts, dts) in [("1", 0), ("2", 1), ("N/A", 2), ("N/A", 3)] {
+            scan.line(&format!("0|{pts}|{dts}|1|10|0|K_"));
+        }
+        let timing = scan.timing(0, TENTHS).unwrap();
+        assert_eq!((timing.start, timing.end), (0.1, 0.5));
+        assert_eq!(timing.deltas, BTreeMap::from([(1, 3)]));
     }
 
     #[test]

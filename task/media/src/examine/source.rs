@@ -17,10 +17,10 @@ use transcode_config::{
 use super::{
     crop::{self, Crop},
     fields,
-    probe::{self, AudioStream, SourceInfo, VideoStream, frames},
+    probe::{self, AudioStream, SourceInfo, VideoStream, frames, shape},
     scan::{self, Scan},
     splice::Splice,
-    structure,
+    structure, tags,
     transport::{self, Transport},
 };
 use crate::{
@@ -38,7 +38,7 @@ const SCAN_BYTES: usize = 1 << 30;
 pub(crate) struct Examined {
     pub(crate) source: SourceInfo,
     pub(crate) scan: Scan,
-    /// The file to read in place of the job's, where parts of its video were joined.
+    /// The file to read in place of the job's, where parts of its video were joined or time stamps were put right.
     pub(crate) joined: Option<PathBuf>,
 }
 
@@ -46,18 +46,37 @@ pub(crate) struct Examined {
 pub(crate) async fn examine(context: &Context<'_>) -> Result<Examined, Failure> {
     let found = look(context).await?;
     let parts = probe::video_parts(&found.info, &found.scan)?;
-    let splice = Splice::new(parts.iter().map(|part| part.ids));
+    let repairs = found.headers.repairs(&found.info);
+    let stamps: Vec<_> = repairs.iter().map(|(_, repair)| *repair).collect();
+    let splice = Splice::new(parts.iter().map(|part| part.ids)).repairing(&stamps);
     if splice.is_empty() {
         let (source, scan) = finish(context, found).await?;
         return Ok(Examined { source, scan, joined: None });
     }
-    let to = context.job.work.join("joined.ts");
-    copy(&splice, context.job.input, &to).await?;
+    let to = context.job.work.join("joined");
+    let flv = found.info.is_one_of(&["flv"]);
+    copy(
+        context.job.input,
+        &to,
+        move |from, to| {
+            if flv { tags::copy(from, to, &stamps) } else { splice.copy(from, to) }
+        },
+    )
+    .await?;
     let job = MediaJob { input: &to, ..*context.job };
     let context = &Context { job: &job, ..*context };
     let (mut source, scan) = finish(context, look(context).await?).await?;
     for part in parts {
         source.warn(Warning::Joined, part.what);
+    }
+    if let Some((index, first)) = repairs.first() {
+        let (count, by) = (repairs.len(), first.by);
+        source.warn(
+            Warning::Damaged,
+            format!(
+                "{count} time stamps are broken, the first by {by:.2} s (stream {index}); they were put right"
+            ),
+        );
     }
     Ok(Examined { source, scan, joined: Some(to) })
 }
@@ -110,20 +129,34 @@ async fn finish(
     headers.judge(&mut info)?;
     cut(context, &mut info);
     first_frames(context, &mut info).await?;
+    later_shapes(context, &mut info, &scan).await?;
     if let Some(video) = &mut info.video
         && let Some(timing) = scan.timing(video.index, video.time_base)
     {
         video.combed = fields::look(context, video, &timing).await?;
     }
     note(&mut info);
+    if info.is_one_of(&["mov"])
+        && let Some(speed) =
+            blocking(context.job.input, |input| structure::speed(&mut File::open(input)?)).await?
+    {
+        info.warn(
+            Warning::Speed,
+            format!("the file asks for {speed:.2} times the speed in a part; it is played at its own speed"),
+        );
+    }
     Ok((info, scan))
 }
 
-async fn copy(splice: &Splice, from: &Path, to: &Path) -> Result<(), Failure> {
-    let (splice, to) = (splice.clone(), to.to_owned());
+async fn copy(
+    from: &Path,
+    to: &Path,
+    copy: impl FnOnce(File, File) -> io::Result<()> + Send + 'static,
+) -> Result<(), Failure> {
+    let to = to.to_owned();
     blocking(from, move |from| {
-        let written = File::create(&to).and_then(|to| splice.copy(File::open(from)?, to));
-        Ok(written.map_err(|error| cannot_write("joined.ts", &error)))
+        let written = File::create(&to).and_then(|to| copy(File::open(from)?, to));
+        Ok(written.map_err(|error| cannot_write("joined", &error)))
     })
     .await?
 }
@@ -169,6 +202,13 @@ fn note(info: &mut SourceInfo) {
             Warning::Alpha,
             format!("stream {index} has its transparency beside the frames; the frames are shown whole"),
         );
+    }
+    let matrix = info.video.as_ref().and_then(|video| {
+        let name = video.color.unknown_matrix()?.to_owned();
+        Some((video.index, if video.color.is_hdr() { "bt2020nc" } else { "that of its size" }, name))
+    });
+    if let Some((index, read_as, name)) = matrix {
+        info.warn(Warning::Colours, format!("stream {index} has the matrix {name}; it is read as {read_as}"));
     }
     if let Some((index, crop)) =
         info.video.as_ref().map(|video| (video.index, video.crop)).filter(|(_, crop)| crop.any())
@@ -223,6 +263,36 @@ async fn first_frames(context: &Context<'_>, info: &mut SourceInfo) -> Result<()
         Ok(finished) => frames::complete(video, &finished.stdout),
         Err(failure) if failure.code == FailureCode::Interrupted => return Err(failure),
         Err(failure) => tracing::warn!(%failure, "the first frames cannot be read"),
+    }
+    Ok(())
+}
+
+/// Containers of broadcasts, and those that they are copied to.
+const OF_BROADCASTS: [&str; 4] = ["mpegts", "mpeg", "matroska", "mxf"];
+
+/// Looks for changes of the picture's shape.
+async fn later_shapes(context: &Context<'_>, info: &mut SourceInfo, scan: &Scan) -> Result<(), Failure> {
+    let Some(video) = info.video.as_ref().filter(|video| info.is_one_of(&OF_BROADCASTS) && !video.crop.any())
+    else {
+        return Ok(());
+    };
+    let Some(timing) = scan.timing(video.index, video.time_base) else { return Ok(()) };
+    let place = |part| {
+        let at = timing.start + (timing.end - timing.start) * part;
+        format!("{at:.3}%+#{}", shape::PACKETS)
+    };
+    let (stream, places) = (video.index.to_string(), shape::PLACES.map(place).join(","));
+    let what = ["-skip_frame", "nokey", "-select_streams", &stream, "-read_intervals", &places];
+    let what = [&what[..], &["-show_entries", shape::ENTRIES, "-of", "json"]].concat();
+    match context.tools.run(call(context, &what, PROBE_BYTES), &mut |_| (), context.stop).await {
+        Ok(finished) => {
+            let told = info.video.as_mut().and_then(|video| shape::complete(video, &finished.stdout));
+            if let Some(words) = told {
+                info.warn(Warning::ShapeChanges, words);
+            }
+        }
+        Err(failure) if failure.code == FailureCode::Interrupted => return Err(failure),
+        Err(failure) => tracing::warn!(%failure, "the shape of later frames cannot be read"),
     }
     Ok(())
 }

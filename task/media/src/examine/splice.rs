@@ -1,4 +1,5 @@
-//! Gives a video of a transport stream that goes on under another number (PID) the number that it began with.
+//! Gives a video of a transport stream that goes on under another number (PID) the number that it began with, and broken
+//! time stamps their right values.
 //!
 //! ffmpeg decodes each number as a stream of its own. With one number the parts are one stream whose parameters may change,
 //! as in any recording; nothing is decoded or encoded for it. The headers of packets are rewritten, and the tables that
@@ -9,17 +10,21 @@ use std::{
     io::{self, Read, Write},
 };
 
-use super::transport::{BLOCK, PACKET, SYNC, begin};
+use super::{
+    stamps::{self, Repair, Stamp},
+    transport::{BLOCK, PACKET, SYNC, begin},
+};
 
 /// Largest number of a stream.
 const NUMBERS: u16 = 0x1fff;
 /// The number of the table of programmes.
 const PROGRAMMES: u16 = 0;
 
-/// Which numbers become which.
+/// Which numbers become which, and which packets get other time stamps.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Splice {
     numbers: BTreeMap<u16, u16>,
+    stamps: BTreeMap<u64, Stamp>,
 }
 
 impl Splice {
@@ -28,12 +33,18 @@ impl Splice {
     pub fn new(pairs: impl IntoIterator<Item = (u32, u32)>) -> Self {
         let number = |id: u32| u16::try_from(id).ok().filter(|&id| id < NUMBERS);
         let pair = |(later, first)| Some((number(later)?, number(first)?));
-        Self { numbers: pairs.into_iter().filter_map(pair).collect() }
+        Self { numbers: pairs.into_iter().filter_map(pair).collect(), stamps: BTreeMap::new() }
+    }
+
+    /// With these repairs.
+    pub(super) fn repairing<'a>(self, repairs: impl IntoIterator<Item = &'a Repair>) -> Self {
+        let stamps = repairs.into_iter().map(|repair| (repair.packet, repair.stamp)).collect();
+        Self { stamps, ..self }
     }
 
     /// Whether nothing would be changed.
     pub fn is_empty(&self) -> bool {
-        self.numbers.is_empty()
+        self.numbers.is_empty() && self.stamps.is_empty()
     }
 
     fn of(&self, number: u16) -> u16 {
@@ -74,8 +85,12 @@ impl Splice {
         let [_, high, low, flags, ..] = *packet;
         let number = u16::from_be_bytes([high & 0x1f, low]);
         let starts = high & 0x40 != 0;
+        let payload = if flags & 0x20 == 0 { 4 } else { 5 + usize::from(packet[4]) };
+        if let Some(stamp) = self.stamps.get(&state.packets) {
+            stamps::write(packet.get_mut(payload..).unwrap_or_default(), *stamp);
+        }
+        state.packets += 1;
         if starts && (number == PROGRAMMES || state.tables.contains(&number)) {
-            let payload = if flags & 0x20 == 0 { 4 } else { 5 + usize::from(packet[4]) };
             let body = packet.get_mut(payload..).unwrap_or_default();
             let section = body.first().map_or(0, |&pointer| 1 + usize::from(pointer));
             self.table(body.get_mut(section..).unwrap_or_default(), state);
@@ -131,6 +146,7 @@ impl Splice {
 /// What is known of the packets so far.
 #[derive(Debug, Default)]
 struct State {
+    packets: u64,
     /// Numbers of the tables that list the streams of a programme.
     tables: BTreeSet<u16>,
     /// For each joined number: the one that its packets have now, its last counter, and what is added to counters.

@@ -106,6 +106,18 @@ struct Seen {
     /// File type boxes (`ftyp`) at the top level.
     beginnings: usize,
     short: u64,
+    /// The first speed of an edit that is not the media's own.
+    speed: Option<f64>,
+}
+
+/// The first speed other than 1 that an edit list asks for (ISO/IEC 14496-12, 8.6.6), as slow motion is stored. ffmpeg
+/// ignores it.
+pub fn speed<R: Read + Seek>(file: &mut R) -> io::Result<Option<f64>> {
+    let size = file.seek(SeekFrom::End(0))?;
+    let mut seen = Seen::default();
+    // A refusal was one before.
+    let _ = walk(file, 0..size, 0, &mut seen)?;
+    Ok(seen.speed)
 }
 
 fn inspect_iso<R: Read + Seek>(file: &mut R, size: u64) -> io::Result<Result<Ending, Failure>> {
@@ -191,8 +203,17 @@ fn visit<R: Read + Seek>(
         _ => seen.other |= !matches!(&kind, b"ftyp" | b"free" | b"skip" | b"wide"),
     }
     match &kind {
-        b"moov" | b"trak" | b"mdia" | b"minf" | b"dinf" | b"stbl" | b"moof" if depth < MAX_DEPTH => {
+        b"moov" | b"trak" | b"edts" | b"mdia" | b"minf" | b"dinf" | b"stbl" | b"moof"
+            if depth < MAX_DEPTH =>
+        {
             walk(file, body, depth + 1, seen)
+        }
+        b"elst" => {
+            let mut list = Vec::new();
+            file.seek(SeekFrom::Start(body.start))?;
+            file.take((body.end - body.start).min(MAX_LIST)).read_to_end(&mut list)?;
+            seen.speed = seen.speed.or_else(|| speed_of(&list));
+            Ok(Ok(()))
         }
         // Version, flags and entry count come first.
         b"dref" => {
@@ -208,6 +229,21 @@ fn visit<R: Read + Seek>(
         }
         _ => Ok(Ok(())),
     }
+}
+
+/// Bytes of an edit list that are read.
+const MAX_LIST: u64 = 64 << 10;
+
+/// The first speed of an edit list that is not 1. An edit without media is a pause.
+fn speed_of(list: &[u8]) -> Option<f64> {
+    let (head, entries) = list.split_first_chunk::<8>()?;
+    let time = if head[0] == 1 { 8 } else { 4 };
+    let mut entries = entries.chunks_exact(2 * time + 4).filter_map(|entry| {
+        let (times, rate) = entry.split_last_chunk::<4>()?;
+        let pause = times.get(time..)?.iter().all(|&byte| byte == 0xff);
+        (!pause).then(|| f64::from(i32::from_be_bytes(*rate)) / 65_536.0)
+    });
+    entries.find(|speed| (speed - 1.0).abs() > 1e-3)
 }
 
 /// Whether every data reference says "in this file" (flag 1).

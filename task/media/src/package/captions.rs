@@ -6,6 +6,7 @@ use crate::examine::probe::TextStream;
 
 /// A published text rendition.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct Captions {
     /// Name, unique among the texts and fit for a path.

@@ -59,6 +59,11 @@ impl Folder {
         Self { root: root.to_owned(), limits, files: Vec::new(), bytes: 0, events }
     }
 
+    /// The files so far.
+    pub fn files(&self) -> &[PackagedFile] {
+        &self.files
+    }
+
     /// The files, at the end of writing.
     pub fn into_files(self) -> Vec<PackagedFile> {
         self.files

@@ -34,7 +34,10 @@ const MAX_THUMBNAILS: usize = 5000;
 
 /// Path of the storyboard's index.
 pub const STORYBOARD: &str = "images/storyboard.vtt";
-const SHEET: &str = "images/storyboard.jpg";
+/// Path of the storyboard's sheet.
+pub const SHEET: &str = "images/storyboard.jpg";
+/// Path of the thumbnails' index.
+pub const THUMBNAILS: &str = "images/thumbnails.vtt";
 /// Path of the poster.
 pub const POSTER: &str = "entry/poster.jpg";
 
@@ -215,7 +218,7 @@ async fn thumbnails(
         let (from, to) = (timestamp(track.seconds(key.fragment.start)), timestamp(track.seconds(end)));
         let _ = write!(index, "\n{from} --> {to}\n{name}\n");
     }
-    package.write("images/thumbnails.vtt", index.as_bytes())
+    package.write(THUMBNAILS, index.as_bytes())
 }
 
 /// The first key at or after each multiple of the interval, up to the largest number of thumbnails.

@@ -3,8 +3,7 @@
 //! Tags of the file (places, devices, names of people) are not passed on.
 
 use serde::Serialize;
-use serde_json::json;
-use transcode_config::contract::Warning;
+use transcode_config::contract::{UserMetadata, Warning};
 
 use super::{captions::Captions, codecs::codec_string, hls, progressive::Progressive, track::Tracks};
 use crate::{
@@ -17,6 +16,7 @@ pub const METADATA: &str = "entry/metadata.json";
 
 /// Facts about the result, for logs and screens.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Summary {
     /// Where in the source the result begins, in seconds; none if it is the whole source.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -41,6 +41,7 @@ pub struct Summary {
 
 /// A rung as encoded.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct VideoSummary {
     /// Name: `720p`.
@@ -62,6 +63,7 @@ pub struct VideoSummary {
 
 /// An audio rendition as encoded.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct AudioSummary {
     /// Name: `en`.
@@ -119,8 +121,35 @@ pub fn summary(
     }
 }
 
-/// The bytes of `metadata.json`. `ffmpeg`: the version that made the package.
-pub fn document(source: &SourceInfo, summary: &Summary, ffmpeg: &str) -> Vec<u8> {
-    let document = json!({ "schema": 1, "source": source, "result": summary, "ffmpeg": ffmpeg });
+/// `metadata.json`.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Document<'a> {
+    schema: u32,
+    /// The source, as it was examined.
+    source: &'a SourceInfo,
+    /// The result.
+    result: &'a Summary,
+    /// The version of ffmpeg that made it.
+    ffmpeg: &'a str,
+    /// The caller's own words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_metadata: Option<&'a UserMetadata>,
+}
+
+/// The schema of `metadata.json`.
+#[cfg(feature = "schema")]
+pub fn schema() -> schemars::Schema {
+    transcode_config::schema::written::<Document<'_>>()
+}
+
+/// The bytes of `metadata.json`. `ffmpeg`: the version that made the package. `words`: the caller's own.
+pub fn document(
+    source: &SourceInfo,
+    summary: &Summary,
+    ffmpeg: &str,
+    words: Option<&UserMetadata>,
+) -> Vec<u8> {
+    let document = Document { schema: 1, source, result: summary, ffmpeg, user_metadata: words };
     serde_json::to_vec_pretty(&document).unwrap_or_default()
 }

@@ -1,5 +1,6 @@
 //! Makes the package from encoded tracks: segments, playlists, manifest, images, documents.
 
+mod braces;
 pub mod captions;
 pub mod choice;
 pub mod codecs;
@@ -12,6 +13,7 @@ mod header;
 pub mod hls;
 pub mod images;
 pub mod keys;
+pub mod listing;
 pub mod metadata;
 pub mod progressive;
 pub mod text;

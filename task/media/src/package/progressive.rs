@@ -31,6 +31,7 @@ const MAX_INDEX: u64 = 256 << 20;
 
 /// The file that was made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Progressive {
     /// Its path in the package.
     pub path: &'static str,

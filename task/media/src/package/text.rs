@@ -10,6 +10,7 @@ use std::{
 
 use transcode_config::escape::{self, Place};
 
+use super::braces;
 use crate::rational::{float, round_to_u64};
 
 /// Length of a text segment in seconds. Text is small; ten times the usual length keeps the number of files low.
@@ -43,9 +44,9 @@ impl Cue {
     }
 }
 
-/// Reads cues and skips everything else. Cues end with the video, at `end` milliseconds. None if they take more
-/// memory than a track may.
-pub fn read(mut text: impl BufRead, end: u64) -> io::Result<Option<Vec<Cue>>> {
+/// Reads cues and skips everything else. Cues end with the video, at `end` milliseconds. `ass`: the source's texts are
+/// ASS, which has comments in braces. None if they take more memory than a track may.
+pub fn read(mut text: impl BufRead, end: u64, ass: bool) -> io::Result<Option<Vec<Cue>>> {
     let (mut cues, mut cost) = (Vec::new(), 0);
     let mut open: Option<Cue> = None;
     loop {
@@ -61,7 +62,8 @@ pub fn read(mut text: impl BufRead, end: u64) -> io::Result<Option<Vec<Cue>>> {
             &mut open,
             times.flatten().map(|(start, to)| Cue { start, end: to.min(end), text: String::new() }),
         );
-        if let Some(cue) = cue.filter(|cue| cue.start < cue.end).as_ref().and_then(finished) {
+        let shown = cue.filter(|cue| cue.start < cue.end);
+        if let Some(cue) = shown.and_then(|cue| finished(&cue, ass)) {
             cost += cue.cost();
             if cost > MAX_BYTES {
                 return Ok(None);
@@ -111,20 +113,20 @@ fn add(text: &mut String, line: &str) {
 }
 
 /// The cue with its text escaped for `WebVTT`; none if the text is empty.
-fn finished(cue: &Cue) -> Option<Cue> {
+fn finished(cue: &Cue, ass: bool) -> Option<Cue> {
     let words: String = cue.text.chars().take(MAX_TEXT).collect();
-    let words = without_drawings(words);
+    let words = without_drawings(if ass { braces::without_comments(&words) } else { words });
     let words = words.trim_matches(|letter: char| letter.is_ascii_whitespace());
     let nothing = words.replace("&nbsp;", " ").trim().is_empty();
     (!nothing).then(|| Cue { text: escaped(words), start: cue.start, end: cue.end })
 }
 
-/// The text without outlines of shapes, as in ASS subtitles (`m 0 0 l 100 0 100 50`), which ffmpeg passes on as text,
-/// and without the lines that were nothing else: an empty line would end the cue. Where one is removed, the text around
-/// it may be another; a text that has some after [`MAX_PASSES`] is nothing else.
+/// The text without what ffmpeg puts around braces, without outlines of shapes, as in ASS subtitles (`m 0 0 l 100 0 100
+/// 50`), which ffmpeg passes on as text, and without the lines that were nothing else: an empty line would end the cue.
+/// Where one is removed, the text around it may be another; a text that has some after [`MAX_PASSES`] is nothing else.
 fn without_drawings(mut text: String) -> String {
     for _ in 0..MAX_PASSES {
-        let rest = cut(&text);
+        let rest = cut(&braces::unescaped(&text));
         let lines: Vec<_> = rest.split('\n').filter(|line| !line.trim_ascii().is_empty()).collect();
         let left = lines.join("\n");
         if left == text {
@@ -305,7 +307,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str, end: u64) -> Vec<Cue> {
-        read(text.as_bytes(), end).unwrap().unwrap()
+        read(text.as_bytes(), end, false).unwrap().unwrap()
     }
 
     fn text_of(segment: &Segment<'_>) -> String {
@@ -318,7 +320,7 @@ mod tests {
     fn a_text_that_layers_repeat_is_shown_once() {
         let text = "WEBVTT\n\n00:01.000 --> 00:02.000\nHello\n\n00:01.000 --> 00:02.000\nOther\n\n\
                     00:01.000 --> 00:02.000\nHello\n\n00:03.000 --> 00:04.000\nHello\n";
-        let cues = read(text.as_bytes(), 10_000).unwrap().unwrap();
+        let cues = read(text.as_bytes(), 10_000, false).unwrap().unwrap();
         let texts: Vec<_> = cues.iter().map(|cue| (cue.start, cue.text.as_str())).collect();
         assert_eq!(texts, [(1000, "Hello"), (1000, "Other"), (3000, "Hello")]);
     }
@@ -352,6 +354,7 @@ mod tests {
             ("m 1 is a metre", Some("m 1 is a metre")),
             ("m 1 2 3 or b", Some("m 1 2 3 or b")),
             ("m", Some("m")),
+            ("\\{note\\} \\{{}x\\}", Some("{note} {x}")),
             ("first\n\u{feff}\u{1}\nlast", Some("first\nlast")),
         ] {
             let cues = parse(
@@ -387,11 +390,11 @@ mod tests {
         let cue = |number| format!("00:00:01.000 --> 00:00:02.000\n{number:05}{}\n\n", "x".repeat(995));
         let cues = |count| (0..count).map(cue).collect::<String>();
         let fits = MAX_BYTES / (1000 + CUE_BYTES);
-        assert_eq!(read(cues(fits).as_bytes(), 5000).unwrap().map(|cues| cues.len()), Some(fits));
-        assert_eq!(read(cues(fits + 1).as_bytes(), 5000).unwrap(), None);
+        assert_eq!(read(cues(fits).as_bytes(), 5000, false).unwrap().map(|cues| cues.len()), Some(fits));
+        assert_eq!(read(cues(fits + 1).as_bytes(), 5000, false).unwrap(), None);
         // A text without an end is not gathered whole.
         let endless = io::Cursor::new(b"00:01.000 --> 00:02.000\n").chain(io::repeat(b'x').take(1 << 26));
-        let cues = read(io::BufReader::new(endless), 5000).unwrap().unwrap();
+        let cues = read(io::BufReader::new(endless), 5000, false).unwrap().unwrap();
         assert_eq!(cues[0].text.len(), 2000);
         let mut endless = io::BufReader::new(io::repeat(b'x').take(1 << 20));
         assert_eq!(next_line(&mut endless).unwrap().unwrap().len(), 16 << 10, "the rest is another line");

@@ -7,6 +7,7 @@ use crate::rational::float;
 
 /// A fragment within a segment. Times in ticks of the track.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct Fragment {
     /// Where its `moof` begins in the segment.
@@ -26,6 +27,7 @@ pub struct Fragment {
 
 /// A published segment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Segment {
     /// File name within the track's folder.
     pub name: String,

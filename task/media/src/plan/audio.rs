@@ -71,8 +71,7 @@ pub(super) fn plan(
     let count = |seconds: f64| round_to_u64(seconds * f64::from(SAMPLE_RATE));
     let samples = count(seconds).max(1);
     let wanted_end = count(timeline.begin) + samples;
-    let first_default =
-        source.audio.iter().position(|audio| audio.default && !audio.describes_video).unwrap_or(0);
+    let first_default = first_default(&source.audio);
     let mut plans: Vec<AudioPlan> = Vec::new();
     for (position, (stream, end)) in source.audio.iter().zip(&timeline.audio_ends).enumerate() {
         let language = stream.language.as_deref().map(str::to_ascii_lowercase);
@@ -106,6 +105,14 @@ pub(super) fn plan(
     let surround = plans.iter().filter_map(|stereo| surround(stereo, profile)).collect::<Vec<_>>();
     plans.extend(surround);
     plans
+}
+
+/// The track that players choose: the file's default, but none for those who cannot see the video and no commentary.
+/// Transport streams mark no default.
+fn first_default(audio: &[AudioStream]) -> usize {
+    let plain = |audio: &AudioStream| !audio.describes_video && !audio.commentary;
+    let marked = audio.iter().position(|audio| audio.default && plain(audio));
+    marked.or_else(|| audio.iter().position(plain)).unwrap_or(0)
 }
 
 /// The same track in 5.1, if the profile has it and the track has enough channels. Both have the same label: they are

@@ -34,7 +34,8 @@ pub(super) fn graphs(plan: &Plan) -> Vec<String> {
 fn video_chains(plan: &VideoPlan) -> Vec<String> {
     // First scales to the size in the headers: a change of size in the middle of the file ends here.
     let VideoStream { index, width, height, rotation, .. } = &plan.stream;
-    let mut trunk = format!("[0:{index}]{}scale=w={width}:h={height}:flags=bicubic,", cut(plan));
+    let (neutral, cut) = (plan.stream.color.neutral(), cut(plan));
+    let mut trunk = format!("[0:{index}]{neutral}{cut}scale=w={width}:h={height}:flags=bicubic,");
     if plan.over_black {
         // Transparent parts become black, as in players.
         trunk.push_str("premultiply=inplace=1,");
@@ -194,13 +195,15 @@ fn to_standard(plan: &VideoPlan) -> String {
         return String::new();
     }
     // One form for every source (RGB, full range, unusual formats). The result is RGB: only there a colour that
-    // BT.709 does not have becomes the nearest that it has.
+    // BT.709 does not have becomes the nearest that it has. `scale` does not know every matrix.
+    let far = plan.stream.color.far_matrix();
     format!(
         "scale=w={width}:h={height}:flags=bicubic+accurate_rnd+full_chroma_int:in_color_matrix={}:\
-         out_color_matrix=bt709:out_range=tv,format=yuv444p12le,colorspace=ispace=bt709:iprimaries={}:itrc={}:\
+         out_color_matrix=bt709:out_range=tv,format=yuv444p12le,colorspace=ispace={}:iprimaries={}:itrc={}:\
          irange=tv:space=bt709:primaries=bt709:trc={}:range=tv,scale=flags=accurate_rnd+full_chroma_int:\
          in_color_matrix=bt709,format=gbrp10le,",
-        source_matrix(plan),
+        if far.is_some() { "bt709" } else { source_matrix(plan) },
+        far.unwrap_or("bt709"),
         plan.stream.color.far_primaries().unwrap_or("bt709"),
         plan.stream.color.far_transfer().unwrap_or_else(|| transfer(plan, Range::Sdr)),
         transfer(plan, Range::Sdr),
@@ -237,10 +240,25 @@ fn matrix(plan: &VideoPlan) -> &'static str {
     if plan.tone_map || plan.convert { "bt709" } else { source_matrix(plan) }
 }
 
-/// The source's matrix. Untagged video of standard definition is BT.601 and anything larger BT.709, as players assume. VP8
-/// and its forebears know BT.601 only, at every size (RFC 6386, 9.2).
+/// Codecs that know BT.601 only, at every size (RFC 6386, 9.2; Theora, 4; ISO/IEC 11172-2; H.261 and H.263).
+const OLD: [&str; 13] = [
+    "vp8",
+    "vp7",
+    "vp6",
+    "vp6f",
+    "vp6a",
+    "vp3",
+    "theora",
+    "mpeg1video",
+    "flv1",
+    "h261",
+    "h263",
+    "svq1",
+    "svq3",
+];
+
+/// The source's matrix. Untagged video of standard definition is BT.601 and anything larger BT.709, as players assume.
 fn source_matrix(plan: &VideoPlan) -> &'static str {
-    const OLD: [&str; 5] = ["vp8", "vp7", "vp6", "vp6f", "vp6a"];
     match plan.stream.color.space.as_deref() {
         _ if OLD.contains(&plan.stream.codec.as_str()) => "smpte170m",
         Some("bt709") => "bt709",

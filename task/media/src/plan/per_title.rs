@@ -18,6 +18,7 @@ const BUFFER_SECONDS: f64 = 3.0;
 
 /// The bits that a rung needs for its quality, without a cap. Bits per second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Need {
     /// Over all samples.
     pub average_bps: u64,
@@ -27,6 +28,7 @@ pub struct Need {
 
 /// Whether a rung is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub enum RungDecision {
@@ -39,6 +41,7 @@ pub enum RungDecision {
 
 /// A rung's need, and the decision about it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Choice {
     /// Name: `720p`.
     pub name: String,
@@ -56,6 +59,7 @@ pub struct Choice {
 
 /// The measurements and decisions. Part of `metadata.json`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PerTitle {
     /// Where the samples begin, in seconds of the result.
     pub samples: Vec<f64>,

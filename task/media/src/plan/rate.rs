@@ -52,8 +52,17 @@ const IRREGULAR: Rational = Rational { num: 10, den: 1 };
 const SLOWEST: f64 = 1.0;
 const SLOW: f64 = 5.0;
 
+/// Codecs whose header gives one rate for the whole stream: a frame that is not there repeats the one before.
+const CONSTANT: [&str; 1] = ["theora"];
+/// Longer steps than this are pauses: they need not be whole numbers of frames.
+const PAUSE: f64 = 12.0;
+
 /// The rate for a stream, in frames a second.
 pub fn choose(video: &VideoStream, timing: &Timing) -> Rational {
+    let by_header = video.base_rate.filter(|rate| (SLOWEST..=1000.0).contains(&rate.value()));
+    if let Some(rate) = by_header.filter(|_| CONSTANT.contains(&video.codec.as_str())) {
+        return limit(rate);
+    }
     if timing.deltas.is_empty() {
         // One frame: nothing to measure.
         let declared = video.average_rate.or(video.base_rate).filter(|rate| rate.value() >= SLOWEST);
@@ -123,7 +132,7 @@ struct Alike {
 struct Grid {
     /// Step of the grid in seconds.
     mean: f64,
-    /// Steps over all distances that fit.
+    /// Steps over the distances that fit, without pauses.
     steps: f64,
     /// Part of the distances that fit.
     share: f64,
@@ -177,9 +186,12 @@ impl Spread<'_> {
         };
         let (mut span, mut steps, mut number) = (0.0, 0.0, 0.0);
         for (delta, times) in self.all().filter(fits) {
-            span += delta * times;
-            steps += (delta / step).round().clamp(1.0, most) * times;
+            let each = (delta / step).round().clamp(1.0, most);
             number += times;
+            if each <= PAUSE {
+                span += delta * times;
+                steps += each * times;
+            }
         }
         let mean = if steps > 0.0 { span / steps } else { step };
         Grid { mean, steps, share: number / self.count() }
@@ -290,6 +302,9 @@ mod tests {
         let moves =
             (0..900).filter(|number| number % 7 != 3 && number % 11 != 5 && !(200..350).contains(number));
         assert_eq!(at(moves.map(|number| number * 50 / 3)), "60/1");
+        // A pause that is no whole number of frames.
+        let gap = |number: u64| number * 40 + if number >= 50 { 5019 } else { 0 };
+        assert_eq!(at((0..100).map(gap)), "25/1");
         // A pause so long that it is most of the file.
         assert_eq!(at((0..60).map(|number| number * 40 + if number >= 30 { 600_000 } else { 0 })), "25/1");
     }
@@ -321,6 +336,15 @@ mod tests {
         // Frames that are no standard's stay exact.
         let base = Rational { num: 1, den: 90_000 };
         assert_eq!(choose(&stream(base, "0/0"), &timing(&[(7000, 200)])).to_string(), "90/7");
+    }
+
+    #[test]
+    fn a_codec_with_one_rate_in_its_header_leaves_out_frames_that_do_not_change() {
+        let base = Rational { num: 1, den: 25 };
+        let mut video = stream(base, "25/1");
+        assert_eq!(choose(&video, &timing(&[(12, 1)])).to_string(), "25/12");
+        video.codec = "theora".into();
+        assert_eq!(choose(&video, &timing(&[(12, 1)])).to_string(), "25/1");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// The policy for a kernel that lacks a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum SandboxPolicy {
     /// Start nothing.
@@ -17,6 +18,7 @@ pub enum SandboxPolicy {
 
 /// The layers of the sandbox on this host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SandboxLevel {
     /// Version of Landlock's interface; absent where the kernel has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -15,7 +15,9 @@
 //!   before.
 //! * **No new code.** Memory that is written is never executed: `mmap` gives `PROT_EXEC` only as the dynamic loader asks for
 //!   it (a private mapping of a file, not writable), and only of a library ([`super::loader`]); `mprotect` never. A program
-//!   that is linked statically has no loader, and gets no code at all after its exec.
+//!   that is linked statically has no loader, and gets no code at all after its exec: a call as a loader makes it fails, so that
+//!   glibc goes on without the host's modules for character sets, which it looks for as soon as a transport stream names its
+//!   service; any other call for code kills.
 //! * **Nothing is hidden.** A file that is made in the output folder stays there under its name: it cannot be removed,
 //!   renamed, or made without a name. So the sum of the folder is all that a run takes of the disk.
 //!
@@ -75,11 +77,19 @@ fn filters(linked: Linked) -> Result<Filters, BackendError> {
     };
     let missing = polite(Answer::Missing, libc::ENOSYS)?;
     let refused = polite(Answer::Refused, libc::EPERM)?;
-    let rules = CALLS.iter().map(|call| Ok((call.number, alternatives(call.rules, linked)?)));
+    let rules = CALLS.iter().map(|call| Ok((call.number, alternatives(call.rules, |_| true)?)));
     let rules = rules.collect::<Result<Rules, BackendError>>()?;
+    let code = CALLS.iter().filter(|call| call.rules.iter().any(|all| maps_code(all)));
+    let code = code.map(|call| Ok((call.number, alternatives(call.rules, maps_code)?)));
+    let code = code.collect::<Result<Rules, BackendError>>()?;
+    let no_code = program(code, SeccompAction::Allow, SeccompAction::Errno(libc::EACCES.unsigned_abs()))?;
     let allowed = program(rules, SeccompAction::KillProcess, SeccompAction::Allow)?;
     let own_pid = allowed.iter().position(|line| line.k == OWN_PID).ok_or(BackendError::EmptyRule)?;
-    Ok(Filters { programs: vec![missing, refused, allowed], own_pid })
+    let mut programs = vec![missing, refused, allowed];
+    if linked == Linked::Statically {
+        programs.insert(0, no_code);
+    }
+    Ok(Filters { programs, own_pid })
 }
 
 type Rules = BTreeMap<c_long, Vec<SeccompRule>>;
@@ -94,8 +104,8 @@ fn program(
 }
 
 /// One rule for each alternative; in a rule every condition holds.
-fn alternatives(rules: &[&[Is]], linked: Linked) -> Result<Vec<SeccompRule>, BackendError> {
-    let kept = rules.iter().filter(|all| linked == Linked::Dynamically || !maps_code(all));
+fn alternatives(rules: &[&[Is]], which: fn(&[Is]) -> bool) -> Result<Vec<SeccompRule>, BackendError> {
+    let kept = rules.iter().filter(|all| which(all));
     kept.map(|all| SeccompRule::new(all.iter().map(condition).collect::<Result<_, _>>()?)).collect()
 }
 

@@ -5,6 +5,7 @@
 
 pub mod dash;
 mod event_playlist;
+mod listing;
 mod master;
 pub mod playlist;
 mod progressive;

@@ -24,6 +24,7 @@
 //! | `dash.addresses` | every address leads to a file of the package | design |
 //! | `dash.channels` | as many channels as the decoder configurations say | ISO/IEC 23009-1, 5.8.5.4 |
 //! | `hls.addresses` | every address leads to a file of the package | design |
+//! | `listing.addresses`, `listing.complete` | every address in `manifest.json` leads to a file of the package; the manifests are listed | design |
 //! | `hls.variants`, `hls.entries`, `hls.renditions` | each rung once for each audio group; each group has every track | design |
 //! | `hls.early` | playlists for early playing were only added to, and promised no lower rates | RFC 8216, 6.2.1 |
 //! | `hls.groups` | every group has the same members by name and language, and variants name no other | RFC 8216, 4.3.4.1.1 |
@@ -39,7 +40,7 @@ use std::{
 };
 
 use super::{
-    dash, master, playlist, progressive,
+    dash, listing, master, playlist, progressive,
     report::Verification,
     track::{self, Measured, bad, ticks_to_seconds},
 };
@@ -87,7 +88,8 @@ pub(super) fn all(root: &Path, folder: &str, plan: &Plan, report: &mut Verificat
     master::check(root, folder, plan, &video, &audio, report)?;
     progressive::check(root, plan, report)?;
     let tracks: Vec<_> = video.iter().chain(&audio).map(|(name, track)| (name.as_str(), track)).collect();
-    dash::check(root, folder, &tracks, report)
+    dash::check(root, folder, &tracks, report)?;
+    listing::check(root, folder, report)
 }
 
 fn each_track(

@@ -222,7 +222,8 @@ async fn texts_come_out_as_they_are_by_another_parser_and_drawings_do_not() {
     let script = folder.path().join("x.ass");
     let events = [
         r"0:00:01.00,0:00:02.00,Default,,0,0,0,,{\an7\p1}m 0 0 l 100 0 100 50 0 50{\p0}",
-        r"0:00:01.00,0:00:02.00,Default,,0,0,0,,{\i1}Spoken{\i0} words",
+        r"0:00:01.00,0:00:02.00,Default,,0,0,0,,{\i1}Spoken{\i0} words{a note of the translator}",
+        r"0:00:01.00,0:00:02.00,Default,,0,0,0,,{a note alone}",
         r"0:00:02.00,0:00:03.00,Default,,0,0,0,,above\N\Nbelow",
         r"0:00:03.00,0:00:04.00,Default,,0,0,0,,Tom & Jerry: 1 < 2 <3 love",
     ];
@@ -230,16 +231,20 @@ async fn texts_come_out_as_they_are_by_another_parser_and_drawings_do_not() {
                 MarginV, Effect, Text\n";
     let lines = events.map(|event| format!("Dialogue: 0,{event}\n")).concat();
     std::fs::write(&script, format!("{head}{lines}")).unwrap();
-    let source = folder.path().join("x.mkv");
+    let (source, other) = (folder.path().join("x.mkv"), folder.path().join("x.vtt"));
+    std::fs::write(&other, "WEBVTT\n\n00:01.000 --> 00:02.000\n{note} and words\n").unwrap();
     let clip = crate::support::clip();
-    let inputs = ["-i", clip.to_str().unwrap(), "-i", script.to_str().unwrap()];
+    let inputs = [&clip, &script, &other].map(|input| ["-i", input.to_str().unwrap()]).concat();
     ffmpeg(
         &inputs,
-        "-map 0:v -map 1 -s 320x180 -c:v libx264 -preset ultrafast -c:s copy -metadata:s:s:0 language=eng",
+        "-map 0:v -map 1 -map 2 -s 320x180 -c:v libx264 -preset ultrafast -c:s copy -metadata:s:s:0 language=eng \
+         -metadata:s:s:1 language=fre",
         &source,
     );
     let run = run(&source, &quick()).await;
     run.package();
+    let other = run.text("text/fr/whole.vtt");
+    assert!(other.contains("\n{note} and words\n"), "{other}");
     let made = run.output().join("text/en/whole.vtt");
     let read = folder.path().join("read.srt");
     ffmpeg(&["-f", "webvtt", "-i", made.to_str().unwrap()], "-c:s text -f srt", &read);

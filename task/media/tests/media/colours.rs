@@ -77,10 +77,32 @@ async fn transfer_functions_of_standard_range_keep_their_values_and_their_tag() 
 async fn vp8_is_bt601_at_every_size() {
     let folder = tempfile::tempdir().unwrap();
     let filter = "scale=out_color_matrix=smpte170m,format=yuv420p";
-    let args = "-c:v libvpx -deadline realtime -cpu-used 8 -b:v 2M";
-    let source = plain(folder.path(), "x.webm", ("0x20c040", "1280x720", filter), args);
+    for (name, args) in [
+        ("x.webm", "-c:v libvpx -deadline realtime -cpu-used 8 -b:v 2M"),
+        ("x.ogv", "-c:v libtheora -q:v 8"),
+        ("x.flv", "-c:v flv1 -q:v 2"),
+    ] {
+        let source = plain(folder.path(), name, ("0x20c040", "1280x720", filter), args);
+        let run = run(&source, &quick()).await;
+        assert_seen(&run, [32, 192, 64, 32, 192, 64], "bt709,bt709,bt709", name);
+    }
+}
+
+#[tokio::test]
+async fn matrices_that_players_do_not_know_are_converted_or_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let filter = "zscale=matrix=8:range=limited,format=yuv444p";
+    let args = format!("{X264} -colorspace ycgco -color_primaries bt709 -color_trc bt709");
+    let source = plain(folder.path(), "x.mkv", ("0x20c040", "320x180", filter), &args);
     let run = run(&source, &quick()).await;
-    assert_seen(&run, [32, 192, 64, 32, 192, 64], "bt709,bt709,bt709", "VP8");
+    assert_seen(&run, [32, 192, 64, 32, 192, 64], "bt709,bt709,bt709", "YCgCo");
+
+    let filter = "scale=out_color_matrix=bt709,format=yuv420p";
+    let args = format!("{X264} -colorspace chroma-derived-nc -color_primaries bt709 -color_trc bt709");
+    let source = plain(folder.path(), "y.mkv", ("0x20c040", "320x180", filter), &args);
+    let run = crate::support::run(&source, &quick()).await;
+    let warnings = &run.package().summary.warnings;
+    assert!(warnings.iter().any(|line| line.starts_with("colours: ")), "{warnings:?}");
 }
 
 #[tokio::test]
@@ -117,23 +139,26 @@ async fn transparency_beside_the_frames_of_vp9_leaves_a_warning() {
 #[tokio::test]
 async fn saturated_colours_of_high_dynamic_range_stay_what_they_are() {
     let folder = tempfile::tempdir().unwrap();
-    for (made_in, stored_in, transfer, colour, wanted) in [
+    for (made_in, stored_in, transfer, matrix, colour, wanted) in [
         // Display P3 in PQ and HLG: cinema masters, phones.
-        ("bt709", "smpte432", "smpte2084", "0x80a060", [128, 160, 96]),
-        ("bt709", "smpte432", "arib-std-b67", "0x80a060", [128, 160, 96]),
-        ("bt709", "bt2020", "smpte2084", "0xb03040", [176, 48, 64]),
+        ("bt709", "smpte432", "smpte2084", "2020_ncl", "0x80a060", [128, 160, 96]),
+        ("bt709", "smpte432", "arib-std-b67", "2020_ncl", "0x80a060", [128, 160, 96]),
+        ("bt709", "bt2020", "smpte2084", "2020_ncl", "0xb03040", [176, 48, 64]),
+        ("bt709", "bt2020", "smpte2084", "ictcp", "0x80a060", [128, 160, 96]),
+        ("bt709", "bt2020", "arib-std-b67", "ictcp", "0xb03040", [176, 48, 64]),
         // Beyond BT.709: of the same hue, a little darker than the nearest that it has (the curve of the tone map).
-        ("bt2020", "bt2020", "smpte2084", "0xc00000", [209, 0, 0]),
-        ("bt2020", "bt2020", "smpte2084", "0x00c000", [0, 186, 0]),
+        ("bt2020", "bt2020", "smpte2084", "2020_ncl", "0xc00000", [209, 0, 0]),
+        ("bt2020", "bt2020", "smpte2084", "2020_ncl", "0x00c000", [0, 186, 0]),
     ] {
         let filter = format!(
             "scale=out_color_matrix=bt709,format=yuv444p12le,setparams=colorspace=bt709:color_primaries={made_in}:\
              color_trc=bt709:range=tv,zscale=t=linear:npl=203,format=gbrpf32le,\
-             zscale=p={stored_in}:t={transfer}:m=2020_ncl:r=limited:npl=203,format=yuv420p10le"
+             zscale=p={stored_in}:t={transfer}:m={matrix}:r=limited:npl=203,format=yuv420p10le"
         );
+        let told = if matrix == "ictcp" { "ictcp" } else { "bt2020nc" };
         let tags = format!(
             "-c:v libx264 -preset ultrafast -crf 5 -color_primaries {stored_in} -color_trc {transfer} \
-             -colorspace bt2020nc -color_range tv"
+             -colorspace {told} -color_range tv"
         );
         let source = plain(folder.path(), "x.mkv", (colour, "320x180", &filter), &tags);
         let run = run(&source, &quick()).await;
@@ -141,7 +166,7 @@ async fn saturated_colours_of_high_dynamic_range_stay_what_they_are() {
         let near = seen.iter().zip([wanted, wanted].concat()).all(|(a, b)| a.abs_diff(b) <= 4);
         assert!(
             near && told == "bt709,bt709,bt709",
-            "{stored_in} {transfer} {colour}: {seen:?} is not {wanted:?}"
+            "{stored_in} {transfer} {matrix} {colour}: {seen:?} is not {wanted:?}"
         );
     }
 }

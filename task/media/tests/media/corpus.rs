@@ -132,6 +132,7 @@ const ROWS: &[Row<Outcome>] = &[
         to
     }, plays("160,90", 45, Some(0.32))),
     ("8K", |folder| make(folder, "x.mp4", "s=7680x4320:r=25:d=0.08", "-an -colorspace smpte170m"), plays("320,180", 2, None)),
+    ("H.264 without a container", |folder| again(folder, "x.mp4", "-an -c copy -bsf:v h264_mp4toannexb", "x.h264"), plays("160,90", 50, None)),
     ("MPEG-2", |folder| again(folder, "x.mp4", "-c:v mpeg2video -q:v 2 -c:a mp2", "x.mpg"), plays("160,90", 50, Some(0.52))),
     ("WebM", |folder| again(folder, "x.mp4", "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -crf 20 -b:v 0 -c:a libopus", "x.webm"), plays("160,90", 50, Some(0.52))),
     ("ProRes", |folder| again(folder, "x.mp4", "-c:v prores_ks -c:a pcm_s24le", "x.mov"), plays("160,90", 50, Some(0.52))),

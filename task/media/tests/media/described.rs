@@ -151,6 +151,20 @@ async fn two_views_in_a_frame_and_chapters_are_told() {
 }
 
 #[tokio::test]
+async fn slow_motion_by_an_edit_list_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = halves(folder.path(), "x.mov", X264);
+    let mut bytes = std::fs::read(&source).unwrap();
+    // Behind the version, the count, and the two times of the only edit: from 1 to a half.
+    let at = bytes.windows(4).position(|name| name == b"elst").unwrap() + 4 + 8 + 8;
+    assert_eq!(bytes[at..at + 4], [0, 1, 0, 0]);
+    bytes[at..at + 4].copy_from_slice(&[0, 0, 0x80, 0]);
+    std::fs::write(&source, bytes).unwrap();
+    let run = run(&source, &quick()).await;
+    assert!(warned(&run, "speed") && run.package().duration_ms == 1000, "{:?}", run.package().summary);
+}
+
+#[tokio::test]
 async fn static_metadata_of_hdr10_is_passed_on() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.mp4");

@@ -95,7 +95,12 @@ async fn fields_without_any_flag_are_seen_in_the_frames() {
         ),
         &header,
     );
+    // One key frame, and fields only from the middle on.
+    let long = folder.path().join("long.mp4");
+    let once = "-vf setfield=prog -c:v libx264 -preset ultrafast -crf 12 -g 1000 -sc_threshold 0";
+    ffmpeg(&["-i", middle.to_str().unwrap()], once, &long);
     for source in [
+        long,
         unmarked(folder.path(), "top.mp4", "tff", 2, ""),
         unmarked(folder.path(), "bottom.mkv", "bff", 2, ""),
         middle,

@@ -1,9 +1,12 @@
 //! What comes out of the real clip.
 
-use transcode_config::{contract::Stage, ladder::Profile};
+use transcode_config::{
+    contract::{FailureCode, Stage},
+    ladder::Profile,
+};
 use transcode_media::Event;
 
-use crate::support::{clip, ffprobe, quick, run};
+use crate::support::{clip, ffprobe, quick, run, variant};
 
 #[tokio::test]
 async fn the_real_clip_becomes_a_verified_package() {
@@ -11,7 +14,7 @@ async fn the_real_clip_becomes_a_verified_package() {
     let package = run.package();
     assert_eq!(package.duration_ms, 5280);
     let names: Vec<_> = package.entry.iter().map(|entry| entry.name.as_str()).collect();
-    assert_eq!(names, ["poster.jpg", "metadata.json", "manifest.mpd", "master.m3u8"]);
+    assert_eq!(names, ["poster.jpg", "metadata.json", "manifest.json", "manifest.mpd", "master.m3u8"]);
     for file in &package.files {
         let bytes = std::fs::read(run.output().join(&file.path)).unwrap();
         assert_eq!(bytes.len() as u64, file.size, "{}", file.path);
@@ -93,4 +96,19 @@ async fn audio_alone_becomes_an_audio_package() {
     let master = run.text("entry/master.m3u8");
     assert!(master.contains("CODECS=\"mp4a.40.2\""), "{master}");
     assert!(!master.contains("RESOLUTION"), "{master}");
+}
+
+#[tokio::test]
+async fn a_package_may_grow_with_the_size_of_its_source() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = variant(folder.path(), "x.mp4", "-t 0.4 -s 160x90 -c:v libx264 -preset ultrafast -an");
+    let mut profile = quick();
+    profile.package.max_growth = 100_000;
+    // The limit on files makes the failure, whose evidence is the limit on bytes.
+    profile.package.max_files = 1;
+    let failure = run(&source, &profile).await.result.unwrap_err();
+    assert_eq!(failure.code, FailureCode::OutputTooLarge, "{failure:?}");
+    let most = source.metadata().unwrap().len() * 100_000;
+    assert!(most > 256 << 20, "below that every package is allowed");
+    assert_eq!(failure.evidence["most_bytes"], most.to_string(), "{failure:?}");
 }

@@ -25,7 +25,10 @@ async fn it_shows_the_frames_of_its_rung_in_step_with_the_audio() {
     let run = run(&crate::support::clip(), &profile).await;
     let package = run.package();
     let entry: Vec<_> = package.entry.iter().map(|entry| entry.name.as_str()).collect();
-    assert_eq!(entry, ["poster.jpg", "metadata.json", "video.mp4", "manifest.mpd", "master.m3u8"]);
+    assert_eq!(
+        entry,
+        ["poster.jpg", "metadata.json", "manifest.json", "video.mp4", "manifest.mpd", "master.m3u8"]
+    );
     let file = package.files.iter().find(|file| file.path == "entry/video.mp4").unwrap();
     assert_eq!((file.content_type, file.cache_control), ("video/mp4", "public, max-age=60"));
     let made = run.output().join(&file.path);

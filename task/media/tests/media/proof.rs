@@ -70,6 +70,8 @@ const SPOILERS: &[(&str, Spoiler)] = &[
     ("dash.resolution", |run| edit(run, "entry/manifest.mpd", "height=\"180\"", "height=\"184\"")),
     ("dash.bandwidth", |run| edit(run, "entry/manifest.mpd", "bandwidth=\"", "bandwidth=\"1")),
     ("hls.addresses", |run| edit(run, "entry/master.m3u8", "video/90p/index", "video/91p/index")),
+    ("listing.addresses", |run| edit(run, "entry/manifest.json", "video/90p/index", "video/91p/index")),
+    ("listing.complete", |run| edit(run, "entry/manifest.json", "\"dash\"", "\"dish\"")),
     ("hls.i-frames", |run| edit(run, "video/90p/iframes.m3u8", "@28\n", "@29\n")),
     ("dash.timeline", |run| edit(run, "entry/manifest.mpd", "<S t=\"0\" d=\"", "<S t=\"0\" d=\"1")),
     ("dash.addresses", |run| edit(run, "entry/manifest.mpd", "video/180p/init", "video/180p/unit")),

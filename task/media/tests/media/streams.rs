@@ -63,6 +63,30 @@ async fn a_still_preview_in_front_of_the_film_is_not_the_film() {
 }
 
 #[tokio::test]
+async fn of_films_that_are_marked_alike_an_excerpt_and_a_smaller_copy_are_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let [film, _] = scenes(folder.path());
+    let args = "-map 1:v -map 0:v -map 0:a -c:v libx264 -preset ultrafast -c:a copy -disposition:v 0";
+    for (name, other) in
+        [("x.ts", "color=gray:s=160x90:r=25:d=2"), ("x.mkv", "color=gray:s=640x360:r=25:d=0.4")]
+    {
+        let source = folder.path().join(name);
+        ffmpeg(&["-i", film.to_str().unwrap(), "-f", "lavfi", "-i", other], args, &source);
+        let run = run(&source, &quick()).await;
+        let rung = run.package().summary.video.last().unwrap();
+        let colour = folder.path().join("x.gray");
+        let made = run.joined(&format!("video/{}", rung.name));
+        ffmpeg(
+            &["-i", made.to_str().unwrap()],
+            "-frames:v 1 -vf scale=1:1:flags=area,format=yuv444p -f rawvideo",
+            &colour,
+        );
+        let [_, blue, red] = std::fs::read(colour).unwrap()[..] else { panic!("no pixel") };
+        assert!(blue.abs_diff(128) > 4 || red.abs_diff(128) > 4, "{name}: it is gray");
+    }
+}
+
+#[tokio::test]
 async fn of_two_films_the_one_that_is_enabled_or_the_default_is_shown() {
     let folder = tempfile::tempdir().unwrap();
     let scenes = scenes(folder.path());
@@ -137,10 +161,52 @@ async fn a_scrambled_recording_is_encrypted_from_wherever_it_is() {
 }
 
 #[tokio::test]
+async fn audio_that_is_scrambled_alone_is_encrypted_unless_there_is_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let [film, _] = scenes(folder.path());
+    let source = folder.path().join("x.ts");
+    for (maps, refused) in [("-map 0", true), ("-map 0 -map 0:a", false)] {
+        ffmpeg(&["-i", film.to_str().unwrap()], &format!("{maps} -c copy"), &source);
+        let mut bytes = std::fs::read(&source).unwrap();
+        for packet in bytes.chunks_exact_mut(188).filter(|packet| packet[1] & 0x1f == 1 && packet[2] == 1) {
+            packet[3] |= 0xc0;
+            packet[40..].iter_mut().for_each(|byte| *byte ^= 0x5a);
+        }
+        std::fs::write(&source, bytes).unwrap();
+        let run = run(&source, &quick()).await;
+        if refused {
+            assert_eq!(run.result.unwrap_err().code, FailureCode::Encrypted);
+        } else {
+            let summary = &run.package().summary;
+            assert_eq!(summary.audio.len(), 1);
+            assert!(
+                summary.warnings.iter().any(|line| line.contains("it is scrambled")),
+                "{:?}",
+                summary.warnings
+            );
+        }
+    }
+    // A DVD that was copied as it is: its packets say so themselves.
+    let source = folder.path().join("x.vob");
+    ffmpeg(&["-i", film.to_str().unwrap()], "-c:v mpeg2video -q:v 3 -c:a ac3", &source);
+    let mut bytes = std::fs::read(&source).unwrap();
+    let starts: Vec<_> =
+        bytes.windows(4).enumerate().filter(|(_, code)| *code == [0, 0, 1, 0xe0]).map(|(at, _)| at).collect();
+    let whole = bytes.len() - 2048;
+    for start in starts.into_iter().filter(|&start| start < whole) {
+        bytes[start + 6] |= 0x30;
+        bytes[start + 128..start + 1900].iter_mut().for_each(|byte| *byte ^= 0x5a);
+    }
+    std::fs::write(&source, bytes).unwrap();
+    let failure = run(&source, &quick()).await.result.unwrap_err();
+    assert_eq!(failure.code, FailureCode::Encrypted, "{failure:?}");
+}
+
+#[tokio::test]
 async fn channels_that_belong_to_no_loudspeakers_are_all_heard() {
     let folder = tempfile::tempdir().unwrap();
     let [film, _] = scenes(folder.path());
-    for channels in [10, 12, 16] {
+    for channels in [10, 12, 32] {
         let source = folder.path().join("x.mkv");
         // A tone on the last channel alone.
         let silent = "0|".repeat(channels - 1);
@@ -155,5 +221,22 @@ async fn channels_that_belong_to_no_loudspeakers_are_all_heard() {
         assert!(level(&run, 880, 0.5) > -40.0, "{channels}: it is not heard");
         let warned = summary.warnings.iter().any(|line| line.contains(&format!("has {channels} channels")));
         assert!(warned, "{:?}", summary.warnings);
+    }
+}
+
+#[tokio::test]
+async fn players_do_not_choose_audio_for_those_who_cannot_see() {
+    let folder = tempfile::tempdir().unwrap();
+    let [film, _] = scenes(folder.path());
+    for (name, flags) in [("x.ts", "visual_impaired+descriptions"), ("x.mkv", "comment")] {
+        let source = folder.path().join(name);
+        let args = format!("-map 0:v -map 0:a -map 0:a -c copy -disposition:a:0 {flags} -disposition:a:1 0");
+        ffmpeg(&["-i", film.to_str().unwrap()], &args, &source);
+        let run = run(&source, &quick()).await;
+        run.package();
+        let master = run.text("entry/master.m3u8");
+        let chosen =
+            master.lines().filter(|line| line.contains("TYPE=AUDIO") && line.contains("DEFAULT=YES"));
+        assert!(chosen.clone().count() == 1 && chosen.clone().all(|line| line.contains("-2\"")), "{master}");
     }
 }

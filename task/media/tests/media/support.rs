@@ -160,7 +160,16 @@ async fn run_whole(
     std::fs::create_dir(&output).unwrap();
     prepare(&work);
     let tools = Tools::find(SandboxPolicy::Prefer).unwrap();
-    let job = MediaJob { input, work: &work, output: &output, folder: "v-test-1/", profile, clip, overlay };
+    let job = MediaJob {
+        input,
+        work: &work,
+        output: &output,
+        folder: "v-test-1/",
+        profile,
+        clip,
+        overlay,
+        user_metadata: None,
+    };
     let (sender, mut inbox) = unbounded_channel();
     let result = transcode_media::make(&job, &tools, &sender, &CancellationToken::new()).await;
     drop(sender);

@@ -133,6 +133,20 @@ fn eight_too_many(path: PathBuf) -> PathBuf {
     path
 }
 
+/// Changes `length` bytes of a file behind the `number`th place that `find` finds.
+fn changed(
+    path: PathBuf,
+    find: impl Fn(&[u8]) -> bool,
+    (number, skip): (usize, usize),
+    change: impl Fn(&mut [u8]),
+) -> PathBuf {
+    let mut bytes = std::fs::read(&path).unwrap();
+    let at = (0..bytes.len()).filter(|&at| find(&bytes[at..])).nth(number).expect("nothing to change");
+    change(&mut bytes[at + skip..]);
+    std::fs::write(&path, bytes).unwrap();
+    path
+}
+
 const JUMPED: &str = "the clock of the file jumps";
 const UNEVEN: &str = "the format of the audio (stream 1) changes in the middle";
 const WHOLE: &str = "is 8 bytes larger than the file";
@@ -153,6 +167,13 @@ const ROWS: &[Row<Outcome>] = &[
         ffmpeg(&["-f", "lavfi", "-i", "color=red:s=160x90:r=30:d=16"], &format!("-vf select='not(between(t,2,14))' -vsync vfr {X264}"), &to);
         to
     }, plays("30/1", 16.0, &[(0.0, 'r')], &[], "the video stands still for 12.1 s")),
+    ("a pause that is no whole number of frames", |folder| joined(folder, "ts", &format!("{X264} -c:a mp2"), &format!("{X264} -c:a mp2 -output_ts_offset 7.013")),
+        plays("25/1", 9.0, &[(0.0, 'r'), (7.02, 'g')], &[(0.0, 440), (2.0, ANY), (2.2, 0), (7.02, 880)], "")),
+    ("frames of a Theora that repeat", |folder| {
+        let to = folder.join("x.ogv");
+        ffmpeg(&["-f", "lavfi", "-i", "color=red:s=160x90:r=25:d=2"], "-c:v libtheora -q:v 8", &to);
+        to
+    }, plays("25/1", 1.96, &[(0.0, 'r')], &[], "")),
     ("audio 12 s into a TS", |folder| late(folder, "x.ts", 14, &format!("{X264} -c:a aac")),
         plays("25/1", 14.0, &[(0.0, 'r')], &[(0.0, 0), (12.0, 440)], "")),
     ("audio behind five megabytes of a VOB", |folder| late(folder, "x.vob", 12, "-c:v mpeg2video -b:v 6M -minrate 6M -maxrate 6M -bufsize 1835k -c:a mp2"),
@@ -171,6 +192,7 @@ const ROWS: &[Row<Outcome>] = &[
         Outcome::Refused(FailureCode::SourceDiscontinuous, "sample_rate_later")),
     ("a chained Ogg of Opus", |folder| joined(folder, "opus", "-vn -c:a libopus", "-vn -c:a libopus -ac 2"),
         plays("", 4.01, &[], TONES, JUMPED)),
+    ("two recordings in a FLAC", |folder| joined(folder, "flac", "-vn", "-vn"), Outcome::Refused(FailureCode::SourceDiscontinuous, "packets_late")),
     ("two recordings in an FLV", |folder| joined(folder, "flv", "-c:v flv1 -q:v 2 -c:a mp3 -ar 44100", "-c:v flv1 -q:v 2 -c:a mp3 -ar 44100"),
         Outcome::Refused(FailureCode::SourceDiscontinuous, "bytes_reached")),
     ("two recordings in an MP4", |folder| joined(folder, "mp4", X264, X264), Outcome::Refused(FailureCode::SourceDiscontinuous, "")),
@@ -200,6 +222,13 @@ const ROWS: &[Row<Outcome>] = &[
     ("a TS that repeats its last seconds", |folder| joined(folder, "ts", &format!("{X264} -c:a mp2"), &format!("{X264} -c:a mp2 -output_ts_offset 1.5")),
         plays("25/1", 4.52, &[(0.0, 'r'), (2.52, 'g')], &[(0.0, 440), (2.0, ANY), (2.62, 880)], JUMPED)),
     ("frames without bytes", empty_frames, plays("25/1", 2.0, &[(0.0, 'r')], &[], "")),
+    ("an AVI without its index", |folder| {
+        let path = part(folder, "x.avi", true, "-c:v mpeg4 -q:v 2 -bf 0 -c:a mp3");
+        let bytes = std::fs::read(&path).unwrap();
+        let index = bytes.windows(4).rposition(|name| name == b"idx1").unwrap();
+        std::fs::write(&path, &bytes[..index]).unwrap();
+        path
+    }, plays("25/1", 2.04, &[(0.0, 'r')], &[(0.0, 440)], "bytes larger than the file")),
     ("a WMV whose audio ends early", |folder| part(folder, "x.wmv", true, "-c:v wmv2 -q:v 2 -c:a wmav2 -af atrim=end=1"),
         plays("25/1", 2.0, &[(0.0, 'r')], &[(0.0, 440), (1.0, ANY), (1.4, 0)], "")),
     ("a longer track that is left out", |folder| {
@@ -210,6 +239,26 @@ const ROWS: &[Row<Outcome>] = &[
     }, plays("25/1", 2.0, &[(0.0, 'r')], &[], "another video stream is used")),
     ("an AVI with a size off by eight", |folder| eight_too_many(part(folder, "x.avi", true, "-c:v mpeg4 -q:v 2 -bf 0 -c:a mp3")),
         plays("25/1", 2.04, &[(0.0, 'r')], &[(0.0, 440)], WHOLE)),
+    ("an ASF with a size off by a thousand", |folder| {
+        let properties = b"\xa1\xdc\xab\x8c\x47\xa9\xcf\x11\x8e\xe4\x00\xc0\x0c\x20\x53\x65";
+        let path = part(folder, "x.wmv", true, "-c:v wmv2 -q:v 2 -c:a wmav2");
+        let size = std::fs::metadata(&path).unwrap().len() + 1000;
+        changed(path, |bytes| bytes.starts_with(properties), (0, 40), |bytes| bytes[..8].copy_from_slice(&size.to_le_bytes()))
+    }, plays("25/1", 2.0, &[(0.0, 'r')], &[(0.0, 440)], "is 1000 bytes larger than the file")),
+    // 2^19 ticks, 5.8 s, too many.
+    ("one broken time stamp in the audio of a TS", |folder| {
+        let path = part(folder, "x.ts", true, &format!("{X264} -c:a mp2"));
+        changed(path, |bytes| bytes.starts_with(&[0, 0, 1, 0xc0]), (4, 11), |bytes| bytes[0] ^= 32)
+    }, plays("25/1", 2.0, &[(0.0, 'r')], &[(0.0, 440)], "1 time stamps are broken, the first by 5.8")),
+    ("one broken time stamp in the video of a TS", |folder| {
+        let path = part(folder, "x.ts", true, &format!("{X264} -c:a mp2"));
+        changed(path, |bytes| bytes.starts_with(&[0, 0, 1, 0xe0]), (20, 11), |bytes| bytes[0] ^= 32)
+    }, plays("25/1", 2.0, &[(0.0, 'r')], &[(0.0, 440)], "1 time stamps are broken, the first by 5.8")),
+    // 4,096 ms too many.
+    ("one broken time stamp in the video of an FLV", |folder| {
+        let path = part(folder, "x.flv", true, "-c:v flv1 -q:v 2 -c:a mp3 -ar 44100");
+        changed(path, |bytes| bytes.starts_with(&[9, 0]) && bytes[7..].starts_with(&[0, 0, 0, 0]) && bytes[11] & 15 == 2, (20, 5), |bytes| bytes[0] ^= 16)
+    }, plays("25/1", 2.0, &[(0.0, 'r')], &[(0.0, 440)], "1 time stamps are broken, the first by 4.10")),
     ("a WAV with a size off by eight", |folder| eight_too_many(part(folder, "x.wav", true, "-vn")),
         plays("", 2.0, &[], &[(0.0, 440)], WHOLE)),
 ];

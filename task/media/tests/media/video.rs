@@ -323,3 +323,22 @@ async fn a_change_of_size_in_the_middle_keeps_the_length() {
     assert_eq!(size(&run, "video/180p"), "320,180,1:1");
     assert!(run.package().summary.seconds > 2.9, "{}", run.package().summary.seconds);
 }
+
+#[tokio::test]
+async fn the_shape_of_most_of_a_broadcast_counts_and_not_that_of_its_beginning() {
+    let folder = tempfile::tempdir().unwrap();
+    let part = |name: &str, seconds: u32, shape: &str, offset: u32| {
+        let to = folder.path().join(name);
+        let source = format!("testsrc2=s=360x288:r=25:d={seconds}");
+        let args = format!("-c:v mpeg2video -q:v 4 -g 12 -aspect {shape} -output_ts_offset {offset}");
+        ffmpeg(&["-f", "lavfi", "-i", &source], &args, &to);
+        std::fs::read(to).unwrap()
+    };
+    let both = folder.path().join("both.ts");
+    std::fs::write(&both, [part("1.ts", 1, "4:3", 0), part("2.ts", 4, "16:9", 1)].concat()).unwrap();
+    let run = run(&both, &quick()).await;
+    assert_eq!(size(&run, "video/180p"), "320,180,1:1");
+    let warnings = &run.package().summary.warnings;
+    let told = |line: &String| line.starts_with("shape_changes: ") && line.contains("1.78 to 1 in");
+    assert!(warnings.iter().any(told), "{warnings:?}");
+}

@@ -2,7 +2,7 @@
 
 use transcode_config::contract::{
     Attempt, Claim, Failure, FailureCode, Heartbeat, JobKey, ObjectRef, Outcome, SCHEMA, Stage, Succeeded,
-    TaskState, Terminal,
+    TaskState, Terminal, UserMetadata,
 };
 use transcode_core::{
     judge::outcome::unproven,
@@ -51,7 +51,7 @@ pub(super) fn view(at: usize, task: &SmallTask) -> Box<TaskView> {
         status,
         stopping: task.stopping || exit_code.is_some(),
         stop_code: exit_code.map(|_| "EssentialContainerExited".to_owned()),
-        stopped_reason: None,
+        stopped_reason: task.stop_reason.map(str::to_owned),
         exit_code,
         container_reason: None,
         started: status != TaskStatus::Starting,
@@ -77,15 +77,13 @@ pub(super) fn inspect(state: &State, index: usize, key: &JobKey) -> Fact {
         });
         own.next_back().map(|(at, task)| heartbeat(state, at, task))
     };
+    let ended = |attempt| job.terminal.as_ref().is_some_and(|terminal| terminal.outcome.ends(attempt));
     let history = claim.map(|claim| claim.history.as_slice()).unwrap_or_default();
+    let doubtful = history.iter().filter(|past| unproven(past) && job.terminal.is_none());
     let snapshot = Snapshot {
         claim: claim.cloned(),
-        heartbeat: claim.and_then(|claim| heartbeat_of(claim.attempt)),
-        earlier: history
-            .iter()
-            .filter(|past| unproven(past))
-            .filter_map(|past| heartbeat_of(past.attempt))
-            .collect(),
+        heartbeat: claim.map(|claim| claim.attempt).filter(|it| !ended(*it)).and_then(heartbeat_of),
+        earlier: doubtful.filter_map(|past| heartbeat_of(past.attempt)).collect(),
         terminal: job.terminal.clone(),
     };
     Fact::Inspected { job: key.clone(), snapshot: Box::new(snapshot) }
@@ -104,6 +102,7 @@ fn heartbeat(state: &State, at: usize, task: &SmallTask) -> Heartbeat {
         percent: 0.0,
         speed: None,
         playable: None,
+        user_metadata: UserMetadata::default(),
         state: match task.phase {
             Phase::Ended(ENCODE_FAILED) => {
                 TaskState::Failed { failure: Failure::new(FailureCode::EncodeFailed, "ffmpeg failed") }
@@ -128,6 +127,7 @@ pub(super) fn success(claim: &Claim, index: usize) -> Terminal {
             files: 0,
             bytes: 0,
             duration_ms: 0,
+            warnings: None,
             source: None,
             entry_points: Vec::new(),
         }),

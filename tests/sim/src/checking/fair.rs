@@ -47,7 +47,9 @@ impl Small {
             action,
             Action::Inspect { .. } | Action::ReadSpec { .. } | Action::Publish { .. } | Action::Delete { .. }
         );
-        settles && self.policy.look_ahead.is_some()
+        // Only with a bus does the order of listing and telling matter.
+        let tells = matches!(action, Action::Index { .. } | Action::Announce { .. });
+        settles && self.policy.look_ahead.is_some() || tells && self.policy.announcing.is_none()
     }
 
     /// Whether the tenant of a job has no more tasks than it may, in truth. A controller that has died knew of claims

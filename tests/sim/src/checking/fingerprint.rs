@@ -155,13 +155,15 @@ fn job(job: &Job, view: &View) -> impl Hash {
     let flags = (
         job.request.is_some(),
         job.published,
+        (job.indexed, job.announced),
         job.collected,
         job.claiming,
         job.unreadable.is_some(),
         job.put_back,
         job.attributed,
     );
-    let calls = (view.maybe(job.call), view.due(job.retry_at()), view.due(job.inspect_at));
+    let aside = job.failing.as_ref().and_then(|failing| failing.aside_at).map(|at| view.due(at));
+    let calls = (view.maybe(job.call), view.due(job.retry_at()), view.due(job.inspect_at), aside);
     let held = (job.leases.len(), hash_of(&job.tasks), view.moment(job.since).0);
     (record, attempt, flags, calls, held)
 }
@@ -206,7 +208,8 @@ fn ledger(ledger: &Ledger, now: Ms) -> u64 {
     for receiving in ledger.receiving.values() {
         (receiving.call.map(|(max, _)| max), view.due(receiving.retry_at)).hash(&mut hasher);
     }
-    for periodic in [&ledger.resync, &ledger.resolve] {
+    (ledger.unsteered, view.maybe(ledger.outbox.away_since), ledger.outbox.holds).hash(&mut hasher);
+    for periodic in [&ledger.resync, &ledger.resolve, &ledger.outbox.resend] {
         (view.maybe(periodic.call), periodic.done, view.due(periodic.due_at)).hash(&mut hasher);
     }
     (view.due(ledger.cooldown_until), view.due(ledger.spot_refused_until), ledger.refusals.min(8))
@@ -218,7 +221,7 @@ fn action(action: &Action, now: Ms) -> u64 {
     let name = action.name();
     match action {
         Action::Receive { max, .. } => hash_of(&(name, max)),
-        Action::Inspect { job } | Action::ReadSpec { job } | Action::Publish { job, .. } => {
+        Action::Inspect { job, .. } | Action::ReadSpec { job } | Action::Publish { job, .. } => {
             hash_of(&(name, job))
         }
         Action::Claim { claim, .. } | Action::Launch { claim } => hash_of(&(name, claim_print(claim, now))),
@@ -230,8 +233,10 @@ fn action(action: &Action, now: Ms) -> u64 {
             hash_of(&(name, &lease.receipt))
         }
         Action::Index { terminal: record, .. } => hash_of(&(name, terminal(record))),
-        Action::Collect { job, losers } => hash_of(&(name, job, losers)),
-        Action::Resync | Action::Resolve => hash_of(&name),
+        Action::Announce { event, via } => hash_of(&(name, &event.job, event.kind, via)),
+        Action::Resend { after, .. } => hash_of(&(name, after)),
+        Action::Collect { job, losers, .. } => hash_of(&(name, job, losers)),
+        Action::Resync | Action::Survey | Action::Resolve => hash_of(&name),
     }
 }
 
@@ -268,7 +273,8 @@ fn controller(controller: &Controller, now: Ms) -> u64 {
             .map(|facts| hash_of(&facts.iter().map(|it| fact(it, now)).collect::<Vec<_>>())),
     );
     let wake = controller.wake.map(|at| due(at, now));
-    hash_of(&(ledger(&controller.core.ledger, now), tenants(controller, now), calls, answers, wake))
+    let known = (ledger(&controller.core.ledger, now), controller.heard);
+    hash_of(&(known, tenants(controller, now), calls, answers, wake))
 }
 
 impl Hash for State {
@@ -282,13 +288,14 @@ impl Hash for State {
                 claim_print(claim, now).hash(hasher);
             }
             job.terminal.as_deref().map(terminal).hash(hasher);
-            (job.published, job.letters, &job.refused).hash(hasher);
+            (job.published, job.letters, job.indexed, job.told, &job.refused).hash(hasher);
         }
         for task in &self.tasks {
-            (task.job, task.claim.attempt, task.phase, &task.token, task.stopping).hash(hasher);
+            (task.job, task.claim.attempt, task.phase, &task.token).hash(hasher);
+            (task.stopping, task.stop_reason, task.by_hand).hash(hasher);
             due(task.claim.launch_not_after_ms, now + AHEAD).hash(hasher);
         }
-        (self.left, self.broken).hash(hasher);
+        (self.wanted, self.put_aside, self.left, self.broken).hash(hasher);
     }
 }
 

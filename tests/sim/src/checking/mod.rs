@@ -18,6 +18,7 @@ mod search;
 mod services;
 mod small;
 mod state;
+mod steered;
 mod steps;
 mod tenancy;
 
@@ -26,3 +27,4 @@ pub use prefix::{Move, Prefix, search_prefix};
 pub use search::{Searched, anything_breaks, search};
 pub use small::Small;
 pub use state::{Bounds, State, Step, WeakProtocol};
+pub use steered::{Want, steered_worlds};

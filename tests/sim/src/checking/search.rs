@@ -2,10 +2,13 @@
 
 use stateright::{Checker, Model, Path};
 
-use super::{Bounds, Small, State, Step, WeakProtocol, fair_worlds, prefix::anything_goes_back};
+use super::{
+    Bounds, Small, State, Step, WeakProtocol, fair_worlds, prefix::anything_goes_back, steered_worlds,
+};
 
 /// The result of a search.
 #[derive(Debug, Clone)]
+#[allow(clippy::struct_excessive_bools, reason = "each is something that has to happen in some state")]
 pub struct Searched {
     /// Different states.
     pub states: usize,
@@ -15,6 +18,12 @@ pub struct Searched {
     pub finished: bool,
     /// In at least one state every job is settled and every message deleted.
     pub settles: bool,
+    /// In at least one state a task was stopped and its job ended as cancelled.
+    pub obeys: bool,
+    /// In at least one state a task won although somebody had cancelled.
+    pub too_late: bool,
+    /// In at least one state an event lay in the outbox.
+    pub put_aside: bool,
     /// The broken promise and the steps to it.
     pub broken: Option<(&'static str, Vec<Step>)>,
 }
@@ -31,6 +40,9 @@ pub fn search(world: Small, shortest: bool) -> Searched {
             deepest: checker.max_depth(),
             finished: checker.is_done(),
             settles: checker.discovery("every job is settled and every message gone").is_some(),
+            obeys: checker.discovery("a cancel is obeyed").is_some(),
+            too_late: checker.discovery("a cancel comes too late").is_some(),
+            put_aside: checker.discovery("an event waits in the outbox").is_some(),
             broken: checker.discovery("every promise is kept").map(found),
         }
     }
@@ -59,5 +71,8 @@ pub fn anything_breaks() -> Option<&'static str> {
     let tenants = fair_worlds()
         .into_iter()
         .map(|(controllers, fair, bounds)| Small::of_tenants(controllers, fair, bounds));
-    plain.chain(tenants).find_map(|world| search(world, false).broken.map(|(what, _)| what))
+    plain
+        .chain(tenants)
+        .chain(steered_worlds())
+        .find_map(|world| search(world, false).broken.map(|(what, _)| what))
 }

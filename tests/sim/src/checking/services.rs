@@ -3,19 +3,23 @@
 use std::sync::Arc;
 
 use transcode_config::contract::{
-    Attempt, Claim, JobKey, Outcome, OutputTarget, Published, SCHEMA, SourceObject, SourceOrder, Succeeded,
-    Terminal,
+    Attempt, Claim, JobEvent, JobKey, Outcome, OutputTarget, Published, SCHEMA, SourceObject, SourceOrder,
+    Succeeded, Terminal,
 };
-use transcode_core::protocol::{
-    action::{Action, LeaseRef},
-    fact::{Fact, Incoming, MessageId, Refusal},
-    publishing::Publication,
+use transcode_core::{
+    invariant::tells,
+    protocol::{
+        action::{Action, LeaseRef},
+        fact::{Fact, Incoming, MessageId, Refusal},
+        publishing::Publication,
+        via::Via,
+    },
 };
 
 use super::{
     answers::{SUPERSEDED, arn, describe, index, inspect, success},
     small::{AHEAD, Small},
-    state::{Phase, SmallTask, State, WeakProtocol},
+    state::{Phase, SmallJob, SmallTask, State, WeakProtocol},
 };
 
 fn receipt(message: usize, number: u32) -> String {
@@ -33,25 +37,26 @@ impl Small {
             Action::Receive { queue, max } => {
                 vec![Fact::Received { queue: queue.clone(), messages: self.receive(state, *max) }]
             }
-            Action::Inspect { job } => vec![inspect(state, self.job(job), job)],
+            Action::Inspect { job, .. } => vec![inspect(state, self.job(job), job)],
             Action::ReadSpec { job } => vec![Fact::SpecRead { job: job.clone(), spec: self.spec(job) }],
             Action::Claim { claim, .. } => vec![self.claim(state, host, claim)],
             Action::Launch { claim } => vec![self.launch(state, claim)],
             Action::Describe { tasks } => tasks.iter().map(|arn| describe(state, arn)).collect(),
-            Action::Stop { task, .. } => {
+            Action::Stop { task, reason } => {
                 if let Some(task) = index(task).and_then(|at| state.tasks.get_mut(at)) {
                     task.stopping = true;
+                    task.stop_reason.get_or_insert(reason);
                 }
                 vec![Fact::Stopped { task: task.clone() }]
             }
             Action::GiveUp { job, terminal } => {
                 let index = self.job(job);
-                state.promise(!working(state, index), "S5: given up while a task works");
+                state.promise(!known_to_work(state, index, terminal), "S5: given up while a task works");
                 self.write_terminal_record(state, index, terminal);
                 let there = state.jobs.get(index).and_then(|job| job.terminal.as_ref()).unwrap_or(terminal);
                 vec![Fact::Decided { job: job.clone(), terminal: Box::new((**there).clone()) }]
             }
-            Action::Publish { job, winner } => {
+            Action::Publish { job, winner, .. } => {
                 if let Some(there) = state.jobs.get_mut(self.job(job)) {
                     there.published = true;
                     let record = there.terminal.as_ref().map(|terminal| &terminal.outcome);
@@ -72,7 +77,7 @@ impl Small {
             }
             Action::Delete { lease } => {
                 if let Some(message) = current(state, lease) {
-                    Self::delete(state, message);
+                    self.delete(state, message);
                 }
                 vec![Fact::Deleted { message: lease.message.clone() }]
             }
@@ -86,10 +91,13 @@ impl Small {
                 }
                 vec![Fact::Released { message: lease.message.clone() }]
             }
+            Action::Index { terminal, .. } => vec![self.list(state, terminal)],
+            Action::Announce { event, via } => vec![self.tell(state, event, via)],
             Action::Resync
+            | Action::Survey
             | Action::Resolve
             | Action::Extend { .. }
-            | Action::Index { .. }
+            | Action::Resend { .. }
             | Action::Collect { .. } => Vec::new(),
         }
     }
@@ -131,7 +139,7 @@ impl Small {
             }
             claim
         });
-        Fact::Claimed { job: there.job.clone(), claim: Box::new((*there).clone()) }
+        Fact::Claimed { job: there.job.clone(), claim: Box::new((*there).clone()), spec: None }
     }
 
     fn launch(&self, state: &mut State, claim: &Arc<Claim>) -> Fact {
@@ -156,6 +164,8 @@ impl Small {
                 token,
                 phase: Phase::Starting,
                 stopping: false,
+                stop_reason: None,
+                by_hand: false,
             };
             state.tasks.push(task);
             state.promise(
@@ -164,7 +174,7 @@ impl Small {
             );
         }
         if self.weakness == WeakProtocol::DeleteOnAccept {
-            Self::delete(state, owner);
+            self.delete(state, owner);
         }
         Fact::Launched { job, attempt, task: arn(index) }
     }
@@ -178,7 +188,32 @@ impl Small {
         vec![Fact::LaunchRefused { job: claim.job.clone(), attempt: claim.attempt, refusal }]
     }
 
+    /// The index gets the end of a job.
+    fn list(&self, state: &mut State, terminal: &Arc<Terminal>) -> Fact {
+        if let Some(job) = state.jobs.get_mut(self.job(&terminal.job)) {
+            job.indexed = true;
+            let same = job.terminal.as_ref().is_some_and(|there| there.nonce == terminal.nonce);
+            state.promise(same, "S20: listed otherwise than the terminal record says");
+        }
+        Fact::Indexed { job: terminal.job.clone() }
+    }
+
+    /// The bus or the outbox gets an event.
+    fn tell(&self, state: &mut State, event: &JobEvent, via: &Via) -> Fact {
+        state.put_aside |= *via == Via::Outbox;
+        if let Some(job) = state.jobs.get_mut(self.job(&event.job)) {
+            job.told = true;
+            let outcome = job.terminal.as_ref().map(|terminal| &terminal.outcome);
+            let so = outcome.is_some_and(|outcome| tells(event.kind, outcome));
+            state.promise(so, "S18: told otherwise than the terminal record says");
+        }
+        Fact::Announced { job: event.job.clone(), kind: event.kind, via: via.clone() }
+    }
+
     fn write_terminal_record(&self, state: &mut State, index: usize, terminal: &Arc<Terminal>) -> bool {
+        if matches!(terminal.outcome, Outcome::Cancelled(_)) {
+            state.promise(self.cancel_was_asked(state, index), "S19: cancelled, and nobody wanted that");
+        }
         let Some(job) = state.jobs.get_mut(index) else { return false };
         if job.terminal.is_none() {
             job.terminal = Some(Arc::clone(terminal));
@@ -191,10 +226,15 @@ impl Small {
         false
     }
 
-    fn delete(state: &mut State, message: usize) {
+    fn delete(&self, state: &mut State, message: usize) {
         // Here each message asks for the job with the same number.
-        let settled = state.jobs.get(message).is_some_and(super::state::SmallJob::settled);
+        let job = state.jobs.get(message);
+        let settled = job.is_some_and(SmallJob::settled);
+        let listed = job.is_some_and(|job| job.indexed);
+        let told = self.policy.announcing.is_none() || job.is_some_and(|job| job.told);
         state.promise(settled, "S1: the message was deleted before its job was settled");
+        state.promise(listed, "S20: the message was deleted before the index had its job's end");
+        state.promise(told, "S18: the message was deleted before anybody was told of its job's end");
         if let Some(message) = state.messages.get_mut(message) {
             (message.deleted, message.visible) = (true, false);
         }
@@ -241,6 +281,17 @@ fn publication(job: &JobKey, winner: &Succeeded) -> Publication {
         serial: 1,
         published_at_ms: 0,
     }))
+}
+
+/// Whether an attempt works that a record says is over. A controller that has not heard of a cancel may begin one after
+/// the reading that the cancel was decided by; its task finds the record and ends.
+fn known_to_work(state: &State, job: usize, terminal: &Terminal) -> bool {
+    let over = match &terminal.outcome {
+        Outcome::Cancelled(cancelled) => cancelled.attempts.len(),
+        _ => usize::MAX,
+    };
+    let works = |task: &&SmallTask| task.job == job && task.phase == Phase::Working;
+    state.tasks.iter().filter(works).any(|task| task.claim.attempt.number() as usize <= over)
 }
 
 fn working(state: &State, job: usize) -> bool {

@@ -1,6 +1,8 @@
 //! A small world: its controllers, its messages and its possible faults.
 
-use transcode_config::contract::{JobKey, JobSpec};
+use std::sync::Arc;
+
+use transcode_config::contract::{Control, JobKey, JobSpec};
 use transcode_core::{
     message::{Parsed, Request, Rules, parse},
     policy::Policy,
@@ -36,6 +38,8 @@ pub struct Small {
     pub(super) requests: Vec<Request>,
     /// Messages that are there from the begin; the others arrive at any time.
     pub(super) there: usize,
+    /// The control document before and after each change; empty if nobody steers.
+    pub(super) documents: Vec<Arc<Control>>,
 }
 
 impl Small {
@@ -78,6 +82,7 @@ impl Small {
             rules,
             requests: Vec::new(),
             there,
+            documents: Vec::new(),
         };
         world.ask(bodies);
         world
@@ -113,11 +118,13 @@ impl Small {
     }
 
     pub(super) fn process(&self, index: usize, boot: u8) -> Controller {
-        let core = Reconciler::new(format!("c{index}-{boot}"), self.policy.clone(), self.rules.clone());
+        let mut core = Reconciler::new(format!("c{index}-{boot}"), self.policy.clone(), self.rules.clone());
+        core.ledger.unsteered = self.is_steered();
         Controller {
             core,
             tenancy: Tenancy::default(),
             boot,
+            heard: None,
             wake: None,
             calls: Vec::new(),
             answers: Vec::new(),

@@ -33,6 +33,10 @@ pub struct Bounds {
     pub returns: u8,
     /// Steps in which time passes.
     pub waits: u8,
+    /// Events that the bus does not take.
+    pub away: u8,
+    /// Tasks that a person stops to cancel their job.
+    pub by_hand: u8,
 }
 
 /// A protocol weaker than ours.
@@ -71,6 +75,10 @@ pub(super) struct SmallTask {
     pub(super) phase: Phase,
     /// It has SIGTERM; it may end otherwise before.
     pub(super) stopping: bool,
+    /// The reason of the first StopTask.
+    pub(super) stop_reason: Option<&'static str>,
+    /// A person has stopped it to cancel its job.
+    pub(super) by_hand: bool,
 }
 
 /// A message.
@@ -86,11 +94,16 @@ pub(super) struct SmallMessage {
 
 /// The documents of a job in the bucket and its letters in the dead-letter queue.
 #[derive(Debug, Clone, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a document or a message of its own")]
 pub(super) struct SmallJob {
     pub(super) claims: Vec<Arc<Claim>>,
     pub(super) terminal: Option<Arc<Terminal>>,
     pub(super) published: bool,
     pub(super) letters: bool,
+    /// The index has its end.
+    pub(super) indexed: bool,
+    /// The bus or the outbox has the event of its end.
+    pub(super) told: bool,
     /// Tokens that were answered with `failures[]`.
     pub(super) refused: Vec<String>,
 }
@@ -113,6 +126,8 @@ pub(super) struct Controller {
     pub(super) core: Reconciler,
     pub(super) tenancy: Tenancy,
     pub(super) boot: u8,
+    /// The number of the control document that it goes by.
+    pub(super) heard: Option<usize>,
     pub(super) wake: Option<Ms>,
     /// Sent, and not carried out.
     pub(super) calls: Vec<Arc<Action>>,
@@ -130,6 +145,10 @@ pub struct State {
     pub(super) messages: Vec<SmallMessage>,
     pub(super) jobs: Vec<SmallJob>,
     pub(super) tasks: Vec<SmallTask>,
+    /// The number of the newest control document.
+    pub(super) wanted: usize,
+    /// An event lay in the outbox.
+    pub(super) put_aside: bool,
     pub(super) left: Bounds,
     pub(super) broken: Option<&'static str>,
 }
@@ -170,6 +189,8 @@ pub enum Step {
     Refuse(usize, usize),
     /// A DescribeTasks answer omits the tasks.
     Unseen(usize, usize),
+    /// The bus does not take an event.
+    Away(usize, usize),
     /// A request without a waiting caller arrives.
     Arrive(usize),
     /// kill -9: the calls stay under way, and the next process starts at once.
@@ -188,4 +209,10 @@ pub enum Step {
     Stop(usize),
     /// Time passes until a controller's next turn.
     Wait(usize),
+    /// People change the control document.
+    Want,
+    /// A controller reads the control document.
+    Hear(usize),
+    /// A person stops a task to cancel its job.
+    ByHand(usize),
 }

@@ -10,6 +10,7 @@ use transcode_core::{
         clock::Now,
         fact::{Fact, Pinned},
         task_view::TaskArn,
+        via::Via,
     },
 };
 
@@ -31,7 +32,7 @@ impl Small {
             let (plan, broken) =
                 controller.tenancy.turn(&mut controller.core, std::mem::take(&mut facts), now);
             controller.wake = plan.wake_at.filter(|at| *at < NEVER / 2);
-            state.broken = state.broken.or(broken);
+            state.broken = state.broken.or(broken).or(self.against_wishes(controller.heard, &plan.actions));
             let mut at_once = Vec::new();
             for action in plan.actions {
                 match action {
@@ -41,6 +42,8 @@ impl Small {
                         );
                         facts.push(Fact::Resynced { complete: true });
                     }
+                    // Beacons are hints; without an answer there are none, and documents are read as often.
+                    Action::Survey => {}
                     Action::Resolve => {
                         let task_definition = "arn:definition:1".into();
                         facts.push(Fact::Resolved(Pinned { task_definition, image_digest: None }));
@@ -48,9 +51,7 @@ impl Small {
                     Action::Extend { lease, for_ms } => {
                         facts.push(Fact::Extended { message: lease.message, for_ms });
                     }
-                    Action::Index { terminal, .. } => {
-                        facts.push(Fact::Indexed { job: terminal.job.clone() });
-                    }
+                    Action::Resend { .. } => facts.push(Fact::Resent { sent: 0, kept: None, next: None }),
                     Action::Collect { job, .. } => facts.push(Fact::Collected { job }),
                     other if self.settled_at_once(&other) => at_once.push(other),
                     other => controller.calls.push(Arc::new(other)),
@@ -93,6 +94,7 @@ impl Small {
                     facts = tasks.iter().cloned().map(Fact::TaskMissing).collect();
                 }
             }
+            Step::Away(..) => state.left.away -= 1,
             Step::CarryOut(..) => {
                 state.left.slow -= 1;
                 facts = self.carry_out(state, Some(host), &action);
@@ -125,6 +127,12 @@ impl Small {
                 state.tasks.get_mut(at)?.phase = Phase::Ended(ENCODE_FAILED);
             }
             Step::Stop(at) => state.tasks.get_mut(at)?.phase = Phase::Ended(STOPPED),
+            Step::ByHand(at) => Self::stop_by_hand(state, at)?,
+            Step::Want => state.wanted += 1,
+            Step::Hear(host) => {
+                let heard = self.hear(state, host)?;
+                self.turn(state, host, vec![heard]);
+            }
             _ => return None,
         }
         Some(())
@@ -141,6 +149,11 @@ fn delayable(action: &Action) -> bool {
             | Action::Delete { .. }
             | Action::Stop { .. }
     )
+}
+
+/// Whether an event is sent to the bus.
+fn to_the_bus(action: &Action) -> bool {
+    matches!(action, Action::Announce { via: Via::Bus(_), .. })
 }
 
 /// Whether a late answer may be outdated.
@@ -180,6 +193,7 @@ fn call_steps(state: &State, host: usize, controller: &Controller, steps: &mut V
             (left.delayed > 0 && delayable(action), Step::Delay(host, call)),
             (left.refused > 0 && matches!(**action, Action::Launch { .. }), Step::Refuse(host, call)),
             (left.unseen > 0 && matches!(**action, Action::Describe { .. }), Step::Unseen(host, call)),
+            (left.away > 0 && to_the_bus(action), Step::Away(host, call)),
         ] {
             if allowed {
                 steps.push(step);
@@ -216,6 +230,8 @@ impl Model for Small {
             messages: self.messages(),
             jobs: vec![SmallJob::default(); self.bodies.len()],
             tasks: Vec::new(),
+            wanted: 0,
+            put_aside: false,
             left: self.bounds,
             broken: None,
         };
@@ -229,6 +245,12 @@ impl Model for Small {
         }
         for (host, controller) in state.controllers.iter().enumerate() {
             call_steps(state, host, controller, steps);
+            if self.is_steered() && controller.heard != Some(state.wanted) {
+                steps.push(Step::Hear(host));
+            }
+        }
+        if state.wanted + 1 < self.documents.len() {
+            steps.push(Step::Want);
         }
         steps.extend((0..state.wire.len()).map(Step::Arrive));
         for (index, message) in state.messages.iter().enumerate() {
@@ -251,6 +273,9 @@ impl Model for Small {
                 }
                 Phase::Ended(_) => continue,
             }
+            if state.stoppable(index) {
+                steps.push(Step::ByHand(index));
+            }
             if task.stopping {
                 steps.push(Step::Stop(index));
             }
@@ -266,7 +291,8 @@ impl Model for Small {
             | Step::Lose(host, call)
             | Step::Delay(host, call)
             | Step::Refuse(host, call)
-            | Step::Unseen(host, call) => self.called(&mut state, host, call, step)?,
+            | Step::Unseen(host, call)
+            | Step::Away(host, call) => self.called(&mut state, host, call, step)?,
             Step::Deliver(host, answer) => {
                 let facts = Arc::make_mut(state.controllers.get_mut(host)?).answers.remove(answer);
                 self.turn(&mut state, host, facts);
@@ -301,6 +327,9 @@ impl Model for Small {
             Property::sometimes("every job is settled and every message gone", |_, state: &State| {
                 state.at_rest()
             }),
+            Property::sometimes("a cancel is obeyed", |_, state: &State| state.cancel_ends(true)),
+            Property::sometimes("a cancel comes too late", |_, state: &State| state.cancel_ends(false)),
+            Property::sometimes("an event waits in the outbox", |_, state: &State| state.put_aside),
         ]
     }
 }

@@ -10,6 +10,7 @@
 //! | S7 | `RunTask` is planned, is sent, and reaches ECS |
 //! | S12 | a dead letter is sent |
 //! | S20 | an attempt is claimed, the index gets a job's end, a message is deleted |
+//! | S18 | the bus or the outbox gets an event, a message is deleted; after faults have stopped |
 //! | S17 | a pointer moves, an entry point is written, a job is told that it is superseded; after faults have stopped |
 //! | S13, S14 | all of the above with crashes, pauses and two or three controllers |
 //! | L1, L2, L3 | after faults have stopped |
@@ -24,7 +25,7 @@ use std::{
 };
 
 use transcode_config::contract::{
-    Attempt, Budget, Claim, Dead, FailureCode, JobKey, Outcome, PastAttempt, Succeeded, Terminal,
+    Attempt, Budget, Claim, Dead, FailureCode, JobKey, JobSpec, Outcome, PastAttempt, Succeeded, Terminal,
 };
 use transcode_core::{
     judge::outcome::unproven,
@@ -38,12 +39,14 @@ use crate::{
     truth::{JobTruth, Proc, Task},
 };
 
+mod announced;
 mod fair;
 mod lively;
 mod order;
 mod steering;
 mod turns;
 
+pub use announced::*;
 pub use fair::*;
 pub use lively::*;
 pub use order::*;
@@ -76,7 +79,7 @@ pub fn s1_deleted_when_decided(message: &MessageId, jobs: &[&JobTruth]) -> Kept 
 }
 
 /// S20: a message is deleted only when the index lists each of its jobs with its end.
-pub fn s18_deleted_when_listed(message: &MessageId, jobs: &[&JobTruth]) -> Kept {
+pub fn s20_deleted_when_listed(message: &MessageId, jobs: &[&JobTruth]) -> Kept {
     for job in jobs {
         let accepted = job.listed || matches!(job.request, Request::Refuse { .. });
         keep(job.indexed && accepted, "S20", || {
@@ -87,15 +90,27 @@ pub fn s18_deleted_when_listed(message: &MessageId, jobs: &[&JobTruth]) -> Kept 
 }
 
 /// S20: a job is listed as it ended.
-pub fn s18_listed_as_it_ended(job: &JobTruth, terminal: &Terminal) -> Kept {
+pub fn s20_listed_as_it_ended(job: &JobTruth, terminal: &Terminal) -> Kept {
     keep(job.terminal.as_deref() == Some(terminal), "S20", || {
         format!("{} was listed with another end than its terminal record has", job.key())
     })
 }
 
 /// S20: the index lists a job before its first attempt is claimed.
-pub fn s18_listed_when_claimed(job: &JobTruth) -> Kept {
+pub fn s20_listed_when_claimed(job: &JobTruth) -> Kept {
     keep(job.listed, "S20", || format!("{} was claimed and the index does not list it", job.key()))
+}
+
+/// S20: what a controller takes for a job's specification is the one that exists.
+pub fn s20_the_specification(job: Option<&JobTruth>, taken: &JobSpec) -> Kept {
+    keep(job.and_then(|job| job.spec.as_deref()) == Some(taken), "S20", || {
+        format!("{} was settled by another specification than it has", taken.job)
+    })
+}
+
+/// S2: a claim never changes, so a controller that knows one need not read it again.
+pub fn s2_claimed_once(known: &Claim, there: &Claim) -> Kept {
+    keep(known == there, "S2", || format!("attempt {} of {} has two claims", there.attempt, there.job))
 }
 
 /// S2: the terminal record is written at most once.
@@ -138,10 +153,18 @@ pub fn s5_lost_was_stopped(past: Option<&PastAttempt>, tasks: &[&Task]) -> Kept 
 }
 
 /// S5: the terminal record is absent when the next attempt is claimed. A claim that was under way for long does not
-/// count: the terminal record was absent when it was sent.
-pub fn s5_undecided(job: &JobTruth, late: bool) -> Kept {
-    let succeeded = job.terminal.as_ref().is_some_and(|it| matches!(it.outcome, Outcome::Succeeded(_)));
-    keep(!succeeded || late, "S5", || format!("{} was claimed again after it had succeeded", job.key()))
+/// count: the terminal record was absent when it was sent. Neither does a record that a suspended task writes on waking
+/// up, after the reading of `read_at`: nothing shows that such a task is not over.
+pub fn s5_undecided(job: &JobTruth, tasks: &[&Task], read_at: Ms, late: bool) -> Kept {
+    let winner = job.terminal.as_ref().and_then(|it| match &it.outcome {
+        Outcome::Succeeded(won) => Some(won.attempt),
+        Outcome::Dead(_) | Outcome::Superseded(_) | Outcome::Cancelled(_) => None,
+    });
+    let slept = |task: &&Task| Some(task.attempt()) == winner && task.woken_at == Some(job.decided_at);
+    let woke_up = job.decided_at > read_at && tasks.iter().any(slept);
+    keep(winner.is_none() || late || woke_up, "S5", || {
+        format!("{} was claimed again after it had succeeded", job.key())
+    })
 }
 
 /// S5, for the last attempt: no task works when the job is given up.

@@ -2,7 +2,7 @@
 
 use super::{
     Episode, HOUR, MINUTE, SECOND, Setup, Sort,
-    policy::{draw_policy, rules},
+    policy::{announcing, draw_policy, rules},
     uploads::uploads,
 };
 use crate::rng::{Rng, mix};
@@ -18,7 +18,20 @@ impl Setup {
         if sort != Sort::Crowd && mix(&[seed, 11]).is_multiple_of(4) {
             setup.draw_steering(&mut Rng::new(mix(&[seed, 13])));
         }
+        if sort != Sort::Crowd && mix(&[seed, 15]).is_multiple_of(2) {
+            setup.draw_bus(&mut Rng::new(mix(&[seed, 16])));
+        }
         setup
+    }
+
+    /// Events are sent to a bus, which may be away.
+    fn draw_bus(&mut self, rng: &mut Rng) {
+        self.policy.announcing = Some(announcing(rng.spread(10 * SECOND, HOUR)));
+        while rng.chance(0.4) {
+            let from = rng.below(self.heal_at);
+            let until = from + rng.spread(MINUTE, 12 * HOUR);
+            self.episodes.push((Episode::BusAway, from, until.min(self.heal_at)));
+        }
     }
 
     /// Draws all other inputs.

@@ -70,6 +70,8 @@ pub enum Episode {
     BrownOut,
     /// The events queue is dead.
     HintsDead,
+    /// The bus takes no event.
+    BusAway,
     /// All controllers are down.
     AllDown,
 }
@@ -260,6 +262,13 @@ impl Setup {
             old: false,
             ..setup
         }
+    }
+
+    /// The same, with a bus for the events of jobs. It is away for a while, so that there is something in the outbox.
+    pub fn plain_with_bus() -> Self {
+        let plain = Self::plain();
+        let policy = Policy { announcing: Some(policy::announcing(MINUTE)), ..plain.policy };
+        Self { policy, episodes: vec![(Episode::BusAway, 0, 3 * MINUTE)], ..plain }
     }
 
     /// Whether an episode is under way.

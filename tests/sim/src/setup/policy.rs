@@ -1,6 +1,6 @@
 //! The settings that a seed draws.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 use transcode_config::{
@@ -8,7 +8,11 @@ use transcode_config::{
     ladder::Profile,
     settings::SourceSettings,
 };
-use transcode_core::{message::Rules, policy::Policy, protocol::clock::Ms};
+use transcode_core::{
+    message::Rules,
+    policy::{Announcing, Policy},
+    protocol::clock::Ms,
+};
 
 use super::{HOUR, MINUTE, SECOND, Sort};
 use crate::rng::Rng;
@@ -94,6 +98,7 @@ fn any(rng: &mut Rng, crowd: bool) -> Policy {
         pull_timeout: rng.spread(2 * MINUTE, 30 * MINUTE),
         max_leases: max_tasks * 3 + 10,
         logs: None,
+        announcing: None,
     }
 }
 
@@ -128,6 +133,17 @@ fn calm_down(rng: &mut Rng, policy: &mut Policy, jobs: u64) {
     policy.heartbeat_stale = rng.between(3 * HOUR, 4 * HOUR);
     policy.no_progress = 2 * policy.heartbeat_stale + rng.spread(MINUTE, 10 * HOUR);
     policy.retry_base = policy.retry_base.max(10 * SECOND);
+}
+
+/// Events go to a bus, and after this long into the outbox.
+pub(super) fn announcing(outbox_after: Ms) -> Announcing {
+    Announcing {
+        bus: "bus".into(),
+        environment: "sim".into(),
+        kinds: BTreeSet::new(),
+        progress_every: MINUTE,
+        outbox_after,
+    }
 }
 
 pub(super) fn rules(policy: &Policy) -> Rules {

@@ -8,6 +8,7 @@ pub use super::named::Named;
 use super::{
     Episode, HOUR, Kind, MINUTE, SECOND, Setup, Upload, fair_worlds,
     named::world,
+    policy::announcing,
     steered_worlds,
     uploads::{record, version},
 };
@@ -47,6 +48,7 @@ pub fn named() -> Vec<Named> {
         copies(),
         lapsing(),
         refused(),
+        bus_away(),
         uploaded_again(),
     ];
     all.extend(fair_worlds::named());
@@ -68,6 +70,23 @@ fn refused() -> Named {
                 (Episode::WritesDenied, 3 * MINUTE, 2 * HOUR),
                 (Episode::WritesDenied, 2 * HOUR + 10 * MINUTE, 7 * HOUR),
             ],
+            ..plain
+        },
+    )
+}
+
+/// The bus is away for hours, and before and after that it refuses every third entry.
+fn bus_away() -> Named {
+    world(
+        "the bus is away for hours",
+        &[(Fault::EntryRefused, 0.3), (Fault::EventAnswerLost, 0.1)],
+        |plain| Policy { max_tasks: 12, max_leases: 46, announcing: Some(announcing(2 * MINUTE)), ..plain },
+        |plain| Setup {
+            uploads: uploads(40, MINUTE),
+            bad: 30,
+            heal_at: 6 * HOUR,
+            crash_at_effect: 200,
+            episodes: vec![(Episode::BusAway, 5 * MINUTE, 3 * HOUR)],
             ..plain
         },
     )

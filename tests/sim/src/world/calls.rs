@@ -2,7 +2,7 @@
 
 use std::{ops::ControlFlow, sync::Arc};
 
-use transcode_config::contract::{Attempt, Claim};
+use transcode_config::contract::{Attempt, Claim, JobKey, JobSpec};
 use transcode_core::{
     effects::apply,
     protocol::{
@@ -14,10 +14,10 @@ use transcode_core::{
     weakness::{Weakness, weak},
 };
 
-use super::{World, event::Event, fate::Fate};
+use super::{World, bus::Resending, event::Event, fate::Fate};
 use crate::setup::{CALL_TIMEOUT, MINUTE, SECOND};
 
-/// Oldest reading on which a controller may give a job up: the core's limit, and the length of a turn.
+/// Oldest reading on which a controller may claim an attempt or give a job up: the core's limit, and the length of a turn.
 const READ_AGE: Ms = MINUTE;
 
 /// A call under way.
@@ -26,10 +26,14 @@ pub(super) struct Call {
     boot: u32,
     action: Action,
     stage: u8,
+    /// The specification, if this call has created it.
+    accepted: Option<Arc<JobSpec>>,
     /// The result of an earlier stage's read.
     snapshot: Option<Box<Snapshot>>,
     /// The state of publishing.
     publishing: Option<Box<Publishing>>,
+    /// The state of sending what waits in the outbox.
+    resending: Resending,
     answer: Vec<Fact>,
     /// The answer will not arrive; the caller's timeout ends the call.
     deaf: bool,
@@ -51,8 +55,10 @@ impl Call {
             boot: 0,
             action,
             stage: 0,
+            accepted: None,
             snapshot: None,
             publishing: None,
+            resending: Resending::default(),
             answer: Vec::new(),
             deaf: false,
             answered: false,
@@ -74,6 +80,11 @@ pub(super) fn failed(operation: &'static str, class: ErrorClass, message: &str) 
 /// The fact that an action failed.
 fn failure(action: &Action, class: ErrorClass) -> Fact {
     apply::failed(action, failed(action.name(), class, "fault"))
+}
+
+/// The fact that a newer version has written a document of a job.
+fn unreadable(job: &JobKey) -> Fact {
+    Fact::Unreadable { job: job.clone(), reason: "schema 2".into() }
 }
 
 impl World {
@@ -128,8 +139,10 @@ impl World {
             boot,
             action,
             stage: 0,
+            accepted: None,
             snapshot: None,
             publishing: None,
+            resending: Resending::default(),
             answer,
             deaf,
             answered: false,
@@ -253,39 +266,32 @@ impl World {
                 Ok(fact) => fact,
                 Err(again) => return Some(again),
             },
-            Action::Inspect { job } | Action::GiveUp { job, .. } if self.is_newer(job) => {
-                Fact::Unreadable { job: job.clone(), reason: "schema 2".into() }
-            }
-            Action::Claim { spec, .. } if self.is_newer(&spec.job) => {
-                Fact::Unreadable { job: spec.job.clone(), reason: "schema 2".into() }
-            }
+            Action::Inspect { job, .. } | Action::GiveUp { job, .. } if self.is_newer(job) => unreadable(job),
+            Action::Claim { spec, .. } if self.is_newer(&spec.job) => unreadable(&spec.job),
             Action::ReadSpec { job } => {
                 let spec = self.job_of(job).and_then(|job| self.jobs.get(job)?.spec.as_deref().cloned());
                 Fact::SpecRead { job: job.clone(), spec: spec.map(Box::new) }
             }
-            Action::Inspect { job } if stage == 0 => {
-                call.snapshot = Some(Box::new(self.read_attempt(job)));
+            // The listing comes first: what it does not name is not read.
+            Action::Inspect { job, .. } if stage == 0 => {
+                call.snapshot = Some(Box::new(self.listed(job)));
                 return Some(soon);
             }
-            Action::Inspect { job } => {
+            Action::Inspect { job, known } => {
                 let mut snapshot = call.snapshot.take().unwrap_or_default();
-                snapshot.terminal = self.read_terminal_record(job);
+                self.read_heartbeats(job, &mut snapshot);
+                self.take_known(known.as_ref(), &mut snapshot);
                 Fact::Inspected { job: job.clone(), snapshot }
             }
-            // The specification comes first, then the index.
-            Action::Claim { spec, .. } if stage == 0 => {
-                self.put_spec(spec);
-                return Some(soon);
+            Action::Claim { spec, claim } => {
+                match self.claim_step(stage, spec, claim, call.began, call.deaf, &mut call.accepted) {
+                    ControlFlow::Continue(()) => return Some(soon),
+                    ControlFlow::Break(Some(fact)) => fact,
+                    ControlFlow::Break(None) => failure(&call.action, ErrorClass::Transient),
+                }
             }
-            Action::Claim { spec, claim } if stage == 1 && claim.attempt == Attempt::FIRST => {
-                self.put_accepted(&spec.job);
-                return Some(soon);
-            }
-            Action::Claim { claim, .. } => match self.put_claim(claim, call.deaf) {
-                Some(there) => Fact::Claimed { job: there.job.clone(), claim: Box::new((*there).clone()) },
-                None => failure(&call.action, ErrorClass::Transient),
-            },
-            Action::Publish { job, winner } => {
+            Action::Publish { job, winner, spec } => {
+                self.check_spec(job, spec.as_deref());
                 let begun = call.publishing.take().or_else(|| self.publishing(job, winner).map(Box::new));
                 match begun {
                     None => failure(&call.action, ErrorClass::Transient),
@@ -301,7 +307,12 @@ impl World {
                     },
                 }
             }
-            Action::Collect { job, losers } => {
+            Action::Resend { after, .. } => match self.resend(stage, after.as_ref(), &mut call.resending) {
+                Some(fact) => fact,
+                None => return Some(soon),
+            },
+            Action::Collect { job, spec, losers } => {
+                self.check_spec(job, spec.as_deref());
                 self.collect(job, losers);
                 Fact::Collected { job: job.clone() }
             }
@@ -314,6 +325,33 @@ impl World {
         };
         call.answer = vec![fact];
         None
+    }
+
+    /// One request of a claim: the specification comes first, then the index. `Break` with the answer, or with `None` if
+    /// it failed.
+    fn claim_step(
+        &mut self,
+        stage: u8,
+        spec: &Arc<JobSpec>,
+        claim: &Arc<Claim>,
+        began: Ms,
+        deaf: bool,
+        accepted: &mut Option<Arc<JobSpec>>,
+    ) -> ControlFlow<Option<Fact>> {
+        if stage == 0 {
+            *accepted = self.put_spec(spec).then(|| Arc::clone(spec));
+            return ControlFlow::Continue(());
+        }
+        if stage == 1 && claim.attempt == Attempt::FIRST {
+            self.put_accepted(&spec.job);
+            return ControlFlow::Continue(());
+        }
+        let there = self.put_claim(claim, began.saturating_sub(READ_AGE), deaf);
+        ControlFlow::Break(there.map(|there| Fact::Claimed {
+            job: there.job.clone(),
+            claim: Box::new((*there).clone()),
+            spec: accepted.take(),
+        }))
     }
 
     fn carry_out_elsewhere(&mut self, action: &Action, sent_at: Ms, answer: &mut Vec<Fact>) -> Option<Ms> {
@@ -335,15 +373,18 @@ impl World {
                 }
                 return None;
             }
-            Action::Index { terminal, asked } => {
+            Action::Index { terminal, spec, asked } => {
+                self.check_spec(&terminal.job, spec.as_deref());
                 self.put_ended(terminal, asked.is_some());
                 Fact::Indexed { job: terminal.job.clone() }
             }
+            Action::Announce { event, via } => self.announce(event, via),
             Action::Resync => {
                 let views = self.list();
                 answer.extend(views.into_iter().map(|view| Fact::TaskListed(Box::new(view))));
                 Fact::Resynced { complete: true }
             }
+            Action::Survey => Fact::Surveyed { sightings: self.beacons() },
             Action::Resolve => {
                 let task_definition = format!("arn:definition:{}", self.definition);
                 Fact::Resolved(Pinned { task_definition, image_digest: None })
@@ -369,6 +410,7 @@ impl World {
             | Action::Claim { .. }
             | Action::GiveUp { .. }
             | Action::Publish { .. }
+            | Action::Resend { .. }
             | Action::Collect { .. } => return None,
         };
         answer.push(fact);

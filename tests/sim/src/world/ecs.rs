@@ -141,6 +141,7 @@ impl World {
             purged_at: Ms::MAX,
             stuck: false,
             beat_from: None,
+            woken_at: None,
             quiet: None,
             beat_until: Ms::MAX,
             stalls_at: None,

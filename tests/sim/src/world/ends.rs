@@ -75,6 +75,7 @@ impl World {
                 files: 1,
                 bytes: 1,
                 duration_ms: 1,
+                warnings: None,
                 source: None,
                 entry_points: Vec::new(),
             }),
@@ -163,13 +164,17 @@ impl World {
         !self.faults.on && job.is_some_and(|job| job.terminal.is_none() && !job.newer && newest(job))
     }
 
-    /// Longest time in which a restarted controller finds a task and acts: a list, descriptions, a reading, and its
-    /// turn among all others.
+    /// Longest time in which a restarted controller finds a task and acts (L3): a list, descriptions, a reading that goes
+    /// stale, the task's turn among all others at the rates of calls, and one backoff of a reading that failed before the
+    /// faults ended; of a task that may be working it is the short one.
     fn finding_out(&self) -> Ms {
         let policy = &self.setup.policy;
         let in_line = self.tasks.iter().filter(|task| task.alive() || task.stuck).count() as Ms;
         let periods = policy.resync_every + 2 * policy.describe_every + policy.heartbeat_stale;
-        periods + in_line * (policy.stop_interval + policy.read_interval) + 2 * self.setup.slack + 15 * MINUTE
+        periods
+            + in_line * (policy.stop_interval + policy.read_interval)
+            + policy.call_retry_cap
+            + 2 * self.setup.slack
     }
 
     /// Checks that a task starts within its time (L3).

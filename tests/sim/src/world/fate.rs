@@ -1,7 +1,7 @@
 //! The fate of a request on the wire.
 
 use transcode_core::{
-    protocol::{action::Action, clock::Ms, fact::ErrorClass},
+    protocol::{action::Action, clock::Ms, fact::ErrorClass, via::Via},
     state::failing::Purpose,
 };
 
@@ -38,7 +38,10 @@ impl World {
             return Fate::NeverArrives;
         }
         match action {
-            Action::Inspect { .. }
+            Action::Announce { via: Via::Bus(_), .. } | Action::Resend { .. } => self.fate_at_bus(),
+            Action::Announce { via: Via::Outbox, .. }
+            | Action::Inspect { .. }
+            | Action::Survey
             | Action::ReadSpec { .. }
             | Action::Claim { .. }
             | Action::GiveUp { .. }
@@ -69,7 +72,7 @@ impl World {
         if self.fault(Fault::S3Error) {
             return Fate::Refused(ErrorClass::Transient);
         }
-        if matches!(action, Action::Inspect { .. } | Action::ReadSpec { .. }) {
+        if matches!(action, Action::Inspect { .. } | Action::Survey | Action::ReadSpec { .. }) {
             return Fate::Ordinary;
         }
         if self.fault(Fault::WriteConflict) {
@@ -81,6 +84,18 @@ impl World {
         } else {
             Fate::Ordinary
         }
+    }
+
+    fn fate_at_bus(&mut self) -> Fate {
+        if self.during(Episode::BusAway) {
+            return match self.rng.below(3) {
+                0 => Fate::NeverArrives,
+                1 => Fate::Refused(ErrorClass::Misconfigured),
+                // An answer that refuses each entry.
+                _ => Fate::Ordinary,
+            };
+        }
+        if self.fault(Fault::EventAnswerLost) { Fate::AnswerLost } else { Fate::Ordinary }
     }
 
     fn fate_in_sqs(&mut self, action: &Action) -> Fate {

@@ -80,15 +80,17 @@ impl World {
         }
         for (episode, from, _) in self.setup.episodes.clone() {
             let row = match episode {
-                Episode::StateDenied | Episode::WritesDenied => 45,
-                Episode::Credentials => 53,
-                Episode::BrownOut => 63,
-                Episode::HintsDead => 39,
-                Episode::AllDown => 24,
+                Episode::StateDenied | Episode::WritesDenied => Some(45),
+                Episode::Credentials => Some(53),
+                Episode::BrownOut => Some(63),
+                Episode::HintsDead => Some(39),
+                Episode::AllDown => Some(24),
+                // The catalogue has no bus.
+                Episode::BusAway => None,
             };
             if episode == Episode::AllDown {
                 (0..self.setup.controllers).for_each(|index| self.at(from, Event::Crash(index, u32::MAX)));
-            } else {
+            } else if let Some(row) = row {
                 self.reached.reach(row);
             }
         }

@@ -5,6 +5,7 @@
 //! are lost after the call took effect, requests arrive after their caller stopped waiting, lists omit entries.
 
 mod agenda;
+mod bus;
 mod calls;
 mod direct;
 mod ecs;
@@ -34,6 +35,7 @@ use transcode_core::{message, protocol::clock::Ms};
 
 use self::{
     agenda::Agenda,
+    bus::Outbox,
     calls::Call,
     ecs::Token,
     event::Event,
@@ -112,6 +114,8 @@ pub struct World {
     queues: Vec<Queue>,
     /// Bodies in the dead-letter queue, one for each letter.
     letters: Vec<String>,
+    /// Events that the bus did not take in time.
+    outbox: Outbox,
     tokens: BTreeMap<String, Token>,
     /// Tasks that a list may contain.
     listed: Vec<usize>,
@@ -153,6 +157,7 @@ impl World {
             messages: Vec::new(),
             queues: setup.policy.queues.keys().map(|name| Queue::new(name)).collect(),
             letters: Vec::new(),
+            outbox: Outbox::new(),
             tokens: BTreeMap::new(),
             listed: Vec::new(),
             hosts: Vec::new(),

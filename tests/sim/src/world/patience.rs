@@ -10,8 +10,9 @@ use transcode_core::{
         action::Action,
         clock::Ms,
         fact::{Fact, MessageId, QueueName},
+        via::Via,
     },
-    state::ledger::Ledger,
+    state::{failing::Purpose, ledger::Ledger},
 };
 
 use crate::invariants::{self, Kept};
@@ -21,6 +22,8 @@ use crate::invariants::{self, Kept};
 enum Subject {
     Job(JobKey),
     Launch(JobKey),
+    /// Putting the event of its end into the outbox, for which it does not wait once the bus has had its time.
+    Aside(JobKey),
     /// Calls that settle a message: its letter, its delete.
     Settling(MessageId),
     /// Calls that extend a message or give it back.
@@ -32,7 +35,7 @@ impl Subject {
     /// Whether the controller learned of the subject after `at`: it has forgotten earlier failures then.
     fn is_newer(&self, at: Ms, ledger: &Ledger) -> bool {
         let since = match self {
-            Self::Job(job) => ledger.jobs.get(job).map(|job| job.since),
+            Self::Job(job) | Self::Aside(job) => ledger.jobs.get(job).map(|job| job.since),
             Self::Launch(job) => ledger.jobs.get(job).and_then(|job| Some(job.attempt.as_ref()?.known_at)),
             Self::Settling(_) | Self::Keeping(_) | Self::Queue(_) => None,
         };
@@ -42,7 +45,7 @@ impl Subject {
     /// Whether the refused call succeeds for another job: then it is tried for this one without a wait (L10).
     fn is_released(&self, ledger: &Ledger) -> bool {
         let failing = match self {
-            Self::Job(job) => ledger.jobs.get(job).and_then(|job| job.failing.as_ref()),
+            Self::Job(job) | Self::Aside(job) => ledger.jobs.get(job).and_then(|job| job.failing.as_ref()),
             Self::Settling(message) => ledger.leases.get(message).and_then(|lease| lease.failing.as_ref()),
             Self::Launch(_) | Self::Keeping(_) | Self::Queue(_) => None,
         };
@@ -67,7 +70,11 @@ impl Patience {
     /// Called with a fact that the controller with this ledger absorbs now.
     pub(super) fn hears(&mut self, fact: &Fact, ledger: &Ledger, now: Ms) {
         match fact {
-            Fact::JobCallFailed { job, .. } => self.failed(Subject::Job(job.clone()), ledger, now),
+            Fact::JobCallFailed { job, .. } => {
+                let aside = ledger.jobs.get(job).is_some_and(|job| job.calls_for == Purpose::PutAside);
+                let subject = if aside { Subject::Aside } else { Subject::Job };
+                self.failed(subject(job.clone()), ledger, now);
+            }
             Fact::MessageCallFailed { message, .. } => {
                 let settles = ledger.leases.get(message).is_some_and(|lease| lease.calls_for.is_some());
                 let subject = if settles { Subject::Settling } else { Subject::Keeping };
@@ -89,6 +96,10 @@ impl Patience {
             | Fact::Published { job, .. }
             | Fact::Indexed { job }
             | Fact::Collected { job } => self.worked(&Subject::Job(job.clone())),
+            Fact::Announced { job, .. } => {
+                self.worked(&Subject::Job(job.clone()));
+                self.worked(&Subject::Aside(job.clone()));
+            }
             // A new attempt begins without failures.
             Fact::Claimed { job, .. } | Fact::Launched { job, .. } => {
                 self.worked(&Subject::Job(job.clone()));
@@ -153,13 +164,15 @@ impl Patience {
 
 fn subject(action: &Action) -> Option<Subject> {
     Some(match action {
-        Action::Inspect { job }
+        Action::Inspect { job, .. }
         | Action::ReadSpec { job }
         | Action::GiveUp { job, .. }
         | Action::Publish { job, .. }
         | Action::Collect { job, .. } => Subject::Job(job.clone()),
         Action::Claim { claim, .. } => Subject::Job(claim.job.clone()),
         Action::Index { terminal, .. } => Subject::Job(terminal.job.clone()),
+        Action::Announce { event, via: Via::Bus(_) } => Subject::Job(event.job.clone()),
+        Action::Announce { event, via: Via::Outbox } => Subject::Aside(event.job.clone()),
         Action::Launch { claim } => Subject::Launch(claim.job.clone()),
         Action::DeadLetter(letter) => Subject::Settling(letter.lease.message.clone()),
         Action::Delete { lease } => Subject::Settling(lease.message.clone()),
@@ -167,6 +180,11 @@ fn subject(action: &Action) -> Option<Subject> {
             Subject::Keeping(lease.message.clone())
         }
         Action::Receive { queue, .. } => Subject::Queue(queue.clone()),
-        Action::Describe { .. } | Action::Stop { .. } | Action::Resync | Action::Resolve => return None,
+        Action::Describe { .. }
+        | Action::Stop { .. }
+        | Action::Resync
+        | Action::Survey
+        | Action::Resolve
+        | Action::Resend { .. } => return None,
     })
 }

@@ -316,7 +316,7 @@ impl World {
         }
         // It notices that it was suspended; or it was about to write its terminal record, and does so.
         let late_terminal_record = self.rng.chance(0.5);
-        task.proc = Proc::Starting;
+        (task.proc, task.woken_at) = (Proc::Starting, Some(self.now));
         self.end(index, if late_terminal_record { Ending::Done } else { Ending::Fenced });
     }
 }

@@ -11,6 +11,7 @@ use transcode_core::{
         action::Action,
         clock::Ms,
         fact::{Fact, MessageId},
+        via::Via,
     },
     state::{
         failing::{Failing, Purpose},
@@ -63,6 +64,11 @@ impl Refusals {
                 let subject = Subject::Message(message.clone());
                 self.failed(purpose, subject, error.class.lasts(), lease.received_at, now);
             }
+            // AWS took the call; what it found is of a newer version.
+            Fact::Unreadable { job, .. } => {
+                let Some(purpose) = ledger.jobs.get(job).map(|job| job.calls_for) else { return };
+                self.worked(purpose, &Subject::Job(job.clone()), ledger);
+            }
             // Another controller took the step.
             Fact::Inspected { job, snapshot } => {
                 let known = ledger.jobs.get(job).and_then(|job| Some(job.attempt.as_ref()?.claim.attempt));
@@ -81,6 +87,11 @@ impl Refusals {
             Fact::Decided { job, .. } => self.worked(Purpose::GiveUp, &Subject::Job(job.clone()), ledger),
             Fact::Published { job, .. } => self.worked(Purpose::Publish, &Subject::Job(job.clone()), ledger),
             Fact::Indexed { job } => self.worked(Purpose::Index, &Subject::Job(job.clone()), ledger),
+            Fact::Announced { job, via, .. } => {
+                let step = if *via == Via::Outbox { Purpose::PutAside } else { Purpose::Announce };
+                self.worked(step, &Subject::Job(job.clone()), ledger);
+                self.known.remove(&(Purpose::Announce, Subject::Job(job.clone())));
+            }
             Fact::Collected { job } => self.worked(Purpose::Collect, &Subject::Job(job.clone()), ledger),
             Fact::DeadLettered { message, .. } => {
                 self.worked(Purpose::Letter, &Subject::Message(message.clone()), ledger);
@@ -152,6 +163,7 @@ fn of(action: &Action, ledger: &Ledger) -> Option<(Purpose, Subject, Ms)> {
     match action {
         Action::Claim { spec, .. } => job(&spec.job),
         Action::Index { terminal, .. } => job(&terminal.job),
+        Action::Announce { event, .. } => job(&event.job),
         Action::GiveUp { job: key, .. }
         | Action::Publish { job: key, .. }
         | Action::Collect { job: key, .. } => job(key),

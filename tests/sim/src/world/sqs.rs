@@ -191,7 +191,12 @@ impl World {
         let found = self.messages.get(index).map(|message| {
             let jobs: Vec<_> = message.jobs.iter().filter_map(|job| self.jobs.get(*job)).collect();
             invariants::s1_deleted_when_decided(&message.id, &jobs)
-                .and_then(|()| invariants::s18_deleted_when_listed(&message.id, &jobs))
+                .and_then(|()| invariants::s20_deleted_when_listed(&message.id, &jobs))
+                .and_then(|()| {
+                    let untold = message.jobs.iter().find(|job| !self.is_told(**job));
+                    let untold = untold.and_then(|job| self.jobs.get(*job));
+                    invariants::s18_deleted_when_told(&message.id, untold)
+                })
                 .and_then(|()| invariants::s15_unknown_is_kept(&message.id, message.kind))
         });
         self.check(found.unwrap_or(Ok(())));

@@ -3,13 +3,13 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use transcode_config::contract::{
-    Attempt, Claim, Heartbeat, JobKey, Outcome, SCHEMA, Stage, TaskState, Terminal,
+    Attempt, Beacon, Claim, Heartbeat, JobKey, Outcome, SCHEMA, Stage, TaskState, Terminal, UserMetadata,
 };
 use transcode_core::{
     judge::outcome::unproven,
     protocol::{
         clock::Ms,
-        fact::{Hint, Snapshot},
+        fact::{Hint, Sighting, Snapshot},
     },
     weakness::{Weakness, weak},
 };
@@ -17,35 +17,57 @@ use transcode_core::{
 use super::{EPOCH, World};
 use crate::{
     invariants,
-    setup::BEAT_EVERY,
-    truth::{Proc, Task},
+    setup::{BEAT_EVERY, HOUR},
+    truth::{JobTruth, Proc, Task},
 };
+
+/// A task writes its beacon after every such number of heartbeats.
+const BEATS: Ms = 3;
 
 impl World {
     pub(super) fn job_of(&self, key: &JobKey) -> Option<usize> {
         self.by_key.get(key).copied()
     }
 
-    /// The newest claim and its heartbeat; the terminal record is read later.
-    pub(super) fn read_attempt(&self, key: &JobKey) -> Snapshot {
+    /// The documents of a job that a listing names now: the newest claim, the terminal record, and the heartbeats that
+    /// exist. Claims and the record are written once, so their contents are those of any later time.
+    pub(super) fn listed(&self, key: &JobKey) -> Snapshot {
         let Some(job) = self.job_of(key).and_then(|job| self.jobs.get(job)) else {
             return Snapshot::default();
         };
-        let Some(claim) = job.claims.last() else { return Snapshot::default() };
-        let heartbeat_of = |attempt: Attempt| {
-            let own = job.tasks.iter().filter_map(|task| self.tasks.get(*task));
-            let written = own.filter(|task| task.attempt() == attempt);
-            let newest =
-                written.filter_map(|task| Some((self.last_beat(task)?, task))).max_by_key(|(at, _)| *at);
-            newest.map(|(at, task)| self.heartbeat(task, at))
-        };
-        let doubtful = claim.history.iter().filter(|past| unproven(past));
-        Snapshot {
-            heartbeat: heartbeat_of(claim.attempt),
-            earlier: doubtful.filter_map(|past| heartbeat_of(past.attempt)).collect(),
-            claim: Some(Arc::clone(claim)),
-            terminal: None,
+        let (claim, terminal) = (job.claims.last().cloned(), job.terminal.clone());
+        let Some(claim) = claim else { return Snapshot { terminal, ..Snapshot::default() } };
+        let over = |attempt| terminal.as_ref().is_some_and(|terminal| terminal.outcome.ends(attempt));
+        let heartbeat = self.newest_beat(job, claim.attempt).filter(|_| !over(claim.attempt));
+        let doubtful = claim.history.iter().filter(|past| unproven(past) && terminal.is_none());
+        let earlier = doubtful.filter_map(|past| self.newest_beat(job, past.attempt)).collect();
+        Snapshot { heartbeat, earlier, claim: Some(claim), terminal }
+    }
+
+    /// Reads the listed heartbeats, as they are now.
+    pub(super) fn read_heartbeats(&self, key: &JobKey, snapshot: &mut Snapshot) {
+        let Some(job) = self.job_of(key).and_then(|job| self.jobs.get(job)) else { return };
+        for beat in snapshot.heartbeat.iter_mut().chain(&mut snapshot.earlier) {
+            if let Some(newer) = self.newest_beat(job, beat.attempt) {
+                *beat = newer;
+            }
         }
+    }
+
+    /// Puts the claim that a controller knows in the place of the one that it does not read for that reason.
+    pub(super) fn take_known(&mut self, known: Option<&Arc<Claim>>, snapshot: &mut Snapshot) {
+        let Some(there) = &mut snapshot.claim else { return };
+        let Some(known) = known.filter(|known| known.attempt == there.attempt) else { return };
+        let found = invariants::s2_claimed_once(known, there);
+        *there = Arc::clone(known);
+        self.check(found);
+    }
+
+    fn newest_beat(&self, job: &JobTruth, attempt: Attempt) -> Option<Heartbeat> {
+        let own = job.tasks.iter().filter_map(|task| self.tasks.get(*task));
+        let written = own.filter(|task| task.attempt() == attempt);
+        let newest = written.filter_map(|task| Some((self.last_beat(task)?, task))).max_by_key(|(at, _)| *at);
+        newest.map(|(at, task)| self.heartbeat(task, at))
     }
 
     pub(super) fn read_terminal_record(&self, key: &JobKey) -> Option<Arc<Terminal>> {
@@ -86,8 +108,25 @@ impl World {
             percent: ((at.min(task.stalls_at.unwrap_or(at)).max(from) - from) / BEAT_EVERY) as f32,
             speed: None,
             playable: None,
+            user_metadata: UserMetadata::default(),
             state: last_word.map_or(TaskState::Working, |(_, state)| state.clone()),
         }
+    }
+
+    /// The beacons that a listing shows now. A task that ends in order has removed its own; that of a killed one stays
+    /// until the bucket's lifecycle rule takes it away.
+    pub(super) fn beacons(&self) -> Vec<Sighting> {
+        let lit = |(index, task): (usize, &Task)| {
+            let (from, last) = (task.beat_from?, self.last_beat(task)?);
+            let written = (last - from) / BEAT_EVERY / BEATS * BEATS;
+            if written == 0 || task.last_word.is_some() || self.now >= last + 24 * HOUR {
+                return None;
+            }
+            let beacon = Beacon::of(&self.heartbeat(task, from + written * BEAT_EVERY));
+            let (job, attempt) = (task.claim.job.clone(), task.attempt());
+            Some(Sighting { job, attempt, mark: (index as u64) << 32 | written, beacon })
+        };
+        self.tasks.iter().enumerate().filter_map(lit).collect()
     }
 
     /// Writes the index entries of a job that is accepted.
@@ -100,14 +139,14 @@ impl World {
     /// Writes the index entry of a decided job; and those of its acceptance, if its record knows of no attempt.
     pub(super) fn put_ended(&mut self, terminal: &Terminal, asked: bool) {
         let Some(job) = self.job_of(&terminal.job).and_then(|job| self.jobs.get_mut(job)) else { return };
-        let found = invariants::s18_listed_as_it_ended(job, terminal);
+        let found = invariants::s20_listed_as_it_ended(job, terminal);
         job.listed |= terminal.outcome.never_claimed() && (asked || job.spec.is_some());
         job.indexed = true;
         self.check(found);
     }
 
-    /// Creates the claim unless it exists; returns the existing claim.
-    pub(super) fn put_claim(&mut self, claim: &Arc<Claim>, late: bool) -> Option<Arc<Claim>> {
+    /// Creates the claim unless it exists; returns the existing claim. It depends on a reading from `read_at`.
+    pub(super) fn put_claim(&mut self, claim: &Arc<Claim>, read_at: Ms, late: bool) -> Option<Arc<Claim>> {
         let index = self.job_of(&claim.job)?;
         let number = claim.attempt.number() as usize;
         let job = self.jobs.get(index)?;
@@ -121,11 +160,11 @@ impl World {
             .and_then(|()| invariants::s5_lost_was_stopped(claim.history.last(), &tasks))
             .and_then(|()| invariants::waits_between_attempts(job, claim, &tasks, self.now, policy))
             .and_then(|()| invariants::spot_gives_way(claim, asked_at, policy))
-            .and_then(|()| invariants::s5_undecided(job, late))
+            .and_then(|()| invariants::s5_undecided(job, &tasks, read_at, late))
             .and_then(|()| invariants::s9_budgets(job, claim, policy))
             .and_then(|()| invariants::s10_platform_pays(&job.platform, &claim.history))
             .and_then(|()| invariants::s15_newer_is_left_alone(job, "a claim"))
-            .and_then(|()| invariants::s18_listed_when_claimed(job))
+            .and_then(|()| invariants::s20_listed_when_claimed(job))
             .and_then(|()| invariants::s19_never_again(claim))
             .and_then(|()| invariants::s16_no_secrets(&claim));
         self.check(found);

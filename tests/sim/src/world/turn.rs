@@ -9,7 +9,7 @@ use transcode_core::{
 };
 
 use super::{EPOCH, World, slots::history};
-use crate::{invariants, setup::MINUTE};
+use crate::{invariants, newcomers::Newcomers, setup::MINUTE};
 
 impl World {
     /// A controller absorbs the facts that have arrived, and plans.
@@ -37,7 +37,7 @@ impl World {
             core.turn(facts.clone(), now).0
         });
         host.newcomers.wait(&core.ledger);
-        let waiting: Vec<u32> = core.ledger.jobs.lines().map(|(tenant, _)| tenant).collect();
+        let waiting = Newcomers::waiting(&core.ledger);
         let (planned, changes) = core.turn(facts.drain(..), now);
         host.inbox = facts;
         host.witness.sees(&planned.actions);
@@ -47,7 +47,7 @@ impl World {
         } else {
             Vec::new()
         };
-        let seen = invariant::of_plan(&planned.actions, &core.ledger);
+        let seen = invariant::of_plan(&planned.actions, core.policy(), &core.ledger);
         let claims = planned.actions.iter().filter(|action| matches!(action, Action::Claim { .. })).count();
         let counted = (self.compared || (sampled && claims > 0))
             .then(|| InFlight::of(&core.ledger.jobs, &core.ledger.tasks, core.policy(), now));

@@ -1,14 +1,18 @@
 use transcode_config::{
+    Settings,
     contract::{
         Attempt, Budget, Capacity, Claim, Dead, Edit, EntryPoint, Failure, FailureCode, Heartbeat, JobSpec,
         JobState, JobStatus, ObjectRef, Outcome, OutputTarget, PastAttempt, PauseStatus, Published, SCHEMA,
         Source, SourceObject, SourceOrder, Stage, StatusReport, Succeeded, TaskShape, TaskState, Terminal,
+        UserMetadata,
     },
     ladder::Profile,
 };
 
 use super::*;
 use crate::cli::find::AttemptRecord;
+
+mod beside;
 
 /// 2026-11-24T03:00:00Z, in the middle of the night.
 const NOW: u64 = 1_795_489_200_000;
@@ -55,6 +59,7 @@ fn record(heartbeat: Option<(TaskState, u64)>) -> Record {
         accepted_at_ms: NOW - 10 * MINUTE,
         idempotency_key: None,
         forced: false,
+        user_metadata: UserMetadata::default(),
     };
     let claim = Claim {
         schema: SCHEMA,
@@ -79,6 +84,7 @@ fn record(heartbeat: Option<(TaskState, u64)>) -> Record {
         percent: 42.0,
         speed: None,
         playable: None,
+        user_metadata: UserMetadata::default(),
         state,
     });
     let attempts = vec![AttemptRecord { claim, heartbeat }];
@@ -101,15 +107,20 @@ fn dead(code: FailureCode) -> Record {
     decided(Outcome::Dead(dead))
 }
 
+fn explain_with(record: Option<&Record>, report: StatusReport, evidence: Option<&Evidence>) -> String {
+    let heard = Heard::Report(Box::new(report));
+    paragraph(&job(), record, &View { heard: &heard, settings: &settings(), evidence, now: NOW })
+}
+
 fn explain(record: Option<&Record>, report: StatusReport) -> String {
     let report = StatusReport { written_at_ms: NOW - 4_000, ..report };
-    paragraph(&job(), record, &Heard::Report(Box::new(report)), &settings(), NOW)
+    explain_with(record, report, None)
 }
 
 /// The explanation when no controller has spoken for a while.
 fn explain_alone(record: Option<&Record>) -> String {
     let report = StatusReport { written_at_ms: NOW - 7 * MINUTE, ..notes("an old reason", None) };
-    paragraph(&job(), record, &Heard::Report(Box::new(report)), &settings(), NOW)
+    explain_with(record, report, None)
 }
 
 /// A report that knows the job alone.
@@ -120,7 +131,11 @@ fn waiting(why: &str, until_ms: Option<u64>, step: Option<&str>, refused: bool) 
         key: Some("cat.mp4".into()),
         profile: None,
         tenant: None,
-        state: JobState::Queued,
+        // A controller names these steps of decided jobs only.
+        state: match step {
+            Some("publish" | "dead_letter") => JobState::Settling,
+            _ => JobState::Queued,
+        },
         asked_at_ms: Some(NOW - 10 * MINUTE),
         known_at_ms: NOW,
         attempt: None,
@@ -158,6 +173,7 @@ fn won() -> Outcome {
         files: 29,
         bytes: 1,
         duration_ms: 1,
+        warnings: None,
         source: None,
         entry_points: ["poster.jpg", "master.m3u8"]
             .map(|name| EntryPoint {
@@ -204,6 +220,21 @@ fn a_decided_job_is_not_done_before_it_is_settled() {
     assert!(!alone.contains("an old reason"), "{alone}");
     let unheld = explain(Some(&decided(won())), StatusReport::default());
     has(&unheld, &["not settled yet", "Nothing of it is published", "comes back to the queue by itself"]);
+}
+
+#[test]
+fn a_record_outranks_a_report_from_before_it() {
+    let mut alive = notes("the task is alive", Some(NOW + MINUTE));
+    alive.jobs[0].state = JobState::Running;
+    let done = explain(Some(&succeeded_behind(&job(), NOW)), alive.clone());
+    has(&done, &["It is done", "Nobody has to act."]);
+    let given_up = explain(Some(&dead(FailureCode::NotMedia)), alive.clone());
+    has(&given_up, &["It is dead since", "NOT_MEDIA"]);
+    let unpublished = explain(Some(&decided(won())), alive);
+    has(&unpublished, &["Nothing of it is published yet", "report, of 4 s ago, is older", "publishes next"]);
+    for said in [done, given_up, unpublished] {
+        assert!(!said.contains("the task is alive") && !said.contains("back to the queue"), "{said}");
+    }
 }
 
 #[test]

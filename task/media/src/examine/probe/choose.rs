@@ -1,13 +1,18 @@
 //! Which video of several is the film, and which audio and text go with it. Pure.
 
+use std::cmp::Reverse;
+
 use super::{AudioStream, SourceInfo, VideoStream};
 use crate::examine::scan::Scan;
 
 /// A video that lasts less than this part of the longest one is a preview of it.
 const PREVIEW: f64 = 0.1;
 
+/// Of two that the file marks alike, one that lasts less than this part of the longest one is no film.
+const EXCERPT: f64 = 0.5;
+
 /// Chooses the video: a moving one before a still preview, then the one that the file marks as the default (in MP4
-/// and MOV: an enabled track), then the first. In a multiplex of several programmes only the streams of the chosen
+/// and MOV: an enabled track), then one that is no excerpt, then the largest, then the first. In a multiplex of several programmes only the streams of the chosen
 /// video's programme are kept; without a video, those of the first programme with audio.
 pub fn choose(source: &mut SourceInfo, scan: &Scan) {
     let mut videos: Vec<_> = source.video.take().into_iter().chain(source.other_videos.drain(..)).collect();
@@ -26,9 +31,10 @@ fn best(videos: &[VideoStream], scan: &Scan) -> Option<usize> {
     };
     let longest = videos.iter().filter_map(seconds).fold(0.0, f64::max);
     let worse = |(position, video): &(usize, &VideoStream)| {
-        let moves = seconds(video).is_some_and(|seconds| seconds >= longest * PREVIEW);
+        let lasts = |part: f64| seconds(video).is_some_and(|seconds| seconds >= longest * part);
         let there = scan.timing(video.index, video.time_base).is_some();
-        (!moves, !there, !video.default, *position)
+        let pixels = u64::from(video.width) * u64::from(video.height);
+        (!lasts(PREVIEW), !there, !video.default, !lasts(EXCERPT), Reverse(pixels), *position)
     };
     videos.iter().enumerate().min_by_key(worse).map(|(position, _)| position)
 }

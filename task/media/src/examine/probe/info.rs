@@ -12,6 +12,7 @@ use crate::{
 /// A source as ffprobe sees it, with the fields that decisions are made from. Times in seconds on the file's own
 /// clock.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct SourceInfo {
     /// ffprobe's name of the container, such as `mov,mp4,m4a,3gp,3g2,mj2`.
@@ -50,6 +51,7 @@ pub struct SourceInfo {
 
 /// A chapter, in seconds on the file's own clock.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct Chapter {
     pub start: f64,
@@ -63,6 +65,8 @@ pub struct Chapter {
 pub struct StreamClock {
     /// Index in the file.
     pub index: u32,
+    /// The container's number of the stream, such as a PID.
+    pub id: Option<u32>,
     /// Ticks: seconds to a tick.
     pub time_base: Rational,
     /// When it starts, in seconds on the file's own clock.
@@ -71,6 +75,7 @@ pub struct StreamClock {
 
 /// A video stream. Sizes before rotation, without the edges that are cut off.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct VideoStream {
     /// Index in the file.
@@ -127,6 +132,7 @@ pub struct VideoStream {
 
 /// Colour tags, by ffmpeg's names.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct Color {
     /// Matrix, such as `bt709`.
@@ -155,9 +161,33 @@ impl Color {
         (self.transfer.as_deref() == Some("linear")).then_some("linear")
     }
 
+    /// A matrix that no player of streams supports.
+    pub fn far_matrix(&self) -> Option<&'static str> {
+        (self.space.as_deref() == Some("ycgco")).then_some("ycgco")
+    }
+
     /// Whether it is standard range in other colours than BT.709's, which the encoder converts.
     pub fn converted(&self) -> bool {
-        !self.is_hdr() && (self.far_primaries().is_some() || self.far_transfer().is_some())
+        let far = [self.far_primaries(), self.far_transfer(), self.far_matrix()];
+        !self.is_hdr() && far.iter().any(Option::is_some)
+    }
+
+    /// The matrix, if it is one that cannot be converted and is read as the common one of its range.
+    pub fn unknown_matrix(&self) -> Option<&str> {
+        const STANDARD: [&str; 9] =
+            ["bt709", "smpte170m", "bt470bg", "smpte240m", "fcc", "bt2020nc", "gbr", "ycgco", "unspecified"];
+        const HIGH: [&str; 5] = ["bt709", "bt2020nc", "ictcp", "gbr", "unspecified"];
+        let known = if self.is_hdr() { HIGH.as_slice() } else { &STANDARD };
+        self.space.as_deref().filter(|space| !known.contains(space))
+    }
+
+    /// The filter that must stand in front of all others, with a comma behind it: ffmpeg from version 7.1 on scales no
+    /// frames that are tagged with a matrix that it cannot convert. The filters that convert name the true one.
+    pub fn neutral(&self) -> &'static str {
+        const SCALED: [&str; 8] =
+            ["bt709", "smpte170m", "bt470bg", "smpte240m", "fcc", "bt2020nc", "gbr", "unspecified"];
+        let scaled = self.space.as_deref().is_none_or(|space| SCALED.contains(&space));
+        if scaled { "" } else { "setparams=colorspace=bt709," }
     }
 
     /// Whether it is high (PQ or HLG).
@@ -168,6 +198,7 @@ impl Color {
 
 /// An audio track.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct AudioStream {
     /// Index in the file.
@@ -199,10 +230,14 @@ pub struct AudioStream {
     pub default: bool,
     /// Whether it describes the video for people who cannot see it.
     pub describes_video: bool,
+    /// Whether somebody talks about the film in it.
+    #[serde(skip)]
+    pub commentary: bool,
 }
 
 /// A text subtitle track.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[allow(missing_docs, reason = "a field without a line is what its name and type say")]
 pub struct TextStream {
     /// Index in the file.
@@ -222,6 +257,7 @@ pub struct TextStream {
 
 /// A stream that is left out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Skipped {
     /// Index in the file.
     pub index: u32,

@@ -9,6 +9,7 @@ mod info;
 mod join;
 mod language;
 mod rotation;
+pub(crate) mod shape;
 
 use serde_json::Value;
 use transcode_config::{
@@ -29,7 +30,8 @@ pub const MAX_STREAMS: usize = 64;
 /// Most chapters that are listed.
 const MAX_CHAPTERS: usize = 1000;
 /// Most channels that are downmixed.
-const MAX_CHANNELS: u32 = 24;
+const MAX_CHANNELS: u32 = 64;
+
 /// Reads ffprobe's answer to `-show_format -show_streams -of json`.
 pub fn parse(json: &[u8], size: u64) -> Result<SourceInfo, Failure> {
     let root: Value = serde_json::from_slice(json).map_err(|error| {
@@ -116,7 +118,7 @@ fn nothing(info: &SourceInfo) -> Failure {
 fn clock(stream: &Value, position: u32) -> Option<StreamClock> {
     let index = whole(stream, "index").and_then(|index| u32::try_from(index).ok()).unwrap_or(position);
     let time_base = rate(stream, "time_base")?;
-    Some(StreamClock { index, time_base, start: seconds(stream, "start_time") })
+    Some(StreamClock { index, id: id(stream), time_base, start: seconds(stream, "start_time") })
 }
 
 /// Why an audio track is left out: its header cannot be decoded, or it had not begun where ffprobe stopped looking.
@@ -280,6 +282,7 @@ fn audio(stream: &Value, index: u32, codec: String) -> Option<AudioStream> {
             .and_then(|title| tidy(&title)),
         default: flag(stream, "default"),
         describes_video: flag(stream, "visual_impaired") || flag(stream, "descriptions"),
+        commentary: flag(stream, "comment"),
     })
 }
 

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 /// One of the eight orientations of a rectangle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Rotation {
     /// No change.
