@@ -35,13 +35,13 @@ up: ## the same local stack, kept running in the background; prints how to use i
 down: ## ends the stack of `make up` and removes its files
 	@cargo run --quiet --profile $(PROFILE) -p transcode-tests --bin stack -- down
 
-# Unit tests and models first: they fail in seconds. The pipeline's own tests come last and run the binaries built here.
+# One selection of packages for all but the simulator: another one would build the clients of AWS again, with other
+# features. Packages are tested in the order of their names; the pipeline's own tests come late and run the programs built here.
 test: ## everything that checks the project
 	@scripts/setup --test
-	cargo test --workspace --exclude transcode-tests --exclude transcode-sim
 	cargo test -p transcode-sim --profile fast
-	cargo build --workspace --exclude transcode-sim --bins
-	cargo test -p transcode-tests -- --test-threads=3
+	cargo build --workspace --exclude transcode-sim --bins --tests
+	cargo test --workspace --exclude transcode-sim -- --test-threads=3
 
 # Clippy takes each package by itself: together, the features that one switches on would hide what another lacks.
 lint: ## formatting, clippy, licences and sources of crates, template, scripts
