@@ -15,7 +15,7 @@ pub fn spec(job: JobKey, source: Source, profile: Profile, output: OutputTarget)
         job,
         generation: 0,
         source,
-        profile,
+        profile: std::sync::Arc::new(profile),
         edit: Edit::default(),
         output,
         max_run_seconds: 600,

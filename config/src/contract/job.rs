@@ -1,6 +1,6 @@
 //! Identity and specification of a job.
 
-use std::{cmp::Ordering, fmt, num::NonZeroU32, str::FromStr};
+use std::{cmp::Ordering, fmt, num::NonZeroU32, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -171,8 +171,8 @@ pub struct JobSpec {
     pub generation: u32,
     /// What to transcode.
     pub source: Source,
-    /// The profile, resolved to a full ladder.
-    pub profile: Profile,
+    /// The profile, resolved to a full ladder. Jobs of one profile share it.
+    pub profile: Arc<Profile>,
     /// Changes to the source.
     #[serde(default, skip_serializing_if = "Edit::is_none")]
     pub edit: Edit,

@@ -130,7 +130,7 @@ fn deleted_when_settled(lease: &Lease, policy: &Policy, ledger: &Ledger) -> Opti
         return broken("S15", || "a message of an unknown version would be deleted".into(), true);
     };
     let unlisted = |key: &&JobKey| ledger.jobs.get(*key).is_some_and(|job| !job.indexed);
-    let open = keys.iter().find(|key| {
+    let open = keys.keys().find(|key| {
         let Some(job) = ledger.jobs.get(*key) else { return true };
         match job.terminal().map(|terminal| &terminal.outcome) {
             Some(Outcome::Succeeded(_)) => !job.published,
@@ -142,12 +142,12 @@ fn deleted_when_settled(lease: &Lease, policy: &Policy, ledger: &Ledger) -> Opti
     if let Some(open) = open {
         return broken("S1", || format!("a message would be deleted while {open} is not settled"), true);
     }
-    if let Some(unlisted) = keys.iter().find(unlisted) {
+    if let Some(unlisted) = keys.keys().find(unlisted) {
         let what = || format!("a message would be deleted while the index lacks the end of {unlisted}");
         return broken("S20", what, true);
     }
     let untold = |key: &&JobKey| ledger.jobs.get(*key).is_some_and(|job| !job.announced);
-    let untold = keys.iter().find(untold).filter(|_| policy.announcing.is_some())?;
+    let untold = keys.keys().find(untold).filter(|_| policy.announcing.is_some())?;
     broken("S18", || format!("a message would be deleted while nobody was told the end of {untold}"), true)
 }
 
@@ -240,7 +240,7 @@ mod tests {
     fn a_second_task_for_one_claim_is_noticed_once() {
         let mut known = ledger(Content::Jobs([job()].into()), TerminalRecord::Unknown);
         known.jobs.values_mut().for_each(|job| {
-            job.tasks.insert(TaskArn("a".into()), Attempt::FIRST);
+            job.tasks.put(TaskArn("a".into()), Attempt::FIRST);
         });
         let seen = |arn: &str| {
             let view = TaskView {
@@ -261,7 +261,7 @@ mod tests {
         assert_eq!(of_fact(&seen("a"), &known), None);
         assert_eq!(of_fact(&seen("b"), &known).map(|violation| violation.id), Some("S7"));
         known.jobs.values_mut().for_each(|job| {
-            job.tasks.insert(TaskArn("b".into()), Attempt::FIRST);
+            job.tasks.put(TaskArn("b".into()), Attempt::FIRST);
         });
         assert_eq!(of_fact(&seen("b"), &known), None);
     }

@@ -5,7 +5,7 @@
 //! branched on. A restart is an ordinary case: with an empty ledger, the first plan reads SQS, ECS and S3.
 //!
 //! [`Reconciler::turn`] is a whole turn without input or output. The simulator calls it with its own world and its own
-//! clock; the controller's `runtime.rs` calls it with AWS and the machine's clocks.
+//! clock; the controller's `runtime/turns.rs` calls it with AWS and the machine's clocks.
 //!
 //! [`Reconciler::turn`]: crate::reconciler::Reconciler::turn
 

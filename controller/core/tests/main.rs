@@ -22,7 +22,7 @@ mod surveys;
 mod telling;
 mod tenants;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use transcode_config::{
     contract::{
@@ -76,7 +76,7 @@ impl Bench {
             toml::from_str(include_str!("../../../config/profiles/standard.toml")).unwrap();
         let rules = Rules {
             sources: vec![SourceSettings { bucket: "uploads".into(), ..SourceSettings::default() }],
-            profiles: BTreeMap::from([("standard".into(), profile)]),
+            profiles: BTreeMap::from([("standard".into(), Arc::new(profile))]),
             default_profile: "standard".into(),
             output_bucket: "videos".into(),
             output_root: "videos/".into(),

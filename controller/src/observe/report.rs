@@ -8,7 +8,6 @@ use std::{
     sync::Arc,
 };
 
-use bytes::Bytes;
 use transcode_config::{
     contract::{BreakerStatus, ControlStatus, Document, PauseStatus, SCHEMA, StatusReport, encode},
     escape::one_line,
@@ -118,7 +117,7 @@ impl Reporter {
         let pause = seen.launches_pause.map(Pause::to_string);
         since(&mut memory.launches_pause, pause.as_deref(), now);
         since(&mut memory.receiving_pause, seen.receiving_pause, now);
-        let (jobs, left_off) = jobs(ledger, now);
+        let (mut text, left_off) = jobs(ledger, now);
         let head = StatusReport {
             ended,
             launches_pause: memory.launches_pause.clone(),
@@ -126,11 +125,12 @@ impl Reporter {
             left_off,
             ..self.head(ledger, policy, now)
         };
-        let print = print(&head, &jobs);
+        let print = print(&head, &text);
         let alive = memory.put_at.is_none_or(|at| now.mono >= at + ALIVE);
         if alive || ended || print != memory.print {
             (memory.put_at, memory.print) = (Some(now.mono), print);
-            self.slot.put(joined(&head, &jobs));
+            put_before(&head, &mut text);
+            self.slot.put(text.into());
         }
     }
 
@@ -171,10 +171,12 @@ fn control(ledger: &Ledger) -> Option<ControlStatus> {
     read.then_some(ControlStatus { revision: ledger.steering.revision, refused })
 }
 
-/// The jobs as JSON, with commas between them, and the number of those that are left off.
+/// The jobs as JSON, with commas between them, and the number of those that are left off. The text has room for
+/// the head: growing by doubling, and a copy with the head before it, would take four times as much.
 fn jobs(ledger: &Ledger, now: Now) -> (Vec<u8>, u64) {
     let mut all: Vec<_> = ledger.jobs.iter().map(|(key, job)| (place(ledger, job), key)).collect();
     all.sort_unstable();
+    let most = all.len().min(StatusReport::MOST_JOBS);
     let (mut text, mut listed) = (Vec::new(), 0);
     for (_, key) in all.iter().take(StatusReport::MOST_JOBS) {
         let Some(status) = job_status(ledger, key, now) else { continue };
@@ -185,6 +187,9 @@ fn jobs(ledger: &Ledger, now: Now) -> (Vec<u8>, u64) {
         }
         if listed > 0 {
             text.push(b',');
+        } else {
+            // Jobs of one environment are about as long as each other.
+            text.reserve_exact((job.len() * most * 9 / 8).min(StatusReport::LIMIT) + HEAD);
         }
         text.extend_from_slice(&job);
         listed += 1;
@@ -192,14 +197,13 @@ fn jobs(ledger: &Ledger, now: Now) -> (Vec<u8>, u64) {
     (text, (all.len() - listed) as u64)
 }
 
-/// The report with its jobs, which are the last field.
-fn joined(head: &StatusReport, jobs: &[u8]) -> Bytes {
+/// Puts the rest of the report around its jobs, which are the last field.
+fn put_before(head: &StatusReport, jobs: &mut Vec<u8>) {
     const TAIL: &[u8] = b"]}";
     let mut text = encode(head);
     text.truncate(text.len().saturating_sub(TAIL.len()));
-    text.extend_from_slice(jobs);
-    text.extend_from_slice(TAIL);
-    text.into()
+    jobs.splice(0..0, text);
+    jobs.extend_from_slice(TAIL);
 }
 
 /// A hash of all but the times that pass by themselves.

@@ -116,7 +116,7 @@ pub(crate) fn spec(job: &JobKey) -> JobSpec {
             sequencer: None,
             uploaded_at_ms: None,
         },
-        profile: Profile::built_in("standard").unwrap(),
+        profile: Profile::built_in("standard").unwrap().into(),
         edit: Edit::default(),
         output: OutputTarget { bucket: "videos".into(), prefix: "videos/cat.mp4/".into() },
         max_run_seconds: 60,

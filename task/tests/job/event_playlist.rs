@@ -58,8 +58,8 @@ async fn assert_grows(fixture: &Fixture, folder: &str, listed: &MediaPlaylist) {
 #[tokio::test]
 async fn the_first_segments_can_be_played_while_the_rest_is_made_and_a_dying_task_takes_them_away() {
     let mut fixture = Fixture::slow("early").await;
-    fixture.spec.profile.playable_early = true;
-    fixture.spec.profile.preset = "medium".into();
+    fixture.profile().playable_early = true;
+    fixture.profile().preset = "medium".into();
     let gate = Arc::new(Notify::new());
     fixture.proxy.fault("PUT", "/video/360p/00003.m4s", 1, Fault::Hold(Arc::clone(&gate)));
     let attempt = fixture.launch(1, NEVER).await;
@@ -118,7 +118,7 @@ async fn the_first_segments_can_be_played_while_the_rest_is_made_and_a_dying_tas
 #[tokio::test]
 async fn what_could_be_played_early_is_sealed_when_the_job_is_decided() {
     let mut fixture = Fixture::new("sealed").await;
-    fixture.spec.profile.playable_early = true;
+    fixture.profile().playable_early = true;
     let attempt = fixture.launch(1, NEVER).await;
     let mut task = fixture.task(attempt);
     assert_eq!(task.exit().await, Some(0), "{}", task.log());

@@ -3,7 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     process::Stdio,
-    sync::OnceLock,
+    sync::{Arc, OnceLock},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -98,11 +98,16 @@ impl Fixture {
     /// is there after some seconds.
     pub(crate) async fn slow(name: &str) -> Self {
         let mut fixture = Self::with_source(name, long_clip().to_vec()).await;
-        fixture.spec.profile.preset = "slower".into();
-        for rung in &mut fixture.spec.profile.rungs {
+        fixture.profile().preset = "slower".into();
+        for rung in &mut fixture.profile().rungs {
             rung.short_side = 360;
         }
         fixture
+    }
+
+    /// The job's profile, to change it.
+    pub(crate) fn profile(&mut self) -> &mut Profile {
+        Arc::make_mut(&mut self.spec.profile)
     }
 
     /// A job on these bytes.

@@ -55,7 +55,7 @@ static RULES: LazyLock<Rules> = LazyLock::new(|| {
             overlays: vec![OverlaySettings { bucket: "pictures".into(), prefix: "logos/".into() }],
             ..SourceSettings::default()
         }],
-        profiles: BTreeMap::from([("standard".into(), profile)]),
+        profiles: BTreeMap::from([("standard".into(), std::sync::Arc::new(profile))]),
         default_profile: "standard".into(),
         output_bucket: "videos".into(),
         output_root: OUTPUT_ROOT.into(),

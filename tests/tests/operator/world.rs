@@ -135,7 +135,7 @@ impl World {
                 sequencer: None,
                 uploaded_at_ms: Some(self.ago(accepted) - 1_000),
             },
-            profile: Profile::built_in("standard").unwrap(),
+            profile: Profile::built_in("standard").unwrap().into(),
             edit: Edit::default(),
             output: OutputTarget {
                 bucket: self.stack.deployment.production_bucket.clone(),

@@ -62,7 +62,7 @@ impl Ledger {
             }
         });
         let Some((request, messages)) = refused else { return };
-        for message in messages {
+        for message in messages.into_keys() {
             self.asks_instead(&message, key, request.clone(), now, told);
         }
     }

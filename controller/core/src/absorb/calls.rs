@@ -130,7 +130,7 @@ impl Ledger {
                 job.failing.as_ref().filter(|failing| failing.lasts()).map(|failing| failing.purpose);
             change(job, asked_at);
             let over = |failing: &Failing| failing.over(job.calls_for) || job.passed(failing.furthest);
-            if job.failing.as_ref().is_some_and(over) {
+            if job.failing.as_deref().is_some_and(over) {
                 job.failing = None;
             }
             mended = refused.filter(|step| job.failing.is_none() && *step == job.calls_for);
@@ -156,7 +156,8 @@ impl Ledger {
                 self.outbox.refused(now);
             }
             let live = job.calls_for == Purpose::Read && job.may_work();
-            let mut failing = Failing::more(job.failing.take(), job.calls_for, error, live, policy, now);
+            let mut failing =
+                Failing::more(job.failing.take().map(|it| *it), job.calls_for, error, live, policy, now);
             if weak(Weakness::RepeatsJobCallsAtOnce) {
                 failing.retry_at = now.mono;
             }
@@ -166,7 +167,7 @@ impl Ledger {
                 failing.retry_at = failing.retry_at.min(aside_at.max(now.mono));
                 job.announced = weak(Weakness::ForgetsEventsThatFail);
             }
-            job.failing = Some(failing);
+            job.failing = Some(Box::new(failing));
         }
     }
 
@@ -182,14 +183,15 @@ impl Ledger {
         (lease.call, lease.renewed) = (None, false);
         let at_once = weak(Weakness::RepeatsMessageCallsAtOnce);
         if let Some(purpose) = lease.calls_for.take() {
-            let mut failing = Failing::more(lease.failing.take(), purpose, error, false, policy, now);
+            let mut failing =
+                Failing::more(lease.failing.take().map(|it| *it), purpose, error, false, policy, now);
             if at_once {
                 failing.retry_at = now.mono;
             }
             if weak(Weakness::LetsLeaseLapseWhileRefused) {
                 lease.retry_at = failing.retry_at;
             }
-            lease.failing = Some(failing);
+            lease.failing = Some(Box::new(failing));
             // The notes of these jobs change.
             lease.jobs().for_each(|job| self.jobs.touch(job));
         } else {
@@ -206,7 +208,7 @@ impl Ledger {
 
     /// Ends the wait after failures of all calls that `which` selects.
     pub(crate) fn try_again(&mut self, which: impl Fn(&Failing) -> bool) {
-        let waits = |failing: &Option<Failing>| failing.as_ref().is_some_and(&which);
+        let waits = |failing: &Option<Box<Failing>>| failing.as_deref().is_some_and(&which);
         let jobs = self.jobs.iter().filter(|(_, job)| waits(&job.failing));
         for key in jobs.map(|(key, _)| key.clone()).collect::<Vec<_>>() {
             if let Some(failing) = self.jobs.get_mut(&key).and_then(|job| job.failing.as_mut()) {
@@ -237,7 +239,7 @@ impl Ledger {
             (lease.call, lease.renewed) = (None, false);
             if let Some(purpose) = lease.calls_for.take() {
                 let over = lease.failing.take_if(|failing| failing.over(purpose));
-                mended = over.filter(Failing::lasts).map(|failing| failing.purpose);
+                mended = over.filter(|failing| failing.lasts()).map(|failing| failing.purpose);
             }
         }
         self.mended(mended);

@@ -284,7 +284,7 @@ impl Ledger {
             }
         };
         let jobs =
-            if let Content::Jobs(keys) = &content { keys.iter().cloned().collect() } else { Vec::new() };
+            if let Content::Jobs(keys) = &content { keys.keys().cloned().collect() } else { Vec::new() };
         let (id, sent_at_ms) = (message.id.clone(), message.sent_at_ms);
         let tenants = jobs.iter().map(|job| self.tenant_of(job)).collect();
         let (message_id, queue_name) = (id.clone(), queue.clone());

@@ -51,7 +51,7 @@ impl Ledger {
         if self.steering.queues.is_empty() {
             return None;
         }
-        let queues = job.leases.iter().filter_map(|message| self.leases.get(message)).map(|it| &it.queue);
+        let queues = job.leases.keys().filter_map(|message| self.leases.get(message)).map(|it| &it.queue);
         let mut why = None;
         for queue in queues {
             why = Some((queue, self.steering.queues.get(queue)?));

@@ -67,7 +67,7 @@ impl Ledger {
 /// Whether emptying the folders has failed so often that the bucket's lifecycle rules must do it.
 fn given_up(job: &Job) -> bool {
     let collects = |failing: &&Failing| failing.purpose == Purpose::Collect;
-    job.failing.as_ref().filter(collects).is_some_and(|failing| failing.times >= TRIES)
+    job.failing.as_deref().filter(collects).is_some_and(|failing| failing.times >= TRIES)
 }
 
 /// Whether the terminal record says, from ECS or from the task itself, that an attempt was over. A controller that has

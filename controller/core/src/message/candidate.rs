@@ -33,7 +33,7 @@ pub(super) struct Candidate {
 #[derive(Debug, Clone)]
 struct Accepted {
     source: Source,
-    profile: Profile,
+    profile: Arc<Profile>,
     /// Root of the job's stable prefix.
     root: String,
     edit: Edit,
@@ -92,7 +92,9 @@ impl Candidate {
         let verdict = refusal.map_or_else(|| known_profile(&profile, rules), Err);
         let verdict = verdict.map(|mut profile| {
             let own = language.clone().or_else(|| allowed?.default_language.clone());
-            profile.audio.default_language = own.or(profile.audio.default_language);
+            if own.is_some() && own != profile.audio.default_language {
+                Arc::make_mut(&mut profile).audio.default_language = own;
+            }
             profile
         });
         let identity = || identity(&source, &profile, language.as_deref(), &edit);
@@ -136,7 +138,7 @@ impl Candidate {
     }
 }
 
-fn known_profile(name: &str, rules: &Rules) -> Result<Profile, Failure> {
+fn known_profile(name: &str, rules: &Rules) -> Result<Arc<Profile>, Failure> {
     rules.profiles.get(name).cloned().ok_or_else(|| {
         let known = rules.profiles.keys().cloned().collect::<Vec<_>>().join(", ");
         let why = "the profile that is asked for is not configured";

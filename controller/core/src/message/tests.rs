@@ -47,7 +47,10 @@ fn rules() -> Rules {
             source("strange", "", Some("absent")),
             SourceSettings { suffixes: vec![".mp4".into(), ".mov".into()], ..source("mixed", "", None) },
         ],
-        profiles: ["standard", "film"].into_iter().map(|name| (name.into(), profile(name))).collect(),
+        profiles: ["standard", "film"]
+            .into_iter()
+            .map(|name| (name.into(), Arc::new(profile(name))))
+            .collect(),
         default_profile: "standard".into(),
         output_bucket: "videos".into(),
         output_root: "v/".into(),

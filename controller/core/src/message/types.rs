@@ -16,7 +16,7 @@ pub struct Rules {
     /// Allowed sources.
     pub sources: Vec<SourceSettings>,
     /// Profiles by name.
-    pub profiles: BTreeMap<String, Profile>,
+    pub profiles: BTreeMap<String, Arc<Profile>>,
     /// Profile of a request that names none.
     pub default_profile: String,
     /// Production bucket.

@@ -55,7 +55,7 @@ fn next(message: &MessageId, lease: &Lease, policy: &Policy, ledger: &Ledger, no
         Content::Jobs(jobs) => jobs,
     };
     let settles = lease.settle_at() <= now.mono;
-    let due = jobs.iter().find_map(|job| letter(message, lease, job, policy, ledger));
+    let due = jobs.keys().find_map(|job| letter(message, lease, job, policy, ledger));
     if let Some(letter) = due.filter(|_| settles) {
         if weak(Weakness::DeletesDeadWithoutLetter) {
             return Some(Action::Delete { lease: named() });
@@ -65,14 +65,14 @@ fn next(message: &MessageId, lease: &Lease, policy: &Policy, ledger: &Ledger, no
     let tidied = |job: &JobKey| {
         weak(Weakness::DeletesBeforeCollecting) || leftovers(job, policy, ledger, now) == Leftovers::None
     };
-    if settles && jobs.iter().all(|job| settled(lease, job, policy, ledger) && tidied(job)) {
+    if settles && jobs.keys().all(|job| settled(lease, job, policy, ledger) && tidied(job)) {
         return Some(Action::Delete { lease: named() });
     }
     // A copy of a held message, or a message beyond those that may wait here: it returns when its job may be settled,
     // or when its turn may have come. Settling may take long too, and copies must not take the room of others then.
     let undecided = |job: &JobKey| ledger.jobs.get(job).is_none_or(|job| job.terminal().is_none());
     if let Some(spare) = lease.spare
-        && (spare == Spare::Copy || jobs.iter().all(undecided))
+        && (spare == Spare::Copy || jobs.keys().all(undecided))
         && !ledger.drains()
     {
         let away = ledger.receiving.get(&lease.queue).map_or(0, |queue| queue.away.count(now.mono));
@@ -83,18 +83,18 @@ fn next(message: &MessageId, lease: &Lease, policy: &Policy, ledger: &Ledger, no
     // would in the end leave no room for others.
     let aside = |job: &JobKey| ledger.jobs.get(job).is_some_and(|job| job.unreadable.is_some());
     if !weak(Weakness::HoldsMessagesOfJobsLeftAlone)
-        && jobs.iter().any(aside)
-        && jobs.iter().all(|job| aside(job) || settled(lease, job, policy, ledger))
+        && jobs.keys().any(aside)
+        && jobs.keys().all(|job| aside(job) || settled(lease, job, policy, ledger))
     {
         return Some(Action::Release { lease: named(), after_ms: lease.put_aside(policy, now.mono) });
     }
     let settling = settles
-        && jobs.iter().all(|job| {
+        && jobs.keys().all(|job| {
             let decided = ledger.jobs.get(job).is_some_and(|job| job.terminal().is_some());
             decided && !matches!(leftovers(job, policy, ledger, now), Leftovers::Later(_))
         });
     let waits =
-        ledger.steering.queues.contains_key(&lease.queue) && jobs.iter().all(|job| unbegun(job, ledger));
+        ledger.steering.queues.contains_key(&lease.queue) && jobs.keys().all(|job| unbegun(job, ledger));
     if (ledger.drains() || waits) && !settling {
         // Tasks continue; the controller that receives the message next adopts them.
         return Some(Action::Release { lease: named(), after_ms: 0 });

@@ -34,7 +34,7 @@ impl View<'_> {
             return Some(self.fails(failing));
         }
         let terminal = job.terminal()?;
-        let leases = || job.leases.iter().filter_map(|message| self.ledger.leases.get(message));
+        let leases = || job.leases.keys().filter_map(|message| self.ledger.leases.get(message));
         leases().next()?;
         let letter_waits = |lease: &&Lease| !lease.lettered.contains(&terminal.job);
         let next = match &terminal.outcome {

@@ -39,7 +39,8 @@ pub struct Rank {
 /// Rows by key, each with a time at which it is due.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Agenda<K, V> {
-    rows: BTreeMap<K, Row<V>>,
+    /// Boxed: nodes of a map are a third empty, and rows are large.
+    rows: BTreeMap<K, Box<Row<V>>>,
     lists: Lists<K>,
 }
 
@@ -217,7 +218,7 @@ impl<K: Ord + Clone, V> Agenda<K, V> {
 
     /// A row, mutable; `make` creates it if it does not exist. Marks it as changed.
     pub fn or_insert_with(&mut self, key: &K, make: impl FnOnce() -> V) -> &mut V {
-        let new = || Row { value: make(), place: Place::default() };
+        let new = || Box::new(Row { value: make(), place: Place::default() });
         let row = self.rows.entry(key.clone()).or_insert_with(new);
         self.lists.touch(key, &mut row.place);
         &mut row.value
@@ -227,7 +228,7 @@ impl<K: Ord + Clone, V> Agenda<K, V> {
     pub fn insert(&mut self, key: K, value: V) {
         let mut place = self.rows.get(&key).map(|row| row.place).unwrap_or_default();
         self.lists.touch(&key, &mut place);
-        self.rows.insert(key, Row { value, place });
+        self.rows.insert(key, Box::new(Row { value, place }));
     }
 
     /// Removes a row.
@@ -290,7 +291,7 @@ impl<K: Ord + Clone, V> Agenda<K, V> {
     }
 
     fn row(&self, key: &K) -> Option<(&K, &Row<V>)> {
-        self.rows.get_key_value(key)
+        self.rows.get_key_value(key).map(|(key, row)| (key, &**row))
     }
 
     /// Rows with a due time not later than `until` (monotonic).

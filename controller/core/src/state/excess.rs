@@ -63,14 +63,14 @@ impl Ledger {
             let content = self.leases.get(message).map(|lease| &lease.content);
             matches!(content, Some(Content::Jobs(jobs)) if jobs.len() == 1)
         };
-        job.attempt.is_none() && job.tasks.is_empty() && job.call.is_none() && job.leases.iter().all(alone)
+        job.attempt.is_none() && job.tasks.is_empty() && job.call.is_none() && job.leases.keys().all(alone)
     }
 
     fn put_back(&mut self, key: &JobKey) {
         let Some(job) = self.jobs.get_mut(key) else { return };
         job.put_back = true;
         self.tenants.changed(job.tenant);
-        for message in job.leases.clone() {
+        for message in job.leases.clone().into_keys() {
             if let Some(lease) = self.leases.get_mut(&message) {
                 lease.spare = Some(Spare::Excess);
                 self.spares.insert(message);

@@ -1,9 +1,6 @@
 //! A job as this controller knows it. All of it can be rebuilt from SQS, ECS and S3.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use transcode_config::contract::{Attempt, Beacon, Claim, Heartbeat, JobKey, JobSpec, Stage, Terminal};
 
@@ -14,6 +11,7 @@ use crate::{
     state::{
         agenda::Rank,
         failing::{Failing, Purpose},
+        few::Few,
         note::Note,
     },
 };
@@ -119,7 +117,7 @@ pub struct Job {
     /// Its specification was read for that: no message here tells whose it is.
     pub attributed: bool,
     /// Messages that ask for it.
-    pub leases: BTreeSet<MessageId>,
+    pub leases: Few<MessageId>,
     /// When the first of them was sent (ms since 1970), if SQS says so.
     pub asked_at_ms: Option<u64>,
     /// When the job became known (monotonic). Older jobs are launched first.
@@ -136,7 +134,7 @@ pub struct Job {
     /// The newest attempt; `None` before the first.
     pub attempt: Option<AttemptState>,
     /// Its tasks, of any attempt, that ECS has named.
-    pub tasks: BTreeMap<TaskArn, Attempt>,
+    pub tasks: Few<TaskArn, Attempt>,
     /// Its messages are put back because too many wait here: this controller does not begin the job.
     pub put_back: bool,
     /// Its last message was deleted after it was decided, and that was reported.
@@ -161,7 +159,7 @@ pub struct Job {
     /// holds its slot.
     pub claiming: Option<u32>,
     /// The step that fails.
-    pub failing: Option<Failing>,
+    pub failing: Option<Box<Failing>>,
     /// The state bucket is read again not later than this (monotonic).
     pub inspect_at: Ms,
     /// An event said at this time (monotonic) that the terminal record had been written: readings before that are
@@ -178,7 +176,7 @@ impl Job {
             request,
             tenant: 0,
             attributed: false,
-            leases: BTreeSet::new(),
+            leases: Few::default(),
             asked_at_ms: None,
             since: now,
             record: TerminalRecord::Unknown,
@@ -186,7 +184,7 @@ impl Job {
             binding: Binding::Unknown,
             accepted: None,
             attempt: None,
-            tasks: BTreeMap::new(),
+            tasks: Few::default(),
             put_back: false,
             settled: false,
             published: false,

@@ -11,7 +11,10 @@ use crate::{
         clock::Ms,
         fact::{MessageId, QueueName},
     },
-    state::failing::{Failing, Purpose},
+    state::{
+        failing::{Failing, Purpose},
+        few::Few,
+    },
 };
 
 /// Margin (ms) below SQS' 12 h. SQS refuses a longer extension; it does not shorten it.
@@ -25,7 +28,7 @@ pub const COPIES: usize = 2;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Content {
     /// The jobs that it asks for. Empty: nothing to do (a test event); the message is deleted.
-    Jobs(BTreeSet<JobKey>),
+    Jobs(Few<JobKey>),
     /// A version that this program does not know: put aside, never deleted (S15). Holds the reason.
     Parked(String),
 }
@@ -69,7 +72,7 @@ pub struct Lease {
     /// Purpose of the call under way, if it settles the message.
     pub calls_for: Option<Purpose>,
     /// The failing step of settling; the message is kept during the failures.
-    pub failing: Option<Failing>,
+    pub failing: Option<Box<Failing>>,
     /// No extension and no release before this (monotonic).
     pub retry_at: Ms,
     /// Consecutive failed extensions and releases.
@@ -83,7 +86,7 @@ impl Lease {
             Content::Jobs(jobs) => Some(jobs),
             Content::Parked(_) => None,
         };
-        jobs.into_iter().flatten()
+        jobs.into_iter().flat_map(Few::keys)
     }
 
     /// A message whose receive began at `received_at` and that becomes visible again at `deadline`.

@@ -42,10 +42,10 @@ use crate::{
 };
 
 /// Each task's part of the time between two lists (ms): a list takes two calls for 100 tasks.
-const LIST_SHARE: Ms = 12;
+const LIST_SHARE: Ms = 20;
 
 /// Each task's part of the time between two descriptions (ms): longer than that between two lists.
-const DESCRIBE_SHARE: Ms = 18;
+const DESCRIBE_SHARE: Ms = 30;
 
 /// State of receiving from one queue.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -281,7 +281,7 @@ impl Ledger {
         }
         self.tasks.or_insert_with(arn, || TaskRecord::new(job.clone(), attempt, now.mono));
         let entry = self.jobs.or_insert_with(job, || Job::new(None, now.mono));
-        entry.tasks.insert(arn.clone(), attempt);
+        entry.tasks.put(arn.clone(), attempt);
         news
     }
 
@@ -293,7 +293,7 @@ impl Ledger {
             job.terminal().is_some() || job.unreadable.is_some() || weak(Weakness::DeletesOnceLaunched)
         };
         for job in self.jobs.touched().map(|(_, job)| job).filter(matters) {
-            job.leases.iter().for_each(|message| self.leases.touch(message));
+            job.leases.keys().for_each(|message| self.leases.touch(message));
         }
     }
 

@@ -12,6 +12,7 @@ pub mod away;
 pub mod breaker;
 mod excess;
 pub mod failing;
+pub mod few;
 pub mod in_flight;
 pub mod job;
 pub mod lease;

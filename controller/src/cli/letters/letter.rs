@@ -156,7 +156,7 @@ pub(super) mod tests {
     pub(in crate::cli::letters) fn rules() -> Rules {
         Rules {
             sources: vec![SourceSettings { bucket: "uploads".into(), ..SourceSettings::default() }],
-            profiles: [("standard".to_owned(), Profile::built_in("standard").unwrap())].into(),
+            profiles: [("standard".to_owned(), Profile::built_in("standard").unwrap().into())].into(),
             default_profile: "standard".into(),
             max_source_bytes: 1 << 30,
             ..Rules::default()

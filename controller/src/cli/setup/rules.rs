@@ -1,6 +1,6 @@
 //! The rules for messages, from the settings.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use transcode_config::{Settings, ladder::Profile};
 use transcode_core::message::Rules;
@@ -10,7 +10,7 @@ use transcode_core::message::Rules;
 pub(crate) fn rules_with(settings: &Settings, own: &BTreeMap<String, Profile>) -> Rules {
     let built_in = Profile::built_in_names()
         .filter_map(|name| Profile::built_in(name).map(|profile| (name.to_owned(), profile)));
-    let profiles: BTreeMap<String, Profile> = built_in.chain(own.clone()).collect();
+    let profiles = built_in.chain(own.clone()).map(|(name, profile)| (name, Arc::new(profile))).collect();
     Rules {
         sources: settings.sources.values().cloned().collect(),
         profiles,

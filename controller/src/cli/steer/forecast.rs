@@ -1,6 +1,6 @@
 //! What would be made of an object: ladder, size of the task, and what an hour of it costs.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
 use serde::Serialize;
@@ -33,7 +33,7 @@ pub(crate) struct Forecast {
     bucket: String,
     key: String,
     output: String,
-    profile: Profile,
+    profile: Arc<Profile>,
     source_bytes: Option<u64>,
     task: TaskShape,
     /// USD for an hour of the task, where the Region has prices.
@@ -194,7 +194,7 @@ mod tests {
             bucket: "uploads".into(),
             key: "films/a b.mp4".into(),
             output: "s3://videos/videos/films/a b.mp4/".into(),
-            profile: Profile { rungs: profile.rungs.iter().take(2).cloned().collect(), ..profile },
+            profile: Arc::new(Profile { rungs: profile.rungs.iter().take(2).cloned().collect(), ..profile }),
             source_bytes: Some(12_345),
             task: TaskShape {
                 capacity: Capacity::FargateSpot,

@@ -188,7 +188,7 @@ mod tests {
     use crate::cli::output::prints;
 
     fn rules() -> Rules {
-        let profile = |name: &str| (name.to_owned(), Profile::built_in(name).unwrap());
+        let profile = |name: &str| (name.to_owned(), Profile::built_in(name).unwrap().into());
         Rules {
             sources: vec![SourceSettings { bucket: "uploads".into(), ..SourceSettings::default() }],
             profiles: [profile("standard"), profile("hevc")].into(),

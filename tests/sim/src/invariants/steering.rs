@@ -62,7 +62,7 @@ pub fn s19_steered<'a>(
 /// Whether each message of a job is from a paused queue, or its tenant is paused.
 fn part_is_paused(control: &Control, key: &JobKey, ledger: &Ledger) -> bool {
     let Some(job) = ledger.jobs.get(key) else { return false };
-    let mut queues = job.leases.iter().filter_map(|message| ledger.leases.get(message)).peekable();
+    let mut queues = job.leases.keys().filter_map(|message| ledger.leases.get(message)).peekable();
     let queue = queues.peek().is_some() && queues.all(|it| control.paused_queues.contains_key(&it.queue));
     let Some(Request::Run(spec)) = &job.request else { return queue };
     let address = format!("{}/{}", spec.source.bucket, spec.source.key);

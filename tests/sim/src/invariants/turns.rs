@@ -92,7 +92,7 @@ pub fn nothing_is_held_in_vain(planned: &[Action], ledger: &Ledger) -> Kept {
             continue;
         };
         let left = |key| ledger.jobs.get(key).is_some_and(|job: &Job| job.unreadable.is_some());
-        keep(jobs.is_empty() || !jobs.iter().all(left), "S15", || {
+        keep(jobs.is_empty() || !jobs.keys().all(left), "S15", || {
             format!("{} is held, and all its jobs are left alone", lease.message.0)
         })?;
     }

@@ -1,6 +1,9 @@
 //! The settings that a seed draws.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use serde_json::json;
 use transcode_config::{
@@ -154,7 +157,7 @@ pub(super) fn rules(policy: &Policy) -> Rules {
     }));
     Rules {
         sources: vec![SourceSettings { bucket: "uploads".into(), ..SourceSettings::default() }],
-        profiles: profile.into_iter().map(|profile| ("standard".to_owned(), profile)).collect(),
+        profiles: profile.into_iter().map(|profile| ("standard".to_owned(), Arc::new(profile))).collect(),
         default_profile: "standard".into(),
         output_bucket: "videos".into(),
         output_root: String::new(),

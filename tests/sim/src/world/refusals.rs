@@ -148,8 +148,8 @@ impl Refusals {
 /// The failing step, if the controller remembers it.
 fn failing<'a>(subject: &Subject, ledger: &'a Ledger) -> Option<&'a Failing> {
     match subject {
-        Subject::Job(job) => ledger.jobs.get(job)?.failing.as_ref(),
-        Subject::Message(message) => ledger.leases.get(message)?.failing.as_ref(),
+        Subject::Job(job) => ledger.jobs.get(job)?.failing.as_deref(),
+        Subject::Message(message) => ledger.leases.get(message)?.failing.as_deref(),
     }
 }
 

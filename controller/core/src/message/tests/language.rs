@@ -13,7 +13,8 @@ fn asked(extra: &Value) -> String {
 fn speaking(source: Option<&str>, profile: Option<&str>) -> Rules {
     let mut rules = rules();
     rules.sources[0].default_language = source.map(str::to_owned);
-    rules.profiles.get_mut("standard").unwrap().audio.default_language = profile.map(str::to_owned);
+    Arc::make_mut(rules.profiles.get_mut("standard").unwrap()).audio.default_language =
+        profile.map(str::to_owned);
     rules
 }
 

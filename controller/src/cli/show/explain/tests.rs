@@ -51,7 +51,7 @@ fn record(heartbeat: Option<(TaskState, u64)>) -> Record {
             sequencer: None,
             uploaded_at_ms: None,
         },
-        profile: Profile::built_in("standard").unwrap(),
+        profile: Profile::built_in("standard").unwrap().into(),
         edit: Edit::default(),
         output: OutputTarget { bucket: "videos".into(), prefix: "videos/cat.mp4/".into() },
         max_run_seconds: 14_400,
@@ -364,7 +364,7 @@ fn no_word_of_a_stranger_acts_on_the_terminal_or_passes_for_the_explanation() {
     let failure = Failure::new(FailureCode::NotMedia, format!("ffmpeg says {forged}")).with(forged, forged);
     let mut record = record(Some((TaskState::Failed { failure: failure.clone() }, MINUTE)));
     record.spec.as_mut().unwrap().source.key = forged.into();
-    record.spec.as_mut().unwrap().profile.name = forged.into();
+    std::sync::Arc::make_mut(&mut record.spec.as_mut().unwrap().profile).name = forged.into();
     record.attempts[0].heartbeat.as_mut().unwrap().playable = Some(forged.into());
     let dead = Dead { failure, last_task_arn: Some(forged.into()), log_link: None, attempts: Vec::new() };
     let outcome = Outcome::Dead(dead);

@@ -2,34 +2,31 @@
 //! facts.
 
 use std::{
-    collections::HashMap,
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use tokio::{
-    sync::{Semaphore, mpsc},
-    task::{Id, JoinError, JoinSet},
-};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use transcode_core::{
     absorb::change::Change,
     effects::{
-        apply::{carry_out, gave_up},
-        batch::{Work, batches},
+        apply::carry_out,
+        batch::batches,
         ports::{Bus, Cluster, Ports, Queue, Store},
     },
     message::Rules,
     plan::Plan,
     policy::Policy,
     protocol::{
-        action::Action,
         clock::{Ms, Now},
         fact::Fact,
     },
     reconciler::Reconciler,
     state::ledger::Ledger,
 };
+
+use super::calls::{Calls, Limits};
 
 /// Most facts absorbed in one turn, so that a flood of facts cannot delay the planner.
 const FACTS_PER_TURN: usize = 1000;
@@ -54,17 +51,6 @@ pub trait Observer: Send + Sync + 'static {
     fn ended(&self, ledger: &Ledger, policy: &Policy, now: Now) {
         let _ = (ledger, policy, now);
     }
-}
-
-/// Limits of the loop, from the settings.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Most calls under way at the same time, without long polls.
-    pub concurrency: usize,
-    /// An action that takes longer is given up. Longer than the sum of the adapters' own timeouts.
-    pub give_up: Duration,
-    /// Longest time for draining.
-    pub drain: Duration,
 }
 
 /// What holds from now on.
@@ -115,52 +101,6 @@ impl Clock {
     }
 }
 
-/// The calls under way, each with its actions, so that a call that panics is answered too.
-struct Calls {
-    set: JoinSet<Vec<Fact>>,
-    works: HashMap<Id, Work>,
-    permits: Arc<Semaphore>,
-    give_up: Duration,
-}
-
-impl Calls {
-    fn start<Q: Queue, C: Cluster, S: Store, B: Bus>(&mut self, work: Work, ports: &Arc<Ports<Q, C, S, B>>) {
-        let (ports, permits, give_up) = (Arc::clone(ports), Arc::clone(&self.permits), self.give_up);
-        let copy = work.clone();
-        let handle = self.set.spawn(async move {
-            // A long poll waits for no permit and holds none.
-            let _permit = match &work {
-                Work::One(Action::Receive { .. }) => None,
-                _ => permits.acquire_owned().await.ok(),
-            };
-            let lost = work.clone();
-            match tokio::time::timeout(give_up, carry_out(work, &ports)).await {
-                Ok(facts) => facts,
-                Err(_) => all_gave_up(&lost, u64::try_from(give_up.as_millis()).unwrap_or(u64::MAX)),
-            }
-        });
-        self.works.insert(handle.id(), copy);
-    }
-
-    fn answer(&mut self, joined: Result<(Id, Vec<Fact>), JoinError>) -> Vec<Fact> {
-        match joined {
-            Ok((id, facts)) => {
-                self.works.remove(&id);
-                facts
-            }
-            Err(error) => {
-                let work = self.works.remove(&error.id());
-                tracing::error!(action = work.as_ref().map(Work::name), %error, "a call ended abnormally");
-                work.map(|work| all_gave_up(&work, 0)).unwrap_or_default()
-            }
-        }
-    }
-}
-
-fn all_gave_up(work: &Work, after_ms: u64) -> Vec<Fact> {
-    work.actions().iter().flat_map(|action| gave_up(action, after_ms)).collect()
-}
-
 /// Runs until `stop`, then drains. Returns whether every call under way was answered.
 pub async fn run<Q: Queue, C: Cluster, S: Store, B: Bus>(
     mut reconciler: Reconciler,
@@ -171,19 +111,18 @@ pub async fn run<Q: Queue, C: Cluster, S: Store, B: Bus>(
     stop: CancellationToken,
 ) -> bool {
     let (clock, ports) = (Clock::start(), Arc::new(ports));
-    let mut calls = Calls {
-        set: JoinSet::new(),
-        works: HashMap::new(),
-        permits: Arc::new(Semaphore::new(limits.concurrency)),
-        give_up: limits.give_up,
+    let make = |work| {
+        let ports = Arc::clone(&ports);
+        async move { carry_out(work, &ports).await }
     };
+    let mut calls = Calls::new(make, limits);
     let (mut reason, mut facts, mut drain_by) = ("start", Vec::new(), None);
     loop {
         let now = clock.now();
         let (plan, told) = reconciler.turn(facts.drain(..), now);
         let watch_at = observer.turn(reason, (&plan, &told), &reconciler.ledger, reconciler.policy(), now);
         for work in batches(&plan.actions) {
-            calls.start(work, &ports);
+            calls.start(work);
         }
         if drain_by.is_some_and(|by| calls.set.is_empty() || Instant::now() >= by) {
             observer.ended(&reconciler.ledger, reconciler.policy(), clock.now());
