@@ -44,6 +44,33 @@ fn throttled_calls_slow_down_and_are_back_within_one_backoff_cap() {
     }
 }
 
+/// Launches pause for this long after `refusals`, which ECS answers at the same time. In tenths of a second.
+fn pause_after(refusals: usize, class: ErrorClass) -> Ms {
+    let mut world = Bench::ready();
+    let refusal = |n: usize| Fact::LaunchRefused {
+        job: JobKey::of(&[&n.to_string()]),
+        attempt: Attempt::FIRST,
+        refusal: Refusal::Failed(error(class, "refused")),
+    };
+    world.turn((0..refusals).map(refusal).collect::<Vec<_>>());
+    (world.reconciler.ledger.cooldown_until - world.now().mono) / 100
+}
+
+#[test]
+fn a_launch_that_is_refused_for_the_rate_pauses_launches_for_a_second_and_others_for_the_cooldown() {
+    let policy = Bench::ready().reconciler.policy().clone();
+    assert_eq!(pause_after(1, ErrorClass::Throttled), policy.call_retry_base / 100);
+    assert_eq!(pause_after(1, ErrorClass::Capacity), policy.cooldown / 100);
+    for class in [ErrorClass::Throttled, ErrorClass::Capacity, ErrorClass::Misconfigured] {
+        assert_eq!(
+            pause_after(10, class),
+            pause_after(1, class),
+            "{class:?}: refused together, counted once"
+        );
+    }
+    assert!(policy.launch_pause(ErrorClass::Throttled, 3) > 2 * policy.call_retry_base, "it goes on: longer");
+}
+
 #[test]
 fn after_a_throttle_the_calls_themselves_are_further_apart() {
     let mut world = Bench::ready();

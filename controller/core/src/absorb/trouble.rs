@@ -44,8 +44,10 @@ impl Ledger {
                 | ErrorClass::Unknown
         );
         if tells && !weak(Weakness::LaunchesOnAfterRefusal) {
-            self.refusals += 1;
-            self.cooldown_until = self.cooldown_until.max(now.mono + policy.cooldown_after(self.refusals));
+            // Calls that were under way together are refused together, so their refusals count once.
+            self.refusals += usize::from(now.mono >= self.cooldown_until);
+            let pause = policy.launch_pause(class, self.refusals);
+            self.cooldown_until = self.cooldown_until.max(now.mono + pause);
             self.cooldown_reason.clone_from(reason);
         }
         if matches!(

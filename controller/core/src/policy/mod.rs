@@ -18,7 +18,7 @@ use self::log_link::LogStreams;
 use crate::{
     protocol::{
         clock::Ms,
-        fact::{MessageId, QueueName},
+        fact::{ErrorClass, MessageId, QueueName},
     },
     weakness::{Weakness, weak},
 };
@@ -72,7 +72,7 @@ pub struct Policy {
     pub breaker_jobs: usize,
     /// Time between two claims while the breaker is open.
     pub breaker_probe: Ms,
-    /// First pause of all launches after a refusal; the pause doubles up to `call_retry_cap`.
+    /// First pause of all launches after a refusal that is not for the rate; the pause doubles up to `call_retry_cap`.
     pub cooldown: Ms,
     /// Attempts charged to the job.
     pub max_attempts: usize,
@@ -279,8 +279,12 @@ impl Policy {
         Self::exponential(self.call_retry_base, cap, refusals)
     }
 
-    /// Pause of all launches after `refusals` consecutive refusals.
-    pub fn cooldown_after(&self, refusals: usize) -> Ms {
+    /// Pause of all launches after `refusals` consecutive refusals, the last one of this class. Too many calls are over
+    /// within seconds, and the limiter halves their rate; what else ECS refuses takes somebody's time.
+    pub fn launch_pause(&self, class: ErrorClass, refusals: usize) -> Ms {
+        if class == ErrorClass::Throttled {
+            return self.call_backoff(refusals);
+        }
         Self::exponential(self.cooldown, self.cooldown.max(self.call_retry_cap), refusals)
     }
 

@@ -39,7 +39,7 @@ impl Meter {
             _ => return,
         };
         if matches!(fact, Fact::LaunchRefused { .. }) && error.class == ErrorClass::Throttled {
-            self.paused_until = now + policy.cooldown;
+            self.paused_until = now + policy.call_retry_base;
         }
         for kind in kinds.iter().filter(|_| error.class == ErrorClass::Throttled) {
             if let Some(until) = self.slower_until.get_mut(*kind as usize) {
