@@ -73,7 +73,7 @@ export class Chromium {
   }
 
   /** Calls a method of the protocol. Fails after `limit` milliseconds. */
-  call(method, params = {}, limit = 15_000, sessionId = undefined) {
+  call(method, params = {}, limit = 60_000, sessionId = undefined) {
     const id = ++this.#last;
     return new Promise((resolve, reject) => {
       const give = (settle) => (value) => {

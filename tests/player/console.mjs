@@ -15,7 +15,8 @@ import { contrasts } from './contrast.mjs';
 
 const [entrance, shots] = process.argv.slice(2);
 const { origin } = new URL(entrance);
-const LIMIT = 40_000;
+// A step that is not done by then fails; on a busy machine one takes longer than on an idle one.
+const LIMIT = 180_000;
 
 /** What the expressions of the steps use. */
 const HELPERS = `
@@ -50,7 +51,8 @@ async function follow(page) {
   // Open while the job still waits: whoever follows a job is told each change, however soon it comes.
   const follower = await tab(await page.value(`rowOf('films/holiday.mp4').querySelector('a').href`));
   tell('cancelled', cancelled);
-  await page.until('the task works', `rows().some((row) => row.state === 'running')`).catch(() => {});
+  // For the picture. A fast job may have ended between two looks of the page.
+  await page.until('the task works', `['running', 'settling', 'succeeded'].includes(rowOf('films/holiday.mp4')?.dataset.state)`);
   await shoot(page, 'console-jobs');
   tell('played', await play(follower));
   tell('native', await native(await follower.value('location.pathname'), page));
@@ -86,7 +88,6 @@ async function cancel(page) {
   await page.value(`document.querySelector('[name=why]').value = 'uploaded twice'`);
   await page.click(`document.querySelector('.confirm button')`);
   await page.until('it is cancelled', `document.querySelector('#head')?.dataset.state === 'cancelled'`);
-  // The explanation was read a moment before the record.
   await page.until('and why', `document.querySelector('.says').textContent.includes('cancelled since')`);
   const says = await page.value(`document.querySelector('.says').textContent`);
   await page.go('/');
@@ -98,7 +99,10 @@ async function play(page) {
   await page.until('the player', `document.querySelector('#player video')`);
   await page.until('all qualities', `document.querySelectorAll('.quality option').length > 1`);
   await page.until('the storyboard', `document.querySelector('.seek').hidden === false`);
-  await page.value(`document.querySelector('video').play()`);
+  // From then on slowly, so that it still plays when the quality changes, however busy the machine is.
+  await page.value(`(() => { const video = document.querySelector('video');
+    video.addEventListener('timeupdate', () => { if (video.currentTime > 1) video.playbackRate = 0.1; });
+    return video.play(); })()`);
   await page.until('it plays', `document.querySelector('video').currentTime > 1`);
   const lowest = await page.value(`(() => { const list = document.querySelector('.quality select');
     list.value = '0'; list.dispatchEvent(new Event('change')); return list.selectedOptions[0].textContent; })()`);
@@ -153,15 +157,16 @@ async function confirmed(page, button) {
 
 /** Redrives the letter of what is no film. */
 async function redrive(page) {
-  await page.go('/letters');
-  await page.until('its letter', `document.querySelector('#letters tbody tr')`);
+  // The page of letters is not fetched again by itself, and the letter is sent after the job's end.
+  await page.until('it is dead', `rows().some((row) => row.state === 'dead')`);
+  await page.again('/letters', 'its letter', `document.querySelector('#letters tbody tr')`);
   const letter = await page.value(`({ name: document.querySelector('#letters th a').textContent,
     advice: document.querySelector('.advice').textContent, bold: document.querySelectorAll('#letters th b').length,
     victim: document.querySelector('#letters th a').pathname.split('/')[2] })`);
   const { token } = await confirmed(page, '#letters button');
   await page.go('/');
   await page.until('the next generation', `rows().filter((row) => row.state === 'dead').length === 2`);
-  await page.go('/?q=no%20film&state=dead');
+  await page.again('/?q=no%20film&state=dead', 'both generations', `rows().length === 2`);
   return { ...letter, token, rows: await page.value('rows()') };
 }
 
@@ -210,7 +215,7 @@ async function bare() {
   await page.call('Emulation.setScriptExecutionDisabled', { value: true });
   await page.go('/');
   // The page's own scripts do not run; the debugger's do.
-  await page.until('the table', `document.querySelectorAll('#jobs tbody tr').length >= 5`);
+  await page.until('the table', `document.querySelectorAll('#jobs tbody tr').length`);
   return page.value(`({ rows: [...document.querySelectorAll('#jobs tbody tr')].map((row) => row.dataset.state),
     headers: [...document.querySelectorAll('#jobs thead th')].map((cell) => cell.textContent),
     figures: document.querySelectorAll('#figures b').length, filter: document.querySelector('form.filter').action })`);
@@ -266,6 +271,15 @@ async function tab(url) {
     await page.call('Page.navigate', { url: origin + path });
     await until('the page', `document.readyState === 'complete' && location.href === '${origin}${path}'`);
   };
+  /** Goes to a page that does not change by itself, again and again until it shows something. */
+  const again = async (path, what, expression) => {
+    const end = Date.now() + LIMIT;
+    for (;;) {
+      await go(path);
+      if (await value(`Boolean(${expression})`)) return;
+      if (Date.now() > end) throw new Error(`${what}: not within ${LIMIT} ms; ${await value('document.body.innerText')}`);
+    }
+  };
   await until('the page', `document.readyState === 'complete'`);
-  return { ...page, value, until, click, go };
+  return { ...page, value, until, click, go, again };
 }

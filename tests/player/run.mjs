@@ -13,7 +13,7 @@ import { Chromium } from './chromium.mjs';
 import { serve } from './server.mjs';
 
 // A step takes some seconds at most; what a page waits for itself has shorter limits, and says more.
-const STEP_LIMIT = 60_000;
+const STEP_LIMIT = 240_000;
 const [root, players, shots] = process.argv.slice(2);
 const grows = root.startsWith('http:');
 const STEPS = grows ? ['begin', 'follow'] : ['start', 'levels', 'sounds', 'texts', 'storyboard', 'play', 'file'];

@@ -26,6 +26,7 @@ const FILES: [&str; 9] = [
 
 /// `cargo zigbuild --target T --profile P --bin B`; `LINK` says how it links.
 const CARGO: &str = r#"#!/bin/bash
+grep -q "channel = \"$RUSTUP_TOOLCHAIN\"" rust-toolchain.toml || exit 1
 while [ $# -gt 0 ]; do case $1 in --target) t=$2 ;; --bin) b=$2 ;; --profile) p=$2 ;; esac; shift; done
 mkdir -p "target/$t/$p"
 case $(uname -m) in
@@ -61,6 +62,7 @@ fn release(checkout: &Path, link: &str) -> Output {
         .env("PATH", format!("{tools}:{}", std::env::var("PATH").unwrap()))
         .env("ARCHITECTURES", std::env::consts::ARCH)
         .env("LINK", link)
+        .env("RUSTUP_TOOLCHAIN", "another")
         .env_remove("CARGO_TARGET_DIR")
         .output()
         .unwrap()

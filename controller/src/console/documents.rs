@@ -57,6 +57,9 @@ pub(super) struct Job {
     pub(super) story: Vec<Moment>,
     pub(super) result: Option<Made>,
     pub(super) cost_usd: Option<f64>,
+    /// A newer job is live instead of this succeeded one.
+    #[serde(default)]
+    pub(super) superseded: bool,
     /// `says` of `explain`.
     pub(super) says: String,
     /// Whether its controller speaks: the same as in `list`.

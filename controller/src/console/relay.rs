@@ -50,7 +50,11 @@ pub(super) fn below(place: &Place, path: &str) -> Option<String> {
 pub(super) fn range(headers: &HeaderMap) -> Result<Option<String>, StatusCode> {
     let Some(value) = headers.get(header::RANGE) else { return Ok(None) };
     let wrong = StatusCode::RANGE_NOT_SATISFIABLE;
-    let text = value.to_str().ok().and_then(|text| text.strip_prefix("bytes=")).ok_or(wrong)?;
+    let (unit, text) = value.to_str().ok().and_then(|text| text.split_once('=')).ok_or(wrong)?;
+    if !unit.eq_ignore_ascii_case("bytes") {
+        // RFC 9110, 14.2: a unit that is not known is ignored.
+        return Ok(None);
+    }
     let (from, to) = text.split_once('-').ok_or(wrong)?;
     let number = |text: &str| {
         let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -152,9 +156,8 @@ mod tests {
         assert_eq!(range("bytes=5-"), Ok(Some(format!("bytes=5-{}", 5 + MOST - 1))));
         assert_eq!(range(&format!("bytes=0-{}", u64::MAX)), Ok(Some(format!("bytes=0-{}", MOST - 1))));
         assert_eq!(range("bytes=-7"), Ok(Some("bytes=-7".into())));
-        for wrong in
-            ["bytes=", "bytes=-", "bytes=9-3", "bytes=0-1,5-6", "bytes=a-b", "items=0-1", "bytes=+1-2"]
-        {
+        assert_eq!((range("items=0-1"), range("Bytes=5-9")), (Ok(None), Ok(Some("bytes=5-9".into()))));
+        for wrong in ["bytes=", "bytes=-", "bytes=9-3", "bytes=0-1,5-6", "bytes=a-b", "bytes", "bytes=+1-2"] {
             assert_eq!(range(wrong), Err(StatusCode::RANGE_NOT_SATISFIABLE), "{wrong}");
         }
         assert_eq!(super::range(&HeaderMap::new()), Ok(None));

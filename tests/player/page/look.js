@@ -1,7 +1,7 @@
 // What is seen and heard: the number that the test's source carries in each frame, and its beeps.
 
 /** Waits for a condition, looking often; `probe` gives a value when it holds. */
-export async function until(what, probe, limit = 20_000) {
+export async function until(what, probe, limit = 60_000) {
   const end = performance.now() + limit;
   for (;;) {
     const found = await probe();

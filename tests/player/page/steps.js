@@ -166,7 +166,7 @@ async function begin() {
 
 /** The same, played on until there is no more. */
 async function follow() {
-  await until(() => `the end, now ${video.currentTime}, ${JSON.stringify(player.list())}, ${errors}`, () => video.ended, 50_000);
+  await until(() => `the end, now ${video.currentTime}, ${JSON.stringify(player.list())}, ${errors}`, () => video.ended, 120_000);
   const { totalVideoFrames: frames, droppedVideoFrames: dropped } = video.getVideoPlaybackQuality();
   const { currentTime: time, duration } = video;
   return { time, duration, frames, dropped, last: seen.latest, list: player.list(), errors };
@@ -179,7 +179,7 @@ async function play() {
   const before = video.getVideoPlaybackQuality();
   const first = seen.count;
   await video.play();
-  await until(() => `the end, now ${video.currentTime}`, () => video.ended, 30_000);
+  await until(() => `the end, now ${video.currentTime}`, () => video.ended, 120_000);
   const after = video.getVideoPlaybackQuality();
   const [time, shown] = [video.currentTime, seen.count - first];
   if (bufferOf('video')) await lastFrame(video, seen);
@@ -220,7 +220,7 @@ async function file() {
   await until('the middle of the file', () => !plain.seeking && Math.abs(shown.latest.time - wanted) < 0.2);
   const middle = shown.latest;
   await plain.play();
-  await until('the end of the file', () => plain.ended, 30_000);
+  await until('the end of the file', () => plain.ended, 120_000);
   await lastFrame(plain, shown);
   return { duration: plain.duration, first, wanted, middle, last: shown.latest, beep: await beep([bytes]) };
 }

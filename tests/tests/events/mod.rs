@@ -3,9 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod schemas;
+mod webhook;
 
 use std::{
-    process::Command,
+    process::{Command, Output},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -135,9 +136,14 @@ async fn a_consumer_hears_how_each_job_ends_also_when_the_bus_was_away() {
 
 /// What `events` prints of a job.
 async fn story(stack: &Stack, job: &JobKey) -> String {
-    let mut command = Command::new(paths::binary("transcode-controller").unwrap());
-    command.args(["events", job.as_str(), "--config"]).arg(stack.plan.config());
-    command.envs(stack.environment().iter().map(|(name, value)| (name, value)));
-    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    let output = command(stack, &["events", job.as_str()]).await;
     String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// A command of the operator.
+async fn command(stack: &Stack, args: &[&str]) -> Output {
+    let mut command = Command::new(paths::binary("transcode-controller").unwrap());
+    command.args(args).arg("--config").arg(stack.plan.config());
+    command.envs(stack.environment().iter().map(|(name, value)| (name, value)));
+    tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
 }

@@ -92,10 +92,46 @@ const WRONG: [(&str, &str, Option<&str>); 15] = [
     ("message", "source", Some("\"aws.ec2\"")),
 ];
 
+/// The examples of the documents: place, schema, document.
+fn examples() -> Vec<(String, &'static str, Value)> {
+    let mut found = Vec::new();
+    for file in std::fs::read_dir(paths::checkout().join("docs")).unwrap() {
+        let path = file.unwrap().path();
+        if path.extension().is_none_or(|ending| ending != "md") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        for block in text.split("```json\n").skip(1) {
+            let json = block.split("```").next().unwrap();
+            let document: Value =
+                serde_json::from_str(json).unwrap_or_else(|error| panic!("{error}: {json}"));
+            let place = format!("{}: {json}", path.display());
+            match document.get("detail") {
+                Some(detail) => found.push((place, "event", detail.clone())),
+                None => {
+                    found.extend(["request", "message"].map(|name| (place.clone(), name, document.clone())));
+                }
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn every_example_of_the_documents_passes_its_schema() {
+    let examples = examples();
+    assert!(examples.len() >= 12, "{} examples", examples.len());
+    let case = |(place, name, document): (String, &str, Value)| (schema(name), document, true, place);
+    validate(&examples.into_iter().map(case).collect::<Vec<_>>());
+}
+
+/// The file of a schema.
+fn schema(name: &str) -> String {
+    paths::checkout().join(format!("docs/schema/{name}.schema.json")).display().to_string()
+}
+
 /// Each document passes its schema, and each wrong one does not.
 pub(crate) async fn hold(stack: &Stack, envelopes: &[Value], result: &EventResult) {
-    let schema =
-        |name: &str| paths::checkout().join(format!("docs/schema/{name}.schema.json")).display().to_string();
     let written = written(stack, envelopes, result).await;
     let mut cases = Vec::new();
     for Case(name, document) in &written {

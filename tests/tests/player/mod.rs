@@ -40,7 +40,7 @@ const SECONDS: f64 = 4.0;
 const RATE: f64 = 25.0;
 const FRAME: f64 = 1.0 / RATE;
 /// Longest run of both players together; it takes about 10 s.
-const LIMIT: Duration = Duration::from_secs(100);
+const LIMIT: Duration = Duration::from_mins(10);
 
 /// A package and the folder of its screenshots.
 struct Made {

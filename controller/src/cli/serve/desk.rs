@@ -119,8 +119,10 @@ async fn report(session: &Session) -> anyhow::Result<Value> {
 /// Everything of one job, also of one that is only a message so far, or nothing.
 async fn whole(session: &Session, job: JobKey) -> anyhow::Result<Value> {
     let which = Which::of(Named::Job(job.clone()));
-    let known = value(&known_jobs(session, &which).await?)?;
-    // After the records, so that it is never older than they are: a page whose job is settled is not asked again.
+    let jobs = known_jobs(session, &which).await?;
+    let superseded = jobs.newest().is_some_and(|record| record.superseded_by().is_some());
+    let known = value(&jobs)?;
+    // After the records, so that it is never older than they are.
     let says = explained(session, &which).await?.says;
     let mut document = if let Some(known) = known.get(0) {
         known.clone()
@@ -132,6 +134,7 @@ async fn whole(session: &Session, job: JobKey) -> anyhow::Result<Value> {
         bare
     };
     document["says"] = says.into();
+    document["superseded"] = superseded.into();
     document["controller"] = Heard::read(session).await.word(wall_ms()).into();
     document["verification"] = verification(session, &job).await.unwrap_or_default();
     Ok(document)

@@ -49,6 +49,13 @@ pub(crate) struct Known {
 #[serde(transparent)]
 pub(crate) struct Jobs(Vec<Known>);
 
+impl Jobs {
+    /// The record of the newest one.
+    pub(crate) fn newest(&self) -> Option<&Record> {
+        self.0.first().map(|known| &known.record)
+    }
+}
+
 impl Show for Jobs {
     fn people(&self, text: &mut Text) {
         for (at, known) in self.0.iter().enumerate() {

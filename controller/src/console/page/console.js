@@ -20,9 +20,13 @@ async function refresh() {
     const answer = await fetch(location.href, { credentials: 'same-origin' });
     if (!answer.ok) return;
     const next = new DOMParser().parseFromString(await answer.text(), 'text/html');
-    for (const part of document.querySelectorAll('[data-live]')) replace(part, next.getElementById(part.id));
+    const parts = [...document.querySelectorAll('[data-live]')];
+    const old = parts.filter((part) => !replace(part, next.getElementById(part.id)));
     begin(next.getElementById('player'));
-    tell(next);
+    tell();
+    document.title = next.title;
+    // A page on which nothing changes any more says so, and is not asked again once all of it is here.
+    if (!old.length && !next.body.dataset.poll) clearInterval(timer);
   } catch {
     // The console has ended or sleeps; the page stays as it was.
   } finally {
@@ -30,17 +34,21 @@ async function refresh() {
   }
 }
 
-/** Puts a part's new content in its place, unless somebody is selecting text there; the focus stays where it was. */
+/**
+ * Puts a part's new content in its place, unless somebody is selecting text there: then it gives false. The focus stays
+ * where it was.
+ */
 function replace(part, next) {
-  if (!next || part.innerHTML === next.innerHTML) return;
+  if (!next || part.outerHTML === next.outerHTML) return true;
   const selection = getSelection();
-  if (selection && !selection.isCollapsed && part.contains(selection.anchorNode)) return;
+  if (selection && !selection.isCollapsed && part.contains(selection.anchorNode)) return false;
   const focus = part.contains(document.activeElement) ? trace(part, document.activeElement) : undefined;
   const opened = [...part.querySelectorAll('details')].map((one) => one.open);
   for (const { name, value } of next.attributes) part.setAttribute(name, value);
   part.replaceChildren(...next.childNodes);
   part.querySelectorAll('details').forEach((one, at) => (one.open = opened[at] ?? one.open));
   focus?.()?.focus({ preventScroll: true });
+  return true;
 }
 
 /** How to find an element again: by its link, or by its place. */
@@ -51,12 +59,28 @@ function trace(part, element) {
   return () => (link ? same() : [...part.querySelectorAll('a, button, summary')][at]);
 }
 
-/** Shows the player once there is something to play, and then leaves it alone. */
+/**
+ * Shows the player once there is something to play, and then leaves it alone. What was ready early gives way to the
+ * result: by itself if nobody has begun to watch, else by a button.
+ */
 function begin(next) {
   const here = document.getElementById('player');
-  if (!here || !next || here.querySelector('video') || !next.querySelector('video')) return;
-  here.replaceChildren(...next.childNodes);
-  play(here);
+  const coming = next?.querySelector('video');
+  if (!here || !coming) return;
+  const video = here.querySelector('video');
+  const swap = (from) => {
+    here.replaceChildren(...next.childNodes);
+    play(here, from);
+  };
+  if (!video) swap();
+  else if (!('early' in video.dataset) || 'early' in coming.dataset) return;
+  else if (video.paused && video.currentTime === 0) swap();
+  else if (!here.querySelector('.whole')) {
+    const button = document.createElement('button');
+    Object.assign(button, { className: 'strong whole', textContent: 'The result is ready: go on with it' });
+    button.onclick = () => swap(video.currentTime);
+    here.querySelector('.controls').append(button);
+  }
 }
 
 /** The elements that have a state, by their ids. */
@@ -65,7 +89,7 @@ function states() {
 }
 
 /** Says in words which states have changed, for those who do not see the page. */
-function tell(next) {
+function tell() {
   const now = states();
   const changed = [...now].filter(([id, state]) => known.has(id) && known.get(id) !== state);
   const name = (id) => (document.querySelector(`#${id} th a`) ?? document.querySelector('h1')).textContent;
@@ -73,6 +97,4 @@ function tell(next) {
     document.getElementById('news').textContent = changed.map(([id, state]) => `${name(id)}: ${state}`).join('; ');
   }
   known = now;
-  // A page on which nothing changes any more says so, and is not asked again.
-  if (!next.body.dataset.poll) clearInterval(timer);
 }

@@ -1,10 +1,20 @@
 // Plays a job's result. With a copy of hls.js the quality can be chosen; without one the browser plays by itself, where
 // it can. The storyboard is drawn from one sheet, at the place that its index names.
 
-/** Starts the player of a section, if there is one. */
-export function play(section) {
+/** The instance of hls.js that plays. */
+let playing;
+
+/** Starts the player of a section, if there is one, in the place of the one before; goes on at `from`, in seconds. */
+export function play(section, from = 0) {
   const video = section?.querySelector('video');
   if (!video) return;
+  playing?.destroy();
+  playing = undefined;
+  const goOn = () => {
+    video.currentTime = from;
+    video.play().catch(() => {});
+  };
+  if (from > 0) video.addEventListener('loadedmetadata', goOn, { once: true });
   const say = (text) => (section.querySelector('.engine').textContent = text);
   const native = video.canPlayType('application/vnd.apple.mpegurl') !== '';
   const script = video.dataset.hls;
@@ -23,6 +33,7 @@ async function withScript(video, script, section, say) {
   await load(script);
   // No worker: it would be made from a blob, which the page's policy refuses.
   const hls = new window.Hls({ enableWorker: false, capLevelToPlayerSize: false });
+  playing = hls;
   hls.on(window.Hls.Events.ERROR, (_, { fatal, type, details }) => {
     if (!fatal) return;
     if (type === window.Hls.ErrorTypes.MEDIA_ERROR) hls.recoverMediaError();

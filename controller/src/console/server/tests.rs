@@ -31,6 +31,14 @@ fn job() -> JobKey {
     JobKey::of(&["one"])
 }
 
+/// An attempt whose task failed with a stranger's words.
+fn attempt() -> Value {
+    json!({"claim": {"schema": 1, "job": job(), "attempt": 1, "task_definition": "t", "nonce": "n", "created_at_ms": 1,
+        "variant": {"capacity": "fargate", "cpu": 1, "memory_mib": 1}, "launch_not_after_ms": 9, "history": []},
+        "heartbeat": {"schema": 1, "job": job(), "attempt": 1, "seq": 1, "written_at_ms": 1, "stage": "transcoding",
+        "percent": 5.0, "state": "failed", "failure": {"code": "NOT_MEDIA", "message": HOSTILE}}})
+}
+
 fn answer(question: &Question, acts: &AtomicUsize) -> Answer {
     let row = |key: &str| json!({"job": job(), "state": "queued", "key": key, "since_ms": 1, "why": key});
     match question {
@@ -38,10 +46,9 @@ fn answer(question: &Question, acts: &AtomicUsize) -> Answer {
             Ok(json!({"environment": HOSTILE, "controller": "live", "reported_at_ms": 1, "more": false,
             "jobs": [row(HOSTILE)], "says": [HOSTILE]}))
         }
-        Question::Job(_) => Ok(
-            json!({"job": job(), "attempts": [], "story": [{"at_ms": 1, "what": "waits", "detail": HOSTILE}],
-            "says": HOSTILE, "controller": "live", "result": {"warnings": [HOSTILE], "video": [{"name": HOSTILE}]}}),
-        ),
+        Question::Job(_) => Ok(json!({"job": job(), "attempts": [attempt()],
+            "report": {"job": job(), "state": "queued", "known_at_ms": 1, "tenant": HOSTILE, "key": HOSTILE}, "story": [{"at_ms": 1, "what": "waits", "detail": HOSTILE}],
+            "says": HOSTILE, "controller": "live", "result": {"warnings": [HOSTILE], "video": [{"name": HOSTILE}]}})),
         Question::Letters => {
             Ok(json!({"complete": true, "letters": [{"queue": "default", "message_id": HOSTILE,
             "kind": "dead", "job": job(), "code": "NOT_MEDIA", "key": HOSTILE, "sent_at_ms": 1, "why": HOSTILE}]}))
@@ -238,6 +245,7 @@ async fn what_strangers_wrote_is_text_on_every_page() {
         format!("/jobs/{}", job()),
         "/letters".into(),
         format!("/?q={}", "%3Cimg%20src%3Dx%3E%22"),
+        "/?tenant=%3Cimg%20src%3Dx%3E%22".into(),
         "/find?q=%3Cimg%20src%3Dx%3E".into(),
     ] {
         let answer = served.get(&path).await;

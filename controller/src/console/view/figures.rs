@@ -17,7 +17,11 @@ type Of = fn(&Sample) -> u64;
 /// The figures, of the newest sample.
 pub(super) fn figures(samples: &[Sample]) -> Html {
     let mut html = Html::default();
-    let Some(now) = samples.last() else { return html };
+    let Some(now) = samples.last() else {
+        // A place for what a later visit finds.
+        html.raw("<section id=\"figures\" data-live></section>\n");
+        return html;
+    };
     let tasks = format!("{} of {}", now.tasks, now.max_tasks);
     let rows: [(&str, String, Of); 3] = [
         ("Messages that wait", now.waiting.to_string(), |sample| sample.waiting),

@@ -17,11 +17,15 @@ use crate::console::{
 /// Seconds between two visits while something changes.
 const POLL: u32 = 3;
 
+/// How long a page is still fetched after the job's end (ms): its documents are read one after another, while the
+/// controller publishes and reports, so that one look at a job that has just ended may miss some of them.
+const REST_MS: u64 = 120_000;
+
 /// The page. `hls_js`: the console has a copy of it.
 pub(in crate::console) fn job(job: &Job, environment: (&str, &str), hls_js: bool, now_ms: u64) -> String {
     let (mut body, state) = (Html::default(), state_of(job));
     let title = title(job);
-    html! { body, "<p class=\"path\"><a href=\"/\">Jobs</a> /</p>\n<h1>" (title) "</h1>\n" }
+    html! { body, "<p class=\"path\"><a href=\"/\">Jobs</a> /</p>\n<h1 id=\"title\" data-live>" (title) "</h1>\n" }
     body.add(&head(job, state, now_ms));
     let mut aside = Html::default();
     aside.add(&facts(job, now_ms)).add(&time_line(job, now_ms));
@@ -30,8 +34,7 @@ pub(in crate::console) fn job(job: &Job, environment: (&str, &str), hls_js: bool
         .add(&made(job))
         .add(&verification(job.verification.as_ref()))
         .add(&story(job));
-    let settled = job.terminal.is_some() && job.report.is_none();
-    let poll = (!settled).then_some(POLL);
+    let poll = (!rests(job, state, now_ms)).then_some(POLL);
     page(&Head { title: &title, at: "/", poll, environment: Some(environment) }, &body)
 }
 
@@ -41,20 +44,25 @@ fn title(job: &Job) -> String {
     key.unwrap_or_else(|| format!("Job {}", job.job))
 }
 
-/// The state as one word: how it ended, or what the controller last said.
+/// Whether nothing on the page will change any more.
+fn rests(job: &Job, state: &str, now_ms: u64) -> bool {
+    let long_ago = |end: u64| now_ms.saturating_sub(end) >= REST_MS;
+    let ended = job.terminal.as_ref().is_some_and(|terminal| long_ago(terminal.written_at_ms));
+    ended && job.report.is_none() && state != "settling"
+}
+
+/// The state as one word: how it ended, or what the controller last said. A result that is not live yet is settling,
+/// whatever the report says: the report may be older than the end.
 pub(super) fn state_of(job: &Job) -> &'static str {
     match (
         job.terminal.as_ref().map(|terminal| &terminal.outcome),
         job.report.as_ref().map(|report| report.state),
     ) {
-        (Some(Outcome::Succeeded(_)), Some(JobState::Settling)) => "settling",
-        (Some(Outcome::Succeeded(_)), _) => {
-            if job.live.as_ref().is_none_or(|live| live.job == job.job) {
-                "succeeded"
-            } else {
-                "superseded"
-            }
+        (Some(Outcome::Succeeded(_)), _) if job.superseded => "superseded",
+        (Some(Outcome::Succeeded(_)), _) if job.live.as_ref().is_some_and(|live| live.job == job.job) => {
+            "succeeded"
         }
+        (Some(Outcome::Succeeded(_)), _) => JobState::Settling.name(),
         (Some(Outcome::Dead(_)), _) => "dead",
         (Some(Outcome::Superseded(_)), _) => "superseded",
         (Some(Outcome::Cancelled(_)), _) => "cancelled",
@@ -265,3 +273,6 @@ fn story(job: &Job) -> Html {
     }
     table("story", "What happened", &["Time", "Event", "Attempt", "Detail"], &rows)
 }
+
+#[cfg(test)]
+mod tests;

@@ -73,6 +73,9 @@ fn element(html: &mut Html, job: &JobKey, playable: &Playable, hls_js: bool) {
     if let Some(storyboard) = storyboard {
         html! { html, " data-storyboard=\"/media/" (job) "/" (storyboard) "\"" }
     }
+    if *early {
+        html.raw(" data-early");
+    }
     if hls_js {
         html.raw(" data-hls=\"/assets/hls.js\"");
     }

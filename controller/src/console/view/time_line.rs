@@ -80,7 +80,11 @@ fn published(job: &Job) -> Option<u64> {
 pub(super) fn time_line(job: &Job, now_ms: u64) -> Html {
     let mut html = Html::default();
     let parts = parts(job, now_ms);
-    let (Some(first), Some(last)) = (parts.first(), parts.last()) else { return html };
+    let (Some(first), Some(last)) = (parts.first(), parts.last()) else {
+        // A place for what a later visit finds.
+        html.raw("<section id=\"time-line\" class=\"time-line\" data-live></section>\n");
+        return html;
+    };
     let whole = last.to - first.from;
     html! { html, "<section id=\"time-line\" class=\"time-line\" data-live>\n<h2>Time line</h2>\n<svg viewBox=\"0 0 1000 16\" "
     "preserveAspectRatio=\"none\" aria-hidden=\"true\">" }
