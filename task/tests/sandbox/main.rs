@@ -13,4 +13,5 @@ mod killed;
 mod misbehave;
 mod overlays;
 mod program;
+mod standin;
 mod support;

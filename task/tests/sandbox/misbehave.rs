@@ -317,31 +317,3 @@ fn an_input_that_is_not_named_cannot_be_read() {
         kernel.run(async || body(kernel).await);
     }
 }
-
-/// Asks the C library for a character set that is not part of it, as ffmpeg does for the names in a transport stream.
-const ICONV: &str = r#"
-#include <iconv.h>
-#include <stdio.h>
-int main(void) { puts(iconv_open("UTF-8", "ISO-8859-15") == (iconv_t)-1 ? "goes on without" : "loaded"); return 0; }
-"#;
-
-#[test]
-fn a_static_glibc_goes_on_without_the_hosts_modules() {
-    let folder = tempfile::tempdir().unwrap();
-    let (source, program) = (folder.path().join("iconv.c"), folder.path().join("iconv"));
-    std::fs::write(&source, ICONV).unwrap();
-    let mut compiler = std::process::Command::new("cc");
-    assert!(compiler.arg("-static").arg(&source).arg("-o").arg(&program).status().unwrap().success());
-    for kernel in Kernel::BOTH {
-        kernel.run(async || {
-            let said = async |without: &[Layer]| {
-                let sandbox = Sandbox::without(SandboxPolicy::Prefer, without.iter().copied().collect());
-                let finished =
-                    run(&Tools::stand_in(&program, sandbox.unwrap()), call(Tool::Ffmpeg, &[])).await;
-                String::from_utf8(finished.unwrap().stdout).unwrap()
-            };
-            assert_eq!(said(&[]).await, "goes on without\n", "{kernel:?}");
-            assert_eq!(said(&[Layer::Seccomp]).await, "loaded\n", "{kernel:?}: there is nothing to load");
-        });
-    }
-}

@@ -324,10 +324,17 @@ fn pixels(failure: &Failure) -> Failure {
 
 /// The refusal that ffprobe's failure stands for.
 fn refusal(failure: Failure) -> Failure {
+    let said = |words: &str| failure.evidence.values().any(|value| value.contains(words));
+    // ffmpeg has a limit of its own, and calls a file beyond it one for which it has no memory.
+    if failure.code == FailureCode::MemoryLimit && said("Number of streams exceeds max_streams") {
+        let allowed = probe::MAX_STREAMS;
+        let too_many = Failure { code: FailureCode::TooManyStreams, ..failure };
+        return Failure { message: "the file has more streams than are looked at".into(), ..too_many }
+            .with("allowed", allowed);
+    }
     if failure.code != FailureCode::EncodeFailed {
         return failure;
     }
-    let said = |words: &str| failure.evidence.values().any(|value| value.contains(words));
     let (code, message) = if said("not on whitelist") {
         (FailureCode::UnsupportedContainer, "the container of the file is not one of the accepted ones")
     } else {
@@ -406,6 +413,10 @@ mod tests {
         ] {
             assert_eq!(refusal(failed(words)).code, code, "{words}");
         }
+        let memory = |words| Failure::new(FailureCode::MemoryLimit, "x").with("stderr", words);
+        let many = "[x] Number of streams exceeds max_streams parameter (1000), see the documentation";
+        assert_eq!(refusal(memory(many)).code, FailureCode::TooManyStreams);
+        assert_eq!(refusal(memory("Cannot allocate memory")).code, FailureCode::MemoryLimit);
         let crashed = Failure::new(FailureCode::EncoderCrashed, "x");
         assert_eq!(refusal(crashed.clone()), crashed);
     }

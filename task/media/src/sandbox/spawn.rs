@@ -138,10 +138,8 @@ impl Sandbox {
 }
 
 /// The whole environment of a child. Two arenas: with one for each thread, reservations alone would use up the
-/// address space. Modules for character sets are looked for here first; where glibc finds the host's all the same, a program that
-/// is linked statically cannot map them ([`super::seccomp`]): they belong to another C library, and it would die of SIGSEGV.
-const ENVIRONMENT: [&std::ffi::CStr; 4] =
-    [c"LC_ALL=C", c"HOME=/nonexistent", c"MALLOC_ARENA_MAX=2", c"GCONV_PATH=/nonexistent"];
+/// address space. No variable keeps glibc from the host's modules for character sets; the filter does ([`super::seccomp`]).
+const ENVIRONMENT: [&std::ffi::CStr; 3] = [c"LC_ALL=C", c"HOME=/nonexistent", c"MALLOC_ARENA_MAX=2"];
 
 /// The whole life of a child, on its own thread.
 fn supervise(
