@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod combed;
 pub mod crop;
+pub mod edits;
 pub mod ending;
 pub mod fields;
 pub mod hdr10;

@@ -16,7 +16,7 @@ use transcode_config::{
 
 use super::{
     crop::{self, Crop},
-    fields,
+    edits, fields,
     probe::{self, AudioStream, SourceInfo, VideoStream, frames, shape},
     scan::{self, Scan},
     splice::Splice,
@@ -38,13 +38,23 @@ const SCAN_BYTES: usize = 1 << 30;
 pub(crate) struct Examined {
     pub(crate) source: SourceInfo,
     pub(crate) scan: Scan,
-    /// The file to read in place of the job's, where parts of its video were joined or time stamps were put right.
+    /// The file to read in place of the job's, where parts of its video were joined, or time stamps or edits were put
+    /// right.
     pub(crate) joined: Option<PathBuf>,
 }
 
 /// Probes and scans the source. Refuses by name a source that cannot be transcoded.
 pub(crate) async fn examine(context: &Context<'_>) -> Result<Examined, Failure> {
     let found = look(context).await?;
+    if found.info.is_one_of(&["mov"]) {
+        let pauses = blocking(context.job.input, |input| structure::pauses(&mut File::open(input)?)).await?;
+        if !pauses.is_empty() {
+            let to = context.job.work.join("joined");
+            copy(context.job.input, &to, move |from, to| edits::copy(from, to, &pauses)).await?;
+            let (source, scan) = again(context, &to).await?;
+            return Ok(Examined { source, scan, joined: Some(to) });
+        }
+    }
     let parts = probe::video_parts(&found.info, &found.scan)?;
     let repairs = found.headers.repairs(&found.info);
     let stamps: Vec<_> = repairs.iter().map(|(_, repair)| *repair).collect();
@@ -63,9 +73,7 @@ pub(crate) async fn examine(context: &Context<'_>) -> Result<Examined, Failure> 
         },
     )
     .await?;
-    let job = MediaJob { input: &to, ..*context.job };
-    let context = &Context { job: &job, ..*context };
-    let (mut source, scan) = finish(context, look(context).await?).await?;
+    let (mut source, scan) = again(context, &to).await?;
     for part in parts {
         source.warn(Warning::Joined, part.what);
     }
@@ -79,6 +87,13 @@ pub(crate) async fn examine(context: &Context<'_>) -> Result<Examined, Failure> 
         );
     }
     Ok(Examined { source, scan, joined: Some(to) })
+}
+
+/// Examines the copy that was made of the source.
+async fn again(context: &Context<'_>, copy: &Path) -> Result<(SourceInfo, Scan), Failure> {
+    let job = MediaJob { input: copy, ..*context.job };
+    let context = &Context { job: &job, ..*context };
+    finish(context, look(context).await?).await
 }
 
 /// What ffprobe and the headers of packets say of a file.

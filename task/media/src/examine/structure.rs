@@ -7,7 +7,10 @@ use std::io::{self, Read, Seek, SeekFrom};
 
 use transcode_config::contract::{Failure, FailureCode};
 
-use super::ending::{self, Ending, FORGOTTEN, truncated};
+use super::{
+    edits::{self, Pause},
+    ending::{self, Ending, FORGOTTEN, truncated},
+};
 
 /// Most boxes that are read, over all levels. A file of 12 hours in fragments of half a second has 173,000.
 const MAX_BOXES: usize = 400_000;
@@ -108,6 +111,9 @@ struct Seen {
     short: u64,
     /// The first speed of an edit that is not the media's own.
     speed: Option<f64>,
+    /// Whether only the movie's index counts, not that of its fragments.
+    index_only: bool,
+    pauses: Vec<Pause>,
 }
 
 /// The first speed other than 1 that an edit list asks for (ISO/IEC 14496-12, 8.6.6), as slow motion is stored. ffmpeg
@@ -118,6 +124,15 @@ pub fn speed<R: Read + Seek>(file: &mut R) -> io::Result<Option<f64>> {
     // A refusal was one before.
     let _ = walk(file, 0..size, 0, &mut seen)?;
     Ok(seen.speed)
+}
+
+/// Edits without media behind the first edit of a track.
+pub fn pauses<R: Read + Seek>(file: &mut R) -> io::Result<Vec<Pause>> {
+    let size = file.seek(SeekFrom::End(0))?;
+    let mut seen = Seen { index_only: true, ..Seen::default() };
+    // A refusal was one before.
+    let _ = walk(file, 0..size, 0, &mut seen)?;
+    Ok(seen.pauses)
 }
 
 fn inspect_iso<R: Read + Seek>(file: &mut R, size: u64) -> io::Result<Result<Ending, Failure>> {
@@ -203,6 +218,7 @@ fn visit<R: Read + Seek>(
         _ => seen.other |= !matches!(&kind, b"ftyp" | b"free" | b"skip" | b"wide"),
     }
     match &kind {
+        b"moof" if seen.index_only => Ok(Ok(())),
         b"moov" | b"trak" | b"edts" | b"mdia" | b"minf" | b"dinf" | b"stbl" | b"moof"
             if depth < MAX_DEPTH =>
         {
@@ -213,6 +229,7 @@ fn visit<R: Read + Seek>(
             file.seek(SeekFrom::Start(body.start))?;
             file.take((body.end - body.start).min(MAX_LIST)).read_to_end(&mut list)?;
             seen.speed = seen.speed.or_else(|| speed_of(&list));
+            seen.pauses.extend(edits::pauses(&list, body.start));
             Ok(Ok(()))
         }
         // Version, flags and entry count come first.

@@ -147,6 +147,33 @@ fn changed(
     path
 }
 
+/// An MP4 of 4 s whose edit lists pause for a second after three.
+fn paused(folder: &Path) -> PathBuf {
+    let to = folder.join("x.mp4");
+    let video = "color=red:s=160x90:r=25:d=2[a];color=lime:s=160x90:r=25:d=2[b];[a][b]concat,format=yuv420p";
+    let audio = "sine=440:r=48000:d=2[a];sine=880:r=48000:d=2[b];[a][b]concat=v=0:a=1";
+    ffmpeg(&["-f", "lavfi", "-i", video, "-f", "lavfi", "-i", audio], &format!("{X264} -c:a aac"), &to);
+    let mut bytes = std::fs::read(&to).unwrap();
+    // The edit list has one entry: duration, time, rate. Boxes around it follow one another: trak, tkhd, edts, elst.
+    let lists: Vec<_> = (0..bytes.len()).filter(|&at| bytes[at..].starts_with(b"elst")).collect();
+    let movie = bytes.windows(4).position(|name| name == b"moov").unwrap() - 4;
+    for (&at, ticks) in lists.iter().zip([12_800, 48_000]).rev() {
+        let number = |at: usize| u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap());
+        let begin = number(at + 16);
+        let edits = [(3000, begin), (1000, u32::MAX), (1000, begin + 3 * ticks)];
+        let entries: Vec<_> = edits.iter().flat_map(|edit| [edit.0, edit.1, 0x1_0000]).collect();
+        let entries: Vec<u8> = entries.into_iter().flat_map(u32::to_be_bytes).collect();
+        bytes[at + 8..at + 12].copy_from_slice(&3_u32.to_be_bytes());
+        for size in [at - 4, at - 12, at - 112, movie] {
+            let value = u32::from_be_bytes(bytes[size..size + 4].try_into().unwrap());
+            bytes[size..size + 4].copy_from_slice(&(value + 24).to_be_bytes());
+        }
+        bytes.splice(at + 12..at + 24, entries);
+    }
+    std::fs::write(&to, bytes).unwrap();
+    to
+}
+
 const JUMPED: &str = "the clock of the file jumps";
 const UNEVEN: &str = "the format of the audio (stream 1) changes in the middle";
 const WHOLE: &str = "is 8 bytes larger than the file";
@@ -221,6 +248,8 @@ const ROWS: &[Row<Outcome>] = &[
         Outcome::Refused(FailureCode::SourceDiscontinuous, "codec_later")),
     ("a TS that repeats its last seconds", |folder| joined(folder, "ts", &format!("{X264} -c:a mp2"), &format!("{X264} -c:a mp2 -output_ts_offset 1.5")),
         plays("25/1", 4.52, &[(0.0, 'r'), (2.52, 'g')], &[(0.0, 440), (2.0, ANY), (2.62, 880)], JUMPED)),
+    ("an edit list that pauses in the middle", paused,
+        plays("25/1", 5.0, &[(0.0, 'r'), (2.0, 'g')], &[(0.0, 440), (2.0, 880), (3.0, ANY), (3.15, 0), (4.0, 880)], "")),
     ("frames without bytes", empty_frames, plays("25/1", 2.0, &[(0.0, 'r')], &[], "")),
     ("an AVI without its index", |folder| {
         let path = part(folder, "x.avi", true, "-c:v mpeg4 -q:v 2 -bf 0 -c:a mp3");

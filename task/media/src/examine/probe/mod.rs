@@ -189,9 +189,10 @@ fn video(stream: &Value, index: u32, codec: String) -> Result<Option<VideoStream
         primaries: tag("color_primaries"),
         range: tag("color_range"),
     };
-    if dolby_vision == Some(5) && !color.is_hdr() {
-        return Err(Failure::new(FailureCode::DolbyVisionUnsupported, "the video is Dolby Vision profile 5")
-            .with("stream", index));
+    let base = side_data(stream).find_map(|data| whole(data, "dv_bl_signal_compatibility_id"));
+    if let Some(profile) = dolby_vision.filter(|&profile| without_base_layer(profile, base)) {
+        let message = format!("the video is Dolby Vision profile {profile} without a base layer");
+        return Err(Failure::new(FailureCode::DolbyVisionUnsupported, message).with("stream", index));
     }
     Ok(Some(VideoStream {
         index,
@@ -222,6 +223,12 @@ fn video(stream: &Value, index: u32, codec: String) -> Result<Option<VideoStream
         duration: seconds(stream, "duration").filter(|&duration| duration > 0.0),
         dolby_vision: dolby_vision.and_then(|profile| u32::try_from(profile).ok()),
     }))
+}
+
+/// Whether the colours of a Dolby Vision stream mean nothing without its metadata (IPT), whatever the tags say: profile
+/// 5, and 10 (AV1) and 20 (MV-HEVC) whose base layer is compatible with nothing (0).
+fn without_base_layer(profile: i64, base: Option<i64>) -> bool {
+    profile == 5 || (matches!(profile, 10 | 20) && base == Some(0))
 }
 
 /// The edges that ffmpeg, from 7.1 on, cuts off because the container says so; and the size that is left.

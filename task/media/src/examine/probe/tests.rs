@@ -49,6 +49,22 @@ fn refusals_have_their_names() {
 }
 
 #[test]
+fn dolby_vision_without_a_base_layer_is_refused_whatever_its_tags_say() {
+    let of = |profile: u32, base: u32| {
+        let data = json!([{ "dv_profile": profile, "dv_bl_signal_compatibility_id": base }]);
+        let pq =
+            json!({ "side_data_list": data, "color_transfer": "smpte2084", "color_primaries": "bt2020" });
+        probe(&[with(video_stream(), pq)]).map_err(|failure| failure.code).map(|_| ())
+    };
+    for (profile, base) in [(5, 0), (10, 0), (20, 0)] {
+        assert_eq!(of(profile, base), Err(FailureCode::DolbyVisionUnsupported), "{profile}.{base}");
+    }
+    for (profile, base) in [(7, 6), (8, 1), (8, 2), (8, 4), (10, 1), (10, 4)] {
+        assert_eq!(of(profile, base), Ok(()), "{profile}.{base}");
+    }
+}
+
+#[test]
 fn a_phones_portrait_video_is_turned_and_its_spatial_audio_skipped() {
     let stream = with(video_stream(), json!({ "side_data_list": [{ "rotation": -90 }] }));
     let apac = json!({ "index": 2, "codec_type": "audio", "codec_tag_string": "apac", "channels": 4 });
