@@ -47,10 +47,10 @@ pub(crate) struct Examined {
 pub(crate) async fn examine(context: &Context<'_>) -> Result<Examined, Failure> {
     let found = look(context).await?;
     if found.info.is_one_of(&["mov"]) {
-        let pauses = blocking(context.job.input, |input| structure::pauses(&mut File::open(input)?)).await?;
-        if !pauses.is_empty() {
+        let edits = blocking(context.job.input, |input| structure::edits(&mut File::open(input)?)).await?;
+        if !edits.is_empty() {
             let to = context.job.work.join("joined");
-            copy(context.job.input, &to, move |from, to| edits::copy(from, to, &pauses)).await?;
+            copy(context.job.input, &to, move |from, to| edits::copy(from, to, &edits)).await?;
             let (source, scan) = again(context, &to).await?;
             return Ok(Examined { source, scan, joined: Some(to) });
         }

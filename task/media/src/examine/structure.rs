@@ -8,7 +8,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use transcode_config::contract::{Failure, FailureCode};
 
 use super::{
-    edits::{self, Pause},
+    edits::{self, Change},
     ending::{self, Ending, FORGOTTEN, truncated},
 };
 
@@ -113,7 +113,7 @@ struct Seen {
     speed: Option<f64>,
     /// Whether only the movie's index counts, not that of its fragments.
     index_only: bool,
-    pauses: Vec<Pause>,
+    edits: Vec<Change>,
 }
 
 /// The first speed other than 1 that an edit list asks for (ISO/IEC 14496-12, 8.6.6), as slow motion is stored. ffmpeg
@@ -126,13 +126,13 @@ pub fn speed<R: Read + Seek>(file: &mut R) -> io::Result<Option<f64>> {
     Ok(seen.speed)
 }
 
-/// Edits without media behind the first edit of a track.
-pub fn pauses<R: Read + Seek>(file: &mut R) -> io::Result<Vec<Pause>> {
+/// What is to be changed in the edit lists, so that ffmpeg plays their pauses.
+pub fn edits<R: Read + Seek>(file: &mut R) -> io::Result<Vec<Change>> {
     let size = file.seek(SeekFrom::End(0))?;
     let mut seen = Seen { index_only: true, ..Seen::default() };
     // A refusal was one before.
     let _ = walk(file, 0..size, 0, &mut seen)?;
-    Ok(seen.pauses)
+    Ok(seen.edits)
 }
 
 fn inspect_iso<R: Read + Seek>(file: &mut R, size: u64) -> io::Result<Result<Ending, Failure>> {
@@ -229,7 +229,7 @@ fn visit<R: Read + Seek>(
             file.seek(SeekFrom::Start(body.start))?;
             file.take((body.end - body.start).min(MAX_LIST)).read_to_end(&mut list)?;
             seen.speed = seen.speed.or_else(|| speed_of(&list));
-            seen.pauses.extend(edits::pauses(&list, body.start));
+            seen.edits.extend(edits::changes(&list, body.start));
             Ok(Ok(()))
         }
         // Version, flags and entry count come first.
