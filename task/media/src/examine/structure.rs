@@ -100,6 +100,15 @@ fn is_iso(head: &[u8]) -> bool {
     )
 }
 
+/// What is walked of a movie.
+#[derive(Default, PartialEq, Eq)]
+enum Part {
+    #[default]
+    Whole,
+    /// Not the indexes of its fragments.
+    Index,
+}
+
 #[derive(Default)]
 struct Seen {
     boxes: usize,
@@ -111,8 +120,7 @@ struct Seen {
     short: u64,
     /// The first speed of an edit that is not the media's own.
     speed: Option<f64>,
-    /// Whether only the movie's index counts, not that of its fragments.
-    index_only: bool,
+    part: Part,
     edits: Vec<Change>,
 }
 
@@ -129,7 +137,7 @@ pub fn speed<R: Read + Seek>(file: &mut R) -> io::Result<Option<f64>> {
 /// What is to be changed in the edit lists, so that ffmpeg plays their pauses.
 pub fn edits<R: Read + Seek>(file: &mut R) -> io::Result<Vec<Change>> {
     let size = file.seek(SeekFrom::End(0))?;
-    let mut seen = Seen { index_only: true, ..Seen::default() };
+    let mut seen = Seen { part: Part::Index, ..Seen::default() };
     // A refusal was one before.
     let _ = walk(file, 0..size, 0, &mut seen)?;
     Ok(seen.edits)
@@ -218,7 +226,7 @@ fn visit<R: Read + Seek>(
         _ => seen.other |= !matches!(&kind, b"ftyp" | b"free" | b"skip" | b"wide"),
     }
     match &kind {
-        b"moof" if seen.index_only => Ok(Ok(())),
+        b"moof" if seen.part == Part::Index => Ok(Ok(())),
         b"moov" | b"trak" | b"edts" | b"mdia" | b"minf" | b"dinf" | b"stbl" | b"moof"
             if depth < MAX_DEPTH =>
         {
