@@ -161,6 +161,13 @@ async fn letters_are_listed_shown_chosen_and_discarded_with_their_bodies() {
         "{dry}"
     );
     letters(&stack, 4).await;
+    assert_eq!(
+        stack.queue_counts(&stack.deployment.jobs_queue).await.unwrap().total(),
+        0,
+        "nothing was sent"
+    );
+    let few = said(&stack, &["dead-letters", "list", "--max", "1"]);
+    assert!(few.lines().count() == 3 && few.contains("there are more: 1 were listed"), "{few}");
 
     let gone = said(&stack, &["dead-letters", "discard", "--key", "films/three.mp4", "--yes"]);
     let gone: Value = serde_json::from_str(&gone).unwrap();
@@ -288,4 +295,42 @@ async fn a_discard_that_is_killed_anywhere_has_written_out_what_is_gone() {
         found.dedup();
         assert_eq!(found, bodies, "{at} {after}");
     }
+}
+
+/// What is received cannot be held.
+#[derive(Debug)]
+struct Unheld;
+
+impl Interceptor for Unheld {
+    fn request(&self, call: &Call) -> Treatment {
+        if call.operation == "ChangeMessageVisibility" { Treatment::Refuse(400) } else { Treatment::Forward }
+    }
+}
+
+#[tokio::test]
+async fn what_may_be_with_somebody_else_is_neither_moved_nor_deleted_and_a_cut_letter_stays() {
+    let stack = stack().await;
+    let made = &stack.deployment;
+    taken(&stack, &made.jobs_queue).await;
+    let mut cut = letter(&made.source_bucket, "cut.mp4", "NOT_MEDIA");
+    cut["original_cut"] = true.into();
+    send(&stack, &[letter(&made.source_bucket, "whole.mp4", "NOT_MEDIA").to_string(), cut.to_string()]).await;
+    let proxy = Proxy::start(stack.endpoint(), Arc::new(Unheld) as Arc<dyn Interceptor>).await.unwrap();
+    for args in [&["redrive", "--yes"][..], &["dead-letters", "discard", "--all", "--yes"]] {
+        let mut unheld = command(&stack, args);
+        unheld.env("AWS_ENDPOINT_URL_SQS", &proxy.endpoint);
+        let output = tokio::task::spawn_blocking(move || unheld.output().unwrap()).await.unwrap();
+        let complaint = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            output.status.code() == Some(1) && complaint.contains("it is not held any more"),
+            "{complaint}"
+        );
+        assert!(output.stdout.is_empty(), "nothing is reported as done");
+        letters(&stack, 2).await;
+        assert_eq!(stack.queue_counts(&made.jobs_queue).await.unwrap().total(), 0);
+    }
+    let moved = said(&stack, &["redrive", "--yes"]);
+    assert!(moved.contains("left: it holds only the beginning of its original"), "{moved}");
+    assert!(moved.ends_with("1 moved, 1 looked at and left\n"), "{moved}");
+    letters(&stack, 1).await;
 }

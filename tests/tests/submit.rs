@@ -2,6 +2,8 @@
 //! resumed, and what is answered where there is a job already.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod ends;
+
 use std::{
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
@@ -204,6 +206,8 @@ async fn a_prefix_and_a_list_are_asked_for_in_runs_that_go_on_where_the_last_one
     for key in keys {
         stack.put_source_body(key, b"x".to_vec()).await.unwrap();
     }
+    // Of an object with several versions only the newest is meant.
+    stack.put_source_body("in/3.mp4", b"newer".to_vec()).await.unwrap();
     let prefix = format!("s3://{bucket}/in/");
     let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
     let run = ["submit", &prefix, "--recursive", "--rate", "100", "--idempotency-key", "run-1"];

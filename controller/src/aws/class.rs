@@ -15,6 +15,15 @@ use transcode_core::protocol::fact::{CallError, ErrorClass};
 /// Longest error message that is kept, in characters. AWS' own texts are shorter; a page of HTML is cut.
 pub(super) const MAX_MESSAGE: usize = 600;
 
+/// The begin of the text of a call that was not sent because there were no credentials.
+pub(crate) const NO_CREDENTIALS: &str = "there are no AWS credentials";
+
+/// The SDK's words before what each provider of credentials says.
+const ATTEMPTED: &str = "Attempted:";
+
+/// The SDK's words about a provider of credentials that nobody has set up here.
+const NOT_SET_UP: &str = "the credential provider was not enabled";
+
 /// How a call failed, reduced to the fields that decide its class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SdkFailure<'a> {
@@ -105,6 +114,7 @@ where
     let what = match trouble {
         SdkFailure::Refused { code: Some(code), message, .. } => format!("{code}: {message}"),
         SdkFailure::Refused { code: None, status, .. } => format!("HTTP {status}"),
+        SdkFailure::NoCredentials => no_credentials(error),
         _ => {
             status(error).map_or_else(|| causes(error), |status| format!("HTTP {status}: {}", causes(error)))
         }
@@ -112,6 +122,21 @@ where
     let what = region.map_or_else(|| what.clone(), |region| format!("{what} (the bucket lies in {region})"));
     let message = request_id(error).map_or_else(|| what.clone(), |id| format!("{what} (request {id})"));
     CallError { operation, class: classify(trouble), message: one_line(&message, MAX_MESSAGE) }
+}
+
+/// There are no credentials, and why: what the providers say that are set up. The SDK's own words list all the others,
+/// one on each line.
+pub(super) fn no_credentials(error: &(dyn Error + 'static)) -> String {
+    let causes = causes(error);
+    let tried = causes.split_once(ATTEMPTED).map(|(_, tried)| tried);
+    let said = tried.unwrap_or(&causes).lines().map(str::trim);
+    let said = said.filter(|line| !line.is_empty() && (tried.is_none() || !line.contains(NOT_SET_UP)));
+    let why = said.collect::<Vec<_>>().join("; ");
+    if why.is_empty() || why == NOT_SET_UP {
+        NO_CREDENTIALS.to_owned()
+    } else {
+        format!("{NO_CREDENTIALS}: {why}")
+    }
 }
 
 /// The chain of causes, the outermost first. The SDK's own context would add a whole answer, with headers and body.

@@ -17,12 +17,15 @@ use transcode_config::{escape::one_line, settings::CallSettings};
 use transcode_core::protocol::fact::{CallError, ErrorClass};
 
 use super::{
-    class::{MAX_MESSAGE, SdkFailure, classify},
+    class::{MAX_MESSAGE, NO_CREDENTIALS, SdkFailure, classify, no_credentials},
     plain::{self, Failure, Response},
 };
 
 /// Longest answer that is read, in bytes: a thousand subnets take a tenth of it.
 const MAX_ANSWER: usize = 8 << 20;
+
+/// The SDK's words where no Region is set; ours too, so that one advice answers both.
+const NO_REGION: &str = "missing signing region";
 
 /// A service that this module calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -177,8 +180,12 @@ impl Query {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Result<Vec<(String, String)>, String> {
-        let provider = self.sdk.credentials_provider().ok_or("no credentials are configured")?;
-        let credentials = provider.provide_credentials().await.map_err(|error| error.to_string())?;
+        if self.region.is_empty() {
+            return Err(NO_REGION.to_owned());
+        }
+        let provider = self.sdk.credentials_provider().ok_or(NO_CREDENTIALS)?;
+        let credentials = provider.provide_credentials().await;
+        let credentials = credentials.map_err(|error| one_line(&no_credentials(&error), MAX_MESSAGE))?;
         let identity = credentials.into();
         // IAM has one Region for each partition.
         let region = match (service, self.partition()) {

@@ -30,7 +30,7 @@ use transcode_config::{
     Settings,
     escape::{Place, escaped},
 };
-use transcode_core::protocol::fact::CallError;
+use transcode_core::protocol::fact::{CallError, ErrorClass};
 
 use crate::aws::{Clients, query::Query};
 
@@ -83,7 +83,12 @@ impl Finding {
 
     /// A check whose read failed.
     pub fn unread(check: &'static str, error: &CallError) -> Self {
-        let todo = format!("give whoever runs doctor {}, or look by hand", error.operation);
+        let todo = match error.class {
+            ErrorClass::Uncertain | ErrorClass::Transient | ErrorClass::Throttled => {
+                "AWS did not answer: look at the network and at AWS_ENDPOINT_URL, and run it again".to_owned()
+            }
+            _ => format!("give whoever runs doctor {}, or look by hand", error.operation),
+        };
         Self::bad(check, Status::Unknown, error.to_string(), todo)
     }
 

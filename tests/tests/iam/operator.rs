@@ -16,9 +16,12 @@ pub(super) async fn a_look_at_the_environment(stack: &Stack) {
     let put = stack.clients().s3.put_object().bucket(&stack.deployment.state_bucket);
     let key = status_key(&stack.deployment.environment);
     put.key(key).body(status.to_string().into_bytes().into()).send().await.unwrap();
-    let args = ["doctor", "-o", "json", "--role", &roles.controller];
+    // The stack says which role is the controller's: the operator's own may not do what a controller does.
+    let args = ["doctor", "-o", "json", "--stack", &stack.deployment.environment];
     let said = command(stack, &roles.operator, &args).await;
     let findings: Vec<serde_json::Value> = serde_json::from_str(&said).unwrap();
+    let asked = findings.iter().find(|one| one["check"] == "account.permissions").unwrap();
+    assert_eq!(asked["subject"], json!(roles.controller));
     let unread = findings.iter().find(|one| one["status"] == "unknown" || one["status"] == "fail");
     assert_eq!(unread, None, "{said}");
     command(stack, &roles.operator, &["dashboard", "put"]).await;

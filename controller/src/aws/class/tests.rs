@@ -115,3 +115,29 @@ fn a_bucket_in_another_region_is_misconfiguration_with_the_regions_name() {
     assert_eq!(error(200, false, Some("InternalError"), "").class, ErrorClass::Uncertain);
     assert_eq!(error(200, false, Some("AccessDenied"), "").class, ErrorClass::Misconfigured);
 }
+
+/// An error with a cause, as the SDK nests them.
+#[derive(Debug, thiserror::Error)]
+#[error("the credential provider was not enabled")]
+struct Chain(#[source] Text);
+
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Text(&'static str);
+
+#[test]
+fn without_credentials_only_what_somebody_has_set_up_is_told() {
+    let of = |text: &'static str| no_credentials(&Chain(Text(text)));
+    let none = "no credentials found in chain. Attempted:\n  Environment: the credential provider was not enabled: no \
+                variable\n  Ec2InstanceMetadata: the credential provider was not enabled: disabled";
+    assert_eq!(of(none), "there are no AWS credentials");
+    let expired = "no credentials found in chain. Attempted:\n  Environment: the credential provider was not enabled: no \
+                   variable\n  Profile: the SSO session has expired";
+    assert_eq!(of(expired), "there are no AWS credentials: Profile: the SSO session has expired");
+    let plain = no_credentials(&Text("the session has expired"));
+    assert_eq!(plain, "there are no AWS credentials: the session has expired");
+    assert_eq!(
+        no_credentials(&Text("the credential provider was not enabled")),
+        "there are no AWS credentials"
+    );
+}

@@ -21,7 +21,7 @@ const EXIT_UNKNOWN: u8 = 3;
 #[derive(Debug, clap::Args)]
 #[group(skip)]
 pub(crate) struct Doctor {
-    /// Role whose permissions are checked, by ARN: the controller's. Default: the caller's own.
+    /// Role whose permissions are checked, by ARN. Default: with a stack its controller's; else the caller's own.
     #[arg(long, value_name = "ARN")]
     role: Option<String>,
     /// Longest time of each check, in seconds.
@@ -50,10 +50,11 @@ impl Show for Findings {
 
 impl Doctor {
     pub(crate) async fn run(self, session: Session) -> anyhow::Result<ExitCode> {
-        let Session { settings, clients, output, .. } = session;
+        let Session { settings, controller_role, clients, output, .. } = session;
+        let role = self.role.or(controller_role);
         let settings = patient(settings, self.timeout);
         let sdk = aws_config::defaults(BehaviorVersion::latest()).load().await;
-        let ward = Ward { query: Query::new(sdk, &settings.calls), settings, clients, role: self.role };
+        let ward = Ward { query: Query::new(sdk, &settings.calls), settings, clients, role };
         let findings = examine(&ward, Duration::from_secs(self.timeout)).await;
         let findings = Findings(findings);
         output.print(&findings)?;

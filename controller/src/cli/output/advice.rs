@@ -1,10 +1,14 @@
 //! What to do about a call that AWS could not answer, for the end of the one line that says why a command failed.
 
+use crate::aws::class::NO_CREDENTIALS;
+
 /// What a person can do, if the error's text shows that the cause lies with credentials, permissions or the network. The
 /// words are those of the SDK and of AWS: other errors say themselves what to do.
 pub(crate) fn advice(error: &str) -> Option<&'static str> {
-    const KNOWN: [(&[&str], &str); 4] = [
-        (&["credential", "dispatch failure"], "there are no AWS credentials: sign in, or set AWS_PROFILE"),
+    const KNOWN: [(&[&str], &str); 6] = [
+        (&[NO_CREDENTIALS], "sign in, or set AWS_PROFILE"),
+        (&["region must be set"], "no Region is named: set AWS_REGION"),
+        (&["missing signing region"], "no Region is named: set AWS_REGION"),
         (&["ExpiredToken"], "the session is over: sign in again"),
         (
             &["dispatch failure"],
@@ -34,10 +38,9 @@ mod tests {
                 "s3:GetObject: dispatch failure: io error: client error (Connect): refused",
                 "cannot be reached",
             ),
-            (
-                "the index: s3:ListObjectsV2: dispatch failure: other: no credentials found in chain",
-                "sign in",
-            ),
+            ("the index: s3:ListObjectsV2: there are no AWS credentials", "sign in"),
+            ("ecs:DescribeTaskDefinition: dispatch failure: other: missing signing region", "set AWS_REGION"),
+            ("s3:GetObject: dispatch failure: other: A region must be set when sending", "set AWS_REGION"),
             ("sqs:SendMessage: ExpiredToken: The security token included is expired", "sign in again"),
             ("s3:GetObject: AccessDenied: not authorized to perform s3:GetObject", "OperatorRoleArn"),
         ] {

@@ -60,12 +60,12 @@ impl Options {
         self.file.clone().or_else(|| env::var_os(ENV_CONFIG).map(PathBuf::from))
     }
 
-    /// The settings, from the stack or the file.
-    pub(crate) async fn settings(&self) -> Result<Settings, Refused> {
+    /// The settings, from the stack or the file; from a stack also the ARN of its controller's role.
+    pub(crate) async fn settings(&self) -> Result<(Settings, Option<String>), Refused> {
         let of_environment = || env::var(ENV_STACK).ok().filter(|_| self.named_file().is_none());
         match self.stack.clone().or_else(of_environment) {
             Some(stack) => stack::settings(&stack).await,
-            None => load(&self.file()?),
+            None => Ok((load(&self.file()?)?, None)),
         }
     }
 }

@@ -18,6 +18,8 @@ use crate::{
 #[derive(Clone)]
 pub(crate) struct Session {
     pub(crate) settings: Settings,
+    /// ARN of the controller's role, where a stack names it.
+    pub(crate) controller_role: Option<String>,
     pub(crate) rules: Rules,
     pub(crate) clients: Clients,
     pub(crate) store: S3Store,
@@ -39,12 +41,12 @@ pub(crate) fn within<T>(
 ) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
     runtime.block_on(async {
-        let (settings, output) = (options.settings().await?, options.output());
+        let ((settings, controller_role), output) = (options.settings().await?, options.output());
         // Without own profiles: they are in the control document, which not every command reads.
         let rules = rules_with(&settings, &BTreeMap::new());
         let clients = Clients::load(&settings.calls).await;
         let store = S3Store::new(clients.s3.clone(), &settings);
-        act(Session { settings, rules, clients, store, output }).await
+        act(Session { settings, controller_role, rules, clients, store, output }).await
     })
 }
 

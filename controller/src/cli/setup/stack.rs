@@ -6,12 +6,16 @@
 
 use aws_config::{BehaviorVersion, SdkConfig};
 use transcode_config::{Settings, load::from_variables, settings::CallSettings};
+use transcode_core::protocol::fact::CallError;
 
 use super::refused::Refused;
-use crate::aws::{
-    Clients,
-    class::call_error,
-    query::{Query, Service, texts},
+use crate::{
+    aws::{
+        Clients,
+        class::call_error,
+        query::{Query, Service, texts},
+    },
+    cli::output::advice,
 };
 
 /// The output with the controller's task definition.
@@ -31,19 +35,20 @@ const CALLS: CallSettings = CallSettings {
     stops_per_second: 1.0,
 };
 
-/// Reads the settings of the environment that the stack made.
-pub(super) async fn settings(stack: &str) -> Result<Settings, Refused> {
+/// Reads the settings of the environment that the stack made, and the ARN of its controller's role.
+pub(super) async fn settings(stack: &str) -> Result<(Settings, Option<String>), Refused> {
     let sdk = aws_config::defaults(BehaviorVersion::latest()).load().await;
     let definition = definition(&sdk, stack).await?;
-    let variables = variables(&sdk, stack, &definition).await?;
+    let Defined { variables, role } = defined(&sdk, stack, &definition).await?;
     let pairs = variables.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    from_variables(pairs).map_err(|error| {
+    let settings = from_variables(pairs).map_err(|error| {
         let why = error.to_string().replace('\n', "; ");
         Refused(format!(
             "stack {stack}: the variables of {definition} are no settings of this version ({why}); update the stack, or \
              give --config FILE"
         ))
-    })
+    })?;
+    Ok((settings, role))
 }
 
 /// The task definition that the stack's output names.
@@ -54,11 +59,11 @@ async fn definition(sdk: &SdkConfig, stack: &str) -> Result<String, Refused> {
     let answer = query.form(Service::CloudFormation, "cloudformation:DescribeStacks", &parameters).await;
     let answer = answer.map_err(|error| {
         let todo = if error.message.contains("does not exist") {
-            format!("check --stack and AWS_REGION, which is {}", query.region())
+            format!("; check --stack and AWS_REGION, which is {}", query.region())
         } else {
-            "assume the stack's operator role, or give --config FILE".to_owned()
+            todo(&error).to_owned()
         };
-        Refused(format!("stack {stack}: {error}; {todo}"))
+        Refused(format!("stack {stack}: {error}{todo}"))
     })?;
     // A key without a value does not occur: outputs have both.
     let (keys, values) = (texts(&answer.text, "OutputKey"), texts(&answer.text, "OutputValue"));
@@ -70,15 +75,34 @@ async fn definition(sdk: &SdkConfig, stack: &str) -> Result<String, Refused> {
     })
 }
 
-/// The variables of the controller's container.
-async fn variables(sdk: &SdkConfig, stack: &str, definition: &str) -> Result<Vec<(String, String)>, Refused> {
+/// What the controller's task definition says.
+struct Defined {
+    /// The variables of the controller's container.
+    variables: Vec<(String, String)>,
+    /// ARN of the controller's role.
+    role: Option<String>,
+}
+
+/// Reads the controller's task definition.
+async fn defined(sdk: &SdkConfig, stack: &str, definition: &str) -> Result<Defined, Refused> {
     let describe = Clients::of(sdk, &CALLS, false).ecs.read.describe_task_definition();
     let answer = describe.task_definition(definition).send().await.map_err(|error| {
         let error = call_error("ecs:DescribeTaskDefinition", &error);
-        Refused(format!("stack {stack}: {error}; assume the stack's operator role, or give --config FILE"))
+        Refused(format!("stack {stack}: {error}{}", todo(&error)))
     })?;
-    let containers = answer.task_definition.and_then(|it| it.container_definitions).unwrap_or_default();
+    let answer = answer.task_definition;
+    let role = answer.as_ref().and_then(|it| it.task_role_arn.clone());
+    let containers = answer.and_then(|it| it.container_definitions).unwrap_or_default();
     let ours = containers.into_iter().find(|container| container.name() == Some(CONTAINER));
     let ours = ours.and_then(|container| container.environment).unwrap_or_default();
-    Ok(ours.into_iter().filter_map(|pair| Some((pair.name?, pair.value?))).collect())
+    let pairs = ours.into_iter().filter_map(|pair| Some((pair.name?, pair.value?))).collect();
+    Ok(Defined { variables: pairs, role })
+}
+
+/// What a person can do, unless the end of the line says it anyway.
+fn todo(error: &CallError) -> &'static str {
+    match advice(&error.to_string()) {
+        Some(_) => "",
+        None => "; assume the stack's operator role, or give --config FILE",
+    }
 }

@@ -21,7 +21,7 @@ use self::{
 use crate::{
     cli::{
         find::{Heard, Named, Record, Which, asked_by_upload, named_jobs},
-        output::{Show, Text, Tint, address, shown, span},
+        output::{Show, Text, Tint, address, advice, shown, span},
         setup::Session,
     },
     evidence::Evidence,
@@ -136,13 +136,22 @@ async fn unread(
     let view = View { heard, settings: &session.settings, evidence: Some(&evidence), now };
     let mut says: Vec<_> = view.unwritten().into_iter().collect();
     says.push(format!(
-        "The {} cannot be read with your credentials: {error:#}. You can act: assume the operator's role, or correct what \
-         the bucket's policy and key allow it; a controller that is refused the same goes no further.",
-        which.words()
+        "The {} cannot be read with your credentials: {error:#}. You can act: {}.",
+        which.words(),
+        who_may_read(&format!("{error:#}")),
     ));
     says.extend(job.as_ref().map(|job| format!("Job {job}: {}", view.controller(job))));
     let says = shown(&says.join(" ")).into_owned();
     Explanation { job, says, evidence: BTreeMap::new(), all: false }
+}
+
+/// What a person can do who could not read the state bucket.
+fn who_may_read(error: &str) -> &'static str {
+    // Whom S3 has refused nothing lacks something else.
+    advice(error).filter(|_| !error.contains("AccessDenied")).unwrap_or(
+        "assume the operator's role, or correct what the bucket's policy and key allow it; a controller that is refused the \
+         same goes no further",
+    )
 }
 
 /// An object of which no controller has heard.

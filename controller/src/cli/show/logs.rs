@@ -96,7 +96,12 @@ impl Logs {
         loop {
             // Looked at before the last reading: what the task wrote before its end is then read.
             let decided = !self.follow || is_decided(session, &job).await?;
-            token = reader.print(session, token).await?;
+            token = match reader.print(session, token).await {
+                // Its task has not come up yet, or is in its first moments.
+                Err(error) if !decided && has_no_stream(&error) => None,
+                Err(error) if has_no_stream(&error) => return Err(reader.nothing()),
+                read => read?,
+            };
             if decided {
                 return Ok(());
             }
@@ -131,6 +136,12 @@ async fn is_decided(session: &Session, job: &JobKey) -> anyhow::Result<bool> {
     Ok(terminal.is_some())
 }
 
+/// Whether the task has written nothing, or nothing that is still kept.
+fn has_no_stream(error: &anyhow::Error) -> bool {
+    let text = error.to_string();
+    text.contains("ResourceNotFoundException") && text.contains("log stream")
+}
+
 /// Reads one log stream.
 struct Reader {
     query: Query,
@@ -144,6 +155,16 @@ impl Reader {
         let streams = streams.context("cluster.log_group is not set: where the tasks log is not known")?;
         let id = task.rsplit('/').next().unwrap_or_default();
         Ok(Self { query, stream: format!("{}/{id}", streams.prefix), group: streams.group })
+    }
+
+    /// For who asks for a log that is not there.
+    fn nothing(&self) -> anyhow::Error {
+        anyhow::anyhow!(
+            "log group {} has no log of this task, {}: it has not come up yet (`logs -f` waits for it), or its log is past \
+             the group's retention, or it writes elsewhere, as the tasks of `make up` do, whose logs are files",
+            self.group,
+            self.stream
+        )
     }
 
     /// Prints the lines behind `token`, and returns the token of what follows.
