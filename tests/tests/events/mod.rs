@@ -2,6 +2,7 @@
 //! away.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod early;
 mod schemas;
 mod webhook;
 

@@ -125,6 +125,16 @@ fn every_example_of_the_documents_passes_its_schema() {
     validate(&examples.into_iter().map(case).collect::<Vec<_>>());
 }
 
+/// Each event passes its schema.
+pub(crate) fn are_events(envelopes: &[Value]) {
+    let case = |envelope: &Value| {
+        let kind = envelope["detail"]["kind"].to_string();
+        (schema("event"), envelope["detail"].clone(), true, format!("the event {kind} is refused"))
+    };
+    assert!(!envelopes.is_empty());
+    validate(&envelopes.iter().map(case).collect::<Vec<_>>());
+}
+
 /// The file of a schema.
 fn schema(name: &str) -> String {
     paths::checkout().join(format!("docs/schema/{name}.schema.json")).display().to_string()
