@@ -2,7 +2,8 @@
 //! beginning; for any later one it plays the beginning of the track once more.
 //!
 //! In a copy of the file, such an edit gets a media time behind the end of the track: ffmpeg then finds no sample for
-//! it and goes on after the same time. At the end of a list it is left out.
+//! it and goes on after the same time. At the end of a list it is left out: the list ends before it, and a free box takes
+//! its place, because ffmpeg counts the edits by the size of the box.
 
 use std::{
     fs::File,
@@ -22,7 +23,8 @@ pub struct Change {
 }
 
 /// What is to be changed in an edit list, whose body begins at `at` in the file. A pause at its beginning may stay.
-pub fn changes(list: &[u8], at: u64) -> Vec<Change> {
+/// `whole`: this is all of the box, and its header has 8 bytes; otherwise only pauses between edits are changed.
+pub fn changes(list: &[u8], at: u64, whole: bool) -> Vec<Change> {
     let Some((head, entries)) = list.split_first_chunk::<8>() else { return Vec::new() };
     let (size, time, behind) = if head[0] == 1 {
         (20, 8_usize..16, FAR_BEHIND.to_be_bytes().to_vec())
@@ -38,11 +40,23 @@ pub fn changes(list: &[u8], at: u64) -> Vec<Change> {
     let width = if head[0] == 1 { 8 } else { 4 };
     let mut changes: Vec<_> =
         times.map(|(entry, _)| Change { at: entry + width, bytes: behind.clone() }).collect();
-    if kept < edits.len() {
-        let count = u32::try_from(kept).unwrap_or(u32::MAX).to_be_bytes();
-        changes.push(Change { at: at + 4, bytes: count.to_vec() });
+    if kept < edits.len() && whole {
+        changes.extend(shortened(list.len(), kept, size, at));
     }
     changes
+}
+
+/// Ends a list of `length` bytes after the first `kept` of its edits, which have `size` bytes each.
+fn shortened(length: usize, kept: usize, size: usize, at: u64) -> Option<[Change; 3]> {
+    const HEADER: usize = 8;
+    let body = HEADER + kept * size;
+    let number = |number: usize| u32::try_from(number).ok().map(u32::to_be_bytes);
+    let free = [number(length - body)?, *b"free"].concat();
+    Some([
+        Change { at: at - HEADER as u64, bytes: number(HEADER + body)?.to_vec() },
+        Change { at: at + 4, bytes: number(kept)?.to_vec() },
+        Change { at: at + body as u64, bytes: free },
+    ])
 }
 
 /// Copies a file with changes.
@@ -74,11 +88,19 @@ mod tests {
         let change = |at, bytes: &[u8]| Change { at, bytes: bytes.to_vec() };
         let edits = [(500, -1), (2000, 0), (1000, -1), (2000, 25_600), (10, -1), (10, -1)];
         let (narrow, wide) = (&[0x7f, 0xff, 0xff, 0xff], &[0, 1, 0, 0, 0, 0, 0, 0]);
-        let count = change(104, &[0, 0, 0, 4]);
-        assert_eq!(changes(&list(0, &edits), 100), [change(108 + 24 + 4, narrow), count.clone()]);
-        assert_eq!(changes(&list(1, &edits), 100), [change(108 + 40 + 8, wide), count]);
-        assert_eq!(changes(&list(0, &edits[..2]), 100), []);
-        assert_eq!(changes(&list(0, &edits[..1]), 100), []);
-        assert_eq!(changes(b"\0\0\0", 0), []);
+        let end = |length: u8, size: u8| {
+            let (kept, left) = (8 + 4 * size, 2 * size);
+            assert_eq!(length, kept + left);
+            let count = change(104, &[0, 0, 0, 4]);
+            let free = [0, 0, 0, left, b'f', b'r', b'e', b'e'];
+            [change(92, &[0, 0, 0, 8 + kept]), count, change(100 + u64::from(kept), &free)]
+        };
+        let all = |first: Change, end: [Change; 3]| [vec![first], end.to_vec()].concat();
+        assert_eq!(changes(&list(0, &edits), 100, true), all(change(108 + 24 + 4, narrow), end(80, 12)));
+        assert_eq!(changes(&list(1, &edits), 100, true), all(change(108 + 40 + 8, wide), end(128, 20)));
+        assert_eq!(changes(&list(0, &edits), 100, false), [change(108 + 24 + 4, narrow)]);
+        assert_eq!(changes(&list(0, &edits[..2]), 100, true), []);
+        assert_eq!(changes(&list(0, &edits[..1]), 100, true), []);
+        assert_eq!(changes(b"\0\0\0", 0, true), []);
     }
 }

@@ -233,11 +233,16 @@ fn visit<R: Read + Seek>(
             walk(file, body, depth + 1, seen)
         }
         b"elst" => {
-            let mut list = Vec::new();
-            file.seek(SeekFrom::Start(body.start))?;
+            let (mut head, mut list) = ([0; 8], Vec::new());
+            file.seek(SeekFrom::Start(body.start - 8))?;
+            file.read_exact(&mut head)?;
             file.take((body.end - body.start).min(MAX_LIST)).read_to_end(&mut list)?;
             seen.speed = seen.speed.or_else(|| speed_of(&list));
-            seen.edits.extend(edits::changes(&list, body.start));
+            // The size in front of the kind, unless the header has one of 64 bits.
+            let [a, b, c, d, kind @ ..] = head;
+            let short =
+                kind == *b"elst" && u64::from(u32::from_be_bytes([a, b, c, d])) == 8 + list.len() as u64;
+            seen.edits.extend(edits::changes(&list, body.start, short));
             Ok(Ok(()))
         }
         // Version, flags and entry count come first.

@@ -147,8 +147,8 @@ fn changed(
     path
 }
 
-/// An MP4 of 4 s whose edit lists pause for a second after three.
-fn paused(folder: &Path) -> PathBuf {
+/// An MP4 of 4 s whose edit lists pause for a second after three, and then play the rest if they go on.
+fn paused(folder: &Path, goes_on: bool) -> PathBuf {
     let to = folder.join("x.mp4");
     let video = "color=red:s=160x90:r=25:d=2[a];color=lime:s=160x90:r=25:d=2[b];[a][b]concat,format=yuv420p";
     let audio = "sine=440:r=48000:d=2[a];sine=880:r=48000:d=2[b];[a][b]concat=v=0:a=1";
@@ -161,12 +161,15 @@ fn paused(folder: &Path) -> PathBuf {
         let number = |at: usize| u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap());
         let begin = number(at + 16);
         let edits = [(3000, begin), (1000, u32::MAX), (1000, begin + 3 * ticks)];
+        let edits = if goes_on { &edits[..] } else { &edits[..2] };
+        let many = u32::try_from(edits.len()).unwrap();
+        let more = 12 * (many - 1);
         let entries: Vec<_> = edits.iter().flat_map(|edit| [edit.0, edit.1, 0x1_0000]).collect();
         let entries: Vec<u8> = entries.into_iter().flat_map(u32::to_be_bytes).collect();
-        bytes[at + 8..at + 12].copy_from_slice(&3_u32.to_be_bytes());
+        bytes[at + 8..at + 12].copy_from_slice(&many.to_be_bytes());
         for size in [at - 4, at - 12, at - 112, movie] {
             let value = u32::from_be_bytes(bytes[size..size + 4].try_into().unwrap());
-            bytes[size..size + 4].copy_from_slice(&(value + 24).to_be_bytes());
+            bytes[size..size + 4].copy_from_slice(&(value + more).to_be_bytes());
         }
         bytes.splice(at + 12..at + 24, entries);
     }
@@ -248,8 +251,10 @@ const ROWS: &[Row<Outcome>] = &[
         Outcome::Refused(FailureCode::SourceDiscontinuous, "codec_later")),
     ("a TS that repeats its last seconds", |folder| joined(folder, "ts", &format!("{X264} -c:a mp2"), &format!("{X264} -c:a mp2 -output_ts_offset 1.5")),
         plays("25/1", 4.52, &[(0.0, 'r'), (2.52, 'g')], &[(0.0, 440), (2.0, ANY), (2.62, 880)], JUMPED)),
-    ("an edit list that pauses in the middle", paused,
+    ("an edit list that pauses in the middle", |folder| paused(folder, true),
         plays("25/1", 5.0, &[(0.0, 'r'), (2.0, 'g')], &[(0.0, 440), (2.0, 880), (3.0, ANY), (3.15, 0), (4.0, 880)], "")),
+    ("an edit list that pauses at the end", |folder| paused(folder, false),
+        plays("25/1", 3.0, &[(0.0, 'r'), (2.0, 'g')], &[(0.0, 440), (2.0, 880)], "")),
     ("frames without bytes", empty_frames, plays("25/1", 2.0, &[(0.0, 'r')], &[], "")),
     ("an AVI without its index", |folder| {
         let path = part(folder, "x.avi", true, "-c:v mpeg4 -q:v 2 -bf 0 -c:a mp3");
