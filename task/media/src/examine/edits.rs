@@ -41,7 +41,7 @@ pub fn changes(list: &[u8], at: u64, whole: bool) -> Vec<Change> {
     let mut changes: Vec<_> =
         times.map(|(entry, _)| Change { at: entry + width, bytes: behind.clone() }).collect();
     if kept < edits.len() && whole {
-        changes.extend(shortened(list.len(), kept, size, at));
+        changes.extend(shortened(list.len(), kept, size, at).into_iter().flatten());
     }
     changes
 }
