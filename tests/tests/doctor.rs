@@ -1,6 +1,8 @@
 //! `doctor` on the demo's stack: no finding at first, and then each broken part by its name.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod reported;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     process::Command,

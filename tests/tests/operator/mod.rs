@@ -5,6 +5,7 @@
 
 mod day;
 mod every;
+mod lost;
 mod readme;
 mod still;
 mod world;
@@ -49,6 +50,7 @@ async fn commands_wait_read_logs_list_a_thousand_jobs_and_all_work_with_no_way_t
     let mut world = World::new().await;
     who_waits_learns_by_the_exit_status_how_the_job_ended(a_day_in(&mut world).await);
     the_log_of_a_jobs_task_is_read_to_its_end(a_day_in(&mut world).await).await;
+    lost::who_cannot_reach_aws_is_told_what_to_do(a_day_in(&mut world).await);
     every::every_command_answers(a_day_in(&mut world).await);
     completions_and_manual_pages_are_made_from_the_command_line(&world);
     world.empty().await;
