@@ -82,7 +82,7 @@ pub(super) struct Entry {
     pub(super) parent: i32,
     pub(super) group: bool,
     pub(super) close: bool,
-    pub(super) limits: Option<[(c_int, u64); 7]>,
+    pub(super) limits: Option<[(Resource, u64); 7]>,
     pub(super) drop_capabilities: bool,
     pub(super) landlock: Option<OwnedFd>,
     pub(super) filters: Option<seccomp::Filters>,
@@ -231,28 +231,34 @@ fn close_on_exec() -> io::Result<()> {
     Ok(())
 }
 
-fn limit(resource: c_int, value: u64) -> io::Result<()> {
+/// The C library's type for the number of a resource.
+#[cfg(target_env = "musl")]
+pub(super) type Resource = c_int;
+#[cfg(not(target_env = "musl"))]
+pub(super) type Resource = libc::__rlimit_resource_t;
+
+fn limit(resource: Resource, value: u64) -> io::Result<()> {
     // Hard limits can only be lowered, so the lower of the two counts.
     let mut current = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: the structure is writable; the kernel checks the resource's number.
-    check(Step::Limits, unsafe { libc::getrlimit(resource.cast_unsigned(), &raw mut current) })?;
+    check(Step::Limits, unsafe { libc::getrlimit(resource, &raw mut current) })?;
     let value = value.min(current.rlim_max);
     let limit = libc::rlimit { rlim_cur: value, rlim_max: value };
     // SAFETY: the structure is readable.
-    check(Step::Limits, unsafe { libc::setrlimit(resource.cast_unsigned(), &raw const limit) })
+    check(Step::Limits, unsafe { libc::setrlimit(resource, &raw const limit) })
 }
 
 /// The limits of one run by resource. The kernel counts threads over all processes of the user, so the existing ones
 /// (`threads_now`) are added.
-pub(super) fn limits(limits: &Rlimits, threads_now: u64) -> [(c_int, u64); 7] {
+pub(super) fn limits(limits: &Rlimits, threads_now: u64) -> [(Resource, u64); 7] {
     [
-        (libc::RLIMIT_AS.cast_signed(), limits.memory_bytes),
-        (libc::RLIMIT_CPU.cast_signed(), limits.cpu_seconds),
-        (libc::RLIMIT_FSIZE.cast_signed(), limits.file_bytes),
-        (libc::RLIMIT_NOFILE.cast_signed(), OPEN_FILES),
-        (libc::RLIMIT_NPROC.cast_signed(), threads_now.saturating_add(limits.threads)),
-        (libc::RLIMIT_CORE.cast_signed(), 0),
-        (libc::RLIMIT_STACK.cast_signed(), STACK_BYTES),
+        (libc::RLIMIT_AS, limits.memory_bytes),
+        (libc::RLIMIT_CPU, limits.cpu_seconds),
+        (libc::RLIMIT_FSIZE, limits.file_bytes),
+        (libc::RLIMIT_NOFILE, OPEN_FILES),
+        (libc::RLIMIT_NPROC, threads_now.saturating_add(limits.threads)),
+        (libc::RLIMIT_CORE, 0),
+        (libc::RLIMIT_STACK, STACK_BYTES),
     ]
 }
 

@@ -21,7 +21,7 @@ use self::memory::{
     advise, beside_a_thread, code, code_of, code_of_another, code_of_data, keep_mapping, libc_itself, map,
     move_mapping, outcome, reserve,
 };
-use super::{calls, linked::Linked, policy::SandboxLevel};
+use super::{calls, enter::Resource, linked::Linked, policy::SandboxLevel};
 
 /// The expected result of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -180,8 +180,8 @@ pub(crate) const PROBES: &[Probe] = &[
     probe("file-size", "make too large a file", Stopped, |_| File::create("large").and_then(|file| file.set_len(1 << 40))),
     probe("open-files", "open 1,000 files", Stopped, |scene| (0..1000).map(|_| File::open(&scene.input)).collect::<io::Result<Vec<_>>>().map(drop)),
     probe("threads", "start threads without end", StoppedUnlessRoot, |_| threads()),
-    probe("core", "leave a core file", Stopped, |_| unlimited(libc::RLIMIT_CORE.cast_signed())),
-    probe("cpu", "compute without end", Stopped, |_| unlimited(libc::RLIMIT_CPU.cast_signed())),
+    probe("core", "leave a core file", Stopped, |_| unlimited(libc::RLIMIT_CORE)),
+    probe("cpu", "compute without end", Stopped, |_| unlimited(libc::RLIMIT_CPU)),
 ];
 
 fn output() -> io::Result<()> {
@@ -362,21 +362,21 @@ fn exec_descriptor() -> io::Result<()> {
     })
 }
 
-fn soft_limit(resource: c_int) -> io::Result<u64> {
+fn soft_limit(resource: Resource) -> io::Result<u64> {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: the structure is writable; the kernel checks the resource's number.
-    outcome(unsafe { libc::getrlimit(resource.cast_unsigned(), &raw mut limit) })?;
+    outcome(unsafe { libc::getrlimit(resource, &raw mut limit) })?;
     Ok(limit.rlim_cur)
 }
 
-fn unlimited(resource: c_int) -> io::Result<()> {
+fn unlimited(resource: Resource) -> io::Result<()> {
     // A limit of some days is no limit.
     found(soft_limit(resource)? > 1 << 20)
 }
 
 fn threads() -> io::Result<()> {
     const MANY: u64 = 8000;
-    let limit = soft_limit(libc::RLIMIT_NPROC.cast_signed())?;
+    let limit = soft_limit(libc::RLIMIT_NPROC)?;
     if limit > MANY {
         return Ok(());
     }
