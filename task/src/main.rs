@@ -1,6 +1,9 @@
 //! The task's program. See `transcode-task --help`.
 
-use std::process::ExitCode;
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
 
 use transcode_media::sandbox;
 use transcode_task::cli;
@@ -12,7 +15,12 @@ fn main() -> ExitCode {
         return sandbox::canary_main(arguments);
     }
     // Before anything else: after this no process of the same user can read this one's memory or environment.
-    if sandbox::harden_parent().is_err() {
+    if let Err(error) = sandbox::harden_parent() {
+        let why = "the kernel refuses to protect this process (PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER)";
+        drop(writeln!(
+            io::stderr(),
+            "transcode-task: {why}: {error}; use a Linux kernel, not an emulation of one"
+        ));
         return ExitCode::FAILURE;
     }
     ExitCode::from(cli::main().code())

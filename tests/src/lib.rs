@@ -22,6 +22,7 @@
 //! | [`listener`] | a bus with a queue behind it, for the events of jobs |
 //! | [`order`] | the documents of a controller for a task, for tests without a controller |
 //! | [`proxy`] | a proxy between a process and its services |
+//! | [`gate`] | holds one segment back, for packages that play early |
 //! | [`s3_calls`] | the calls to S3 for one job |
 //! | [`s3_faults`] | a proxy between the task and S3 with faults by rule |
 //! | [`demo`] | the parts of `make demo` |
@@ -38,6 +39,7 @@ pub mod demo;
 pub mod deployment;
 pub mod emulator;
 pub mod fargate;
+pub mod gate;
 pub mod iam;
 pub mod images;
 mod janitor;

@@ -171,7 +171,8 @@ pub struct JobSpec {
     pub generation: u32,
     /// What to transcode.
     pub source: Source,
-    /// The profile, resolved to a full ladder. Jobs of one profile share it.
+    /// The profile, resolved to a full ladder. Jobs of one profile share it, unless a
+    /// language makes it the job's own.
     pub profile: Arc<Profile>,
     /// Changes to the source.
     #[serde(default, skip_serializing_if = "Edit::is_none")]

@@ -1,21 +1,15 @@
 //! The events of a job that is at work, to a consumer behind the bus: what can be played early, and how far it is.
 
-use std::{
-    fs,
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::{fs, path::Path, sync::Arc};
 
 use rustix::process::Signal;
 use transcode_config::contract::{EventKind, JobEvent};
 use transcode_tests::{
     Stack, StackOptions,
+    gate::Gate,
     listener::Listener,
     paths,
-    proxy::{Call, Interceptor, Proxy, Treatment},
+    proxy::{Interceptor, Proxy},
     wait,
 };
 
@@ -42,19 +36,6 @@ max_bps = 200_000
 buffer_bits = 400_000
 codec_profile = \"high\"
 ";
-
-/// Holds a segment back: S3 answers with a throttle, and the task tries again.
-#[derive(Debug, Default)]
-struct Gate {
-    open: AtomicBool,
-}
-
-impl Interceptor for Gate {
-    fn request(&self, call: &Call) -> Treatment {
-        let held = call.operation == "PutObject" && call.subject == HELD && !self.open.load(Ordering::SeqCst);
-        if held { Treatment::Refuse(503) } else { Treatment::Forward }
-    }
-}
 
 /// A stack whose uploads become playable early, and whose tasks reach S3 at the address in the file `s3` of `folder`.
 async fn stack(folder: &Path) -> Stack {
@@ -84,7 +65,7 @@ async fn stack(folder: &Path) -> Stack {
 async fn a_consumer_hears_what_plays_early_and_how_far_it_is_before_the_job_ends() {
     let folder = tempfile::tempdir().unwrap();
     let mut stack = stack(folder.path()).await;
-    let gate = Arc::new(Gate::default());
+    let gate = Arc::new(Gate::closed(HELD));
     let proxy = Proxy::start(stack.endpoint(), Arc::clone(&gate) as Arc<dyn Interceptor>).await.unwrap();
     fs::write(folder.path().join("s3"), &proxy.endpoint).unwrap();
     let listener = Listener::on(&stack, "jobs").await.unwrap();
@@ -124,7 +105,7 @@ async fn a_consumer_hears_what_plays_early_and_how_far_it_is_before_the_job_ends
     let text = stack.read(&playlist.bucket, &playlist.key).await.unwrap().expect("the playlist is there");
     assert!(text.starts_with(b"#EXTM3U"), "{}", String::from_utf8_lossy(&text));
 
-    gate.open.store(true, Ordering::SeqCst);
+    gate.open();
     let ended = |events: &[JobEvent]| !of(events, EventKind::Succeeded).is_empty();
     let told = listener.until("it has succeeded", &job, ended).await.unwrap();
     for event in of(&told, EventKind::PlayableEarly) {

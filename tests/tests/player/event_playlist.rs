@@ -1,10 +1,7 @@
 //! A package that is played while the task still makes it: the real task, with a proxy before S3 that holds back one
 //! segment of each track, and hls.js on the contents of the bucket at each moment.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::Arc;
 
 use aws_sdk_s3::primitives::ByteStream;
 use transcode_config::{
@@ -17,8 +14,9 @@ use transcode_config::{
 use transcode_tests::{
     clients,
     emulator::Emulator,
+    gate::Gate,
     order,
-    proxy::{Call, Interceptor, Proxy, Treatment},
+    proxy::{Interceptor, Proxy},
 };
 
 use super::*;
@@ -30,19 +28,6 @@ const WHOLE: f64 = 9.0;
 const HELD: &str = "00007.m4s";
 const LISTED: u32 = 6;
 const BUCKET: &str = "videos";
-
-/// Holds back one segment of each track: S3 answers with a throttle, and the task tries again.
-#[derive(Debug, Default)]
-struct Gate {
-    open: AtomicBool,
-}
-
-impl Interceptor for Gate {
-    fn request(&self, call: &Call) -> Treatment {
-        let held = call.operation == "PutObject" && call.subject == HELD && !self.open.load(Ordering::SeqCst);
-        if held { Treatment::Refuse(503) } else { Treatment::Forward }
-    }
-}
 
 struct Fixture {
     folder: tempfile::TempDir,
@@ -57,7 +42,7 @@ impl Fixture {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let emulator = Emulator::start(folder.path(), folder.path()).await.unwrap();
-        let gate = Arc::new(Gate::default());
+        let gate = Arc::new(Gate::closed(HELD));
         let proxy =
             Proxy::start(&emulator.endpoint, Arc::clone(&gate) as Arc<dyn Interceptor>).await.unwrap();
         source_of(WHOLE, folder.path(), false, &[1000]);
@@ -161,7 +146,7 @@ async fn what_is_there_early_plays_from_0_and_on_to_the_end_that_comes_later() {
     near("listed", number(&first["list"]["edge"]), f64::from(LISTED), 0.001);
     assert_eq!(fixture.get(&fixture.layout().terminal()).await, None, "the job is not decided");
 
-    fixture.gate.open.store(true, Ordering::SeqCst);
+    fixture.gate.open();
     wait::until_blocking(LIMIT, || node.ended().is_some());
     let passed = node.ended().is_some_and(|status| status.success());
     assert!(passed, "not played within {LIMIT:?}: {}", node.tail(30));
